@@ -1,0 +1,22 @@
+//! `exitone clean`.
+
+use super::common::{Common, Failure, engine, print};
+use crate::run::cleanup::everything;
+
+/// Arguments of `clean`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+///
+/// # Errors
+/// Engine.
+pub async fn execute(_: &Common, _: &Args) -> Result<u8, Failure> {
+    let (engine, _) = engine().await?;
+    let removed = everything(engine.as_ref()).await?;
+    print(&format!(
+        "removed {} containers, {} volumes, {} images\n",
+        removed.containers, removed.volumes, removed.images
+    ))?;
+    Ok(0)
+}

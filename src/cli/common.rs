@@ -1,0 +1,300 @@
+//! What commands share: flags, the engine, interrupts, failures with their exit codes.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::engine::context::Surroundings;
+use crate::engine::docker::DockerEngine;
+use crate::engine::{Engine, EngineError, EngineInfo};
+use crate::images::BuildError;
+use crate::model::{Candidate, Plan};
+use crate::report::progress::Progress;
+use crate::run::case::Options;
+use crate::run::coordinator::{self, Finished, Interrupts};
+use crate::run::rig::{Rig, Setup};
+use crate::run::{RunError, session};
+use crate::scenario::Refused;
+
+/// Exit codes (contract).
+pub const USAGE: u8 = 2;
+const BAD_SCENARIO: u8 = 3;
+const NO_ENGINE: u8 = 4;
+const NO_REPORT: u8 = 6;
+const INTERNAL: u8 = 70;
+const INTERRUPTED: u8 = 130;
+
+/// Flags of every command.
+#[derive(Args)]
+pub struct Common {
+    /// Say more on standard error; twice: everything
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Colour in the output
+    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true)]
+    color: Colour,
+    /// No live progress
+    #[arg(long, global = true)]
+    no_progress: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Flags of commands that run cases.
+#[derive(Args)]
+pub struct Running {
+    /// Cases at a time [default: 2 × the engine's CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+    /// How long a healthy candidate is watched
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub soak: Duration,
+    /// The kernel's and the platform's own times instead of shorter ones
+    #[arg(long)]
+    pub real_time: bool,
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// The form of the result.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person
+    Text,
+    /// One document on standard output
+    Json,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::model::units::parse_duration(text)
+        .and_then(|d| if d <= Duration::from_secs(3600) { Ok(d) } else { Err("more than an hour".to_owned()) })
+}
+
+/// Why a command did not come to a result.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// The command line is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: USAGE, message: message.into(), hint: None }
+    }
+
+    /// Our own fault.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self { code: INTERNAL, message: message.into(), hint: None }
+    }
+
+    /// A scenario, service or environment file is wrong.
+    pub fn file(message: impl Into<String>) -> Self {
+        Self { code: BAD_SCENARIO, message: message.into(), hint: None }
+    }
+
+    /// Says it and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        let mut text =
+            if self.message.starts_with("error") { self.message } else { format!("error: {}", self.message) };
+        if let Some(hint) = self.hint {
+            text.push_str(&format!("\nhint: {hint}"));
+        }
+        let _ = writeln!(anstream::stderr(), "{}", text.trim_end());
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let code = if matches!(error, EngineError::ImageNotFound { .. }) { USAGE } else { NO_ENGINE };
+        Self { code, hint: Some(error.hint().to_owned()), message: error.to_string() }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Engine(e) => e.into(),
+            other => Self { code: NO_ENGINE, hint: Some(other.hint().to_owned()), message: other.to_string() },
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Engine(e) => e.into(),
+            other => {
+                let code = if matches!(other, BuildError::Unknown { .. }) { USAGE } else { NO_ENGINE };
+                Self { code, hint: Some(other.hint().to_owned()), message: other.to_string() }
+            }
+        }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::file(refused.to_string())
+    }
+}
+
+impl Common {
+    /// What is said on standard error beside results: `-v`, or `EXITONE_LOG` as tracing-subscriber reads it.
+    pub fn start_tracing(&self) {
+        match self.color {
+            Colour::Auto => {}
+            Colour::Always => anstream::ColorChoice::Always.write_global(),
+            Colour::Never => anstream::ColorChoice::Never.write_global(),
+        }
+        let default = ["warn", "exitone=info", "exitone=debug"][usize::from(self.verbose.min(2))];
+        let filter = EnvFilter::try_from_env("EXITONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+        // A second start within one process (tests) keeps the first.
+        let _ = subscriber.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init();
+    }
+
+    /// True when live progress is wanted and can be seen.
+    pub fn progress(&self) -> bool {
+        !self.no_progress && std::io::stderr().is_terminal()
+    }
+}
+
+/// Writes a result to standard output.
+///
+/// # Errors
+/// When nobody can take it.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Failure {
+        code: NO_REPORT,
+        message: format!("writing the result: {e}"),
+        hint: None,
+    })
+}
+
+/// A line about what is going on, to standard error.
+pub fn say(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Finds the engine and asks who it is.
+///
+/// # Errors
+/// No engine, no permission, too old.
+pub async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
+    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::connect(&Surroundings::of_process())?);
+    let info = engine.info().await?;
+    tracing::info!(name = info.name, version = info.version, api = info.api, "engine");
+    Ok((engine, info))
+}
+
+/// Looks images up; all that are missing are named at once.
+///
+/// # Errors
+/// The engine's; for several missing images, their messages together.
+pub async fn candidates(engine: &dyn Engine, names: &[String]) -> Result<Vec<Candidate>, Failure> {
+    let mut found = Vec::new();
+    let mut missing: Vec<EngineError> = Vec::new();
+    for name in names {
+        match engine.inspect_image(name).await {
+            Ok(facts) => found.push(Candidate { facts }),
+            Err(e @ EngineError::ImageNotFound { .. }) => missing.push(e),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    match missing.first() {
+        None => Ok(found),
+        Some(first) => {
+            let hint = Some(first.hint().to_owned());
+            let message = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: ");
+            Err(Failure { code: USAGE, message, hint })
+        }
+    }
+}
+
+/// How often the user asked to stop: Ctrl-C or SIGTERM.
+pub fn interrupts() -> Interrupts {
+    let (sender, receiver) = watch::channel(0);
+    tokio::spawn(async move {
+        #[cfg(unix)]
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+        loop {
+            #[cfg(unix)]
+            let terminated = async {
+                match &mut terminate {
+                    Some(signal) => signal.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            #[cfg(not(unix))]
+            let terminated = std::future::pending::<Option<()>>();
+            tokio::select! {
+                pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
+                _ = terminated => {}
+            }
+            sender.send_modify(|asked| *asked += 1);
+        }
+    });
+    receiver
+}
+
+/// Sets a session up, runs a plan, and takes the session down again.
+///
+/// # Errors
+/// The engine's and this machine's.
+pub async fn run_plan(
+    common: &Common,
+    running: &Running,
+    (engine, info): (Arc<dyn Engine>, EngineInfo),
+    plan: Plan,
+    first: bool,
+) -> Result<Finished, Failure> {
+    let jobs = running.jobs.map_or(2 * info.cpus, usize::from).min(plan.cases.len().max(1));
+    let setup = Setup {
+        state: session::state_dir(),
+        jobs,
+        options: Options { soak: running.soak, real_time: running.real_time, first },
+        watchdog: true,
+        mode: None,
+    };
+    let interrupts = interrupts();
+    let rig = Rig::open(engine, &info, setup).await?;
+    let mut progress = Progress::new(common.progress());
+    let context = rig.context.clone();
+    let finished = coordinator::run(context, Arc::new(plan), jobs, interrupts, |event| progress.on(event)).await;
+    rig.close().await?;
+    Ok(finished)
+}
+
+/// The exit code of a run: interrupted, or what its cases came to.
+pub fn exit_code(finished: &Finished) -> u8 {
+    if finished.interrupted > 0 { INTERRUPTED } else { finished.summary.exit_code() }
+}
+
+/// Reads a file of the user's.
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub fn read_text(path: &Path) -> Result<String, Failure> {
+    let bytes = std::fs::read(path).map_err(|e| Failure::file(format!("{}: {e}", path.display())))?;
+    String::from_utf8(bytes).map_err(|_| Failure::file(format!("{}: not a text file (UTF-8)", path.display())))
+}
+
+/// The folder that a file's own paths start from.
+pub fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}

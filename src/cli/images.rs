@@ -1,0 +1,57 @@
+//! `exitone images build`.
+
+use super::common::{Common, Failure, engine, print, say};
+use crate::images::{Source, build};
+
+/// Arguments of `images`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Build the bundled candidates that are not there yet
+    Build {
+        /// `v19-photo-fix` and so on [default: all]
+        names: Vec<String>,
+        #[command(flatten)]
+        source: SourceArgs,
+    },
+}
+
+/// Where the base image comes from.
+#[derive(clap::Args)]
+pub struct SourceArgs {
+    /// A registry that has python:3.12-slim, HOST:PORT [default: Debian packages on Debian, else the engine's own]
+    #[arg(long, value_name = "HOST:PORT", env = "EXITONE_REGISTRY")]
+    registry: Option<String>,
+    /// Fetch nothing
+    #[arg(long)]
+    offline: bool,
+}
+
+impl From<SourceArgs> for Source {
+    fn from(args: SourceArgs) -> Self {
+        Self { registry: args.registry, offline: args.offline }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Engine, build.
+pub async fn execute(_: &Common, args: Args) -> Result<u8, Failure> {
+    let Command::Build { names, source } = args.command;
+    let (engine, _) = engine().await?;
+    let built = build(engine.as_ref(), &names, &source.into(), &|step| say(&format!("  {step}"))).await?;
+    let mut text = String::new();
+    for (word, names) in [("built", &built.built), ("there", &built.present)] {
+        for name in names {
+            text.push_str(&format!("{word}  {name}\n"));
+        }
+    }
+    print(&text)?;
+    Ok(0)
+}

@@ -1,0 +1,40 @@
+//! What only exitone itself starts: the holder and the watchdog.
+
+use std::process::ExitCode;
+
+use super::common::{Failure, engine};
+use crate::engine::SESSION_LABEL;
+use crate::run::watchdog::watch;
+
+/// Arguments of the watchdog.
+#[derive(clap::Args)]
+pub struct WatchdogArgs {
+    #[arg(long)]
+    session: String,
+}
+
+/// Serves as a holder until standard input ends.
+#[cfg(target_os = "linux")]
+pub fn holder() -> ExitCode {
+    match crate::holder::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => Failure::internal(e.to_string()).report(),
+    }
+}
+
+/// Only Linux has network namespaces.
+#[cfg(not(target_os = "linux"))]
+pub fn holder() -> ExitCode {
+    Failure::internal("the holder runs on Linux only").report()
+}
+
+/// Waits for the end of its controller and removes what it left.
+///
+/// # Errors
+/// Engine.
+pub async fn watchdog(args: &WatchdogArgs) -> Result<u8, Failure> {
+    // The engine is found while the controller lives: its settings are the same then.
+    let (engine, _) = engine().await?;
+    watch(engine.as_ref(), &format!("{SESSION_LABEL}={}", args.session)).await?;
+    Ok(0)
+}

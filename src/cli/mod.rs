@@ -1,0 +1,74 @@
+//! The command line: arguments in, exit code out; one file a command.
+
+mod clean;
+mod common;
+mod demo;
+mod images;
+mod internal;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use common::{Common, Failure};
+
+/// Finds the condition that makes a container image exit with code 1 on AWS App Runner.
+///
+/// Images are run on the local Docker engine under simulated App Runner conditions: blocked egress, failing DNS,
+/// missing variables, the health check, and what else differs there. Nothing that an image sends leaves the machine.
+#[derive(Parser)]
+#[command(name = "exitone", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the bundled candidates, run the incident over them, name the conditions and the first bad version
+    Demo(demo::Args),
+    /// Run images under conditions and report each case
+    Run(run::Args),
+    /// The bundled candidates
+    Images(images::Args),
+    /// Remove everything that exitone ever left on this engine
+    Clean(clean::Args),
+    #[command(hide = true)]
+    Holder,
+    #[command(hide = true)]
+    Watchdog(internal::WatchdogArgs),
+}
+
+impl Cli {
+    /// Carries the command out.
+    #[must_use]
+    pub fn execute(self) -> ExitCode {
+        self.common.start_tracing();
+        if matches!(self.command, Command::Holder) {
+            return internal::holder();
+        }
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(e) => return Failure::internal(format!("starting the runtime: {e}")).report(),
+        };
+        let code = runtime.block_on(async {
+            match self.command {
+                Command::Demo(args) => demo::execute(&self.common, args).await,
+                Command::Run(args) => run::execute(&self.common, args).await,
+                Command::Images(args) => images::execute(&self.common, args).await,
+                Command::Clean(args) => clean::execute(&self.common, &args).await,
+                Command::Watchdog(args) => internal::watchdog(&args).await,
+                Command::Holder => Ok(0),
+            }
+        });
+        // A blocked read of standard input must not hold the process.
+        runtime.shutdown_background();
+        match code {
+            Ok(code) => ExitCode::from(code),
+            Err(failure) => failure.report(),
+        }
+    }
+}

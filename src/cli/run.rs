@@ -1,0 +1,168 @@
+//! `exitone run`: cases of scenario files, or one case by hand.
+
+use std::path::{Path, PathBuf};
+
+use super::common::{
+    Common, Failure, Format, Running, candidates, engine, exit_code, folder_of, print, read_text, run_plan, say,
+};
+use crate::model::{Case, ConditionSet, Plan, Service};
+use crate::report::{json, terminal};
+use crate::run::rig::unknown_variables;
+use crate::scenario::{apprunner, env_file, file, service};
+
+/// Arguments of `run`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Scenario files
+    #[arg(value_name = "SCENARIO.yaml")]
+    scenarios: Vec<PathBuf>,
+    /// An image to run, once for each
+    #[arg(long, value_name = "IMAGE")]
+    image: Vec<String>,
+    /// A condition to impose, once for each: `egress.drop`, `env.unset:NAME` …
+    #[arg(long, value_name = "CONDITION")]
+    with: Vec<String>,
+    /// A service file: port, environment, health check
+    #[arg(long, value_name = "FILE")]
+    service: Option<PathBuf>,
+    /// More variables, NAME=VALUE a line
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// The deployment that creates the service: nothing to roll back to
+    #[arg(long)]
+    first_deployment: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+/// What is asked for, before the engine is asked.
+struct Asked {
+    images: Vec<String>,
+    service: Service,
+    sets: Vec<ConditionSet>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Usage, files, engine.
+pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+    let asked = ask(&args)?;
+    if asked.is_empty() {
+        return Err(Failure::usage("nothing to run: give a scenario file, or --image IMAGE"));
+    }
+    let (engine, info) = engine().await?;
+    let mut plans = Vec::new();
+    for one in asked {
+        let candidates = candidates(engine.as_ref(), &one.images).await?;
+        let pairs = one.sets.iter().flat_map(|set| one.images.iter().map(move |image| (image, set)));
+        let cases = pairs.map(|(image, set)| Case::new(image, set.clone())).collect();
+        let plan = Plan { service: one.service, candidates, cases };
+        let unknown = unknown_variables(&plan);
+        if !unknown.is_empty() {
+            let names: Vec<String> = unknown.into_iter().collect();
+            let text = format!("neither the service nor an image has the variable {}", names.join(", "));
+            say(&format!("warning: {text}; env.unset changes nothing there"));
+        }
+        plans.push((plan, one.sets, one.images));
+    }
+    let mut code = 0;
+    let mut results = Vec::new();
+    let mut seconds = 0.0;
+    for (plan, sets, images) in plans {
+        let finished =
+            run_plan(common, &args.running, (engine.clone(), info.clone()), plan, args.first_deployment).await?;
+        code = code.max(exit_code(&finished));
+        seconds += finished.summary.seconds;
+        if args.running.format == Format::Text {
+            let mut text = String::new();
+            if images.len() > 1 || sets.len() > 2 {
+                text = terminal::matrix(&images, &sets, &finished.results) + "\n";
+            }
+            let shown = finished
+                .results
+                .iter()
+                .filter(|r| finished.results.len() <= 4 || r.verdict != crate::model::Verdict::Pass);
+            text.extend(shown.map(|r| terminal::case(r) + "\n"));
+            text.push_str(&terminal::summary(&finished.summary));
+            print(&text)?;
+        }
+        results.extend(finished.results);
+    }
+    if args.running.format == Format::Json {
+        let summary = crate::model::Summary::of(&results, seconds);
+        print(&format!("{:#}\n", json::run(&results, &summary)))?;
+    }
+    Ok(code)
+}
+
+fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
+    let profile = apprunner();
+    let mut asked = Vec::new();
+    let mut refusals: Vec<String> = Vec::new();
+    for path in &args.scenarios {
+        let text = read_text(path)?;
+        match file::read(&path.display().to_string(), &text, &folder_of(path), &profile) {
+            Ok(scenario) => {
+                let images = if args.image.is_empty() { scenario.candidates } else { args.image.clone() };
+                asked.push(Asked { images, service: scenario.service, sets: scenario.sets });
+            }
+            Err(refused) => refusals.push(refused.to_string()),
+        }
+    }
+    let conditions = conditions(&args.with)?;
+    if !args.scenarios.is_empty() && !args.with.is_empty() {
+        return Err(Failure::usage("--with runs one case by hand; a scenario file has its own conditions"));
+    }
+    if args.scenarios.is_empty() {
+        let (mut service, image) = match &args.service {
+            Some(path) => {
+                let text = read_text(path)?;
+                match service::read_file(&path.display().to_string(), &text, &folder_of(path), &profile) {
+                    Ok(read) => read,
+                    Err(refused) => {
+                        refusals.push(refused.to_string());
+                        (service::defaults(&profile), None)
+                    }
+                }
+            }
+            None => (service::defaults(&profile), None),
+        };
+        if let Some(path) = &args.env_file {
+            match read_env(path) {
+                Ok(env) => service.env.extend(env),
+                Err(Failure { .. }) if !refusals.is_empty() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
+        if !images.is_empty() {
+            asked.push(Asked { images, service, sets: vec![conditions] });
+        }
+    }
+    if refusals.is_empty() { Ok(asked) } else { Err(Failure::file(refusals.join("\n"))) }
+}
+
+fn read_env(path: &Path) -> Result<std::collections::BTreeMap<String, String>, Failure> {
+    Ok(env_file::parse(&path.display().to_string(), &read_text(path)?)?)
+}
+
+/// Reads conditions; all mistakes at once.
+fn conditions(texts: &[String]) -> Result<ConditionSet, Failure> {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Ok(condition) => good.push(condition),
+            Err(e) => bad.push(format!("--with {text}: {e}")),
+        }
+    }
+    match ConditionSet::new(good) {
+        Ok(set) if bad.is_empty() => Ok(set),
+        Ok(_) => Err(Failure::usage(bad.join("\nerror: "))),
+        Err(more) => {
+            bad.extend(more);
+            Err(Failure::usage(bad.join("\nerror: ")))
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Where the engine is: `DOCKER_HOST`, then the docker context, then the usual sockets.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::error::{EngineError, EngineResult};
+
+/// The default socket of Docker on Linux and macOS.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// The part of `~/.docker/config.json` that names the context.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(rename = "currentContext")]
+    current_context: Option<String>,
+}
+
+/// The part of a context's `meta.json` that names the endpoint.
+#[derive(Deserialize)]
+struct Meta {
+    #[serde(rename = "Endpoints")]
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    docker: Endpoint,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    #[serde(rename = "Host")]
+    host: String,
+}
+
+/// What decides where the engine is, taken from the environment once.
+#[derive(Default, Debug)]
+pub struct Surroundings {
+    /// `DOCKER_HOST`.
+    pub docker_host: Option<String>,
+    /// `DOCKER_CONTEXT`.
+    pub docker_context: Option<String>,
+    /// `DOCKER_CONFIG`, or `~/.docker`.
+    pub config_dir: Option<PathBuf>,
+    /// The home folder.
+    pub home: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`.
+    pub runtime_dir: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Reads the environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let home = std::env::home_dir();
+        Self {
+            docker_host: var("DOCKER_HOST"),
+            docker_context: var("DOCKER_CONTEXT"),
+            config_dir: var("DOCKER_CONFIG").map(PathBuf::from).or(home.as_ref().map(|h| h.join(".docker"))),
+            home,
+            runtime_dir: var("XDG_RUNTIME_DIR").map(PathBuf::from),
+        }
+    }
+
+    /// The address of the engine, as the docker command line would find it.
+    ///
+    /// # Errors
+    /// [`EngineError::Address`] when a context is named that cannot be read.
+    pub fn host(&self) -> EngineResult<String> {
+        if let Some(host) = &self.docker_host {
+            return Ok(host.clone());
+        }
+        if let Some(context) = self.context()?.filter(|c| c != "default") {
+            return self.host_of_context(&context);
+        }
+        let candidates = [
+            Some(PathBuf::from(DEFAULT_SOCKET)),
+            self.home.as_ref().map(|h| h.join(".docker/run/docker.sock")),
+            self.runtime_dir.as_ref().map(|r| r.join("docker.sock")),
+            self.home.as_ref().map(|h| h.join(".colima/default/docker.sock")),
+            self.runtime_dir.as_ref().map(|r| r.join("podman/podman.sock")),
+        ];
+        let found = candidates.into_iter().flatten().find(|path| path.exists());
+        Ok(format!("unix://{}", found.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET)).display()))
+    }
+
+    fn context(&self) -> EngineResult<Option<String>> {
+        if self.docker_context.is_some() {
+            return Ok(self.docker_context.clone());
+        }
+        let Some(path) = self.config_dir.as_ref().map(|d| d.join("config.json")).filter(|p| p.exists()) else {
+            return Ok(None);
+        };
+        Ok(read_json::<Config>(&path)?.current_context)
+    }
+
+    fn host_of_context(&self, context: &str) -> EngineResult<String> {
+        // The folder is named by the SHA-256 of the context's name (docker/cli, context store).
+        let folder = hex(&Sha256::digest(context.as_bytes()));
+        let path = self
+            .config_dir
+            .as_ref()
+            .map(|d| d.join("contexts/meta").join(folder).join("meta.json"))
+            .filter(|p| p.exists())
+            .ok_or_else(|| EngineError::Address { problem: format!("there is no docker context `{context}`") })?;
+        Ok(read_json::<Meta>(&path)?.endpoints.docker.host)
+    }
+}
+
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> EngineResult<T> {
+    let problem = |e: String| EngineError::Address { problem: format!("{}: {e}", path.display()) };
+    let text = std::fs::read_to_string(path).map_err(|e| problem(e.to_string()))?;
+    serde_json::from_str(&text).map_err(|e| problem(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_then_context_then_socket() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut here = Surroundings { config_dir: Some(dir.path().to_owned()), ..Surroundings::default() };
+        assert_eq!(here.host(), Ok("unix:///var/run/docker.sock".to_owned()));
+
+        std::fs::write(dir.path().join("config.json"), r#"{"auths":{},"currentContext":"remote"}"#).expect("written");
+        assert!(here.host().expect_err("no such context").to_string().contains("`remote`"));
+
+        let meta = dir.path().join("contexts/meta").join(hex(&Sha256::digest(b"remote")));
+        std::fs::create_dir_all(&meta).expect("created");
+        let text = r#"{"Name":"remote","Metadata":{},"Endpoints":{"docker":{"Host":"ssh://me@there"}}}"#;
+        std::fs::write(meta.join("meta.json"), text).expect("written");
+        assert_eq!(here.host(), Ok("ssh://me@there".to_owned()));
+
+        here.docker_context = Some("default".to_owned());
+        assert_eq!(here.host(), Ok("unix:///var/run/docker.sock".to_owned()));
+        here.docker_host = Some("tcp://127.0.0.1:2375".to_owned());
+        assert_eq!(here.host(), Ok("tcp://127.0.0.1:2375".to_owned()));
+    }
+}

@@ -1,0 +1,460 @@
+//! The real engine, through bollard; no other file names it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::errors::Error as Cause;
+use bollard::models::{
+    ContainerCreateBody, EventMessageTypeEnum, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, VolumeCreateRequest,
+};
+use bollard::query_parameters as q;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::context::Surroundings;
+use super::{
+    Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
+    Found, Network, Output,
+};
+use crate::model::image::env_map;
+use crate::model::{ImageFacts, ImageId, condition::nearest};
+
+/// The lowest API version that has everything used here (Docker 20.10, December 2020).
+const LOWEST_API: (u32, u32) = (1, 41);
+
+/// An engine that is reached over its socket, tcp or ssh.
+pub struct DockerEngine {
+    client: Docker,
+    host: String,
+}
+
+impl DockerEngine {
+    /// Finds the engine as the docker command line does; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`EngineError::Address`] when the address or the context cannot be used.
+    pub fn connect(surroundings: &Surroundings) -> EngineResult<Self> {
+        let host = surroundings.host()?;
+        if let Some(path) = host.strip_prefix("unix://") {
+            reachable(path, &host)?;
+        }
+        let client =
+            Docker::connect_with_host(&host).map_err(|e| EngineError::Address { problem: format!("{host}: {e}") })?;
+        Ok(Self { client, host })
+    }
+
+    /// An engine's error from the client's.
+    fn error(&self, action: &str, cause: Cause) -> EngineError {
+        let action = action.to_owned();
+        match cause {
+            Cause::DockerResponseServerError { status_code, message } => refused(action, status_code, message),
+            Cause::RequestTimeoutError => {
+                EngineError::Broken { action, message: "the container engine did not answer in time".to_owned() }
+            }
+            other => {
+                let message = chain(&other);
+                if message.contains("no space left on device") {
+                    return EngineError::DiskFull { action, message };
+                }
+                if message.contains("Permission denied") {
+                    return EngineError::Permission { host: self.host.clone() };
+                }
+                if ["Connection refused", "No such file", "connect"].iter().any(|w| message.contains(w)) {
+                    return EngineError::NoEngine { host: self.host.clone(), cause: message };
+                }
+                EngineError::Broken { action, message }
+            }
+        }
+    }
+
+    async fn image_names(&self) -> Vec<String> {
+        let all = self.client.list_images(None::<q::ListImagesOptions>).await.unwrap_or_default();
+        all.into_iter().flat_map(|i| i.repo_tags).collect()
+    }
+}
+
+/// Says at once what is wrong with a socket: the client would say only "error in the client".
+fn reachable(path: &str, host: &str) -> EngineResult<()> {
+    #[cfg(unix)]
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(EngineError::Permission { host: host.to_owned() });
+        }
+        Err(e) => return Err(EngineError::NoEngine { host: host.to_owned(), cause: e.to_string() }),
+    }
+    #[cfg(not(unix))]
+    let _ = (path, host);
+    Ok(())
+}
+
+/// An error with all of its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn refused(action: String, status: u16, message: String) -> EngineError {
+    if message.contains("no space left on device") {
+        return EngineError::DiskFull { action, message };
+    }
+    match status {
+        404 => EngineError::Gone { action, message },
+        _ => EngineError::Refused { action, status, message },
+    }
+}
+
+/// Start errors that are the image's fault, not the engine's.
+fn start_error(error: EngineError) -> EngineError {
+    let EngineError::Refused { message, .. } = &error else { return error };
+    let lower = message.to_ascii_lowercase();
+    let exit_code = if lower.contains("executable file not found") || lower.contains("no such file or directory") {
+        Some(127)
+    } else if lower.contains("permission denied") || lower.contains("is a directory") {
+        Some(126)
+    } else if ["unable to find user", "no matching entries", "exec format error", "no command specified", "chdir"]
+        .iter()
+        .any(|w| lower.contains(w))
+    {
+        None
+    } else {
+        return error;
+    };
+    EngineError::CannotStart { exit_code, message: message.clone() }
+}
+
+fn filters<'a>(pairs: &[(&'a str, &'a str)]) -> HashMap<&'a str, Vec<&'a str>> {
+    let mut map: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (key, value) in pairs {
+        map.entry(key).or_default().push(value);
+    }
+    map
+}
+
+fn found(id: Option<String>, labels: Option<HashMap<String, String>>) -> Found {
+    Found { id: id.unwrap_or_default(), labels: labels.unwrap_or_default().into_iter().collect() }
+}
+
+/// Microseconds since the epoch; the engine writes `0001-01-01T00:00:00Z` for never.
+fn micros(text: Option<String>) -> Option<i64> {
+    let at: jiff::Timestamp = text?.parse().ok()?;
+    (at.as_second() > 0).then(|| at.as_microsecond())
+}
+
+fn body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let holder = spec.holder.as_ref();
+    let mounts = spec.volume.as_ref().map(|(source, target)| {
+        vec![Mount {
+            target: Some(target.clone()),
+            source: Some(source.clone()),
+            typ: Some(MountType::VOLUME),
+            read_only: Some(holder.is_none()),
+            volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+            ..Default::default()
+        }]
+    });
+    let host_config = HostConfig {
+        network_mode: Some(match &spec.network {
+            Network::None => "none".to_owned(),
+            Network::Container(id) => format!("container:{id}"),
+        }),
+        mounts,
+        nano_cpus: spec.cpu_milli.map(|milli| i64::from(milli) * 1_000_000),
+        memory: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
+        memory_swap: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
+        // What the process writes is read from the attached stream; a file on the engine would be written for nobody.
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
+        // SYS_ADMIN makes the fresh namespaces, NET_ADMIN fills them. The profiles would forbid writing /proc/sys/net.
+        cap_add: holder.map(|_| vec!["SYS_ADMIN".to_owned(), "NET_ADMIN".to_owned()]),
+        security_opt: holder.map(|_| vec!["apparmor=unconfined".to_owned(), "label=disable".to_owned()]),
+        readonly_paths: holder.map(|_| Vec::new()),
+        dns: holder.map(|h| vec![h.dns.clone()]),
+        dns_search: holder.map(|_| vec![".".to_owned()]),
+        auto_remove: holder.map(|_| true),
+        ..Default::default()
+    };
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        entrypoint: spec.entrypoint.clone(),
+        cmd: spec.cmd.clone(),
+        env: Some(spec.env.clone()),
+        hostname: holder.map(|h| h.hostname.clone()),
+        open_stdin: Some(holder.is_some()),
+        stdin_once: Some(holder.is_some()),
+        attach_stdin: Some(holder.is_some()),
+        // App Runner ignores HEALTHCHECK.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
+        host_config: Some(host_config),
+        ..Default::default()
+    }
+}
+
+fn outputs(
+    output: Pin<Box<dyn Stream<Item = Result<LogOutput, Cause>> + Send>>,
+) -> impl Stream<Item = EngineResult<Output>> + Send {
+    output.map(|item| match item {
+        Ok(LogOutput::StdErr { message }) => Ok(Output::Stderr(message)),
+        Ok(other) => Ok(Output::Stdout(other.into_bytes())),
+        Err(e) => Err(EngineError::Broken { action: "reading a container's output".to_owned(), message: chain(&e) }),
+    })
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    async fn info(&self) -> EngineResult<EngineInfo> {
+        let version = self.client.version().await.map_err(|e| self.error("asking the engine who it is", e))?;
+        let api = version.api_version.unwrap_or_default();
+        let number = |part: Option<&str>| part.and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
+        let mut parts = api.split('.');
+        if (number(parts.next()), number(parts.next())) < LOWEST_API {
+            return Err(EngineError::TooOld { host: self.host.clone(), found: api, needed: "1.41" });
+        }
+        let components = version.components.unwrap_or_default();
+        let podman = components.iter().any(|c| c.name.to_ascii_lowercase().contains("podman"));
+        let info = self.client.info().await.map_err(|e| self.error("asking the engine who it is", e))?;
+        Ok(EngineInfo {
+            name: if podman { "Podman" } else { "Docker" }.to_owned(),
+            version: version.version.unwrap_or_default(),
+            api,
+            platform: format!("{}/{}", version.os.unwrap_or_default(), version.arch.unwrap_or_default()),
+            cpus: info.ncpu.and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1),
+            joins_current_namespace: !podman,
+        })
+    }
+
+    async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts> {
+        let image = match self.client.inspect_image(reference).await {
+            Ok(image) => image,
+            Err(Cause::DockerResponseServerError { status_code: 404, .. }) => {
+                let names = self.image_names().await;
+                let near = nearest(reference, names.iter().map(String::as_str)).map(ToOwned::to_owned);
+                return Err(EngineError::ImageNotFound { name: reference.to_owned(), nearest: near });
+            }
+            Err(e) => return Err(self.error("looking at an image", e)),
+        };
+        let config = image.config.unwrap_or_default();
+        Ok(ImageFacts {
+            reference: reference.to_owned(),
+            id: ImageId(image.id.unwrap_or_default()),
+            os: image.os.unwrap_or_default(),
+            architecture: image.architecture.unwrap_or_default(),
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            cmd: config.cmd.unwrap_or_default(),
+            env: env_map(&config.env.unwrap_or_default()),
+            labels: config.labels.unwrap_or_default().into_iter().collect(),
+        })
+    }
+
+    async fn load_image(&self, archive: Archive) -> EngineResult<()> {
+        let options = q::ImportImageOptionsBuilder::new().quiet(true).build();
+        let chunks: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>> = match archive {
+            Archive::Bytes(bytes) => Box::pin(futures_util::stream::once(async { Ok(bytes) })),
+            Archive::File(path) => {
+                let file = tokio::fs::File::open(&path).await.map_err(|e| broken_file("loading", &path, &e))?;
+                Box::pin(file_chunks(file))
+            }
+        };
+        let result: Result<Vec<_>, _> = self.client.import_image_stream(options, chunks, None).try_collect().await;
+        result.map(drop).map_err(|e| match e {
+            Cause::DockerStreamError { error } => refused("loading an image".to_owned(), 500, error),
+            e => self.error("loading an image", e),
+        })
+    }
+
+    async fn save_image(&self, reference: &str, to: &Path) -> EngineResult<()> {
+        let mut file = tokio::fs::File::create(to).await.map_err(|e| broken_file("saving", to, &e))?;
+        let mut stream = std::pin::pin!(self.client.export_image(reference));
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|e| self.error("saving an image", e))?;
+            file.write_all(&chunk).await.map_err(|e| broken_file("saving", to, &e))?;
+        }
+        file.flush().await.map_err(|e| broken_file("saving", to, &e))
+    }
+
+    async fn pull_image(&self, reference: &str, platform: &str) -> EngineResult<()> {
+        let options = q::CreateImageOptionsBuilder::new().from_image(reference).platform(platform).build();
+        let result: Result<Vec<_>, _> = self.client.create_image(Some(options), None, None).try_collect().await;
+        result.map(drop).map_err(|e| match e {
+            Cause::DockerStreamError { error } => {
+                EngineError::Broken { action: format!("pulling {reference}"), message: error }
+            }
+            e => self.error(&format!("pulling {reference}"), e),
+        })
+    }
+
+    async fn tag_image(&self, from: &str, to: &str) -> EngineResult<()> {
+        let (repository, tag) = to.rsplit_once(':').unwrap_or((to, "latest"));
+        let options = q::TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
+        self.client.tag_image(from, Some(options)).await.map_err(|e| self.error("naming an image", e))
+    }
+
+    async fn remove_image(&self, reference: &str) -> EngineResult<()> {
+        let options = q::RemoveImageOptionsBuilder::new().force(true).build();
+        match self.client.remove_image(reference, Some(options), None).await {
+            Ok(_) | Err(Cause::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            Err(e) => Err(self.error("removing an image", e)),
+        }
+    }
+
+    async fn images(&self, label: &str) -> EngineResult<Vec<Found>> {
+        let options = q::ListImagesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
+        let images = self.client.list_images(Some(options)).await.map_err(|e| self.error("listing images", e))?;
+        Ok(images.into_iter().map(|i| found(Some(i.id), Some(i.labels))).collect())
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
+        let created = self.client.create_container(None::<q::CreateContainerOptions>, body(spec)).await;
+        match created {
+            Ok(created) => Ok(created.id),
+            Err(e) => Err(start_error(self.error("creating a container", e))),
+        }
+    }
+
+    async fn attach(&self, id: &str, stdin: bool) -> EngineResult<Attached> {
+        let options =
+            q::AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).stdin(stdin).build();
+        let attached = self.client.attach_container(id, Some(options)).await.map_err(|e| self.error("attaching", e))?;
+        Ok(Attached { output: Box::pin(outputs(attached.output)), input: attached.input })
+    }
+
+    async fn start(&self, id: &str) -> EngineResult<()> {
+        let started = self.client.start_container(id, None::<q::StartContainerOptions>).await;
+        started.map_err(|e| start_error(self.error("starting a container", e)))
+    }
+
+    async fn state(&self, id: &str) -> EngineResult<ContainerState> {
+        let container = self
+            .client
+            .inspect_container(id, None::<q::InspectContainerOptions>)
+            .await
+            .map_err(|e| self.error("looking at a container", e))?;
+        let state = container.state.unwrap_or_default();
+        Ok(ContainerState {
+            running: state.running.unwrap_or(false),
+            exit_code: state.exit_code.unwrap_or(0),
+            oom_killed: state.oom_killed.unwrap_or(false),
+            started_at_us: micros(state.started_at),
+            finished_at_us: micros(state.finished_at),
+        })
+    }
+
+    async fn kill(&self, id: &str, signal: &str) -> EngineResult<()> {
+        let options = q::KillContainerOptionsBuilder::new().signal(signal).build();
+        match self.client.kill_container(id, Some(options)).await {
+            // 409: it is not running.
+            Ok(()) | Err(Cause::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(e) => Err(self.error("signalling a container", e)),
+        }
+    }
+
+    async fn remove(&self, id: &str) -> EngineResult<()> {
+        let options = q::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        match self.client.remove_container(id, Some(options)).await {
+            // 409: its removal is already under way.
+            Ok(()) | Err(Cause::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(e) => Err(self.error("removing a container", e)),
+        }
+    }
+
+    async fn containers(&self, label: &str) -> EngineResult<Vec<Found>> {
+        let options = q::ListContainersOptionsBuilder::new().all(true).filters(&filters(&[("label", label)])).build();
+        let all = self.client.list_containers(Some(options)).await.map_err(|e| self.error("listing containers", e))?;
+        Ok(all.into_iter().map(|c| found(c.id, c.labels)).collect())
+    }
+
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<()> {
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            labels: Some(labels.clone().into_iter().collect()),
+            ..Default::default()
+        };
+        self.client.create_volume(request).await.map(drop).map_err(|e| self.error("creating a volume", e))
+    }
+
+    async fn remove_volume(&self, name: &str) -> EngineResult<()> {
+        let options = q::RemoveVolumeOptionsBuilder::new().force(true).build();
+        match self.client.remove_volume(name, Some(options)).await {
+            Ok(()) | Err(Cause::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            Err(e) => Err(self.error("removing a volume", e)),
+        }
+    }
+
+    async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>> {
+        let options = q::ListVolumesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
+        let all = self.client.list_volumes(Some(options)).await.map_err(|e| self.error("listing volumes", e))?;
+        Ok(all.volumes.unwrap_or_default().into_iter().map(|v| found(Some(v.name), Some(v.labels))).collect())
+    }
+
+    fn events(&self, label: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>> {
+        let options = q::EventsOptionsBuilder::new()
+            .since("0")
+            .filters(&filters(&[("type", "container"), ("label", label), ("event", "die")]))
+            .build();
+        Box::pin(self.client.events(Some(options)).filter_map(|item| async {
+            match item {
+                Ok(event) if event.typ == Some(EventMessageTypeEnum::CONTAINER) => {
+                    event.actor.and_then(|a| a.id).map(|id| Ok(EngineEvent::Died { id }))
+                }
+                Ok(_) => None,
+                Err(e) => {
+                    Some(Err(EngineError::Broken { action: "following the events".to_owned(), message: chain(&e) }))
+                }
+            }
+        }))
+    }
+}
+
+fn broken_file(action: &str, path: &Path, error: &std::io::Error) -> EngineError {
+    EngineError::Broken { action: format!("{action} {}", path.display()), message: error.to_string() }
+}
+
+/// A file as a stream of 256 KiB pieces.
+fn file_chunks(file: tokio::fs::File) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    futures_util::stream::unfold(file, |mut file| async move {
+        let mut chunk = vec![0; 256 << 10];
+        match file.read(&mut chunk).await {
+            Ok(0) => None,
+            Ok(n) => {
+                chunk.truncate(n);
+                Some((Ok(Bytes::from(chunk)), file))
+            }
+            Err(e) => Some((Err(e), file)),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_says_when_an_image_cannot_start() {
+        let code = |message: &str| match start_error(refused("starting".to_owned(), 400, message.to_owned())) {
+            EngineError::CannotStart { exit_code, .. } => Ok(exit_code),
+            other => Err(other),
+        };
+        assert_eq!(code(r#"exec: "nope": executable file not found in $PATH: unknown"#), Ok(Some(127)));
+        assert_eq!(code(r#"exec: "/x": stat /x: no such file or directory: unknown"#), Ok(Some(127)));
+        assert_eq!(code(r#"exec: "/etc": permission denied: unknown"#), Ok(Some(126)));
+        assert_eq!(code("unable to find user ghost: no matching entries in passwd file"), Ok(None));
+        assert_eq!(code("No command specified"), Ok(None));
+        assert!(code("cannot join network of a non running container").is_err());
+        let full = refused("creating".to_owned(), 500, "write /x: no space left on device".to_owned());
+        assert!(matches!(start_error(full), EngineError::DiskFull { .. }));
+    }
+}

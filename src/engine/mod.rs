@@ -1,0 +1,195 @@
+//! The container engine behind one trait: the real one in [`docker`], a scripted one in [`fake`].
+
+pub mod archive;
+pub mod context;
+pub mod docker;
+pub mod error;
+pub mod fake;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::io::AsyncWrite;
+
+pub use error::{EngineError, EngineResult};
+
+use crate::model::ImageFacts;
+
+/// The label that everything we create on an engine carries; its value is the session's name.
+pub const SESSION_LABEL: &str = "exitone.session";
+/// The label that names the machine and user whose sessions may be swept from here.
+pub const OWNER_LABEL: &str = "exitone.owner";
+/// The label that says what an image, container or volume is for.
+pub const ROLE_LABEL: &str = "exitone.role";
+/// The session of images, which are kept between sessions as a cache.
+pub const KEPT: &str = "kept";
+
+/// What the engine says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `Docker`, `Podman`, …
+    pub name: String,
+    /// The engine's own version.
+    pub version: String,
+    /// The API version that it speaks.
+    pub api: String,
+    /// `linux/amd64`, …
+    pub platform: String,
+    /// Logical CPUs of the machine that runs the containers.
+    pub cpus: usize,
+    /// True when `network_mode: container:X` joins the namespace that the main process of X is in at that moment.
+    pub joins_current_namespace: bool,
+}
+
+/// How a container is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Loopback only.
+    None,
+    /// The namespace of another container's main process.
+    Container(String),
+}
+
+/// A container to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// The image's name or id.
+    pub image: String,
+    /// Labels; the session's is among them.
+    pub labels: BTreeMap<String, String>,
+    /// Instead of ENTRYPOINT.
+    pub entrypoint: Option<Vec<String>>,
+    /// Instead of CMD.
+    pub cmd: Option<Vec<String>>,
+    /// `NAME=VALUE`, over the image's ENV.
+    pub env: Vec<String>,
+    /// How it is connected.
+    pub network: Network,
+    /// A volume and where it is mounted; read-only for all but the holder.
+    pub volume: Option<(String, String)>,
+    /// Thousandths of a CPU.
+    pub cpu_milli: Option<u32>,
+    /// Bytes of memory; no swap on top.
+    pub memory: Option<u64>,
+    /// What makes a container a holder, for the one that is.
+    pub holder: Option<HolderSpec>,
+}
+
+/// What only a holder gets: its standard input, its capabilities, the names that its namespace resolves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HolderSpec {
+    /// The host name that every candidate in its namespace sees.
+    pub hostname: String,
+    /// The resolver in resolv.conf.
+    pub dns: String,
+}
+
+/// The end of an attached container.
+pub struct Attached {
+    /// What the process writes.
+    pub output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
+    /// What the process reads.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+/// A piece of what a process wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To standard output.
+    Stdout(Bytes),
+    /// To standard error.
+    Stderr(Bytes),
+}
+
+/// The state of a container. Times are microseconds since the epoch, by the engine's clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerState {
+    /// True while the process lives.
+    pub running: bool,
+    /// The exit code of the last run.
+    pub exit_code: i64,
+    /// True when the kernel killed a process in it for its memory.
+    pub oom_killed: bool,
+    /// When the process started.
+    pub started_at_us: Option<i64>,
+    /// When it ended.
+    pub finished_at_us: Option<i64>,
+}
+
+/// Something that happened to a container of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// The main process ended.
+    Died {
+        /// The container.
+        id: String,
+    },
+}
+
+/// Something of ours that is on the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The container's id, the volume's name, or the image's id.
+    pub id: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image archive to load.
+#[derive(Clone, Debug)]
+pub enum Archive {
+    /// In memory.
+    Bytes(Bytes),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// A container engine.
+///
+/// Every method returns [`EngineError`]: what happened, where, and what to do.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Asks the engine who it is; fails when there is none or it is too old.
+    async fn info(&self) -> EngineResult<EngineInfo>;
+    /// The image's own configuration.
+    async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts>;
+    /// Loads an archive as `docker save` writes it.
+    async fn load_image(&self, archive: Archive) -> EngineResult<()>;
+    /// Saves an image as `docker save` does.
+    async fn save_image(&self, reference: &str, to: &Path) -> EngineResult<()>;
+    /// Fetches an image from its registry for a platform such as `linux/amd64`.
+    async fn pull_image(&self, reference: &str, platform: &str) -> EngineResult<()>;
+    /// Gives an image another name.
+    async fn tag_image(&self, from: &str, to: &str) -> EngineResult<()>;
+    /// Removes an image by name or id.
+    async fn remove_image(&self, reference: &str) -> EngineResult<()>;
+    /// Images with a label (`name` or `name=value`).
+    async fn images(&self, label: &str) -> EngineResult<Vec<Found>>;
+    /// Creates a container and returns its id.
+    async fn create(&self, spec: &ContainerSpec) -> EngineResult<String>;
+    /// Attaches to a container, before it is started, so that no byte is missed.
+    async fn attach(&self, id: &str, stdin: bool) -> EngineResult<Attached>;
+    /// Starts a container.
+    async fn start(&self, id: &str) -> EngineResult<()>;
+    /// The state of a container.
+    async fn state(&self, id: &str) -> EngineResult<ContainerState>;
+    /// Sends a signal (`SIGTERM`, `SIGKILL`); a container that has ended is no error.
+    async fn kill(&self, id: &str, signal: &str) -> EngineResult<()>;
+    /// Removes a container by force, its anonymous volumes too; one that is gone is no error.
+    async fn remove(&self, id: &str) -> EngineResult<()>;
+    /// Containers with a label, running or not.
+    async fn containers(&self, label: &str) -> EngineResult<Vec<Found>>;
+    /// Creates a volume.
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<()>;
+    /// Removes a volume; one that is gone is no error.
+    async fn remove_volume(&self, name: &str) -> EngineResult<()>;
+    /// Volumes with a label.
+    async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>>;
+    /// Events of the containers with a label, from the first such container on: the label is new with each session,
+    /// so that none is missed however late the engine answers.
+    fn events(&self, label: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>>;
+}

@@ -1,0 +1,180 @@
+//! The candidate's resolver, on 127.0.0.1:53 of its namespace, UDP and TCP.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::{RData, Record, RecordType, rdata::A};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
+
+use super::protocol::{HOSTNAME, OWN, SECOND, SHORT_HOSTNAME};
+use crate::model::observation::DnsQuestion;
+
+/// Names get addresses from 198.18.0.0/15, which is set aside for tests (RFC 2544).
+const FIRST_NAME: u32 = u32::from_be_bytes([198, 18, 0, 1]);
+const MOST_NAMES: u32 = (1 << 17) - 2;
+
+/// How the resolver misbehaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DnsFault {
+    /// It does not.
+    None,
+    /// It answers SERVFAIL.
+    Servfail,
+    /// It answers NXDOMAIN.
+    Nxdomain,
+    /// It never answers.
+    Drop,
+    /// It answers after this long.
+    Delay(Duration),
+}
+
+/// Which address a name was given; every name that is asked gets one.
+#[derive(Default)]
+pub struct Names {
+    by_name: BTreeMap<String, Ipv4Addr>,
+    by_address: BTreeMap<Ipv4Addr, String>,
+}
+
+impl Names {
+    fn address_of(&mut self, name: &str) -> Ipv4Addr {
+        if let Some(address) = self.by_name.get(name) {
+            return *address;
+        }
+        let offset = u32::try_from(self.by_name.len()).unwrap_or(u32::MAX) % MOST_NAMES;
+        let address = Ipv4Addr::from(FIRST_NAME + offset);
+        self.by_name.insert(name.to_owned(), address);
+        self.by_address.insert(address, name.to_owned());
+        address
+    }
+
+    /// The name that this address was the answer to.
+    pub fn name_of(&self, address: Ipv4Addr) -> Option<String> {
+        self.by_address.get(&address).cloned()
+    }
+}
+
+/// The names of a run, shared with the packet watch.
+pub type SharedNames = Arc<Mutex<Names>>;
+
+/// Tells what was asked and answered.
+pub type OnQuestion = Arc<dyn Fn(DnsQuestion) + Send + Sync>;
+
+/// The resolver of one run.
+#[derive(Clone)]
+pub struct Resolver {
+    fault: DnsFault,
+    /// The address that the container's own name resolves to.
+    own_name: Ipv4Addr,
+    names: SharedNames,
+    on_question: OnQuestion,
+}
+
+impl Resolver {
+    /// A resolver that is not bound yet.
+    pub fn new(fault: DnsFault, own_name: Ipv4Addr, names: SharedNames, on_question: OnQuestion) -> Self {
+        debug_assert!(own_name == OWN || own_name == SECOND);
+        Self { fault, own_name, names, on_question }
+    }
+
+    /// Binds in the calling thread's namespace and serves until the set is dropped.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub async fn serve(&self, address: Ipv4Addr, tasks: &mut JoinSet<()>) -> std::io::Result<()> {
+        let udp = Arc::new(UdpSocket::bind((address, 53)).await?);
+        let tcp = TcpListener::bind((address, 53)).await?;
+        tasks.spawn(self.clone().serve_udp(udp));
+        tasks.spawn(self.clone().serve_tcp(tcp));
+        Ok(())
+    }
+
+    async fn serve_udp(self, socket: Arc<UdpSocket>) {
+        let mut answers = JoinSet::new();
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let (question, socket, resolver) = (buffer[..length].to_vec(), socket.clone(), self.clone());
+            answers.spawn(async move {
+                if let Some(answer) = resolver.answer(&question).await {
+                    let _ = socket.send_to(&answer, from).await;
+                }
+            });
+            while answers.try_join_next().is_some() {}
+        }
+    }
+
+    async fn serve_tcp(self, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let resolver = self.clone();
+            connections.spawn(async move {
+                // RFC 1035, 4.2.2: two bytes of length before every message.
+                while let Ok(length) = stream.read_u16().await {
+                    let mut question = vec![0; usize::from(length)];
+                    if stream.read_exact(&mut question).await.is_err() {
+                        return;
+                    }
+                    let Some(answer) = resolver.answer(&question).await else { continue };
+                    let Ok(length) = u16::try_from(answer.len()) else { return };
+                    if stream.write_u16(length).await.is_err() || stream.write_all(&answer).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            while connections.try_join_next().is_some() {}
+        }
+    }
+
+    async fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+        let question = Message::from_vec(question).ok()?;
+        let query = question.queries.first()?.clone();
+        let name = query.name().to_utf8().trim_end_matches('.').to_ascii_lowercase();
+        // The container's own name stands in /etc/hosts everywhere; a fault of the resolver does not touch it.
+        let own = [HOSTNAME, SHORT_HOSTNAME, "localhost"].contains(&name.as_str());
+        let fault = if own { DnsFault::None } else { self.fault };
+        let mut reply = Message::new(question.id, MessageType::Response, OpCode::Query);
+        reply.metadata.recursion_desired = question.metadata.recursion_desired;
+        reply.metadata.recursion_available = true;
+        reply.add_query(query.clone());
+        let shown = match (fault, query.query_type()) {
+            (DnsFault::Drop, _) => "no answer".to_owned(),
+            (DnsFault::Servfail, _) => {
+                reply.metadata.response_code = ResponseCode::ServFail;
+                "SERVFAIL".to_owned()
+            }
+            (DnsFault::Nxdomain, _) | (_, RecordType::PTR) => {
+                reply.metadata.response_code = ResponseCode::NXDomain;
+                "NXDOMAIN".to_owned()
+            }
+            (_, RecordType::A) => {
+                let address = self.address(&name);
+                reply.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A(address))));
+                address.to_string()
+            }
+            // Outbound traffic is IPv4 only there.
+            _ => "no record".to_owned(),
+        };
+        (self.on_question)(DnsQuestion { at_ms: 0.0, name, record: query.query_type().to_string(), answer: shown });
+        match fault {
+            DnsFault::Drop => return None,
+            DnsFault::Delay(delay) => tokio::time::sleep(delay).await,
+            _ => {}
+        }
+        reply.to_vec().ok()
+    }
+
+    fn address(&self, name: &str) -> Ipv4Addr {
+        match name {
+            "localhost" => Ipv4Addr::LOCALHOST,
+            HOSTNAME | SHORT_HOSTNAME => self.own_name,
+            // A URL may name an address; a resolver that is asked for one gives it back.
+            _ => name
+                .parse()
+                .unwrap_or_else(|_| self.names.lock().unwrap_or_else(PoisonError::into_inner).address_of(name)),
+        }
+    }
+}

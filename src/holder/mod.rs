@@ -1,0 +1,31 @@
+//! What runs inside a holder: the owner of the candidates' network namespaces.
+//!
+//! The holder has two long-lived namespaces beside the one that a candidate gets. The **internet** answers
+//! whatever a candidate sends (names, HTTPS, raw TCP), and as the candidate's only router it is where every
+//! fault is put: routes that drop, refuse or report unreachable, for TCP and UDP alike. The **void** is a
+//! place where every address exists and nobody listens; a route there refuses. A candidate's own namespace
+//! therefore holds nothing but loopback, one link and one default route, and nothing that a candidate may
+//! do in it (it has no NET_ADMIN) reaches a rule.
+
+pub mod authority;
+pub mod protocol;
+
+#[cfg(target_os = "linux")]
+mod dns;
+#[cfg(target_os = "linux")]
+mod internet;
+#[cfg(target_os = "linux")]
+mod listen;
+#[cfg(target_os = "linux")]
+mod net;
+#[cfg(target_os = "linux")]
+mod packets;
+#[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
+mod serve;
+#[cfg(target_os = "linux")]
+mod upstream;
+
+#[cfg(target_os = "linux")]
+pub use serve::serve;

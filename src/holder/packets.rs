@@ -1,0 +1,253 @@
+//! What a candidate sends and what comes back, read from a packet socket in its namespace.
+//!
+//! A tap sees every packet as it passes and changes none; the candidate is not touched.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+
+use super::protocol::{GATEWAY, OWN, SECOND};
+use crate::model::observation::{ConnectAttempt, Fate};
+
+/// Attempts beyond this number are not kept: the first ones tell.
+const MOST_ATTEMPTS: usize = 512;
+/// Headers are all that is looked at.
+const SNAPSHOT: usize = 128;
+/// ETH_P_ALL, in network byte order as packet(7) wants it: outgoing packets too.
+const ALL_PROTOCOLS: u16 = 0x0003_u16.to_be();
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+const FLAG_SYN: u8 = 0x02;
+const FLAG_RST: u8 = 0x04;
+const FLAG_ACK: u8 = 0x10;
+
+/// A tap in the calling thread's namespace.
+///
+/// tokio has no type for a packet socket; it is handed over as a datagram socket, of which only `recv` is used.
+pub struct Tap(UdpSocket);
+
+impl Tap {
+    /// Opens the tap; packets are kept by the kernel from now on.
+    ///
+    /// # Errors
+    /// When the capability NET_RAW is missing.
+    pub fn open() -> io::Result<Self> {
+        let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(ALL_PROTOCOLS))))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self(UdpSocket::from_std(OwnedFd::from(socket).into())?))
+    }
+
+    /// Hands every packet's first bytes over until the tap fails.
+    pub async fn read(self, mut on_packet: impl FnMut(&[u8])) {
+        let mut buffer = [0; SNAPSHOT];
+        // An error: the link is going, there is nothing more to see.
+        while let Ok(length) = self.0.recv(&mut buffer).await {
+            on_packet(&buffer[..length]);
+        }
+    }
+}
+
+/// Which attempt a packet belongs to: protocol, where to, which port, from which port.
+type Key = (u8, Ipv4Addr, u16, u16);
+
+/// The outbound attempts of a run.
+#[derive(Default)]
+pub struct Attempts {
+    by_key: HashMap<Key, usize>,
+    list: Vec<ConnectAttempt>,
+}
+
+/// The parts of an IPv4 packet that matter here.
+struct Packet<'a> {
+    protocol: u8,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    payload: &'a [u8],
+}
+
+fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
+    let first = *bytes.first()?;
+    let header = usize::from(first & 0x0f) * 4;
+    let fragment = u16::from_be_bytes([*bytes.get(6)?, *bytes.get(7)?]) & 0x1fff;
+    if first >> 4 != 4 || header < 20 || fragment != 0 {
+        return None;
+    }
+    let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes.get(at..at + 4)?).ok()?));
+    Some(Packet {
+        protocol: *bytes.get(9)?,
+        source: address(12)?,
+        destination: address(16)?,
+        payload: bytes.get(header..)?,
+    })
+}
+
+fn ports(payload: &[u8]) -> Option<(u16, u16)> {
+    let word = |at: usize| Some(u16::from_be_bytes([*payload.get(at)?, *payload.get(at + 1)?]));
+    Some((word(0)?, word(2)?))
+}
+
+fn is_candidate(address: Ipv4Addr) -> bool {
+    address == OWN || address == SECOND
+}
+
+impl Attempts {
+    /// Takes note of a packet. Returns the port of a TCP attempt that is new, and its address.
+    pub fn see(&mut self, bytes: &[u8], at_ms: f64) -> Option<(Ipv4Addr, u16)> {
+        let packet = parse(bytes)?;
+        match (is_candidate(packet.source), is_candidate(packet.destination)) {
+            (true, false) if packet.destination != GATEWAY && !packet.destination.is_loopback() => {
+                self.outgoing(&packet, at_ms)
+            }
+            (false, true) => {
+                self.incoming(&packet);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn outgoing(&mut self, packet: &Packet<'_>, at_ms: f64) -> Option<(Ipv4Addr, u16)> {
+        let (from, to) = ports(packet.payload)?;
+        let protocol = match packet.protocol {
+            TCP if packet.payload.get(13)? & (FLAG_SYN | FLAG_ACK) == FLAG_SYN => "tcp",
+            UDP => "udp",
+            _ => return None,
+        };
+        let key = (packet.protocol, packet.destination, to, from);
+        if let Some(index) = self.by_key.get(&key) {
+            self.list[*index].sent += 1;
+            return None;
+        }
+        if self.list.len() < MOST_ATTEMPTS {
+            self.by_key.insert(key, self.list.len());
+            self.list.push(ConnectAttempt {
+                at_ms,
+                protocol: protocol.to_owned(),
+                address: packet.destination,
+                port: to,
+                name: None,
+                fate: Fate::Silent,
+                sent: 1,
+            });
+        }
+        (packet.protocol == TCP).then_some((packet.destination, to))
+    }
+
+    fn incoming(&mut self, packet: &Packet<'_>) {
+        match packet.protocol {
+            TCP => {
+                let (Some((from, to)), Some(flags)) = (ports(packet.payload), packet.payload.get(13)) else { return };
+                let fate = match flags & (FLAG_SYN | FLAG_ACK | FLAG_RST) {
+                    f if f & FLAG_RST != 0 => Fate::Refused,
+                    f if f == FLAG_SYN | FLAG_ACK => Fate::Answered,
+                    _ => return,
+                };
+                self.settle((TCP, packet.source, from, to), fate);
+            }
+            UDP => {
+                let Some((from, to)) = ports(packet.payload) else { return };
+                self.settle((UDP, packet.source, from, to), Fate::Answered);
+            }
+            ICMP => self.icmp(packet.payload),
+            _ => {}
+        }
+    }
+
+    /// Destination unreachable (RFC 792) carries the header of the packet that it is about.
+    fn icmp(&mut self, payload: &[u8]) {
+        let (Some(3), Some(code)) = (payload.first(), payload.get(1)) else { return };
+        let Some(about) = payload.get(8..).and_then(parse) else { return };
+        let Some((from, to)) = ports(about.payload) else { return };
+        let fate = if *code == 3 { Fate::Refused } else { Fate::Unreachable };
+        self.settle((about.protocol, about.destination, to, from), fate);
+    }
+
+    /// The first answer counts: a reset after an answer is the end of a connection, not a refusal.
+    fn settle(&mut self, key: Key, fate: Fate) {
+        if let Some(index) = self.by_key.get(&key) {
+            let attempt = &mut self.list[*index];
+            if attempt.fate == Fate::Silent {
+                attempt.fate = fate;
+            }
+        }
+    }
+
+    /// What was seen, in order of time.
+    pub fn into_list(self) -> Vec<ConnectAttempt> {
+        self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAR: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+
+    fn ip(protocol: u8, from: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0];
+        bytes.extend(from.octets());
+        bytes.extend(to.octets());
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn tcp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), flags: u8) -> Vec<u8> {
+        let mut payload = [from.1.to_be_bytes(), to.1.to_be_bytes()].concat();
+        payload.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0]);
+        ip(TCP, from.0, to.0, &payload)
+    }
+
+    #[test]
+    fn attempts_and_their_fates() {
+        let mut attempts = Attempts::default();
+        let syn = tcp((OWN, 40000), (FAR, 443), FLAG_SYN);
+        assert_eq!(attempts.see(&syn, 1.0), Some((FAR, 443)));
+        assert_eq!(attempts.see(&syn, 2.0), None);
+        attempts.see(&tcp((OWN, 40001), (FAR, 443), FLAG_SYN), 3.0);
+        attempts.see(&tcp((FAR, 443), (OWN, 40001), FLAG_SYN | FLAG_ACK), 3.1);
+        attempts.see(&tcp((FAR, 443), (OWN, 40001), FLAG_RST), 3.2);
+        attempts.see(&tcp((OWN, 40002), (FAR, 443), FLAG_SYN), 4.0);
+        attempts.see(&tcp((FAR, 443), (OWN, 40002), FLAG_RST | FLAG_ACK), 4.1);
+        let udp = ip(UDP, OWN, FAR, &[0x9c, 0x40, 0, 53, 0, 8, 0, 0]);
+        attempts.see(&udp, 5.0);
+        let mut unreachable = vec![3, 1, 0, 0, 0, 0, 0, 0];
+        unreachable.extend(&udp);
+        attempts.see(&ip(ICMP, GATEWAY, OWN, &unreachable), 5.1);
+        let seen: Vec<_> = attempts.into_list().iter().map(|a| (a.protocol.clone(), a.fate, a.sent)).collect();
+        let expected = [
+            ("tcp".to_owned(), Fate::Silent, 2),
+            ("tcp".to_owned(), Fate::Answered, 1),
+            ("tcp".to_owned(), Fate::Refused, 1),
+            ("udp".to_owned(), Fate::Unreachable, 1),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_is_no_attempt_is_passed_over() {
+        let mut attempts = Attempts::default();
+        // The answer to a probe, traffic on loopback, garbage, a fragment.
+        attempts.see(&tcp((OWN, 8000), (GATEWAY, 50000), FLAG_SYN | FLAG_ACK), 0.0);
+        attempts.see(&tcp((Ipv4Addr::LOCALHOST, 1), (Ipv4Addr::LOCALHOST, 2), FLAG_SYN), 0.0);
+        attempts.see(&[0x45], 0.0);
+        let mut fragment = tcp((OWN, 1), (FAR, 2), FLAG_SYN);
+        fragment[7] = 9;
+        attempts.see(&fragment, 0.0);
+        assert!(attempts.into_list().is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_packet_breaks_it(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..SNAPSHOT)) {
+            Attempts::default().see(&bytes, 0.0);
+        }
+    }
+}

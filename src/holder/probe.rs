@@ -1,0 +1,69 @@
+//! The health check's probe and the requests after it, sent from outside of the candidate's namespace to its own
+//! address, so that an application bound to 127.0.0.1 fails as it would there.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Request;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::protocol::{self, OWN};
+use crate::model::observation::ProbeResult;
+
+/// No more of a body is read.
+const MOST_BODY: usize = 64 << 10;
+
+/// Sends one probe.
+pub async fn probe(probe: &protocol::Probe) -> ProbeResult {
+    let timeout = Duration::from_millis(probe.timeout_ms);
+    let attempt = async {
+        match &probe.path {
+            None => connect(probe.port).await.map(|_| ProbeResult::Accepted),
+            Some(path) => exchange(probe.port, "GET", path, None).await.map(|(status, _)| ProbeResult::Status(status)),
+        }
+    };
+    match tokio::time::timeout(timeout, attempt).await {
+        Ok(result) => result.unwrap_or_else(|failure| failure),
+        Err(_) => ProbeResult::TimedOut,
+    }
+}
+
+/// Sends one request and returns what it met and the body.
+pub async fn request(request: &protocol::Request) -> (ProbeResult, String) {
+    let timeout = Duration::from_millis(request.timeout_ms);
+    let attempt = exchange(request.port, &request.method, &request.path, request.body.clone());
+    match tokio::time::timeout(timeout, attempt).await {
+        Ok(Ok((status, body))) => (ProbeResult::Status(status), body),
+        Ok(Err(failure)) => (failure, String::new()),
+        Err(_) => (ProbeResult::TimedOut, String::new()),
+    }
+}
+
+async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
+    TcpStream::connect((OWN, port)).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::ConnectionRefused => ProbeResult::Refused,
+        std::io::ErrorKind::TimedOut => ProbeResult::TimedOut,
+        _ => ProbeResult::Broken(e.to_string()),
+    })
+}
+
+async fn exchange(port: u16, method: &str, path: &str, body: Option<String>) -> Result<(u16, String), ProbeResult> {
+    let broken = |e: &dyn std::fmt::Display| ProbeResult::Broken(e.to_string());
+    let stream = connect(port).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path).header(HOST, format!("{OWN}:{port}"));
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let request = request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(|e| broken(&e))?;
+    let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), MOST_BODY).collect().await;
+    let body = body.map(|b| String::from_utf8_lossy(&b.to_bytes()).into_owned()).unwrap_or_default();
+    Ok((status, body))
+}

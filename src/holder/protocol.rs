@@ -1,0 +1,211 @@
+//! What the controller and a holder say to each other: one JSON document a line over the holder's standard
+//! input and output, so that it works on a remote engine and inside a desktop's virtual machine.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::observation::{Observation, ProbeResult};
+
+/// Both sides must say the same number.
+pub const VERSION: u32 = 1;
+
+/// The address of a candidate, the one that is probed.
+pub const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
+/// A second address, which only `hostname.platform` gives to the candidate (the name's address in a field log).
+pub const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 248, 213);
+/// The candidate's router, and where the probes come from.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 1);
+/// What `HOSTNAME` says, in the shape that App Runner gives it.
+pub const HOSTNAME: &str = "ip-10-0-248-213.ec2.internal";
+/// The kernel's own host name: the first part. With a domain in it, glibc would search that domain for every name
+/// that fails, and a resolver that does not answer would cost 20 s instead of 10 s.
+pub const SHORT_HOSTNAME: &str = "ip-10-0-248-213";
+/// Where the candidate's resolver listens.
+pub const RESOLVER: &str = "127.0.0.1";
+/// Where the session's volume is mounted, in the holder and in every candidate.
+pub const SHARED_DIR: &str = "/run/exitone";
+/// The name of the session's CA certificate in that volume.
+pub const CA_FILE: &str = "ca.pem";
+
+/// From the controller to the holder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum ToHolder {
+    /// The first words.
+    Hello(Hello),
+    /// Make the namespace of a run.
+    Prepare(Prepare),
+    /// Send one probe now.
+    Probe(Probe),
+    /// Send one HTTP request now.
+    Request(Request),
+    /// Tell what is left to tell of a run, and take it down.
+    Finish {
+        /// The run.
+        run: u64,
+    },
+}
+
+/// The first words to a holder.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The session CA's certificate, PEM.
+    pub ca_cert: String,
+    /// The session CA's key, PEM.
+    pub ca_key: String,
+    /// The holder ends itself after so many seconds, whatever happens.
+    pub lifetime_s: u64,
+}
+
+/// The key stays out.
+impl std::fmt::Debug for Hello {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hello").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// A run's namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// A number that no other run of this holder has.
+    pub run: u64,
+    /// True: make a fresh namespace and be in it. False: use the one that the engine gave (one run a holder).
+    pub fresh: bool,
+    /// The network's conditions, as text.
+    pub conditions: Vec<crate::model::Condition>,
+    /// True: the kernel's own retry times.
+    pub real_time: bool,
+    /// TCP ports on which the simulated internet must answer at once, beside the well-known ones.
+    pub ports: Vec<u16>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The run.
+    pub run: u64,
+    /// Comes back with the answer.
+    pub seq: u64,
+    /// The port.
+    pub port: u16,
+    /// The path of an HTTP probe; nothing for TCP.
+    pub path: Option<String>,
+    /// How long it may take.
+    pub timeout_ms: u64,
+}
+
+/// One HTTP request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The run.
+    pub run: u64,
+    /// Comes back with the answer.
+    pub seq: u64,
+    /// The port.
+    pub port: u16,
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// A JSON body.
+    pub body: Option<String>,
+    /// How long it may take.
+    pub timeout_ms: u64,
+}
+
+/// From the holder to the controller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum FromHolder {
+    /// Ready for runs.
+    Ready {
+        /// [`VERSION`].
+        version: u32,
+    },
+    /// A run's namespace is there, every condition in force.
+    Prepared {
+        /// The run.
+        run: u64,
+        /// The time of this line, microseconds since the epoch; times of observations count from it.
+        epoch_us: i64,
+        /// How long the set-up took.
+        setup_us: u64,
+    },
+    /// Something was seen. Times are milliseconds since `Prepared`.
+    Observed {
+        /// The run.
+        run: u64,
+        /// What.
+        observation: Observation,
+    },
+    /// What a probe met.
+    Probed {
+        /// The run.
+        run: u64,
+        /// The probe.
+        seq: u64,
+        /// What it met.
+        result: ProbeResult,
+    },
+    /// What a request met.
+    Responded {
+        /// The run.
+        run: u64,
+        /// The request.
+        seq: u64,
+        /// What it met.
+        result: ProbeResult,
+        /// The body, at most 64 KiB.
+        body: String,
+    },
+    /// The run is taken down.
+    Finished {
+        /// The run.
+        run: u64,
+    },
+    /// The holder could not do what it was told.
+    Failed {
+        /// The run, if it was about one.
+        run: Option<u64>,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// One line.
+///
+/// # Errors
+/// None of these types fails to serialise; the error is the serialiser's.
+pub fn line<T: Serialize>(message: &T) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(message)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_back() {
+        let message = ToHolder::Prepare(Prepare {
+            run: 7,
+            fresh: true,
+            conditions: vec!["egress.drop".parse().expect("valid"), "dns.delay:2s".parse().expect("valid")],
+            real_time: false,
+            ports: vec![6543],
+        });
+        let bytes = line(&message).expect("a line");
+        assert_eq!(bytes.iter().filter(|b| **b == b'\n').count(), 1);
+        assert_eq!(serde_json::from_slice::<ToHolder>(&bytes).expect("read back"), message);
+    }
+
+    #[test]
+    fn the_key_is_not_shown() {
+        let hello = Hello { version: 1, ca_cert: "c".to_owned(), ca_key: "PRIVATE".to_owned(), lifetime_s: 1 };
+        assert!(!format!("{hello:?}").contains("PRIVATE"));
+    }
+}

@@ -1,0 +1,65 @@
+//! The bundled candidates: built from the sources under `images/`, with a registry and without one.
+
+mod base;
+mod build;
+mod recipe;
+mod tree;
+
+pub use build::{Built, build};
+pub use recipe::{CANDIDATES, candidate_names};
+
+use crate::engine::EngineError;
+
+/// The label with the digest of everything that an image was built from.
+pub const CONTENT_LABEL: &str = "exitone.content";
+
+/// Where the base image comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// `host:port` of a registry to take `python:3.12-slim` from, instead of the engine's default.
+    pub registry: Option<String>,
+    /// Nothing may be fetched.
+    pub offline: bool,
+}
+
+/// Why the candidates cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// No candidate is called so.
+    #[error("no bundled candidate is called `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The nearest name.
+        nearest: Option<String>,
+    },
+    /// A step failed.
+    #[error("{step}: {cause}")]
+    Step {
+        /// What was being done.
+        step: String,
+        /// What went wrong.
+        cause: String,
+        /// What to do.
+        hint: &'static str,
+    },
+}
+
+impl BuildError {
+    fn step(step: impl Into<String>, cause: impl std::fmt::Display, hint: &'static str) -> Self {
+        Self::Step { step: step.into(), cause: cause.to_string(), hint }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Engine(e) => e.hint(),
+            Self::Unknown { .. } => "`exitone images build` without a name builds all of them.",
+            Self::Step { hint, .. } => hint,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What is known of an image before anything runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The content address of an image (`sha256:…`).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImageId(pub String);
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The image's own configuration, as the engine reports it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImageFacts {
+    /// The name that was asked for.
+    pub reference: String,
+    /// The content address.
+    pub id: ImageId,
+    /// `linux` for every image that App Runner can run.
+    pub os: String,
+    /// `amd64` for every image that App Runner can run.
+    pub architecture: String,
+    /// ENTRYPOINT.
+    pub entrypoint: Vec<String>,
+    /// CMD.
+    pub cmd: Vec<String>,
+    /// ENV.
+    pub env: BTreeMap<String, String>,
+    /// LABEL.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ImageFacts {
+    /// `linux/amd64`.
+    #[must_use]
+    pub fn platform(&self) -> String {
+        format!("{}/{}", self.os, self.architecture)
+    }
+
+    /// True when App Runner can execute the image (linux/amd64 only; the pull there does not check it).
+    #[must_use]
+    pub fn runs_on_platform(&self) -> bool {
+        self.os == "linux" && self.architecture == "amd64"
+    }
+}
+
+/// Reads `NAME=VALUE` entries as an image's or a container's configuration has them.
+#[must_use]
+pub fn env_map<S: AsRef<str>>(entries: &[S]) -> BTreeMap<String, String> {
+    entries
+        .iter()
+        .filter_map(|e| e.as_ref().split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The part of a reference that people call the version: the tag, or the short digest.
+#[must_use]
+pub fn short_name(reference: &str) -> &str {
+    let name = reference.rsplit('/').next().unwrap_or(reference);
+    if let Some((_, digest)) = name.split_once("@sha256:") {
+        return &digest[..digest.len().min(12)];
+    }
+    match name.split_once(':') {
+        Some((_, tag)) if tag != "latest" => tag,
+        Some((repository, _)) => repository,
+        None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_name;
+
+    #[test]
+    fn versions_have_short_names() {
+        assert_eq!(short_name("nerava-backend:v19-photo-fix"), "v19-photo-fix");
+        assert_eq!(short_name("registry:5000/team/app:latest"), "app");
+        assert_eq!(short_name("app"), "app");
+        assert_eq!(short_name("a/b@sha256:0123456789abcdef"), "0123456789ab");
+    }
+}

@@ -1,0 +1,20 @@
+//! The words of the field as types: pure values, no clock, no input or output.
+
+pub mod case;
+pub mod condition;
+pub mod image;
+pub mod observation;
+pub mod outcome;
+pub mod redact;
+pub mod service;
+pub mod summary;
+pub mod units;
+
+pub use case::{Candidate, Case, CaseId, Plan};
+pub use condition::{Condition, ConditionSet};
+pub use image::{ImageFacts, ImageId};
+pub use observation::{Evidence, Observation};
+pub use outcome::{CaseResult, FailureClass, Outcome, Phase, Verdict};
+pub use redact::Redactor;
+pub use service::Service;
+pub use summary::Summary;

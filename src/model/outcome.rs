@@ -1,0 +1,252 @@
+//! What a run came to: outcome, failure class, verdict, and the whole result of a case.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::case::CaseId;
+use super::condition::ConditionSet;
+use super::observation::Evidence;
+
+/// Where in its life a candidate is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The namespace is set up and the container created.
+    Prepare,
+    /// The engine starts the process.
+    Start,
+    /// The process runs, its port is not open yet.
+    Listen,
+    /// The port is open, the probe has not passed yet.
+    Healthy,
+    /// Healthy; watched a little longer.
+    Soak,
+    /// Being stopped.
+    Stop,
+}
+
+/// How an attempt ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The probe passed and the process lived through the soak.
+    Healthy,
+    /// The process ended by itself.
+    Exited,
+    /// The process was ended by a signal.
+    Signalled,
+    /// The kernel killed it for its memory.
+    OomKilled,
+    /// The process lived and never opened the port that is probed.
+    NeverListened,
+    /// The port was open, the probe never passed.
+    Unhealthy,
+    /// The engine did not report the start in time.
+    StartTimeout,
+    /// The engine could not start the process.
+    NotStarted,
+}
+
+/// The three ways a deployment fails (apprunner facts, section 1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum FailureClass {
+    /// Never started.
+    A,
+    /// Exited.
+    B,
+    /// Never healthy.
+    C,
+}
+
+impl Outcome {
+    /// The class of a failure, or nothing for a healthy run.
+    #[must_use]
+    pub fn class(&self) -> Option<FailureClass> {
+        match self {
+            Self::Healthy => None,
+            Self::NotStarted => Some(FailureClass::A),
+            Self::Exited | Self::Signalled | Self::OomKilled => Some(FailureClass::B),
+            Self::NeverListened | Self::Unhealthy | Self::StartTimeout => Some(FailureClass::C),
+        }
+    }
+
+    /// What an exit code means: 128 + n is signal n (the engine reports it so), anything else the process's own.
+    #[must_use]
+    pub fn of_exit(code: i64, oom: bool) -> Self {
+        match code {
+            137 if oom => Self::OomKilled,
+            // A shell's own 128 … 128+64 range; 255 is a plain exit code.
+            129..=192 => Self::Signalled,
+            _ => Self::Exited,
+        }
+    }
+}
+
+/// What a run says about its case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Healthy, and every check passed.
+    Pass,
+    /// It failed as it would fail there.
+    Fail,
+    /// The run says nothing: the sandbox or the engine spoiled it.
+    Unresolved,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Unresolved => "unresolved",
+        })
+    }
+}
+
+/// The platform's own status of the deployment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum OperationStatus {
+    /// The new version serves.
+    Succeeded,
+    /// The old version serves again.
+    RollbackSucceeded,
+    /// A first creation failed: there is nothing to roll back to.
+    Failed,
+}
+
+/// The platform's own status of the service after the deployment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ServiceStatus {
+    /// It serves: the new image, or after a rollback the old one.
+    Running,
+    /// A first creation failed.
+    CreateFailed,
+}
+
+/// Why it happened and what to do, standing on what was seen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Cause {
+    /// The rule's name.
+    pub id: String,
+    /// What happened.
+    pub text: String,
+    /// What to do.
+    pub fix: String,
+    /// The observations that it stands on.
+    pub evidence: Vec<String>,
+}
+
+/// What a request after healthy came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CheckResult {
+    /// The check's name.
+    pub name: String,
+    /// True when the answer was as expected, in time.
+    pub passed: bool,
+    /// What came back.
+    pub text: String,
+}
+
+/// The result of a case, as `run --format json` shows it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct CaseResult {
+    /// The stable name.
+    pub id: CaseId,
+    /// The image's name.
+    pub image: String,
+    /// Its content address.
+    pub image_id: String,
+    /// The departures from the baseline.
+    pub conditions: ConditionSet,
+    /// Pass, fail or unresolved.
+    pub verdict: Verdict,
+    /// The failure's class.
+    pub class: Option<FailureClass>,
+    /// The exit code, where there was one.
+    pub exit_code: Option<i64>,
+    /// True when the kernel killed the process for its memory.
+    pub oom: bool,
+    /// How it ended; nothing where nothing ran.
+    pub outcome: Option<Outcome>,
+    /// The furthest phase that was reached.
+    pub phase: Phase,
+    /// From the beginning of the case to the start of the process.
+    pub started_ms: Option<f64>,
+    /// From the start of the process to its end.
+    pub exited_ms: Option<f64>,
+    /// From the start of the process to its first open port.
+    pub first_listen_ms: Option<f64>,
+    /// From the start of the process to the health check's success.
+    pub healthy_ms: Option<f64>,
+    /// The whole case, set-up and verdict included.
+    pub total_ms: f64,
+    /// What was seen.
+    pub evidence: Evidence,
+    /// Requests after healthy.
+    pub checks: Vec<CheckResult>,
+    /// Why, and what to do.
+    pub causes: Vec<Cause>,
+    /// What a reader must know of how the result was had (time compression, a static answer …).
+    pub notes: Vec<String>,
+    /// The service log as the platform would write it.
+    pub apprunner_log: Vec<String>,
+    /// The status of the deployment.
+    pub operation_status: OperationStatus,
+    /// The status of the service after it.
+    pub service_status: ServiceStatus,
+    /// The whole log of the process, bounded, secrets taken out; not part of the JSON result.
+    #[serde(skip)]
+    pub log: String,
+}
+
+impl CaseResult {
+    /// A few words for a cell of a table.
+    #[must_use]
+    pub fn cell(&self) -> String {
+        if self.verdict == Verdict::Unresolved {
+            return "unresolved".to_owned();
+        }
+        match &self.outcome {
+            None => "not exercised".to_owned(),
+            Some(Outcome::Healthy) => match self.checks.iter().find(|c| !c.passed) {
+                Some(check) => format!("healthy, {} fails", check.name),
+                None => "healthy".to_owned(),
+            },
+            Some(Outcome::Exited) => format!("exit {}", self.exit_code.unwrap_or_default()),
+            Some(Outcome::Signalled) => format!("signal {}", self.exit_code.unwrap_or(128) - 128),
+            Some(Outcome::OomKilled) => "out of memory".to_owned(),
+            Some(Outcome::NeverListened) => "never listened".to_owned(),
+            Some(Outcome::Unhealthy) => "unhealthy".to_owned(),
+            Some(Outcome::StartTimeout) => "start timed out".to_owned(),
+            Some(Outcome::NotStarted) => match self.exit_code {
+                Some(code) => format!("not started ({code})"),
+                None => "not started".to_owned(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_have_meanings() {
+        for (code, oom, outcome) in [
+            (0, false, Outcome::Exited),
+            (1, false, Outcome::Exited),
+            // A killed child marks the container, the process itself went on and failed.
+            (1, true, Outcome::Exited),
+            (137, true, Outcome::OomKilled),
+            (137, false, Outcome::Signalled),
+            (139, false, Outcome::Signalled),
+            (255, false, Outcome::Exited),
+        ] {
+            assert_eq!(Outcome::of_exit(code, oom), outcome, "{code} {oom}");
+        }
+    }
+}

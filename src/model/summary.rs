@@ -1,0 +1,47 @@
+//! What a whole run came to.
+
+use serde::Serialize;
+
+use super::outcome::{CaseResult, Verdict};
+
+/// Counts and duration of a run.
+#[derive(Clone, Default, PartialEq, Debug, Serialize)]
+pub struct Summary {
+    /// Cases in all.
+    pub cases: usize,
+    /// Cases that passed.
+    pub passed: usize,
+    /// Cases that failed.
+    pub failed: usize,
+    /// Cases that say nothing.
+    pub unresolved: usize,
+    /// Wall time of the run in seconds.
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// Counts results.
+    #[must_use]
+    pub fn of<'a>(results: impl IntoIterator<Item = &'a CaseResult>, seconds: f64) -> Self {
+        let mut summary = Self { seconds: (seconds * 10.0).round() / 10.0, ..Self::default() };
+        for result in results {
+            summary.cases += 1;
+            match result.verdict {
+                Verdict::Pass => summary.passed += 1,
+                Verdict::Fail => summary.failed += 1,
+                Verdict::Unresolved => summary.unresolved += 1,
+            }
+        }
+        summary
+    }
+
+    /// The exit code of a command whose cases came to this (contract, exit codes).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match (self.failed, self.unresolved) {
+            (0, 0) => 0,
+            (0, _) => 5,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What a table of results says, in sentences: each version, the first bad one, what to do next.
+
+use crate::model::image::short_name;
+use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
+use crate::model::{Condition, ConditionSet};
+use crate::search::table::{FirstBad, first_bad, minimal};
+
+/// One smallest failing set of a version.
+#[derive(Clone, Debug)]
+pub struct FailingSet {
+    /// The conditions.
+    pub conditions: ConditionSet,
+    /// How it failed, in a few words (`exit 1`).
+    pub signature: String,
+    /// The exit code, where there was one.
+    pub exit_code: Option<i64>,
+    /// Why.
+    pub causes: Vec<Cause>,
+}
+
+/// What the runs say of one version.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// The image's name.
+    pub image: String,
+    /// Pass only when it passed everywhere.
+    pub verdict: Verdict,
+    /// The smallest failing sets among those that were run.
+    pub sets: Vec<FailingSet>,
+    /// Healthy, but a request after it failed: the set and the request's result.
+    pub soft: Vec<(ConditionSet, String)>,
+    /// Cases that say nothing.
+    pub unresolved: usize,
+    /// Set for an image that cannot run on the platform at all.
+    pub nowhere: Option<Cause>,
+}
+
+/// The first bad version under a set of conditions.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The conditions.
+    pub conditions: ConditionSet,
+    /// The first bad image.
+    pub image: String,
+    /// The good one before it; nothing when the oldest is bad, or the one before it says nothing.
+    pub last_good: Option<String>,
+}
+
+/// What a table of results says.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// The versions, in the order of the table.
+    pub versions: Vec<Version>,
+    /// The first bad version, for each set of conditions that has one.
+    pub first_bad: Vec<Turn>,
+}
+
+impl Story {
+    /// Reads a table: `images` in order, results in any.
+    #[must_use]
+    pub fn of(images: &[String], results: &[CaseResult]) -> Self {
+        let versions = images.iter().map(|image| version(image, results)).collect();
+        Self { versions, first_bad: turns(images, results) }
+    }
+}
+
+fn died(result: &CaseResult) -> bool {
+    result.verdict == Verdict::Fail && result.outcome != Some(Outcome::Healthy)
+}
+
+fn version(image: &str, results: &[CaseResult]) -> Version {
+    let own: Vec<&CaseResult> = results.iter().filter(|r| r.image == image).collect();
+    let failing: Vec<&ConditionSet> = own.iter().filter(|r| died(r)).map(|r| &r.conditions).collect();
+    let smallest = minimal(&failing, ConditionSet::is_subset);
+    let sets = own
+        .iter()
+        .filter(|r| died(r) && smallest.contains(&&r.conditions))
+        .map(|r| FailingSet {
+            conditions: r.conditions.clone(),
+            signature: r.cell(),
+            exit_code: r.exit_code,
+            causes: r.causes.clone(),
+        })
+        .collect();
+    let soft = own
+        .iter()
+        .filter(|r| r.outcome == Some(Outcome::Healthy))
+        .filter_map(|r| {
+            let check = r.checks.iter().find(|c| !c.passed)?;
+            Some((r.conditions.clone(), format!("{}: {}", check.name, check.text)))
+        })
+        .collect();
+    let unresolved = own.iter().filter(|r| r.verdict == Verdict::Unresolved).count();
+    let failed = own.iter().any(|r| r.verdict == Verdict::Fail);
+    let nowhere = own.iter().flat_map(|r| &r.causes).find(|c| c.id == "arch-mismatch").cloned();
+    let verdict = match (failed, unresolved) {
+        (true, _) => Verdict::Fail,
+        (false, 0) => Verdict::Pass,
+        _ => Verdict::Unresolved,
+    };
+    Version { image: image.to_owned(), verdict, sets, soft, unresolved, nowhere }
+}
+
+fn turns(images: &[String], results: &[CaseResult]) -> Vec<Turn> {
+    let mut sets: Vec<&ConditionSet> = Vec::new();
+    for result in results {
+        if !sets.contains(&&result.conditions) {
+            sets.push(&result.conditions);
+        }
+    }
+    let turn = |set: &&ConditionSet| {
+        let row: Vec<(&String, Option<bool>)> = images
+            .iter()
+            // An image for another architecture is bad for a reason of its own.
+            .filter(|image| {
+                !results.iter().any(|r| r.image == **image && r.causes.iter().any(|c| c.id == "arch-mismatch"))
+            })
+            .map(|image| {
+                let result = results.iter().find(|r| r.image == *image && r.conditions == **set);
+                let good = match result {
+                    Some(r) if died(r) => Some(false),
+                    Some(r) if r.verdict != Verdict::Unresolved => Some(true),
+                    _ => None,
+                };
+                (image, good)
+            })
+            .collect();
+        let goods: Vec<Option<bool>> = row.iter().map(|(_, good)| *good).collect();
+        let (bad, last_good) = match first_bad(&goods) {
+            FirstBad::At(bad) => (bad, Some(row[bad - 1].0.clone())),
+            FirstBad::Among(_, bad) => (bad, None),
+            FirstBad::All | FirstBad::None => return None,
+        };
+        Some(Turn { conditions: (*set).clone(), image: row[bad].0.clone(), last_good })
+    };
+    sets.iter().filter_map(turn).collect()
+}
+
+/// Conditions as a person would say them.
+#[must_use]
+pub fn in_words(set: &ConditionSet) -> String {
+    let words: Vec<String> = set.iter().map(words).collect();
+    if words.is_empty() { "always, even under friendly conditions".to_owned() } else { words.join(" and ") }
+}
+
+fn words(condition: &Condition) -> String {
+    match condition {
+        Condition::EgressDrop => "outbound traffic is dropped".to_owned(),
+        Condition::EgressReject => "outbound connections are refused".to_owned(),
+        Condition::EgressUnreachable => "outbound hosts are unreachable".to_owned(),
+        Condition::DnsServfail => "DNS answers SERVFAIL".to_owned(),
+        Condition::DnsNxdomain => "DNS answers NXDOMAIN".to_owned(),
+        Condition::DnsDrop => "DNS does not answer".to_owned(),
+        Condition::DnsDelay(d) => format!("DNS answers {} late", crate::model::units::show_duration(*d)),
+        Condition::EnvUnset(n) => format!("{n} is missing"),
+        Condition::EnvEmpty(n) => format!("{n} is empty"),
+        Condition::EnvSet(n, v) => format!("{n}={}", crate::model::redact::shown_value(n, v)),
+        Condition::ArchMismatch => "the platform is linux/amd64".to_owned(),
+        Condition::CpuLimit(milli) => format!("it has {} CPU", crate::model::units::show_cpu(*milli)),
+        Condition::MemoryLimit(bytes) => format!("it has {} of memory", crate::model::units::show_bytes(*bytes)),
+        Condition::HostnamePlatform => "HOSTNAME is not the probed address".to_owned(),
+        Condition::HostnameUnbindable => "HOSTNAME cannot be bound".to_owned(),
+    }
+}
+
+impl Version {
+    /// `v20-otp-fix exits with code 1 when …`, in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let name = short_name(&self.image);
+        if let Some(cause) = &self.nowhere {
+            return format!("{name} exits with code 1 whatever the conditions: {}", first_sentence(&cause.text));
+        }
+        let tail = if self.unresolved > 0 { format!(" ({} cases unresolved)", self.unresolved) } else { String::new() };
+        if self.sets.is_empty() {
+            return format!("{name} starts and stays healthy under every condition that was tried{tail}.");
+        }
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+        for set in &self.sets {
+            let how = match (set.exit_code, set.signature.as_str()) {
+                (Some(code), text) if text.starts_with("exit") => format!("exits with code {code}"),
+                (_, "out of memory") => "is killed for its memory".to_owned(),
+                (_, text) => format!("is {text}"),
+            };
+            match groups.iter_mut().find(|(known, _)| *known == how) {
+                Some((_, all)) => all.push(in_words(&set.conditions)),
+                None => groups.push((how, vec![in_words(&set.conditions)])),
+            }
+        }
+        let parts: Vec<String> =
+            groups.into_iter().map(|(how, sets)| format!("{how} when {}", merge(&sets).join("; or when "))).collect();
+        format!("{name} {}{tail}.", parts.join(", and "))
+    }
+}
+
+/// `A is missing`, `A is empty`, `B is missing` → `A is missing or empty`, `B is missing`.
+fn merge(sets: &[String]) -> Vec<String> {
+    let mut merged: Vec<String> = Vec::new();
+    for set in sets {
+        let name = set.strip_suffix(" is empty").filter(|name| !name.contains(' '));
+        match name.and_then(|name| merged.iter_mut().find(|m| **m == format!("{name} is missing"))) {
+            Some(missing) => missing.push_str(" or empty"),
+            None => merged.push(set.clone()),
+        }
+    }
+    merged
+}
+
+fn first_sentence(text: &str) -> &str {
+    text.find(". ").map_or(text, |end| &text[..=end])
+}

@@ -1,0 +1,215 @@
+//! Text for a person, to standard output.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::story::{Story, in_words};
+use crate::model::image::short_name;
+use crate::model::outcome::{CaseResult, Outcome, Verdict};
+use crate::model::{ConditionSet, Summary};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+const HEAD: Style = Style::new().bold();
+
+/// Widths in columns: of a cell of the matrix, and of the longest condition that is not cut.
+const CELL: usize = 8;
+const MOST_LABEL: usize = 52;
+
+fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A cell's mark and its style.
+fn mark(result: Option<&CaseResult>) -> (String, Style) {
+    let Some(result) = result else { return ("–".to_owned(), DIM) };
+    match (result.verdict, &result.outcome) {
+        (Verdict::Unresolved, _) => ("?".to_owned(), AnsiColor::Yellow.on_default()),
+        (Verdict::Pass, None) => ("–".to_owned(), DIM),
+        (Verdict::Pass, _) => ("ok".to_owned(), GOOD),
+        (Verdict::Fail, Some(Outcome::Healthy)) => ("ok*".to_owned(), AnsiColor::Yellow.on_default()),
+        (Verdict::Fail, _) => (result.cell().replace("never listened", "deaf").replace("out of memory", "oom"), BAD),
+    }
+}
+
+/// The matrix: conditions down, images across.
+#[must_use]
+pub fn matrix(images: &[String], sets: &[ConditionSet], results: &[CaseResult]) -> String {
+    let label = sets.iter().map(|s| s.to_string().chars().count()).max().unwrap_or(0).min(MOST_LABEL);
+    let mut text = format!("  {:label$}", "");
+    for n in 1..=images.len() {
+        let _ = write!(text, "{:>CELL$}", format!("[{n}]"));
+    }
+    text.push('\n');
+    for set in sets {
+        let _ = write!(text, "  {}", shorten(&set.to_string(), label));
+        for image in images {
+            let result = results.iter().find(|r| r.image == *image && r.conditions == *set);
+            let (mark, style) = mark(result);
+            // Padded before it is coloured: colours have no width.
+            let _ = write!(text, "{}", styled(style, &format!("{mark:>CELL$}")));
+        }
+        text.push('\n');
+    }
+    for (i, image) in images.iter().enumerate() {
+        let _ = write!(text, "{}[{}] {}", if i % 4 == 0 { "\n  " } else { "   " }, i + 1, short_name(image));
+    }
+    let legend = "ok healthy   ok* healthy, but a request after it fails   – not exercised   ? unresolved";
+    let _ = writeln!(text, "\n  {}", styled(DIM, legend));
+    text
+}
+
+fn shorten(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return format!("{text:width$}");
+    }
+    let cut: String = text.chars().take(width - 1).collect();
+    format!("{cut}…")
+}
+
+/// What the demo says after its matrix.
+#[must_use]
+pub fn story(story: &Story, results: &[CaseResult]) -> String {
+    let mut text = format!("\n{}\n", styled(HEAD, "What each version does"));
+    for version in &story.versions {
+        let style = if version.sets.is_empty() && version.nowhere.is_none() { GOOD } else { BAD };
+        let _ = writeln!(text, "  {} {}", styled(style, "•"), wrap(&version.sentence(), 4));
+        if let Some((set, what)) = version.soft.first() {
+            let more = version.soft.len() - 1;
+            let more = if more > 0 { format!(" (and under {more} more)") } else { String::new() };
+            let note = format!("healthy, but when {}: {what}{more}", in_words(set));
+            let _ = writeln!(text, "    {}", styled(DIM, &wrap(&note, 4)));
+        }
+    }
+    let _ = writeln!(text, "\n{}", styled(HEAD, "First bad version"));
+    for turn in &story.first_bad {
+        let good = turn.last_good.as_deref().map(|g| format!(" ({} is good)", short_name(g))).unwrap_or_default();
+        let _ = writeln!(text, "  {:<58} {}{good}", turn.conditions.to_string(), styled(BAD, short_name(&turn.image)));
+    }
+    if let Some(failed) = example(story, results) {
+        let _ = writeln!(
+            text,
+            "\n{} {}",
+            styled(HEAD, "One failed deployment as App Runner would log it:"),
+            styled(DIM, &format!("{} under {}", short_name(&failed.image), failed.conditions))
+        );
+        for line in &failed.apprunner_log {
+            let _ = writeln!(text, "  {line}");
+        }
+        let _ = writeln!(text, "  operation status {}", status(failed));
+        text.push_str(&why(failed));
+    }
+    text
+}
+
+fn status(result: &CaseResult) -> String {
+    serde_json::to_value(result.operation_status)
+        .ok()
+        .and_then(|v| v.as_str().map(ToOwned::to_owned))
+        .unwrap_or_default()
+}
+
+/// The failure that shows most: with a cause, under a pair of conditions if there is one.
+fn example<'a>(story: &Story, results: &'a [CaseResult]) -> Option<&'a CaseResult> {
+    let sets: Vec<(&String, &ConditionSet)> =
+        story.versions.iter().flat_map(|v| v.sets.iter().map(|s| (&v.image, &s.conditions))).collect();
+    results
+        .iter()
+        .filter(|r| !r.causes.is_empty() && sets.contains(&(&r.image, &r.conditions)))
+        .max_by_key(|r| (r.conditions.iter().count() > 1, r.exit_code == Some(1), r.causes.len()))
+}
+
+/// Cause, fix and evidence of a failure.
+#[must_use]
+pub fn why(result: &CaseResult) -> String {
+    let mut text = String::new();
+    for cause in &result.causes {
+        let _ = writeln!(text, "\n  {} {}", styled(HEAD, "why"), wrap(&cause.text, 6));
+        let _ = writeln!(text, "  {} {}", styled(HEAD, "fix"), wrap(&cause.fix, 6));
+        for evidence in &cause.evidence {
+            let _ = writeln!(text, "      {}", styled(DIM, &shorten_end(evidence, 150)));
+        }
+    }
+    text
+}
+
+fn shorten_end(text: &str, width: usize) -> String {
+    if text.chars().count() <= width { text.to_owned() } else { shorten(text, width) }
+}
+
+/// Breaks a text at words, for a terminal of 100 columns.
+fn wrap(text: &str, indent: usize) -> String {
+    let mut out = String::new();
+    let mut column = indent;
+    for word in text.split_whitespace() {
+        let width = unicode_width::UnicodeWidthStr::width(word);
+        if column + width + 1 > 100 && column > indent {
+            let _ = write!(out, "\n{:indent$}", "");
+            column = indent;
+        } else if !out.is_empty() {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+    }
+    out
+}
+
+/// One case in full, as `run` shows it.
+#[must_use]
+pub fn case(result: &CaseResult) -> String {
+    let (_, style) = mark(Some(result));
+    let mut text = format!(
+        "{} {}  {}\n",
+        styled(style, &result.cell()),
+        short_name(&result.image),
+        styled(DIM, &format!("under {}", result.conditions))
+    );
+    let times = [
+        ("started", result.started_ms),
+        ("listened", result.first_listen_ms),
+        ("healthy", result.healthy_ms),
+        ("exited", result.exited_ms),
+    ];
+    let times: Vec<String> = times.iter().filter_map(|(n, t)| t.map(|t| format!("{n} {:.2} s", t / 1000.0))).collect();
+    if !times.is_empty() {
+        let _ = writeln!(text, "  {}", times.join(" · "));
+    }
+    for check in &result.checks {
+        let _ = writeln!(text, "  {} {}: {}", if check.passed { "✓" } else { "✗" }, check.name, check.text);
+    }
+    if result.verdict == Verdict::Pass {
+        return text;
+    }
+    if !result.evidence.log_tail.is_empty() {
+        let _ = writeln!(text, "  {}", styled(HEAD, "last lines of its log"));
+        let tail = &result.evidence.log_tail;
+        for line in &tail[tail.len().saturating_sub(8)..] {
+            let _ = writeln!(text, "    {}", shorten_end(line, 140));
+        }
+    }
+    if let Some(line) = result.apprunner_log.iter().rev().nth(1) {
+        let _ = writeln!(text, "  {}", styled(DIM, line));
+    }
+    text.push_str(&why(result));
+    for note in &result.notes {
+        let _ = writeln!(text, "  {}", styled(DIM, &format!("note: {note}")));
+    }
+    text
+}
+
+/// The last line.
+#[must_use]
+pub fn summary(summary: &Summary) -> String {
+    let mut parts = vec![format!("{} cases", summary.cases), format!("{} passed", summary.passed)];
+    if summary.failed > 0 {
+        parts.push(format!("{} failed", summary.failed));
+    }
+    if summary.unresolved > 0 {
+        parts.push(format!("{} unresolved", summary.unresolved));
+    }
+    format!("{} in {:.1} s\n", parts.join(", "), summary.seconds)
+}

@@ -1,0 +1,115 @@
+//! The platform's health check as a pure machine: results of probes in, a decision out.
+//!
+//! The platform probes every `interval` seconds from the start of the process on; so many successes in a row make
+//! the service healthy, so many failures in a row unhealthy; there is no grace period.
+//! Probes that are sent ahead of this schedule, because the port has opened, can only bring good news sooner:
+//! their failures do not count.
+
+use std::time::Duration;
+
+use crate::model::service::HealthCheck;
+
+/// What the probes have come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// Not decided yet.
+    Open,
+    /// So many successes in a row.
+    Healthy,
+    /// So many failures in a row.
+    Unhealthy,
+}
+
+/// The state of a health check.
+#[derive(Clone, Debug)]
+pub struct HealthMachine {
+    check: HealthCheck,
+    successes: u32,
+    failures: u32,
+    ticks: u32,
+}
+
+impl HealthMachine {
+    /// A health check that has seen nothing yet.
+    #[must_use]
+    pub fn new(check: HealthCheck) -> Self {
+        Self { check, successes: 0, failures: 0, ticks: 0 }
+    }
+
+    /// When the platform's next probe is due, from the start of the process.
+    #[must_use]
+    pub fn next_tick(&self) -> Duration {
+        Duration::from_secs(u64::from(self.check.interval)) * (self.ticks + 1)
+    }
+
+    /// The platform's probe is sent.
+    pub fn tick(&mut self) {
+        self.ticks += 1;
+    }
+
+    /// A probe's result.
+    pub fn result(&mut self, good: bool, early: bool) -> Decision {
+        if good {
+            self.successes += 1;
+            self.failures = 0;
+        } else {
+            self.successes = 0;
+            self.failures += u32::from(!early);
+        }
+        if self.successes >= self.check.healthy_threshold {
+            Decision::Healthy
+        } else if self.failures >= self.check.unhealthy_threshold {
+            Decision::Unhealthy
+        } else {
+            Decision::Open
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::service::Protocol;
+
+    fn machine(healthy: u32, unhealthy: u32) -> HealthMachine {
+        HealthMachine::new(HealthCheck {
+            protocol: Protocol::Http,
+            path: "/".to_owned(),
+            interval: 5,
+            timeout: 2,
+            healthy_threshold: healthy,
+            unhealthy_threshold: unhealthy,
+        })
+    }
+
+    #[test]
+    fn the_schedule_has_no_grace() {
+        let mut m = machine(1, 3);
+        assert_eq!(m.next_tick(), Duration::from_secs(5));
+        m.tick();
+        assert_eq!(m.result(false, false), Decision::Open);
+        m.tick();
+        assert_eq!(m.result(false, false), Decision::Open);
+        assert_eq!(m.next_tick(), Duration::from_secs(15));
+        m.tick();
+        assert_eq!(m.result(false, false), Decision::Unhealthy);
+    }
+
+    #[test]
+    fn successes_must_follow_each_other() {
+        let mut m = machine(2, 2);
+        assert_eq!(m.result(true, false), Decision::Open);
+        assert_eq!(m.result(false, false), Decision::Open);
+        assert_eq!(m.result(true, true), Decision::Open);
+        assert_eq!(m.result(true, true), Decision::Healthy);
+    }
+
+    #[test]
+    fn early_failures_do_not_count() {
+        let mut m = machine(1, 1);
+        for _ in 0..100 {
+            assert_eq!(m.result(false, true), Decision::Open);
+        }
+        assert_eq!(m.result(false, false), Decision::Unhealthy);
+    }
+}

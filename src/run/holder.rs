@@ -1,0 +1,185 @@
+//! The controller's side of a holder: launch it, talk to it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::RunError;
+use super::session::Session;
+use crate::engine::{ContainerSpec, Engine, EngineResult, HolderSpec, Network, Output};
+use crate::holder::authority::Pair;
+use crate::holder::protocol::{
+    FromHolder, Hello, Prepare, RESOLVER, SHARED_DIR, SHORT_HOSTNAME, ToHolder, VERSION, line,
+};
+
+/// A holder that does not answer within this time is given up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// A holder ends itself after this long, whatever happens to everything else.
+const LIFETIME_S: u64 = 6 * 3600;
+
+/// What a launch needs.
+#[derive(Clone)]
+pub struct Launch {
+    /// The engine.
+    pub engine: Arc<dyn Engine>,
+    /// The session, for labels and the volume.
+    pub session: Arc<Session>,
+    /// The holder's image.
+    pub image: String,
+    /// The session's certificate authority.
+    pub authority: Arc<Pair>,
+}
+
+/// A holder that is ready for runs.
+pub struct Holder {
+    /// The holder's container: what candidates join.
+    pub container: String,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+    inbox: mpsc::UnboundedReceiver<Result<FromHolder, RunError>>,
+    runs: u64,
+}
+
+impl Holder {
+    /// Creates and starts a holder and waits until it is ready.
+    ///
+    /// # Errors
+    /// The engine's, or the holder's own words about why it cannot serve.
+    pub async fn launch(launch: &Launch) -> Result<Self, RunError> {
+        let engine = &launch.engine;
+        let spec = ContainerSpec {
+            image: launch.image.clone(),
+            labels: launch.session.labels("holder"),
+            entrypoint: None,
+            cmd: None,
+            env: Vec::new(),
+            network: Network::None,
+            volume: Some((launch.session.volume(), SHARED_DIR.to_owned())),
+            cpu_milli: None,
+            memory: None,
+            holder: Some(HolderSpec { hostname: SHORT_HOSTNAME.to_owned(), dns: RESOLVER.to_owned() }),
+        };
+        let container = engine.create(&spec).await?;
+        let attached = engine.attach(&container, true).await?;
+        let (sender, inbox) = mpsc::unbounded_channel();
+        tokio::spawn(read(attached.output, sender));
+        let mut holder = Self { container, input: attached.input, inbox, runs: 0 };
+        engine.start(&holder.container).await?;
+        let hello = Hello {
+            version: VERSION,
+            ca_cert: launch.authority.cert.clone(),
+            ca_key: launch.authority.key.clone(),
+            lifetime_s: LIFETIME_S,
+        };
+        holder.say(&ToHolder::Hello(hello)).await?;
+        match holder.answer().await? {
+            FromHolder::Ready { version: VERSION } => Ok(holder),
+            other => Err(RunError::Holder(format!("expected to hear that it is ready, heard {other:?}"))),
+        }
+    }
+
+    /// The number of the next run.
+    pub fn next_run(&mut self) -> u64 {
+        self.runs += 1;
+        self.runs
+    }
+
+    /// Sends a line.
+    ///
+    /// # Errors
+    /// When the holder is gone.
+    pub async fn say(&mut self, message: &ToHolder) -> Result<(), RunError> {
+        let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("it cannot be written to: {e}"));
+        let bytes = line(message).map_err(|e| gone(&e))?;
+        self.input.write_all(&bytes).await.map_err(|e| gone(&e))?;
+        self.input.flush().await.map_err(|e| gone(&e))
+    }
+
+    /// The next line, whenever it comes.
+    ///
+    /// # Errors
+    /// When the holder is gone, or says that it failed.
+    pub async fn hear(&mut self) -> Result<FromHolder, RunError> {
+        match self.inbox.recv().await {
+            Some(Ok(FromHolder::Failed { message, .. })) => Err(RunError::Holder(message)),
+            Some(other) => other,
+            None => Err(RunError::Holder("it ended".to_owned())),
+        }
+    }
+
+    async fn answer(&mut self) -> Result<FromHolder, RunError> {
+        let late = || RunError::Holder(format!("no answer within {} s", ANSWER_WITHIN.as_secs()));
+        timeout(ANSWER_WITHIN, self.hear()).await.map_err(|_| late())?
+    }
+
+    /// Makes the namespace of a run; when this returns, every condition is in force.
+    /// Returns the holder's time of it, microseconds since the epoch.
+    ///
+    /// # Errors
+    /// When the holder is gone, or cannot impose a condition.
+    pub async fn prepare(&mut self, prepare: Prepare) -> Result<i64, RunError> {
+        let wanted = prepare.run;
+        self.say(&ToHolder::Prepare(prepare)).await?;
+        loop {
+            match self.answer().await? {
+                FromHolder::Prepared { run, epoch_us, setup_us } if run == wanted => {
+                    tracing::debug!(run, setup_us, "namespace prepared");
+                    return Ok(epoch_us);
+                }
+                // Late words about an earlier run.
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a run down and hands over what is still to be told of it.
+    ///
+    /// # Errors
+    /// When the holder is gone.
+    pub async fn finish(&mut self, run: u64, mut told: impl FnMut(FromHolder)) -> Result<(), RunError> {
+        self.say(&ToHolder::Finish { run }).await?;
+        loop {
+            match self.answer().await? {
+                FromHolder::Finished { run: finished } if finished == run => return Ok(()),
+                other => told(other),
+            }
+        }
+    }
+}
+
+/// Splits the holder's output into lines and reads them.
+async fn read(
+    mut output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
+    sender: mpsc::UnboundedSender<Result<FromHolder, RunError>>,
+) {
+    let mut pending = Vec::new();
+    let mut complaint = String::new();
+    while let Some(item) = output.next().await {
+        match item {
+            Ok(Output::Stdout(bytes)) => {
+                pending.extend_from_slice(&bytes);
+                while let Some(end) = pending.iter().position(|b| *b == b'\n') {
+                    let text: Vec<u8> = pending.drain(..=end).collect();
+                    let message = serde_json::from_slice(&text)
+                        .map_err(|e| RunError::Holder(format!("it said what cannot be understood: {e}")));
+                    if sender.send(message).is_err() {
+                        return;
+                    }
+                }
+            }
+            Ok(Output::Stderr(bytes)) => {
+                complaint.push_str(&String::from_utf8_lossy(&bytes));
+                complaint.truncate(2000);
+            }
+            Err(e) => {
+                let _ = sender.send(Err(e.into()));
+                return;
+            }
+        }
+    }
+    let _ = sender.send(Err(RunError::Holder(format!("it ended: {}", complaint.trim()))));
+}

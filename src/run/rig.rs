@@ -1,0 +1,121 @@
+//! Everything that cases need, set up once for a session and taken down with it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use super::RunError;
+use super::case::{Context, Options};
+use super::cleanup;
+use super::deaths::Deaths;
+use super::holder::Launch;
+use super::pool::{Mode, Pool};
+use super::program::ensure_image;
+use super::session::Session;
+use super::watchdog::Watchdog;
+use crate::engine::{Engine, EngineInfo};
+use crate::holder::authority::new_authority;
+use crate::model::Plan;
+
+/// How a rig is set up.
+pub struct Setup {
+    /// The folder for sessions' locks.
+    pub state: PathBuf,
+    /// How many cases run at a time.
+    pub jobs: usize,
+    /// How cases are run.
+    pub options: Options,
+    /// True: a process of its own removes what is left if this one is killed.
+    pub watchdog: bool,
+    /// How holders are used; nothing: as the engine allows.
+    pub mode: Option<Mode>,
+}
+
+/// A session that is ready for cases.
+pub struct Rig {
+    /// What cases share.
+    pub context: Arc<Context>,
+    watchdog: Option<Watchdog>,
+}
+
+impl Rig {
+    /// Begins a session: sweep, watchdog, volume, holder's image, holders.
+    ///
+    /// # Errors
+    /// The engine's and this machine's; nothing is left on the engine then.
+    pub async fn open(engine: Arc<dyn Engine>, info: &EngineInfo, setup: Setup) -> Result<Self, RunError> {
+        let session = Arc::new(Session::begin(&setup.state)?);
+        let watchdog = if setup.watchdog { Some(Watchdog::start(&session)?) } else { None };
+        let swept = cleanup::sweep(engine.as_ref(), &session, &setup.state);
+        let volume = session.volume();
+        let labels = session.labels("volume");
+        let (swept, image, created) =
+            tokio::join!(swept, ensure_image(engine.as_ref(), info), engine.create_volume(&volume, &labels));
+        if let Err(error) = swept {
+            tracing::warn!(%error, "sweeping dead sessions");
+        }
+        created?;
+        let opened = async {
+            let authority = new_authority().map_err(|e| RunError::host("making the session's authority", e))?;
+            let launch = Launch {
+                engine: engine.clone(),
+                session: session.clone(),
+                image: image?,
+                authority: Arc::new(authority),
+            };
+            let mode = if info.joins_current_namespace { Mode::Shared } else { Mode::OneRun };
+            let pool = Pool::new(launch, setup.mode.unwrap_or(mode));
+            pool.warm(setup.jobs);
+            let deaths = Deaths::follow(&engine, &session.filter());
+            Ok(Context {
+                engine: engine.clone(),
+                session: session.clone(),
+                pool,
+                deaths,
+                options: setup.options,
+                leaving: Mutex::new(JoinSet::new()),
+            })
+        };
+        match opened.await {
+            Ok(context) => Ok(Self { context: Arc::new(context), watchdog }),
+            Err(error) => {
+                cleanup::pass(engine.as_ref(), &session.filter()).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends the session: what is leaving is waited for, everything of the session is removed.
+    ///
+    /// # Errors
+    /// The engine's; the watchdog then tries again.
+    pub async fn close(self) -> Result<(), RunError> {
+        self.context.pool.close().await;
+        let mut leaving = std::mem::take(&mut *self.context.leaving.lock().await);
+        while leaving.join_next().await.is_some() {}
+        let label = self.context.session.filter();
+        cleanup::pass(self.context.engine.as_ref(), &label).await?;
+        if let Some(watchdog) = self.watchdog {
+            watchdog.dismiss().await;
+        }
+        Ok(())
+    }
+}
+
+/// Variables that are condition-worthy but unknown to the service: their names are most likely misspelt.
+#[must_use]
+pub fn unknown_variables(plan: &Plan) -> BTreeSet<String> {
+    use crate::model::Condition;
+    let known: BTreeSet<&String> =
+        plan.service.env.keys().chain(plan.candidates.iter().flat_map(|c| c.facts.env.keys())).collect();
+    let named = plan.cases.iter().flat_map(|case| case.conditions.iter());
+    named
+        .filter_map(|condition| match condition {
+            Condition::EnvUnset(name) if !known.contains(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,61 @@
+//! The watchdog: a process of its own that removes what a session left when its controller is gone.
+//!
+//! The controller holds the other end of the watchdog's standard input. However the controller ends, the system
+//! closes that end, and the watchdog wakes.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::RunError;
+use super::cleanup::until_nothing_is_left;
+use super::session::Session;
+use crate::engine::Engine;
+
+/// What the controller says when it has cleaned up by itself.
+const DONE: &[u8] = b"done";
+
+/// The controller's side.
+#[derive(Debug)]
+pub struct Watchdog {
+    stdin: ChildStdin,
+    _child: Child,
+}
+
+impl Watchdog {
+    /// Starts the watchdog of a session. It is in a process group of its own: Ctrl-C does not reach it.
+    ///
+    /// # Errors
+    /// When the executable cannot be started a second time.
+    pub fn start(session: &Session) -> Result<Self, RunError> {
+        let wrong = |e: std::io::Error| RunError::host("starting the watchdog", e);
+        let mut command = Command::new(std::env::current_exe().map_err(wrong)?);
+        command.args(["watchdog", "--session", &session.name]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.spawn().map_err(wrong)?;
+        let stdin = child.stdin.take().ok_or_else(|| RunError::host("starting the watchdog", "no standard input"))?;
+        Ok(Self { stdin, _child: child })
+    }
+
+    /// Tells the watchdog that nothing is left to do.
+    pub async fn dismiss(mut self) {
+        // A watchdog that is gone needs no word.
+        let _ = self.stdin.write_all(DONE).await;
+    }
+}
+
+/// The watchdog's side: waits for the end of standard input, then removes what the session left.
+///
+/// # Errors
+/// The engine's, once it failed ten times.
+pub async fn watch(engine: &dyn Engine, label: &str) -> Result<(), RunError> {
+    let mut said = Vec::new();
+    let read = tokio::io::stdin().read_to_end(&mut said).await;
+    if read.is_ok() && said == DONE {
+        return Ok(());
+    }
+    Ok(until_nothing_is_left(engine, label).await?)
+}

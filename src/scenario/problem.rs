@@ -1,0 +1,83 @@
+//! Mistakes in a file, each with file, line, column, and an excerpt with a caret.
+
+use std::fmt;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The line, from 1; nothing when it is about the whole file.
+    pub line: Option<usize>,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Problem {
+    /// A mistake at a place.
+    pub fn at(line: usize, column: usize, message: impl Into<String>) -> Self {
+        Self { line: (line > 0).then_some(line), column: column.max(1), message: message.into() }
+    }
+
+    /// A mistake of the whole file.
+    pub fn of_file(message: impl Into<String>) -> Self {
+        Self { line: None, column: 1, message: message.into() }
+    }
+}
+
+/// A file that is refused, with everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The file's name.
+    pub file: String,
+    source: String,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl std::error::Error for Refused {}
+
+impl Refused {
+    /// Refuses a file. A file with secrets in it is given without its text, so that no excerpt shows one.
+    #[must_use]
+    pub fn new(file: &str, source: &str, problems: Vec<Problem>) -> Self {
+        Self { file: file.to_owned(), source: source.to_owned(), problems }
+    }
+
+    /// The bytes of the word at a place.
+    fn span(&self, problem: &Problem) -> Option<std::ops::Range<usize>> {
+        let line = problem.line?;
+        let start: usize = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let text = self.source.get(start..)?.lines().next()?;
+        let from = text.char_indices().nth(problem.column - 1).map_or(text.len(), |(at, _)| at);
+        let word = text[from..].find([' ', ',', '#', ']', '}']).unwrap_or(text.len() - from).max(1);
+        Some(start + from..(start + from + word).min(self.source.len().max(start + from)))
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            let title = Level::ERROR.primary_title(problem.message.as_str());
+            let group = match self.span(problem).filter(|_| !self.source.is_empty()) {
+                Some(span) => title.element(
+                    Snippet::source(self.source.as_str())
+                        .path(self.file.as_str())
+                        .annotation(AnnotationKind::Primary.span(span)),
+                ),
+                None => {
+                    let place = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
+                    write!(f, "error: {}{place}: {}", self.file, problem.message)?;
+                    continue;
+                }
+            };
+            write!(f, "{}", Renderer::plain().render(&[group]))?;
+        }
+        Ok(())
+    }
+}

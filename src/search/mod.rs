@@ -1,0 +1,3 @@
+//! Searches over condition sets and versions, as pure machines.
+
+pub mod table;
