@@ -269,6 +269,7 @@ pub async fn run_plan(
         jobs,
         options: Options { soak: running.soak, real_time: running.real_time, first },
         watchdog: true,
+        program: None,
         mode: None,
     };
     let interrupts = interrupts();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
@@ -27,6 +28,9 @@ use crate::model::{ImageFacts, ImageId, condition::nearest};
 
 /// The lowest API version that has everything used here (Docker 20.10, December 2020).
 const LOWEST_API: (u32, u32) = (1, 41);
+
+/// A removal that takes longer is an error.
+const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 
 /// An engine that is reached over its socket, tcp or ssh.
 pub struct DockerEngine {
@@ -70,6 +74,20 @@ impl DockerEngine {
                 }
                 EngineError::Broken { action, message }
             }
+        }
+    }
+
+    /// Waits for the end of a removal that the engine is carrying out.
+    async fn removed(&self, id: &str) -> EngineResult<()> {
+        let options = q::WaitContainerOptionsBuilder::new().condition("removed").build();
+        let mut waited = self.client.wait_container(id, Some(options));
+        match tokio::time::timeout(REMOVED_WITHIN, waited.next()).await {
+            // Gone, or gone before it was asked for; the exit code that comes along is of no interest.
+            Ok(_) => Ok(()),
+            Err(_) => Err(EngineError::Broken {
+                action: "removing a container".to_owned(),
+                message: format!("its removal is not done after {} s", REMOVED_WITHIN.as_secs()),
+            }),
         }
     }
 
@@ -365,8 +383,9 @@ impl Engine for DockerEngine {
     async fn remove(&self, id: &str) -> EngineResult<()> {
         let options = q::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         match self.client.remove_container(id, Some(options)).await {
-            // 409: its removal is already under way.
-            Ok(()) | Err(Cause::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Ok(()) | Err(Cause::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            // Its removal is already under way: what it holds is free only when that is done.
+            Err(Cause::DockerResponseServerError { status_code: 409, .. }) => self.removed(id).await,
             Err(e) => Err(self.error("removing a container", e)),
         }
     }

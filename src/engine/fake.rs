@@ -1,1 +1,509 @@
-//! placeholder
+//! A scripted engine: the whole program runs against it with a paused clock, holders included.
+//!
+//! It knows images by name, each with a script that says what the process does under the conditions that its
+//! holder was told. Nothing in it waits for real time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
+    Found, Network, Output,
+};
+use crate::holder::protocol::{FromHolder, ToHolder, VERSION, line};
+use crate::model::image::env_map;
+use crate::model::observation::{Listening, Observation, ProbeResult};
+use crate::model::{Condition, ImageFacts, ImageId};
+
+/// What a script is told.
+#[derive(Clone, Debug)]
+pub struct Situation {
+    /// The image's ENV with the container's over it.
+    pub env: BTreeMap<String, String>,
+    /// The conditions of the namespace.
+    pub conditions: Vec<Condition>,
+    /// The memory limit in bytes.
+    pub memory: Option<u64>,
+}
+
+/// What a process does: at times from its start.
+#[derive(Clone, Debug, Default)]
+pub struct Act {
+    /// What it writes to standard error.
+    pub logs: Vec<(Duration, String)>,
+    /// When it opens which address and port.
+    pub listens: Option<(Duration, std::net::IpAddr, u16)>,
+    /// The status that it answers probes with, from when on.
+    pub status: (Duration, u16),
+    /// When it exits, and with which code.
+    pub exits: Option<(Duration, i64)>,
+    /// True when the kernel kills it for its memory.
+    pub oom: bool,
+    /// True when it does not end at SIGTERM.
+    pub deaf: bool,
+}
+
+/// What an image does.
+pub type Script = Arc<dyn Fn(&Situation) -> Act + Send + Sync>;
+
+/// What the engine does wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// The error of an operation, by its name (`create`, `start`, `inspect_image` …).
+    pub errors: HashMap<&'static str, EngineError>,
+    /// Holders refuse to prepare, with these words.
+    pub holder: Option<String>,
+    /// Holders end when they are told to prepare.
+    pub holder_ends: bool,
+}
+
+#[derive(Clone)]
+struct Image {
+    facts: ImageFacts,
+    script: Script,
+}
+
+struct Container {
+    spec: ContainerSpec,
+    state: ContainerState,
+    started: Option<Instant>,
+    act: Act,
+    output: Option<mpsc::UnboundedSender<EngineResult<Output>>>,
+    receiver: Option<mpsc::UnboundedReceiver<EngineResult<Output>>>,
+    /// The holder's end of its standard input, until it is started.
+    stdin: Option<DuplexStream>,
+    /// For a holder: the conditions of the run that it serves, its number, when it was prepared.
+    prepared: Option<(u64, Vec<Condition>, Instant)>,
+}
+
+#[derive(Default)]
+struct State {
+    images: BTreeMap<String, Image>,
+    containers: BTreeMap<String, Container>,
+    volumes: BTreeMap<String, BTreeMap<String, String>>,
+    events: Vec<mpsc::UnboundedSender<EngineResult<EngineEvent>>>,
+    faults: Faults,
+    counter: u64,
+    most_running: usize,
+}
+
+/// The scripted engine.
+#[derive(Clone)]
+pub struct FakeEngine {
+    state: Arc<Mutex<State>>,
+    zero: Instant,
+    shared: bool,
+}
+
+impl FakeEngine {
+    /// An engine without images. `shared`: it joins the namespace that a holder is in at that moment.
+    #[must_use]
+    pub fn new(shared: bool) -> Self {
+        Self { state: Arc::default(), zero: Instant::now(), shared }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a linux/amd64 image.
+    pub fn image(&self, reference: &str, env: &[&str], script: Script) {
+        self.image_of(reference, "amd64", env, script);
+    }
+
+    /// Adds an image of an architecture.
+    pub fn image_of(&self, reference: &str, architecture: &str, env: &[&str], script: Script) {
+        let facts = ImageFacts {
+            reference: reference.to_owned(),
+            id: ImageId(format!("sha256:{reference}")),
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+            entrypoint: Vec::new(),
+            cmd: vec!["app".to_owned()],
+            env: env_map(env),
+            labels: BTreeMap::new(),
+        };
+        self.lock().images.insert(reference.to_owned(), Image { facts, script });
+    }
+
+    /// Says what goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.lock().faults = faults;
+    }
+
+    /// Containers and volumes that are there, by the name of their role.
+    #[must_use]
+    pub fn left(&self) -> Vec<String> {
+        let state = self.lock();
+        let role = |labels: &BTreeMap<String, String>| labels.get(super::ROLE_LABEL).cloned().unwrap_or_default();
+        state.containers.values().map(|c| role(&c.spec.labels)).chain(state.volumes.values().map(role)).collect()
+    }
+
+    /// How many candidates ran at the same time at the most.
+    #[must_use]
+    pub fn most_running(&self) -> usize {
+        self.lock().most_running
+    }
+
+    /// Ends every event stream, as an engine that is restarted does.
+    pub fn break_events(&self) {
+        self.lock().events.clear();
+    }
+
+    fn fault(&self, operation: &str) -> EngineResult<()> {
+        self.lock().faults.errors.get(operation).map_or(Ok(()), |e| Err(e.clone()))
+    }
+
+    fn micros(&self) -> i64 {
+        i64::try_from(self.zero.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn gone(id: &str) -> EngineError {
+        EngineError::Gone { action: "using a container".to_owned(), message: id.to_owned() }
+    }
+
+    /// The process of a container ends.
+    fn end(&self, id: &str, code: i64, oom: bool) {
+        let now = self.micros();
+        let mut state = self.lock();
+        let Some(container) = state.containers.get_mut(id).filter(|c| c.state.running) else { return };
+        container.state.running = false;
+        container.state.exit_code = code;
+        container.state.oom_killed = oom;
+        container.state.finished_at_us = Some(now);
+        container.output = None;
+        let died = EngineEvent::Died { id: id.to_owned() };
+        state.events.retain(|sender| sender.send(Ok(died.clone())).is_ok());
+    }
+
+    fn write(&self, id: &str, output: Output) {
+        if let Some(sender) = self.lock().containers.get(id).and_then(|c| c.output.as_ref()) {
+            let _ = sender.send(Ok(output));
+        }
+    }
+
+    fn say(&self, holder: &str, message: &FromHolder) {
+        if let Ok(bytes) = line(message) {
+            self.write(holder, Output::Stdout(Bytes::from(bytes)));
+        }
+    }
+
+    /// The candidate that is in a holder's namespace.
+    fn tenant(&self, holder: &str) -> Option<(Instant, Act)> {
+        let joined = Network::Container(holder.to_owned());
+        let state = self.lock();
+        let tenant = state.containers.values().find(|c| c.spec.network == joined && c.state.running)?;
+        Some((tenant.started?, tenant.act.clone()))
+    }
+
+    async fn serve_holder(self, id: String, stdin: DuplexStream) {
+        let mut lines = BufReader::new(stdin).lines();
+        while let Ok(Some(text)) = lines.next_line().await {
+            match serde_json::from_str(&text) {
+                Ok(ToHolder::Hello(_)) => self.say(&id, &FromHolder::Ready { version: VERSION }),
+                Ok(ToHolder::Prepare(prepare)) => {
+                    let faults = self.lock().faults.clone();
+                    if faults.holder_ends {
+                        self.end(&id, 70, false);
+                        return;
+                    }
+                    if let Some(message) = faults.holder {
+                        self.say(&id, &FromHolder::Failed { run: Some(prepare.run), message });
+                        continue;
+                    }
+                    let run = prepare.run;
+                    if let Some(holder) = self.lock().containers.get_mut(&id) {
+                        holder.prepared = Some((run, prepare.conditions, Instant::now()));
+                    }
+                    self.say(&id, &FromHolder::Prepared { run, epoch_us: self.micros(), setup_us: 1 });
+                }
+                Ok(ToHolder::Probe(probe)) => {
+                    let result = self.answer(&id, probe.port, probe.path.is_some());
+                    self.say(&id, &FromHolder::Probed { run: probe.run, seq: probe.seq, result });
+                }
+                Ok(ToHolder::Request(request)) => {
+                    let result = self.answer(&id, request.port, true);
+                    let (run, seq) = (request.run, request.seq);
+                    self.say(&id, &FromHolder::Responded { run, seq, result, body: "{}".to_owned() });
+                }
+                Ok(ToHolder::Finish { run }) => self.say(&id, &FromHolder::Finished { run }),
+                Err(e) => self.say(&id, &FromHolder::Failed { run: None, message: e.to_string() }),
+            }
+        }
+        // The end of standard input ends a holder, and the engine removes it.
+        self.end(&id, 0, false);
+        self.lock().containers.remove(&id);
+    }
+
+    fn answer(&self, holder: &str, port: u16, http: bool) -> ProbeResult {
+        let Some((started, act)) = self.tenant(holder) else { return ProbeResult::Refused };
+        let open = act
+            .listens
+            .is_some_and(|(at, address, p)| p == port && !address.is_loopback() && started + at <= Instant::now());
+        match (open, http) {
+            (false, _) => ProbeResult::Refused,
+            (true, false) => ProbeResult::Accepted,
+            (true, true) if started + act.status.0 > Instant::now() => ProbeResult::Status(503),
+            (true, true) => ProbeResult::Status(act.status.1),
+        }
+    }
+
+    async fn act(self, id: String, holder: String, act: Act, started: Instant) {
+        let logs = async {
+            for (at, text) in &act.logs {
+                sleep_until(started + *at).await;
+                self.write(&id, Output::Stderr(Bytes::from(format!("{text}\n"))));
+            }
+        };
+        let listens = async {
+            if let Some((at, address, port)) = act.listens {
+                sleep_until(started + at).await;
+                let prepared = self.lock().containers.get(&holder).and_then(|h| h.prepared.clone());
+                if let Some((run, _, since)) = prepared {
+                    let at_ms = since.elapsed().as_secs_f64() * 1000.0;
+                    let observation = Observation::Listen(Listening { at_ms, address, port });
+                    self.say(&holder, &FromHolder::Observed { run, observation });
+                }
+            }
+        };
+        let exits = async {
+            match act.exits {
+                Some((at, code)) => {
+                    sleep_until(started + at).await;
+                    Some(code)
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let life = async {
+            tokio::join!(logs, listens);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            // What is due at the moment of the end is seen.
+            biased;
+            () = life => {}
+            code = exits => self.end(&id, code.unwrap_or_default(), act.oom),
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    async fn info(&self) -> EngineResult<EngineInfo> {
+        self.fault("info")?;
+        Ok(EngineInfo {
+            name: if self.shared { "Docker" } else { "Podman" }.to_owned(),
+            version: "0".to_owned(),
+            api: "1.41".to_owned(),
+            platform: format!("linux/{}", std::env::consts::ARCH),
+            cpus: 2,
+            joins_current_namespace: self.shared,
+        })
+    }
+
+    async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts> {
+        self.fault("inspect_image")?;
+        let image = self.lock().images.get(reference).map(|i| i.facts.clone());
+        image.ok_or_else(|| EngineError::ImageNotFound { name: reference.to_owned(), nearest: None })
+    }
+
+    async fn load_image(&self, archive: Archive) -> EngineResult<()> {
+        self.fault("load_image")?;
+        let Archive::Bytes(bytes) = archive else { return Ok(()) };
+        let mut tar = tar::Archive::new(bytes.as_ref());
+        for entry in tar.entries().into_iter().flatten().flatten() {
+            if entry.path().is_ok_and(|p| p.as_ref() == Path::new("manifest.json")) {
+                let mut text = String::new();
+                let _ = entry.take(1 << 20).read_to_string(&mut text);
+                let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+                if let Some(tag) = manifest[0]["RepoTags"][0].as_str() {
+                    self.image(tag, &[], Arc::new(|_| Act::default()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn save_image(&self, reference: &str, _: &Path) -> EngineResult<()> {
+        Err(EngineError::ImageNotFound { name: reference.to_owned(), nearest: None })
+    }
+
+    async fn pull_image(&self, reference: &str, _: &str) -> EngineResult<()> {
+        Err(EngineError::ImageNotFound { name: reference.to_owned(), nearest: None })
+    }
+
+    async fn tag_image(&self, from: &str, to: &str) -> EngineResult<()> {
+        let image = self.lock().images.get(from).cloned();
+        let image = image.ok_or_else(|| EngineError::ImageNotFound { name: from.to_owned(), nearest: None })?;
+        self.lock().images.insert(to.to_owned(), image);
+        Ok(())
+    }
+
+    async fn remove_image(&self, reference: &str) -> EngineResult<()> {
+        self.lock().images.remove(reference);
+        Ok(())
+    }
+
+    async fn images(&self, _: &str) -> EngineResult<Vec<Found>> {
+        Ok(Vec::new())
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
+        self.fault(if spec.holder.is_some() { "create_holder" } else { "create" })?;
+        let mut state = self.lock();
+        state.counter += 1;
+        let id = format!("c{}", state.counter);
+        let (output, receiver) = mpsc::unbounded_channel();
+        let container = Container {
+            spec: spec.clone(),
+            state: ContainerState::default(),
+            started: None,
+            act: Act::default(),
+            output: Some(output),
+            receiver: Some(receiver),
+            stdin: None,
+            prepared: None,
+        };
+        state.containers.insert(id.clone(), container);
+        Ok(id)
+    }
+
+    async fn attach(&self, id: &str, stdin: bool) -> EngineResult<Attached> {
+        self.fault("attach")?;
+        let mut state = self.lock();
+        let container = state.containers.get_mut(id).ok_or_else(|| Self::gone(id))?;
+        let receiver = container.receiver.take().ok_or_else(|| Self::gone(id))?;
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        if stdin {
+            container.stdin = Some(theirs);
+        }
+        let output = stream::unfold(receiver, |mut r| async { r.recv().await.map(|item| (item, r)) });
+        Ok(Attached { output: Box::pin(output), input: Box::pin(ours) })
+    }
+
+    async fn start(&self, id: &str) -> EngineResult<()> {
+        let holder = self.lock().containers.get(id).is_some_and(|c| c.spec.holder.is_some());
+        self.fault(if holder { "start_holder" } else { "start" })?;
+        let now = self.micros();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let container = state.containers.get(id).ok_or_else(|| Self::gone(id))?;
+        let Network::Container(joined) = container.spec.network.clone() else {
+            let container = state.containers.get_mut(id).ok_or_else(|| Self::gone(id))?;
+            container.state.running = true;
+            if let Some(stdin) = container.stdin.take() {
+                tokio::spawn(self.clone().serve_holder(id.to_owned(), stdin));
+            }
+            return Ok(());
+        };
+        let conditions = state.containers.get(&joined).and_then(|h| h.prepared.clone());
+        let (_, conditions, _) = conditions.ok_or_else(|| EngineError::Refused {
+            action: "starting a container".to_owned(),
+            status: 409,
+            message: "its holder has prepared nothing".to_owned(),
+        })?;
+        let image = state.images.values().find(|i| i.facts.id.0 == container.spec.image).cloned();
+        let image = image.ok_or_else(|| Self::gone(id))?;
+        let mut env = image.facts.env.clone();
+        for entry in &container.spec.env {
+            match entry.split_once('=') {
+                Some((name, value)) => drop(env.insert(name.to_owned(), value.to_owned())),
+                None => drop(env.remove(entry)),
+            }
+        }
+        let act = (image.script)(&Situation { env, conditions, memory: container.spec.memory });
+        let container = state.containers.get_mut(id).ok_or_else(|| Self::gone(id))?;
+        let started = Instant::now();
+        container.state.running = true;
+        container.state.started_at_us = Some(now);
+        container.started = Some(started);
+        container.act = act.clone();
+        let running = state.containers.values().filter(|c| c.state.running && c.spec.network != Network::None).count();
+        state.most_running = state.most_running.max(running);
+        tokio::spawn(self.clone().act(id.to_owned(), joined, act, started));
+        Ok(())
+    }
+
+    async fn state(&self, id: &str) -> EngineResult<ContainerState> {
+        self.fault("state")?;
+        self.lock().containers.get(id).map(|c| c.state.clone()).ok_or_else(|| Self::gone(id))
+    }
+
+    async fn kill(&self, id: &str, signal: &str) -> EngineResult<()> {
+        let deaf = self.lock().containers.get(id).is_some_and(|c| c.act.deaf);
+        if signal == "SIGKILL" || !deaf {
+            self.end(id, if signal == "SIGKILL" { 137 } else { 143 }, false);
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, id: &str) -> EngineResult<()> {
+        self.fault("remove")?;
+        self.end(id, 137, false);
+        self.lock().containers.remove(id);
+        Ok(())
+    }
+
+    async fn containers(&self, label: &str) -> EngineResult<Vec<Found>> {
+        let state = self.lock();
+        let all = state.containers.iter().map(|(id, c)| (id, &c.spec.labels));
+        Ok(matching(all, label))
+    }
+
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<()> {
+        self.fault("create_volume")?;
+        self.lock().volumes.insert(name.to_owned(), labels.clone());
+        Ok(())
+    }
+
+    async fn remove_volume(&self, name: &str) -> EngineResult<()> {
+        self.lock().volumes.remove(name);
+        Ok(())
+    }
+
+    async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>> {
+        Ok(matching(self.lock().volumes.iter(), label))
+    }
+
+    fn events(&self, _: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.lock().events.push(sender);
+        Box::pin(stream::unfold(receiver, |mut r| async { r.recv().await.map(|item| (item, r)) }))
+    }
+}
+
+fn matching<'a>(all: impl Iterator<Item = (&'a String, &'a BTreeMap<String, String>)>, label: &str) -> Vec<Found> {
+    let (name, value) = label.split_once('=').map_or((label, None), |(n, v)| (n, Some(v)));
+    all.filter(|(_, labels)| labels.get(name).is_some_and(|l| value.is_none_or(|v| v == l)))
+        .map(|(id, labels)| Found { id: id.clone(), labels: labels.clone() })
+        .collect()
+}
+
+/// A script that opens `port` on every address and answers 200.
+#[must_use]
+pub fn healthy(port: u16) -> Act {
+    let open = Duration::from_millis(300);
+    Act {
+        listens: Some((open, std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), port)),
+        status: (open, 200),
+        ..Act::default()
+    }
+}
+
+/// A script that writes a line and exits.
+#[must_use]
+pub fn exits(after: Duration, code: i64, log: &str) -> Act {
+    Act { exits: Some((after, code)), logs: vec![(Duration::ZERO, log.to_owned())], ..Act::default() }
+}

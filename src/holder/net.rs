@@ -75,6 +75,8 @@ const RULE_LOCAL: u32 = 100;
 
 /// Connection requests are given up after 7 s instead of 127 s (two retries instead of six).
 const COMPRESSED_SYN_RETRIES: &str = "2";
+/// The kernel's own number (Documentation/networking/ip-sysctl.rst, tcp_syn_retries).
+const KERNELS_SYN_RETRIES: &str = "6";
 
 /// Moves the calling thread into a fresh network namespace.
 pub fn fresh_namespace() -> NetResult<()> {
@@ -274,6 +276,11 @@ fn router_link(run: u64) -> u32 {
 /// Takes the link between a run's candidate and the internet away.
 pub async fn unlink(internet: &Handle, run: u64) -> NetResult<()> {
     internet.link().del(router_link(run)).execute().await.during("unlinking the candidate")
+}
+
+/// Gives the namespace that the calling thread is in the kernel's own retry times back.
+pub fn real_time() -> NetResult<()> {
+    sysctl("ipv4/tcp_syn_retries", KERNELS_SYN_RETRIES)
 }
 
 /// Fills the candidate's namespace, which the calling thread is in, and links it to the internet.

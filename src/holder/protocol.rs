@@ -38,7 +38,7 @@ pub enum ToHolder {
     Prepare(Prepare),
     /// Send one probe now.
     Probe(Probe),
-    /// Send one HTTP request now.
+    /// Send one HTTP request now; the kernel's own retry times hold from here on.
     Request(Request),
     /// Tell what is left to tell of a run, and take it down.
     Finish {

@@ -136,6 +136,10 @@ impl Holder {
                 });
             }
             Ok(ToHolder::Request(order)) => {
+                // Requests have their own time limit: from here on a connection hangs as long as it would there.
+                if let Err(e) = net::real_time() {
+                    self.say.say(FromHolder::Failed { run: Some(order.run), message: e.to_string() });
+                }
                 let (say, internet) = (self.say.clone(), self.internet.clone());
                 tokio::spawn(async move {
                     let (run, seq) = (order.run, order.seq);

@@ -18,12 +18,16 @@ const REPOSITORY: &str = "exitone/holder";
 /// The executable in it.
 const PROGRAM: &str = "/exitone";
 
-/// Makes sure that the holder's image is on the engine and returns its name.
+/// Makes sure that the holder's image is on the engine and returns its name. `program` is our own executable where
+/// this process is another one.
 ///
 /// # Errors
 /// When the executable cannot be read, is none for the engine's platform, or the engine refuses the image.
-pub async fn ensure_image(engine: &dyn Engine, info: &EngineInfo) -> Result<String, RunError> {
-    let program = linux_program(info)?;
+pub async fn ensure_image(engine: &dyn Engine, info: &EngineInfo, program: Option<&Path>) -> Result<String, RunError> {
+    let program = match program {
+        Some(program) => program.to_owned(),
+        None => linux_program(info)?,
+    };
     let bytes = read(&program)?;
     let tag = format!("{REPOSITORY}:{}", &hex(&Sha256::digest(&bytes))[..16]);
     match engine.inspect_image(&tag).await {

@@ -30,6 +30,8 @@ pub struct Setup {
     pub options: Options,
     /// True: a process of its own removes what is left if this one is killed.
     pub watchdog: bool,
+    /// The executable that serves as holder; nothing: this process's own.
+    pub program: Option<PathBuf>,
     /// How holders are used; nothing: as the engine allows.
     pub mode: Option<Mode>,
 }
@@ -52,8 +54,11 @@ impl Rig {
         let swept = cleanup::sweep(engine.as_ref(), &session, &setup.state);
         let volume = session.volume();
         let labels = session.labels("volume");
-        let (swept, image, created) =
-            tokio::join!(swept, ensure_image(engine.as_ref(), info), engine.create_volume(&volume, &labels));
+        let (swept, image, created) = tokio::join!(
+            swept,
+            ensure_image(engine.as_ref(), info, setup.program.as_deref()),
+            engine.create_volume(&volume, &labels)
+        );
         if let Err(error) = swept {
             tracing::warn!(%error, "sweeping dead sessions");
         }

@@ -49,17 +49,12 @@ struct RawHealthCheck {
 #[serde(deny_unknown_fields)]
 struct RawCheck {
     name: Option<String>,
-    #[serde(default = "get")]
-    method: Placed<String>,
+    method: Option<Placed<String>>,
     path: Placed<String>,
     body: Option<serde_json::Value>,
     status: Option<Placed<u16>>,
     json: Option<serde_json::Value>,
     within: Option<Placed<String>>,
-}
-
-fn get() -> Placed<String> {
-    serde_saphyr::Spanned::new("GET".to_owned(), serde_saphyr::Location::UNKNOWN, serde_saphyr::Location::UNKNOWN)
 }
 
 /// App Runner's pairs of CPU (thousandths) and memory (GB).
@@ -230,9 +225,10 @@ impl RawCheck {
         if !self.path.value.starts_with('/') {
             problems.push(problem(&self.path, format!("path `{}` must begin with /", self.path.value)));
         }
-        let method = self.method.value.to_ascii_uppercase();
-        if !["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()) {
-            problems.push(problem(&self.method, format!("`{}` is not an HTTP method", self.method.value)));
+        let method = self.method.as_ref().map_or_else(|| "GET".to_owned(), |m| m.value.to_ascii_uppercase());
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+        if let Some(written) = self.method.filter(|_| !known.contains(&method.as_str())) {
+            problems.push(problem(&written, format!("`{}` is not an HTTP method", written.value)));
         }
         let within = self.within.as_ref().map_or(CHECK_WITHIN, |within| {
             parse_duration(&within.value).unwrap_or_else(|message| {

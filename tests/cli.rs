@@ -1,0 +1,91 @@
+//! The command line without an engine: mistakes are named before anything is asked of one.
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+
+fn exitone() -> Command {
+    let mut command = Command::cargo_bin("exitone").expect("built");
+    // Whoever asks for an engine here fails.
+    command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    command
+}
+
+fn with_file(name: &str, text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("written");
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+#[test]
+fn no_engine_is_said_with_a_hint() {
+    exitone().args(["run", "--image", "app:1"]).assert().code(4).stderr(
+        contains("no container engine answers at unix:///nonexistent/docker.sock").and(contains("hint: Start Docker")),
+    );
+    exitone()
+        .env("DOCKER_HOST", "carrier-pigeon://x")
+        .args(["clean"])
+        .assert()
+        .code(4)
+        .stderr(contains("carrier-pigeon"));
+}
+
+#[test]
+fn usage_is_refused_before_an_engine_is_asked() {
+    exitone().args(["run"]).assert().code(2).stderr(contains("nothing to run"));
+    exitone().args(["frobnicate"]).assert().code(2);
+    exitone()
+        .args(["run", "--image", "a", "--with", "egres.drop", "--with", "dns.delay:5", "--with", "env.set:X"])
+        .assert()
+        .code(2)
+        .stderr(
+            contains("did you mean `egress.drop`?")
+                .and(contains("`5` is not a duration"))
+                .and(contains("needs NAME=VALUE")),
+        );
+    exitone()
+        .args(["run", "--image", "a", "--with", "egress.drop", "--with", "egress.reject"])
+        .assert()
+        .code(2)
+        .stderr(contains("exclude each other"));
+    exitone().args(["run", "--image", "a", "--soak", "2h"]).assert().code(2);
+    exitone().args(["run", "--image", "a", "--jobs", "0"]).assert().code(2);
+}
+
+#[test]
+fn files_are_refused_with_every_mistake() {
+    let (_folder, path) = with_file("service.yaml", "port: eight\nhealth_check: {interval: 0, timeout: 21}\n");
+    let assert = exitone().args(["run", "--image", "a", "--service", &path]).assert().code(3);
+    assert.stderr(
+        contains("port `eight` is not a number")
+            .and(contains("interval `0` is not a whole number from 1 to 20"))
+            .and(contains("timeout `21`"))
+            .and(contains("service.yaml:1:7")),
+    );
+    let (_folder, path) = with_file("x.env", "GOOD=1\nbroken line\n=x\n");
+    exitone().args(["run", "--image", "a", "--env-file", &path]).assert().code(3).stderr(
+        contains("x.env:2: not of the form NAME=VALUE").and(contains("x.env:3")).and(contains("broken line").not()),
+    );
+    exitone().args(["run", "--image", "a", "--service", "/nonexistent.yaml"]).assert().code(3);
+    let (_folder, path) = with_file("s.yaml", "candidates: [a:1]\nconditions: [egres.drop]\nplatform: x\n");
+    exitone().args(["run", &path]).assert().code(3).stderr(contains("s.yaml:3:1"));
+    let (folder, path) = with_file("b.yaml", "");
+    std::fs::write(&path, [0xff, 0xfe, 0x00]).expect("written");
+    exitone().args(["run", &path]).assert().code(3).stderr(contains("not a text file"));
+    drop(folder);
+}
+
+#[test]
+fn a_watchdog_ends_when_its_controller_says_so() {
+    exitone().args(["watchdog", "--session", "0"]).write_stdin("done").assert().code(4);
+    exitone().arg("holder").write_stdin("").assert().success();
+    exitone().arg("holder").write_stdin("hello\n").assert().code(70).stderr(contains("no hello"));
+}
+
+#[test]
+fn help_and_version_are_there() {
+    exitone().arg("--help").assert().success().stdout(contains("demo").and(contains("clean")));
+    exitone().arg("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
+}

@@ -1,0 +1,94 @@
+//! Images that cannot be run, and names that are none: a clear error, the right exit code, nothing left.
+
+use exitone::engine::archive::NewImage;
+use exitone::engine::{Engine, SESSION_LABEL};
+use predicates::prelude::*;
+
+use super::support::{PLANTED, engine, exitone, layer, load, load_planted};
+
+fn image(tag: &str, cmd: &[&str], files: &[(&str, u32, &[u8])]) -> NewImage {
+    NewImage {
+        tag: format!("exitone-test/{tag}:latest"),
+        architecture: "amd64".to_owned(),
+        cmd: cmd.iter().map(|w| (*w).to_owned()).collect(),
+        layers: vec![layer(files)],
+        ..NewImage::default()
+    }
+}
+
+/// Runs an image and returns exit code, standard output, standard error.
+fn run(args: &[&str]) -> (i32, String, String) {
+    let output = exitone().arg("run").args(args).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+async fn nothing_left(engine: &dyn Engine) {
+    assert_eq!(engine.containers(SESSION_LABEL).await, Ok(Vec::new()));
+    assert_eq!(engine.volumes(SESSION_LABEL).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn what_cannot_start_is_named() {
+    let Some((engine, _one)) = engine().await else { return };
+    let nothing: &[(&str, u32, &[u8])] = &[("empty", 0o644, b"")];
+    let script: &[(&str, u32, &[u8])] = &[("start.sh", 0o755, b"#!/bin/sh\r\necho hello\r\n")];
+    load(
+        engine.as_ref(),
+        &[
+            image("no-cmd", &[], nothing),
+            image("no-program", &["/nope"], nothing),
+            image("not-executable", &["/empty"], nothing),
+            image("crlf", &["/start.sh"], script),
+            NewImage { architecture: "arm64".to_owned(), ..image("arm64", &["/nope"], nothing) },
+        ],
+    )
+    .await;
+    for (name, code, words) in [
+        ("no-cmd", 1, "o command specified"),
+        ("no-program", 1, "/nope"),
+        ("not-executable", 1, "ermission denied"),
+        ("crlf", 1, "exit 1"),
+        ("arm64", 1, "linux/arm64"),
+    ] {
+        let (exit, out, err) = run(&["--image", &format!("exitone-test/{name}")]);
+        assert!(exit == code && out.contains(words), "{name}: exit {exit}\n{out}\n{err}");
+    }
+    let (_, out, _) = run(&["--image", "exitone-test/no-program", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).expect("a document");
+    assert_eq!((&json["cases"][0]["exit_code"], &json["cases"][0]["outcome"]), (&127.into(), &"not_started".into()));
+    nothing_left(engine.as_ref()).await;
+}
+
+#[tokio::test]
+async fn a_user_or_folder_that_is_not_there_is_named() {
+    let Some((engine, _one)) = engine().await else { return };
+    load_planted(engine.as_ref()).await;
+    // The archive format of this project has no USER: an image made by the engine itself has.
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("Dockerfile"), format!("FROM {PLANTED}\nUSER ghost\n")).expect("written");
+    let built = std::process::Command::new("docker")
+        .args(["build", "-q", "-t", "exitone-test/ghost", "."])
+        .current_dir(folder.path())
+        .output();
+    let Ok(built) = built else {
+        eprintln!("skipped: no docker command");
+        return;
+    };
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let (exit, out, err) = run(&["--image", "exitone-test/ghost"]);
+    assert!(exit == 1 && out.contains("ghost"), "exit {exit}\n{out}\n{err}");
+    nothing_left(engine.as_ref()).await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_gets_the_nearest() {
+    let Some((engine, _one)) = engine().await else { return };
+    load_planted(engine.as_ref()).await;
+    exitone()
+        .args(["run", "--image", "exitone-test/plantd:latest"])
+        .assert()
+        .code(2)
+        .stderr(predicate::str::contains("did you mean `exitone-test/planted:latest`?"));
+    nothing_left(engine.as_ref()).await;
+}

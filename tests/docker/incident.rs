@@ -1,0 +1,116 @@
+//! The incident, whole: every cell of the truth table against the real engine, and what is said of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+use testcontainers::core::WaitFor;
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{GenericImage, ImageExt};
+
+use super::support::{engine, exitone};
+
+/// The table of truth.
+#[derive(Deserialize)]
+struct Truth {
+    images: Vec<String>,
+    cells: BTreeMap<String, Vec<String>>,
+}
+
+fn truth() -> Truth {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/truth.yaml");
+    serde_saphyr::from_str(&std::fs::read_to_string(path).expect("the table")).expect("a table")
+}
+
+fn demo() -> Value {
+    let output = exitone().args(["demo", "--format", "json"]).output().expect("it runs");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    serde_json::from_slice(&output.stdout).expect("one document")
+}
+
+/// A cell as the table writes it.
+fn cell(case: &Value) -> String {
+    let checks = case["checks"].as_array().expect("checks");
+    match (case["outcome"].as_str(), case["exit_code"].as_i64()) {
+        (None, _) => "-".to_owned(),
+        (Some("healthy"), _) if checks.iter().all(|c| c["passed"] == true) => "ok".to_owned(),
+        (Some("healthy"), _) => "ok*".to_owned(),
+        (Some("exited"), Some(code)) => code.to_string(),
+        (Some(other), _) => other.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn the_demo_finds_what_is_planted() {
+    let Some((_engine, _one)) = engine().await else { return };
+    let truth = truth();
+    let found = demo();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for case in found["cases"].as_array().expect("cases") {
+        let conditions: Vec<&str> =
+            case["conditions"].as_array().expect("conditions").iter().filter_map(Value::as_str).collect();
+        let row = if conditions.is_empty() { "baseline".to_owned() } else { conditions.join(" + ") };
+        let image = case["image"].as_str().and_then(|i| i.split_once(':')).expect("a name").1;
+        let column = truth.images.iter().position(|i| i == image).expect("an image of the table");
+        let expected = &truth.cells.get(&row).unwrap_or_else(|| panic!("the table has no row {row}"))[column];
+        seen += 1;
+        if cell(case) != *expected {
+            wrong.push(format!("{image} under {row}: {} instead of {expected}\n{case:#}", cell(case)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(seen, truth.images.len() * truth.cells.len(), "every cell was run");
+    says_what_it_means(&found);
+}
+
+fn says_what_it_means(found: &Value) {
+    let first_bad = |conditions: &[&str]| {
+        let all = found["first_bad"].as_array().expect("a list");
+        let wanted = Value::from(conditions.to_vec());
+        all.iter().find(|f| f["conditions"] == wanted).map(|f| f["first_bad"].as_str().expect("a name"))
+    };
+    assert_eq!(first_bad(&["env.set:ENV=production"]), Some("nerava-backend:v20-otp-fix"));
+    let pair = ["egress.drop", "env.set:OTP_PROVIDER=twilio_verify"];
+    assert_eq!(first_bad(&pair), Some("nerava-backend:v20-otp-fix-fixed"));
+    assert_eq!(first_bad(&["egress.drop"]), Some("nerava-backend:v22-with-env"));
+    let sentence = |tag: &str| {
+        let all = found["images"].as_array().expect("images");
+        let image = all.iter().find(|i| i["image"] == format!("nerava-backend:{tag}")).expect(tag);
+        image["sentence"].as_str().expect("a sentence").to_owned()
+    };
+    assert!(sentence("v20-otp-fix").contains("ENV=production"));
+    assert!(sentence("v20-otp-fix-fixed").contains("outbound traffic is dropped and OTP_PROVIDER=twilio_verify"));
+    assert!(sentence("v23-fixed-cmd-arm64").contains("linux/arm64"));
+    let text = found.to_string();
+    for secret in ["not-a-password", "not-a-real-jwt-secret", "not-a-real-auth-token", "phc_not-a-real-key"] {
+        assert!(!text.contains(secret), "{secret} is in the output");
+    }
+}
+
+#[tokio::test]
+async fn with_docker_run_it_works_on_the_laptop() {
+    let Some((_engine, _one)) = engine().await else { return };
+    exitone().args(["images", "build", "v20-otp-fix", "v22-with-env"]).assert().success();
+    // The mystery of the incident: the images that exit with code 1 there start without a network here.
+    let image = GenericImage::new("nerava-backend", "v20-otp-fix")
+        .with_wait_for(WaitFor::message_on_stderr("Uvicorn running on http://0.0.0.0:8000"))
+        .with_network("none")
+        .with_env_var("DATABASE_URL", "postgresql+psycopg://app:fake@db.internal:5432/app")
+        .with_env_var("JWT_SECRET", "not-a-secret")
+        .with_env_var("ENV", "dev")
+        .with_label("exitone.session", "test");
+    let container = image.start().await.expect("it starts");
+    container.rm().await.expect("removed");
+}
+
+#[tokio::test]
+async fn a_second_build_finds_everything_there() {
+    let Some((_engine, _one)) = engine().await else { return };
+    exitone().args(["images", "build"]).assert().success();
+    let output = exitone().args(["images", "build", "--offline"]).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.lines().all(|l| l.starts_with("there")), "{text}");
+}

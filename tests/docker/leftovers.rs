@@ -1,0 +1,62 @@
+//! `kill -9` of the controller: its watchdog removes everything.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use exitone::engine::{Engine, SESSION_LABEL};
+
+use super::support::{PLANTED, engine, load_planted};
+
+/// What is on the engine: containers and volumes of any session.
+async fn left(engine: &dyn Engine) -> usize {
+    let containers = engine.containers(SESSION_LABEL).await.expect("listed").len();
+    containers + engine.volumes(SESSION_LABEL).await.expect("listed").len()
+}
+
+#[tokio::test]
+async fn nothing_is_left_two_seconds_after_a_kill() {
+    let Some((engine, _one)) = engine().await else { return };
+    load_planted(engine.as_ref()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = folder.path().join("service.yaml");
+    std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\n").expect("written");
+    for after in [50, 200, 350, 500, 900] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_exitone"))
+            .args(["run", "--soak", "60s", "--image", PLANTED, "--service"])
+            .arg(&service)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("started");
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(left(engine.as_ref()).await, 0, "killed after {after} ms");
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_drains_and_cleans() {
+    let Some((engine, _one)) = engine().await else { return };
+    load_planted(engine.as_ref()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = folder.path().join("service.yaml");
+    std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\n").expect("written");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_exitone"))
+        .args(["run", "--soak", "60s", "--image", PLANTED, "--service"])
+        .arg(&service)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    for _ in 0..2 {
+        let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+        assert!(status.success());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let status = tokio::task::spawn_blocking(move || child.wait()).await.expect("joined").expect("ended");
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(left(engine.as_ref()).await, 0);
+}

@@ -1,0 +1,92 @@
+//! Building the candidates from a registry's `python:3.12-slim`: Debian's docker-registry, in a container.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use exitone::engine::Archive;
+use exitone::engine::archive::{Layer, NewImage, write};
+use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{GenericImage, ImageExt};
+
+use super::support::{engine, exitone};
+
+fn docker(args: &[&str]) -> bool {
+    Command::new("docker").args(args).output().is_ok_and(|o| o.status.success())
+}
+
+/// An image with Debian's docker-registry, by extraction of its package.
+async fn load_registry(engine: &dyn exitone::engine::Engine) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tar = folder.path().join("registry.tar");
+    let made = Command::new("mmdebstrap")
+        .args(["--variant=extract", "--include=docker-registry,ca-certificates", "bookworm"])
+        .arg(&tar)
+        .output();
+    if !made.is_ok_and(|o| o.status.success()) {
+        return false;
+    }
+    let image = NewImage {
+        tag: "exitone-test/registry:latest".to_owned(),
+        architecture: "amd64".to_owned(),
+        entrypoint: vec!["/usr/bin/docker-registry".to_owned(), "serve".to_owned()],
+        cmd: vec!["/etc/docker/registry/config.yml".to_owned()],
+        env: BTreeMap::from([
+            ("REGISTRY_HTTP_ADDR".to_owned(), "0.0.0.0:5000".to_owned()),
+            ("REGISTRY_AUTH".to_owned(), "none".to_owned()),
+            ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY".to_owned(), "/tmp/registry".to_owned()),
+        ]),
+        layers: vec![Layer::of_file(&tar).expect("a layer")],
+        ..NewImage::default()
+    };
+    let file = folder.path().join("image.tar");
+    write(&[image], std::fs::File::create(&file).expect("created")).expect("packed");
+    engine.load_image(Archive::File(file)).await.expect("loaded");
+    true
+}
+
+#[tokio::test]
+async fn candidates_are_built_on_a_registrys_base() {
+    let Some((engine, _one)) = engine().await else { return };
+    if !docker(&["version"]) || !load_registry(engine.as_ref()).await {
+        assert!(std::env::var_os("CI").is_none(), "CI has mmdebstrap and docker");
+        eprintln!("skipped: needs the docker command and mmdebstrap");
+        return;
+    }
+    exitone().args(["images", "build"]).assert().success();
+    let registry = GenericImage::new("exitone-test/registry", "latest")
+        .with_exposed_port(5000.tcp())
+        .with_wait_for(WaitFor::message_on_stderr("listening on"))
+        .with_label("exitone.session", "test")
+        .start()
+        .await
+        .expect("the registry starts");
+    let port = registry.get_host_port_ipv4(5000).await.expect("a port");
+    let base = format!("127.0.0.1:{port}/python:3.12-slim");
+    // The registry's image says which Python it has, as the official one does.
+    let folder = tempfile::tempdir().expect("a folder");
+    let dockerfile = "FROM exitone/python-base:latest\nENV PYTHON_VERSION=3.11.2\n";
+    std::fs::write(folder.path().join("Dockerfile"), dockerfile).expect("written");
+    let path = folder.path().display().to_string();
+    assert!(docker(&["build", "-q", "-t", &base, &path]), "the base is made");
+    assert!(docker(&["push", "-q", &base]), "the base is pushed");
+    assert!(docker(&["rmi", &base]), "the base is only on the registry now");
+    assert!(docker(&["rmi", "nerava-backend:v24-lazy-otp"]), "there is something to build");
+    let output = exitone()
+        .args(["images", "build", "v24-lazy-otp", "--registry", &format!("127.0.0.1:{port}")])
+        .output()
+        .expect("it runs");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && err.contains(&base), "{err}");
+    let service = folder.path().join("service.yaml");
+    let text = "port: 8000\nenv: {DATABASE_URL: postgresql+psycopg://a:fake@db/a, JWT_SECRET: fake, ENV: dev}\n\
+                health_check: {protocol: HTTP, path: /healthz}\n";
+    std::fs::write(&service, text).expect("written");
+    let run = exitone().args(["run", "--image", "nerava-backend:v24-lazy-otp", "--service"]).arg(&service).output();
+    let run = run.expect("it runs");
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stdout));
+    // What was built from another base goes: the next build makes it from the usual one.
+    docker(&["rmi", "nerava-backend:v24-lazy-otp"]);
+    docker(&["rmi", &base]);
+    registry.rm().await.expect("removed");
+}

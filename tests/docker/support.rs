@@ -1,0 +1,133 @@
+//! What the tests share: the engine, one at a time, planted images, runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use exitone::engine::archive::{Layer, NewImage, append_mode, write};
+use exitone::engine::context::Surroundings;
+use exitone::engine::docker::DockerEngine;
+use exitone::engine::{Archive, Engine};
+use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Plan, Service};
+use exitone::run::case::Options;
+use exitone::run::coordinator;
+use exitone::run::pool::Mode;
+use exitone::run::rig::{Rig, Setup};
+use exitone::scenario::{apprunner, service};
+use tokio::sync::{Mutex, MutexGuard, watch};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// The image with the planted program.
+pub const PLANTED: &str = "exitone-test/planted:latest";
+
+/// The engine, for one test at a time; nothing, with a printed reason, where there is none.
+pub async fn engine() -> Option<(Arc<dyn Engine>, MutexGuard<'static, ()>)> {
+    let guard = ONE_AT_A_TIME.lock().await;
+    let engine = DockerEngine::connect(&Surroundings::of_process());
+    let answer = match &engine {
+        Ok(engine) => engine.info().await.map(drop),
+        Err(e) => Err(e.clone()),
+    };
+    match answer {
+        Ok(()) => Some((Arc::new(engine.expect("it answered")), guard)),
+        Err(e) if std::env::var_os("CI").is_some() => panic!("CI needs an engine: {e}"),
+        Err(e) => {
+            eprintln!("skipped: {e}");
+            None
+        }
+    }
+}
+
+/// Compiles the planted program.
+pub fn planted_program(folder: &Path) -> PathBuf {
+    let program = folder.join("planted");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/planted.c");
+    let status = Command::new("cc").args(["-static", "-O1", "-o"]).arg(&program).arg(source).status();
+    assert!(status.expect("a C compiler").success(), "the planted program compiles");
+    program
+}
+
+/// A layer of files: path, mode, content.
+pub fn layer(files: &[(&str, u32, &[u8])]) -> Layer {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, mode, content) in files {
+        append_mode(&mut tar, name, content.len() as u64, *mode, *content).expect("packed");
+    }
+    Layer::of_bytes(tar.into_inner().expect("packed"))
+}
+
+/// Loads images.
+pub async fn load(engine: &dyn Engine, images: &[NewImage]) {
+    let mut bytes = Vec::new();
+    write(images, &mut bytes).expect("packed");
+    engine.load_image(Archive::Bytes(bytes.into())).await.expect("loaded");
+}
+
+/// An image of the planted program.
+pub async fn load_planted(engine: &dyn Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = std::fs::read(planted_program(folder.path())).expect("compiled");
+    let image = NewImage {
+        tag: PLANTED.to_owned(),
+        architecture: "amd64".to_owned(),
+        cmd: vec!["/planted".to_owned()],
+        labels: BTreeMap::from([("exitone.session".to_owned(), "kept".to_owned())]),
+        layers: vec![layer(&[("planted", 0o755, &program)])],
+        ..NewImage::default()
+    };
+    load(engine, &[image]).await;
+}
+
+/// A service on port 8000 with a TCP check and this start command.
+pub fn service_with(command: &str) -> Service {
+    let mut service = service::defaults(&apprunner());
+    service.port = 8000;
+    service.start_command = Some(command.to_owned());
+    service
+}
+
+pub fn set(conditions: &[&str]) -> ConditionSet {
+    ConditionSet::new(conditions.iter().map(|c| c.parse().expect("a condition"))).expect("a set")
+}
+
+/// Runs cases of one image: a service and a set each.
+pub async fn run(
+    engine: &Arc<dyn Engine>,
+    mode: Option<Mode>,
+    image: &str,
+    cases: &[(Service, ConditionSet)],
+) -> Vec<CaseResult> {
+    let info = engine.info().await.expect("an engine");
+    let facts = engine.inspect_image(image).await.expect("an image");
+    let state = tempfile::tempdir().expect("a folder");
+    let setup = Setup {
+        state: state.path().to_owned(),
+        jobs: 2,
+        options: Options::default(),
+        watchdog: false,
+        program: Some(PathBuf::from(env!("CARGO_BIN_EXE_exitone"))),
+        mode,
+    };
+    let rig = Rig::open(engine.clone(), &info, setup).await.expect("a session");
+    let session = rig.context.session.filter();
+    let mut results = Vec::new();
+    for (service, set) in cases {
+        let candidates = vec![Candidate { facts: facts.clone() }];
+        let plan = Plan { service: service.clone(), candidates, cases: vec![Case::new(image, set.clone())] };
+        let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await;
+        results.extend(finished.results);
+    }
+    rig.close().await.expect("closed");
+    assert_eq!(engine.containers(&session).await, Ok(Vec::new()), "no container is left");
+    assert_eq!(engine.volumes(&session).await, Ok(Vec::new()), "no volume is left");
+    results
+}
+
+/// The program itself.
+pub fn exitone() -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::cargo_bin("exitone").expect("built");
+    command.arg("--no-progress");
+    command
+}

@@ -1,0 +1,427 @@
+//! The whole program against the scripted engine, with a paused clock: a day of waiting takes no time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use exitone::engine::fake::{Act, FakeEngine, Faults, Script, exits, healthy};
+use exitone::engine::{Engine, EngineError};
+use exitone::event::{Event, Stamped};
+use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
+use exitone::model::service::{HealthCheck, HttpCheck, Protocol};
+use exitone::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Plan, Service, Verdict};
+use exitone::run::case::Options;
+use exitone::run::coordinator::{self, Finished};
+use exitone::run::rig::{Rig, Setup};
+use tokio::sync::watch;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn service() -> Service {
+    Service {
+        port: 8000,
+        env: BTreeMap::from([("DATABASE_URL".to_owned(), "db".to_owned())]),
+        secrets: BTreeSet::new(),
+        start_command: None,
+        upstreams: Vec::new(),
+        health_check: HealthCheck {
+            protocol: Protocol::Http,
+            path: "/healthz".to_owned(),
+            interval: 5,
+            timeout: 2,
+            healthy_threshold: 1,
+            unhealthy_threshold: 5,
+        },
+        checks: Vec::new(),
+    }
+}
+
+fn script(act: impl Fn(&exitone::engine::fake::Situation) -> Act + Send + Sync + 'static) -> Script {
+    Arc::new(act)
+}
+
+fn set(conditions: &[&str]) -> ConditionSet {
+    ConditionSet::new(conditions.iter().map(|c| c.parse().expect("a condition"))).expect("a set")
+}
+
+struct World {
+    engine: FakeEngine,
+    state: tempfile::TempDir,
+    options: Options,
+    jobs: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::of(FakeEngine::new(true))
+    }
+
+    fn of(engine: FakeEngine) -> Self {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        Self { engine, state, options: Options::default(), jobs: 4 }
+    }
+
+    async fn run(&self, service: Service, images: &[&str], sets: &[ConditionSet]) -> (Finished, Vec<Stamped>) {
+        self.run_interrupted(service, images, sets, watch::channel(0).1).await
+    }
+
+    async fn run_interrupted(
+        &self,
+        service: Service,
+        images: &[&str],
+        sets: &[ConditionSet],
+        interrupts: watch::Receiver<u32>,
+    ) -> (Finished, Vec<Stamped>) {
+        let engine: Arc<dyn Engine> = Arc::new(self.engine.clone());
+        let info = engine.info().await.expect("an engine");
+        let mut candidates = Vec::new();
+        for image in images {
+            candidates.push(Candidate { facts: engine.inspect_image(image).await.expect("an image") });
+        }
+        let pairs = sets.iter().flat_map(|s| images.iter().map(move |i| (i, s)));
+        let cases = pairs.map(|(image, set)| Case::new(image, set.clone())).collect();
+        let plan = Plan { service, candidates, cases };
+        let setup = Setup {
+            state: self.state.path().to_owned(),
+            jobs: self.jobs,
+            options: self.options.clone(),
+            watchdog: false,
+            program: None,
+            mode: None,
+        };
+        let rig = Rig::open(engine, &info, setup).await.expect("a session");
+        let mut events = Vec::new();
+        let finished =
+            coordinator::run(rig.context.clone(), Arc::new(plan), self.jobs, interrupts, |e| events.push(e.clone()))
+                .await;
+        rig.close().await.expect("closed");
+        assert_eq!(self.engine.left(), Vec::<String>::new(), "nothing is left on the engine");
+        (finished, events)
+    }
+
+    async fn one(&self, service: Service, conditions: &[&str]) -> CaseResult {
+        let (finished, _) = self.run(service, &["app:1"], &[set(conditions)]).await;
+        finished.results.into_iter().next().expect("a result")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_healthy_image_passes_as_soon_as_its_port_is_open() {
+    let world = World::new();
+    world.engine.image("app:1", &[], script(|_| healthy(8000)));
+    let result = world.one(service(), &[]).await;
+    assert_eq!(
+        (result.verdict, result.outcome.clone(), result.phase),
+        (Verdict::Pass, Some(Outcome::Healthy), Phase::Soak)
+    );
+    assert_eq!(result.healthy_ms, Some(300.0));
+    assert_eq!(result.total_ms, 1300.0, "0.3 s to open, 1 s of soak");
+    assert_eq!(result.operation_status, OperationStatus::Succeeded);
+    assert_eq!(result.notes.len(), 1, "{:?}", result.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_real_time_the_platforms_schedule_holds() {
+    let mut world = World::new();
+    world.options.real_time = true;
+    world.engine.image("app:1", &[], script(|_| healthy(8000)));
+    let result = world.one(service(), &[]).await;
+    assert_eq!(result.healthy_ms, Some(5000.0));
+    assert!(result.notes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exit_is_seen_at_once_with_its_code_and_its_last_words() {
+    let world = World::new();
+    world.engine.image("app:1", &[], script(|_| exits(SECOND, 1, "ModuleNotFoundError: No module named 'x'")));
+    let result = world.one(service(), &[]).await;
+    assert_eq!((result.verdict, result.class, result.exit_code), (Verdict::Fail, Some(FailureClass::B), Some(1)));
+    assert_eq!(result.exited_ms, Some(1000.0));
+    assert_eq!(result.evidence.log_tail, ["ModuleNotFoundError: No module named 'x'"]);
+    assert_eq!(result.causes[0].id, "missing-dependency");
+    assert_eq!(result.operation_status, OperationStatus::RollbackSucceeded);
+    assert!(result.apprunner_log.iter().any(|l| l.ends_with("See logs for more information.  Container exit code: 1")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_deployment_has_nothing_to_roll_back_to() {
+    let mut world = World::new();
+    world.options.first = true;
+    world.engine.image("app:1", &[], script(|_| exits(SECOND, 0, "done")));
+    let result = world.one(service(), &[]).await;
+    assert_eq!((result.verdict, result.exit_code), (Verdict::Fail, Some(0)), "an end is a failure, whatever its code");
+    assert_eq!(
+        (result.operation_status, result.service_status),
+        (OperationStatus::Failed, ServiceStatus::CreateFailed)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn class_c_is_told_apart() {
+    let world = World::new();
+    let minute = |act: Act| Act { exits: Some((60 * SECOND, 0)), ..act };
+    let listens = |address: Ipv4Addr, port| Some((SECOND, IpAddr::V4(address), port));
+    // Five probes, five seconds apart: the platform gives up after 25 s.
+    for (act, outcome, cause) in [
+        (Act::default(), Outcome::NeverListened, None),
+        (
+            Act { listens: listens(Ipv4Addr::UNSPECIFIED, 4001), ..Act::default() },
+            Outcome::NeverListened,
+            Some("port-mismatch"),
+        ),
+        (
+            Act { listens: listens(Ipv4Addr::LOCALHOST, 8000), ..Act::default() },
+            Outcome::NeverListened,
+            Some("bound-to-loopback"),
+        ),
+        (Act { status: (SECOND, 404), ..healthy(8000) }, Outcome::Unhealthy, Some("probe-status")),
+    ] {
+        let act = minute(act);
+        world.engine.image("app:1", &[], script(move |_| act.clone()));
+        let result = world.one(service(), &[]).await;
+        assert_eq!((result.class, result.outcome), (Some(FailureClass::C), Some(outcome)));
+        assert_eq!(result.causes.first().map(|c| c.id.as_str()), cause);
+        assert!((25_000.0..25_300.0).contains(&result.total_ms), "{}", result.total_ms);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_within_the_limit_passes_and_one_after_it_fails() {
+    let world = World::new();
+    for (opens, verdict) in [(24, Verdict::Pass), (26, Verdict::Fail)] {
+        let act = Act {
+            listens: Some((opens * SECOND, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8000)),
+            status: (opens * SECOND, 200),
+            ..Act::default()
+        };
+        world.engine.image("app:1", &[], script(move |_| act.clone()));
+        assert_eq!(world.one(service(), &[]).await.verdict, verdict, "opens after {opens} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_during_the_soak_is_an_exit() {
+    let world = World::new();
+    world.engine.image("app:1", &[], script(|_| Act { exits: Some((800 * SECOND / 1000, 3)), ..healthy(8000) }));
+    let result = world.one(service(), &[]).await;
+    assert_eq!((result.outcome, result.exit_code, result.phase), (Some(Outcome::Exited), Some(3), Phase::Soak));
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_and_signals_are_not_plain_exits() {
+    let world = World::new();
+    let over = |s: &exitone::engine::fake::Situation| match s.memory {
+        Some(_) => Act { oom: true, ..exits(SECOND, 137, "") },
+        None => exits(SECOND, 139, ""),
+    };
+    world.engine.image("app:1", &[], script(over));
+    let (killed, fault) = (world.one(service(), &["memory.limit:64m"]).await, world.one(service(), &[]).await);
+    assert_eq!(
+        (killed.outcome, killed.oom, killed.causes[0].id.as_str()),
+        (Some(Outcome::OomKilled), true, "out-of-memory")
+    );
+    assert_eq!((fault.outcome.clone(), fault.cell()), (Some(Outcome::Signalled), "signal 11".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn conditions_reach_the_candidate() {
+    let world = World::new();
+    let act = |s: &exitone::engine::fake::Situation| {
+        let drop = s.conditions.contains(&Condition::EgressDrop);
+        let wrong = drop && s.env.get("A").is_some_and(|v| v == "1") && !s.env.contains_key("DATABASE_URL");
+        if wrong && !s.env.contains_key("FROM_IMAGE") && s.env["PORT"] == "8000" {
+            exits(SECOND, 7, "x")
+        } else {
+            healthy(8000)
+        }
+    };
+    world.engine.image("app:1", &["FROM_IMAGE=1", "PORT=9"], script(act));
+    let with = ["egress.drop", "env.set:A=1", "env.unset:DATABASE_URL", "env.unset:FROM_IMAGE"];
+    assert_eq!(world.one(service(), &with).await.exit_code, Some(7));
+    assert_eq!(world.one(service(), &with[..3]).await.verdict, Verdict::Pass);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_after_healthy_are_judged() {
+    let world = World::new();
+    world.engine.image("app:1", &[], script(|_| healthy(8000)));
+    let mut service = service();
+    let check = |json: serde_json::Value| HttpCheck {
+        name: "OTP".to_owned(),
+        method: "POST".to_owned(),
+        path: "/otp".to_owned(),
+        body: None,
+        status: 200,
+        json: Some(json),
+        within: SECOND,
+    };
+    service.checks = vec![check(serde_json::json!({}))];
+    assert_eq!(world.one(service.clone(), &[]).await.verdict, Verdict::Pass);
+    service.checks.push(check(serde_json::json!({"otp_sent": true})));
+    let result = world.one(service, &[]).await;
+    assert_eq!((result.verdict, result.class), (Verdict::Fail, None), "the deployment itself succeeds");
+    assert_eq!(result.cell(), "healthy, OTP fails");
+    assert_eq!(result.operation_status, OperationStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_architecture_is_judged_without_a_run() {
+    let world = World::new();
+    world.engine.image_of("app:1", "arm64", &[], script(|_| panic!("it must not be run")));
+    let result = world.one(service(), &["egress.drop"]).await;
+    assert_eq!(
+        (result.verdict, result.exit_code, result.causes[0].id.as_str()),
+        (Verdict::Fail, Some(1), "arch-mismatch")
+    );
+    world.engine.image("app:1", &[], script(|_| panic!("it must not be run")));
+    let result = world.one(service(), &["arch.mismatch"]).await;
+    assert_eq!((result.verdict, result.cell()), (Verdict::Pass, "not exercised".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_are_taken_out_of_the_log() {
+    let world = World::new();
+    let act = |s: &exitone::engine::fake::Situation| exits(SECOND, 1, &format!("input_value={}", s.env["JWT_SECRET"]));
+    world.engine.image("app:1", &[], script(act));
+    let mut service = service();
+    service.env.insert("JWT_SECRET".to_owned(), "hunter2-hunter2".to_owned());
+    let result = world.one(service, &["env.set:API_TOKEN=another-secret"]).await;
+    assert_eq!(result.evidence.log_tail, ["input_value=‹redacted›"]);
+    let everything = format!("{} {result:?}", serde_json::to_string(&result).expect("serialises"));
+    assert!(!everything.contains("hunter2") && !everything.contains("another-secret"));
+}
+
+fn broken() -> EngineError {
+    EngineError::Broken { action: "x".to_owned(), message: "it broke".to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_infrastructure_failure_is_never_a_verdict() {
+    for operation in ["create", "attach", "start", "state"] {
+        let world = World::new();
+        world.engine.image("app:1", &[], script(|_| exits(SECOND, 1, "x")));
+        world.engine.set_faults(Faults { errors: HashMap::from([(operation, broken())]), ..Faults::default() });
+        let result = world.one(service(), &[]).await;
+        assert_eq!(
+            (result.verdict, result.outcome, result.exit_code),
+            (Verdict::Unresolved, None, None),
+            "{operation}"
+        );
+        assert!(result.notes[0].contains("it broke"), "{operation}: {:?}", result.notes);
+    }
+    for faults in [
+        Faults { holder: Some("host cannot".to_owned()), ..Faults::default() },
+        Faults { holder_ends: true, ..Faults::default() },
+    ] {
+        let world = World::new();
+        world.engine.image("app:1", &[], script(|_| healthy(8000)));
+        world.engine.set_faults(faults);
+        assert_eq!(world.one(service(), &["egress.drop"]).await.verdict, Verdict::Unresolved);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_start_is_a_failure_of_the_image() {
+    let world = World::new();
+    world.engine.image("app:1", &[], script(|_| healthy(8000)));
+    let message = "exec: \"nope\": executable file not found in $PATH".to_owned();
+    let error = EngineError::CannotStart { exit_code: Some(127), message };
+    world.engine.set_faults(Faults { errors: HashMap::from([("start", error)]), ..Faults::default() });
+    let result = world.one(service(), &[]).await;
+    assert_eq!((result.verdict, result.class, result.exit_code), (Verdict::Fail, Some(FailureClass::A), Some(127)));
+    assert!(result.causes[0].text.contains("nope"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_cannot_begin_leaves_nothing() {
+    let world = World::new();
+    let engine: Arc<dyn Engine> = Arc::new(world.engine.clone());
+    let info = engine.info().await.expect("an engine");
+    world.engine.set_faults(Faults { errors: HashMap::from([("load_image", broken())]), ..Faults::default() });
+    let setup = Setup {
+        state: world.state.path().to_owned(),
+        jobs: 2,
+        options: Options::default(),
+        watchdog: false,
+        program: None,
+        mode: None,
+    };
+    assert!(Rig::open(engine, &info, setup).await.is_err());
+    assert_eq!(world.engine.left(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_cases_run_side_by_side_and_come_in_the_order_of_the_plan() {
+    let world = World::new();
+    let act = |s: &exitone::engine::fake::Situation| match s.env.get("N").and_then(|n| n.parse::<u64>().ok()) {
+        Some(n) if n.is_multiple_of(2) => exits(Duration::from_millis(100 * n), i64::try_from(n).expect("small"), "x"),
+        _ => healthy(8000),
+    };
+    world.engine.image("app:1", &[], script(act));
+    let sets: Vec<ConditionSet> = (1..=20).map(|n| set(&[&format!("env.set:N={n}")])).collect();
+    let (finished, events) = world.run(service(), &["app:1"], &sets).await;
+    assert_eq!(finished.summary.cases, 20);
+    assert_eq!((finished.summary.passed, finished.summary.failed), (10, 10));
+    let order: Vec<ConditionSet> = finished.results.iter().map(|r| r.conditions.clone()).collect();
+    assert_eq!(order, sets);
+    for (n, result) in (1..=20).zip(&finished.results) {
+        assert_eq!(result.exit_code, (n % 2 == 0).then_some(n));
+    }
+    assert_eq!(world.engine.most_running(), 4);
+    assert!(events.iter().enumerate().all(|(i, e)| e.seq == i as u64), "events count without a gap");
+    assert!(matches!(events.first().map(|e| &e.event), Some(Event::RunStarted { cases: 20, .. })));
+    assert!(matches!(events.last().map(|e| &e.event), Some(Event::RunFinished { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_keeps_namespaces_gets_one_holder_a_run() {
+    let world = World::of(FakeEngine::new(false));
+    world.engine.image("app:1", &[], script(|_| healthy(8000)));
+    let sets: Vec<ConditionSet> = (1..=6).map(|n| set(&[&format!("env.set:N={n}")])).collect();
+    let (finished, _) = world.run(service(), &["app:1"], &sets).await;
+    assert_eq!(finished.summary.passed, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_interrupt_drains_and_two_end() {
+    for (asked, expected) in [(1, 2), (2, 0)] {
+        let mut world = World::new();
+        world.jobs = 2;
+        world.engine.image("app:1", &[], script(|_| Act { status: (20 * SECOND, 200), ..healthy(8000) }));
+        let sets: Vec<ConditionSet> = (1..=6).map(|n| set(&[&format!("env.set:N={n}")])).collect();
+        let (sender, receiver) = watch::channel(0);
+        tokio::spawn(async move {
+            tokio::time::sleep(10 * SECOND).await;
+            for _ in 0..asked {
+                sender.send_modify(|n| *n += 1);
+                tokio::time::sleep(SECOND).await;
+            }
+            sender.closed().await;
+        });
+        let (finished, events) = world.run_interrupted(service(), &["app:1"], &sets, receiver).await;
+        assert_eq!((finished.results.len(), finished.interrupted), (expected, asked), "asked {asked} times");
+        assert_eq!(events.iter().filter(|e| matches!(e.event, Event::Draining)).count(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_that_ignores_sigterm_is_killed() {
+    let world = World::new();
+    world.engine.image("app:1", &[], script(|_| Act { deaf: true, ..healthy(8000) }));
+    assert_eq!(world.one(service(), &[]).await.verdict, Verdict::Pass);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_event_stream_is_an_error_with_its_cause() {
+    let world = World::new();
+    world.engine.image("app:1", &[], script(|_| exits(10 * SECOND, 1, "x")));
+    let engine = world.engine.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(3 * SECOND).await;
+        engine.break_events();
+    });
+    let result = world.one(service(), &[]).await;
+    assert_eq!(result.verdict, Verdict::Unresolved);
+    assert!(result.notes[0].contains("event stream"), "{:?}", result.notes);
+}
