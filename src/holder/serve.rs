@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::authority::Signer;
 use super::dns::{DnsFault, Resolver, SharedNames};
 use super::internet::Internet;
-use super::listen::listening;
+use super::listen::Listeners;
 use super::net::{self, Egress, NetError};
 use super::packets::{Attempts, Tap};
 use super::probe;
@@ -234,9 +234,10 @@ async fn watch_packets(tap: Tap, attempts: Arc<Mutex<Attempts>>, internet: Arc<I
 async fn watch_ports(say: Say, run: u64, zero: Instant) {
     let mut ticks = tokio::time::interval(LISTEN_EVERY);
     let mut known = vec![];
+    let mut listeners = Listeners::open();
     loop {
         ticks.tick().await;
-        for (address, port) in listening() {
+        for (address, port) in listeners.now() {
             // The resolver's own socket is not the candidate's.
             if (port == 53 && address.is_loopback()) || known.contains(&(address, port)) {
                 continue;

@@ -182,6 +182,8 @@ pub struct CaseResult {
     pub first_listen_ms: Option<f64>,
     /// From the start of the process to the health check's success.
     pub healthy_ms: Option<f64>,
+    /// From the end of the process to the verdict.
+    pub verdict_ms: Option<f64>,
     /// The whole case, set-up and verdict included.
     pub total_ms: f64,
     /// What was seen.

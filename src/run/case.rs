@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::RunError;
 use super::deaths::Deaths;
 use super::health::{Decision, HealthMachine};
-use super::holder::Holder;
+use super::holder::{Holder, Zero, millis_between};
 use super::logs::{Log, last_lines};
 use super::pool::Pool;
 use super::result::{Attempt, Frame};
@@ -162,7 +162,7 @@ async fn attempt(
     let id = created?;
     // From here on the container is removed whatever happens.
     let mut leaving = Leaving { context, id: id.clone(), death: None };
-    let prepared_us = prepared?;
+    let zero = prepared?;
     let attached = engine.attach(&id, false).await?;
     let death = context.deaths.of(&id);
     on_phase(Phase::Start);
@@ -206,7 +206,7 @@ async fn attempt(
     };
     let redactor = Redactor::new(values.chain(set), &service.secrets);
     let started_ms = millis(watch.started - begun);
-    let settled = watch.settle(end, engine.as_ref(), &id, prepared_us, &redactor).await;
+    let settled = watch.settle(end, engine.as_ref(), &id, zero, &redactor).await;
     if !matches!(end, End::Died) {
         // It still lives: it gets SIGTERM, and later SIGKILL.
         leaving.death = Some(watch.death);
@@ -430,7 +430,7 @@ impl Watch<'_> {
         end: End,
         engine: &dyn Engine,
         id: &str,
-        prepared_us: i64,
+        zero: Zero,
         redactor: &Redactor,
     ) -> Result<Attempt, RunError> {
         let evidence = &mut self.evidence;
@@ -444,9 +444,9 @@ impl Watch<'_> {
         if end == End::Died {
             self.drain().await;
         }
-        let started_us = state.started_at_us.unwrap_or(prepared_us);
+        let started_us = state.started_at_us.unwrap_or(zero.epoch_us);
         let probes = std::mem::take(&mut self.evidence.probes);
-        self.evidence.shift((prepared_us - started_us) as f64 / 1000.0);
+        self.evidence.shift(millis_between(started_us, zero.epoch_us));
         self.evidence.probes = probes;
         let log = self.log.text(redactor);
         self.evidence.log_tail = last_lines(&log);
@@ -464,8 +464,9 @@ impl Watch<'_> {
             oom: state.oom_killed,
             started_ms: None,
             exited_ms: (end == End::Died)
-                .then(|| state.finished_at_us.map(|at| (at - started_us) as f64 / 1000.0))
+                .then(|| state.finished_at_us.map(|at| millis_between(started_us, at)))
                 .flatten(),
+            verdict_ms: (end == End::Died).then(|| zero.since_end(state.finished_at_us)).flatten(),
             healthy_ms: self.healthy_at.map(|at| millis(at - self.started)),
             evidence: std::mem::take(&mut self.evidence),
             checks: std::mem::take(&mut self.checks),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::RunError;
 use super::session::Session;
@@ -33,6 +33,31 @@ pub struct Launch {
     pub image: String,
     /// The session's certificate authority.
     pub authority: Arc<Pair>,
+}
+
+/// The moment from which a run's times count.
+#[derive(Clone, Copy, Debug)]
+pub struct Zero {
+    /// By the clock of the engine's machine, microseconds since the epoch.
+    pub epoch_us: i64,
+    /// By ours.
+    pub heard: Instant,
+}
+
+impl Zero {
+    /// How long ago a process ended, in milliseconds; nothing when the engine does not say when.
+    #[must_use]
+    pub fn since_end(&self, finished_us: Option<i64>) -> Option<f64> {
+        let now = self.heard.elapsed().as_secs_f64() * 1000.0;
+        finished_us.map(|at| now - millis_between(self.epoch_us, at))
+    }
+}
+
+/// From one moment to another, both microseconds since the epoch.
+#[must_use]
+pub fn millis_between(from_us: i64, to_us: i64) -> f64 {
+    // Differences within a run are far below the 2^53 that a f64 holds exactly.
+    (to_us - from_us) as f64 / 1000.0
 }
 
 /// A holder that is ready for runs.
@@ -117,18 +142,18 @@ impl Holder {
     }
 
     /// Makes the namespace of a run; when this returns, every condition is in force.
-    /// Returns the holder's time of it, microseconds since the epoch.
+    /// Returns that moment by the holder's clock and by ours.
     ///
     /// # Errors
     /// When the holder is gone, or cannot impose a condition.
-    pub async fn prepare(&mut self, prepare: Prepare) -> Result<i64, RunError> {
+    pub async fn prepare(&mut self, prepare: Prepare) -> Result<Zero, RunError> {
         let wanted = prepare.run;
         self.say(&ToHolder::Prepare(prepare)).await?;
         loop {
             match self.answer().await? {
                 FromHolder::Prepared { run, epoch_us, setup_us } if run == wanted => {
                     tracing::debug!(run, setup_us, "namespace prepared");
-                    return Ok(epoch_us);
+                    return Ok(Zero { epoch_us, heard: Instant::now() });
                 }
                 // Late words about an earlier run.
                 _ => {}

@@ -24,6 +24,8 @@ pub struct Attempt {
     pub exited_ms: Option<f64>,
     /// From the start of the process to the health check's success.
     pub healthy_ms: Option<f64>,
+    /// From the end of the process to here.
+    pub verdict_ms: Option<f64>,
     /// What was seen.
     pub evidence: Evidence,
     /// Requests after healthy.
@@ -74,6 +76,7 @@ impl Frame<'_> {
             exited_ms: None,
             first_listen_ms: None,
             healthy_ms: None,
+            verdict_ms: None,
             total_ms: round(self.total_ms),
             evidence: Evidence::default(),
             checks: Vec::new(),
@@ -114,6 +117,7 @@ impl Frame<'_> {
         result.exited_ms = attempt.exited_ms.map(round);
         result.first_listen_ms = attempt.evidence.listens.first().map(|l| round(l.at_ms));
         result.healthy_ms = attempt.healthy_ms.map(round);
+        result.verdict_ms = attempt.verdict_ms.map(round);
         result.evidence = attempt.evidence;
         result.checks = attempt.checks;
         result.causes = causes;
