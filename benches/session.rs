@@ -1,0 +1,225 @@
+//! Measurements against the real engine, side by side in one run: `cargo bench --bench session -- WHAT`.
+//!
+//! * `case`: a whole case of a 1 ms program against `docker run --rm` of the same image, in turn.
+//! * `verdict`: from the end of the process to the verdict.
+//! * `demo`: the demo's wall time against `by-hand/cells.sh`, which runs the same cells one after the other.
+//! * `kill`: `kill -9` of a demo's controller at random moments, and what is left two seconds later.
+//! * `truth`: the demo's cells against `tests/fixtures/truth.yaml`, three times in a row.
+//!
+//! Figures are ratios within one run; nothing here is a test.
+
+// A benchmark prints.
+#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stderr)]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use exitone::engine::archive::{Layer, NewImage, append_mode, write};
+use exitone::engine::context::Surroundings;
+use exitone::engine::docker::DockerEngine;
+use exitone::engine::{Archive, Engine, SESSION_LABEL};
+use exitone::model::{Candidate, Case, ConditionSet, Plan};
+use exitone::run::case::Options;
+use exitone::run::coordinator;
+use exitone::run::rig::{Rig, Setup};
+use exitone::scenario::{apprunner, service};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+const EXITONE: &str = env!("CARGO_BIN_EXE_exitone");
+const PLANTED: &str = "exitone-test/planted:latest";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let what: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let all = what.is_empty();
+    let engine: Arc<dyn Engine> =
+        Arc::new(DockerEngine::connect(&Surroundings::of_process()).expect("an engine's address"));
+    let info = engine.info().await.expect("an engine");
+    println!("engine {} {}, {} CPUs", info.name, info.version, info.cpus);
+    for name in ["case", "verdict", "kill", "truth", "demo"] {
+        if !all && !what.iter().any(|w| w == name) {
+            continue;
+        }
+        match name {
+            "case" | "verdict" => case(&engine, name).await,
+            "kill" => kill(engine.as_ref()).await,
+            "truth" => truth(),
+            _ => demo(),
+        }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+async fn load_planted(engine: &dyn Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("planted");
+    let status = Command::new("cc")
+        .args(["-static", "-O1", "-o"])
+        .arg(&program)
+        .arg(root().join("tests/fixtures/planted.c"))
+        .status();
+    assert!(status.expect("a C compiler").success());
+    let bytes = std::fs::read(&program).expect("compiled");
+    let mut tar = tar::Builder::new(Vec::new());
+    append_mode(&mut tar, "planted", bytes.len() as u64, 0o755, bytes.as_slice()).expect("packed");
+    let image = NewImage {
+        tag: PLANTED.to_owned(),
+        architecture: "amd64".to_owned(),
+        cmd: vec!["/planted".to_owned(), "exit".to_owned(), "1".to_owned()],
+        labels: BTreeMap::from([(SESSION_LABEL.to_owned(), "kept".to_owned())]),
+        layers: vec![Layer::of_bytes(tar.into_inner().expect("packed"))],
+        ..NewImage::default()
+    };
+    let mut archive = Vec::new();
+    write(&[image], &mut archive).expect("packed");
+    engine.load_image(Archive::Bytes(archive.into())).await.expect("loaded");
+}
+
+async fn case(engine: &Arc<dyn Engine>, what: &str) {
+    const ROUNDS: usize = 40;
+    load_planted(engine.as_ref()).await;
+    let state = tempfile::tempdir().expect("a folder");
+    let setup = Setup {
+        state: state.path().to_owned(),
+        jobs: 1,
+        options: Options::default(),
+        watchdog: false,
+        program: Some(PathBuf::from(EXITONE)),
+        mode: None,
+    };
+    let info = engine.info().await.expect("an engine");
+    let rig = Rig::open(engine.clone(), &info, setup).await.expect("a session");
+    let facts = engine.inspect_image(PLANTED).await.expect("an image");
+    let plan = Arc::new(Plan {
+        service: service::defaults(&apprunner()),
+        candidates: vec![Candidate { facts }],
+        cases: vec![Case::new(PLANTED, ConditionSet::baseline())],
+    });
+    let (mut ours, mut plain, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let begun = Instant::now();
+        let finished = coordinator::run(rig.context.clone(), plan.clone(), 1, watch::channel(0).1, |_| {}).await;
+        let whole = begun.elapsed().as_secs_f64() * 1000.0;
+        assert_eq!(finished.results[0].exit_code, Some(1), "{:?}", finished.results[0].notes);
+        let begun = Instant::now();
+        let status = Command::new("docker").args(["run", "--rm", "--pull=never", PLANTED]).status().expect("docker");
+        let by_hand = begun.elapsed().as_secs_f64() * 1000.0;
+        assert_eq!(status.code(), Some(1));
+        // The first round launches the holder.
+        if round > 0 {
+            ours.push(whole);
+            plain.push(by_hand);
+            verdicts.push(finished.results[0].verdict_ms.expect("it ended"));
+        }
+    }
+    rig.close().await.expect("closed");
+    if what == "case" {
+        let (a, b) = (median(ours), median(plain));
+        println!("case: {ROUNDS} rounds in turn, median {a:.0} ms against {b:.0} ms of docker run --rm: {:.2}", a / b);
+    } else {
+        println!("verdict: {ROUNDS} rounds, median {:.0} ms after the end of the process", median(verdicts));
+    }
+}
+
+async fn kill(engine: &dyn Engine) {
+    const ROUNDS: u64 = 20;
+    assert!(Command::new(EXITONE).args(["images", "build"]).status().expect("built").success());
+    let mut clean = 0;
+    // The same moments in every run of the benchmark: a multiplicative generator (Lehmer, 1951).
+    let mut random: u64 = 20_261_121;
+    for _ in 0..ROUNDS {
+        random = random * 48_271 % 2_147_483_647;
+        let after = 50 + random % 6_000;
+        let mut child = Command::new(EXITONE)
+            .args(["--no-progress", "demo"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("started");
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let containers = engine.containers(SESSION_LABEL).await.expect("listed").len();
+        let volumes = engine.volumes(SESSION_LABEL).await.expect("listed").len();
+        clean += u64::from(containers + volumes == 0);
+        println!("  killed after {after} ms: {containers} containers, {volumes} volumes left");
+    }
+    println!("kill: {clean} of {ROUNDS} left nothing");
+}
+
+fn run_demo() -> (serde_json::Value, f64) {
+    let begun = Instant::now();
+    let output = Command::new(EXITONE).args(["--no-progress", "demo", "--format", "json"]).output().expect("it runs");
+    let seconds = begun.elapsed().as_secs_f64();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (serde_json::from_slice(&output.stdout).expect("a document"), seconds)
+}
+
+#[derive(serde::Deserialize)]
+struct Truth {
+    images: Vec<String>,
+    cells: BTreeMap<String, Vec<String>>,
+}
+
+fn conditions(case: &serde_json::Value) -> Vec<&str> {
+    case["conditions"].as_array().expect("a list").iter().filter_map(serde_json::Value::as_str).collect()
+}
+
+fn truth() {
+    let text = std::fs::read_to_string(root().join("tests/fixtures/truth.yaml")).expect("the table");
+    let truth: Truth = serde_saphyr::from_str(&text).expect("a table");
+    for round in 1..=3 {
+        let (demo, seconds) = run_demo();
+        let cases = demo["cases"].as_array().expect("cases");
+        let right = cases.iter().filter(|case| {
+            let row = if conditions(case).is_empty() { "baseline".to_owned() } else { conditions(case).join(" + ") };
+            let tag = case["image"].as_str().and_then(|i| i.split_once(':')).expect("a name").1;
+            let column = truth.images.iter().position(|i| i == tag).expect("a column");
+            let checks = case["checks"].as_array().expect("checks").iter().all(|c| c["passed"] == true);
+            let cell = match (case["outcome"].as_str(), case["exit_code"].as_i64()) {
+                (None, _) => "-".to_owned(),
+                (Some("healthy"), _) => if checks { "ok" } else { "ok*" }.to_owned(),
+                (Some(_), code) => code.map_or_else(|| "?".to_owned(), |c| c.to_string()),
+            };
+            truth.cells[&row][column] == cell
+        });
+        println!("truth: round {round}: {} of {} cells right, {seconds:.0} s", right.count(), cases.len());
+    }
+}
+
+fn demo() {
+    assert!(Command::new(EXITONE).args(["images", "build"]).status().expect("built").success());
+    let (demo, ours) = run_demo();
+    let cases = demo["cases"].as_array().expect("cases");
+    // Cells that are judged from the image are not run by hand either.
+    let cells: Vec<String> = cases
+        .iter()
+        .filter(|case| case["outcome"].as_str().is_some() && case["causes"][0]["id"] != "arch-mismatch")
+        .map(|case| format!("{} {}", case["image"].as_str().expect("a name"), conditions(case).join(" ")))
+        .collect();
+    println!("demo: {} cells run, {ours:.0} s", cells.len());
+    let begun = Instant::now();
+    let script: &Path = &root().join("benches/by-hand/cells.sh");
+    let mut child =
+        Command::new(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("bash");
+    child.stdin.take().expect("piped").write_all((cells.join("\n") + "\n").as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("ended");
+    let by_hand = begun.elapsed().as_secs_f64();
+    let lines = String::from_utf8_lossy(&output.stdout).lines().count();
+    println!("demo: the same by hand, {lines} cells, {by_hand:.0} s: {:.1} times faster", by_hand / ours);
+}
