@@ -66,7 +66,7 @@ fn files_are_refused_with_every_mistake() {
     );
     let (_folder, path) = with_file("x.env", "GOOD=1\nbroken line\n=x\n");
     exitone().args(["run", "--image", "a", "--env-file", &path]).assert().code(3).stderr(
-        contains("x.env:2: not of the form NAME=VALUE").and(contains("x.env:3")).and(contains("broken line").not()),
+        contains("x.env:2:1: not of the form NAME=VALUE").and(contains("x.env:3")).and(contains("broken line").not()),
     );
     exitone().args(["run", "--image", "a", "--service", "/nonexistent.yaml"]).assert().code(3);
     let (_folder, path) = with_file("s.yaml", "candidates: [a:1]\nconditions: [egres.drop]\nplatform: x\n");

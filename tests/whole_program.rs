@@ -10,7 +10,7 @@ use exitone::engine::{Engine, EngineError};
 use exitone::event::{Event, Stamped};
 use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
 use exitone::model::service::{HealthCheck, HttpCheck, Protocol};
-use exitone::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Plan, Service, Verdict};
+use exitone::model::{Candidate, CaseResult, Condition, ConditionSet, Outcome, Plan, Service, Verdict};
 use exitone::run::case::Options;
 use exitone::run::coordinator::{self, Finished};
 use exitone::run::rig::{Rig, Setup};
@@ -80,8 +80,8 @@ impl World {
             candidates.push(Candidate { facts: engine.inspect_image(image).await.expect("an image") });
         }
         let pairs = sets.iter().flat_map(|s| images.iter().map(move |i| (i, s)));
-        let cases = pairs.map(|(image, set)| Case::new(image, set.clone())).collect();
-        let plan = Plan { service, candidates, cases };
+        let pairs: Vec<_> = pairs.map(|(image, set)| ((*image).to_owned(), set.clone())).collect();
+        let plan = Plan::new(service, candidates, pairs);
         let setup = Setup {
             state: self.state.path().to_owned(),
             jobs: self.jobs,
@@ -117,7 +117,7 @@ async fn a_healthy_image_passes_as_soon_as_its_port_is_open() {
     );
     assert_eq!(result.healthy_ms, Some(300.0));
     assert_eq!(result.total_ms, 1300.0, "0.3 s to open, 1 s of soak");
-    assert_eq!(result.operation_status, OperationStatus::Succeeded);
+    assert_eq!(result.operation_status, Some(OperationStatus::Succeeded));
     assert_eq!(result.notes.len(), 1, "{:?}", result.notes);
 }
 
@@ -140,7 +140,7 @@ async fn an_exit_is_seen_at_once_with_its_code_and_its_last_words() {
     assert_eq!(result.exited_ms, Some(1000.0));
     assert_eq!(result.evidence.log_tail, ["ModuleNotFoundError: No module named 'x'"]);
     assert_eq!(result.causes[0].id, "missing-dependency");
-    assert_eq!(result.operation_status, OperationStatus::RollbackSucceeded);
+    assert_eq!(result.operation_status, Some(OperationStatus::RollbackSucceeded));
     assert!(result.apprunner_log.iter().any(|l| l.ends_with("See logs for more information.  Container exit code: 1")));
 }
 
@@ -153,7 +153,7 @@ async fn a_first_deployment_has_nothing_to_roll_back_to() {
     assert_eq!((result.verdict, result.exit_code), (Verdict::Fail, Some(0)), "an end is a failure, whatever its code");
     assert_eq!(
         (result.operation_status, result.service_status),
-        (OperationStatus::Failed, ServiceStatus::CreateFailed)
+        (Some(OperationStatus::Failed), Some(ServiceStatus::CreateFailed))
     );
 }
 
@@ -262,7 +262,7 @@ async fn requests_after_healthy_are_judged() {
     let result = world.one(service, &[]).await;
     assert_eq!((result.verdict, result.class), (Verdict::Fail, None), "the deployment itself succeeds");
     assert_eq!(result.cell(), "healthy, OTP fails");
-    assert_eq!(result.operation_status, OperationStatus::Succeeded);
+    assert_eq!(result.operation_status, Some(OperationStatus::Succeeded));
 }
 
 #[tokio::test(start_paused = true)]
@@ -424,4 +424,83 @@ async fn a_lost_event_stream_is_an_error_with_its_cause() {
     let result = world.one(service(), &[]).await;
     assert_eq!(result.verdict, Verdict::Unresolved);
     assert!(result.notes[0].contains("event stream"), "{:?}", result.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_whose_event_is_late_is_an_end_all_the_same() {
+    let world = World::new();
+    world.engine.set_faults(Faults { late_events: 5 * SECOND, ..Faults::default() });
+    // Dead 10 ms before the soak is over; the event would come long after.
+    let act = Act { exits: Some((Duration::from_millis(1290), 1)), ..healthy(8000) };
+    world.engine.image("app:1", &[], script(move |_| act.clone()));
+    let result = world.one(service(), &[]).await;
+    assert_eq!((result.outcome, result.exit_code), (Some(Outcome::Exited), Some(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_falls_silent_is_an_error() {
+    let world = World::new();
+    world.engine.set_faults(Faults { holder_silent: true, ..Faults::default() });
+    world.engine.image("app:1", &[], script(|_| healthy(8000)));
+    let result = world.one(service(), &[]).await;
+    assert_eq!(result.verdict, Verdict::Unresolved);
+    assert_eq!(result.operation_status, None, "what says nothing has no status");
+    assert!(result.total_ms < 20_000.0, "{}", result.total_ms);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_architecture_that_fits_takes_no_other_condition_away() {
+    let world = World::new();
+    let act = |s: &exitone::engine::fake::Situation| match s.conditions.contains(&Condition::EgressDrop) {
+        true => exits(SECOND, 1, "x"),
+        false => healthy(8000),
+    };
+    world.engine.image("app:1", &[], script(act));
+    let result = world.one(service(), &["arch.mismatch", "egress.drop"]).await;
+    assert_eq!(result.exit_code, Some(1));
+    assert!(result.notes.iter().any(|n| n.contains("not exercised")), "{:?}", result.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn conditions_that_differ_in_a_secret_have_two_results() {
+    let world = World::new();
+    let act = |s: &exitone::engine::fake::Situation| match s.env["LICENSE"].as_str() {
+        "bad-license" => exits(SECOND, 1, "x"),
+        _ => healthy(8000),
+    };
+    world.engine.image("app:1", &[], script(act));
+    let mut service = service();
+    service.secrets.insert("LICENSE".to_owned());
+    let sets = ["bad-license", "good-license"].map(|value| set(&[&format!("env.set:LICENSE={value}")]));
+    let (finished, _) = world.run(service, &["app:1"], &sets).await;
+    assert_eq!((finished.summary.failed, finished.summary.passed), (1, 1));
+    let everything = serde_json::to_string(&finished.results).expect("serialises");
+    assert!(!everything.contains("-license"), "{everything}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_reads() {
+    use exitone::report::{story::Story, terminal};
+    let world = World::new();
+    let both = |s: &exitone::engine::fake::Situation| {
+        let provider = s.env.get("PROVIDER").is_some_and(|p| p == "verify");
+        match provider && s.conditions.contains(&Condition::EgressDrop) {
+            true => exits(SECOND, 1, "ConnectTimeout: timed out"),
+            false => healthy(8000),
+        }
+    };
+    world.engine.image("app:v1", &[], script(|_| healthy(8000)));
+    world.engine.image("app:v2", &[], script(both));
+    world.engine.image("app:v3", &["PROVIDER=verify"], script(both));
+    world.engine.image("app:v4", &[], script(|_| exits(SECOND, 3, "ModuleNotFoundError: No module named 'x'")));
+    world.engine.image_of("app:v5", "arm64", &[], script(|_| healthy(8000)));
+    let images = ["app:v1", "app:v2", "app:v3", "app:v4", "app:v5"];
+    let sets =
+        [set(&[]), set(&["egress.drop"]), set(&["egress.drop", "env.set:PROVIDER=verify"]), set(&["arch.mismatch"])];
+    let (finished, _) = world.run(service(), &images, &sets).await;
+    let names = images.map(ToOwned::to_owned);
+    let story = Story::of(&names, &finished.results);
+    let mut text = terminal::matrix(&names, &sets, &finished.results);
+    text.push_str(&terminal::story(&story, &finished.results));
+    insta::assert_snapshot!(anstream::adapter::strip_str(&text));
 }

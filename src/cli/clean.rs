@@ -2,6 +2,7 @@
 
 use super::common::{Common, Failure, engine, print};
 use crate::run::cleanup::everything;
+use crate::run::session::state_dir;
 
 /// Arguments of `clean`.
 #[derive(clap::Args)]
@@ -13,7 +14,7 @@ pub struct Args {}
 /// Engine.
 pub async fn execute(_: &Common, _: &Args) -> Result<u8, Failure> {
     let (engine, _) = engine().await?;
-    let removed = everything(engine.as_ref()).await?;
+    let removed = everything(engine.as_ref(), &state_dir()).await?;
     print(&format!(
         "removed {} containers, {} volumes, {} images\n",
         removed.containers, removed.volumes, removed.images

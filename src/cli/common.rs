@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -14,7 +15,7 @@ use crate::engine::context::Surroundings;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::images::BuildError;
-use crate::model::{Candidate, Plan};
+use crate::model::{Candidate, Plan, Summary};
 use crate::report::progress::Progress;
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
@@ -29,6 +30,7 @@ const NO_ENGINE: u8 = 4;
 const NO_REPORT: u8 = 6;
 const INTERNAL: u8 = 70;
 const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
 
 /// Flags of every command.
 #[derive(Args)]
@@ -226,30 +228,62 @@ pub async fn candidates(engine: &dyn Engine, names: &[String]) -> Result<Vec<Can
     }
 }
 
-/// How often the user asked to stop: Ctrl-C or SIGTERM.
-pub fn interrupts() -> Interrupts {
-    let (sender, receiver) = watch::channel(0);
-    tokio::spawn(async move {
-        #[cfg(unix)]
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-        loop {
+/// What the user asks of a running command: Ctrl-C or SIGTERM.
+pub struct Signals {
+    asked: Interrupts,
+    terminated: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Listens from now on, for the whole command.
+    pub fn listen() -> Self {
+        let (sender, asked) = watch::channel(0);
+        let terminated = Arc::new(AtomicBool::new(false));
+        let flag = terminated.clone();
+        tokio::spawn(async move {
             #[cfg(unix)]
-            let terminated = async {
-                match &mut terminate {
-                    Some(signal) => signal.recv().await,
-                    None => std::future::pending().await,
+            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+            loop {
+                #[cfg(unix)]
+                let ended = async {
+                    match &mut terminate {
+                        Some(signal) => signal.recv().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                #[cfg(not(unix))]
+                let ended = std::future::pending::<Option<()>>();
+                tokio::select! {
+                    pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
+                    _ = ended => flag.store(true, Ordering::Relaxed),
                 }
-            };
-            #[cfg(not(unix))]
-            let terminated = std::future::pending::<Option<()>>();
-            tokio::select! {
-                pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
-                _ = terminated => {}
+                sender.send_modify(|asked| *asked += 1);
             }
-            sender.send_modify(|asked| *asked += 1);
+        });
+        Self { asked, terminated }
+    }
+
+    /// The exit code when the user asked to stop.
+    pub fn exit_code(&self) -> Option<u8> {
+        let code = if self.terminated.load(Ordering::Relaxed) { TERMINATED } else { INTERRUPTED };
+        (*self.asked.borrow() > 0).then_some(code)
+    }
+
+    /// Does something that is simply left when the user asks to stop; the watchdog cleans up after it.
+    ///
+    /// # Errors
+    /// The interruption.
+    pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut asked = self.asked.clone();
+        asked.mark_unchanged();
+        tokio::select! {
+            done = work => Ok(done),
+            _ = asked.changed() => {
+                let code = self.exit_code().unwrap_or(INTERRUPTED);
+                Err(Failure { code, message: "interrupted".to_owned(), hint: None })
+            }
         }
-    });
-    receiver
+    }
 }
 
 /// Sets a session up, runs a plan, and takes the session down again.
@@ -262,6 +296,7 @@ pub async fn run_plan(
     (engine, info): (Arc<dyn Engine>, EngineInfo),
     plan: Plan,
     first: bool,
+    signals: &Signals,
 ) -> Result<Finished, Failure> {
     let jobs = running.jobs.map_or(2 * info.cpus, usize::from).min(plan.cases.len().max(1));
     let setup = Setup {
@@ -272,18 +307,27 @@ pub async fn run_plan(
         program: None,
         mode: None,
     };
-    let interrupts = interrupts();
-    let rig = Rig::open(engine, &info, setup).await?;
+    let rig = signals.unless_asked(Rig::open(engine, &info, setup)).await??;
     let mut progress = Progress::new(common.progress());
     let context = rig.context.clone();
-    let finished = coordinator::run(context, Arc::new(plan), jobs, interrupts, |event| progress.on(event)).await;
-    rig.close().await?;
+    let asked = signals.asked.clone();
+    let finished = coordinator::run(context, Arc::new(plan), jobs, asked, |event| progress.on(event)).await;
+    // The results stand, whatever becomes of the cleaning up: the watchdog and the next start try again.
+    match signals.unless_asked(rig.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "cleaning up; the watchdog tries again"),
+        Err(_) => tracing::warn!("interrupted while cleaning up; the watchdog goes on"),
+    }
     Ok(finished)
 }
 
-/// The exit code of a run: interrupted, or what its cases came to.
-pub fn exit_code(finished: &Finished) -> u8 {
-    if finished.interrupted > 0 { INTERRUPTED } else { finished.summary.exit_code() }
+/// The exit code of a command whose cases came to this.
+pub fn exit_code(summary: &Summary, broken: usize, signals: &Signals) -> u8 {
+    match signals.exit_code() {
+        Some(code) => code,
+        None if broken > 0 => INTERNAL,
+        None => summary.exit_code(),
+    }
 }
 
 /// Reads a file of the user's.

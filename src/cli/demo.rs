@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::common::{Common, Failure, Format, Running, candidates, engine, print, run_plan, say};
+use super::common::{Common, Failure, Format, Running, Signals, candidates, engine, exit_code, print, run_plan, say};
 use crate::images::{Source, build};
-use crate::model::{Case, Plan};
+use crate::model::{Plan, Summary};
 use crate::report::story::Story;
 use crate::report::{json, terminal};
 use crate::scenario::{apprunner, file};
@@ -27,28 +27,34 @@ pub struct Args {
 /// Engine, build.
 pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let scenario = file::read("incident.yaml", INCIDENT, Path::new("."), &apprunner())?;
+    let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let source: Source = args.source.into();
-    let built = build(engine.as_ref(), &[], &source, &|step| say(&format!("  {step}"))).await?;
+    let progress = |step: &str| say(&format!("  {step}"));
+    let built = signals.unless_asked(build(engine.as_ref(), &[], &source, &progress)).await??;
     if !built.built.is_empty() {
         say(&format!("  built {} images; the next demo finds them there", built.built.len()));
     }
-    let candidates = candidates(engine.as_ref(), &scenario.candidates).await?;
-    let pairs = scenario.sets.iter().flat_map(|set| scenario.candidates.iter().map(move |image| (image, set)));
-    let cases: Vec<Case> = pairs.map(|(image, set)| Case::new(image, set.clone())).collect();
+    for (image, why) in &built.skipped {
+        say(&format!("  left out: {image}: {why}"));
+    }
+    let skipped = |image: &String| built.skipped.iter().any(|(left, _)| left == image);
+    let images: Vec<String> = scenario.candidates.iter().filter(|image| !skipped(image)).cloned().collect();
+    let candidates = candidates(engine.as_ref(), &images).await?;
+    let pairs = scenario.sets.iter().flat_map(|set| images.iter().map(move |image| (image.clone(), set.clone())));
+    let plan = Plan::new(scenario.service, candidates, pairs.collect::<Vec<_>>());
     if args.running.format == Format::Text {
-        let count = scenario.candidates.len();
+        let count = images.len();
         let sets = scenario.sets.len();
-        let cases = cases.len();
+        let cases = plan.cases.len();
         say(&format!("{count} versions of one service under {sets} sets of App Runner conditions: {cases} cases"));
     }
-    let plan = Plan { service: scenario.service, candidates, cases };
-    let finished = run_plan(common, &args.running, (engine, info), plan, false).await?;
-    let story = Story::of(&scenario.candidates, &finished.results);
+    let finished = run_plan(common, &args.running, (engine, info), plan, false, &signals).await?;
+    let story = Story::of(&images, &finished.results);
     match args.running.format {
         Format::Json => print(&format!("{:#}\n", json::demo(&finished.results, &finished.summary, &story)))?,
         Format::Text => {
-            let mut text = terminal::matrix(&scenario.candidates, &scenario.sets, &finished.results);
+            let mut text = terminal::matrix(&images, &scenario.sets, &finished.results);
             text.push_str(&terminal::story(&story, &finished.results));
             text.push_str(NEXT);
             text.push_str(&terminal::summary(&finished.summary));
@@ -56,11 +62,8 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         }
     }
     // The incident's failures are what a demo is to show.
-    Ok(match (finished.interrupted, finished.summary.unresolved) {
-        (0, 0) => 0,
-        (0, _) => 5,
-        _ => 130,
-    })
+    let expected = Summary { failed: 0, ..finished.summary };
+    Ok(exit_code(&expected, finished.broken, &signals))
 }
 
 const NEXT: &str = "

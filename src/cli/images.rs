@@ -1,6 +1,6 @@
 //! `exitone images build`.
 
-use super::common::{Common, Failure, engine, print, say};
+use super::common::{Common, Failure, Signals, engine, print, say};
 use crate::images::{Source, build};
 
 /// Arguments of `images`.
@@ -45,12 +45,17 @@ impl From<SourceArgs> for Source {
 pub async fn execute(_: &Common, args: Args) -> Result<u8, Failure> {
     let Command::Build { names, source } = args.command;
     let (engine, _) = engine().await?;
-    let built = build(engine.as_ref(), &names, &source.into(), &|step| say(&format!("  {step}"))).await?;
+    let signals = Signals::listen();
+    let (source, progress) = (source.into(), |step: &str| say(&format!("  {step}")));
+    let built = signals.unless_asked(build(engine.as_ref(), &names, &source, &progress)).await??;
     let mut text = String::new();
     for (word, names) in [("built", &built.built), ("there", &built.present)] {
         for name in names {
             text.push_str(&format!("{word}  {name}\n"));
         }
+    }
+    for (name, why) in &built.skipped {
+        text.push_str(&format!("left out  {name}: {why}\n"));
     }
     print(&text)?;
     Ok(0)

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::common::{
-    Common, Failure, Format, Running, candidates, engine, exit_code, folder_of, print, read_text, run_plan, say,
+    Common, Failure, Format, Running, Signals, candidates, engine, exit_code, folder_of, print, read_text, run_plan,
+    say,
 };
-use crate::model::{Case, ConditionSet, Plan, Service};
+use crate::model::{ConditionSet, Plan, Service, Summary, Verdict};
 use crate::report::{json, terminal};
+use crate::run::coordinator::Finished;
 use crate::run::rig::unknown_variables;
 use crate::scenario::{apprunner, env_file, file, service};
 
@@ -51,13 +53,13 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     if asked.is_empty() {
         return Err(Failure::usage("nothing to run: give a scenario file, or --image IMAGE"));
     }
+    let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let mut plans = Vec::new();
     for one in asked {
         let candidates = candidates(engine.as_ref(), &one.images).await?;
-        let pairs = one.sets.iter().flat_map(|set| one.images.iter().map(move |image| (image, set)));
-        let cases = pairs.map(|(image, set)| Case::new(image, set.clone())).collect();
-        let plan = Plan { service: one.service, candidates, cases };
+        let pairs = one.sets.iter().flat_map(|set| one.images.iter().map(move |image| (image.clone(), set.clone())));
+        let plan = Plan::new(one.service, candidates, pairs.collect::<Vec<_>>());
         let unknown = unknown_variables(&plan);
         if !unknown.is_empty() {
             let names: Vec<String> = unknown.into_iter().collect();
@@ -66,34 +68,37 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         }
         plans.push((plan, one.sets, one.images));
     }
-    let mut code = 0;
-    let mut results = Vec::new();
-    let mut seconds = 0.0;
+    let (mut results, mut seconds, mut broken) = (Vec::new(), 0.0, 0);
     for (plan, sets, images) in plans {
-        let finished =
-            run_plan(common, &args.running, (engine.clone(), info.clone()), plan, args.first_deployment).await?;
-        code = code.max(exit_code(&finished));
+        if signals.exit_code().is_some() {
+            break;
+        }
+        let target = (engine.clone(), info.clone());
+        let finished = run_plan(common, &args.running, target, plan, args.first_deployment, &signals).await?;
         seconds += finished.summary.seconds;
+        broken += finished.broken;
         if args.running.format == Format::Text {
-            let mut text = String::new();
-            if images.len() > 1 || sets.len() > 2 {
-                text = terminal::matrix(&images, &sets, &finished.results) + "\n";
-            }
-            let shown = finished
-                .results
-                .iter()
-                .filter(|r| finished.results.len() <= 4 || r.verdict != crate::model::Verdict::Pass);
-            text.extend(shown.map(|r| terminal::case(r) + "\n"));
-            text.push_str(&terminal::summary(&finished.summary));
-            print(&text)?;
+            print(&text(&images, &sets, &finished))?;
         }
         results.extend(finished.results);
     }
+    let summary = Summary::of(&results, seconds);
     if args.running.format == Format::Json {
-        let summary = crate::model::Summary::of(&results, seconds);
         print(&format!("{:#}\n", json::run(&results, &summary)))?;
     }
-    Ok(code)
+    Ok(exit_code(&summary, broken, &signals))
+}
+
+/// A matrix where there is one to see, then the cases that did not pass, or all of a few.
+fn text(images: &[String], sets: &[ConditionSet], finished: &Finished) -> String {
+    let results = &finished.results;
+    let mut text = String::new();
+    if images.len() > 1 || sets.len() > 2 {
+        text = terminal::matrix(images, sets, results) + "\n";
+    }
+    let shown = results.iter().filter(|r| results.len() <= 4 || r.verdict != Verdict::Pass);
+    text.extend(shown.map(|r| terminal::case(r) + "\n"));
+    text + &terminal::summary(&finished.summary)
 }
 
 fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
@@ -111,8 +116,13 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
         }
     }
     let conditions = conditions(&args.with)?;
-    if !args.scenarios.is_empty() && !args.with.is_empty() {
-        return Err(Failure::usage("--with runs one case by hand; a scenario file has its own conditions"));
+    let own = [
+        (!args.with.is_empty(), "--with"),
+        (args.service.is_some(), "--service"),
+        (args.env_file.is_some(), "--env-file"),
+    ];
+    if let Some((_, flag)) = own.iter().find(|(given, _)| *given && !args.scenarios.is_empty()) {
+        return Err(Failure::usage(format!("{flag} goes with --image alone; a scenario file has its own")));
     }
     if args.scenarios.is_empty() {
         let (mut service, image) = match &args.service {
@@ -137,7 +147,8 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
         }
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
         if !images.is_empty() {
-            asked.push(Asked { images, service, sets: vec![conditions] });
+            let sets = vec![conditions.with_secrets(&service.secrets)];
+            asked.push(Asked { images, service, sets });
         }
     }
     if refusals.is_empty() { Ok(asked) } else { Err(Failure::file(refusals.join("\n"))) }
@@ -154,7 +165,7 @@ fn conditions(texts: &[String]) -> Result<ConditionSet, Failure> {
     for text in texts {
         match text.parse() {
             Ok(condition) => good.push(condition),
-            Err(e) => bad.push(format!("--with {text}: {e}")),
+            Err(e) => bad.push(format!("--with: {e}")),
         }
     }
     match ConditionSet::new(good) {

@@ -40,13 +40,24 @@ const RULES: [Rule; 12] = [
     silent_exit,
 ];
 
+/// Causes that the log itself names.
+const OF_THE_LOG: [&str; 4] = ["exec-format-error", "missing-attribute", "settings-validation", "missing-dependency"];
+/// Causes that stand on what the network saw.
+const OF_THE_NETWORK: [&str; 2] = ["name-not-resolved", "outbound-call-at-startup"];
+/// Words of a log that speaks of the network.
+const NETWORK_WORDS: [&str; 6] = ["onnection", "timed out", "imeout", "resol", "unreachable", "refused"];
+
 /// Every cause that the evidence supports, the most certain first.
 #[must_use]
 pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
     if *facts.outcome == Outcome::Healthy {
         return Vec::new();
     }
-    RULES.iter().filter_map(|rule| rule(facts)).collect()
+    let all: Vec<Cause> = RULES.iter().filter_map(|rule| rule(facts)).collect();
+    // An attempt that failed beside an error that has nothing to do with it explains nothing.
+    let told = all.first().is_some_and(|c| OF_THE_LOG.contains(&c.id.as_str()));
+    let network = line_with(facts, &NETWORK_WORDS).is_some();
+    all.into_iter().filter(|c| !told || network || !OF_THE_NETWORK.contains(&c.id.as_str())).collect()
 }
 
 fn cause(id: &str, text: String, fix: &str, evidence: Vec<String>) -> Option<Cause> {
@@ -172,7 +183,7 @@ fn name_not_resolved(facts: &Facts<'_>) -> Option<Cause> {
     evidence.extend(python_frame(facts.log).map(|f| format!("traceback: {f}")));
     cause(
         "name-not-resolved",
-        format!("The process asks for {} while it starts and ends when the name cannot be resolved.", question.name),
+        format!("While it starts the process asks for {}, and the name cannot be resolved.", question.name),
         "Do not need the network to start: connect when the first request needs it, with a time-out and retries. In a \
          VPC, switch on DNS resolution and DNS hostnames.",
         evidence,
@@ -192,10 +203,7 @@ fn outbound_connection(facts: &Facts<'_>) -> Option<Cause> {
     evidence.extend(python_frame(facts.log).map(|f| format!("traceback: {f}")));
     cause(
         "outbound-call-at-startup",
-        format!(
-            "The process opens a connection to {host}:{} while it starts and ends when that fails ({fate}).",
-            attempt.port
-        ),
+        format!("While it starts the process opens a connection to {host}:{}, and that fails ({fate}).", attempt.port),
         "Make the client lazily, in the route that needs it, with a time-out and retries; or give the VPC connector's \
          subnets a NAT gateway (or a VPC endpoint) so that the host can be reached.",
         evidence,

@@ -44,6 +44,8 @@ pub struct Surroundings {
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
     pub config_dir: Option<PathBuf>,
+    /// `DOCKER_TLS_VERIFY` is set.
+    pub tls: bool,
     /// The home folder.
     pub home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
@@ -59,6 +61,7 @@ impl Surroundings {
         Self {
             docker_host: var("DOCKER_HOST"),
             docker_context: var("DOCKER_CONTEXT"),
+            tls: var("DOCKER_TLS_VERIFY").is_some(),
             config_dir: var("DOCKER_CONFIG").map(PathBuf::from).or(home.as_ref().map(|h| h.join(".docker"))),
             home,
             runtime_dir: var("XDG_RUNTIME_DIR").map(PathBuf::from),

@@ -29,6 +29,10 @@ use crate::model::{ImageFacts, ImageId, condition::nearest};
 /// The lowest API version that has everything used here (Docker 20.10, December 2020).
 const LOWEST_API: (u32, u32) = (1, 41);
 
+/// What App Runner reports for a program that the kernel cannot execute; a local engine may refuse to start it.
+const EXEC_FORMAT_CODE: i64 = 1;
+/// Loading an image is answered only when it is done.
+const LOAD_WITHIN: Duration = Duration::from_secs(900);
 /// A removal that takes longer is an error.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -45,6 +49,10 @@ impl DockerEngine {
     /// [`EngineError::Address`] when the address or the context cannot be used.
     pub fn connect(surroundings: &Surroundings) -> EngineResult<Self> {
         let host = surroundings.host()?;
+        if surroundings.tls && (host.starts_with("tcp://") || host.starts_with("https://")) {
+            let problem = format!("{host} wants TLS, which this build does not speak; use ssh:// or a local socket");
+            return Err(EngineError::Address { problem });
+        }
         if let Some(path) = host.strip_prefix("unix://") {
             reachable(path, &host)?;
         }
@@ -69,7 +77,10 @@ impl DockerEngine {
                 if message.contains("Permission denied") {
                     return EngineError::Permission { host: self.host.clone() };
                 }
-                if ["Connection refused", "No such file", "connect"].iter().any(|w| message.contains(w)) {
+                if ["Connection refused", "No such file or directory", "client error (Connect)"]
+                    .iter()
+                    .any(|words| message.contains(words))
+                {
                     return EngineError::NoEngine { host: self.host.clone(), cause: message };
                 }
                 EngineError::Broken { action, message }
@@ -136,21 +147,29 @@ fn refused(action: String, status: u16, message: String) -> EngineError {
     }
 }
 
-/// Start errors that are the image's fault, not the engine's.
+/// Start errors that are the image's fault, not the engine's: only the sentences in which a runtime speaks of the
+/// image's own program, user, folder or command. Anything else, however alike it sounds, is the engine's.
 fn start_error(error: EngineError) -> EngineError {
     let EngineError::Refused { message, .. } = &error else { return error };
     let lower = message.to_ascii_lowercase();
-    let exit_code = if lower.contains("executable file not found") || lower.contains("no such file or directory") {
-        Some(127)
-    } else if lower.contains("permission denied") || lower.contains("is a directory") {
-        Some(126)
-    } else if ["unable to find user", "no matching entries", "exec format error", "no command specified", "chdir"]
-        .iter()
-        .any(|w| lower.contains(w))
-    {
-        None
-    } else {
-        return error;
+    // runc: `exec: "/app": stat /app: no such file or directory`; crun: "executable file `app` not found in $PATH".
+    let program = lower
+        .find("exec: \"")
+        .map(|at| &lower[at..])
+        .or_else(|| lower.find("executable file `").map(|at| &lower[at..]));
+    let exit_code = match program {
+        Some(text) if text.contains("exec format error") => Some(EXEC_FORMAT_CODE),
+        Some(text) if text.contains("permission denied") || text.contains("is a directory") => Some(126),
+        Some(text) if text.contains("not found") || text.contains("no such file or directory") => Some(127),
+        // Some runtimes name the program otherwise, or not at all.
+        _ if lower.contains("exec format error") => Some(EXEC_FORMAT_CODE),
+        _ if ["unable to find user", "unable to find group", "no command specified", "chdir to cwd"]
+            .iter()
+            .any(|words| lower.contains(words)) =>
+        {
+            None
+        }
+        _ => return error,
     };
     EngineError::CannotStart { exit_code, message: message.clone() }
 }
@@ -164,7 +183,7 @@ fn filters<'a>(pairs: &[(&'a str, &'a str)]) -> HashMap<&'a str, Vec<&'a str>> {
 }
 
 fn found(id: Option<String>, labels: Option<HashMap<String, String>>) -> Found {
-    Found { id: id.unwrap_or_default(), labels: labels.unwrap_or_default().into_iter().collect() }
+    Found { id: id.unwrap_or_default(), labels: labels.unwrap_or_default().into_iter().collect(), names: Vec::new() }
 }
 
 /// Microseconds since the epoch; the engine writes `0001-01-01T00:00:00Z` for never.
@@ -196,8 +215,9 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         memory_swap: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
         // What the process writes is read from the attached stream; a file on the engine would be written for nobody.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        // SYS_ADMIN makes the fresh namespaces, NET_ADMIN fills them. The profiles would forbid writing /proc/sys/net.
-        cap_add: holder.map(|_| vec!["SYS_ADMIN".to_owned(), "NET_ADMIN".to_owned()]),
+        // SYS_ADMIN makes the fresh namespaces, NET_ADMIN fills them, NET_RAW (not everywhere a default) taps them. The
+        // profiles would forbid writing /proc/sys/net.
+        cap_add: holder.map(|_| ["SYS_ADMIN", "NET_ADMIN", "NET_RAW"].map(ToOwned::to_owned).to_vec()),
         security_opt: holder.map(|_| vec!["apparmor=unconfined".to_owned(), "label=disable".to_owned()]),
         readonly_paths: holder.map(|_| Vec::new()),
         dns: holder.map(|h| vec![h.dns.clone()]),
@@ -252,6 +272,7 @@ impl Engine for DockerEngine {
             platform: format!("{}/{}", version.os.unwrap_or_default(), version.arch.unwrap_or_default()),
             cpus: info.ncpu.and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1),
             joins_current_namespace: !podman,
+            unsets_variables: !podman,
         })
     }
 
@@ -287,7 +308,8 @@ impl Engine for DockerEngine {
                 Box::pin(file_chunks(file))
             }
         };
-        let result: Result<Vec<_>, _> = self.client.import_image_stream(options, chunks, None).try_collect().await;
+        let client = self.client.clone().with_timeout(LOAD_WITHIN);
+        let result: Result<Vec<_>, _> = client.import_image_stream(options, chunks, None).try_collect().await;
         result.map(drop).map_err(|e| match e {
             Cause::DockerStreamError { error } => refused("loading an image".to_owned(), 500, error),
             e => self.error("loading an image", e),
@@ -332,7 +354,11 @@ impl Engine for DockerEngine {
     async fn images(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListImagesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
         let images = self.client.list_images(Some(options)).await.map_err(|e| self.error("listing images", e))?;
-        Ok(images.into_iter().map(|i| found(Some(i.id), Some(i.labels))).collect())
+        let named = |i: bollard::models::ImageSummary| {
+            let names = i.repo_tags.into_iter().filter(|name| name != "<none>:<none>").collect();
+            Found { names, ..found(Some(i.id), Some(i.labels)) }
+        };
+        Ok(images.into_iter().map(named).collect())
     }
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
@@ -472,7 +498,21 @@ mod tests {
         assert_eq!(code(r#"exec: "/etc": permission denied: unknown"#), Ok(Some(126)));
         assert_eq!(code("unable to find user ghost: no matching entries in passwd file"), Ok(None));
         assert_eq!(code("No command specified"), Ok(None));
-        assert!(code("cannot join network of a non running container").is_err());
+        let user = "unable to find user ghost: no matching entries in passwd file";
+        assert_eq!(code(user), Ok(None));
+        assert_eq!(code(r#"chdir to cwd ("/x") set in config.json failed: no such file or directory"#), Ok(None));
+        assert_eq!(code("exec /app: exec format error"), Ok(Some(1)));
+        assert_eq!(code("crun: executable file `nope` not found in $PATH: No such file or directory"), Ok(Some(127)));
+        // The engine's own troubles sound alike.
+        for message in [
+            "cannot join network of a non running container",
+            "namespace path: lstat /proc/7/ns/net: no such file or directory",
+            "apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: no such file or directory",
+            "error mounting \"/var/lib/docker/x\": permission denied",
+            "mkdir /sys/fs/cgroup/x: permission denied",
+        ] {
+            assert!(code(message).is_err(), "{message}");
+        }
         let full = refused("creating".to_owned(), 500, "write /x: no space left on device".to_owned());
         assert!(matches!(start_error(full), EngineError::DiskFull { .. }));
     }

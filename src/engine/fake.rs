@@ -66,6 +66,10 @@ pub struct Faults {
     pub holder: Option<String>,
     /// Holders end when they are told to prepare.
     pub holder_ends: bool,
+    /// Holders do not answer probes.
+    pub holder_silent: bool,
+    /// Events of ends come this much later.
+    pub late_events: Duration,
 }
 
 #[derive(Clone)]
@@ -184,7 +188,17 @@ impl FakeEngine {
         container.state.finished_at_us = Some(now);
         container.output = None;
         let died = EngineEvent::Died { id: id.to_owned() };
-        state.events.retain(|sender| sender.send(Ok(died.clone())).is_ok());
+        let late = state.faults.late_events;
+        if late.is_zero() {
+            state.events.retain(|sender| sender.send(Ok(died.clone())).is_ok());
+            return;
+        }
+        let this = self.clone();
+        drop(state);
+        tokio::spawn(async move {
+            tokio::time::sleep(late).await;
+            this.lock().events.retain(|sender| sender.send(Ok(died.clone())).is_ok());
+        });
     }
 
     fn write(&self, id: &str, output: Output) {
@@ -228,6 +242,7 @@ impl FakeEngine {
                     }
                     self.say(&id, &FromHolder::Prepared { run, epoch_us: self.micros(), setup_us: 1 });
                 }
+                Ok(ToHolder::Probe(_)) if self.lock().faults.holder_silent => {}
                 Ok(ToHolder::Probe(probe)) => {
                     let result = self.answer(&id, probe.port, probe.path.is_some());
                     self.say(&id, &FromHolder::Probed { run: probe.run, seq: probe.seq, result });
@@ -310,6 +325,7 @@ impl Engine for FakeEngine {
             platform: format!("linux/{}", std::env::consts::ARCH),
             cpus: 2,
             joins_current_namespace: self.shared,
+            unsets_variables: self.shared,
         })
     }
 
@@ -487,7 +503,7 @@ impl Engine for FakeEngine {
 fn matching<'a>(all: impl Iterator<Item = (&'a String, &'a BTreeMap<String, String>)>, label: &str) -> Vec<Found> {
     let (name, value) = label.split_once('=').map_or((label, None), |(n, v)| (n, Some(v)));
     all.filter(|(_, labels)| labels.get(name).is_some_and(|l| value.is_none_or(|v| v == l)))
-        .map(|(id, labels)| Found { id: id.clone(), labels: labels.clone() })
+        .map(|(id, labels)| Found { id: id.clone(), labels: labels.clone(), names: Vec::new() })
         .collect()
 }
 

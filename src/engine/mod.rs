@@ -43,6 +43,8 @@ pub struct EngineInfo {
     pub cpus: usize,
     /// True when `network_mode: container:X` joins the namespace that the main process of X is in at that moment.
     pub joins_current_namespace: bool,
+    /// True when a variable's name alone takes the image's variable away (Podman looks it up in its own environment).
+    pub unsets_variables: bool,
 }
 
 /// How a container is connected.
@@ -55,7 +57,7 @@ pub enum Network {
 }
 
 /// A container to create.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ContainerSpec {
     /// The image's name or id.
     pub image: String,
@@ -77,6 +79,16 @@ pub struct ContainerSpec {
     pub memory: Option<u64>,
     /// What makes a container a holder, for the one that is.
     pub holder: Option<HolderSpec>,
+}
+
+/// The environment stays out: it may hold secrets.
+impl std::fmt::Debug for ContainerSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContainerSpec")
+            .field("image", &self.image)
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What only a holder gets: its standard input, its capabilities, the names that its namespace resolves.
@@ -137,6 +149,8 @@ pub struct Found {
     pub id: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// An image's names.
+    pub names: Vec<String>,
 }
 
 /// An image archive to load.

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rtnetlink::Handle;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -83,6 +84,22 @@ impl Internet {
     /// Runs a future on the internet's thread: sockets that it makes are in the internet.
     pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
         self.runtime.spawn(future).await.ok()
+    }
+
+    /// A raw socket of the internet's namespace, for what a router says.
+    ///
+    /// # Errors
+    /// When the capability NET_RAW is missing.
+    pub async fn raw_icmp(&self) -> NetResult<Socket> {
+        let open = || {
+            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
+            socket.set_nonblocking(true)?;
+            Ok::<_, std::io::Error>(socket)
+        };
+        let opened = self.run(async move { open() }).await;
+        opened
+            .ok_or_else(|| net::NetError::new("opening a raw socket", "the internet's thread ended"))?
+            .map_err(|e| net::NetError::new("opening a raw socket", e))
     }
 
     /// Opens ports that are not open yet.

@@ -53,9 +53,10 @@ const CANDIDATE_MAC: [u8; 6] = [0x02, 0xe1, 0, 0, 0, 0x02];
 const ROUTER_MAC: [u8; 6] = [0x02, 0xe1, 0, 0, 0, 0x01];
 
 /// Index of loopback, of the candidate's link in its namespace, and of the void's link in both of its namespaces.
+/// The low numbers are taken where the kernel makes tunnel devices in every new namespace (tunl0, sit0, gre0).
 const LOOPBACK: u32 = 1;
-const CANDIDATE_LINK: u32 = 2;
-const VOID_LINK: u32 = 2;
+const CANDIDATE_LINK: u32 = 500;
+const VOID_LINK: u32 = 501;
 /// The router's ends of candidates' links count from here.
 const FIRST_ROUTER_LINK: u32 = 1000;
 
@@ -169,7 +170,7 @@ async fn every_address_is_local(handle: &Handle) -> NetResult<()> {
         ("ipv4/conf/all/accept_local", "1"),
         ("ipv4/conf/all/send_redirects", "0"),
         ("ipv4/conf/default/send_redirects", "0"),
-        // The second "unreachable" within a second must be sent as the first was.
+        // Port unreachable (UDP in the void): the second within a second is sent as the first was.
         ("ipv4/icmp_ratelimit", "0"),
     ] {
         sysctl(name, value)?;
@@ -245,7 +246,8 @@ pub enum Egress {
     Drop,
     /// It is refused.
     Reject,
-    /// A router says that the host cannot be reached.
+    /// A router says that the host cannot be reached. It vanishes, and the holder says so itself (see
+    /// `packets::unreachable`): an unreachable route answers only five packets at once.
     Unreachable,
 }
 
@@ -262,8 +264,7 @@ pub async fn set_egress(internet: &Handle, egress: Egress) -> NetResult<()> {
                 .await;
             return Ok(());
         }
-        Egress::Drop => default().kind(RouteType::BlackHole).build(),
-        Egress::Unreachable => default().kind(RouteType::Unreachable).build(),
+        Egress::Drop | Egress::Unreachable => default().kind(RouteType::BlackHole).build(),
         Egress::Reject => default().scope(RouteScope::Link).output_interface(VOID_LINK).build(),
     };
     add_route(internet, message).await

@@ -93,6 +93,43 @@ fn ports(payload: &[u8]) -> Option<(u16, u16)> {
     Some((word(0)?, word(2)?))
 }
 
+/// The answer of a router that cannot reach the host of an outgoing packet: an ICMP message for a raw socket, and the
+/// address it goes to (RFC 792). Nothing for packets that no answer is due to.
+#[must_use]
+pub fn unreachable(bytes: &[u8]) -> Option<(Ipv4Addr, Vec<u8>)> {
+    let packet = parse(bytes)?;
+    let outgoing = is_candidate(packet.source) && !is_candidate(packet.destination);
+    let host = packet.destination != GATEWAY && !packet.destination.is_loopback();
+    if !outgoing || !host || packet.destination.is_multicast() || packet.destination.is_broadcast() {
+        return None;
+    }
+    let due = match packet.protocol {
+        TCP => packet.payload.get(13)? & FLAG_RST == 0,
+        UDP => true,
+        _ => false,
+    };
+    if !due {
+        return None;
+    }
+    // Type 3 (destination unreachable), code 1 (host), checksum, unused; the header and eight bytes more.
+    let mut message = vec![3, 1, 0, 0, 0, 0, 0, 0];
+    let header = bytes.len() - packet.payload.len();
+    message.extend(&bytes[..header + packet.payload.len().min(8)]);
+    let checksum = checksum(&message);
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    Some((packet.source, message))
+}
+
+/// The internet checksum (RFC 1071).
+fn checksum(bytes: &[u8]) -> u16 {
+    let words = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)])));
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
 fn is_candidate(address: Ipv4Addr) -> bool {
     address == OWN || address == SECOND
 }
@@ -244,10 +281,23 @@ mod tests {
         assert!(attempts.into_list().is_empty());
     }
 
+    #[test]
+    fn a_router_says_that_it_cannot_reach_the_host() {
+        let syn = tcp((OWN, 40000), (FAR, 443), FLAG_SYN);
+        let (to, message) = unreachable(&syn).expect("an answer is due");
+        assert_eq!((to, message[0], message[1]), (OWN, 3, 1));
+        assert_eq!(checksum(&message), 0, "a message with its checksum adds up to nothing");
+        assert_eq!(message[8..36], syn[..28]);
+        assert_eq!(unreachable(&tcp((OWN, 8000), (GATEWAY, 5), FLAG_SYN | FLAG_ACK)), None);
+        assert_eq!(unreachable(&tcp((FAR, 1), (OWN, 2), FLAG_SYN)), None);
+        assert_eq!(unreachable(&tcp((OWN, 1), (FAR, 2), FLAG_RST)), None);
+    }
+
     proptest::proptest! {
         #[test]
         fn no_packet_breaks_it(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..SNAPSHOT)) {
             Attempts::default().see(&bytes, 0.0);
+            let _ = unreachable(&bytes);
         }
     }
 }

@@ -3,10 +3,11 @@
 //! It runs on the process's main thread, because that is the thread whose namespace a candidate joins.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use socket2::Socket;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,7 +18,7 @@ use super::dns::{DnsFault, Resolver, SharedNames};
 use super::internet::Internet;
 use super::listen::Listeners;
 use super::net::{self, Egress, NetError};
-use super::packets::{Attempts, Tap};
+use super::packets::{Attempts, Tap, unreachable};
 use super::probe;
 use super::protocol::{
     CA_FILE, FromHolder, HOSTNAME, Hello, OWN, Prepare, RESOLVER, SECOND, SHARED_DIR, SHORT_HOSTNAME, ToHolder,
@@ -96,7 +97,12 @@ async fn greet(hello: &Hello, say: &Say) -> Result<(Internet, Instant), Box<dyn 
     if hello.version != VERSION {
         return Err(format!("the controller speaks protocol {}, this holder {VERSION}", hello.version).into());
     }
-    std::fs::write(format!("{SHARED_DIR}/{CA_FILE}"), &hello.ca_cert)?;
+    // Candidates may be reading it already: it is there whole or not at all.
+    let (file, draft) = (format!("{SHARED_DIR}/{CA_FILE}"), format!("{SHARED_DIR}/.{CA_FILE}.{}", std::process::id()));
+    if std::fs::read_to_string(&file).ok().as_ref() != Some(&hello.ca_cert) {
+        std::fs::write(&draft, &hello.ca_cert)?;
+        std::fs::rename(&draft, &file)?;
+    }
     let internet = Internet::start(Arc::new(Signer::new(&hello.ca_key)?)).await?;
     say.say(FromHolder::Ready { version: VERSION });
     Ok((internet, Instant::now() + Duration::from_secs(hello.lifetime_s)))
@@ -130,9 +136,10 @@ impl Holder {
                 let (say, internet) = (self.say.clone(), self.internet.clone());
                 tokio::spawn(async move {
                     let (run, seq) = (order.run, order.seq);
-                    if let Some(result) = internet.run(async move { probe::probe(&order).await }).await {
-                        say.say(FromHolder::Probed { run, seq, result });
-                    }
+                    say.say(match internet.run(async move { probe::probe(&order).await }).await {
+                        Some(result) => FromHolder::Probed { run, seq, result },
+                        None => FromHolder::Failed { run: Some(run), message: "a probe broke off".to_owned() },
+                    });
                 });
             }
             Ok(ToHolder::Request(order)) => {
@@ -143,9 +150,10 @@ impl Holder {
                 let (say, internet) = (self.say.clone(), self.internet.clone());
                 tokio::spawn(async move {
                     let (run, seq) = (order.run, order.seq);
-                    if let Some((result, body)) = internet.run(async move { probe::request(&order).await }).await {
-                        say.say(FromHolder::Responded { run, seq, result, body });
-                    }
+                    say.say(match internet.run(async move { probe::request(&order).await }).await {
+                        Some((result, body)) => FromHolder::Responded { run, seq, result, body },
+                        None => FromHolder::Failed { run: Some(run), message: "a request broke off".to_owned() },
+                    });
                 });
             }
             Ok(ToHolder::Finish { run }) => self.finish(run).await,
@@ -167,7 +175,7 @@ impl Holder {
             .await?;
         net::set_egress(&internet.netlink, plan.egress).await?;
         internet.open(prepare.ports.iter().copied()).await?;
-        write_hosts(plan.own_name)?;
+        write_names(plan.own_name)?;
         let mut tasks = JoinSet::new();
         let names = SharedNames::default();
         let attempts = Arc::new(Mutex::new(Attempts::default()));
@@ -182,7 +190,11 @@ impl Holder {
         let resolver = Resolver::new(plan.dns, plan.own_name, names.clone(), on_question);
         let address: Ipv4Addr = RESOLVER.parse()?;
         resolver.serve(address, &mut tasks).await.map_err(|e| NetError::new("binding the resolver", e))?;
-        tasks.spawn(watch_packets(tap, attempts.clone(), self.internet.clone(), zero));
+        let router = match plan.egress {
+            Egress::Unreachable => Some(self.internet.raw_icmp().await?),
+            Egress::Open | Egress::Drop | Egress::Reject => None,
+        };
+        tasks.spawn(watch_packets(tap, attempts.clone(), self.internet.clone(), router, zero));
         tasks.spawn(watch_ports(self.say.clone(), run, zero));
         self.run = Some(Run { number: run, names, attempts, _tasks: tasks });
         let epoch_us = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
@@ -219,8 +231,19 @@ fn since(zero: Instant) -> f64 {
     zero.elapsed().as_secs_f64() * 1000.0
 }
 
-async fn watch_packets(tap: Tap, attempts: Arc<Mutex<Attempts>>, internet: Arc<Internet>, zero: Instant) {
+/// `router`: where to say that a host cannot be reached, when that is the condition.
+async fn watch_packets(
+    tap: Tap,
+    attempts: Arc<Mutex<Attempts>>,
+    internet: Arc<Internet>,
+    router: Option<Socket>,
+    zero: Instant,
+) {
     tap.read(|packet| {
+        if let Some((router, (to, answer))) = router.as_ref().zip(unreachable(packet)) {
+            // What cannot be sent now is lost, as it may be with any router.
+            let _ = router.send_to(&answer, &SocketAddr::from((to, 0)).into());
+        }
         let new = attempts.lock().unwrap_or_else(PoisonError::into_inner).see(packet, since(zero));
         if let Some((_, port)) = new {
             let internet = internet.clone();
@@ -249,12 +272,14 @@ async fn watch_ports(say: Say, run: u64, zero: Instant) {
     }
 }
 
-/// The file is shared with the candidate; the resolver does not answer for what stands in it.
-fn write_hosts(own_name: Ipv4Addr) -> Result<(), NetError> {
+/// The files are shared with the candidate, which may have written to them in the run before this one.
+fn write_names(own_name: Ipv4Addr) -> Result<(), NetError> {
     let text = format!(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{own_name}\t{HOSTNAME} {SHORT_HOSTNAME}\n"
     );
-    std::fs::write("/etc/hosts", text).map_err(|e| NetError::new("writing /etc/hosts", e))
+    std::fs::write("/etc/hosts", text).map_err(|e| NetError::new("writing /etc/hosts", e))?;
+    let resolver = format!("nameserver {RESOLVER}\n");
+    std::fs::write("/etc/resolv.conf", resolver).map_err(|e| NetError::new("writing /etc/resolv.conf", e))
 }
 
 /// The network's part of a set of conditions.

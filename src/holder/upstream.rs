@@ -20,6 +20,8 @@ use super::authority::Signer;
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
+/// What an HTTP/1 request begins with; other protocols begin with letters, too.
+const METHODS: [&str; 7] = ["GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS"];
 /// A client that says nothing for so long is left.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -27,19 +29,19 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub async fn serve(stream: TcpStream, signer: Arc<Signer>) {
     // The address that the candidate connected to: every address is local here.
     let Ok(local) = stream.local_addr() else { return };
-    let mut first = [0; 1];
-    match tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await {
-        Ok(Ok(1)) => {}
+    let mut first = [0; 8];
+    let length = match tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await {
+        Ok(Ok(length)) if length > 0 => length,
         _ => return,
-    }
-    match first[0] {
-        TLS_HANDSHAKE => {
-            if let Some(stream) = tls(stream, &local.ip().to_string(), &signer).await {
-                http(stream).await;
-            }
+    };
+    if first[0] == TLS_HANDSHAKE {
+        if let Some(stream) = tls(stream, &local.ip().to_string(), &signer).await {
+            http(stream).await;
         }
-        letter if letter.is_ascii_uppercase() => http(stream).await,
-        _ => swallow(stream).await,
+    } else if METHODS.iter().any(|method| first[..length].starts_with(&method.as_bytes()[..length.min(method.len())])) {
+        http(stream).await;
+    } else {
+        swallow(stream).await;
     }
 }
 

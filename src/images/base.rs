@@ -164,8 +164,9 @@ async fn registry(engine: &dyn Engine, source: &Source, architecture: &str, work
         Some(registry) => format!("{registry}/{REGISTRY_BASE}"),
         None => REGISTRY_BASE.to_owned(),
     };
-    let local = engine.inspect_image(&name).await.ok().filter(|image| image.architecture == architecture);
-    if local.is_none() {
+    let before = engine.inspect_image(&name).await.ok();
+    let local = before.as_ref().is_some_and(|image| image.architecture == architecture);
+    if !local {
         if source.offline {
             let step = format!("taking {name} for {architecture}");
             return Err(BuildError::step(
@@ -181,7 +182,14 @@ async fn registry(engine: &dyn Engine, source: &Source, architecture: &str, work
     }
     let folder = work.join(format!("saved-{architecture}"));
     let tar = work.join(format!("saved-{architecture}.tar"));
-    engine.save_image(&name, &tar).await?;
+    let saved = engine.save_image(&name, &tar).await;
+    // The name is the user's: it means what it meant before.
+    match before {
+        Some(image) if !local => engine.tag_image(&image.id.0, &name).await?,
+        None => engine.remove_image(&name).await?,
+        Some(_) => {}
+    }
+    saved?;
     let step = format!("unpacking {name}");
     let base = tokio::task::spawn_blocking(move || unpack_saved(&tar, &folder))
         .await

@@ -27,6 +27,8 @@ pub struct Built {
     pub built: Vec<String>,
     /// The images that were there already.
     pub present: Vec<String>,
+    /// Images for another architecture that cannot be had here, and why; the others do not need them.
+    pub skipped: Vec<(String, String)>,
 }
 
 /// Builds the named candidates, or all of them, that are not on the engine as the sources have them.
@@ -59,13 +61,24 @@ pub async fn build(
         if recipes.is_empty() {
             continue;
         }
-        let parts = parts(engine, source, architecture, work.path(), progress).await?;
+        let parts = match parts(engine, source, architecture, work.path(), progress).await {
+            Ok(parts) => parts,
+            // Not every registry and engine gives the files of a foreign architecture.
+            Err(error) if architecture != "amd64" && names.is_empty() => {
+                report.skipped.extend(recipes.iter().map(|r| (r.name(), error.to_string())));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if architecture == "amd64" {
             images.push(base_image(&parts.0));
         }
         for recipe in recipes {
             images.push(image(recipe, &parts.0, &parts.1, work.path()).await?);
         }
+    }
+    if images.is_empty() {
+        return Ok(report);
     }
     progress(&format!("loading {} images", images.len()));
     report.built = images.iter().map(|image| image.tag.clone()).collect();

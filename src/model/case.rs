@@ -73,6 +73,28 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Puts a plan together. Cases that would have the same id (the same image and conditions twice, or conditions
+    /// that differ in a secret only) are numbered; values among the service's secrets are never shown.
+    #[must_use]
+    pub fn new(
+        service: Service,
+        candidates: Vec<Candidate>,
+        pairs: impl IntoIterator<Item = (String, ConditionSet)>,
+    ) -> Self {
+        let mut cases: Vec<Case> = Vec::new();
+        for (image, conditions) in pairs {
+            let mut case = Case::new(&image, conditions.with_secrets(&service.secrets));
+            let plain = case.id.clone();
+            let mut number = 1;
+            while cases.iter().any(|c| c.id == case.id) {
+                number += 1;
+                case.id = CaseId(format!("{plain}-{number}"));
+            }
+            cases.push(case);
+        }
+        Self { service, candidates, cases }
+    }
+
     /// The candidate of a case.
     #[must_use]
     pub fn candidate(&self, case: &Case) -> Option<&Candidate> {
@@ -92,5 +114,29 @@ mod tests {
         assert!(a.id.0.starts_with("v20-otp-fix-"), "{}", a.id);
         assert_ne!(a.id, Case::new("nerava-backend:v20-otp-fix", ConditionSet::baseline()).id);
         assert_ne!(a.id, Case::new("other:v20-otp-fix", drop).id);
+    }
+
+    #[test]
+    fn conditions_that_differ_in_a_secret_are_two_cases() {
+        let set = |text: &str| ConditionSet::new([text.parse().expect("valid")]).expect("one");
+        let service = Service {
+            port: 1,
+            env: std::collections::BTreeMap::new(),
+            secrets: std::collections::BTreeSet::new(),
+            start_command: None,
+            upstreams: Vec::new(),
+            health_check: crate::model::service::HealthCheck {
+                protocol: crate::model::service::Protocol::Tcp,
+                path: "/".to_owned(),
+                interval: 5,
+                timeout: 2,
+                healthy_threshold: 1,
+                unhealthy_threshold: 5,
+            },
+            checks: Vec::new(),
+        };
+        let pairs = ["env.set:API_KEY=a", "env.set:API_KEY=b"].map(|c| ("app:1".to_owned(), set(c)));
+        let plan = Plan::new(service, Vec::new(), pairs);
+        assert_eq!(plan.cases[1].id.0, format!("{}-2", plan.cases[0].id));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::redact::shown_value;
+use super::redact::{REDACTED, shown_value};
 use super::units::{parse_bytes, parse_cpu, parse_duration, show_bytes, show_cpu, show_duration};
 
 /// One difference between a friendly local run and the platform.
@@ -32,7 +32,7 @@ pub enum Condition {
     /// A variable of the service is there and empty.
     EnvEmpty(String),
     /// A variable has this value.
-    EnvSet(String, String),
+    EnvSet(String, EnvValue),
     /// The platform runs linux/amd64 only (judged from the image, nothing is run).
     ArchMismatch,
     /// So many thousandths of a CPU.
@@ -43,6 +43,23 @@ pub enum Condition {
     HostnamePlatform,
     /// `HOSTNAME` is injected and resolves to an address that no interface has.
     HostnameUnbindable,
+}
+
+/// The value that a condition gives to a variable, and whether it may be shown.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvValue {
+    /// The value.
+    pub text: String,
+    /// True when it is never shown: the name is among the service's secrets.
+    pub secret: bool,
+}
+
+impl EnvValue {
+    /// The value as it may be shown.
+    #[must_use]
+    pub fn shown(&self, name: &str) -> String {
+        if self.secret && !self.text.is_empty() { REDACTED.to_owned() } else { shown_value(name, &self.text) }
+    }
 }
 
 /// A condition's name, whether it takes an argument, and what it is for.
@@ -116,7 +133,8 @@ impl FromStr for Condition {
             None => (text, None),
         };
         let known = KNOWN.iter().find(|k| k.name == name).ok_or_else(|| ConditionError::Unknown {
-            name: name.to_owned(),
+            // What follows an equals sign may be a secret.
+            name: name.split('=').next().unwrap_or(name).to_owned(),
             nearest: nearest(name, KNOWN.iter().map(|k| k.name)).map(ToOwned::to_owned),
         })?;
         let wrong = |problem: String| ConditionError::Argument { name: name.to_owned(), problem };
@@ -149,7 +167,7 @@ impl Condition {
             "env.empty" => Self::EnvEmpty(variable_name(argument)?),
             "env.set" => {
                 let (name, value) = argument.split_once('=').ok_or("needs NAME=VALUE".to_owned())?;
-                Self::EnvSet(variable_name(name)?, value.to_owned())
+                Self::EnvSet(variable_name(name)?, EnvValue { text: value.to_owned(), secret: false })
             }
             "arch.mismatch" => Self::ArchMismatch,
             "cpu.limit" => Self::CpuLimit(in_range(parse_cpu(argument)?, 10..=64_000, show_cpu)?),
@@ -202,22 +220,16 @@ impl Condition {
         ["egress.", "dns.", "hostname."].iter().any(|kind| self.name().starts_with(kind))
     }
 
-    fn text(&self, value: impl Fn(&str, &str) -> String) -> String {
-        let name = self.name();
-        match self {
-            Self::DnsDelay(d) => format!("{name}:{}", show_duration(*d)),
-            Self::EnvUnset(n) | Self::EnvEmpty(n) => format!("{name}:{n}"),
-            Self::EnvSet(n, v) => format!("{name}:{n}={}", value(n, v)),
-            Self::CpuLimit(milli) => format!("{name}:{}", show_cpu(*milli)),
-            Self::MemoryLimit(bytes) => format!("{name}:{}", show_bytes(*bytes)),
-            _ => name.to_owned(),
-        }
-    }
-
-    /// The whole text, secrets included: for the holder's protocol, never for an output.
+    /// The same condition, its value never shown when the variable is among the secrets.
     #[must_use]
-    pub fn exact(&self) -> String {
-        self.text(|_, value| value.to_owned())
+    fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
+        match self {
+            Self::EnvSet(name, value) => {
+                let secret = value.secret || secrets.contains(&name);
+                Self::EnvSet(name, EnvValue { secret, ..value })
+            }
+            other => other,
+        }
     }
 }
 
@@ -253,7 +265,15 @@ pub fn variable_name(name: &str) -> Result<String, String> {
 /// Shown without secrets.
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text(shown_value))
+        let name = self.name();
+        match self {
+            Self::DnsDelay(d) => write!(f, "{name}:{}", show_duration(*d)),
+            Self::EnvUnset(n) | Self::EnvEmpty(n) => write!(f, "{name}:{n}"),
+            Self::EnvSet(n, v) => write!(f, "{name}:{n}={}", v.shown(n)),
+            Self::CpuLimit(milli) => write!(f, "{name}:{}", show_cpu(*milli)),
+            Self::MemoryLimit(bytes) => write!(f, "{name}:{}", show_bytes(*bytes)),
+            _ => f.write_str(name),
+        }
     }
 }
 
@@ -294,6 +314,12 @@ impl ConditionSet {
             }
         }
         if problems.is_empty() { Ok(Self(set)) } else { Err(problems) }
+    }
+
+    /// The same set; values of variables that are among the secrets are never shown.
+    #[must_use]
+    pub fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
+        Self(self.0.into_iter().map(|c| c.with_secrets(secrets)).collect())
     }
 
     /// No condition at all.
@@ -373,7 +399,11 @@ mod tests {
     fn a_secret_is_not_shown() {
         let condition: Condition = "env.set:API_TOKEN=abc".parse().expect("valid");
         assert_eq!(format!("{condition} {condition:?}"), "env.set:API_TOKEN=‹redacted› env.set:API_TOKEN=‹redacted›");
-        assert_eq!(condition.exact(), "env.set:API_TOKEN=abc");
+        let listed: Condition = "env.set:LICENSE=abc".parse().expect("valid");
+        let set = ConditionSet::new([listed]).expect("one").with_secrets(&BTreeSet::from(["LICENSE".to_owned()]));
+        assert_eq!(set.to_string(), "env.set:LICENSE=‹redacted›");
+        let error = "env.set=API_TOKEN=hunter2".parse::<Condition>().expect_err("no colon");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ impl fmt::Display for ImageId {
 }
 
 /// The image's own configuration, as the engine reports it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ImageFacts {
     /// The name that was asked for.
     pub reference: String,
@@ -35,6 +35,13 @@ pub struct ImageFacts {
     pub env: BTreeMap<String, String>,
     /// LABEL.
     pub labels: BTreeMap<String, String>,
+}
+
+/// The environment's values stay out: people bake secrets into images.
+impl fmt::Debug for ImageFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageFacts").field("reference", &self.reference).field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl ImageFacts {

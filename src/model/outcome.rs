@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::case::CaseId;
 use super::condition::ConditionSet;
-use super::observation::Evidence;
+use super::observation::{Evidence, ProbeResult};
+use super::redact::Redactor;
 
 /// Where in its life a candidate is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -42,8 +43,6 @@ pub enum Outcome {
     NeverListened,
     /// The port was open, the probe never passed.
     Unhealthy,
-    /// The engine did not report the start in time.
-    StartTimeout,
     /// The engine could not start the process.
     NotStarted,
 }
@@ -67,7 +66,7 @@ impl Outcome {
             Self::Healthy => None,
             Self::NotStarted => Some(FailureClass::A),
             Self::Exited | Self::Signalled | Self::OomKilled => Some(FailureClass::B),
-            Self::NeverListened | Self::Unhealthy | Self::StartTimeout => Some(FailureClass::C),
+            Self::NeverListened | Self::Unhealthy => Some(FailureClass::C),
         }
     }
 
@@ -196,16 +195,37 @@ pub struct CaseResult {
     pub notes: Vec<String>,
     /// The service log as the platform would write it.
     pub apprunner_log: Vec<String>,
-    /// The status of the deployment.
-    pub operation_status: OperationStatus,
+    /// The status of the deployment; nothing where nothing ran.
+    pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
-    pub service_status: ServiceStatus,
+    pub service_status: Option<ServiceStatus>,
     /// The whole log of the process, bounded, secrets taken out; not part of the JSON result.
     #[serde(skip)]
     pub log: String,
 }
 
 impl CaseResult {
+    /// Takes secrets out of every text that came from outside: the engine, the network, the log.
+    #[must_use]
+    pub fn cleaned(mut self, redactor: &Redactor) -> Self {
+        let evidence = &mut self.evidence;
+        let broken = evidence.probes.iter_mut().filter_map(|p| match &mut p.result {
+            ProbeResult::Broken(text) => Some(text),
+            _ => None,
+        });
+        let causes = self.causes.iter_mut().flat_map(|c| [&mut c.text, &mut c.fix].into_iter().chain(&mut c.evidence));
+        let texts = (evidence.dns.iter_mut().map(|q| &mut q.name))
+            .chain(evidence.connects.iter_mut().filter_map(|c| c.name.as_mut()))
+            .chain(&mut evidence.log_tail)
+            .chain(broken)
+            .chain(self.checks.iter_mut().map(|c| &mut c.text))
+            .chain(causes)
+            .chain(&mut self.notes)
+            .chain([&mut self.log]);
+        texts.for_each(|text| *text = redactor.clean(text));
+        self
+    }
+
     /// A few words for a cell of a table.
     #[must_use]
     pub fn cell(&self) -> String {
@@ -223,7 +243,6 @@ impl CaseResult {
             Some(Outcome::OomKilled) => "out of memory".to_owned(),
             Some(Outcome::NeverListened) => "never listened".to_owned(),
             Some(Outcome::Unhealthy) => "unhealthy".to_owned(),
-            Some(Outcome::StartTimeout) => "start timed out".to_owned(),
             Some(Outcome::NotStarted) => match self.exit_code {
                 Some(code) => format!("not started ({code})"),
                 None => "not started".to_owned(),

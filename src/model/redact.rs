@@ -5,12 +5,21 @@ use std::collections::BTreeSet;
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "‹redacted›";
 
-/// Values shorter than this are left in log lines: `1` or `on` would blot out half of every line.
-const SHORTEST: usize = 6;
+/// Values shorter than this are replaced only where they stand alone: half of every word would go otherwise.
+const WORD: usize = 6;
+/// Values that are no secret whatever their variable is called.
+const PLAIN: [&str; 10] = ["", "0", "1", "true", "false", "yes", "no", "on", "off", "none"];
 
 /// Parts of a variable's name that make it look like a credential.
-const CREDENTIAL_WORDS: [&str; 10] =
-    ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "APIKEY", "PRIVATE", "_KEY", "AUTH"];
+const CREDENTIAL_WORDS: [&str; 9] =
+    ["SECRET", "TOKEN", "PASS", "_PWD", "CREDENTIAL", "APIKEY", "PRIVATE", "_KEY", "AUTH"];
+
+/// True when a line of a file may carry a credential: it is not to be shown.
+#[must_use]
+pub fn line_is_private(line: &str) -> bool {
+    let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    line.split_whitespace().any(|part| url_password(part).is_some()) || words.into_iter().any(looks_like_credential)
+}
 
 /// True when a variable of this name probably carries a credential.
 #[must_use]
@@ -40,6 +49,38 @@ pub fn shown_value(name: &str, value: &str) -> String {
     }
 }
 
+/// A value as a program sees it that has decoded a URL (RFC 3986, 2.1); nothing when there is nothing to decode.
+fn percent_decoded(value: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = value;
+    while let Some(at) = rest.find('%') {
+        let byte = rest.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok())?;
+        bytes.extend(&rest.as_bytes()[..at]);
+        bytes.push(byte);
+        rest = &rest[at + 3..];
+    }
+    if bytes.is_empty() {
+        return None;
+    }
+    bytes.extend(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
+/// Replaces a value where no letter or digit is beside it.
+fn replace_word(text: &str, value: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(value) {
+        let end = at + value.len();
+        let before = rest[..at].chars().next_back().or(out.chars().next_back());
+        let beside = [before, rest[end..].chars().next()];
+        out.push_str(&rest[..at]);
+        out.push_str(if beside.iter().flatten().any(|c| c.is_alphanumeric()) { value } else { REDACTED });
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
 /// Knows the secret values of one run and takes them out of any text.
 #[derive(Clone, Default)]
 pub struct Redactor {
@@ -63,8 +104,10 @@ impl Redactor {
             }
             values.extend(url_password(value));
         }
+        let decoded: Vec<String> = values.iter().filter_map(|value| percent_decoded(value)).collect();
+        let plain = |v: &String| PLAIN.contains(&v.to_ascii_lowercase().as_str());
         let mut values: Vec<String> =
-            values.into_iter().filter(|v| v.len() >= SHORTEST).map(ToOwned::to_owned).collect();
+            values.into_iter().map(ToOwned::to_owned).chain(decoded).filter(|v| !plain(v)).collect();
         // The longest first: a value that contains another must not leave its rest behind.
         values.sort_by_key(|v| std::cmp::Reverse(v.len()));
         Self { values }
@@ -73,8 +116,10 @@ impl Redactor {
     /// The text without any secret value.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
-        self.values.iter().fold(text.to_owned(), |text, value| {
-            if text.contains(value.as_str()) { text.replace(value.as_str(), REDACTED) } else { text }
+        self.values.iter().fold(text.to_owned(), |text, value| match text.contains(value.as_str()) {
+            false => text,
+            true if value.chars().count() < WORD => replace_word(&text, value),
+            true => text.replace(value.as_str(), REDACTED),
         })
     }
 }
@@ -91,11 +136,17 @@ mod tests {
             ("PLAIN", "hello world"),
             ("LISTED", "listed-value"),
             ("API_TOKEN", "abcdef-long-and-longer"),
+            ("DB_PASS", "pw1"),
+            ("AUTH_ENABLED", "true"),
+            ("OTHER_URL", "amqp://u:p%40ss%2Fword@mq"),
         ];
         let redactor = Redactor::new(env, &BTreeSet::from(["LISTED".to_owned()]));
-        let text = "x abcdef-long-and-longer abcdef-long s3cr3t-pw hello world listed-value";
-        assert_eq!(redactor.clean(text), format!("x {REDACTED} {REDACTED} {REDACTED} hello world {REDACTED}"));
-        assert_eq!(format!("{redactor:?}"), "Redactor(4 values)");
+        let text = "x abcdef-long-and-longer abcdef-long s3cr3t-pw hello world listed-value pw1 pw12 true p@ss/word";
+        assert_eq!(
+            redactor.clean(text),
+            format!("x {REDACTED} {REDACTED} {REDACTED} hello world {REDACTED} {REDACTED} pw12 true {REDACTED}")
+        );
+        assert_eq!(format!("{redactor:?}"), "Redactor(7 values)");
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub fn demo(results: &[CaseResult], summary: &Summary, story: &Story) -> Value {
     let first_bad: Vec<Value> = story
         .first_bad
         .iter()
-        .map(|f| json!({"conditions": f.conditions, "first_bad": f.image, "last_good": f.last_good}))
+        .map(
+            |f| json!({"conditions": f.conditions, "first_bad": f.image, "last_good": f.last_good, "any_of": f.any_of}),
+        )
         .collect();
     json!({"version": VERSION, "cases": results, "images": versions, "first_bad": first_bad, "summary": summary})
 }

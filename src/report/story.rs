@@ -12,6 +12,8 @@ pub struct FailingSet {
     pub conditions: ConditionSet,
     /// How it failed, in a few words (`exit 1`).
     pub signature: String,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
     /// The exit code, where there was one.
     pub exit_code: Option<i64>,
     /// Why.
@@ -29,6 +31,8 @@ pub struct Version {
     pub sets: Vec<FailingSet>,
     /// Healthy, but a request after it failed: the set and the request's result.
     pub soft: Vec<(ConditionSet, String)>,
+    /// Cases that passed.
+    pub passed: usize,
     /// Cases that say nothing.
     pub unresolved: usize,
     /// Set for an image that cannot run on the platform at all.
@@ -40,10 +44,12 @@ pub struct Version {
 pub struct Turn {
     /// The conditions.
     pub conditions: ConditionSet,
-    /// The first bad image.
-    pub image: String,
-    /// The good one before it; nothing when the oldest is bad, or the one before it says nothing.
+    /// The first bad image; nothing when the ones before the bad one say nothing.
+    pub image: Option<String>,
+    /// The good one before it.
     pub last_good: Option<String>,
+    /// The images of which one is the first bad one, when it cannot be told which.
+    pub any_of: Vec<String>,
 }
 
 /// What a table of results says.
@@ -78,6 +84,7 @@ fn version(image: &str, results: &[CaseResult]) -> Version {
         .map(|r| FailingSet {
             conditions: r.conditions.clone(),
             signature: r.cell(),
+            outcome: r.outcome.clone(),
             exit_code: r.exit_code,
             causes: r.causes.clone(),
         })
@@ -91,6 +98,7 @@ fn version(image: &str, results: &[CaseResult]) -> Version {
         })
         .collect();
     let unresolved = own.iter().filter(|r| r.verdict == Verdict::Unresolved).count();
+    let passed = own.iter().filter(|r| r.verdict == Verdict::Pass).count();
     let failed = own.iter().any(|r| r.verdict == Verdict::Fail);
     let nowhere = own.iter().flat_map(|r| &r.causes).find(|c| c.id == "arch-mismatch").cloned();
     let verdict = match (failed, unresolved) {
@@ -98,7 +106,7 @@ fn version(image: &str, results: &[CaseResult]) -> Version {
         (false, 0) => Verdict::Pass,
         _ => Verdict::Unresolved,
     };
-    Version { image: image.to_owned(), verdict, sets, soft, unresolved, nowhere }
+    Version { image: image.to_owned(), verdict, sets, soft, passed, unresolved, nowhere }
 }
 
 fn turns(images: &[String], results: &[CaseResult]) -> Vec<Turn> {
@@ -126,12 +134,20 @@ fn turns(images: &[String], results: &[CaseResult]) -> Vec<Turn> {
             })
             .collect();
         let goods: Vec<Option<bool>> = row.iter().map(|(_, good)| *good).collect();
-        let (bad, last_good) = match first_bad(&goods) {
-            FirstBad::At(bad) => (bad, Some(row[bad - 1].0.clone())),
-            FirstBad::Among(_, bad) => (bad, None),
-            FirstBad::All | FirstBad::None => return None,
-        };
-        Some(Turn { conditions: (*set).clone(), image: row[bad].0.clone(), last_good })
+        let name = |at: usize| row[at].0.clone();
+        let conditions = (*set).clone();
+        match first_bad(&goods) {
+            FirstBad::At(bad) => {
+                Some(Turn { conditions, image: Some(name(bad)), last_good: Some(name(bad - 1)), any_of: Vec::new() })
+            }
+            FirstBad::Among(first, bad) => Some(Turn {
+                conditions,
+                image: None,
+                last_good: first.checked_sub(1).map(name),
+                any_of: (first..=bad).map(name).collect(),
+            }),
+            FirstBad::All | FirstBad::None => None,
+        }
     };
     sets.iter().filter_map(turn).collect()
 }
@@ -154,7 +170,7 @@ fn words(condition: &Condition) -> String {
         Condition::DnsDelay(d) => format!("DNS answers {} late", crate::model::units::show_duration(*d)),
         Condition::EnvUnset(n) => format!("{n} is missing"),
         Condition::EnvEmpty(n) => format!("{n} is empty"),
-        Condition::EnvSet(n, v) => format!("{n}={}", crate::model::redact::shown_value(n, v)),
+        Condition::EnvSet(n, v) => format!("{n}={}", v.shown(n)),
         Condition::ArchMismatch => "the platform is linux/amd64".to_owned(),
         Condition::CpuLimit(milli) => format!("it has {} CPU", crate::model::units::show_cpu(*milli)),
         Condition::MemoryLimit(bytes) => format!("it has {} of memory", crate::model::units::show_bytes(*bytes)),
@@ -172,16 +188,18 @@ impl Version {
             return format!("{name} exits with code 1 whatever the conditions: {}", first_sentence(&cause.text));
         }
         let tail = if self.unresolved > 0 { format!(" ({} cases unresolved)", self.unresolved) } else { String::new() };
+        if self.sets.is_empty() && self.passed == 0 {
+            return format!("{name}: the runs say nothing{tail}.");
+        }
         if self.sets.is_empty() {
             return format!("{name} starts and stays healthy under every condition that was tried{tail}.");
         }
+        if let Some(always) = self.sets.iter().find(|s| s.conditions.is_empty()) {
+            return format!("{name} {} always, even under friendly conditions{tail}.", verb(always));
+        }
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         for set in &self.sets {
-            let how = match (set.exit_code, set.signature.as_str()) {
-                (Some(code), text) if text.starts_with("exit") => format!("exits with code {code}"),
-                (_, "out of memory") => "is killed for its memory".to_owned(),
-                (_, text) => format!("is {text}"),
-            };
+            let how = verb(set);
             match groups.iter_mut().find(|(known, _)| *known == how) {
                 Some((_, all)) => all.push(in_words(&set.conditions)),
                 None => groups.push((how, vec![in_words(&set.conditions)])),
@@ -190,6 +208,18 @@ impl Version {
         let parts: Vec<String> =
             groups.into_iter().map(|(how, sets)| format!("{how} when {}", merge(&sets).join("; or when "))).collect();
         format!("{name} {}{tail}.", parts.join(", and "))
+    }
+}
+
+/// What a version does under a failing set.
+fn verb(set: &FailingSet) -> String {
+    match (&set.outcome, set.exit_code) {
+        (Some(Outcome::Exited), Some(code)) => format!("exits with code {code}"),
+        (Some(Outcome::Signalled), Some(code)) => format!("is ended by signal {}", code - 128),
+        (Some(Outcome::OomKilled), _) => "is killed for its memory".to_owned(),
+        (Some(Outcome::NeverListened), _) => "never listens where it is probed".to_owned(),
+        (Some(Outcome::NotStarted), _) => "cannot be started".to_owned(),
+        _ => "never becomes healthy".to_owned(),
     }
 }
 

@@ -74,7 +74,11 @@ fn shorten(text: &str, width: usize) -> String {
 pub fn story(story: &Story, results: &[CaseResult]) -> String {
     let mut text = format!("\n{}\n", styled(HEAD, "What each version does"));
     for version in &story.versions {
-        let style = if version.sets.is_empty() && version.nowhere.is_none() { GOOD } else { BAD };
+        let style = match (version.sets.is_empty() && version.nowhere.is_none(), version.passed) {
+            (true, 0) => DIM,
+            (true, _) => GOOD,
+            (false, _) => BAD,
+        };
         let _ = writeln!(text, "  {} {}", styled(style, "•"), wrap(&version.sentence(), 4));
         if let Some((set, what)) = version.soft.first() {
             let more = version.soft.len() - 1;
@@ -86,7 +90,10 @@ pub fn story(story: &Story, results: &[CaseResult]) -> String {
     let _ = writeln!(text, "\n{}", styled(HEAD, "First bad version"));
     for turn in &story.first_bad {
         let good = turn.last_good.as_deref().map(|g| format!(" ({} is good)", short_name(g))).unwrap_or_default();
-        let _ = writeln!(text, "  {:<58} {}{good}", turn.conditions.to_string(), styled(BAD, short_name(&turn.image)));
+        let among: Vec<&str> = turn.any_of.iter().map(|i| short_name(i)).collect();
+        let bad =
+            turn.image.as_deref().map_or_else(|| format!("one of {}", among.join(", ")), |i| short_name(i).to_owned());
+        let _ = writeln!(text, "  {:<58} {}{good}", turn.conditions.to_string(), styled(BAD, &bad));
     }
     if let Some(failed) = example(story, results) {
         let _ = writeln!(

@@ -36,6 +36,8 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// What a process wrote arrives within this time after its end.
 const LOG_WITHIN: Duration = Duration::from_secs(2);
+/// An answer of the holder that is later than its time limit by this much will not come.
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// The pause before the next early probe: after a failure, and after a success when more are needed.
 const EARLY_AGAIN: Duration = Duration::from_millis(250);
 const EARLY_MORE: Duration = Duration::from_millis(50);
@@ -69,6 +71,8 @@ pub struct Context {
     pub deaths: Deaths,
     /// How cases are run.
     pub options: Options,
+    /// True when the engine can take a variable of an image away.
+    pub unsets_variables: bool,
     /// Candidates that are being stopped and removed.
     pub leaving: Mutex<JoinSet<()>>,
 }
@@ -99,11 +103,20 @@ pub async fn run(
         Err(e) => Err(Failure::Run(e)),
     };
     let frame = frame(millis(begun.elapsed()));
-    match tried {
+    let result = match tried {
         Ok(attempt) => frame.of_attempt(attempt),
         Err(Failure::Image { exit_code, message, hint }) => frame.not_started(exit_code, &message, hint),
         Err(Failure::Run(e)) => frame.unresolved(&e.to_string(), e.hint()),
-    }
+    };
+    result.cleaned(&redactor(candidate, service, case))
+}
+
+/// Knows every secret value of a case.
+fn redactor(candidate: &Candidate, service: &Service, case: &Case) -> Redactor {
+    let env = spec::environment(candidate, service, &case.conditions);
+    let image = candidate.facts.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+    let set = env.iter().filter_map(|(n, v)| v.as_deref().map(|v| (n.as_str(), v)));
+    Redactor::new(image.chain(set), &service.secrets)
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -150,6 +163,10 @@ async fn attempt(
     let engine = &context.engine;
     let env = spec::environment(candidate, service, &case.conditions);
     let container = spec::container(candidate, service, &case.conditions, &context.session, &holder.container);
+    if let Some((name, _)) = env.iter().find(|(_, value)| value.is_none() && !context.unsets_variables) {
+        let why = format!("host cannot: this engine does not take the image's variable {name} away");
+        return Err(Failure::Run(RunError::Holder(why)));
+    }
     let run = holder.next_run();
     let prepare = Prepare {
         run,
@@ -159,10 +176,11 @@ async fn attempt(
         ports: spec::named_ports(service, &env),
     };
     let (prepared, created) = tokio::join!(holder.prepare(prepare), engine.create(&container));
-    let id = created?;
     // From here on the container is removed whatever happens.
-    let mut leaving = Leaving { context, id: id.clone(), death: None };
+    let mut leaving = Leaving { context, id: created.clone().unwrap_or_default(), death: None };
+    // A holder that failed is not fit for another run, whatever else went wrong.
     let zero = prepared?;
+    let id = created?;
     let attached = engine.attach(&id, false).await?;
     let death = context.deaths.of(&id);
     on_phase(Phase::Start);
@@ -174,8 +192,6 @@ async fn attempt(
             return Err(Failure::Run(RunError::Holder(late)));
         }
     }
-    let values = candidate.facts.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
-    let set = env.iter().filter_map(|(n, v)| v.as_deref().map(|v| (n.as_str(), v)));
     let mut watch = Watch {
         service,
         options: &context.options,
@@ -188,7 +204,7 @@ async fn attempt(
         output: Some(attached.output),
         log: Log::default(),
         death,
-        probes: HashMap::new(),
+        waiting: HashMap::new(),
         seq: 0,
         early: None,
         healthy_at: None,
@@ -204,16 +220,17 @@ async fn attempt(
             return Err(e.into());
         }
     };
-    let redactor = Redactor::new(values.chain(set), &service.secrets);
+    let redactor = redactor(candidate, service, case);
     let started_ms = millis(watch.started - begun);
     let settled = watch.settle(end, engine.as_ref(), &id, zero, &redactor).await;
-    if !matches!(end, End::Died) {
+    if end != End::Died {
         // It still lives: it gets SIGTERM, and later SIGKILL.
         leaving.death = Some(watch.death);
     }
     leaving.go().await;
     let mut attempt = settled?;
-    attempt.started_ms = Some(started_ms);
+    attempt.started_ms = attempt.started_ms.map(|lag| started_ms + lag);
+    on_phase(Phase::Stop);
     Ok(attempt)
 }
 
@@ -273,7 +290,16 @@ enum End {
     Unhealthy,
 }
 
-/// A request that is under way, or is still to be made.
+/// A probe or a request that is not answered yet.
+struct Waiting {
+    sent: Instant,
+    /// A probe that was sent ahead of the schedule.
+    early: bool,
+    /// When the holder must have answered.
+    due: Instant,
+}
+
+/// A candidate that is watched.
 struct Watch<'a> {
     service: &'a Service,
     options: &'a Options,
@@ -286,8 +312,8 @@ struct Watch<'a> {
     output: Option<Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>>,
     log: Log,
     death: oneshot::Receiver<Result<(), RunError>>,
-    /// Probes under way: when they were sent, and whether ahead of the schedule.
-    probes: HashMap<u64, (f64, bool)>,
+    /// Probes and requests that are not answered yet.
+    waiting: HashMap<u64, Waiting>,
     seq: u64,
     /// When the next early probe is due.
     early: Option<Instant>,
@@ -304,6 +330,7 @@ impl Watch<'_> {
             let tick = if waiting { self.started + self.machine.next_tick() } else { far };
             let early = self.early.filter(|_| waiting).unwrap_or(far);
             let checked = self.checks.len() == self.service.checks.len();
+            let overdue = self.waiting.values().map(|w| w.due).min().unwrap_or(far);
             let soaked = self.healthy_at.filter(|_| checked).map_or(far, |at| at + self.options.soak);
             tokio::select! {
                 died = &mut self.death => {
@@ -325,6 +352,9 @@ impl Watch<'_> {
                     self.probe(true).await?;
                 }
                 () = sleep_until(soaked) => return Ok(End::Healthy),
+                () = sleep_until(overdue) => {
+                    return Err(RunError::Holder("a probe was not answered long after its time limit".to_owned()));
+                }
             }
         }
     }
@@ -354,7 +384,8 @@ impl Watch<'_> {
                 self.evidence.add(observation);
             }
             FromHolder::Probed { run, seq, result } if run == self.run => return self.probed(seq, result).await,
-            FromHolder::Responded { run, result, body, .. } if run == self.run => {
+            FromHolder::Responded { run, seq, result, body } if run == self.run => {
+                self.waiting.remove(&seq);
                 if let Some(check) = self.service.checks.get(self.checks.len()) {
                     self.checks.push(judge(check, &result, &body));
                     self.next_check().await?;
@@ -374,13 +405,21 @@ impl Watch<'_> {
         u64::from(self.service.health_check.timeout) * 1000
     }
 
-    async fn probe(&mut self, early: bool) -> Result<(), RunError> {
+    /// Takes a note that an answer is due.
+    fn wait_for(&mut self, early: bool, timeout_ms: u64) -> u64 {
         self.seq += 1;
-        self.probes.insert(self.seq, (millis(self.started.elapsed()), early));
+        let sent = Instant::now();
+        let due = sent + Duration::from_millis(timeout_ms) + ANSWER_GRACE;
+        self.waiting.insert(self.seq, Waiting { sent, early, due });
+        self.seq
+    }
+
+    async fn probe(&mut self, early: bool) -> Result<(), RunError> {
+        let seq = self.wait_for(early, self.timeout_ms());
         let check = &self.service.health_check;
         let probe = Probe {
             run: self.run,
-            seq: self.seq,
+            seq,
             port: self.service.port,
             path: (check.protocol == Protocol::Http).then(|| check.path.clone()),
             timeout_ms: self.timeout_ms(),
@@ -389,11 +428,12 @@ impl Watch<'_> {
     }
 
     async fn probed(&mut self, seq: u64, result: ProbeResult) -> Result<Option<End>, RunError> {
-        let Some((at_ms, early)) = self.probes.remove(&seq).filter(|_| self.healthy_at.is_none()) else {
+        let Some(Waiting { sent, early, .. }) = self.waiting.remove(&seq).filter(|_| self.healthy_at.is_none()) else {
             return Ok(None);
         };
+        let at_ms = millis(sent - self.started);
         let good = result.good();
-        self.evidence.probes.push(ProbeAttempt { at_ms: (at_ms * 10.0).round() / 10.0, result, early });
+        self.evidence.probes.push(ProbeAttempt { at_ms, result, early });
         match self.machine.result(good, early) {
             Decision::Unhealthy => return Ok(Some(End::Unhealthy)),
             Decision::Healthy => {
@@ -411,15 +451,16 @@ impl Watch<'_> {
 
     async fn next_check(&mut self) -> Result<(), RunError> {
         let Some(check) = self.service.checks.get(self.checks.len()) else { return Ok(()) };
-        self.seq += 1;
+        let (check, timeout_ms) = (check.clone(), u64::try_from(check.within.as_millis()).unwrap_or(u64::MAX / 2));
+        let seq = self.wait_for(false, timeout_ms);
         let request = Request {
             run: self.run,
-            seq: self.seq,
+            seq,
             port: self.service.port,
             method: check.method.clone(),
             path: check.path.clone(),
             body: check.body.clone(),
-            timeout_ms: u64::try_from(check.within.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms,
         };
         self.holder.say(&ToHolder::Request(request)).await
     }
@@ -441,13 +482,19 @@ impl Watch<'_> {
         });
         let (state, finished) = tokio::join!(engine.state(id), finish);
         let (state, ()) = (state?, finished?);
+        // The event of an end may be on its way while the last probe or the soak decides: the state is what counts.
+        let end = if state.running { end } else { End::Died };
         if end == End::Died {
             self.drain().await;
         }
+        // All times count from the start of the process, by the engine's clock. Ours began when the engine had
+        // answered; the holder's when the namespace was ready.
         let started_us = state.started_at_us.unwrap_or(zero.epoch_us);
+        let lag = zero.before(self.started, started_us).max(0.0);
         let probes = std::mem::take(&mut self.evidence.probes);
         self.evidence.shift(millis_between(started_us, zero.epoch_us));
         self.evidence.probes = probes;
+        self.evidence.probes.iter_mut().for_each(|p| p.at_ms = ((p.at_ms + lag) * 10.0).round() / 10.0);
         let log = self.log.text(redactor);
         self.evidence.log_tail = last_lines(&log);
         let reachable = |l: &crate::model::observation::Listening| l.port == self.service.port && l.reachable_at(OWN);
@@ -462,12 +509,12 @@ impl Watch<'_> {
             phase: self.phase,
             exit_code,
             oom: state.oom_killed,
-            started_ms: None,
+            started_ms: Some(-lag),
             exited_ms: (end == End::Died)
                 .then(|| state.finished_at_us.map(|at| millis_between(started_us, at)))
                 .flatten(),
             verdict_ms: (end == End::Died).then(|| zero.since_end(state.finished_at_us)).flatten(),
-            healthy_ms: self.healthy_at.map(|at| millis(at - self.started)),
+            healthy_ms: self.healthy_at.map(|at| millis(at - self.started) + lag),
             evidence: std::mem::take(&mut self.evidence),
             checks: std::mem::take(&mut self.checks),
             log,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::session::{Session, lives};
-use crate::engine::{Engine, EngineResult, Found, OWNER_LABEL, SESSION_LABEL};
+use crate::engine::{Engine, EngineResult, Found, KEPT, OWNER_LABEL, SESSION_LABEL};
 
 /// The pause between two passes: an engine may still be carrying out what a killed process asked of it.
 const BETWEEN_PASSES: Duration = Duration::from_millis(150);
@@ -86,16 +86,28 @@ pub async fn sweep(engine: &dyn Engine, session: &Session, state: &Path) -> Engi
     Ok(removed)
 }
 
-/// Removes everything of ours: containers and volumes of every session, and the images that are kept as a cache.
+/// Repositories of images that are ours; an image that somebody built on one of them has another name.
+const REPOSITORIES: [&str; 3] = ["exitone/", "nerava-backend:", "exitone-test/"];
+
+/// Removes everything of ours: containers and volumes of every session that does not live here, and the images that are
+/// kept as a cache. What a user made from one of these images inherits our labels, but has no owner or another name.
 ///
 /// # Errors
 /// The engine's.
-pub async fn everything(engine: &dyn Engine) -> EngineResult<Removed> {
-    let mut removed = pass(engine, SESSION_LABEL).await?;
-    let images: BTreeSet<String> = engine.images(SESSION_LABEL).await?.into_iter().map(|i| i.id).collect();
-    for image in images {
-        engine.remove_image(&image).await?;
-        removed.images += 1;
+pub async fn everything(engine: &dyn Engine, state: &Path) -> EngineResult<Removed> {
+    let mut removed = Removed::default();
+    let ours = engine.containers(OWNER_LABEL).await?.into_iter().chain(engine.volumes(OWNER_LABEL).await?);
+    let sessions: BTreeSet<String> = ours.filter_map(|f| f.labels.get(SESSION_LABEL).cloned()).collect();
+    for session in sessions.iter().filter(|session| !lives(state, session)) {
+        let one = pass(engine, &format!("{SESSION_LABEL}={session}")).await?;
+        removed.containers += one.containers;
+        removed.volumes += one.volumes;
+    }
+    for image in engine.images(&format!("{SESSION_LABEL}={KEPT}")).await? {
+        for name in image.names.iter().filter(|name| REPOSITORIES.iter().any(|r| name.starts_with(r))) {
+            engine.remove_image(name).await?;
+            removed.images += 1;
+        }
     }
     Ok(removed)
 }

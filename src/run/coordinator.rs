@@ -23,6 +23,8 @@ pub struct Finished {
     pub summary: Summary,
     /// How often the user asked to stop.
     pub interrupted: u32,
+    /// Cases whose task broke off: a fault of ours.
+    pub broken: usize,
 }
 
 /// Runs the cases of a plan, so many at a time. The first interrupt lets running cases end, the second does not.
@@ -47,6 +49,7 @@ pub async fn run(
     let mut results: BTreeMap<CaseId, CaseResult> = BTreeMap::new();
     let mut next = 0;
     let mut draining = false;
+    let mut broken = 0;
     loop {
         while !draining && tasks.len() < jobs && next < plan.cases.len() {
             tasks.spawn(one(context.clone(), plan.clone(), next, tell.clone()));
@@ -64,7 +67,11 @@ pub async fn run(
                 }
                 stamp(event);
             }
-            Some(_) = tasks.join_next() => {}
+            Some(joined) = tasks.join_next() => {
+                if joined.is_err_and(|e| e.is_panic()) {
+                    broken += 1;
+                }
+            }
             Ok(()) = interrupts.changed() => {
                 let asked = *interrupts.borrow_and_update();
                 if !draining {
@@ -86,7 +93,7 @@ pub async fn run(
     let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| results.remove(&c.id)).collect();
     let summary = Summary::of(&results, begun.elapsed().as_secs_f64());
     stamp(Event::RunFinished { summary: summary.clone() });
-    Finished { results, summary, interrupted: *interrupts.borrow() }
+    Finished { results, summary, interrupted: *interrupts.borrow(), broken }
 }
 
 async fn one(context: Arc<Context>, plan: Arc<Plan>, index: usize, tell: mpsc::UnboundedSender<Event>) {

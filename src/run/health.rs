@@ -2,8 +2,8 @@
 //!
 //! The platform probes every `interval` seconds from the start of the process on; so many successes in a row make
 //! the service healthy, so many failures in a row unhealthy; there is no grace period.
-//! Probes that are sent ahead of this schedule, because the port has opened, can only bring good news sooner:
-//! their failures do not count.
+//! Probes that are sent ahead of this schedule, because the port has opened, can only bring good news sooner: they
+//! are counted by themselves, and their failures change nothing in the schedule's own count.
 
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub struct HealthMachine {
     check: HealthCheck,
     successes: u32,
     failures: u32,
+    early_successes: u32,
     ticks: u32,
 }
 
@@ -33,7 +34,7 @@ impl HealthMachine {
     /// A health check that has seen nothing yet.
     #[must_use]
     pub fn new(check: HealthCheck) -> Self {
-        Self { check, successes: 0, failures: 0, ticks: 0 }
+        Self { check, successes: 0, failures: 0, early_successes: 0, ticks: 0 }
     }
 
     /// When the platform's next probe is due, from the start of the process.
@@ -49,14 +50,19 @@ impl HealthMachine {
 
     /// A probe's result.
     pub fn result(&mut self, good: bool, early: bool) -> Decision {
-        if good {
-            self.successes += 1;
-            self.failures = 0;
-        } else {
-            self.successes = 0;
-            self.failures += u32::from(!early);
+        match (early, good) {
+            (true, true) => self.early_successes += 1,
+            (true, false) => self.early_successes = 0,
+            (false, true) => {
+                self.successes += 1;
+                self.failures = 0;
+            }
+            (false, false) => {
+                self.successes = 0;
+                self.failures += 1;
+            }
         }
-        if self.successes >= self.check.healthy_threshold {
+        if self.successes.max(self.early_successes) >= self.check.healthy_threshold {
             Decision::Healthy
         } else if self.failures >= self.check.unhealthy_threshold {
             Decision::Unhealthy
@@ -100,6 +106,10 @@ mod tests {
         let mut m = machine(2, 2);
         assert_eq!(m.result(true, false), Decision::Open);
         assert_eq!(m.result(false, false), Decision::Open);
+        assert_eq!(m.result(true, false), Decision::Open);
+        assert_eq!(m.result(false, true), Decision::Open, "an early failure does not break the row");
+        assert_eq!(m.result(true, false), Decision::Healthy);
+        let mut m = machine(2, 2);
         assert_eq!(m.result(true, true), Decision::Open);
         assert_eq!(m.result(true, true), Decision::Healthy);
     }

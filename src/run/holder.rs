@@ -45,11 +45,16 @@ pub struct Zero {
 }
 
 impl Zero {
+    /// How long before one of our moments a moment of the engine's machine was, in milliseconds.
+    #[must_use]
+    pub fn before(&self, ours: Instant, epoch_us: i64) -> f64 {
+        (ours - self.heard).as_secs_f64() * 1000.0 - millis_between(self.epoch_us, epoch_us)
+    }
+
     /// How long ago a process ended, in milliseconds; nothing when the engine does not say when.
     #[must_use]
     pub fn since_end(&self, finished_us: Option<i64>) -> Option<f64> {
-        let now = self.heard.elapsed().as_secs_f64() * 1000.0;
-        finished_us.map(|at| now - millis_between(self.epoch_us, at))
+        finished_us.map(|at| self.before(Instant::now(), at))
     }
 }
 
@@ -120,8 +125,11 @@ impl Holder {
     pub async fn say(&mut self, message: &ToHolder) -> Result<(), RunError> {
         let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("it cannot be written to: {e}"));
         let bytes = line(message).map_err(|e| gone(&e))?;
-        self.input.write_all(&bytes).await.map_err(|e| gone(&e))?;
-        self.input.flush().await.map_err(|e| gone(&e))
+        let write = async {
+            self.input.write_all(&bytes).await?;
+            self.input.flush().await
+        };
+        timeout(ANSWER_WITHIN, write).await.map_err(|e| gone(&e))?.map_err(|e| gone(&e))
     }
 
     /// The next line, whenever it comes.
@@ -198,7 +206,7 @@ async fn read(
             }
             Ok(Output::Stderr(bytes)) => {
                 complaint.push_str(&String::from_utf8_lossy(&bytes));
-                complaint.truncate(2000);
+                complaint.truncate(complaint.floor_char_boundary(2000));
             }
             Err(e) => {
                 let _ = sender.send(Err(e.into()));

@@ -4,7 +4,7 @@ use crate::diagnose::causes::{Facts, causes};
 use crate::diagnose::platform;
 use crate::diagnose::transcript::Deployment;
 use crate::model::observation::{Evidence, Fate};
-use crate::model::outcome::{Cause, CheckResult, Phase};
+use crate::model::outcome::{Cause, CheckResult, FailureClass, Phase};
 use crate::model::{Candidate, Case, CaseResult, Condition, Outcome, Service, Verdict};
 
 /// What an attempt brought.
@@ -53,6 +53,8 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     fn result(&self, verdict: Verdict, outcome: Option<Outcome>, exit_code: Option<i64>) -> CaseResult {
         let class = (verdict == Verdict::Fail).then(|| outcome.as_ref().and_then(Outcome::class)).flatten();
+        // A run that says nothing has no deployment to imitate.
+        let told = verdict != Verdict::Unresolved && outcome.is_some();
         let deployment = Deployment {
             id: &deployment_id(&self.case.id.0),
             image: &self.case.image,
@@ -82,10 +84,9 @@ impl Frame<'_> {
             checks: Vec::new(),
             causes: Vec::new(),
             notes: Vec::new(),
-            // A run that says nothing has no log to imitate.
-            apprunner_log: if verdict == Verdict::Unresolved { Vec::new() } else { deployment.lines() },
-            operation_status: deployment.operation_status(),
-            service_status: deployment.service_status(),
+            apprunner_log: if told { deployment.lines() } else { Vec::new() },
+            operation_status: told.then(|| deployment.operation_status()),
+            service_status: told.then(|| deployment.service_status()),
             outcome,
             log: String::new(),
         }
@@ -93,7 +94,12 @@ impl Frame<'_> {
 
     /// The result of an attempt.
     #[must_use]
-    pub fn of_attempt(&self, attempt: Attempt) -> CaseResult {
+    pub fn of_attempt(&self, mut attempt: Attempt) -> CaseResult {
+        // App Runner reports 1 for a program that the kernel cannot execute; some local engines say 255.
+        let cannot_execute = attempt.exit_code == Some(255) && attempt.log.contains("exec format error");
+        if cannot_execute {
+            attempt.exit_code = Some(1);
+        }
         let checks_pass = attempt.checks.iter().all(|c| c.passed);
         let verdict = if attempt.outcome == Outcome::Healthy && checks_pass { Verdict::Pass } else { Verdict::Fail };
         let memory = self.case.conditions.iter().find_map(|c| match c {
@@ -109,7 +115,8 @@ impl Frame<'_> {
             memory,
         };
         let causes = causes(&facts);
-        let notes = notes(&attempt);
+        let mut notes = notes(&attempt, self.service);
+        notes.extend(self.not_exercised());
         let mut result = self.result(verdict, Some(attempt.outcome), attempt.exit_code);
         result.oom = attempt.oom;
         result.phase = attempt.phase;
@@ -135,13 +142,19 @@ impl Frame<'_> {
             result.notes.push("judged from the image; what it does on this host proves nothing".to_owned());
             return Some(result);
         }
-        if self.case.conditions.has(&Condition::ArchMismatch) {
+        if self.case.conditions.iter().all(|c| *c == Condition::ArchMismatch) && !self.case.conditions.is_empty() {
             let mut result = self.result(Verdict::Pass, None, None);
-            let platform = self.candidate.facts.platform();
-            result.notes.push(format!("arch.mismatch is not exercised: the image is {platform}"));
+            result.notes.extend(self.not_exercised());
             return Some(result);
         }
         None
+    }
+
+    /// What the case's conditions cannot touch.
+    fn not_exercised(&self) -> Option<String> {
+        let platform = self.candidate.facts.platform();
+        let has = self.case.conditions.has(&Condition::ArchMismatch);
+        has.then(|| format!("arch.mismatch is not exercised: the image is {platform}"))
     }
 
     /// The result of a case that says nothing.
@@ -161,7 +174,9 @@ impl Frame<'_> {
     /// The result of a candidate that the engine could not start, by the image's own fault.
     #[must_use]
     pub fn not_started(&self, exit_code: Option<i64>, message: &str, hint: &str) -> CaseResult {
-        let mut result = self.result(Verdict::Fail, Some(Outcome::NotStarted), exit_code);
+        // A program that the kernel cannot execute: App Runner starts it and reports an exit with code 1.
+        let outcome = if exit_code == Some(1) { Outcome::Exited } else { Outcome::NotStarted };
+        let mut result = self.result(Verdict::Fail, Some(outcome), exit_code);
         result.phase = Phase::Start;
         result.causes.push(Cause {
             id: "cannot-start".to_owned(),
@@ -174,8 +189,13 @@ impl Frame<'_> {
 }
 
 /// What a reader must know of how the result was had.
-fn notes(attempt: &Attempt) -> Vec<String> {
+fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
     let mut notes = Vec::new();
+    if attempt.outcome.class() == Some(FailureClass::C) {
+        let check = &service.health_check;
+        let (limit, interval, times) = (check.limit().as_secs(), check.interval, check.unhealthy_threshold);
+        notes.push(format!("given up after {limit} s: {times} failed probes, one every {interval} s, no grace period"));
+    }
     let silent = attempt.evidence.connects.iter().any(|c| c.fate == Fate::Silent && c.protocol == "tcp");
     if silent && !attempt.real_time {
         notes.push(

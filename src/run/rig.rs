@@ -81,6 +81,7 @@ impl Rig {
                 pool,
                 deaths,
                 options: setup.options,
+                unsets_variables: info.unsets_variables,
                 leaving: Mutex::new(JoinSet::new()),
             })
         };

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -15,7 +17,7 @@ use crate::engine::{OWNER_LABEL, ROLE_LABEL, SESSION_LABEL};
 pub struct Session {
     /// Twelve hexadecimal digits.
     pub name: String,
-    /// Who may sweep it: this machine and user.
+    /// Who may sweep it: whoever has the same state folder.
     pub owner: String,
     lock_path: PathBuf,
     // The system frees the lock when the process ends, however it ends.
@@ -33,18 +35,34 @@ pub fn state_dir() -> PathBuf {
     base.join("exitone")
 }
 
-/// This machine and user, as twelve hexadecimal digits.
-fn owner() -> String {
-    let machine = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostname"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok())
-        .or_else(|| std::env::var("COMPUTERNAME").ok())
-        .unwrap_or_default();
-    digest(&format!("{}\n{}", machine.trim(), std::env::home_dir().unwrap_or_default().display()))
+/// The name of the owner of a state folder, made once and kept in it: owner and locks cannot come apart.
+fn owner(state: &Path) -> std::io::Result<String> {
+    let path = state.join("owner");
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+    // Two first starts at the same time: the second reads what the first wrote.
+    file.lock()?;
+    let mut known = String::new();
+    file.read_to_string(&mut known)?;
+    if is_name(known.trim()) {
+        return Ok(known.trim().to_owned());
+    }
+    let name = new_name();
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(name.as_bytes())?;
+    Ok(name)
 }
 
-fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))[..12].to_owned()
+fn is_name(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Twelve hexadecimal digits that nobody else has: the randomness is the standard library's, seeded by the system.
+fn new_name() -> String {
+    let random = RandomState::new().build_hasher().finish();
+    let now = jiff::Timestamp::now().as_nanosecond();
+    let digest = Sha256::digest(format!("{random} {now} {}", std::process::id()).as_bytes());
+    hex(&digest)[..12].to_owned()
 }
 
 impl Session {
@@ -55,13 +73,13 @@ impl Session {
     pub fn begin(state: &Path) -> Result<Self, RunError> {
         let folder = state.join("sessions");
         std::fs::create_dir_all(&folder).map_err(|e| RunError::host(format!("creating {}", folder.display()), e))?;
-        let now = jiff::Timestamp::now().as_nanosecond();
-        let name = digest(&format!("{now} {}", std::process::id()));
+        let owner = owner(state).map_err(|e| RunError::host(format!("naming the owner of {}", state.display()), e))?;
+        let name = new_name();
         let lock_path = folder.join(format!("{name}.lock"));
         let wrong = |e: std::io::Error| RunError::host(format!("locking {}", lock_path.display()), e);
         let lock = File::create_new(&lock_path).map_err(wrong)?;
         lock.lock().map_err(wrong)?;
-        Ok(Self { name, owner: owner(), lock_path, _lock: lock })
+        Ok(Self { name, owner, lock_path, _lock: lock })
     }
 
     /// The labels of something that is created for `role`.
@@ -96,9 +114,8 @@ impl Drop for Session {
 /// True when the process of a session of this user lives: somebody holds its lock.
 #[must_use]
 pub fn lives(state: &Path, session: &str) -> bool {
-    let plain = session.len() == 12 && session.bytes().all(|b| b.is_ascii_hexdigit());
     let path = state.join("sessions").join(format!("{session}.lock"));
-    let Some(file) = plain.then(|| File::open(&path).ok()).flatten() else { return false };
+    let Some(file) = is_name(session).then(|| File::open(&path).ok()).flatten() else { return false };
     match file.try_lock() {
         Ok(()) => {
             let _ = std::fs::remove_file(&path);
@@ -118,6 +135,10 @@ mod tests {
         let session = Session::begin(state.path()).expect("begun");
         let name = session.name.clone();
         assert!(lives(state.path(), &name));
+        let other = Session::begin(state.path()).expect("begun");
+        assert_eq!(session.owner, other.owner, "one folder, one owner");
+        let elsewhere = tempfile::tempdir().expect("a temporary folder");
+        assert_ne!(Session::begin(elsewhere.path()).expect("begun").owner, other.owner);
         assert!(!lives(state.path(), "000000000000"));
         assert!(!lives(state.path(), "../../etc/pw"));
         assert_eq!(session.labels("candidate")[SESSION_LABEL], name);

@@ -49,7 +49,7 @@ pub fn environment(
                 env.insert(name.clone(), Some(String::new()));
             }
             Condition::EnvSet(name, value) => {
-                env.insert(name.clone(), Some(value.clone()));
+                env.insert(name.clone(), Some(value.text.clone()));
             }
             // HOSTNAME is injected there and beats the image's own.
             Condition::HostnamePlatform | Condition::HostnameUnbindable => {

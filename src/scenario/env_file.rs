@@ -64,10 +64,10 @@ mod tests {
         let refused = parse("x.env", "A=1\nhunter2\n9B=x\nC=\"open\nA=2\n").expect_err("bad");
         assert_eq!(
             refused.to_string(),
-            "error: x.env:2: not of the form NAME=VALUE\n\
-             error: x.env:3: `9B` is not a variable's name\n\
-             error: x.env:4: the quote (\") of `C` is not closed on its line\n\
-             error: x.env:5: `A` is set a second time"
+            "error: x.env:2:1: not of the form NAME=VALUE\n\
+             error: x.env:3:1: `9B` is not a variable's name\n\
+             error: x.env:4:1: the quote (\") of `C` is not closed on its line\n\
+             error: x.env:5:1: `A` is set a second time"
         );
     }
 }

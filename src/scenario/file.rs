@@ -56,6 +56,10 @@ pub fn read(file: &str, text: &str, folder: &Path, profile: &Profile) -> Result<
             }
         }
     }
+    if raw.candidates.is_empty() {
+        problems.push(Problem::of_file("`candidates` is empty: there is nothing to run"));
+    }
+    let sets = sets.into_iter().map(|set| set.with_secrets(&service.secrets)).collect();
     if problems.is_empty() {
         Ok(Scenario { candidates: raw.candidates, service, sets })
     } else {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::model::redact::line_is_private;
+
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -46,11 +48,14 @@ impl Refused {
         Self { file: file.to_owned(), source: source.to_owned(), problems }
     }
 
-    /// The bytes of the word at a place.
+    /// The bytes of the word at a place; nothing when its line may carry a credential.
     fn span(&self, problem: &Problem) -> Option<std::ops::Range<usize>> {
         let line = problem.line?;
         let start: usize = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum();
         let text = self.source.get(start..)?.lines().next()?;
+        if line_is_private(text) {
+            return None;
+        }
         let from = text.char_indices().nth(problem.column - 1).map_or(text.len(), |(at, _)| at);
         let word = text[from..].find([' ', ',', '#', ']', '}']).unwrap_or(text.len() - from).max(1);
         Some(start + from..(start + from + word).min(self.source.len().max(start + from)))
@@ -71,7 +76,8 @@ impl fmt::Display for Refused {
                         .annotation(AnnotationKind::Primary.span(span)),
                 ),
                 None => {
-                    let place = problem.line.map(|line| format!(":{line}")).unwrap_or_default();
+                    let column = problem.column;
+                    let place = problem.line.map(|line| format!(":{line}:{column}")).unwrap_or_default();
                     write!(f, "error: {}{place}: {}", self.file, problem.message)?;
                     continue;
                 }

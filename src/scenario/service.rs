@@ -59,13 +59,8 @@ struct RawCheck {
 
 /// App Runner's pairs of CPU (thousandths) and memory (GB).
 /// <https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html>
-const SIZES: [(u32, &[&str]); 5] = [
-    (250, &["0.5", "1"]),
-    (500, &["1"]),
-    (1000, &["2", "3", "4"]),
-    (2000, &["4", "6", "8"]),
-    (4000, &["8", "10", "12"]),
-];
+const SIZES: [(u32, &[&str]); 5] =
+    [(250, &["0.5", "1"]), (500, &["1"]), (1000, &["2", "3", "4"]), (2000, &["4", "6"]), (4000, &["8", "10", "12"])];
 
 /// A time limit of a check where none is written (a whole request has 120 s on App Runner).
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
@@ -149,7 +144,13 @@ fn read_env_file(path: &Placed<String>, folder: &Path, problems: &mut Vec<Proble
 }
 
 fn check_sizes(cpu: Option<&Placed<Text>>, memory: Option<&Placed<Text>>, problems: &mut Vec<Problem>) {
-    let Some(cpu) = cpu else { return };
+    let Some(cpu) = cpu else {
+        let known = |m: &str| SIZES.iter().any(|(_, all)| all.contains(&m));
+        if let Some(memory) = memory.filter(|m| !known(m.value.0.trim_end_matches("GB").trim())) {
+            problems.push(problem(memory, format!("memory `{}` is no size of App Runner's, in GB", memory.value.0)));
+        }
+        return;
+    };
     let number = cpu.value.0.trim_end_matches("vCPU").trim();
     let milli = parse_cpu(number).map(|milli| if milli >= 250_000 { milli / 1000 } else { milli });
     let size = SIZES

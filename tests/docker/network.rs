@@ -66,6 +66,27 @@ async fn a_fault_is_there_before_the_first_instruction_twenty_times_of_twenty() 
 }
 
 #[tokio::test]
+async fn a_router_says_unreachable_as_often_as_it_is_asked() {
+    let Some((engine, _one)) = engine().await else { return };
+    load_planted(engine.as_ref()).await;
+    let case = (service_with("/planted repeat 12 198.18.7.7 443 113"), set(&["egress.unreachable"]));
+    let results = run(&engine, None, PLANTED, &[case]).await;
+    assert_eq!(results[0].exit_code, Some(0), "{:?}", results[0].evidence.log_tail);
+}
+
+#[tokio::test]
+async fn what_a_candidate_writes_is_gone_for_the_next() {
+    let Some((engine, _one)) = engine().await else { return };
+    load_planted(engine.as_ref()).await;
+    // One case at a time: the second is served by the holder of the first or of its neighbour, in either order.
+    let cases: Vec<_> = ["tamper", "tamper", "untampered", "untampered"]
+        .map(|what| (service_with(&format!("/planted {what}")), set(&[])))
+        .to_vec();
+    let results = run(&engine, Some(Mode::Shared), PLANTED, &cases).await;
+    assert_eq!(results.iter().map(|r| r.exit_code).collect::<Vec<_>>(), vec![Some(0); 4]);
+}
+
+#[tokio::test]
 async fn the_probe_comes_from_outside() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;

@@ -87,6 +87,6 @@ async fn candidates_are_built_on_a_registrys_base() {
     assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stdout));
     // What was built from another base goes: the next build makes it from the usual one.
     docker(&["rmi", "nerava-backend:v24-lazy-otp"]);
-    docker(&["rmi", &base]);
+    assert!(!docker(&["image", "inspect", &base]), "the base went again: the name was not there before");
     registry.rm().await.expect("removed");
 }

@@ -1,0 +1,126 @@
+//! The documents are in step with the program. `EXITONE_UPDATE_DOCS=1 cargo test --test docs` writes them anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use exitone::cli::Cli;
+use exitone::images::candidate_names;
+use exitone::model::condition::KNOWN;
+use exitone::scenario::{apprunner, file, service};
+use serde::Deserialize;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).expect(path)
+}
+
+/// Compares a document with what it must be, or writes it.
+fn in_step(path: &str, expected: &str) {
+    if std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
+        std::fs::write(root().join(path), expected).expect(path);
+    }
+    let found = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+    assert!(found == expected, "{path} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test docs");
+}
+
+#[derive(Deserialize)]
+struct Truth {
+    images: Vec<String>,
+    cells: BTreeMap<String, Vec<String>>,
+}
+
+fn truth() -> Truth {
+    serde_saphyr::from_str(&read("tests/fixtures/truth.yaml")).expect("the table")
+}
+
+#[test]
+fn the_page_of_truth() {
+    let truth = truth();
+    let mut page =
+        "# The truth about the bundled candidates\n\nMade from `tests/fixtures/truth.yaml`, which the tests \
+                    compare with the real engine cell by cell.\n\n**1** exits with code 1 · ok healthy · ok* healthy, \
+                    but the OTP request fails · - not exercised\n\n| conditions |"
+            .to_owned();
+    for image in &truth.images {
+        let _ = write!(page, " {image} |");
+    }
+    let _ = write!(page, "\n|---|{}\n", "---|".repeat(truth.images.len()));
+    for (conditions, cells) in &truth.cells {
+        let cells: Vec<&str> = cells.iter().map(|c| if c == "1" { "**1**" } else { c.as_str() }).collect();
+        let _ = writeln!(page, "| {conditions} | {} |", cells.join(" | "));
+    }
+    in_step("docs/truth.md", &page);
+}
+
+#[test]
+fn the_truth_is_about_the_incident() {
+    let truth = truth();
+    let names: Vec<String> = truth.images.iter().map(|tag| format!("nerava-backend:{tag}")).collect();
+    assert_eq!(names, candidate_names());
+    let text = read("scenarios/incident.yaml");
+    let scenario = file::read("incident.yaml", &text, Path::new("."), &apprunner()).expect("a scenario");
+    assert_eq!(scenario.candidates, names);
+    let sets: Vec<String> = scenario.sets.iter().map(ToString::to_string).collect();
+    let mut rows: Vec<&String> = truth.cells.keys().collect();
+    let mut wanted: Vec<&String> = sets.iter().collect();
+    rows.sort();
+    wanted.sort();
+    assert_eq!(rows, wanted);
+    assert!(truth.cells.values().all(|row| row.len() == truth.images.len()));
+}
+
+#[test]
+fn the_table_of_conditions() {
+    let mut table = "| condition | what it does |\n|---|---|\n".to_owned();
+    for known in &KNOWN {
+        let argument = known.argument.map(|a| format!(":{a}")).unwrap_or_default();
+        let _ = writeln!(table, "| `{}{argument}` | {} |", known.name, known.about);
+    }
+    let page = read("docs/reference.md");
+    let (before, rest) = page.split_once("tests/docs.rs -->\n").expect("a mark");
+    let (_, after) = rest.split_once("<!-- end -->").expect("a mark");
+    in_step("docs/reference.md", &format!("{before}tests/docs.rs -->\n{table}<!-- end -->{after}"));
+}
+
+/// Lines of code blocks that begin with a program's name, without their comments.
+fn commands(page: &str, program: &str) -> Vec<Vec<String>> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in page.lines() {
+        if line.starts_with("```") {
+            inside = !inside;
+        } else if inside && line.starts_with(program) {
+            let line = line.split(" #").next().unwrap_or(line);
+            found.push(line.split_whitespace().map(ToOwned::to_owned).collect());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_command_of_the_readme_is_understood() {
+    let mut count = 0;
+    for command in commands(&read("README.md"), "exitone ") {
+        assert!(Cli::try_parse_from(&command).is_ok(), "{command:?}");
+        count += 1;
+    }
+    assert!(count >= 5, "{count}");
+    assert_eq!(
+        commands(&read("README.md"), "cargo "),
+        [vec!["cargo", "run", "--release", "--", "demo"], vec!["cargo", "test"]]
+    );
+    assert!(read(".ci/run").contains("cargo test"), ".ci/run calls the README's test command");
+}
+
+#[test]
+fn the_service_file_of_the_readme_is_read() {
+    let page = read("README.md");
+    let text = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let (service, _) = service::read_file("service.yaml", text, Path::new("."), &apprunner()).expect("it is good");
+    assert_eq!((service.port, service.checks.len()), (8000, 1));
+}
