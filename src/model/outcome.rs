@@ -199,8 +199,7 @@ pub struct CaseResult {
     pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
     pub service_status: Option<ServiceStatus>,
-    /// The whole log of the process, bounded, secrets taken out; not part of the JSON result.
-    #[serde(skip)]
+    /// The whole log of the process up to a bound, secrets taken out.
     pub log: String,
 }
 
