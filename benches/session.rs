@@ -126,7 +126,7 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
             verdicts.push(finished.results[0].verdict_ms.expect("it ended"));
         }
     }
-    rig.close().await.expect("closed");
+    rig.close(false).await.expect("closed");
     if what == "case" {
         let (a, b) = (median(ours), median(plain));
         println!("case: {ROUNDS} rounds in turn, median {a:.0} ms against {b:.0} ms of docker run --rm: {:.2}", a / b);

@@ -278,7 +278,7 @@ impl Signals {
         asked.mark_unchanged();
         tokio::select! {
             done = work => Ok(done),
-            _ = asked.changed() => {
+            Ok(()) = asked.changed() => {
                 let code = self.exit_code().unwrap_or(INTERRUPTED);
                 Err(Failure { code, message: "interrupted".to_owned(), hint: None })
             }
@@ -313,7 +313,7 @@ pub async fn run_plan(
     let asked = signals.asked.clone();
     let finished = coordinator::run(context, Arc::new(plan), jobs, asked, |event| progress.on(event)).await;
     // The results stand, whatever becomes of the cleaning up: the watchdog and the next start try again.
-    match signals.unless_asked(rig.close()).await {
+    match signals.unless_asked(rig.close(finished.interrupted > 1)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "cleaning up; the watchdog tries again"),
         Err(_) => tracing::warn!("interrupted while cleaning up; the watchdog goes on"),

@@ -69,12 +69,20 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         plans.push((plan, one.sets, one.images));
     }
     let (mut results, mut seconds, mut broken) = (Vec::new(), 0.0, 0);
+    let mut failure = None;
     for (plan, sets, images) in plans {
         if signals.exit_code().is_some() {
             break;
         }
         let target = (engine.clone(), info.clone());
-        let finished = run_plan(common, &args.running, target, plan, args.first_deployment, &signals).await?;
+        let finished = match run_plan(common, &args.running, target, plan, args.first_deployment, &signals).await {
+            Ok(finished) => finished,
+            // What has been found out stands; the failure is said after it.
+            Err(e) => {
+                failure = Some(e);
+                break;
+            }
+        };
         seconds += finished.summary.seconds;
         broken += finished.broken;
         if args.running.format == Format::Text {
@@ -83,10 +91,13 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         results.extend(finished.results);
     }
     let summary = Summary::of(&results, seconds);
-    if args.running.format == Format::Json {
+    if args.running.format == Format::Json && (failure.is_none() || !results.is_empty()) {
         print(&format!("{:#}\n", json::run(&results, &summary)))?;
     }
-    Ok(exit_code(&summary, broken, &signals))
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(exit_code(&summary, broken, &signals)),
+    }
 }
 
 /// A matrix where there is one to see, then the cases that did not pass, or all of a few.

@@ -47,6 +47,18 @@ pub struct EngineInfo {
     pub unsets_variables: bool,
 }
 
+impl EngineInfo {
+    /// The machine's architecture in the words of images: `amd64`, `arm64`.
+    #[must_use]
+    pub fn architecture(&self) -> &str {
+        match self.platform.rsplit('/').next().unwrap_or_default() {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        }
+    }
+}
+
 /// How a container is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {

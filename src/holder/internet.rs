@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rtnetlink::Handle;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -21,6 +22,9 @@ const KNOWN_PORTS: [u16; 42] = [
     5000, 5432, 5671, 5672, 6379, 6380, 6432, 6543, 8000, 8080, 8081, 8086, 8125, 8200, 8443, 8500, 9092, 9200, 11211,
     27017,
 ];
+
+/// The pause after a connection that could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
 
 /// The internet and its void.
 pub struct Internet {
@@ -112,18 +116,26 @@ impl Internet {
             if !new {
                 continue;
             }
-            let signer = self.signer.clone();
-            on(&self.runtime, async move {
-                let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-                    .await
-                    .map_err(|e| net::NetError::new(&format!("opening port {port} of the internet"), e))?;
-                tokio::spawn(accept(listener, signer));
-                Ok(())
-            })
-            .await?;
-            net::open_port(&self.netlink, port).await?;
+            if let Err(e) = self.open_one(port).await {
+                // Another run may have more luck.
+                self.ports.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
+                return Err(e);
+            }
         }
         Ok(())
+    }
+
+    async fn open_one(&self, port: u16) -> NetResult<()> {
+        let signer = self.signer.clone();
+        on(&self.runtime, async move {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+                .await
+                .map_err(|e| net::NetError::new(&format!("opening port {port} of the internet"), e))?;
+            tokio::spawn(accept(listener, signer));
+            Ok(())
+        })
+        .await?;
+        net::open_port(&self.netlink, port).await
     }
 }
 
@@ -140,8 +152,8 @@ async fn accept(listener: TcpListener, signer: Arc<Signer>) {
             Ok((stream, _)) => {
                 tokio::spawn(upstream::serve(stream, signer.clone()));
             }
-            // Out of descriptors: let others close theirs first.
-            Err(_) => tokio::task::yield_now().await,
+            // Out of descriptors: others must close theirs first.
+            Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
         }
     }
 }

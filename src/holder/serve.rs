@@ -194,7 +194,7 @@ impl Holder {
             Egress::Unreachable => Some(self.internet.raw_icmp().await?),
             Egress::Open | Egress::Drop | Egress::Reject => None,
         };
-        tasks.spawn(watch_packets(tap, attempts.clone(), self.internet.clone(), router, zero));
+        tasks.spawn(watch_packets(tap, attempts.clone(), self.internet.clone(), router, (self.say.clone(), run, zero)));
         tasks.spawn(watch_ports(self.say.clone(), run, zero));
         self.run = Some(Run { number: run, names, attempts, _tasks: tasks });
         let epoch_us = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
@@ -237,7 +237,7 @@ async fn watch_packets(
     attempts: Arc<Mutex<Attempts>>,
     internet: Arc<Internet>,
     router: Option<Socket>,
-    zero: Instant,
+    (say, run, zero): (Say, u64, Instant),
 ) {
     tap.read(|packet| {
         if let Some((router, (to, answer))) = router.as_ref().zip(unreachable(packet)) {
@@ -248,7 +248,12 @@ async fn watch_packets(
         if let Some((_, port)) = new {
             let internet = internet.clone();
             // A port that nobody serves yet: the kernel sends its first packet again in a second.
-            tokio::spawn(async move { internet.open([port]).await });
+            let say = say.clone();
+            tokio::spawn(async move {
+                if let Err(e) = internet.open([port]).await {
+                    say.say(FromHolder::Failed { run: Some(run), message: e.to_string() });
+                }
+            });
         }
     })
     .await;

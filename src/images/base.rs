@@ -182,13 +182,16 @@ async fn registry(engine: &dyn Engine, source: &Source, architecture: &str, work
     }
     let folder = work.join(format!("saved-{architecture}"));
     let tar = work.join(format!("saved-{architecture}.tar"));
-    let saved = engine.save_image(&name, &tar).await;
-    // The name is the user's: it means what it meant before.
+    // The name is the user's: at once it means again what it meant before.
+    let ours = format!("exitone/registry-base:{architecture}");
+    engine.tag_image(&name, &ours).await?;
     match before {
         Some(image) if !local => engine.tag_image(&image.id.0, &name).await?,
         None => engine.remove_image(&name).await?,
         Some(_) => {}
     }
+    let saved = engine.save_image(&ours, &tar).await;
+    engine.remove_image(&ours).await?;
     saved?;
     let step = format!("unpacking {name}");
     let base = tokio::task::spawn_blocking(move || unpack_saved(&tar, &folder))
@@ -238,7 +241,9 @@ pub async fn packages(requirements: &Path, python: &str, architecture: &str, to:
     command
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"])
         .args(["--only-binary=:all:", "--python-version", python, "--implementation", "cp"])
-        .args(["--root-user-action=ignore", "--no-warn-conflicts"]);
+        .args(["--no-warn-conflicts"]);
+    // As a variable: older versions of pip do not know the option.
+    command.env("PIP_ROOT_USER_ACTION", "ignore");
     for glibc in ["manylinux2014", "manylinux_2_17", "manylinux_2_28"] {
         command.arg("--platform").arg(format!("{glibc}_{machine}"));
     }

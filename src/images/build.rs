@@ -107,7 +107,14 @@ fn select(names: &[String]) -> Result<Vec<&'static Recipe>, BuildError> {
 
 async fn has(engine: &dyn Engine, name: &str, content: &str) -> Result<bool, BuildError> {
     match engine.inspect_image(name).await {
-        Ok(image) => Ok(image.labels.get(CONTENT_LABEL).is_some_and(|label| label == content)),
+        Ok(image) => match image.labels.get(CONTENT_LABEL) {
+            Some(label) => Ok(label == content),
+            None => Err(BuildError::step(
+                format!("building {name}"),
+                "an image of that name is there, and it is not ours",
+                "Give your image another name first (`docker tag`, then `docker rmi` the old name).",
+            )),
+        },
         Err(EngineError::ImageNotFound { .. }) => Ok(false),
         Err(e) => Err(e.into()),
     }

@@ -253,7 +253,10 @@ pub fn variable_name(name: &str) -> Result<String, String> {
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
     if !good {
-        return Err(format!("`{name}` is not a variable's name"));
+        // What is no name may be a part of a secret that was pasted here.
+        let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+        let quoted = if plain && !name.is_empty() { format!("`{name}` is") } else { "this is".to_owned() };
+        return Err(format!("{quoted} not a variable's name"));
     }
     if name.to_ascii_uppercase().starts_with("AWSAPPRUNNER") {
         // https://docs.aws.amazon.com/apprunner/latest/api/API_ImageConfiguration.html
@@ -310,7 +313,9 @@ impl ConditionSet {
         let mut problems = Vec::new();
         for (i, a) in set.iter().enumerate() {
             for b in set.iter().skip(i + 1).filter(|b| b.slot() == a.slot()) {
-                problems.push(format!("`{a}` and `{b}` exclude each other: both decide {}", a.slot()));
+                // By name: whether a value may be shown is not known yet.
+                let (first, second) = (a.name(), b.name());
+                problems.push(format!("`{first}` and `{second}` exclude each other: both decide {}", a.slot()));
             }
         }
         if problems.is_empty() { Ok(Self(set)) } else { Err(problems) }

@@ -7,12 +7,26 @@ pub const REDACTED: &str = "‹redacted›";
 
 /// Values shorter than this are replaced only where they stand alone: half of every word would go otherwise.
 const WORD: usize = 6;
+/// So much of a value beside dots is taken for a part of it.
+const CUT: usize = 6;
 /// Values that are no secret whatever their variable is called.
 const PLAIN: [&str; 10] = ["", "0", "1", "true", "false", "yes", "no", "on", "off", "none"];
 
 /// Parts of a variable's name that make it look like a credential.
-const CREDENTIAL_WORDS: [&str; 9] =
-    ["SECRET", "TOKEN", "PASS", "_PWD", "CREDENTIAL", "APIKEY", "PRIVATE", "_KEY", "AUTH"];
+const CREDENTIAL_WORDS: [&str; 12] = [
+    "SECRET",
+    "TOKEN",
+    "_PASS",
+    "PASSW",
+    "PASSPHRASE",
+    "_PWD",
+    "CREDENTIAL",
+    "APIKEY",
+    "PRIVATE",
+    "_KEY",
+    "AUTH_TOKEN",
+    "BEARER",
+];
 
 /// True when a line of a file may carry a credential: it is not to be shown.
 #[must_use]
@@ -66,6 +80,27 @@ fn percent_decoded(value: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// Takes out what is left of a value that somebody shortened with dots (`postgresql://ap...rnal:5432/app`).
+fn without_cut(text: &str, value: &str) -> String {
+    let mut text = text.to_owned();
+    for dots in ["...", "…"] {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(dots).map(|at| from + at) {
+            let end = at + dots.len();
+            let head = (CUT..value.len()).rev().filter_map(|n| value.get(..n)).find(|head| text[..at].ends_with(head));
+            let tail = (1..value.len().saturating_sub(CUT) + 1)
+                .filter_map(|n| value.get(n..))
+                .find(|tail| text[end..].starts_with(tail));
+            let (head, tail) = (head.map_or(0, str::len), tail.map_or(0, str::len));
+            let shown = |n: usize| if n > 0 { REDACTED } else { "" };
+            let replacement = format!("{}{dots}{}", shown(head), shown(tail));
+            text.replace_range(at - head..end + tail, &replacement);
+            from = at - head + replacement.len();
+        }
+    }
+    text
+}
+
 /// Replaces a value where no letter or digit is beside it.
 fn replace_word(text: &str, value: &str) -> String {
     let mut out = String::new();
@@ -98,9 +133,12 @@ impl Redactor {
     pub fn new<'a>(env: impl IntoIterator<Item = (&'a str, &'a str)>, secrets: &BTreeSet<String>) -> Self {
         let mut values = BTreeSet::new();
         for (name, value) in env {
-            if secrets.contains(name) || looks_like_credential(name) {
+            // A number under a name that only looks like a credential is a limit or a port (MAX_TOKENS=8000).
+            let number = value.len() < WORD && value.bytes().all(|b| b.is_ascii_digit());
+            if secrets.contains(name) || (looks_like_credential(name) && !number) {
                 values.insert(value);
-                values.extend(value.lines().map(str::trim));
+                let telling = |line: &&str| line.len() >= WORD && line.contains(|c: char| c.is_alphanumeric());
+                values.extend(value.lines().map(str::trim).filter(telling));
             }
             values.extend(url_password(value));
         }
@@ -116,11 +154,12 @@ impl Redactor {
     /// The text without any secret value.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
-        self.values.iter().fold(text.to_owned(), |text, value| match text.contains(value.as_str()) {
+        let whole = self.values.iter().fold(text.to_owned(), |text, value| match text.contains(value.as_str()) {
             false => text,
             true if value.chars().count() < WORD => replace_word(&text, value),
             true => text.replace(value.as_str(), REDACTED),
-        })
+        });
+        self.values.iter().fold(whole, |text, value| without_cut(&text, value))
     }
 }
 
@@ -137,7 +176,8 @@ mod tests {
             ("LISTED", "listed-value"),
             ("API_TOKEN", "abcdef-long-and-longer"),
             ("DB_PASS", "pw1"),
-            ("AUTH_ENABLED", "true"),
+            ("TOKEN_ENABLED", "true"),
+            ("MAX_TOKENS", "8000"),
             ("OTHER_URL", "amqp://u:p%40ss%2Fword@mq"),
         ];
         let redactor = Redactor::new(env, &BTreeSet::from(["LISTED".to_owned()]));
@@ -147,6 +187,11 @@ mod tests {
             format!("x {REDACTED} {REDACTED} {REDACTED} hello world {REDACTED} {REDACTED} pw12 true {REDACTED}")
         );
         assert_eq!(format!("{redactor:?}"), "Redactor(7 values)");
+        assert_eq!(
+            redactor.clean("value='listed-v...-value', x..."),
+            format!("value='{REDACTED}...{REDACTED}', x...")
+        );
+        assert_eq!(redactor.clean("value='listed-val…'"), format!("value='{REDACTED}…'"));
     }
 
     #[test]

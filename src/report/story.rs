@@ -57,6 +57,8 @@ pub struct Turn {
 pub struct Story {
     /// The versions, in the order of the table.
     pub versions: Vec<Version>,
+    /// What every version that can run on the platform does.
+    pub common: Vec<FailingSet>,
     /// The first bad version, for each set of conditions that has one.
     pub first_bad: Vec<Turn>,
 }
@@ -65,8 +67,8 @@ impl Story {
     /// Reads a table: `images` in order, results in any.
     #[must_use]
     pub fn of(images: &[String], results: &[CaseResult]) -> Self {
-        let versions = images.iter().map(|image| version(image, results)).collect();
-        Self { versions, first_bad: turns(images, results) }
+        let versions: Vec<Version> = images.iter().map(|image| version(image, results)).collect();
+        Self { common: common(&versions), versions, first_bad: turns(images, results) }
     }
 }
 
@@ -107,6 +109,18 @@ fn version(image: &str, results: &[CaseResult]) -> Version {
         _ => Verdict::Unresolved,
     };
     Version { image: image.to_owned(), verdict, sets, soft, passed, unresolved, nowhere }
+}
+
+/// The smallest failing sets that all versions share, an image for another architecture left out.
+fn common(versions: &[Version]) -> Vec<FailingSet> {
+    let mut running = versions.iter().filter(|v| v.nowhere.is_none());
+    let Some(first) = running.next() else { return Vec::new() };
+    let rest: Vec<&Version> = running.collect();
+    let alike = |set: &&FailingSet| {
+        let same = |other: &FailingSet| other.conditions == set.conditions && verb(other) == verb(set);
+        !rest.is_empty() && rest.iter().all(|v| v.sets.iter().any(same))
+    };
+    first.sets.iter().filter(|set| !set.conditions.is_empty()).filter(alike).cloned().collect()
 }
 
 fn turns(images: &[String], results: &[CaseResult]) -> Vec<Turn> {
@@ -197,17 +211,71 @@ impl Version {
         if let Some(always) = self.sets.iter().find(|s| s.conditions.is_empty()) {
             return format!("{name} {} always, even under friendly conditions{tail}.", verb(always));
         }
-        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-        for set in &self.sets {
-            let how = verb(set);
-            match groups.iter_mut().find(|(known, _)| *known == how) {
-                Some((_, all)) => all.push(in_words(&set.conditions)),
-                None => groups.push((how, vec![in_words(&set.conditions)])),
-            }
+        format!("{name} {}{tail}.", clauses(&self.sets))
+    }
+
+    /// The sentence without what every version does.
+    #[must_use]
+    pub fn own_sentence(&self, common: &[FailingSet]) -> String {
+        let own: Vec<FailingSet> =
+            self.sets.iter().filter(|s| !common.iter().any(|c| c.conditions == s.conditions)).cloned().collect();
+        if own.len() == self.sets.len() || self.nowhere.is_some() {
+            return self.sentence();
         }
-        let parts: Vec<String> =
-            groups.into_iter().map(|(how, sets)| format!("{how} when {}", merge(&sets).join("; or when "))).collect();
-        format!("{name} {}{tail}.", parts.join(", and "))
+        if own.is_empty() {
+            let name = short_name(&self.image);
+            return match self.unresolved {
+                0 => format!("{name} is healthy under everything else."),
+                n => format!("{name} fails under nothing else that could be resolved ({n} cases unresolved)."),
+            };
+        }
+        Self { sets: own, ..self.clone() }.sentence()
+    }
+}
+
+/// `exits with code 1 when A, B or C; or when X and D or E`: sets that fail alike, one clause for each kind.
+#[must_use]
+pub fn clauses(sets: &[FailingSet]) -> String {
+    let mut groups: Vec<(String, Vec<&ConditionSet>)> = Vec::new();
+    for set in sets {
+        let how = verb(set);
+        match groups.iter_mut().find(|(known, _)| *known == how) {
+            Some((_, all)) => all.push(&set.conditions),
+            None => groups.push((how, vec![&set.conditions])),
+        }
+    }
+    let parts: Vec<String> = groups.into_iter().map(|(how, sets)| format!("{how} when {}", whens(&sets))).collect();
+    parts.join("; it ")
+}
+
+/// Sets of one condition in one list; those of several by what they share beside a condition of the network.
+fn whens(sets: &[&ConditionSet]) -> String {
+    let mut clauses: Vec<(String, Vec<String>)> = Vec::new();
+    for set in sets {
+        let (network, other): (Vec<&Condition>, Vec<&Condition>) = set.iter().partition(|c| c.is_of_network());
+        let joined = |all: &[&Condition]| all.iter().map(|c| words(c)).collect::<Vec<_>>().join(" and ");
+        let (shared, varied) = match (network.as_slice(), other.as_slice()) {
+            ([one], [_, ..]) => (joined(&other), words(one)),
+            _ => (String::new(), in_words(set)),
+        };
+        match clauses.iter_mut().find(|(known, _)| *known == shared) {
+            Some((_, all)) => all.push(varied),
+            None => clauses.push((shared, vec![varied])),
+        }
+    }
+    let clause = |(shared, varied): &(String, Vec<String>)| match shared.is_empty() {
+        true => list(&merge(varied)),
+        false if varied.len() == 1 => format!("{shared} and {}", varied.concat()),
+        false => format!("{shared} and any of these: {}", varied.join(", ")),
+    };
+    clauses.iter().map(clause).collect::<Vec<_>>().join("; or when ")
+}
+
+/// `a, b or c`.
+fn list(words: &[String]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        all => all.concat(),
     }
 }
 
@@ -238,4 +306,63 @@ fn merge(sets: &[String]) -> Vec<String> {
 
 fn first_sentence(text: &str) -> &str {
     text.find(". ").map_or(text, |end| &text[..=end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing(conditions: &[&str], code: i64) -> FailingSet {
+        let conditions = conditions.iter().map(|c| c.parse().expect("a condition"));
+        FailingSet {
+            conditions: ConditionSet::new(conditions).expect("a set"),
+            signature: String::new(),
+            outcome: Some(Outcome::Exited),
+            exit_code: Some(code),
+            causes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn sets_that_fail_alike_are_one_sentence() {
+        let sets = [
+            failing(&["env.unset:A"], 1),
+            failing(&["env.empty:A"], 1),
+            failing(&["dns.drop"], 1),
+            failing(&["env.set:P=x", "egress.drop"], 1),
+            failing(&["env.set:P=x", "egress.reject"], 1),
+            failing(&["env.unset:B"], 3),
+        ];
+        assert_eq!(
+            clauses(&sets),
+            "exits with code 1 when A is missing or empty or DNS does not answer; or when P=x and any of these: \
+             outbound traffic is dropped, outbound connections are refused; it exits with code 3 when B is missing"
+        );
+    }
+
+    #[test]
+    fn what_all_versions_share_is_said_once() {
+        let version = |image: &str, sets: Vec<FailingSet>| Version {
+            image: image.to_owned(),
+            verdict: Verdict::Fail,
+            sets,
+            soft: Vec::new(),
+            passed: 1,
+            unresolved: 0,
+            nowhere: None,
+        };
+        let shared = failing(&["env.unset:A"], 1);
+        let versions = [
+            version("app:v1", vec![shared.clone()]),
+            version("app:v2", vec![shared.clone(), failing(&["egress.drop"], 1)]),
+        ];
+        let shared = common(&versions);
+        assert_eq!(shared.len(), 1);
+        assert_eq!(versions[0].own_sentence(&shared), "v1 is healthy under everything else.");
+        assert_eq!(versions[1].own_sentence(&shared), "v2 exits with code 1 when outbound traffic is dropped.");
+        assert!(common(&versions[..1]).is_empty(), "one version shares nothing");
+        let always = ["app:v1", "app:v2"].map(|image| version(image, vec![failing(&[], 1)]));
+        assert!(common(&always).is_empty(), "what fails always has a sentence of its own");
+        assert!(always[0].own_sentence(&[]).contains("always, even under friendly conditions"));
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::story::{Story, in_words};
+use super::story::{Story, clauses, in_words};
 use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
 use crate::model::{ConditionSet, Summary};
@@ -73,13 +73,18 @@ fn shorten(text: &str, width: usize) -> String {
 #[must_use]
 pub fn story(story: &Story, results: &[CaseResult]) -> String {
     let mut text = format!("\n{}\n", styled(HEAD, "What each version does"));
+    if !story.common.is_empty() {
+        let sentence = format!("every version {}.", clauses(&story.common));
+        let _ = writeln!(text, "  {} {}", styled(BAD, "•"), wrap(&sentence, 4));
+    }
     for version in &story.versions {
-        let style = match (version.sets.is_empty() && version.nowhere.is_none(), version.passed) {
+        let own = version.sets.len() > story.common.len() || version.nowhere.is_some();
+        let style = match (!own, version.passed) {
             (true, 0) => DIM,
             (true, _) => GOOD,
             (false, _) => BAD,
         };
-        let _ = writeln!(text, "  {} {}", styled(style, "•"), wrap(&version.sentence(), 4));
+        let _ = writeln!(text, "  {} {}", styled(style, "•"), wrap(&version.own_sentence(&story.common), 4));
         if let Some((set, what)) = version.soft.first() {
             let more = version.soft.len() - 1;
             let more = if more > 0 { format!(" (and under {more} more)") } else { String::new() };
@@ -122,8 +127,10 @@ fn status(result: &CaseResult) -> String {
 fn example<'a>(story: &Story, results: &'a [CaseResult]) -> Option<&'a CaseResult> {
     let sets: Vec<(&String, &ConditionSet)> =
         story.versions.iter().flat_map(|v| v.sets.iter().map(|s| (&v.image, &s.conditions))).collect();
+    // The first of those that show as much: the last one is what `max_by_key` takes.
     results
         .iter()
+        .rev()
         .filter(|r| !r.causes.is_empty() && sets.contains(&(&r.image, &r.conditions)))
         .max_by_key(|r| (r.conditions.iter().count() > 1, r.exit_code == Some(1), r.causes.len()))
 }

@@ -30,6 +30,8 @@ use crate::model::outcome::{CheckResult, Phase};
 use crate::model::service::{HttpCheck, Protocol};
 use crate::model::{Candidate, Case, CaseResult, Evidence, Outcome, Redactor, Service};
 
+const CANNOT_EXECUTE: &str = "host cannot: the engine's machine does not execute linux/amd64";
+const CANNOT_EXECUTE_HINT: &str = "Install emulation there (`docker run --privileged --rm tonistiigi/binfmt --install amd64`), or use an amd64 engine.";
 /// A start that the engine does not report within this time.
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// After SIGTERM a candidate has this long before SIGKILL.
@@ -71,6 +73,8 @@ pub struct Context {
     pub deaths: Deaths,
     /// How cases are run.
     pub options: Options,
+    /// The architecture of the engine's machine: `amd64`, `arm64`.
+    pub architecture: String,
     /// True when the engine can take a variable of an image away.
     pub unsets_variables: bool,
     /// Candidates that are being stopped and removed.
@@ -103,7 +107,14 @@ pub async fn run(
         Err(e) => Err(Failure::Run(e)),
     };
     let frame = frame(millis(begun.elapsed()));
+    // An engine of another architecture that cannot execute a good image says nothing about the image.
+    let foreign = candidate.facts.architecture != context.architecture;
+    let cannot = |text: &str| foreign && text.contains("exec format error");
     let result = match tried {
+        Ok(attempt) if cannot(&attempt.log) => frame.unresolved(CANNOT_EXECUTE, CANNOT_EXECUTE_HINT),
+        Err(Failure::Image { message, .. }) if cannot(&message) => {
+            frame.unresolved(CANNOT_EXECUTE, CANNOT_EXECUTE_HINT)
+        }
         Ok(attempt) => frame.of_attempt(attempt),
         Err(Failure::Image { exit_code, message, hint }) => frame.not_started(exit_code, &message, hint),
         Err(Failure::Run(e)) => frame.unresolved(&e.to_string(), e.hint()),

@@ -87,24 +87,25 @@ pub async fn sweep(engine: &dyn Engine, session: &Session, state: &Path) -> Engi
 }
 
 /// Repositories of images that are ours; an image that somebody built on one of them has another name.
-const REPOSITORIES: [&str; 3] = ["exitone/", "nerava-backend:", "exitone-test/"];
+const REPOSITORIES: [&str; 2] = ["exitone/", "exitone-test/"];
 
 /// Removes everything of ours: containers and volumes of every session that does not live here, and the images that are
 /// kept as a cache. What a user made from one of these images inherits our labels, but has no owner or another name.
 ///
 /// # Errors
 /// The engine's.
-pub async fn everything(engine: &dyn Engine, state: &Path) -> EngineResult<Removed> {
+pub async fn everything(engine: &dyn Engine, state: &Path, bundled: &[String]) -> EngineResult<Removed> {
+    let ours = |name: &str| REPOSITORIES.iter().any(|r| name.starts_with(r));
     let mut removed = Removed::default();
-    let ours = engine.containers(OWNER_LABEL).await?.into_iter().chain(engine.volumes(OWNER_LABEL).await?);
-    let sessions: BTreeSet<String> = ours.filter_map(|f| f.labels.get(SESSION_LABEL).cloned()).collect();
+    let all = engine.containers(OWNER_LABEL).await?.into_iter().chain(engine.volumes(OWNER_LABEL).await?);
+    let sessions: BTreeSet<String> = all.filter_map(|f| f.labels.get(SESSION_LABEL).cloned()).collect();
     for session in sessions.iter().filter(|session| !lives(state, session)) {
         let one = pass(engine, &format!("{SESSION_LABEL}={session}")).await?;
         removed.containers += one.containers;
         removed.volumes += one.volumes;
     }
     for image in engine.images(&format!("{SESSION_LABEL}={KEPT}")).await? {
-        for name in image.names.iter().filter(|name| REPOSITORIES.iter().any(|r| name.starts_with(r))) {
+        for name in image.names.iter().filter(|name| bundled.contains(name) || ours(name)) {
             engine.remove_image(name).await?;
             removed.images += 1;
         }

@@ -44,13 +44,13 @@ pub async fn ensure_image(engine: &dyn Engine, info: &EngineInfo, program: Optio
 /// This executable where it is a Linux program of the engine's architecture; else the Linux build beside it.
 fn linux_program(info: &EngineInfo) -> Result<PathBuf, RunError> {
     let own = std::env::current_exe().map_err(|e| RunError::host("finding our own executable", e))?;
-    let architecture = info.platform.rsplit('/').next().unwrap_or("amd64");
-    let same = match std::env::consts::ARCH {
-        "x86_64" => architecture == "amd64" || architecture == "x86_64",
-        "aarch64" => architecture == "arm64" || architecture == "aarch64",
-        other => architecture == other,
+    let architecture = info.architecture();
+    let own_architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     };
-    if cfg!(target_os = "linux") && same {
+    if cfg!(target_os = "linux") && own_architecture == architecture {
         return Ok(own);
     }
     let beside = own.with_file_name(format!("exitone-linux-{architecture}"));
@@ -115,7 +115,7 @@ fn image(tag: &str, info: &EngineInfo, program: &[u8], libraries: &[PathBuf]) ->
     }
     let image = NewImage {
         tag: tag.to_owned(),
-        architecture: info.platform.rsplit('/').next().unwrap_or("amd64").replace("x86_64", "amd64"),
+        architecture: info.architecture().to_owned(),
         entrypoint: vec![PROGRAM.to_owned(), "holder".to_owned()],
         env,
         labels: BTreeMap::from([

@@ -196,7 +196,10 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
         let (limit, interval, times) = (check.limit().as_secs(), check.interval, check.unhealthy_threshold);
         notes.push(format!("given up after {limit} s: {times} failed probes, one every {interval} s, no grace period"));
     }
-    let silent = attempt.evidence.connects.iter().any(|c| c.fate == Fate::Silent && c.protocol == "tcp");
+    // Requests after healthy run in real time.
+    let compressed = |at_ms: f64| attempt.healthy_ms.is_none_or(|healthy| at_ms < healthy);
+    let connects = &attempt.evidence.connects;
+    let silent = connects.iter().any(|c| c.fate == Fate::Silent && c.protocol == "tcp" && compressed(c.at_ms));
     if silent && !attempt.real_time {
         notes.push(
             "time compression: the kernel gave up connecting after 7 s instead of 127 s (--real-time switches it off)"

@@ -82,6 +82,7 @@ impl Rig {
                 deaths,
                 options: setup.options,
                 unsets_variables: info.unsets_variables,
+                architecture: info.architecture().to_owned(),
                 leaving: Mutex::new(JoinSet::new()),
             })
         };
@@ -94,16 +95,22 @@ impl Rig {
         }
     }
 
-    /// Ends the session: what is leaving is waited for, everything of the session is removed.
+    /// Ends the session: what is leaving is waited for, everything of the session is removed. `broken_off`: cases were
+    /// aborted.
     ///
     /// # Errors
     /// The engine's; the watchdog then tries again.
-    pub async fn close(self) -> Result<(), RunError> {
+    pub async fn close(self, broken_off: bool) -> Result<(), RunError> {
         self.context.pool.close().await;
         let mut leaving = std::mem::take(&mut *self.context.leaving.lock().await);
         while leaving.join_next().await.is_some() {}
-        let label = self.context.session.filter();
-        cleanup::pass(self.context.engine.as_ref(), &label).await?;
+        let (engine, label) = (self.context.engine.as_ref(), self.context.session.filter());
+        if broken_off {
+            // The engine may still be carrying out what an aborted case asked of it.
+            cleanup::until_nothing_is_left(engine, &label).await?;
+        } else {
+            cleanup::pass(engine, &label).await?;
+        }
         if let Some(watchdog) = self.watchdog {
             watchdog.dismiss().await;
         }

@@ -53,7 +53,7 @@ impl Refused {
         let line = problem.line?;
         let start: usize = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum();
         let text = self.source.get(start..)?.lines().next()?;
-        if line_is_private(text) {
+        if line_is_private(text) || text.contains("env.set") {
             return None;
         }
         let from = text.char_indices().nth(problem.column - 1).map_or(text.len(), |(at, _)| at);

@@ -6,6 +6,7 @@ use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::problem::{Problem, Refused};
+use crate::model::condition::nearest;
 
 /// A larger file is refused unread (bytes).
 const LARGEST: usize = 1 << 20;
@@ -23,13 +24,42 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Refused> {
         let place = error.location();
         let message = error.without_snippet().to_string();
         // The library adds the place to its words; it is shown by the excerpt.
-        let message = message.split(" at line ").next().unwrap_or(&message).trim().to_owned();
+        let message = in_our_words(message.split(" at line ").next().unwrap_or(&message).trim());
         let problem = match place {
             Some(place) => Problem::at(small(place.line()), small(place.column()), message),
             None => Problem::of_file(message),
         };
         Refused::new(file, text, vec![problem])
     })
+}
+
+/// The library's message in words for a person who writes a scenario.
+fn in_our_words(message: &str) -> String {
+    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
+    if let Some((unknown, known)) = message.strip_prefix("unknown field ").and_then(|m| m.split_once(", expected ")) {
+        let name = quoted(unknown);
+        let known: Vec<&str> = known
+            .trim_start_matches("one of ")
+            .split([',', ' '])
+            .map(|k| k.trim_matches('`'))
+            .filter(|k| !k.is_empty())
+            .collect();
+        return match nearest(&name, known.iter().copied()) {
+            Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
+            None => format!("unknown key `{name}`; known are {}", known.join(", ")),
+        };
+    }
+    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
+        return format!("the key `{}` stands twice", rest.split(',').next().unwrap_or(rest));
+    }
+    if message.starts_with("missing field ") {
+        return format!("the key `{}` is missing", quoted(message));
+    }
+    match message {
+        "expected mapping start" => "a mapping (KEY: value) is expected here".to_owned(),
+        "expected sequence start" => "a list is expected here".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 fn small(number: u64) -> usize {

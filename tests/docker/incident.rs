@@ -82,7 +82,10 @@ fn says_what_it_means(found: &Value) {
         image["sentence"].as_str().expect("a sentence").to_owned()
     };
     assert!(sentence("v20-otp-fix").contains("ENV=production"));
-    assert!(sentence("v20-otp-fix-fixed").contains("outbound traffic is dropped and OTP_PROVIDER=twilio_verify"));
+    assert!(
+        sentence("v20-otp-fix-fixed")
+            .contains("OTP_PROVIDER=twilio_verify and any of these: outbound traffic is dropped")
+    );
     assert!(sentence("v23-fixed-cmd-arm64").contains("linux/arm64"));
     let text = found.to_string();
     for secret in ["not-a-password", "not-a-real-jwt-secret", "not-a-real-auth-token", "phc_not-a-real-key"] {

@@ -119,7 +119,7 @@ pub async fn run(
         let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await;
         results.extend(finished.results);
     }
-    rig.close().await.expect("closed");
+    rig.close(false).await.expect("closed");
     assert_eq!(engine.containers(&session).await, Ok(Vec::new()), "no container is left");
     assert_eq!(engine.volumes(&session).await, Ok(Vec::new()), "no volume is left");
     results
