@@ -187,10 +187,7 @@ mod tests {
             format!("x {REDACTED} {REDACTED} {REDACTED} hello world {REDACTED} {REDACTED} pw12 true {REDACTED}")
         );
         assert_eq!(format!("{redactor:?}"), "Redactor(7 values)");
-        assert_eq!(
-            redactor.clean("value='listed-v...-value', x..."),
-            format!("value='{REDACTED}...{REDACTED}', x...")
-        );
+        assert_eq!(redactor.clean("value='listed-v...-value', x..."), format!("value='{REDACTED}...{REDACTED}', x..."));
         assert_eq!(redactor.clean("value='listed-val…'"), format!("value='{REDACTED}…'"));
     }
 
