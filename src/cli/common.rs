@@ -15,7 +15,8 @@ use crate::engine::context::Surroundings;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::images::BuildError;
-use crate::model::{Candidate, Plan, Summary};
+use crate::model::image::short_name;
+use crate::model::{Candidate, Plan, Summary, Verdict};
 use crate::report::progress::Progress;
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
@@ -312,6 +313,10 @@ pub async fn run_plan(
     let context = rig.context.clone();
     let asked = signals.asked.clone();
     let finished = coordinator::run(context, Arc::new(plan), jobs, asked, |event| progress.on(event)).await;
+    for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved) {
+        let why = result.notes.first().map(String::as_str).unwrap_or_default();
+        say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));
+    }
     // The results stand, whatever becomes of the cleaning up: the watchdog and the next start try again.
     match signals.unless_asked(rig.close(finished.interrupted > 1)).await {
         Ok(Ok(())) => {}

@@ -2,7 +2,7 @@
 //!
 //! It runs on the process's main thread, because that is the thread whose namespace a candidate joins.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -97,15 +97,21 @@ async fn greet(hello: &Hello, say: &Say) -> Result<(Internet, Instant), Box<dyn 
     if hello.version != VERSION {
         return Err(format!("the controller speaks protocol {}, this holder {VERSION}", hello.version).into());
     }
-    // Candidates may be reading it already: it is there whole or not at all.
-    let (file, draft) = (format!("{SHARED_DIR}/{CA_FILE}"), format!("{SHARED_DIR}/.{CA_FILE}.{}", std::process::id()));
-    if std::fs::read_to_string(&file).ok().as_ref() != Some(&hello.ca_cert) {
-        std::fs::write(&draft, &hello.ca_cert)?;
-        std::fs::rename(&draft, &file)?;
-    }
+    share_certificate(&hello.ca_cert)?;
     let internet = Internet::start(Arc::new(Signer::new(&hello.ca_key)?)).await?;
     say.say(FromHolder::Ready { version: VERSION });
     Ok((internet, Instant::now() + Duration::from_secs(hello.lifetime_s)))
+}
+
+/// Puts the session's certificate where candidates read it. Every holder of a session does, at the same time and all of
+/// them as process 1: each writes a file with a name of its own and renames it, so that a reader finds it whole.
+fn share_certificate(certificate: &str) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let everybody = std::fs::Permissions::from_mode(0o644);
+    let mut draft = tempfile::Builder::new().prefix(".ca-").permissions(everybody).tempfile_in(SHARED_DIR)?;
+    draft.write_all(certificate.as_bytes())?;
+    draft.persist(format!("{SHARED_DIR}/{CA_FILE}")).map_err(|e| e.error)?;
+    Ok(())
 }
 
 struct Holder {

@@ -1,11 +1,45 @@
-//! `kill -9` of the controller: its watchdog removes everything.
+//! Sessions: many holders at once, and what is left after `kill -9` of the controller.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use exitone::engine::{Engine, SESSION_LABEL};
+use exitone::model::{Candidate, Plan};
+use exitone::run::case::Options;
+use exitone::run::coordinator;
+use exitone::run::rig::{Rig, Setup};
+use tokio::sync::watch;
 
-use super::support::{PLANTED, engine, load_planted};
+use super::support::{PLANTED, engine, load_planted, service_with, set};
+
+#[tokio::test]
+async fn many_holders_of_a_session_start_at_once() {
+    let Some((engine, _one)) = engine().await else { return };
+    load_planted(engine.as_ref()).await;
+    let info = engine.info().await.expect("an engine");
+    let facts = engine.inspect_image(PLANTED).await.expect("an image");
+    for round in 0..3 {
+        let state = tempfile::tempdir().expect("a folder");
+        let setup = Setup {
+            state: state.path().to_owned(),
+            jobs: 8,
+            options: Options::default(),
+            watchdog: false,
+            program: Some(PathBuf::from(env!("CARGO_BIN_EXE_exitone"))),
+            mode: None,
+        };
+        let rig = Rig::open(engine.clone(), &info, setup).await.expect("a session");
+        let pairs = (0..8).map(|n| (PLANTED.to_owned(), set(&[&format!("env.set:N={n}")])));
+        let plan = Plan::new(service_with("/planted exit 3"), vec![Candidate { facts: facts.clone() }], pairs);
+        let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 8, watch::channel(0).1, |_| {}).await;
+        rig.close(false).await.expect("closed");
+        let codes: Vec<Option<i64>> = finished.results.iter().map(|r| r.exit_code).collect();
+        let notes: Vec<&String> = finished.results.iter().flat_map(|r| &r.notes).collect();
+        assert_eq!(codes, vec![Some(3); 8], "round {round}: {notes:?}");
+    }
+}
 
 /// What is on the engine: containers and volumes of any session.
 async fn left(engine: &dyn Engine) -> usize {
