@@ -16,7 +16,7 @@ const HEAD: Style = Style::new().bold();
 
 /// Widths in columns: of a cell of the matrix, and of the longest condition that is not cut.
 const CELL: usize = 8;
-const MOST_LABEL: usize = 52;
+const MOST_LABEL: usize = 44;
 
 fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
@@ -30,7 +30,21 @@ fn mark(result: Option<&CaseResult>) -> (String, Style) {
         (Verdict::Pass, None) => ("–".to_owned(), DIM),
         (Verdict::Pass, _) => ("ok".to_owned(), GOOD),
         (Verdict::Fail, Some(Outcome::Healthy)) => ("ok*".to_owned(), AnsiColor::Yellow.on_default()),
-        (Verdict::Fail, _) => (result.cell().replace("never listened", "deaf").replace("out of memory", "oom"), BAD),
+        (Verdict::Fail, Some(outcome)) => (short(outcome, result.exit_code), BAD),
+        (Verdict::Fail, None) => ("fail".to_owned(), BAD),
+    }
+}
+
+/// A failure in at most seven columns, so that one stays between two cells.
+fn short(outcome: &Outcome, code: Option<i64>) -> String {
+    match (outcome, code) {
+        (Outcome::Exited, Some(code)) if code < 100 => format!("exit {code}"),
+        (Outcome::Exited, Some(code)) => format!("ex {code}"),
+        (Outcome::Signalled, Some(code)) => format!("sig {}", code - 128),
+        (Outcome::OomKilled, _) => "oom".to_owned(),
+        (Outcome::NeverListened, _) => "deaf".to_owned(),
+        (Outcome::NotStarted, _) => "nostart".to_owned(),
+        _ => "sick".to_owned(),
     }
 }
 
@@ -56,7 +70,8 @@ pub fn matrix(images: &[String], sets: &[ConditionSet], results: &[CaseResult]) 
     for (i, image) in images.iter().enumerate() {
         let _ = write!(text, "{}[{}] {}", if i % 4 == 0 { "\n  " } else { "   " }, i + 1, short_name(image));
     }
-    let legend = "ok healthy   ok* healthy, but a request after it fails   – not exercised   ? unresolved";
+    let legend = "ok healthy   ok* healthy, but a request after it fails   deaf never listened   sick never healthy\n  \
+                  – not exercised   ? unresolved";
     let _ = writeln!(text, "\n  {}", styled(DIM, legend));
     text
 }
