@@ -1,7 +1,7 @@
 //! Sessions: many holders at once, and what is left after `kill -9` of the controller.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,21 +47,26 @@ async fn left(engine: &dyn Engine) -> usize {
     containers + engine.volumes(SESSION_LABEL).await.expect("listed").len()
 }
 
+/// A controller whose candidate stays healthy for a minute.
+fn serving(folder: &Path) -> Child {
+    let service = folder.join("service.yaml");
+    std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\n").expect("written");
+    Command::new(env!("CARGO_BIN_EXE_exitone"))
+        .args(["run", "--soak", "60s", "--image", PLANTED, "--service"])
+        .arg(&service)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started")
+}
+
 #[tokio::test]
 async fn nothing_is_left_two_seconds_after_a_kill() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let service = folder.path().join("service.yaml");
-    std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\n").expect("written");
     for after in [50, 200, 350, 500, 900] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_exitone"))
-            .args(["run", "--soak", "60s", "--image", PLANTED, "--service"])
-            .arg(&service)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("started");
+        let mut child = serving(folder.path());
         tokio::time::sleep(Duration::from_millis(after)).await;
         child.kill().expect("killed");
         child.wait().expect("ended");
@@ -75,15 +80,7 @@ async fn ctrl_c_drains_and_cleans() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let service = folder.path().join("service.yaml");
-    std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\n").expect("written");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_exitone"))
-        .args(["run", "--soak", "60s", "--image", PLANTED, "--service"])
-        .arg(&service)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
+    let mut child = serving(folder.path());
     tokio::time::sleep(Duration::from_millis(900)).await;
     for _ in 0..2 {
         let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
