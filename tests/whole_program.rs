@@ -1,6 +1,6 @@
 //! The whole program against the scripted engine, with a paused clock: a day of waiting takes no time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use exitone::engine::fake::{Act, FakeEngine, Faults, Script, exits, healthy};
 use exitone::engine::{Engine, EngineError};
 use exitone::event::{Event, Stamped};
 use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
-use exitone::model::service::{HealthCheck, HttpCheck, Protocol};
+use exitone::model::service::{HttpCheck, Protocol};
 use exitone::model::{Candidate, CaseResult, Condition, ConditionSet, Outcome, Plan, Service, Verdict};
 use exitone::run::case::Options;
 use exitone::run::coordinator::{self, Finished};
@@ -18,23 +18,14 @@ use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// App Runner's defaults with an HTTP check: every 5 s, five failures.
 fn service() -> Service {
-    Service {
-        port: 8000,
-        env: BTreeMap::from([("DATABASE_URL".to_owned(), "db".to_owned())]),
-        secrets: BTreeSet::new(),
-        start_command: None,
-        upstreams: Vec::new(),
-        health_check: HealthCheck {
-            protocol: Protocol::Http,
-            path: "/healthz".to_owned(),
-            interval: 5,
-            timeout: 2,
-            healthy_threshold: 1,
-            unhealthy_threshold: 5,
-        },
-        checks: Vec::new(),
-    }
+    let mut service = exitone::scenario::service::defaults(&exitone::scenario::apprunner());
+    service.port = 8000;
+    service.env = BTreeMap::from([("DATABASE_URL".to_owned(), "db".to_owned())]);
+    service.health_check.protocol = Protocol::Http;
+    service.health_check.path = "/healthz".to_owned();
+    service
 }
 
 fn script(act: impl Fn(&exitone::engine::fake::Situation) -> Act + Send + Sync + 'static) -> Script {

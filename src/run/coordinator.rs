@@ -62,9 +62,7 @@ pub async fn run(
             // What cases tell comes before their end.
             biased;
             Some(event) = told.recv() => {
-                if let Event::CaseFinished { result } = &event {
-                    results.insert(result.id.clone(), (**result).clone());
-                }
+                keep(&mut results, &event);
                 stamp(event);
             }
             Some(joined) = tasks.join_next() => {
@@ -85,15 +83,20 @@ pub async fn run(
         }
     }
     while let Ok(event) = told.try_recv() {
-        if let Event::CaseFinished { result } = &event {
-            results.insert(result.id.clone(), (**result).clone());
-        }
+        keep(&mut results, &event);
         stamp(event);
     }
     let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| results.remove(&c.id)).collect();
     let summary = Summary::of(&results, begun.elapsed().as_secs_f64());
     stamp(Event::RunFinished { summary: summary.clone() });
     Finished { results, summary, interrupted: *interrupts.borrow(), broken }
+}
+
+/// Keeps the result that an event carries.
+fn keep(results: &mut BTreeMap<CaseId, CaseResult>, event: &Event) {
+    if let Event::CaseFinished { result } = event {
+        results.insert(result.id.clone(), (**result).clone());
+    }
 }
 
 async fn one(context: Arc<Context>, plan: Arc<Plan>, index: usize, tell: mpsc::UnboundedSender<Event>) {
