@@ -1,6 +1,8 @@
 //! Measurements against the real engine, side by side in one run: `cargo bench --bench session -- WHAT`.
 //!
 //! * `case`: a whole case of a 1 ms program against `docker run --rm` of the same image, in turn.
+//! * `evidence`: the same case with everything that is written down of it and with nothing, in turn; and the holders'
+//!   memory.
 //! * `verdict`: from the end of the process to the verdict.
 //! * `demo`: the demo's wall time against `by-hand/cells.sh`, which runs the same cells one after the other.
 //! * `kill`: `kill -9` of a demo's controller at random moments, and what is left two seconds later.
@@ -42,12 +44,13 @@ async fn main() {
         Arc::new(DockerEngine::connect(&Surroundings::of_process()).expect("an engine's address"));
     let info = engine.info().await.expect("an engine");
     println!("engine {} {}, {} CPUs", info.name, info.version, info.cpus);
-    for name in ["case", "verdict", "kill", "truth", "demo"] {
+    for name in ["case", "verdict", "evidence", "kill", "truth", "demo"] {
         if !all && !what.iter().any(|w| w == name) {
             continue;
         }
         match name {
             "case" | "verdict" => case(&engine, name).await,
+            "evidence" => evidence(&engine).await,
             "kill" => kill(engine.as_ref()).await,
             "truth" => truth(),
             _ => demo(),
@@ -133,6 +136,68 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
     } else {
         println!("verdict: {ROUNDS} rounds, median {:.0} ms after the end of the process", median(verdicts));
     }
+}
+
+async fn rig(engine: &Arc<dyn Engine>, state: &Path, evidence: bool) -> Rig {
+    let setup = Setup {
+        state: state.to_owned(),
+        jobs: 1,
+        options: Options { evidence, ..Options::default() },
+        watchdog: false,
+        program: Some(PathBuf::from(EXITONE)),
+        mode: None,
+    };
+    let info = engine.info().await.expect("an engine");
+    Rig::open(engine.clone(), &info, setup).await.expect("a session")
+}
+
+/// Resident memory of the only holder of a session, in MB.
+async fn memory(engine: &dyn Engine, rig: &Rig) -> f64 {
+    let holder = engine.containers(&rig.context.session.filter()).await.expect("listed").remove(0);
+    let inspect = ["inspect", "--format", "{{.State.Pid}}", &holder.id];
+    let output = Command::new("docker").args(inspect).output().expect("docker");
+    let pid = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process of this machine");
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("its memory");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).expect("a number") / 1024.0
+}
+
+async fn evidence(engine: &Arc<dyn Engine>) {
+    const ROUNDS: usize = 60;
+    load_planted(engine.as_ref()).await;
+    let state = tempfile::tempdir().expect("a folder");
+    let rigs = [rig(engine, state.path(), true).await, rig(engine, state.path(), false).await];
+    let facts = engine.inspect_image(PLANTED).await.expect("an image");
+    let mut service = service::defaults(&apprunner());
+    // It asks for nothing and tries twenty connections: more to write down than most programs do in so short a time.
+    service.start_command = Some("/planted repeat 20 198.18.7.7 443 0".to_owned());
+    let case = Case::new(PLANTED, ConditionSet::baseline());
+    let plan = Arc::new(Plan { service, candidates: vec![Candidate { facts }], cases: vec![case] });
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..=ROUNDS {
+        for (rig, times) in rigs.iter().zip(&mut times) {
+            let begun = Instant::now();
+            let finished = coordinator::run(rig.context.clone(), plan.clone(), 1, watch::channel(0).1, |_| {}).await;
+            let seen = finished.results[0].evidence.connects.len();
+            assert_eq!(
+                (finished.results[0].exit_code, seen),
+                (Some(0), if rig.context.options.evidence { 20 } else { 0 })
+            );
+            if round > 0 {
+                times.push(begun.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+    }
+    let (with, without) = (memory(engine.as_ref(), &rigs[0]).await, memory(engine.as_ref(), &rigs[1]).await);
+    for rig in rigs {
+        rig.close(false).await.expect("closed");
+    }
+    let [on, off] = times.map(median);
+    println!(
+        "evidence: {ROUNDS} rounds in turn, median {on:.1} ms with it against {off:.1} ms without: {:.3}; holder {with:.1} \
+         MB against {without:.1} MB",
+        on / off
+    );
 }
 
 async fn kill(engine: &dyn Engine) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use exitone::cli::Cli;
 use exitone::images::candidate_names;
-use exitone::model::condition::KNOWN;
+use exitone::model::condition::{Argument, KNOWN};
 use exitone::scenario::{apprunner, file, service};
 use serde::Deserialize;
 
@@ -78,8 +78,13 @@ fn the_truth_is_about_the_incident() {
 fn the_table_of_conditions() {
     let mut table = "| condition | what it does |\n|---|---|\n".to_owned();
     for known in &KNOWN {
-        let argument = known.argument.map(|a| format!(":{a}")).unwrap_or_default();
-        let _ = writeln!(table, "| `{}{argument}` | {} |", known.name, known.about);
+        let mut forms = vec![known.example()];
+        match known.argument {
+            Argument::May(argument) => forms.push(format!("{}:{argument}", known.name)),
+            _ if known.takes_name() => forms.push(format!("{}@NAME", known.example())),
+            _ => {}
+        }
+        let _ = writeln!(table, "| `{}` | {} |", forms.join("`, `"), known.about);
     }
     let page = read("docs/reference.md");
     let (before, rest) = page.split_once("tests/docs.rs -->\n").expect("a mark");
@@ -95,7 +100,7 @@ fn commands(page: &str, program: &str) -> Vec<Vec<String>> {
         if line.starts_with("```") {
             inside = !inside;
         } else if inside && line.starts_with(program) {
-            let line = line.split(" #").next().unwrap_or(line);
+            let line = line.split(" #").next().unwrap_or(line).split(" > ").next().unwrap_or(line);
             found.push(line.split_whitespace().map(ToOwned::to_owned).collect());
         }
     }

@@ -219,7 +219,7 @@ async fn memory_and_signals_are_not_plain_exits() {
 async fn conditions_reach_the_candidate() {
     let world = World::new();
     let act = |s: &exitone::engine::fake::Situation| {
-        let drop = s.conditions.contains(&Condition::EgressDrop);
+        let drop = s.conditions.contains(&Condition::EgressDrop(exitone::model::condition::Reach::Everything));
         let wrong = drop && s.env.get("A").is_some_and(|v| v == "1") && !s.env.contains_key("DATABASE_URL");
         if wrong && !s.env.contains_key("FROM_IMAGE") && s.env["PORT"] == "8000" {
             exits(SECOND, 7, "x")
@@ -442,14 +442,17 @@ async fn a_holder_that_falls_silent_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn an_architecture_that_fits_takes_no_other_condition_away() {
     let world = World::new();
-    let act = |s: &exitone::engine::fake::Situation| match s.conditions.contains(&Condition::EgressDrop) {
+    let act = |s: &exitone::engine::fake::Situation| match s
+        .conditions
+        .contains(&Condition::EgressDrop(exitone::model::condition::Reach::Everything))
+    {
         true => exits(SECOND, 1, "x"),
         false => healthy(8000),
     };
     world.engine.image("app:1", &[], script(act));
     let result = world.one(service(), &["arch.mismatch", "egress.drop"]).await;
     assert_eq!(result.exit_code, Some(1));
-    assert!(result.notes.iter().any(|n| n.contains("not exercised")), "{:?}", result.notes);
+    assert!(result.not_exercised.iter().any(|n| n.condition == Condition::ArchMismatch), "{:?}", result.not_exercised);
 }
 
 #[tokio::test(start_paused = true)]
@@ -475,7 +478,7 @@ async fn what_a_person_reads() {
     let world = World::new();
     let both = |s: &exitone::engine::fake::Situation| {
         let provider = s.env.get("PROVIDER").is_some_and(|p| p == "verify");
-        match provider && s.conditions.contains(&Condition::EgressDrop) {
+        match provider && s.conditions.contains(&Condition::EgressDrop(exitone::model::condition::Reach::Everything)) {
             true => exits(SECOND, 1, "ConnectTimeout: timed out"),
             false => healthy(8000),
         }
@@ -513,7 +516,7 @@ async fn a_start_sweeps_what_dead_sessions_left_and_no_others() {
     let alive = Session::begin(world.state.path()).expect("begun");
     let foreign = Session::begin(elsewhere.path()).expect("begun");
     for session in [&dead, &alive, &foreign] {
-        engine.create_volume(&session.volume(), &session.labels("volume")).await.expect("created");
+        engine.create_volume(&session.volume(), &session.labels("volume"), false).await.expect("created");
     }
     // Its process ends without cleaning up: the lock is free, the volume is there.
     let (dead_volume, dead_label) = (dead.volume(), dead.filter());
@@ -546,11 +549,11 @@ async fn clean_removes_everything_but_what_lives() {
     let alive = Session::begin(state.path()).expect("begun");
     let dead = Session::begin(state.path()).expect("begun");
     for session in [&dead, &alive] {
-        engine.create_volume(&session.volume(), &session.labels("volume")).await.expect("created");
+        engine.create_volume(&session.volume(), &session.labels("volume"), false).await.expect("created");
     }
     // What somebody made by hand from one of our images inherits the session's label, and has no owner.
     let inherited = BTreeMap::from([("exitone.session".to_owned(), "kept".to_owned())]);
-    engine.create_volume("by-hand", &inherited).await.expect("created");
+    engine.create_volume("by-hand", &inherited, false).await.expect("created");
     killed(state.path(), dead);
     let removed = everything(&engine, state.path(), &[]).await.expect("removed");
     assert_eq!((removed.containers, removed.volumes), (0, 1));

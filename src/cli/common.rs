@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use super::repro;
 use crate::engine::context::Surroundings;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
@@ -303,7 +304,7 @@ pub async fn run_plan(
     let setup = Setup {
         state: session::state_dir(),
         jobs,
-        options: Options { soak: running.soak, real_time: running.real_time, first },
+        options: Options { soak: running.soak, real_time: running.real_time, first, evidence: true },
         watchdog: true,
         program: None,
         mode: None,
@@ -312,7 +313,9 @@ pub async fn run_plan(
     let mut progress = Progress::new(common.progress());
     let context = rig.context.clone();
     let asked = signals.asked.clone();
-    let finished = coordinator::run(context, Arc::new(plan), jobs, asked, |event| progress.on(event)).await;
+    let plan = Arc::new(plan);
+    let finished = coordinator::run(context, plan.clone(), jobs, asked, |event| progress.on(event)).await;
+    repro::remember(&plan, &finished.results);
     for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));

@@ -12,19 +12,19 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Build the bundled candidates that are not there yet
+    /// Build the bundled images that are not there yet
     Build {
-        /// `v19-photo-fix` and so on [default: all]
+        /// `v19-photo-fix` and so on, or `postgres`, a database for scenarios [default: all candidates]
         names: Vec<String>,
         #[command(flatten)]
         source: SourceArgs,
     },
 }
 
-/// Where the base image comes from.
+/// Where base images come from.
 #[derive(clap::Args)]
 pub struct SourceArgs {
-    /// A registry that has python:3.12-slim, HOST:PORT [default: Debian packages on Debian, else the engine's own]
+    /// A registry that has python:3.12-slim (and postgres:16), HOST:PORT [default: Debian packages on Debian, else the engine's own]
     #[arg(long, value_name = "HOST:PORT", env = "EXITONE_REGISTRY")]
     registry: Option<String>,
     /// Fetch nothing

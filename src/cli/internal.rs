@@ -28,6 +28,21 @@ pub fn holder() -> ExitCode {
     Failure::internal("the holder runs on Linux only").report()
 }
 
+/// Keeps full folders until standard input ends.
+#[cfg(target_os = "linux")]
+pub fn keeper() -> ExitCode {
+    match crate::holder::keeper::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => Failure::internal(e.to_string()).report(),
+    }
+}
+
+/// Only Linux has volumes in memory.
+#[cfg(not(target_os = "linux"))]
+pub fn keeper() -> ExitCode {
+    Failure::internal("the keeper runs on Linux only").report()
+}
+
 /// Waits for the end of its controller and removes what it left.
 ///
 /// # Errors

@@ -3,8 +3,11 @@
 mod clean;
 mod common;
 mod demo;
+mod doctor;
 mod images;
 mod internal;
+mod plant;
+mod repro;
 mod run;
 
 use std::process::ExitCode;
@@ -32,12 +35,24 @@ enum Command {
     Demo(demo::Args),
     /// Run images under conditions and report each case
     Run(run::Args),
+    /// Which engine this is, and which conditions this host can impose, proved by planted candidates
+    Doctor(doctor::Args),
+    /// A shell script, with docker and standard tools only, that re-creates a case that was run
+    Repro(repro::Args),
     /// The bundled candidates
     Images(images::Args),
     /// Remove everything that exitone ever left on this engine
     Clean(clean::Args),
     #[command(hide = true)]
     Holder,
+    #[command(hide = true)]
+    Plant {
+        /// What the planted candidate does
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    #[command(hide = true)]
+    Keeper,
     #[command(hide = true)]
     Watchdog(internal::WatchdogArgs),
 }
@@ -47,8 +62,11 @@ impl Cli {
     #[must_use]
     pub fn execute(self) -> ExitCode {
         self.common.start_tracing();
-        if matches!(self.command, Command::Holder) {
-            return internal::holder();
+        match &self.command {
+            Command::Holder => return internal::holder(),
+            Command::Keeper => return internal::keeper(),
+            Command::Plant { words } => return plant::run(words),
+            _ => {}
         }
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -61,7 +79,9 @@ impl Cli {
                 Command::Images(args) => images::execute(&self.common, args).await,
                 Command::Clean(args) => clean::execute(&self.common, &args).await,
                 Command::Watchdog(args) => internal::watchdog(&args).await,
-                Command::Holder => Ok(0),
+                Command::Repro(args) => repro::execute(&args),
+                Command::Doctor(args) => doctor::execute(&self.common, &args).await,
+                Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),
             }
         });
         // A blocked read of standard input must not hold the process.

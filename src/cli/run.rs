@@ -109,7 +109,7 @@ fn text(images: &[String], sets: &[ConditionSet], finished: &Finished) -> String
     }
     let shown = results.iter().filter(|r| results.len() <= 4 || r.verdict != Verdict::Pass);
     text.extend(shown.map(|r| terminal::case(r) + "\n"));
-    text + &terminal::summary(&finished.summary)
+    text + &terminal::findings(results) + &terminal::summary(&finished.summary)
 }
 
 fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {

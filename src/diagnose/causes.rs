@@ -341,8 +341,13 @@ mod tests {
 
     #[test]
     fn what_the_network_says() {
-        let question =
-            DnsQuestion { at_ms: 1.0, name: "h".to_owned(), record: "A".to_owned(), answer: "SERVFAIL".to_owned() };
+        let question = DnsQuestion {
+            at_ms: 1.0,
+            name: "h".to_owned(),
+            record: "A".to_owned(),
+            answer: "SERVFAIL".to_owned(),
+            own: false,
+        };
         let evidence = Evidence { dns: vec![question.clone()], ..Evidence::default() };
         assert_eq!(ids(Outcome::Exited, Some(1), &evidence, "x"), ["name-not-resolved"]);
         let good =

@@ -76,6 +76,8 @@ pub struct NewImage {
     pub env: BTreeMap<String, String>,
     /// WORKDIR.
     pub workdir: String,
+    /// USER.
+    pub user: String,
     /// LABEL.
     pub labels: BTreeMap<String, String>,
     /// When it says it was made, seconds since the epoch.
@@ -100,6 +102,7 @@ impl NewImage {
                 "Cmd": (!self.cmd.is_empty()).then_some(&self.cmd),
                 "Env": env,
                 "WorkingDir": self.workdir,
+                "User": self.user,
                 "Labels": self.labels,
             },
             "rootfs": {"type": "layers", "diff_ids": diff_ids},

@@ -10,8 +10,8 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
 use bollard::models::{
-    ContainerCreateBody, EventMessageTypeEnum, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
-    MountVolumeOptions, VolumeCreateRequest,
+    ContainerCreateBody, EventMessageTypeEnum, HealthConfig, HostConfig, HostConfigLogConfig, ImageInspect, Mount,
+    MountType, MountVolumeOptions, ResourcesUlimits, VolumeCreateRequest,
 };
 use bollard::query_parameters as q;
 use bytes::Bytes;
@@ -19,9 +19,10 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::Surroundings;
+use super::files::{FileStat, enough, first_file};
 use super::{
     Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
-    Found, Network, Output,
+    Found, Network, Output, VolumeMount,
 };
 use crate::model::image::env_map;
 use crate::model::{ImageFacts, ImageId, condition::nearest};
@@ -105,6 +106,25 @@ impl DockerEngine {
     async fn image_names(&self) -> Vec<String> {
         let all = self.client.list_images(None::<q::ListImagesOptions>).await.unwrap_or_default();
         all.into_iter().flat_map(|i| i.repo_tags).collect()
+    }
+
+    /// The platforms of an image: only an engine that keeps more than one describes what the name leads to
+    /// (API 1.48, ImageInspect, Descriptor), and only its list names them.
+    async fn platforms(&self, reference: &str, image: &ImageInspect) -> Vec<String> {
+        if image.descriptor.is_none() {
+            return Vec::new();
+        }
+        let only = filters(&[("reference", reference)]);
+        let options = q::ListImagesOptionsBuilder::new().all(true).manifests(true).filters(&only).build();
+        let images = self.client.list_images(Some(options)).await.unwrap_or_default();
+        let same = images.into_iter().filter(|i| image.id.as_ref() == Some(&i.id));
+        // Attestations have no platform of their own, and no image data.
+        let described = same.flat_map(|i| i.manifests.unwrap_or_default()).filter_map(|m| m.image_data);
+        let name = |p: bollard::models::OciPlatform| Some(format!("{}/{}", p.os?, p.architecture?));
+        let mut names: Vec<String> = described.filter_map(|data| name(data.platform)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -194,22 +214,26 @@ fn micros(text: Option<String>) -> Option<i64> {
 
 fn body(spec: &ContainerSpec) -> ContainerCreateBody {
     let holder = spec.holder.as_ref();
-    let mounts = spec.volume.as_ref().map(|(source, target)| {
-        vec![Mount {
-            target: Some(target.clone()),
-            source: Some(source.clone()),
-            typ: Some(MountType::VOLUME),
-            read_only: Some(holder.is_none()),
-            volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
-            ..Default::default()
-        }]
-    });
+    let mount = |volume: &VolumeMount| Mount {
+        target: Some(volume.target.clone()),
+        source: Some(volume.name.clone()),
+        typ: Some(MountType::VOLUME),
+        read_only: Some(volume.read_only),
+        volume_options: Some(MountVolumeOptions { no_copy: Some(!volume.copy), ..Default::default() }),
+        ..Default::default()
+    };
+    let limit = |files: u64| i64::try_from(files).unwrap_or(i64::MAX);
+    let ulimit = |n| ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(limit(n)), hard: Some(limit(n)) };
+    let groups = holder.and_then(|h| h.groups.as_ref());
     let host_config = HostConfig {
         network_mode: Some(match &spec.network {
             Network::None => "none".to_owned(),
             Network::Container(id) => format!("container:{id}"),
         }),
-        mounts,
+        mounts: Some(spec.volumes.iter().map(mount).collect()),
+        binds: groups.map(|target| vec![format!("/sys/fs/cgroup:{target}:ro")]),
+        ulimits: spec.nofile.map(|n| vec![ulimit(n)]),
+        readonly_rootfs: Some(spec.read_only),
         nano_cpus: spec.cpu_milli.map(|milli| i64::from(milli) * 1_000_000),
         memory: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
         memory_swap: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
@@ -217,12 +241,15 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         // SYS_ADMIN makes the fresh namespaces, NET_ADMIN fills them, NET_RAW (not everywhere a default) taps them. The
         // profiles would forbid writing /proc/sys/net.
-        cap_add: holder.map(|_| ["SYS_ADMIN", "NET_ADMIN", "NET_RAW"].map(ToOwned::to_owned).to_vec()),
+        cap_add: holder.map(|h| {
+            let all = ["SYS_ADMIN", "NET_ADMIN", "NET_RAW"].map(ToOwned::to_owned).to_vec();
+            if h.network { all } else { all[..1].to_vec() }
+        }),
         security_opt: holder.map(|_| vec!["apparmor=unconfined".to_owned(), "label=disable".to_owned()]),
-        readonly_paths: holder.map(|_| Vec::new()),
+        readonly_paths: holder.filter(|h| h.network).map(|_| Vec::new()),
         dns: holder.map(|h| vec![h.dns.clone()]),
         dns_search: holder.map(|_| vec![".".to_owned()]),
-        auto_remove: holder.map(|_| true),
+        auto_remove: holder.map(|h| h.auto_remove),
         ..Default::default()
     };
     ContainerCreateBody {
@@ -272,6 +299,9 @@ impl Engine for DockerEngine {
             platform: format!("{}/{}", version.os.unwrap_or_default(), version.arch.unwrap_or_default()),
             cpus: info.ncpu.and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1),
             joins_current_namespace: !podman,
+            // What an engine does not say it can.
+            cpu_limit: info.cpu_cfs_quota.unwrap_or(true),
+            memory_limit: info.memory_limit.unwrap_or(true),
             unsets_variables: !podman,
         })
     }
@@ -286,7 +316,10 @@ impl Engine for DockerEngine {
             }
             Err(e) => return Err(self.error("looking at an image", e)),
         };
+        let platforms = self.platforms(reference, &image).await;
         let config = image.config.unwrap_or_default();
+        let mut volumes = config.volumes.unwrap_or_default();
+        volumes.sort_unstable();
         Ok(ImageFacts {
             reference: reference.to_owned(),
             id: ImageId(image.id.unwrap_or_default()),
@@ -296,6 +329,11 @@ impl Engine for DockerEngine {
             cmd: config.cmd.unwrap_or_default(),
             env: env_map(&config.env.unwrap_or_default()),
             labels: config.labels.unwrap_or_default().into_iter().collect(),
+            workdir: config.working_dir.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+            size: image.size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            platforms,
+            volumes,
         })
     }
 
@@ -422,8 +460,41 @@ impl Engine for DockerEngine {
         Ok(all.into_iter().map(|c| found(c.id, c.labels)).collect())
     }
 
-    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<()> {
+    async fn stat(&self, container: &str, path: &str) -> EngineResult<Option<FileStat>> {
+        let options = q::ContainerArchiveInfoOptionsBuilder::new().path(path).build();
+        match self.client.get_container_archive_info(container, Some(options)).await {
+            Ok(stat) => Ok(Some(FileStat::new(stat.file_mode, stat.size, &stat.link_target))),
+            Err(Cause::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(e) => Err(self.error("looking at a file of a container", e)),
+        }
+    }
+
+    async fn read_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>> {
+        let options = q::DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let mut stream = std::pin::pin!(self.client.download_from_container(container, Some(options)));
+        let mut archive = Vec::new();
+        // The rest of a large file is not fetched: the stream ends when it is dropped.
+        while archive.len() < enough(most) {
+            match stream.next().await {
+                Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
+                Some(Err(Cause::DockerResponseServerError { status_code: 404, .. })) => return Ok(None),
+                Some(Err(e)) => return Err(self.error("reading a file of a container", e)),
+                None => break,
+            }
+        }
+        Ok(first_file(&archive, most))
+    }
+
+    fn export(&self, container: &str) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>> {
+        let broken =
+            |e: Cause| EngineError::Broken { action: "reading an image's files".to_owned(), message: chain(&e) };
+        Box::pin(self.client.export_container(container).map_err(broken))
+    }
+
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, memory: bool) -> EngineResult<()> {
+        let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=50%")];
         let request = VolumeCreateRequest {
+            driver_opts: memory.then(|| options.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
             name: Some(name.to_owned()),
             labels: Some(labels.clone().into_iter().collect()),
             ..Default::default()

@@ -17,6 +17,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::files::{FileStat, Tree};
 use super::{
     Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
     Found, Network, Output,
@@ -68,6 +69,8 @@ pub struct Faults {
     pub holder_ends: bool,
     /// Holders do not answer probes.
     pub holder_silent: bool,
+    /// Service containers never serve.
+    pub services_asleep: bool,
     /// Events of ends come this much later.
     pub late_events: Duration,
 }
@@ -76,6 +79,7 @@ pub struct Faults {
 struct Image {
     facts: ImageFacts,
     script: Script,
+    files: Tree,
 }
 
 struct Container {
@@ -136,9 +140,24 @@ impl FakeEngine {
             entrypoint: Vec::new(),
             cmd: vec!["app".to_owned()],
             env: env_map(env),
-            labels: BTreeMap::new(),
+            ..ImageFacts::default()
         };
-        self.lock().images.insert(reference.to_owned(), Image { facts, script });
+        self.lock().images.insert(reference.to_owned(), Image { facts, script, files: Tree::fine() });
+    }
+
+    /// Says which files an image has.
+    pub fn set_files(&self, reference: &str, files: Tree) {
+        if let Some(image) = self.lock().images.get_mut(reference) {
+            image.files = files;
+        }
+    }
+
+    /// The files of a container: those of its image.
+    fn files(&self, id: &str) -> EngineResult<Tree> {
+        let state = self.lock();
+        let name = &state.containers.get(id).ok_or_else(|| Self::gone(id))?.spec.image;
+        let image = state.images.values().find(|i| i.facts.id.0 == *name || i.facts.reference == *name);
+        image.map(|i| i.files.clone()).ok_or_else(|| Self::gone(id))
     }
 
     /// Says what goes wrong from now on.
@@ -226,6 +245,14 @@ impl FakeEngine {
         while let Ok(Some(text)) = lines.next_line().await {
             match serde_json::from_str(&text) {
                 Ok(ToHolder::Hello(_)) => self.say(&id, &FromHolder::Ready { version: VERSION }),
+                Ok(ToHolder::Place { run, number }) => self.say(&id, &FromHolder::Placed { run, number }),
+                Ok(ToHolder::Await(order)) => {
+                    let asleep = self.lock().faults.services_asleep;
+                    if !asleep {
+                        self.say(&id, &FromHolder::Awake { run: order.run, number: order.number });
+                    }
+                }
+                Ok(ToHolder::Watch { .. } | ToHolder::Started { .. }) => {}
                 Ok(ToHolder::Prepare(prepare)) => {
                     let faults = self.lock().faults.clone();
                     if faults.holder_ends {
@@ -325,6 +352,8 @@ impl Engine for FakeEngine {
             platform: format!("linux/{}", std::env::consts::ARCH),
             cpus: 2,
             joins_current_namespace: self.shared,
+            cpu_limit: true,
+            memory_limit: true,
             unsets_variables: self.shared,
         })
     }
@@ -478,7 +507,27 @@ impl Engine for FakeEngine {
         Ok(matching(all, label))
     }
 
-    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<()> {
+    async fn stat(&self, container: &str, path: &str) -> EngineResult<Option<FileStat>> {
+        self.fault("stat")?;
+        Ok(self.files(container)?.stat(path))
+    }
+
+    async fn read_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>> {
+        self.fault("read_start")?;
+        Ok(self.files(container)?.read_start(path, most))
+    }
+
+    fn export(&self, container: &str) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>> {
+        let broken = |e: std::io::Error| EngineError::Broken { action: "export".to_owned(), message: e.to_string() };
+        let archive = self.fault("export").and_then(|()| self.files(container)?.archive().map_err(broken));
+        let pieces = archive.map(|bytes| bytes.chunks(1000).map(Bytes::copy_from_slice).collect::<Vec<_>>());
+        match pieces {
+            Ok(pieces) => Box::pin(stream::iter(pieces.into_iter().map(Ok))),
+            Err(e) => Box::pin(stream::iter([Err(e)])),
+        }
+    }
+
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, _memory: bool) -> EngineResult<()> {
         self.fault("create_volume")?;
         self.lock().volumes.insert(name.to_owned(), labels.clone());
         Ok(())

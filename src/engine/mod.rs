@@ -5,6 +5,7 @@ pub mod context;
 pub mod docker;
 pub mod error;
 pub mod fake;
+pub mod files;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use futures_util::Stream;
 use tokio::io::AsyncWrite;
 
 pub use error::{EngineError, EngineResult};
+pub use files::{FileKind, FileStat};
 
 use crate::model::ImageFacts;
 
@@ -43,11 +45,23 @@ pub struct EngineInfo {
     pub cpus: usize,
     /// True when `network_mode: container:X` joins the namespace that the main process of X is in at that moment.
     pub joins_current_namespace: bool,
+    /// True when it can limit CPU time.
+    pub cpu_limit: bool,
+    /// True when it can limit memory.
+    pub memory_limit: bool,
     /// True when a variable's name alone takes the image's variable away (Podman looks it up in its own environment).
     pub unsets_variables: bool,
 }
 
 impl EngineInfo {
+    /// True when containers can make AF_VSOCK sockets, which belong to no network namespace: the default seccomp profile
+    /// forbids them from Docker 23.0 on (<https://github.com/moby/moby/pull/44563>).
+    #[must_use]
+    pub fn lets_vsock(&self) -> bool {
+        let major = self.version.split('.').next().and_then(|n| n.parse::<u32>().ok());
+        self.name == "Docker" && major.is_some_and(|major| major < 23)
+    }
+
     /// The machine's architecture in the words of images: `amd64`, `arm64`.
     #[must_use]
     pub fn architecture(&self) -> &str {
@@ -83,12 +97,16 @@ pub struct ContainerSpec {
     pub env: Vec<String>,
     /// How it is connected.
     pub network: Network,
-    /// A volume and where it is mounted; read-only for all but the holder.
-    pub volume: Option<(String, String)>,
+    /// Volumes and where they are mounted.
+    pub volumes: Vec<VolumeMount>,
     /// Thousandths of a CPU.
     pub cpu_milli: Option<u32>,
     /// Bytes of memory; no swap on top.
     pub memory: Option<u64>,
+    /// Open files.
+    pub nofile: Option<u64>,
+    /// True: nothing but the volumes can be written.
+    pub read_only: bool,
     /// What makes a container a holder, for the one that is.
     pub holder: Option<HolderSpec>,
 }
@@ -103,6 +121,19 @@ impl std::fmt::Debug for ContainerSpec {
     }
 }
 
+/// A volume in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeMount {
+    /// The volume.
+    pub name: String,
+    /// Where it is mounted.
+    pub target: String,
+    /// True: it cannot be written there.
+    pub read_only: bool,
+    /// True: an empty volume is filled with what the image has at that place.
+    pub copy: bool,
+}
+
 /// What only a holder gets: its standard input, its capabilities, the names that its namespace resolves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HolderSpec {
@@ -110,6 +141,12 @@ pub struct HolderSpec {
     pub hostname: String,
     /// The resolver in resolv.conf.
     pub dns: String,
+    /// True: it makes and fills network namespaces. False: it only mounts.
+    pub network: bool,
+    /// True: the engine removes it when it ends.
+    pub auto_remove: bool,
+    /// Where the machine's control groups are mounted, read-only; nothing where they are not wanted.
+    pub groups: Option<String>,
 }
 
 /// The end of an attached container.
@@ -209,8 +246,14 @@ pub trait Engine: Send + Sync {
     async fn remove(&self, id: &str) -> EngineResult<()>;
     /// Containers with a label, running or not.
     async fn containers(&self, label: &str) -> EngineResult<Vec<Found>>;
-    /// Creates a volume.
-    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>) -> EngineResult<()>;
+    /// What a path in a container leads to, whether it was started or not; a link at its end is not followed.
+    async fn stat(&self, container: &str, path: &str) -> EngineResult<Option<FileStat>>;
+    /// The first bytes of a plain file in a container; nothing when there is none at that path.
+    async fn read_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>>;
+    /// All files of a container as a tar archive.
+    fn export(&self, container: &str) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>;
+    /// Creates a volume; `memory`: it is in memory, so that its size can be changed while it is mounted.
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, memory: bool) -> EngineResult<()>;
     /// Removes a volume; one that is gone is no error.
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
     /// Volumes with a label.

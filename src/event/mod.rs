@@ -44,6 +44,11 @@ pub enum Event {
         /// Everything about it.
         result: Box<CaseResult>,
     },
+    /// A case that depends on time ran beside others: it is run once more, alone.
+    CaseConfirming {
+        /// The case.
+        id: CaseId,
+    },
     /// No further case is begun.
     Draining,
     /// A run ends.

@@ -3,35 +3,23 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType, rdata::A};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use super::plan::DnsPlan;
 use super::protocol::{HOSTNAME, OWN, SECOND, SHORT_HOSTNAME};
+use crate::model::condition::DnsFault;
 use crate::model::observation::DnsQuestion;
 
 /// Names get addresses from 198.18.0.0/15, which is set aside for tests (RFC 2544).
 const FIRST_NAME: u32 = u32::from_be_bytes([198, 18, 0, 1]);
 const MOST_NAMES: u32 = (1 << 17) - 2;
-
-/// How the resolver misbehaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DnsFault {
-    /// It does not.
-    None,
-    /// It answers SERVFAIL.
-    Servfail,
-    /// It answers NXDOMAIN.
-    Nxdomain,
-    /// It never answers.
-    Drop,
-    /// It answers after this long.
-    Delay(Duration),
-}
 
 /// Which address a name was given; every name that is asked gets one.
 #[derive(Default)]
@@ -41,7 +29,11 @@ pub struct Names {
 }
 
 impl Names {
-    fn address_of(&mut self, name: &str) -> Ipv4Addr {
+    /// The address of a name; an address stands for itself.
+    pub fn address_of(&mut self, name: &str) -> Ipv4Addr {
+        if let Ok(address) = name.parse() {
+            return address;
+        }
         if let Some(address) = self.by_name.get(name) {
             return *address;
         }
@@ -50,6 +42,12 @@ impl Names {
         self.by_name.insert(name.to_owned(), address);
         self.by_address.insert(address, name.to_owned());
         address
+    }
+
+    /// Gives a name a fixed address.
+    pub fn fix(&mut self, name: &str, address: Ipv4Addr) {
+        self.by_name.insert(name.to_owned(), address);
+        self.by_address.entry(address).or_insert_with(|| name.to_owned());
     }
 
     /// The name that this address was the answer to.
@@ -67,18 +65,48 @@ pub type OnQuestion = Arc<dyn Fn(DnsQuestion) + Send + Sync>;
 /// The resolver of one run.
 #[derive(Clone)]
 pub struct Resolver {
-    fault: DnsFault,
+    faults: Arc<DnsPlan>,
     /// The address that the container's own name resolves to.
     own_name: Ipv4Addr,
     names: SharedNames,
     on_question: OnQuestion,
+    /// When the process was started, once it was.
+    started: Started,
+}
+
+/// When the process was started, once it was.
+pub type Started = watch::Receiver<Option<Instant>>;
+
+fn is_own(name: &str) -> bool {
+    [HOSTNAME, SHORT_HOSTNAME, "localhost"].contains(&name)
 }
 
 impl Resolver {
     /// A resolver that is not bound yet.
-    pub fn new(fault: DnsFault, own_name: Ipv4Addr, names: SharedNames, on_question: OnQuestion) -> Self {
+    pub fn new(
+        faults: DnsPlan,
+        own_name: Ipv4Addr,
+        names: SharedNames,
+        on_question: OnQuestion,
+        started: Started,
+    ) -> Self {
         debug_assert!(own_name == OWN || own_name == SECOND);
-        Self { fault, own_name, names, on_question }
+        Self { faults: Arc::new(faults), own_name, names, on_question, started }
+    }
+
+    /// The fault that a question meets now.
+    fn fault(&self, name: &str) -> Option<DnsFault> {
+        // The container's own name stands in /etc/hosts everywhere; a fault of the resolver does not touch it.
+        if is_own(name) {
+            return None;
+        }
+        match self.faults.of(name)? {
+            DnsFault::Late(length) => {
+                let there = self.started.borrow().is_some_and(|at| at.elapsed() >= length);
+                (!there).then_some(DnsFault::Drop)
+            }
+            other => Some(other),
+        }
     }
 
     /// Binds in the calling thread's namespace and serves until the set is dropped.
@@ -133,20 +161,18 @@ impl Resolver {
         let question = Message::from_vec(question).ok()?;
         let query = question.queries.first()?.clone();
         let name = query.name().to_utf8().trim_end_matches('.').to_ascii_lowercase();
-        // The container's own name stands in /etc/hosts everywhere; a fault of the resolver does not touch it.
-        let own = [HOSTNAME, SHORT_HOSTNAME, "localhost"].contains(&name.as_str());
-        let fault = if own { DnsFault::None } else { self.fault };
+        let fault = self.fault(&name);
         let mut reply = Message::new(question.id, MessageType::Response, OpCode::Query);
         reply.metadata.recursion_desired = question.metadata.recursion_desired;
         reply.metadata.recursion_available = true;
         reply.add_query(query.clone());
         let shown = match (fault, query.query_type()) {
-            (DnsFault::Drop, _) => "no answer".to_owned(),
-            (DnsFault::Servfail, _) => {
+            (Some(DnsFault::Drop), _) => "no answer".to_owned(),
+            (Some(DnsFault::Servfail), _) => {
                 reply.metadata.response_code = ResponseCode::ServFail;
                 "SERVFAIL".to_owned()
             }
-            (DnsFault::Nxdomain, _) | (_, RecordType::PTR) => {
+            (Some(DnsFault::Nxdomain), _) | (_, RecordType::PTR) => {
                 reply.metadata.response_code = ResponseCode::NXDomain;
                 "NXDOMAIN".to_owned()
             }
@@ -158,10 +184,11 @@ impl Resolver {
             // Outbound traffic is IPv4 only there.
             _ => "no record".to_owned(),
         };
-        (self.on_question)(DnsQuestion { at_ms: 0.0, name, record: query.query_type().to_string(), answer: shown });
+        let (own, record) = (is_own(&name), query.query_type().to_string());
+        (self.on_question)(DnsQuestion { at_ms: 0.0, name, record, answer: shown, own });
         match fault {
-            DnsFault::Drop => return None,
-            DnsFault::Delay(delay) => tokio::time::sleep(delay).await,
+            Some(DnsFault::Drop) => return None,
+            Some(DnsFault::Delay(delay)) => tokio::time::sleep(delay).await,
             _ => {}
         }
         reply.to_vec().ok()
@@ -172,9 +199,7 @@ impl Resolver {
             "localhost" => Ipv4Addr::LOCALHOST,
             HOSTNAME | SHORT_HOSTNAME => self.own_name,
             // A URL may name an address; a resolver that is asked for one gives it back.
-            _ => name
-                .parse()
-                .unwrap_or_else(|_| self.names.lock().unwrap_or_else(PoisonError::into_inner).address_of(name)),
+            _ => self.names.lock().unwrap_or_else(PoisonError::into_inner).address_of(name),
         }
     }
 }

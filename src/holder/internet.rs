@@ -1,6 +1,6 @@
 //! The simulated internet: a thread with a namespace of its own in which every address exists.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,11 +9,14 @@ use std::time::Duration;
 use rtnetlink::Handle;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::authority::Signer;
 use super::net::{self, NetResult};
-use super::upstream;
+use super::packets::Tap;
+use super::slow;
+use super::upstream::{self, World};
 
 /// Ports that answer at once. Any other answers as well, from the first retransmission of the client's kernel
 /// on (1 s), because its listener is opened when its first packet is seen.
@@ -34,8 +37,24 @@ pub struct Internet {
     pub namespace: File,
     runtime: tokio::runtime::Handle,
     signer: Arc<Signer>,
-    ports: Mutex<BTreeSet<u16>>,
+    ports: Mutex<BTreeMap<u16, Listening>>,
+    /// What answers in the run that is served now.
+    world: Arc<Mutex<Arc<World>>>,
+    /// The namespace in which packets wait; made when a run needs it.
+    slow: OnceCell<Place>,
 }
+
+/// An open port.
+#[derive(Default)]
+struct Listening {
+    /// True: a candidate knocked there, nobody named it.
+    on_demand: bool,
+    /// Ends the listener; nothing while it is being opened.
+    end: Option<AbortHandle>,
+}
+
+/// A candidate that knocks at more ports than this finds the others silent: each is a listener and a rule.
+const MOST_ON_DEMAND: usize = 512;
 
 /// A thread with a fresh namespace, a runtime and a netlink connection; it lives as long as the process.
 struct Place {
@@ -80,6 +99,8 @@ impl Internet {
             runtime: internet.runtime,
             signer,
             ports: Mutex::default(),
+            world: Arc::default(),
+            slow: OnceCell::new(),
         };
         this.open(KNOWN_PORTS).await?;
         Ok(this)
@@ -90,20 +111,64 @@ impl Internet {
         self.runtime.spawn(future).await.ok()
     }
 
+    /// What answers from now on.
+    pub fn put(&self, world: World) {
+        *self.world.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+    }
+
     /// A raw socket of the internet's namespace, for what a router says.
     ///
     /// # Errors
     /// When the capability NET_RAW is missing.
     pub async fn raw_icmp(&self) -> NetResult<Socket> {
-        let open = || {
-            let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
+        self.socket(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))).await
+    }
+
+    async fn socket(&self, open: impl FnOnce() -> std::io::Result<Socket> + Send + 'static) -> NetResult<Socket> {
+        let wrong = |e: &dyn std::fmt::Display| net::NetError::new("opening a raw socket", e);
+        let opened = self.run(async move {
+            let socket = open()?;
             socket.set_nonblocking(true)?;
             Ok::<_, std::io::Error>(socket)
+        });
+        opened.await.ok_or_else(|| wrong(&"the internet's thread ended"))?.map_err(|e| wrong(&e))
+    }
+
+    /// Holds back what goes to the candidate, until the task is dropped with its set.
+    ///
+    /// # Errors
+    /// When the namespace for it cannot be made.
+    pub async fn hold_back(&self, delay: Duration, tasks: &mut JoinSet<()>) -> NetResult<()> {
+        let slow = self.slow.get_or_try_init(|| self.slow_place()).await?;
+        let onward = self
+            .socket(|| {
+                // The packets have their headers (raw(7), IPPROTO_RAW).
+                let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
+                socket.set_mark(net::SLOWED_MARK)?;
+                Ok(socket)
+            })
+            .await?;
+        let (ready, opened) = oneshot::channel();
+        let task = async move {
+            match Tap::open() {
+                Ok(tap) => {
+                    let _ = ready.send(Ok(()));
+                    slow::hold_back(tap, onward, delay).await;
+                }
+                Err(e) => drop(ready.send(Err(e))),
+            }
         };
-        let opened = self.run(async move { open() }).await;
-        opened
-            .ok_or_else(|| net::NetError::new("opening a raw socket", "the internet's thread ended"))?
-            .map_err(|e| net::NetError::new("opening a raw socket", e))
+        tasks.spawn_on(task, &slow.runtime);
+        let wrong = |e: &dyn std::fmt::Display| net::NetError::new("opening a packet socket", e);
+        opened.await.map_err(|e| wrong(&e))?.map_err(|e| wrong(&e))
+    }
+
+    async fn slow_place(&self) -> NetResult<Place> {
+        let place = place("slow").await?;
+        let namespace = place.namespace.try_clone().map_err(|e| net::NetError::new("keeping a namespace", e))?;
+        let (internet, slow) = (self.netlink.clone(), place.netlink.clone());
+        on(&place.runtime, async move { net::slow(&internet, &slow, &namespace).await }).await?;
+        Ok(place)
     }
 
     /// Opens ports that are not open yet.
@@ -112,30 +177,69 @@ impl Internet {
     /// When the kernel refuses a rule or a socket.
     pub async fn open(&self, ports: impl IntoIterator<Item = u16>) -> NetResult<()> {
         for port in ports {
-            let new = self.ports.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
-            if !new {
-                continue;
-            }
-            if let Err(e) = self.open_one(port).await {
-                // Another run may have more luck.
-                self.ports.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
-                return Err(e);
-            }
+            self.open_new(port, false).await?;
         }
         Ok(())
     }
 
-    async fn open_one(&self, port: u16) -> NetResult<()> {
-        let signer = self.signer.clone();
-        on(&self.runtime, async move {
-            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-                .await
-                .map_err(|e| net::NetError::new(&format!("opening port {port} of the internet"), e))?;
-            tokio::spawn(accept(listener, signer));
-            Ok(())
-        })
-        .await?;
-        net::open_port(&self.netlink, port).await
+    /// Opens a port at which a candidate knocks.
+    ///
+    /// # Errors
+    /// When the kernel refuses a rule or a socket.
+    pub async fn open_on_demand(&self, port: u16) -> NetResult<()> {
+        self.open_new(port, true).await
+    }
+
+    /// Closes the ports that a candidate knocked at.
+    ///
+    /// # Errors
+    /// When the kernel refuses to take a rule away.
+    pub async fn close_on_demand(&self) -> NetResult<()> {
+        let old: Vec<(u16, Listening)> = {
+            let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+            ports.extract_if(.., |_, listening| listening.on_demand && listening.end.is_some()).collect()
+        };
+        for (port, listening) in old {
+            net::close_port(&self.netlink, port).await?;
+            listening.end.iter().for_each(AbortHandle::abort);
+        }
+        Ok(())
+    }
+
+    async fn open_new(&self, port: u16, on_demand: bool) -> NetResult<()> {
+        {
+            let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+            let knocked = ports.values().filter(|listening| listening.on_demand).count();
+            if ports.contains_key(&port) || (on_demand && knocked >= MOST_ON_DEMAND) {
+                return Ok(());
+            }
+            ports.insert(port, Listening { on_demand, end: None });
+        }
+        let opened = self.open_one(port).await;
+        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        match opened {
+            Ok(end) => {
+                ports.insert(port, Listening { on_demand, end: Some(end) });
+                Ok(())
+            }
+            Err(e) => {
+                // Another run may have more luck.
+                ports.remove(&port);
+                Err(e)
+            }
+        }
+    }
+
+    async fn open_one(&self, port: u16) -> NetResult<AbortHandle> {
+        let (signer, world) = (self.signer.clone(), self.world.clone());
+        let listen = async move {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+            Ok::<_, std::io::Error>(tokio::spawn(accept(listener, signer, world)).abort_handle())
+        };
+        let wrong = |e: &dyn std::fmt::Display| net::NetError::new(&format!("opening port {port} of the internet"), e);
+        let end = self.run(listen).await.ok_or_else(|| wrong(&"its thread ended"))?.map_err(|e| wrong(&e))?;
+        net::open_port(&self.netlink, port).await?;
+        Ok(end)
     }
 }
 
@@ -146,11 +250,12 @@ async fn on(
     runtime.spawn(future).await.map_err(|e| net::NetError::new("setting up a namespace", e))?
 }
 
-async fn accept(listener: TcpListener, signer: Arc<Signer>) {
+async fn accept(listener: TcpListener, signer: Arc<Signer>, world: Arc<Mutex<Arc<World>>>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(upstream::serve(stream, signer.clone()));
+                let world = world.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                tokio::spawn(upstream::serve(stream, signer.clone(), world));
             }
             // Out of descriptors: others must close theirs first.
             Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,

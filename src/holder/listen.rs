@@ -8,6 +8,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::model::observation::OpenSocket;
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
@@ -17,7 +18,10 @@ use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 /// The state `LISTEN` in the kernel's table (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
 
-/// Asks one namespace for its listening sockets.
+/// The state of an open connection (include/net/tcp_states.h).
+const TCP_ESTABLISHED: u8 = 1;
+
+/// Asks one namespace for its sockets.
 pub struct Listeners(Option<Socket>);
 
 impl Listeners {
@@ -35,9 +39,8 @@ impl Listeners {
     /// The listening TCP sockets; the calling thread must still be in the namespace.
     pub fn now(&mut self) -> Vec<(IpAddr, u16)> {
         if let Some(socket) = &self.0 {
-            let both = ask(socket, AF_INET).and_then(|v4| Ok([v4, ask(socket, AF_INET6)?].concat()));
-            match both {
-                Ok(found) => return found,
+            match both(socket, StateFlags::LISTEN) {
+                Ok(found) => return found.into_iter().map(|f| f.local).collect(),
                 // No sock_diag for TCP in this kernel.
                 Err(_) => self.0 = None,
             }
@@ -51,18 +54,45 @@ impl Listeners {
     }
 }
 
-/// One family's listening sockets. The kernel has answered when the send returns: the read does not wait.
-fn ask(socket: &Socket, family: u8) -> io::Result<Vec<(IpAddr, u16)>> {
+/// A socket of the kernel's table.
+#[derive(Clone, Debug)]
+struct Found {
+    local: (IpAddr, u16),
+    remote: (IpAddr, u16),
+    state: u8,
+}
+
+impl Listeners {
+    /// Connections of the candidate's own making: those whose local port nobody listens on. The calling thread must
+    /// still be in the namespace. Nothing where the kernel does not say.
+    pub fn connections(&mut self) -> Vec<OpenSocket> {
+        let listening: Vec<u16> = self.now().into_iter().map(|(_, port)| port).collect();
+        let Some(socket) = &self.0 else { return Vec::new() };
+        let open = both(socket, StateFlags::SYN_SENT | StateFlags::ESTABLISHED).unwrap_or_default();
+        let outgoing = open.into_iter().filter(|f| !listening.contains(&f.local.1));
+        let address = |address| match address {
+            IpAddr::V4(v4) => Some(v4),
+            IpAddr::V6(v6) => v6.to_ipv4_mapped(),
+        };
+        outgoing
+            .filter_map(|f| {
+                let address = address(f.remote.0).filter(|a| !a.is_loopback())?;
+                Some(OpenSocket { address, port: f.remote.1, name: None, accepted: f.state == TCP_ESTABLISHED })
+            })
+            .collect()
+    }
+}
+
+fn both(socket: &Socket, states: StateFlags) -> io::Result<Vec<Found>> {
+    Ok([ask(socket, AF_INET, states.clone())?, ask(socket, AF_INET6, states)?].concat())
+}
+
+/// One family's sockets in these states. The kernel has answered when the send returns: the read does not wait.
+fn ask(socket: &Socket, family: u8, states: StateFlags) -> io::Result<Vec<Found>> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let socket_id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
-    let request = InetRequest {
-        family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
-        states: StateFlags::LISTEN,
-        socket_id,
-    };
+    let request = InetRequest { family, protocol: IPPROTO_TCP, extensions: ExtensionFlags::empty(), states, socket_id };
     let mut packet = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
     packet.finalize();
     let mut bytes = vec![0; packet.buffer_len()];
@@ -79,7 +109,11 @@ fn ask(socket: &Socket, family: u8) -> io::Result<Vec<(IpAddr, u16)>> {
                 NetlinkPayload::Error(e) => return Err(e.to_io()),
                 NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
                     let id = &response.header.socket_id;
-                    found.push((id.source_address, id.source_port));
+                    found.push(Found {
+                        local: (id.source_address, id.source_port),
+                        remote: (id.destination_address, id.destination_port),
+                        state: response.header.state,
+                    });
                 }
                 _ => {}
             }

@@ -11,9 +11,13 @@ pub mod authority;
 pub mod protocol;
 
 #[cfg(target_os = "linux")]
+mod deny;
+#[cfg(target_os = "linux")]
 mod dns;
 #[cfg(target_os = "linux")]
 mod internet;
+#[cfg(target_os = "linux")]
+pub mod keeper;
 #[cfg(target_os = "linux")]
 mod listen;
 #[cfg(target_os = "linux")]
@@ -21,11 +25,21 @@ mod net;
 #[cfg(target_os = "linux")]
 mod packets;
 #[cfg(target_os = "linux")]
+mod plan;
+#[cfg(target_os = "linux")]
 mod probe;
+#[cfg(target_os = "linux")]
+mod runs;
 #[cfg(target_os = "linux")]
 mod serve;
 #[cfg(target_os = "linux")]
+mod service;
+#[cfg(target_os = "linux")]
+mod slow;
+#[cfg(target_os = "linux")]
 mod upstream;
+#[cfg(target_os = "linux")]
+mod usage;
 
 #[cfg(target_os = "linux")]
 pub use serve::serve;

@@ -10,12 +10,15 @@ use std::os::fd::AsRawFd;
 
 use nix::sched::{CloneFlags, unshare};
 use rtnetlink::packet_route::IpProtocol;
-use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkMessage};
+use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::{RouteMessage, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RulePortRange};
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, RuleAddRequest};
 
-use super::protocol::{GATEWAY, OWN, SECOND};
+use crate::model::condition::MetadataFault;
+
+use super::plan::{Egress, NetPlan, Way};
+use super::protocol::{EC2_METADATA, GATEWAY, METADATA, OWN, SECOND};
 
 /// What went wrong with a namespace.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,10 @@ const ROUTER_MAC: [u8; 6] = [0x02, 0xe1, 0, 0, 0, 0x01];
 const LOOPBACK: u32 = 1;
 const CANDIDATE_LINK: u32 = 500;
 const VOID_LINK: u32 = 501;
+const SLOW_LINK: u32 = 502;
+/// The links of service containers count from here, in the internet; in their own namespace they are alike.
+const FIRST_SERVICE_LINK: u32 = 600;
+const SERVICE_LINK: u32 = 500;
 /// The router's ends of candidates' links count from here.
 const FIRST_ROUTER_LINK: u32 = 1000;
 
@@ -66,13 +73,33 @@ const TABLE_MAIN: u32 = 254;
 /// The table of the faults of the run.
 const TABLE_FAULTS: u32 = 100;
 
+/// The table of metadata that is refused: the credentials' where there are none, and the virtual machine's always.
+const TABLE_NO_METADATA: u32 = 102;
+/// The table of ways to the candidate that lead through the slow namespace; empty where nothing is slow.
+const TABLE_SLOW: u32 = 101;
+
+/// A route that any other goes before.
+const LAST: u32 = 1000;
+
 /// Order of the rules in the internet and the void.
 const RULE_TO_GATEWAY: u32 = 5;
+/// What has been slow already, probes and metadata, which never are.
+const RULE_NOT_SLOW: u32 = 7;
+const RULE_SLOW: u32 = 9;
 const RULE_TO_CANDIDATE: u32 = 10;
+const RULE_TO_SERVICES: u32 = 12;
+/// Link-local addresses are not behind any gateway: faults of egress leave them alone.
+const RULE_NO_METADATA: u32 = 14;
+const RULE_METADATA: u32 = 15;
 const RULE_FAULTS: u32 = 20;
 const RULE_PORTS: u32 = 60;
 const RULE_SILENCE: u32 = 90;
 const RULE_LOCAL: u32 = 100;
+
+/// The mark of a packet that has been held back.
+pub const SLOWED_MARK: u32 = 0xe1;
+/// The address of the first service container.
+const FIRST_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 0, 62, 1);
 
 /// Connection requests are given up after 7 s instead of 127 s (two retries instead of six).
 const COMPRESSED_SYN_RETRIES: &str = "2";
@@ -196,16 +223,92 @@ async fn every_address_is_local(handle: &Handle) -> NetResult<()> {
 pub async fn internet(handle: &Handle, void: &Handle, void_ns: &File) -> NetResult<()> {
     every_address_is_local(handle).await?;
     rule_all(handle, RULE_FAULTS, TABLE_FAULTS).await?;
+    for address in [OWN, SECOND] {
+        rule_to(handle, RULE_SLOW, address, TABLE_SLOW).await?;
+    }
+    not_slow(handle).await?;
+    for address in [METADATA, EC2_METADATA] {
+        rule_to(handle, RULE_NO_METADATA, address, TABLE_NO_METADATA).await?;
+    }
+    rule_to(handle, RULE_METADATA, METADATA, TABLE_LOCAL).await?;
     // A TCP port without a listener is silent until there is one (see `open_port`); UDP is swallowed.
-    port_rule(handle, RULE_SILENCE, IpProtocol::Tcp, None).await?;
-    port_rule(handle, RULE_SILENCE, IpProtocol::Udp, None).await?;
+    for protocol in [IpProtocol::Tcp, IpProtocol::Udp] {
+        port_rule(handle, RULE_SILENCE, protocol, None).execute().await.during("adding a rule")?;
+    }
     // The void has every address: its link asks for no neighbours, and both ends have one hardware address.
     let ends = [("void", VOID_LINK, ROUTER_MAC), ("internet", VOID_LINK, ROUTER_MAC)];
     link_pair([handle, void], ends, void_ns, false).await?;
     for address in [OWN, SECOND] {
         add_route(void, device_route(address, VOID_LINK).build()).await?;
     }
+    add_route(handle, refused(route(EC2_METADATA, 32).table_id(TABLE_NO_METADATA))).await
+}
+
+/// A route into the void, where every address is and nobody listens.
+fn refused(builder: RouteMessageBuilder<Ipv4Addr>) -> RouteMessage {
+    builder.scope(RouteScope::Link).output_interface(VOID_LINK).build()
+}
+
+/// What goes to the candidate at once: answers of the probe and of the metadata, and what has been held back already.
+async fn not_slow(handle: &Handle) -> NetResult<()> {
+    for address in [OWN, SECOND] {
+        let to = || {
+            let rule = handle.rule().add().v4().priority(RULE_NOT_SLOW).table_id(TABLE_MAIN);
+            rule.action(RuleAction::ToTable).destination_prefix(address, 32)
+        };
+        for from in [GATEWAY, METADATA] {
+            to().source_prefix(from, 32).execute().await.during("adding a rule")?;
+        }
+        let mut marked = to();
+        marked.message_mut().attributes.push(RuleAttribute::FwMark(SLOWED_MARK));
+        marked.execute().await.during("adding a rule")?;
+    }
     Ok(())
+}
+
+/// Links the internet with the namespace in which packets wait (see `slow`).
+pub async fn slow(internet: &Handle, slow: &Handle, slow_ns: &File) -> NetResult<()> {
+    loopback_up(slow).await?;
+    let ends = [("slow", SLOW_LINK, ROUTER_MAC), ("internet", SLOW_LINK, ROUTER_MAC)];
+    link_pair([internet, slow], ends, slow_ns, false).await?;
+    // One packet at a time: what is read here must fit the link when it is sent on.
+    let mut one_segment = LinkUnspec::new_with_index(SLOW_LINK).build();
+    one_segment.attributes.push(LinkAttribute::GsoMaxSegs(1));
+    internet.link().set(one_segment).execute().await.during("setting up the slow link")
+}
+
+/// Puts the namespace that the calling thread is in, which must be fresh, beside the internet for a service container.
+pub async fn service(handle: &Handle, internet: &Handle, internet_ns: &File, number: u32) -> NetResult<()> {
+    let address = service_address(number);
+    let link = FIRST_SERVICE_LINK + number;
+    loopback_up(handle).await?;
+    let name = format!("service{number}");
+    // One left of a run that broke off.
+    let _ = internet.link().del(link).execute().await;
+    let ends = [("eth0", SERVICE_LINK, CANDIDATE_MAC), (name.as_str(), link, ROUTER_MAC)];
+    link_pair([handle, internet], ends, internet_ns, true).await?;
+    let add = handle.address().add(SERVICE_LINK, IpAddr::V4(address), 32);
+    add.execute().await.during("giving a service its address")?;
+    neighbour(handle, SERVICE_LINK, GATEWAY, ROUTER_MAC).await?;
+    add_route(handle, device_route(GATEWAY, SERVICE_LINK).pref_source(address).build()).await?;
+    neighbour(internet, link, address, CANDIDATE_MAC).await?;
+    add_route(internet, device_route(address, link).pref_source(GATEWAY).build()).await?;
+    sysctl("ipv4/ip_unprivileged_port_start", "0")?;
+    // Only the holder's own connections go there; a candidate's are answered by the internet.
+    let mut rule = internet.rule().add().v4().priority(RULE_TO_SERVICES).table_id(TABLE_MAIN);
+    rule = rule.action(RuleAction::ToTable).destination_prefix(address, 32).input_interface("lo".to_owned());
+    rule.replace().execute().await.during("adding a rule")
+}
+
+/// Takes the link of a service container away.
+pub async fn unlink_service(internet: &Handle, number: u32) -> NetResult<()> {
+    internet.link().del(FIRST_SERVICE_LINK + number).execute().await.during("unlinking a service")
+}
+
+/// The address of a service container, which only the holder uses.
+#[must_use]
+pub fn service_address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(FIRST_SERVICE) + number)
 }
 
 /// Sets up the void in the calling thread's namespace, which must be fresh.
@@ -218,7 +321,7 @@ fn device_route(to: Ipv4Addr, link: u32) -> RouteMessageBuilder<Ipv4Addr> {
 }
 
 /// `port`: packets to it are delivered here. `None`: packets of this protocol vanish.
-async fn port_rule(handle: &Handle, priority: u32, protocol: IpProtocol, port: Option<u16>) -> NetResult<()> {
+fn port_rule(handle: &Handle, priority: u32, protocol: IpProtocol, port: Option<u16>) -> RuleAddRequest<Ipv4Addr> {
     let mut rule = handle.rule().add().v4().priority(priority);
     rule = match port {
         Some(_) => rule.table_id(TABLE_LOCAL).action(RuleAction::ToTable),
@@ -229,45 +332,65 @@ async fn port_rule(handle: &Handle, priority: u32, protocol: IpProtocol, port: O
     if let Some(port) = port {
         attributes.push(RuleAttribute::DestinationPortRange(RulePortRange { start: port, end: port }));
     }
-    rule.execute().await.during("adding a rule for a port")
+    rule
+}
+
+/// From now on the internet delivers TCP packets to this port nowhere.
+pub async fn close_port(internet: &Handle, port: u16) -> NetResult<()> {
+    let message = port_rule(internet, RULE_PORTS, IpProtocol::Tcp, Some(port)).message_mut().clone();
+    internet.rule().del(message).execute().await.during("taking a rule for a port away")
 }
 
 /// From now on the internet delivers TCP packets to this port to its own listener.
 pub async fn open_port(internet: &Handle, port: u16) -> NetResult<()> {
-    port_rule(internet, RULE_PORTS, IpProtocol::Tcp, Some(port)).await
+    port_rule(internet, RULE_PORTS, IpProtocol::Tcp, Some(port)).execute().await.during("adding a rule for a port")
 }
 
-/// What becomes of everything that a candidate sends out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Egress {
-    /// The simulated internet answers.
-    Open,
-    /// It vanishes.
-    Drop,
-    /// It is refused.
-    Reject,
-    /// A router says that the host cannot be reached. It vanishes, and the holder says so itself (see
-    /// `packets::unreachable`): an unreachable route answers only five packets at once.
-    Unreachable,
-}
+/// An address, and how many bits of it count.
+pub type Network = (Ipv4Addr, u8);
 
-/// Takes away the faults of the last run and puts those of this one into the router.
-pub async fn set_egress(internet: &Handle, egress: Egress) -> NetResult<()> {
-    let default = || route(Ipv4Addr::UNSPECIFIED, 0).table_id(TABLE_FAULTS);
-    let message = match egress {
-        Egress::Open => {
-            // There may be none to take away.
-            let _ = internet
-                .route()
-                .del(default().scope(RouteScope::NoWhere).kind(RouteType::Unspec).build())
-                .execute()
-                .await;
-            return Ok(());
+/// Routes that the run before this one left in the router.
+#[derive(Default)]
+pub struct Faults(Vec<RouteMessage>);
+
+impl Faults {
+    /// Takes away the faults of the last run and puts those of this one into the router.
+    pub async fn set(&mut self, internet: &Handle, plan: &NetPlan, ways: &[(Network, Way)]) -> NetResult<()> {
+        for old in self.0.drain(..) {
+            internet.route().del(old).execute().await.during("taking a fault away")?;
         }
-        Egress::Drop | Egress::Unreachable => default().kind(RouteType::BlackHole).build(),
-        Egress::Reject => default().scope(RouteScope::Link).output_interface(VOID_LINK).build(),
-    };
-    add_route(internet, message).await
+        // Gone already where the route out has come.
+        let _ = internet.route().del(no_way()).execute().await;
+        let fault = |(to, bits): Network| route(to, bits).table_id(TABLE_FAULTS);
+        let dead = |builder: RouteMessageBuilder<Ipv4Addr>| builder.kind(RouteType::BlackHole).build();
+        let everything = (Ipv4Addr::UNSPECIFIED, 0);
+        match plan.egress {
+            Egress::Open => {}
+            // Without a route nothing comes here, save from a socket that is bound to the interface.
+            Egress::None | Egress::Late(_) => add_route(internet, no_way()).await?,
+            Egress::Drop | Egress::Unreachable => self.0.push(dead(fault(everything))),
+            Egress::Reject => self.0.push(refused(fault(everything))),
+        }
+        for (network, way) in ways {
+            self.0.push(match way {
+                Way::Silent => dead(fault(*network)),
+                Way::Refused => refused(fault(*network)),
+                // The tables after this one know what to do.
+                Way::Open => fault(*network).kind(RouteType::Throw).build(),
+            });
+        }
+        if plan.metadata == Some(MetadataFault::None) {
+            self.0.push(refused(route(METADATA, 32).table_id(TABLE_NO_METADATA)));
+        }
+        if plan.latency.is_some() {
+            let slow = |address| device_route(address, SLOW_LINK).table_id(TABLE_SLOW).build();
+            self.0.extend([OWN, SECOND].map(slow));
+        }
+        for message in &self.0 {
+            add_route(internet, message.clone()).await?;
+        }
+        Ok(())
+    }
 }
 
 fn router_link(run: u64) -> u32 {
@@ -290,33 +413,78 @@ pub async fn candidate(
     internet: &Handle,
     internet_ns: &File,
     run: u64,
-    second_address: bool,
+    plan: &NetPlan,
     real_time: bool,
 ) -> NetResult<()> {
+    if plan.ipv6_off {
+        ipv6_off()?;
+    }
     loopback_up(handle).await?;
     let router_link = router_link(run);
     let router_name = format!("run{run}");
     let ends = [("eth0", CANDIDATE_LINK, CANDIDATE_MAC), (router_name.as_str(), router_link, ROUTER_MAC)];
     link_pair([handle, internet], ends, internet_ns, true).await?;
     let mut addresses = vec![OWN];
-    addresses.extend(second_address.then_some(SECOND));
+    addresses.extend(plan.second_address.then_some(SECOND));
     for address in &addresses {
         let add = handle.address().add(CANDIDATE_LINK, IpAddr::V4(*address), 32);
         add.execute().await.during("giving the candidate its address")?;
     }
     neighbour(handle, CANDIDATE_LINK, GATEWAY, ROUTER_MAC).await?;
-    let to_gateway = route(GATEWAY, 32).scope(RouteScope::Link).output_interface(CANDIDATE_LINK).pref_source(OWN);
-    add_route(handle, to_gateway.build()).await?;
-    add_route(handle, route(Ipv4Addr::UNSPECIFIED, 0).gateway(GATEWAY).pref_source(OWN).build()).await?;
+    add_route(handle, device_route(GATEWAY, CANDIDATE_LINK).pref_source(OWN).build()).await?;
+    // The endpoints of metadata are beside the container, not behind a gateway.
+    for address in [METADATA, EC2_METADATA] {
+        add_route(handle, route(address, 32).gateway(GATEWAY).pref_source(OWN).build()).await?;
+    }
+    if !matches!(plan.egress, Egress::None | Egress::Late(_)) {
+        route_out(handle).await?;
+    }
     for address in [OWN, SECOND] {
         neighbour(internet, router_link, address, CANDIDATE_MAC).await?;
         // Probes come from the router's address.
         add_route(internet, device_route(address, router_link).pref_source(GATEWAY).build()).await?;
     }
-    // Docker opens the low ports for every user; `ports.privileged` is the condition that closes them.
-    sysctl("ipv4/ip_unprivileged_port_start", "0")?;
+    sysctl("ipv4/ip_unprivileged_port_start", &plan.first_open_port.to_string())?;
     if !real_time {
         sysctl("ipv4/tcp_syn_retries", COMPRESSED_SYN_RETRIES)?;
+    }
+    Ok(())
+}
+
+/// Opens the way to the internet that was closed at first.
+pub async fn open_late(internet: &Handle, candidate: &Handle) -> NetResult<()> {
+    internet.route().del(no_way()).execute().await.during("opening the way out")?;
+    route_out(candidate).await
+}
+
+/// What is in the router as long as there is no route out.
+fn no_way() -> RouteMessage {
+    route(Ipv4Addr::UNSPECIFIED, 0).table_id(TABLE_FAULTS).priority(LAST).kind(RouteType::BlackHole).build()
+}
+
+/// Gives the candidate its route to the internet.
+async fn route_out(candidate: &Handle) -> NetResult<()> {
+    add_route(candidate, route(Ipv4Addr::UNSPECIFIED, 0).gateway(GATEWAY).pref_source(OWN).build()).await
+}
+
+/// How many packets of the calling thread's namespace had no route (`OutNoRoutes`, RFC 1213's ipOutNoRoutes).
+#[must_use]
+pub fn without_route() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/net/snmp").ok()?;
+    let mut lines = text.lines().filter(|l| l.starts_with("Ip:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let at = names.split_whitespace().position(|name| name == "OutNoRoutes")?;
+    numbers.split_whitespace().nth(at)?.parse().ok()
+}
+
+/// Before any interface is up: none gets an IPv6 address, loopback neither.
+fn ipv6_off() -> NetResult<()> {
+    // A kernel without IPv6 is as this condition wants it.
+    if !std::path::Path::new("/proc/sys/net/ipv6").exists() {
+        return Ok(());
+    }
+    for which in ["all", "default", "lo"] {
+        sysctl(&format!("ipv6/conf/{which}/disable_ipv6"), "1")?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
+use super::net::Network;
 use super::protocol::{GATEWAY, OWN, SECOND};
 use crate::model::observation::{ConnectAttempt, Fate};
 
@@ -45,8 +46,17 @@ impl Tap {
     }
 
     /// Hands every packet's first bytes over until the tap fails.
-    pub async fn read(self, mut on_packet: impl FnMut(&[u8])) {
-        let mut buffer = [0; SNAPSHOT];
+    pub async fn read(self, on_packet: impl FnMut(&[u8])) {
+        self.read_up_to::<SNAPSHOT>(on_packet).await;
+    }
+
+    /// Hands every packet over, whole, until the tap fails.
+    pub async fn read_whole(self, on_packet: impl FnMut(&[u8])) {
+        self.read_up_to::<{ 64 << 10 }>(on_packet).await;
+    }
+
+    async fn read_up_to<const MOST: usize>(self, mut on_packet: impl FnMut(&[u8])) {
+        let mut buffer = vec![0; MOST];
         // An error: the link is going, there is nothing more to see.
         while let Ok(length) = self.0.recv(&mut buffer).await {
             on_packet(&buffer[..length]);
@@ -94,12 +104,18 @@ fn ports(payload: &[u8]) -> Option<(u16, u16)> {
 }
 
 /// The answer of a router that cannot reach the host of an outgoing packet: an ICMP message for a raw socket, and the
-/// address it goes to (RFC 792). Nothing for packets that no answer is due to.
+/// address it goes to (RFC 792). Nothing for packets that no answer is due to, and to networks that have a way of their
+/// own.
 #[must_use]
-pub fn unreachable(bytes: &[u8]) -> Option<(Ipv4Addr, Vec<u8>)> {
+pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8>)> {
     let packet = parse(bytes)?;
+    if spared.iter().any(|network| is_in(packet.destination, *network)) {
+        return None;
+    }
     let outgoing = is_candidate(packet.source) && !is_candidate(packet.destination);
-    let host = packet.destination != GATEWAY && !packet.destination.is_loopback();
+    // The gateway and the metadata are beside the container, not behind a router.
+    let host =
+        packet.destination != GATEWAY && !packet.destination.is_loopback() && !packet.destination.is_link_local();
     if !outgoing || !host || packet.destination.is_multicast() || packet.destination.is_broadcast() {
         return None;
     }
@@ -118,6 +134,37 @@ pub fn unreachable(bytes: &[u8]) -> Option<(Ipv4Addr, Vec<u8>)> {
     let checksum = checksum(&message);
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
     Some((packet.source, message))
+}
+
+fn is_in(address: Ipv4Addr, (network, bits): Network) -> bool {
+    let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+    u32::from(address) & mask == u32::from(network)
+}
+
+/// Writes the checksum of TCP and UDP into a packet: between namespaces the kernel leaves that to a card that is not
+/// there. Returns where the packet goes.
+pub fn finish(bytes: &mut [u8]) -> Option<Ipv4Addr> {
+    let packet = parse(bytes)?;
+    let (protocol, destination, length) = (packet.protocol, packet.destination, packet.payload.len());
+    let at = match protocol {
+        TCP => 16,
+        UDP => 6,
+        _ => return Some(destination),
+    };
+    let header = bytes.len() - length;
+    bytes.get_mut(header + at..header + at + 2)?.fill(0);
+    // The pseudo header: both addresses, the protocol, the length (RFC 9293, 3.1).
+    let mut sum = bytes[12..20].to_vec();
+    sum.extend([0, protocol]);
+    sum.extend(u16::try_from(length).ok()?.to_be_bytes());
+    sum.extend(&bytes[header..]);
+    let checksum = match checksum(&sum) {
+        // Zero would mean that there is none (RFC 768).
+        0 if protocol == UDP => 0xffff,
+        other => other,
+    };
+    bytes[header + at..header + at + 2].copy_from_slice(&checksum.to_be_bytes());
+    Some(destination)
 }
 
 /// The internet checksum (RFC 1071).
@@ -238,7 +285,7 @@ mod tests {
 
     fn tcp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), flags: u8) -> Vec<u8> {
         let mut payload = [from.1.to_be_bytes(), to.1.to_be_bytes()].concat();
-        payload.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0]);
+        payload.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
         ip(TCP, from.0, to.0, &payload)
     }
 
@@ -284,20 +331,32 @@ mod tests {
     #[test]
     fn a_router_says_that_it_cannot_reach_the_host() {
         let syn = tcp((OWN, 40000), (FAR, 443), FLAG_SYN);
-        let (to, message) = unreachable(&syn).expect("an answer is due");
+        let (to, message) = unreachable(&syn, &[]).expect("an answer is due");
         assert_eq!((to, message[0], message[1]), (OWN, 3, 1));
         assert_eq!(checksum(&message), 0, "a message with its checksum adds up to nothing");
         assert_eq!(message[8..36], syn[..28]);
-        assert_eq!(unreachable(&tcp((OWN, 8000), (GATEWAY, 5), FLAG_SYN | FLAG_ACK)), None);
-        assert_eq!(unreachable(&tcp((FAR, 1), (OWN, 2), FLAG_SYN)), None);
-        assert_eq!(unreachable(&tcp((OWN, 1), (FAR, 2), FLAG_RST)), None);
+        assert_eq!(unreachable(&tcp((OWN, 8000), (GATEWAY, 5), FLAG_SYN | FLAG_ACK), &[]), None);
+        assert_eq!(unreachable(&tcp((FAR, 1), (OWN, 2), FLAG_SYN), &[]), None);
+        assert_eq!(unreachable(&syn, &[(Ipv4Addr::new(198, 18, 0, 0), 15)]), None);
+        assert_eq!(unreachable(&tcp((OWN, 1), (FAR, 2), FLAG_RST), &[]), None);
+    }
+
+    #[test]
+    fn a_checksum_is_written() {
+        let mut syn = tcp((OWN, 40000), (FAR, 443), FLAG_SYN);
+        assert_eq!(finish(&mut syn), Some(FAR));
+        let mut whole = syn[12..20].to_vec();
+        whole.extend([0, TCP, 0, 20]);
+        whole.extend(&syn[20..]);
+        assert_eq!(checksum(&whole), 0);
     }
 
     proptest::proptest! {
         #[test]
         fn no_packet_breaks_it(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..SNAPSHOT)) {
             Attempts::default().see(&bytes, 0.0);
-            let _ = unreachable(&bytes);
+            let _ = unreachable(&bytes, &[]);
+            let _ = finish(&mut bytes.clone());
         }
     }
 }

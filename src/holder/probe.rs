@@ -8,9 +8,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
-use super::protocol::{self, OWN};
+use super::protocol::{self, GATEWAY, OWN};
 use crate::model::observation::ProbeResult;
 
 /// No more of a body is read.
@@ -43,7 +43,13 @@ pub async fn request(request: &protocol::Request) -> (ProbeResult, String) {
 }
 
 async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
-    TcpStream::connect((OWN, port)).await.map_err(|e| match e.kind() {
+    let open = async {
+        let socket = TcpSocket::new_v4()?;
+        // The address that a probe comes from is chosen before its way is: a probe is never held back.
+        socket.bind((GATEWAY, 0).into())?;
+        socket.connect((OWN, port).into()).await
+    };
+    open.await.map_err(|e| match e.kind() {
         std::io::ErrorKind::ConnectionRefused => ProbeResult::Refused,
         std::io::ErrorKind::TimedOut => ProbeResult::TimedOut,
         _ => ProbeResult::Broken(e.to_string()),

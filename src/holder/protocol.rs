@@ -6,9 +6,10 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::model::observation::{Observation, ProbeResult};
+use crate::model::service::Stub;
 
 /// Both sides must say the same number.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The address of a candidate, the one that is probed.
 pub const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
@@ -16,6 +17,13 @@ pub const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
 pub const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 248, 213);
 /// The candidate's router, and where the probes come from.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 1);
+/// Where a container of the platform finds its credentials.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html>
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+/// Where a virtual machine finds its metadata; nothing is there for a container of the platform.
+pub const EC2_METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+/// The path of the credentials, as `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` says it.
+pub const CREDENTIALS_PATH: &str = "/v2/credentials/11111111-2222-3333-4444-555555555555";
 /// What `HOSTNAME` says, in the shape that App Runner gives it.
 pub const HOSTNAME: &str = "ip-10-0-248-213.ec2.internal";
 /// The kernel's own host name: the first part. With a domain in it, glibc would search that domain for every name
@@ -25,6 +33,8 @@ pub const SHORT_HOSTNAME: &str = "ip-10-0-248-213";
 pub const RESOLVER: &str = "127.0.0.1";
 /// Where the session's volume is mounted, in the holder and in every candidate.
 pub const SHARED_DIR: &str = "/run/exitone";
+/// Where a holder sees the control groups of the engine's machine.
+pub const GROUPS: &str = "/cgroup";
 /// The name of the session's CA certificate in that volume.
 pub const CA_FILE: &str = "ca.pem";
 
@@ -34,8 +44,29 @@ pub const CA_FILE: &str = "ca.pem";
 pub enum ToHolder {
     /// The first words.
     Hello(Hello),
+    /// Make a namespace for a service container and be in it until the container has started.
+    Place {
+        /// The run that needs it.
+        run: u64,
+        /// Which of the run's services.
+        number: u32,
+    },
+    /// Wait until a service serves.
+    Await(Await),
     /// Make the namespace of a run.
-    Prepare(Prepare),
+    Prepare(Box<Prepare>),
+    /// This container is about to be started: its control group is to be read.
+    Watch {
+        /// The run.
+        run: u64,
+        /// The candidate's container.
+        container: String,
+    },
+    /// The process has been started: what comes late counts from here.
+    Started {
+        /// The run.
+        run: u64,
+    },
     /// Send one probe now.
     Probe(Probe),
     /// Send one HTTP request now; the kernel's own retry times hold from here on.
@@ -58,6 +89,8 @@ pub struct Hello {
     pub ca_key: String,
     /// The holder ends itself after so many seconds, whatever happens.
     pub lifetime_s: u64,
+    /// The holder's own container: those of candidates have their control groups beside its own.
+    pub container: String,
 }
 
 /// The key stays out.
@@ -80,6 +113,44 @@ pub struct Prepare {
     pub real_time: bool,
     /// TCP ports on which the simulated internet must answer at once, beside the well-known ones.
     pub ports: Vec<u16>,
+    /// Hosts that the candidate needs.
+    pub upstreams: Vec<Upstream>,
+    /// False: nothing is written down of what the candidate does (to measure what that costs).
+    pub evidence: bool,
+}
+
+/// A host of the simulated internet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Its name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// What the name resolves to, where that is fixed.
+    pub address: Option<Ipv4Addr>,
+    /// What answers.
+    pub answer: Answer,
+}
+
+/// What answers for a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A stub.
+    Stub(Stub),
+    /// The service container of this number.
+    Service(u32),
+}
+
+/// A service that must serve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Await {
+    /// The run that needs it.
+    pub run: u64,
+    /// Which of the run's services.
+    pub number: u32,
+    /// Its port.
+    pub port: u16,
 }
 
 /// One probe.
@@ -124,6 +195,20 @@ pub enum FromHolder {
     Ready {
         /// [`VERSION`].
         version: u32,
+    },
+    /// A service container can join now.
+    Placed {
+        /// The run.
+        run: u64,
+        /// Which of its services.
+        number: u32,
+    },
+    /// A service serves.
+    Awake {
+        /// The run.
+        run: u64,
+        /// Which of its services.
+        number: u32,
     },
     /// A run's namespace is there, every condition in force.
     Prepared {
@@ -175,6 +260,31 @@ pub enum FromHolder {
     },
 }
 
+/// Where a keeper has the folders that it keeps: `/kept/0`, `/kept/1`, …
+pub const KEPT_DIR: &str = "/kept";
+
+/// From the controller to a keeper of full folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToKeeper {
+    /// Leave no space in any of them.
+    Fill,
+    /// Say how often they were written to since.
+    Count,
+}
+
+/// From a keeper to the controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromKeeper {
+    /// No space is left.
+    Full,
+    /// So many files were made or written to, or tried to be.
+    Writes(u64),
+    /// It could not do what it was told.
+    Failed(String),
+}
+
 /// One line.
 ///
 /// # Errors
@@ -191,13 +301,20 @@ mod tests {
 
     #[test]
     fn a_line_is_read_back() {
-        let message = ToHolder::Prepare(Prepare {
+        let message = ToHolder::Prepare(Box::new(Prepare {
             run: 7,
             fresh: true,
             conditions: vec!["egress.drop".parse().expect("valid"), "dns.delay:2s".parse().expect("valid")],
             real_time: false,
             ports: vec![6543],
-        });
+            upstreams: vec![Upstream {
+                host: "db.internal".to_owned(),
+                port: 5432,
+                address: Some(OWN),
+                answer: Answer::Stub(Stub::default()),
+            }],
+            evidence: true,
+        }));
         let bytes = line(&message).expect("a line");
         assert_eq!(bytes.iter().filter(|b| **b == b'\n').count(), 1);
         assert_eq!(serde_json::from_slice::<ToHolder>(&bytes).expect("read back"), message);
@@ -205,7 +322,13 @@ mod tests {
 
     #[test]
     fn the_key_is_not_shown() {
-        let hello = Hello { version: 1, ca_cert: "c".to_owned(), ca_key: "PRIVATE".to_owned(), lifetime_s: 1 };
+        let hello = Hello {
+            version: 1,
+            ca_cert: "c".to_owned(),
+            ca_key: "PRIVATE".to_owned(),
+            lifetime_s: 1,
+            container: String::new(),
+        };
         assert!(!format!("{hello:?}").contains("PRIVATE"));
     }
 }

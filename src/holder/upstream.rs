@@ -1,22 +1,32 @@
-//! What answers in the simulated internet: HTTPS for any name, HTTP, and any other TCP by listening patiently.
+//! What answers in the simulated internet: HTTPS for any name, HTTP, the endpoint of credentials, stubs that a service
+//! file describes, service containers behind a relay, and any other TCP by listening patiently.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::server::Acceptor;
 
 use super::authority::Signer;
+use super::deny;
+use super::dns::SharedNames;
+use super::net::service_address;
+use super::plan::Manner;
+use super::protocol::{Answer, CREDENTIALS_PATH, METADATA, Upstream};
+use crate::model::condition::{Host, MetadataFault};
+use crate::model::service::{Step, Stub};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -24,22 +34,100 @@ const TLS_HANDSHAKE: u8 = 0x16;
 const METHODS: [&str; 7] = ["GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS"];
 /// A client that says nothing for so long is left.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// A step of a script waits for no more than this.
+const MOST_EXPECTED: usize = 64 << 10;
+
+/// The internet of one run.
+#[derive(Default)]
+pub struct World {
+    /// Which name has which address.
+    pub names: SharedNames,
+    /// How the answers of some hosts differ.
+    pub manners: BTreeMap<Host, Manner>,
+    /// Hosts that the candidate needs.
+    pub upstreams: Vec<Upstream>,
+    /// How the endpoint of credentials fails.
+    pub metadata: Option<MetadataFault>,
+}
+
+/// Whom a connection has reached.
+struct Reached {
+    manner: Manner,
+    answer: Answer,
+}
+
+impl World {
+    fn reached(&self, address: Ipv4Addr, port: u16) -> Reached {
+        let named = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner).name_of(address);
+        let host = named.unwrap_or_else(|| address.to_string());
+        let known = self.upstreams.iter().find(|u| u.port == port && u.host == host);
+        let manner = host.parse::<Host>().ok().and_then(|host| self.manners.get(&host).copied());
+        Reached {
+            manner: manner.unwrap_or_default(),
+            answer: known.map_or_else(|| Answer::Stub(Stub::default()), |u| u.answer.clone()),
+        }
+    }
+
+    /// What the endpoint of credentials answers to a path.
+    fn credentials(&self, path: &str) -> Stub {
+        let answer = |status, body: &str| Stub { status, body: body.to_owned(), ..Stub::default() };
+        match self.metadata {
+            Some(MetadataFault::Denied) => {
+                answer(403, r#"{"code":"AccessDenied","message":"the role cannot be assumed"}"#)
+            }
+            _ if path != CREDENTIALS_PATH => answer(404, r#"{"code":"NotFound"}"#),
+            fault => Stub {
+                delay: if let Some(MetadataFault::Slow(delay)) = fault { delay } else { Duration::ZERO },
+                ..answer(
+                    200,
+                    r#"{"RoleArn":"arn:aws:iam::000000000000:role/simulated","AccessKeyId":"ASIASIMULATED0000000","SecretAccessKey":"simulated","Token":"simulated","Expiration":"2099-12-31T23:59:59Z"}"#,
+                )
+            },
+        }
+    }
+}
 
 /// Serves one connection until the client goes.
-pub async fn serve(stream: TcpStream, signer: Arc<Signer>) {
+pub async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     // The address that the candidate connected to: every address is local here.
-    let Ok(local) = stream.local_addr() else { return };
+    let Ok(SocketAddr::V4(local)) = stream.local_addr() else { return };
+    if *local.ip() == METADATA {
+        return http(stream, move |path| world.credentials(path)).await;
+    }
+    let Reached { manner, answer } = world.reached(*local.ip(), local.port());
+    if manner.denied && deny::speaks_first(local.port()) {
+        return deny::greet(stream).await;
+    }
+    if let Answer::Service(number) = answer
+        && !manner.denied
+    {
+        tokio::time::sleep(manner.delay).await;
+        return relay(stream, service_address(number), local.port()).await;
+    }
+    let mut stub = match answer {
+        Answer::Stub(stub) => stub,
+        Answer::Service(_) => Stub::default(),
+    };
+    stub.delay += manner.delay;
+    if !stub.script.is_empty() && !manner.denied {
+        return play(stream, &stub).await;
+    }
     let mut first = [0; 8];
     let length = match tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await {
         Ok(Ok(length)) if length > 0 => length,
         _ => return,
     };
+    if manner.denied {
+        stub = Stub { status: 401, body: r#"{"message":"Unauthorized"}"#.to_owned(), ..stub };
+    }
     if first[0] == TLS_HANDSHAKE {
         if let Some(stream) = tls(stream, &local.ip().to_string(), &signer).await {
-            http(stream).await;
+            http(stream, move |_| stub.clone()).await;
         }
     } else if METHODS.iter().any(|method| first[..length].starts_with(&method.as_bytes()[..length.min(method.len())])) {
-        http(stream).await;
+        http(stream, move |_| stub.clone()).await;
+    } else if manner.denied {
+        deny::refuse(stream, &first[..length]).await;
     } else {
         swallow(stream).await;
     }
@@ -54,19 +142,56 @@ async fn tls(stream: TcpStream, address: &str, signer: &Signer) -> Option<impl A
     start.into_stream(config).await.ok()
 }
 
-async fn http(stream: impl AsyncRead + AsyncWrite + Unpin) {
-    let service = service_fn(answer);
+async fn http(stream: impl AsyncRead + AsyncWrite + Unpin, stub: impl Fn(&str) -> Stub) {
+    let service = service_fn(|request: Request<Incoming>| answer(stub(request.uri().path()), request));
     // A client that breaks off is its own affair.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// A stub's answer: success, an empty JSON document.
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(stub: Stub, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     // The body is read to its end: a client may wait until it is taken.
     let _ = request.into_body().collect().await;
-    let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    tokio::time::sleep(stub.delay).await;
+    let mut response = Response::new(Full::new(Bytes::from(stub.body)));
+    *response.status_mut() = hyper::StatusCode::from_u16(stub.status).unwrap_or_default();
+    if let Ok(value) = HeaderValue::from_str(&stub.content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, value);
+    }
     Ok(response)
+}
+
+/// Connects a candidate with a service container.
+async fn relay(mut stream: TcpStream, service: Ipv4Addr, port: u16) {
+    // A service that is gone ends the connection, as it would there.
+    if let Ok(mut far) = TcpStream::connect((service, port)).await {
+        let _ = tokio::io::copy_bidirectional(&mut stream, &mut far).await;
+    }
+}
+
+/// Says and expects what a script has.
+async fn play(mut stream: TcpStream, stub: &Stub) {
+    tokio::time::sleep(stub.delay).await;
+    let mut heard: Vec<u8> = Vec::new();
+    for step in &stub.script {
+        match step {
+            Step::Send(text) => {
+                if stream.write_all(text.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            Step::Expect(text) => {
+                while !heard.windows(text.len().max(1)).any(|w| w == text.as_bytes()) && heard.len() < MOST_EXPECTED {
+                    let mut piece = [0; 1024];
+                    match stream.read(&mut piece).await {
+                        Ok(length) if length > 0 => heard.extend(&piece[..length]),
+                        _ => return,
+                    }
+                }
+                heard.clear();
+            }
+        }
+    }
+    swallow(stream).await;
 }
 
 async fn swallow(mut stream: TcpStream) {

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::base::{self, Base};
-use super::recipe::{BASE, CANDIDATES, DEBIAN_PACKAGES, Recipe, SOURCES};
+use super::recipe::{BASE, CANDIDATES, DEBIAN_PACKAGES, POSTGRES, POSTGRES_NAME, Recipe, SOURCES};
 use super::tree::{embedded, pack_folder};
-use super::{BuildError, CONTENT_LABEL, Source};
+use super::{BuildError, CONTENT_LABEL, Source, postgres};
 use crate::engine::archive::{self, Layer, NewImage};
 use crate::engine::context::hex;
 use crate::engine::{Archive, Engine, EngineError, KEPT, ROLE_LABEL, SESSION_LABEL};
 use crate::model::condition::nearest;
 
 /// Goes into every content digest: a change here builds everything anew.
-const BUILDER: &str = "1";
+const BUILDER: &str = "2";
 const DISK_HINT: &str = "About 1 GB of temporary space is needed; TMPDIR says where.";
 /// Where the packages are in a candidate.
 const SITE: &str = "opt/site";
@@ -31,7 +31,7 @@ pub struct Built {
     pub skipped: Vec<(String, String)>,
 }
 
-/// Builds the named candidates, or all of them, that are not on the engine as the sources have them.
+/// Builds the named images, or all candidates, that are not on the engine as the sources have them.
 ///
 /// # Errors
 /// The engine's; a package or an image that cannot be fetched; a name that is none.
@@ -41,68 +41,158 @@ pub async fn build(
     source: &Source,
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Built, BuildError> {
-    let recipes = select(names)?;
     let mut report = Built::default();
     let mut missing = Vec::new();
-    for recipe in recipes {
-        if has(engine, &recipe.name(), &content(recipe)).await? {
-            report.present.push(recipe.name());
+    for one in select(names)? {
+        let content = one.content(engine).await?;
+        if has(engine, &one.name(), &content).await? {
+            report.present.push(one.name());
         } else {
-            missing.push(recipe);
+            missing.push(one);
         }
     }
     if missing.is_empty() {
         return Ok(report);
     }
-    let work = tempfile::tempdir().map_err(|e| BuildError::step("making a work folder", e, DISK_HINT))?;
+    let folder = tempfile::tempdir().map_err(|e| BuildError::step("making a work folder", e, DISK_HINT))?;
+    let work = Work { engine, source, folder: folder.path(), progress };
     let mut images = Vec::new();
     for architecture in ["amd64", "arm64"] {
-        let recipes: Vec<&Recipe> = missing.iter().copied().filter(|r| r.architecture == architecture).collect();
+        let recipes: Vec<&Recipe> =
+            missing.iter().filter_map(|one| one.recipe()).filter(|r| r.architecture == architecture).collect();
         if recipes.is_empty() {
             continue;
         }
-        let parts = match parts(engine, source, architecture, work.path(), progress).await {
-            Ok(parts) => parts,
+        match work.candidates(architecture, &recipes).await {
+            Ok(made) => images.extend(made),
             // Not every registry and engine gives the files of a foreign architecture.
             Err(error) if architecture != "amd64" && names.is_empty() => {
                 report.skipped.extend(recipes.iter().map(|r| (r.name(), error.to_string())));
-                continue;
             }
             Err(error) => return Err(error),
-        };
-        if architecture == "amd64" {
-            images.push(base_image(&parts.0));
-        }
-        for recipe in recipes {
-            images.push(image(recipe, &parts.0, &parts.1, work.path()).await?);
         }
     }
-    if images.is_empty() {
-        return Ok(report);
+    if missing.iter().any(|one| one.recipe().is_none()) {
+        images.push(work.postgres().await?);
     }
-    progress(&format!("loading {} images", images.len()));
     report.built = images.iter().map(|image| image.tag.clone()).collect();
-    let file = work.path().join("images.tar");
-    let target = file.clone();
-    tokio::task::spawn_blocking(move || archive::write(&images, std::fs::File::create(target)?))
-        .await
-        .map_err(|e| BuildError::step("packing the images", e, DISK_HINT))?
-        .map_err(|e| BuildError::step("packing the images", e, DISK_HINT))?;
-    engine.load_image(Archive::File(file)).await?;
+    if !images.is_empty() {
+        work.load(images).await?;
+    }
     Ok(report)
 }
 
-fn select(names: &[String]) -> Result<Vec<&'static Recipe>, BuildError> {
+/// Something to build.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Candidate(&'static Recipe),
+    Postgres,
+}
+
+impl Wanted {
+    fn name(self) -> String {
+        self.recipe().map_or_else(|| POSTGRES.to_owned(), Recipe::name)
+    }
+
+    fn recipe(self) -> Option<&'static Recipe> {
+        match self {
+            Self::Candidate(recipe) => Some(recipe),
+            Self::Postgres => None,
+        }
+    }
+
+    async fn content(self, engine: &dyn Engine) -> Result<String, BuildError> {
+        match self {
+            Self::Candidate(recipe) => Ok(content(recipe)),
+            Self::Postgres => Ok(postgres_content(engine.info().await?.architecture())),
+        }
+    }
+}
+
+fn select(names: &[String]) -> Result<Vec<Wanted>, BuildError> {
     if names.is_empty() {
-        return Ok(CANDIDATES.iter().collect());
+        return Ok(CANDIDATES.iter().map(Wanted::Candidate).collect());
     }
     let find = |name: &String| {
-        CANDIDATES.iter().find(|r| r.tag == *name || r.name() == *name).ok_or_else(|| BuildError::Unknown {
+        if name == POSTGRES_NAME || name == POSTGRES {
+            return Ok(Wanted::Postgres);
+        }
+        let candidate = CANDIDATES.iter().find(|r| r.tag == *name || r.name() == *name);
+        candidate.map(Wanted::Candidate).ok_or_else(|| BuildError::Unknown {
             name: name.clone(),
-            nearest: nearest(name, CANDIDATES.iter().map(|r| r.tag)).map(ToOwned::to_owned),
+            nearest: nearest(name, CANDIDATES.iter().map(|r| r.tag).chain([POSTGRES_NAME])).map(ToOwned::to_owned),
         })
     };
     names.iter().map(find).collect()
+}
+
+/// What every step of a build needs.
+struct Work<'a> {
+    engine: &'a dyn Engine,
+    source: &'a Source,
+    folder: &'a Path,
+    progress: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Work<'_> {
+    /// The candidates of an architecture, and the base that they share.
+    async fn candidates(&self, architecture: &str, recipes: &[&Recipe]) -> Result<Vec<NewImage>, BuildError> {
+        let (base, site) = self.parts(architecture).await?;
+        let mut images = Vec::new();
+        if architecture == "amd64" {
+            images.push(base_image(&base));
+        }
+        for recipe in recipes {
+            images.push(image(recipe, &base, &site, self.folder).await?);
+        }
+        Ok(images)
+    }
+
+    /// The base and the layer of installed packages of an architecture.
+    async fn parts(&self, architecture: &str) -> Result<(Base, Layer), BuildError> {
+        let progress = self.progress;
+        progress(&format!("making the Python base for {architecture}"));
+        let base = base::make(self.engine, self.source, architecture, self.folder).await?;
+        progress(&format!("base for {architecture}: {}, Python {}", base.from, base.python));
+        if self.source.offline {
+            let cause = "the Python packages must be fetched, and --offline forbids it";
+            return Err(BuildError::step("fetching the Python packages", cause, "Build once with a network."));
+        }
+        progress(&format!("fetching the Python packages for {architecture}"));
+        let list = self.folder.join("requirements.txt");
+        std::fs::write(&list, requirements())
+            .map_err(|e| BuildError::step("writing the requirements", e, DISK_HINT))?;
+        let site = self.folder.join(format!("site-{architecture}"));
+        base::packages(&list, &base.python, architecture, &site).await?;
+        if architecture == "amd64" && !base::compile(&site, &base.python).await? {
+            progress(&format!("this machine has no Python {}: the candidates start more slowly", base.python));
+        }
+        let tar = self.folder.join(format!("site-{architecture}.tar"));
+        Ok((base, pack(site, SITE.to_owned(), tar).await?))
+    }
+
+    /// The database runs beside candidates of any architecture: it is made for the engine's own.
+    async fn postgres(&self) -> Result<NewImage, BuildError> {
+        let info = self.engine.info().await?;
+        let architecture = info.architecture();
+        (self.progress)(&format!("making PostgreSQL for {architecture}"));
+        let made = postgres::make(self.engine, self.source, architecture, self.folder).await?;
+        (self.progress)(&format!("PostgreSQL: {}", made.from));
+        let labels = labels("service", &postgres_content(architecture));
+        Ok(NewImage { tag: POSTGRES.to_owned(), labels, ..made.image })
+    }
+
+    async fn load(&self, images: Vec<NewImage>) -> Result<(), BuildError> {
+        let count = images.len();
+        (self.progress)(&format!("loading {count} image{}", if count == 1 { "" } else { "s" }));
+        let file = self.folder.join("images.tar");
+        let target = file.clone();
+        tokio::task::spawn_blocking(move || archive::write(&images, std::fs::File::create(target)?))
+            .await
+            .map_err(|e| BuildError::step("packing the images", e, DISK_HINT))?
+            .map_err(|e| BuildError::step("packing the images", e, DISK_HINT))?;
+        Ok(self.engine.load_image(Archive::File(file)).await?)
+    }
 }
 
 async fn has(engine: &dyn Engine, name: &str, content: &str) -> Result<bool, BuildError> {
@@ -122,18 +212,23 @@ async fn has(engine: &dyn Engine, name: &str, content: &str) -> Result<bool, Bui
 
 /// The digest of everything that a candidate is made of.
 fn content(recipe: &Recipe) -> String {
+    let made_of = format!("{} {:?} {:?} {}", recipe.architecture, recipe.cmd(), recipe.env, recipe.created);
+    let mut parts = vec![DEBIAN_PACKAGES.join(",").into_bytes(), made_of.into_bytes(), requirements().to_vec()];
+    for (name, bytes) in app_files(recipe) {
+        parts.extend([name.into_bytes(), bytes.to_vec()]);
+    }
+    digest(&parts)
+}
+
+fn postgres_content(architecture: &str) -> String {
+    digest(&postgres::parts(architecture))
+}
+
+fn digest(parts: &[Vec<u8>]) -> String {
     let mut hash = Sha256::new();
-    let mut add = |part: &[u8]| {
+    for part in [BUILDER.as_bytes()].into_iter().chain(parts.iter().map(Vec::as_slice)) {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
-    };
-    add(BUILDER.as_bytes());
-    add(DEBIAN_PACKAGES.join(",").as_bytes());
-    add(format!("{} {:?} {:?} {}", recipe.architecture, recipe.cmd(), recipe.env, recipe.created).as_bytes());
-    add(requirements());
-    for (name, bytes) in app_files(recipe) {
-        add(name.as_bytes());
-        add(bytes);
     }
     hex(&hash.finalize())
 }
@@ -144,33 +239,6 @@ fn requirements() -> &'static [u8] {
 
 fn app_files(recipe: &Recipe) -> Vec<(String, &'static [u8])> {
     SOURCES.get_dir(format!("src/{}", recipe.source)).map(embedded).unwrap_or_default()
-}
-
-/// The base and the layer of installed packages of an architecture.
-async fn parts(
-    engine: &dyn Engine,
-    source: &Source,
-    architecture: &str,
-    work: &Path,
-    progress: &(dyn Fn(&str) + Sync),
-) -> Result<(Base, Layer), BuildError> {
-    progress(&format!("making the Python base for {architecture}"));
-    let base = base::make(engine, source, architecture, work).await?;
-    progress(&format!("base for {architecture}: {}, Python {}", base.from, base.python));
-    if source.offline {
-        let cause = "the Python packages must be fetched, and --offline forbids it";
-        return Err(BuildError::step("fetching the Python packages", cause, "Build once with a network."));
-    }
-    progress(&format!("fetching the Python packages for {architecture}"));
-    let list = work.join("requirements.txt");
-    std::fs::write(&list, requirements()).map_err(|e| BuildError::step("writing the requirements", e, DISK_HINT))?;
-    let site = work.join(format!("site-{architecture}"));
-    base::packages(&list, &base.python, architecture, &site).await?;
-    if architecture == "amd64" && !base::compile(&site, &base.python).await? {
-        progress(&format!("this machine has no Python {}: the candidates start more slowly", base.python));
-    }
-    let tar = work.join(format!("site-{architecture}.tar"));
-    Ok((base, pack(site, SITE.to_owned(), tar).await?))
 }
 
 async fn pack(folder: PathBuf, prefix: String, tar: PathBuf) -> Result<Layer, BuildError> {
@@ -232,4 +300,30 @@ async fn image(recipe: &Recipe, base: &Base, site: &Layer, work: &Path) -> Resul
         layers,
         ..NewImage::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postgres_is_built_by_name_alone() {
+        let names = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+            select(&names).map(|all| all.iter().map(|one| one.name()).collect::<Vec<_>>()).map_err(|e| e.to_string())
+        };
+        assert_eq!(names(&[]), Ok(super::super::candidate_names()));
+        for name in ["postgres", "exitone/postgres:latest"] {
+            assert_eq!(names(&[name]), Ok(vec![POSTGRES.to_owned()]));
+        }
+        assert_eq!(names(&["v19-photo-fix"]), Ok(vec!["nerava-backend:v19-photo-fix".to_owned()]));
+        let error = "no bundled image is called `postgers`; did you mean `postgres`?";
+        assert_eq!(names(&["postgers"]), Err(error.to_owned()));
+    }
+
+    #[test]
+    fn the_digest_tells_parts_apart() {
+        assert_ne!(digest(&[b"ab".to_vec(), b"c".to_vec()]), digest(&[b"a".to_vec(), b"bc".to_vec()]));
+        assert_ne!(postgres_content("amd64"), postgres_content("arm64"));
+    }
 }

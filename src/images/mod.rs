@@ -1,35 +1,39 @@
-//! The bundled candidates: built from the sources under `images/`, with a registry and without one.
+//! The bundled candidates and services: built from the sources under `images/`, with a registry and without one.
 
 mod base;
 mod build;
+mod debian;
+mod host;
+mod postgres;
 mod recipe;
+mod registry;
 mod tree;
 
 pub use build::{Built, build};
-pub use recipe::{CANDIDATES, candidate_names};
+pub use recipe::{CANDIDATES, POSTGRES, candidate_names};
 
 use crate::engine::EngineError;
 
 /// The label with the digest of everything that an image was built from.
 pub const CONTENT_LABEL: &str = "exitone.content";
 
-/// Where the base image comes from.
+/// Where base images come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// `host:port` of a registry to take `python:3.12-slim` from, instead of the engine's default.
+    /// `host:port` of a registry to take `python:3.12-slim` and `postgres:16` from, instead of the engine's default.
     pub registry: Option<String>,
     /// Nothing may be fetched.
     pub offline: bool,
 }
 
-/// Why the candidates cannot be built.
+/// Why the images cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// No candidate is called so.
-    #[error("no bundled candidate is called `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    /// No image is called so.
+    #[error("no bundled image is called `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
     Unknown {
         /// What was asked for.
         name: String,
@@ -58,7 +62,7 @@ impl BuildError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Engine(e) => e.hint(),
-            Self::Unknown { .. } => "`exitone images build` without a name builds all of them.",
+            Self::Unknown { .. } => "`exitone images build` without a name builds all candidates.",
             Self::Step { hint, .. } => hint,
         }
     }

@@ -27,6 +27,18 @@ pub const DEBIAN_PACKAGES: [&str; 11] = [
     "base-passwd",
 ];
 
+/// The PostgreSQL that scenarios can run beside a candidate, on the engine and on a registry.
+pub const POSTGRES: &str = "exitone/postgres:latest";
+/// See [`POSTGRES`].
+pub const REGISTRY_POSTGRES: &str = "postgres:16";
+/// How it is asked for by name.
+pub const POSTGRES_NAME: &str = "postgres";
+/// The server, and what its entrypoint needs.
+pub const POSTGRES_PACKAGES: [&str; 8] =
+    ["postgresql-15", "util-linux", "coreutils", "dash", "sed", "libc-bin", "base-files", "base-passwd"];
+/// The data goes with the container: nothing need wait for a disk.
+pub const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"];
+
 /// The sources, embedded so that an installed exitone can build them.
 pub static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/images");
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The content address of an image (`sha256:…`).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageId(pub String);
 
@@ -17,7 +17,7 @@ impl fmt::Display for ImageId {
 }
 
 /// The image's own configuration, as the engine reports it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ImageFacts {
     /// The name that was asked for.
     pub reference: String,
@@ -35,6 +35,16 @@ pub struct ImageFacts {
     pub env: BTreeMap<String, String>,
     /// LABEL.
     pub labels: BTreeMap<String, String>,
+    /// WORKDIR; empty: the root.
+    pub workdir: String,
+    /// USER; empty: root.
+    pub user: String,
+    /// Bytes on the engine's disk, all layers.
+    pub size: u64,
+    /// The platforms of an index (`linux/amd64` …), where the engine keeps more than one; else empty.
+    pub platforms: Vec<String>,
+    /// VOLUME.
+    pub volumes: Vec<String>,
 }
 
 /// The environment's values stay out: people bake secrets into images.

@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod condition;
+pub mod files;
 pub mod image;
 pub mod observation;
 pub mod outcome;
@@ -11,7 +12,7 @@ pub mod summary;
 pub mod units;
 
 pub use case::{Candidate, Case, CaseId, Plan};
-pub use condition::{Condition, ConditionSet};
+pub use condition::{Condition, ConditionSet, EnvChange};
 pub use image::{ImageFacts, ImageId};
 pub use observation::{Evidence, Observation};
 pub use outcome::{CaseResult, FailureClass, Outcome, Phase, Verdict};

@@ -19,6 +19,23 @@ pub enum Observation {
     Listen(Listening),
     /// A probe of the health check.
     Probe(ProbeAttempt),
+    /// Packets that had no route: how many there were in all.
+    NoRoute {
+        /// How many.
+        packets: u64,
+    },
+    /// What the process needed of the machine, up to now.
+    Usage(Usage),
+    /// The connections that were open when the process was last looked at.
+    Sockets {
+        /// Those of its own making.
+        open: Vec<OpenSocket>,
+    },
+    /// Something in a full folder was written to.
+    FullDisk {
+        /// How many times.
+        writes: u64,
+    },
 }
 
 /// A question to the resolver and its answer.
@@ -32,6 +49,9 @@ pub struct DnsQuestion {
     pub record: String,
     /// An address, `no record`, `SERVFAIL`, `NXDOMAIN`, `no answer`.
     pub answer: String,
+    /// True for the container's own name, which no fault of the resolver touches.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub own: bool,
 }
 
 /// What became of an outbound connection attempt.
@@ -90,6 +110,37 @@ impl Listening {
     }
 }
 
+/// What a candidate needed of the machine, as the kernel's control groups count it, children included.
+#[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Usage {
+    /// The highest memory use in bytes, page cache included.
+    pub memory_peak: u64,
+    /// How often the memory limit was met.
+    pub memory_limit_hits: u64,
+    /// CPU time in milliseconds.
+    pub cpu_ms: f64,
+    /// The most CPUs that were busy at a time, over 100 ms.
+    pub cpu_peak: f64,
+    /// How long it was held back by its CPU limit, in milliseconds (of all its threads together).
+    pub throttled_ms: f64,
+    /// The CPUs that were busy in the last second.
+    pub recent_cpu: f64,
+}
+
+/// A TCP connection of the candidate's own making that is open.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct OpenSocket {
+    /// Where to.
+    pub address: Ipv4Addr,
+    /// Which port.
+    pub port: u16,
+    /// The name that this address was the answer to, if one was asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// True when the other side has accepted it.
+    pub accepted: bool,
+}
+
 /// One probe of the health check.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ProbeAttempt {
@@ -144,6 +195,18 @@ pub struct Evidence {
     pub probes: Vec<ProbeAttempt>,
     /// The last lines of the log, secrets taken out.
     pub log_tail: Vec<String>,
+    /// When each of these lines came, milliseconds since the process started.
+    pub log_tail_ms: Vec<f64>,
+    /// Packets that had no route.
+    pub no_route: u64,
+    /// Writes into a folder that was full.
+    pub full_disk_writes: u64,
+    /// What the process needed of the machine; nothing where the engine's machine does not let it be read.
+    pub usage: Option<Usage>,
+    /// Connections that were open at the end.
+    pub sockets: Vec<OpenSocket>,
+    /// What the process was waiting for at the end; of a process that never served only.
+    pub waiting_for: Vec<String>,
 }
 
 impl Evidence {
@@ -156,6 +219,10 @@ impl Evidence {
             Observation::Connect(c) => self.connects.push(c),
             Observation::Listen(l) => self.listens.push(l),
             Observation::Probe(p) => self.probes.push(p),
+            Observation::NoRoute { packets } => self.no_route = packets,
+            Observation::FullDisk { writes } => self.full_disk_writes = writes,
+            Observation::Usage(usage) => self.usage = Some(usage),
+            Observation::Sockets { open } => self.sockets = open,
         }
     }
 
@@ -166,5 +233,25 @@ impl Evidence {
             .chain(self.listens.iter_mut().map(|x| &mut x.at_ms))
             .chain(self.probes.iter_mut().map(|x| &mut x.at_ms));
         times.for_each(|at| *at = ((*at + by_ms).max(0.0) * 10.0).round() / 10.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_observation_is_written_and_read() {
+        let socket = OpenSocket { address: Ipv4Addr::LOCALHOST, port: 1, name: None, accepted: true };
+        for observation in [
+            Observation::NoRoute { packets: 1 },
+            Observation::Usage(Usage::default()),
+            Observation::Sockets { open: vec![socket] },
+            Observation::FullDisk { writes: 1 },
+            Observation::Listen(Listening { at_ms: 1.0, address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 1 }),
+        ] {
+            let text = serde_json::to_string(&observation).expect("written");
+            assert_eq!(serde_json::from_str::<Observation>(&text).expect("read"), observation);
+        }
     }
 }

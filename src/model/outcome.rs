@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::case::CaseId;
-use super::condition::ConditionSet;
+use super::condition::{Condition, ConditionSet};
 use super::observation::{Evidence, ProbeResult};
 use super::redact::Redactor;
 
@@ -139,6 +139,27 @@ pub struct Cause {
     pub evidence: Vec<String>,
 }
 
+/// A condition that was imposed and never met.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NotExercised {
+    /// The condition.
+    pub condition: Condition,
+    /// What shows that it was not met.
+    pub because: String,
+}
+
+/// What an image says of itself before anything runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding {
+    /// What it is, what the platform would do, what to do about it.
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// True when the platform fails with it whatever else holds; false: a warning.
+    pub fatal: bool,
+    /// The exit code that it leads to, where there is one.
+    pub exit_code: Option<i64>,
+}
+
 /// What a request after healthy came to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct CheckResult {
@@ -191,6 +212,14 @@ pub struct CaseResult {
     pub checks: Vec<CheckResult>,
     /// Why, and what to do.
     pub causes: Vec<Cause>,
+    /// Conditions that the process never met: the verdict says nothing about them.
+    pub not_exercised: Vec<NotExercised>,
+    /// Why the case was not run: the host cannot impose a condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// What the image itself says, before anything runs.
+    #[serde(rename = "static")]
+    pub findings: Vec<Finding>,
     /// What a reader must know of how the result was had (time compression, a static answer …).
     pub notes: Vec<String>,
     /// The service log as the platform would write it.
@@ -219,22 +248,37 @@ impl CaseResult {
             .chain(broken)
             .chain(self.checks.iter_mut().map(|c| &mut c.text))
             .chain(causes)
+            .chain(&mut evidence.waiting_for)
+            .chain(
+                self.findings
+                    .iter_mut()
+                    .flat_map(|f| [&mut f.cause.text, &mut f.cause.fix].into_iter().chain(&mut f.cause.evidence)),
+            )
+            .chain(self.not_exercised.iter_mut().map(|n| &mut n.because))
             .chain(&mut self.notes)
             .chain([&mut self.log]);
         texts.for_each(|text| *text = redactor.clean(text));
         self
     }
 
+    /// True when it was under conditions and met none of them.
+    #[must_use]
+    pub fn met_nothing(&self) -> bool {
+        let unmet = |c: &Condition| self.not_exercised.iter().any(|n| n.condition == *c);
+        !self.conditions.is_empty() && self.conditions.iter().all(unmet)
+    }
+
     /// A few words for a cell of a table.
     #[must_use]
     pub fn cell(&self) -> String {
         if self.verdict == Verdict::Unresolved {
-            return "unresolved".to_owned();
+            return if self.skipped.is_some() { "skipped" } else { "unresolved" }.to_owned();
         }
         match &self.outcome {
             None => "not exercised".to_owned(),
             Some(Outcome::Healthy) => match self.checks.iter().find(|c| !c.passed) {
                 Some(check) => format!("healthy, {} fails", check.name),
+                None if self.met_nothing() => "healthy, not exercised".to_owned(),
                 None => "healthy".to_owned(),
             },
             Some(Outcome::Exited) => format!("exit {}", self.exit_code.unwrap_or_default()),

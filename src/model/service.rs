@@ -1,9 +1,32 @@
 //! The service as the platform would be told of it: port, environment, health check, sizes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::condition::Host;
+
+/// App Runner's pairs of CPU (thousandths) and memory (GB; 0.5 is written as its half).
+/// <https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html>
+pub const SIZES: [(u32, &[&str]); 5] =
+    [(250, &["0.5", "1"]), (500, &["1"]), (1000, &["2", "3", "4"]), (2000, &["4", "6"]), (4000, &["8", "10", "12"])];
+
+/// What is wrong with limits as sizes of an instance; nothing when App Runner has an instance of that size.
+#[must_use]
+pub fn no_size(cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
+    let bytes = |gb: &&str| gb.parse::<f64>().map_or(0, |gb| (gb * f64::from(1 << 30)) as u64);
+    let fits = |(milli, memories): &(u32, &[&str])| {
+        cpu_milli.is_none_or(|wanted| wanted == *milli)
+            && memory.is_none_or(|m| memories.iter().any(|gb| bytes(gb) == m))
+    };
+    if SIZES.iter().any(fits) {
+        return None;
+    }
+    let pairs = SIZES.map(|(milli, gb)| format!("{} with {} GB", f64::from(milli) / 1000.0, gb.join(", ")));
+    Some(format!("App Runner has no instance of this size: {}", pairs.join("; ")))
+}
 
 /// TCP or HTTP, as the health check of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -66,6 +89,88 @@ fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Resul
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
+/// A host that the candidate needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upstream {
+    /// Its name, or its address.
+    pub host: Host,
+    /// The port.
+    pub port: u16,
+    /// What its name resolves to; nothing: an address that is set aside for tests.
+    pub address: Option<Ipv4Addr>,
+    /// What answers.
+    pub kind: UpstreamKind,
+}
+
+/// What answers for an upstream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UpstreamKind {
+    /// A stub in the simulated internet.
+    Stub(Stub),
+    /// A container of its own, a fresh one for every case.
+    Container(ServiceContainer),
+}
+
+/// What a stub answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stub {
+    /// The status of an HTTP answer, over TLS or not.
+    pub status: u16,
+    /// The body of an HTTP answer.
+    pub body: String,
+    /// Its type, such as `application/json`.
+    pub content_type: String,
+    /// How long it takes.
+    pub delay: Duration,
+    /// What is said over a plain TCP connection, step by step; empty: HTTP, or listening patiently.
+    pub script: Vec<Step>,
+}
+
+impl Default for Stub {
+    fn default() -> Self {
+        Self {
+            status: 200,
+            body: "{}".to_owned(),
+            content_type: "application/json".to_owned(),
+            delay: Duration::ZERO,
+            script: Vec::new(),
+        }
+    }
+}
+
+/// A step of a TCP conversation, seen from the stub.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Says this.
+    Send(String),
+    /// Waits until this has been said.
+    Expect(String),
+}
+
+/// A real service that a candidate needs, such as a database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceContainer {
+    /// The image.
+    pub image: String,
+    /// Its variables.
+    pub env: BTreeMap<String, String>,
+    /// Instead of CMD.
+    pub command: Option<Vec<String>>,
+    /// It must serve within this time.
+    pub ready_within: Duration,
+}
+
+/// The values of the environment stay out: they may be secrets.
+impl std::fmt::Debug for ServiceContainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceContainer")
+            .field("image", &self.image)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the platform is told of a service.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Service {
@@ -77,8 +182,8 @@ pub struct Service {
     pub secrets: BTreeSet<String>,
     /// The start command, which takes the place of CMD.
     pub start_command: Option<String>,
-    /// Hosts that the candidate needs, `host:port`.
-    pub upstreams: Vec<(String, u16)>,
+    /// Hosts that the candidate needs.
+    pub upstreams: Vec<Upstream>,
     /// The health check.
     pub health_check: HealthCheck,
     /// Requests to make once healthy.
@@ -93,5 +198,24 @@ impl std::fmt::Debug for Service {
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .field("health_check", &self.health_check)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_instances() {
+        let gb = 1 << 30;
+        assert_eq!(no_size(Some(250), Some(gb / 2)), None);
+        assert_eq!(no_size(None, Some(3 * gb)), None);
+        assert_eq!(no_size(Some(4000), None), None);
+        for (cpu, memory) in [(Some(250), Some(2 * gb)), (None, Some(64 << 20)), (Some(100), None)] {
+            assert!(
+                no_size(cpu, memory).is_some_and(|text| text.contains("0.25 with 0.5, 1 GB")),
+                "{cpu:?} {memory:?}"
+            );
+        }
     }
 }

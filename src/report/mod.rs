@@ -1,6 +1,8 @@
 //! Consumers of events and results: the terminal, JSON.
 
+pub mod evidence;
 pub mod json;
 pub mod progress;
+pub mod repro;
 pub mod story;
 pub mod terminal;

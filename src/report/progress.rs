@@ -48,6 +48,12 @@ impl Progress {
                 self.failed += usize::from(result.verdict == Verdict::Fail);
                 self.bar.inc(1);
             }
+            Event::CaseConfirming { id } => {
+                if let Some((name, phase)) = self.running.get_mut(&id.0) {
+                    *phase = Phase::Prepare;
+                    name.push_str(" (once more, alone)");
+                }
+            }
             Event::Draining => self.bar.println("stopping: running cases end first, Ctrl-C again ends them at once"),
             Event::RunFinished { .. } => self.bar.finish_and_clear(),
         }

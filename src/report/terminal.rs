@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
+use super::evidence;
 use super::story::{Story, clauses, in_words};
 use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
@@ -26,8 +27,10 @@ fn styled(style: Style, text: &str) -> String {
 fn mark(result: Option<&CaseResult>) -> (String, Style) {
     let Some(result) = result else { return ("–".to_owned(), DIM) };
     match (result.verdict, &result.outcome) {
+        (Verdict::Unresolved, _) if result.skipped.is_some() => ("skip".to_owned(), DIM),
         (Verdict::Unresolved, _) => ("?".to_owned(), AnsiColor::Yellow.on_default()),
         (Verdict::Pass, None) => ("–".to_owned(), DIM),
+        (Verdict::Pass, _) if result.met_nothing() => ("(ok)".to_owned(), DIM),
         (Verdict::Pass, _) => ("ok".to_owned(), GOOD),
         (Verdict::Fail, Some(Outcome::Healthy)) => ("ok*".to_owned(), AnsiColor::Yellow.on_default()),
         (Verdict::Fail, Some(outcome)) => (short(outcome, result.exit_code), BAD),
@@ -70,8 +73,8 @@ pub fn matrix(images: &[String], sets: &[ConditionSet], results: &[CaseResult]) 
     for (i, image) in images.iter().enumerate() {
         let _ = write!(text, "{}[{}] {}", if i % 4 == 0 { "\n  " } else { "   " }, i + 1, short_name(image));
     }
-    let legend = "ok healthy   ok* healthy, but a request after it fails   deaf never listened   sick never healthy\n  \
-                  – not exercised   ? unresolved";
+    let legend = "ok healthy   (ok) healthy, and never met the condition   ok* healthy, but a request after it fails\n  \
+                  deaf never listened   sick never healthy   – not run   ? unresolved   skip host cannot";
     let _ = writeln!(text, "\n  {}", styled(DIM, legend));
     text
 }
@@ -210,9 +213,59 @@ pub fn case(result: &CaseResult) -> String {
     for check in &result.checks {
         let _ = writeln!(text, "  {} {}: {}", if check.passed { "✓" } else { "✗" }, check.name, check.text);
     }
-    if result.verdict == Verdict::Pass {
-        return text;
+    text.push_str(&seen(result));
+    if result.verdict != Verdict::Pass {
+        text.push_str(&failure(result));
     }
+    for note in &result.notes {
+        let _ = writeln!(text, "  {}", styled(DIM, &format!("note: {}", wrap(note, 8))));
+    }
+    text
+}
+
+/// What the images themselves say, each once.
+#[must_use]
+pub fn findings(results: &[CaseResult]) -> String {
+    let mut told: Vec<(&str, &str)> = Vec::new();
+    let mut text = String::new();
+    for result in results {
+        for finding in &result.findings {
+            let one = (result.image.as_str(), finding.cause.text.as_str());
+            // A finding that is the cause of the failure has been told.
+            if told.contains(&one) || result.causes.iter().any(|c| c.id == finding.cause.id) {
+                continue;
+            }
+            told.push(one);
+            let mark = if finding.fatal { styled(BAD, "image") } else { styled(HEAD, "image") };
+            let about = format!("{}: {}", short_name(&result.image), finding.cause.text);
+            let _ = writeln!(text, "{mark} {}", wrap(&about, 6));
+            let _ = writeln!(text, "  {} {}", styled(HEAD, "fix"), wrap(&finding.cause.fix, 6));
+        }
+    }
+    if text.is_empty() { text } else { text + "\n" }
+}
+
+/// What it did, what it needed, what it was waiting for, what it never met.
+fn seen(result: &CaseResult) -> String {
+    let mut text = String::new();
+    for line in evidence::timeline(&result.evidence) {
+        let _ = writeln!(text, "  {}", shorten_end(&line, 140));
+    }
+    if let Some(usage) = evidence::usage(&result.evidence) {
+        let _ = writeln!(text, "  {}", styled(DIM, &usage));
+    }
+    for what in &result.evidence.waiting_for {
+        let _ = writeln!(text, "  {} {}", styled(HEAD, "was waiting for"), wrap(what, 18));
+    }
+    for line in evidence::not_exercised(result) {
+        let _ = writeln!(text, "  {}", styled(AnsiColor::Yellow.on_default(), &wrap(&line, 4)));
+    }
+    text
+}
+
+/// The log's end, what the platform would say, why and what to do.
+fn failure(result: &CaseResult) -> String {
+    let mut text = String::new();
     if !result.evidence.log_tail.is_empty() {
         let _ = writeln!(text, "  {}", styled(HEAD, "last lines of its log"));
         let tail = &result.evidence.log_tail;
@@ -224,9 +277,42 @@ pub fn case(result: &CaseResult) -> String {
         let _ = writeln!(text, "  {}", styled(DIM, line));
     }
     text.push_str(&why(result));
-    for note in &result.notes {
-        let _ = writeln!(text, "  {}", styled(DIM, &format!("note: {note}")));
+    if result.outcome.is_some() {
+        let by_hand = format!("by hand: exitone repro {} > case.sh && sh case.sh", result.id);
+        let _ = writeln!(text, "  {}", styled(DIM, &by_hand));
     }
+    text
+}
+
+/// What a planted candidate has shown of a condition.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Proved {
+    /// The condition.
+    pub condition: String,
+    /// True: this host imposes it. False: it does not, though it should. Nothing: it cannot.
+    pub imposed: Option<bool>,
+    /// What was seen, or why it cannot.
+    pub what: String,
+}
+
+/// A line for every condition.
+#[must_use]
+pub fn doctor(proved: &[Proved]) -> String {
+    let width = proved.iter().map(|p| p.condition.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for one in proved {
+        let (mark, style) = match one.imposed {
+            Some(true) => ("✓", GOOD),
+            Some(false) => ("✗", BAD),
+            None => ("–", DIM),
+        };
+        let what = if one.imposed.is_none() { format!("skipped: {}", one.what) } else { one.what.clone() };
+        let name = format!("{:width$}", one.condition);
+        let _ = writeln!(text, "  {} {name}  {}", styled(style, mark), styled(DIM, &shorten_end(&what, 90)));
+    }
+    let count = |imposed| proved.iter().filter(|p| p.imposed == imposed).count();
+    let (good, bad, skipped) = (count(Some(true)), count(Some(false)), count(None));
+    let _ = writeln!(text, "\n{good} conditions proved, {bad} not imposed, {skipped} skipped");
     text
 }
 

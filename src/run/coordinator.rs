@@ -1,6 +1,6 @@
 //! The one coordinator: starts cases as slots come free, stamps and orders what they tell, hands it to the reporters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::case::{self, Context};
 use crate::event::{Event, Stamped, VERSION};
-use crate::model::{CaseId, CaseResult, Plan, Summary};
+use crate::model::{CaseId, CaseResult, FailureClass, Plan, Summary, Verdict};
 
 /// Where the run is told to stop: how often the user asked.
 pub type Interrupts = tokio::sync::watch::Receiver<u32>;
@@ -44,18 +44,26 @@ pub async fn run(
     };
     let session = context.session.name.clone();
     stamp(Event::RunStarted { version: VERSION, session, cases: plan.cases.len(), jobs });
+    context.inspector.expect(&plan);
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     let mut results: BTreeMap<CaseId, CaseResult> = BTreeMap::new();
-    let mut next = 0;
-    let mut draining = false;
+    let mut queue = Queue::new(plan.cases.len(), jobs);
     let mut broken = 0;
     loop {
-        while !draining && tasks.len() < jobs && next < plan.cases.len() {
-            tasks.spawn(one(context.clone(), plan.clone(), next, tell.clone()));
-            next += 1;
+        while let Some(turn) = queue.next(tasks.len()) {
+            if turn.first.is_some() {
+                stamp(Event::CaseConfirming { id: plan.cases[turn.index].id.clone() });
+            }
+            tasks.spawn(one(context.clone(), plan.clone(), turn, tell.clone()));
         }
         if tasks.is_empty() {
+            // Cases that were to be confirmed when the user asked to stop.
+            for result in queue.unconfirmed() {
+                let event = Event::CaseFinished { result: Box::new(result) };
+                keep(&mut results, &event);
+                stamp(event);
+            }
             break;
         }
         tokio::select! {
@@ -65,15 +73,20 @@ pub async fn run(
                 keep(&mut results, &event);
                 stamp(event);
             }
-            Some(joined) = tasks.join_next() => {
-                if joined.is_err_and(|e| e.is_panic()) {
-                    broken += 1;
+            Some(joined) = tasks.join_next() => match joined {
+                Ok(Some((turn, result))) => {
+                    if let Some(result) = queue.ended(turn, result) {
+                        let event = Event::CaseFinished { result };
+                        keep(&mut results, &event);
+                        stamp(event);
+                    }
                 }
-            }
+                Ok(None) => {}
+                Err(e) => broken += usize::from(e.is_panic()),
+            },
             Ok(()) = interrupts.changed() => {
                 let asked = *interrupts.borrow_and_update();
-                if !draining {
-                    draining = true;
+                if queue.drain() {
                     stamp(Event::Draining);
                 }
                 if asked > 1 {
@@ -99,15 +112,93 @@ fn keep(results: &mut BTreeMap<CaseId, CaseResult>, event: &Event) {
     }
 }
 
-async fn one(context: Arc<Context>, plan: Arc<Plan>, index: usize, tell: mpsc::UnboundedSender<Event>) {
-    let case = &plan.cases[index];
-    let Some(candidate) = plan.candidate(case) else { return };
+/// One run of a case.
+struct Turn {
+    index: usize,
+    /// What came of it beside other cases, when this is its second turn, alone.
+    first: Option<Box<CaseResult>>,
+}
+
+/// Which case is run next. A case of class C depends on time: when it ran beside others, it is run once more, alone,
+/// when all others have ended.
+struct Queue {
+    cases: usize,
+    jobs: usize,
+    next: usize,
+    /// Cases that run now, each with whether another one ran at the same time.
+    running: BTreeMap<usize, bool>,
+    confirm: VecDeque<Turn>,
+    draining: bool,
+}
+
+impl Queue {
+    fn new(cases: usize, jobs: usize) -> Self {
+        Self { cases, jobs, next: 0, running: BTreeMap::new(), confirm: VecDeque::new(), draining: false }
+    }
+
+    fn next(&mut self, running: usize) -> Option<Turn> {
+        if self.draining || running >= self.jobs {
+            return None;
+        }
+        let turn = if self.next < self.cases {
+            self.next += 1;
+            Turn { index: self.next - 1, first: None }
+        } else if running == 0 {
+            self.confirm.pop_front()?
+        } else {
+            return None;
+        };
+        self.running.insert(turn.index, false);
+        if self.running.len() > 1 {
+            self.running.values_mut().for_each(|beside| *beside = true);
+        }
+        Some(turn)
+    }
+
+    /// Takes note of a case's end; gives its result when that stands.
+    fn ended(&mut self, turn: Turn, mut result: Box<CaseResult>) -> Option<Box<CaseResult>> {
+        let beside = self.running.remove(&turn.index).unwrap_or_default();
+        if let Some(first) = turn.first {
+            let before = if first.verdict == Verdict::Unresolved { "unresolved".to_owned() } else { first.cell() };
+            result.notes.push(format!("confirmed alone; beside other cases it was: {before}"));
+        } else if beside && result.class == Some(FailureClass::C) {
+            self.confirm.push_back(Turn { index: turn.index, first: Some(result) });
+            return None;
+        }
+        Some(result)
+    }
+
+    fn unconfirmed(&mut self) -> Vec<CaseResult> {
+        let first = |turn: Turn| {
+            let mut result = *turn.first?;
+            result.notes.push("not confirmed alone: the run was interrupted".to_owned());
+            Some(result)
+        };
+        self.confirm.drain(..).filter_map(first).collect()
+    }
+
+    /// True when it was not draining before.
+    fn drain(&mut self) -> bool {
+        !std::mem::replace(&mut self.draining, true)
+    }
+}
+
+async fn one(
+    context: Arc<Context>,
+    plan: Arc<Plan>,
+    turn: Turn,
+    tell: mpsc::UnboundedSender<Event>,
+) -> Option<(Turn, Box<CaseResult>)> {
+    let case = &plan.cases[turn.index];
+    let candidate = plan.candidate(case)?;
     let say = |event| {
         // The coordinator hears as long as a case runs.
         let _ = tell.send(event);
     };
-    say(Event::CaseStarted { id: case.id.clone(), image: case.image.clone(), conditions: case.conditions.clone() });
+    if turn.first.is_none() {
+        say(Event::CaseStarted { id: case.id.clone(), image: case.image.clone(), conditions: case.conditions.clone() });
+    }
     let on_phase = |phase| say(Event::CasePhase { id: case.id.clone(), phase });
     let result = case::run(&context, &plan.service, candidate, case, &on_phase).await;
-    say(Event::CaseFinished { result: Box::new(result) });
+    Some((turn, Box::new(result)))
 }

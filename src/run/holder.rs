@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout};
 
 use super::RunError;
 use super::session::Session;
-use crate::engine::{ContainerSpec, Engine, EngineResult, HolderSpec, Network, Output};
+use crate::engine::{ContainerSpec, Engine, EngineError, EngineResult, HolderSpec, Network, Output};
 use crate::holder::authority::Pair;
 use crate::holder::protocol::{
-    FromHolder, Hello, Prepare, RESOLVER, SHARED_DIR, SHORT_HOSTNAME, ToHolder, VERSION, line,
+    Await, FromHolder, GROUPS, Hello, Prepare, RESOLVER, SHORT_HOSTNAME, ToHolder, VERSION, line,
 };
 
 /// A holder that does not answer within this time is given up.
@@ -88,12 +88,28 @@ impl Holder {
             cmd: None,
             env: Vec::new(),
             network: Network::None,
-            volume: Some((launch.session.volume(), SHARED_DIR.to_owned())),
+            volumes: vec![launch.session.shared(true)],
             cpu_milli: None,
             memory: None,
-            holder: Some(HolderSpec { hostname: SHORT_HOSTNAME.to_owned(), dns: RESOLVER.to_owned() }),
+            nofile: None,
+            read_only: false,
+            holder: Some(HolderSpec {
+                hostname: SHORT_HOSTNAME.to_owned(),
+                dns: RESOLVER.to_owned(),
+                network: true,
+                auto_remove: true,
+                groups: Some(GROUPS.to_owned()),
+            }),
         };
-        let container = engine.create(&spec).await?;
+        let container = match engine.create(&spec).await {
+            // Some engines share no folder of their machine: then use of CPU and memory is not measured.
+            Err(EngineError::Refused { message, .. }) if message.contains("/sys/fs/cgroup") => {
+                let mut spec = spec;
+                spec.holder.iter_mut().for_each(|holder| holder.groups = None);
+                engine.create(&spec).await?
+            }
+            created => created?,
+        };
         let attached = engine.attach(&container, true).await?;
         let (sender, inbox) = mpsc::unbounded_channel();
         tokio::spawn(read(attached.output, sender));
@@ -104,6 +120,7 @@ impl Holder {
             ca_cert: launch.authority.cert.clone(),
             ca_key: launch.authority.key.clone(),
             lifetime_s: LIFETIME_S,
+            container: holder.container.clone(),
         };
         holder.say(&ToHolder::Hello(hello)).await?;
         match holder.answer().await? {
@@ -156,7 +173,7 @@ impl Holder {
     /// When the holder is gone, or cannot impose a condition.
     pub async fn prepare(&mut self, prepare: Prepare) -> Result<Zero, RunError> {
         let wanted = prepare.run;
-        self.say(&ToHolder::Prepare(prepare)).await?;
+        self.say(&ToHolder::Prepare(Box::new(prepare))).await?;
         loop {
             match self.answer().await? {
                 FromHolder::Prepared { run, epoch_us, setup_us } if run == wanted => {
@@ -167,6 +184,34 @@ impl Holder {
                 _ => {}
             }
         }
+    }
+
+    /// Makes a namespace for a service container; the container must be started before anything else is asked for.
+    ///
+    /// # Errors
+    /// When the holder is gone, or cannot make the namespace.
+    pub async fn place(&mut self, run: u64, number: u32) -> Result<(), RunError> {
+        self.say(&ToHolder::Place { run, number }).await?;
+        loop {
+            if self.answer().await? == (FromHolder::Placed { run, number }) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until a service serves.
+    ///
+    /// # Errors
+    /// When the holder is gone, or the service does not serve in time.
+    pub async fn awake(&mut self, order: Await, within: Duration) -> Result<(), RunError> {
+        let expected = FromHolder::Awake { run: order.run, number: order.number };
+        self.say(&ToHolder::Await(order)).await?;
+        let wait = async {
+            while self.hear().await? != expected {}
+            Ok(())
+        };
+        let late = || RunError::Holder(format!("the service does not serve within {} s", within.as_secs_f64()));
+        timeout(within, wait).await.map_err(|_| late())?
     }
 
     /// Takes a run down and hands over what is still to be told of it.

@@ -4,15 +4,22 @@ pub mod case;
 pub mod cleanup;
 pub mod coordinator;
 pub mod deaths;
+pub mod disk;
 pub mod health;
 pub mod holder;
+pub mod inspect;
+pub mod inspector;
+pub mod leaving;
 pub mod logs;
 pub mod pool;
 pub mod program;
+pub mod proofs;
 pub mod result;
 pub mod rig;
+pub mod services;
 pub mod session;
 pub mod spec;
+pub mod watch;
 pub mod watchdog;
 
 use crate::engine::EngineError;
@@ -26,6 +33,16 @@ pub enum RunError {
     /// A holder did not do its part.
     #[error("the holder of the namespace: {0}")]
     Holder(String),
+    /// A service container that the candidate needs does not serve.
+    #[error("the service {host} does not serve: {why}; the last it wrote: {log}")]
+    Service {
+        /// Its host and port.
+        host: String,
+        /// What went wrong.
+        why: String,
+        /// The last line of its log.
+        log: String,
+    },
     /// This machine.
     #[error("{action}: {cause}")]
     Host {
@@ -42,6 +59,12 @@ impl RunError {
         Self::Host { action: action.into(), cause: cause.to_string() }
     }
 
+    /// A service container's trouble.
+    pub fn service(host: &str, port: u16, why: &str, log: &str) -> Self {
+        let log = if log.is_empty() { "nothing" } else { log };
+        Self::Service { host: format!("{host}:{port}"), why: why.to_owned(), log: log.to_owned() }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
@@ -51,6 +74,7 @@ impl RunError {
                 "The holder needs the capabilities SYS_ADMIN and NET_ADMIN in its own container; a rootless or \
                  hardened engine may not grant them. `exitone -v …` shows every step."
             }
+            Self::Service { .. } => "Look at the upstream's image, `env` and `ready_within` in the service file.",
             Self::Host { .. } => "`exitone -v …` shows every step.",
         }
     }

@@ -40,6 +40,12 @@ impl Pool {
         self.mode == Mode::Shared
     }
 
+    /// The holder's image.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        &self.launch.image
+    }
+
     /// Launches so many holders now, beside whatever else goes on.
     pub fn warm(&self, holders: usize) {
         for _ in 0..holders {
@@ -63,10 +69,14 @@ impl Pool {
         }
     }
 
-    /// Gives a holder back that is fit for another run.
-    pub async fn give_back(&self, holder: Holder) {
+    /// Gives a holder back that is fit for another run once `gone` is there: until then its candidate, which may take its
+    /// time to leave, shares the files that name things with whoever comes next.
+    pub async fn give_back(&self, holder: Holder, gone: impl Future<Output = ()> + Send + 'static) {
         match self.mode {
-            Mode::Shared => self.put(tokio::spawn(async { Ok(holder) })),
+            Mode::Shared => self.put(tokio::spawn(async {
+                gone.await;
+                Ok(holder)
+            })),
             Mode::OneRun => self.discard(holder).await,
         }
     }

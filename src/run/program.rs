@@ -16,7 +16,14 @@ use crate::engine::{Archive, Engine, EngineError, EngineInfo, KEPT, ROLE_LABEL, 
 /// The image's repository.
 const REPOSITORY: &str = "exitone/holder";
 /// The executable in it.
-const PROGRAM: &str = "/exitone";
+pub const PROGRAM: &str = "/exitone";
+
+/// The image of the planted candidates, for the platform's architecture and for another one.
+const PLANTED: [&str; 2] = ["exitone/planted", "exitone/planted-elsewhere"];
+/// The user and group of planted candidates: nobody (Debian policy, 9.2.2), as a careful image has it.
+const NOBODY: &str = "65534:65534";
+/// An architecture that the platform does not run.
+const ELSEWHERE: &str = "s390x";
 
 /// Makes sure that the holder's image is on the engine and returns its name. `program` is our own executable where
 /// this process is another one.
@@ -24,21 +31,80 @@ const PROGRAM: &str = "/exitone";
 /// # Errors
 /// When the executable cannot be read, is none for the engine's platform, or the engine refuses the image.
 pub async fn ensure_image(engine: &dyn Engine, info: &EngineInfo, program: Option<&Path>) -> Result<String, RunError> {
+    let image = |tag: String| NewImage {
+        entrypoint: vec![PROGRAM.to_owned(), "holder".to_owned()],
+        architecture: info.architecture().to_owned(),
+        ..labelled(tag, "holder")
+    };
+    Ok(ensure(engine, info, program, &[REPOSITORY], |mut tags| vec![image(tags.remove(0))]).await?.remove(0))
+}
+
+/// Makes sure that the images of the planted candidates are on the engine and returns their names: one that the
+/// platform runs, and one that says it is for another architecture. Our own executable is in both.
+///
+/// # Errors
+/// As those of [`ensure_image`].
+pub async fn ensure_planted(
+    engine: &dyn Engine,
+    info: &EngineInfo,
+    program: Option<&Path>,
+) -> Result<[String; 2], RunError> {
+    let image = |tag: String, architecture: &str| NewImage {
+        entrypoint: vec![PROGRAM.to_owned(), "plant".to_owned()],
+        architecture: architecture.to_owned(),
+        user: NOBODY.to_owned(),
+        workdir: "/tmp".to_owned(),
+        ..labelled(tag, "planted")
+    };
+    let images = |mut tags: Vec<String>| {
+        let elsewhere = image(tags.remove(1), ELSEWHERE);
+        vec![image(tags.remove(0), info.architecture()), elsewhere]
+    };
+    let mut names = ensure(engine, info, program, &PLANTED, images).await?;
+    Ok([names.remove(0), names.remove(0)])
+}
+
+fn labelled(tag: String, role: &str) -> NewImage {
+    let labels = [(SESSION_LABEL, KEPT), (ROLE_LABEL, role)];
+    NewImage { tag, labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), ..NewImage::default() }
+}
+
+/// Loads what is missing of some images that hold our own executable; their tags follow from its content.
+async fn ensure(
+    engine: &dyn Engine,
+    info: &EngineInfo,
+    program: Option<&Path>,
+    repositories: &[&str],
+    images: impl FnOnce(Vec<String>) -> Vec<NewImage>,
+) -> Result<Vec<String>, RunError> {
     let program = match program {
         Some(program) => program.to_owned(),
         None => linux_program(info)?,
     };
     let bytes = read(&program)?;
-    let tag = format!("{REPOSITORY}:{}", &hex(&Sha256::digest(&bytes))[..16]);
-    match engine.inspect_image(&tag).await {
-        Ok(_) => return Ok(tag),
-        Err(EngineError::ImageNotFound { .. }) => {}
-        Err(e) => return Err(e.into()),
+    let hash = &hex(&Sha256::digest(&bytes))[..16];
+    let tags: Vec<String> = repositories.iter().map(|repository| format!("{repository}:{hash}")).collect();
+    let mut there = true;
+    for tag in &tags {
+        match engine.inspect_image(tag).await {
+            Ok(_) => {}
+            Err(EngineError::ImageNotFound { .. }) => there = false,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    if there {
+        return Ok(tags);
     }
     let libraries = if is_dynamic(&bytes) { mapped_libraries()? } else { Vec::new() };
-    let archive = image(&tag, info, &bytes, &libraries)?;
+    let (layer, env) = layer(&bytes, &libraries)?;
+    let images: Vec<NewImage> = images(tags.clone())
+        .into_iter()
+        .map(|image| NewImage { layers: vec![layer.clone()], env: env.clone(), ..image })
+        .collect();
+    let mut archive = Vec::new();
+    write(&images, &mut archive).map_err(|e| RunError::host("packing our own executable", e))?;
     engine.load_image(Archive::Bytes(archive.into())).await?;
-    Ok(tag)
+    Ok(tags)
 }
 
 /// This executable where it is a Linux program of the engine's architecture; else the Linux build beside it.
@@ -89,10 +155,17 @@ fn mapped_libraries() -> Result<Vec<PathBuf>, RunError> {
     Ok(paths.into_iter().collect())
 }
 
-fn image(tag: &str, info: &EngineInfo, program: &[u8], libraries: &[PathBuf]) -> Result<Vec<u8>, RunError> {
+/// Our own executable, what it needs, and a folder that everybody may write to; and the variables that it needs.
+fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<String, String>), RunError> {
     let wrong = |e: std::io::Error| RunError::host("packing our own executable", e);
     let mut layer = tar::Builder::new(Vec::new());
     append_mode(&mut layer, &PROGRAM[1..], program.len() as u64, 0o755, program).map_err(wrong)?;
+    let mut folder = tar::Header::new_gnu();
+    folder.set_entry_type(tar::EntryType::Directory);
+    folder.set_mode(0o1777);
+    folder.set_size(0);
+    folder.set_mtime(0);
+    layer.append_data(&mut folder, "tmp/", std::io::empty()).map_err(wrong)?;
     let mut folders = BTreeSet::new();
     for library in libraries {
         let bytes = read(library)?;
@@ -113,21 +186,7 @@ fn image(tag: &str, info: &EngineInfo, program: &[u8], libraries: &[PathBuf]) ->
     if !folders.is_empty() {
         env.insert("LD_LIBRARY_PATH".to_owned(), folders.into_iter().collect::<Vec<_>>().join(":"));
     }
-    let image = NewImage {
-        tag: tag.to_owned(),
-        architecture: info.architecture().to_owned(),
-        entrypoint: vec![PROGRAM.to_owned(), "holder".to_owned()],
-        env,
-        labels: BTreeMap::from([
-            (SESSION_LABEL.to_owned(), KEPT.to_owned()),
-            (ROLE_LABEL.to_owned(), "holder".to_owned()),
-        ]),
-        layers: vec![Layer::of_bytes(layer.into_inner().map_err(wrong)?)],
-        ..NewImage::default()
-    };
-    let mut archive = Vec::new();
-    write(&[image], &mut archive).map_err(wrong)?;
-    Ok(archive)
+    Ok((Layer::of_bytes(layer.into_inner().map_err(wrong)?), env))
 }
 
 /// The loader's name in the executable as a link to the mapped file, when they differ.

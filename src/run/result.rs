@@ -1,11 +1,20 @@
 //! From what an attempt brought to the result of its case: pure.
 
+use super::spec;
 use crate::diagnose::causes::{Facts, causes};
+use crate::diagnose::exercise::{Seen, not_met};
 use crate::diagnose::platform;
+use crate::diagnose::statics::{decides, findings};
 use crate::diagnose::transcript::Deployment;
+use crate::diagnose::waiting::waiting_for;
+use crate::model::files::ImageFiles;
 use crate::model::observation::{Evidence, Fate};
-use crate::model::outcome::{Cause, CheckResult, FailureClass, Phase};
+use crate::model::outcome::{Cause, CheckResult, FailureClass, NotExercised, Phase};
+use crate::model::service::no_size;
 use crate::model::{Candidate, Case, CaseResult, Condition, Outcome, Service, Verdict};
+
+/// How a sentence begins that says what this host cannot impose.
+const HOST_CANNOT: &str = "host cannot:";
 
 /// What an attempt brought.
 #[derive(Debug)]
@@ -44,6 +53,8 @@ pub struct Frame<'a> {
     pub candidate: &'a Candidate,
     /// What the platform is told.
     pub service: &'a Service,
+    /// What is in the image, where it was looked at.
+    pub files: Option<&'a ImageFiles>,
     /// True for the deployment that creates the service.
     pub first: bool,
     /// The whole case in milliseconds.
@@ -83,6 +94,9 @@ impl Frame<'_> {
             evidence: Evidence::default(),
             checks: Vec::new(),
             causes: Vec::new(),
+            not_exercised: Vec::new(),
+            skipped: None,
+            findings: Vec::new(),
             notes: Vec::new(),
             apprunner_log: if told { deployment.lines() } else { Vec::new() },
             operation_status: told.then(|| deployment.operation_status()),
@@ -100,6 +114,7 @@ impl Frame<'_> {
         if cannot_execute {
             attempt.exit_code = Some(1);
         }
+        let findings = findings(&self.candidate.facts, self.files, self.service);
         let checks_pass = attempt.checks.iter().all(|c| c.passed);
         let verdict = if attempt.outcome == Outcome::Healthy && checks_pass { Verdict::Pass } else { Verdict::Fail };
         let memory = self.case.conditions.iter().find_map(|c| match c {
@@ -116,7 +131,11 @@ impl Frame<'_> {
         };
         let causes = causes(&facts);
         let mut notes = notes(&attempt, self.service);
-        notes.extend(self.not_exercised());
+        notes.extend(self.no_size());
+        let not_exercised = self.not_exercised(&attempt);
+        if attempt.outcome.class() == Some(FailureClass::C) {
+            attempt.evidence.waiting_for = waiting_for(&attempt.evidence);
+        }
         let mut result = self.result(verdict, Some(attempt.outcome), attempt.exit_code);
         result.oom = attempt.oom;
         result.phase = attempt.phase;
@@ -128,6 +147,9 @@ impl Frame<'_> {
         result.evidence = attempt.evidence;
         result.checks = attempt.checks;
         result.causes = causes;
+        result.not_exercised = not_exercised;
+        result.findings = findings;
+        self.judge_by_image(&mut result);
         result.notes = notes;
         result.log = attempt.log;
         result
@@ -144,17 +166,58 @@ impl Frame<'_> {
         }
         if self.case.conditions.iter().all(|c| *c == Condition::ArchMismatch) && !self.case.conditions.is_empty() {
             let mut result = self.result(Verdict::Pass, None, None);
-            result.notes.extend(self.not_exercised());
+            let because = format!("the image is {}", self.candidate.facts.platform());
+            result.not_exercised.push(NotExercised { condition: Condition::ArchMismatch, because });
             return Some(result);
         }
         None
     }
 
-    /// What the case's conditions cannot touch.
-    fn not_exercised(&self) -> Option<String> {
-        let platform = self.candidate.facts.platform();
-        let has = self.case.conditions.has(&Condition::ArchMismatch);
-        has.then(|| format!("arch.mismatch is not exercised: the image is {platform}"))
+    /// What is wrong with the case's limits as the size of an instance.
+    fn no_size(&self) -> Option<String> {
+        let (mut cpu, mut memory) = (None, None);
+        for condition in self.case.conditions.iter() {
+            match condition {
+                Condition::CpuLimit(milli) => cpu = Some(*milli),
+                Condition::MemoryLimit(bytes) => memory = Some(*bytes),
+                _ => {}
+            }
+        }
+        no_size(cpu, memory)
+    }
+
+    /// A program for another processor fails there, whatever emulation makes of it here.
+    fn judge_by_image(&self, result: &mut CaseResult) {
+        let Some(finding) = result.findings.iter().find(|f| decides(f)).cloned() else { return };
+        if result.outcome == Some(Outcome::Exited) && result.exit_code == Some(1) {
+            return;
+        }
+        let before = result.cell();
+        let judged = self.result(Verdict::Fail, Some(Outcome::Exited), finding.exit_code.or(Some(1)));
+        let (evidence, log) = (std::mem::take(&mut result.evidence), std::mem::take(&mut result.log));
+        let findings = std::mem::take(&mut result.findings);
+        *result = CaseResult { evidence, log, findings, causes: vec![finding.cause], ..judged };
+        result.notes.push(format!("judged from the image; on this host it was: {before}, which proves nothing"));
+    }
+
+    /// What the attempt never met.
+    fn not_exercised(&self, attempt: &Attempt) -> Vec<NotExercised> {
+        let command = self.service.start_command.as_deref();
+        let seen = Seen {
+            evidence: &attempt.evidence,
+            facts: &self.candidate.facts,
+            service: self.service,
+            log: &attempt.log,
+            healthy: attempt.outcome == Outcome::Healthy,
+            files: self.files,
+            injected: &spec::INJECTED,
+            words: command.map(|c| (spec::shell_words(c), spec::platform_words(c))),
+        };
+        let unmet = |condition: &Condition| {
+            let because = not_met(condition, &seen)?;
+            Some(NotExercised { condition: condition.clone(), because })
+        };
+        self.case.conditions.iter().filter_map(unmet).collect()
     }
 
     /// The result of a case that says nothing.
@@ -162,6 +225,7 @@ impl Frame<'_> {
     pub fn unresolved(&self, why: &str, hint: &str) -> CaseResult {
         let mut result = self.result(Verdict::Unresolved, None, None);
         result.notes.push(why.to_owned());
+        result.skipped = why.find(HOST_CANNOT).map(|at| why[at..].to_owned());
         result.causes.push(Cause {
             id: "unresolved".to_owned(),
             text: format!("The run says nothing about the image: {why}"),

@@ -8,13 +8,15 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::RunError;
-use super::case::{Context, Options};
+use super::case::{Context, Limits, Options};
 use super::cleanup;
 use super::deaths::Deaths;
 use super::holder::Launch;
+use super::inspector::Inspector;
 use super::pool::{Mode, Pool};
 use super::program::ensure_image;
 use super::session::Session;
+use super::spec;
 use super::watchdog::Watchdog;
 use crate::engine::{Engine, EngineInfo};
 use crate::holder::authority::new_authority;
@@ -57,7 +59,7 @@ impl Rig {
         let (swept, image, created) = tokio::join!(
             swept,
             ensure_image(engine.as_ref(), info, setup.program.as_deref()),
-            engine.create_volume(&volume, &labels)
+            engine.create_volume(&volume, &labels, false)
         );
         if let Err(error) = swept {
             tracing::warn!(%error, "sweeping dead sessions");
@@ -73,13 +75,16 @@ impl Rig {
             };
             let mode = if info.joins_current_namespace { Mode::Shared } else { Mode::OneRun };
             let pool = Pool::new(launch, setup.mode.unwrap_or(mode));
-            pool.warm(setup.jobs);
+            // Some are waiting for their last candidate to leave while others are taken.
+            pool.warm(if setup.jobs > 1 { setup.jobs + setup.jobs.div_ceil(2) } else { 1 });
             let deaths = Deaths::follow(&engine, &session.filter());
             Ok(Context {
                 engine: engine.clone(),
                 session: session.clone(),
                 pool,
                 deaths,
+                inspector: Inspector::new(engine.clone(), session.clone(), &setup.state),
+                limits: Limits { cpu: info.cpu_limit, memory: info.memory_limit },
                 options: setup.options,
                 unsets_variables: info.unsets_variables,
                 architecture: info.architecture().to_owned(),
@@ -121,13 +126,15 @@ impl Rig {
 /// Variables that are condition-worthy but unknown to the service: their names are most likely misspelt.
 #[must_use]
 pub fn unknown_variables(plan: &Plan) -> BTreeSet<String> {
-    use crate::model::Condition;
+    use crate::model::{Condition, EnvChange};
     let known: BTreeSet<&String> =
         plan.service.env.keys().chain(plan.candidates.iter().flat_map(|c| c.facts.env.keys())).collect();
     let named = plan.cases.iter().flat_map(|case| case.conditions.iter());
     named
         .filter_map(|condition| match condition {
-            Condition::EnvUnset(name) if !known.contains(name) => Some(name.clone()),
+            Condition::Env(name, change) if !matches!(change, EnvChange::Set(_) | EnvChange::Empty) => {
+                (!known.contains(name) && !spec::INJECTED.contains(&name.as_str())).then(|| name.clone())
+            }
             _ => None,
         })
         .collect()

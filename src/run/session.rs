@@ -5,12 +5,14 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
 use super::RunError;
 use crate::engine::context::hex;
-use crate::engine::{OWNER_LABEL, ROLE_LABEL, SESSION_LABEL};
+use crate::engine::{OWNER_LABEL, ROLE_LABEL, SESSION_LABEL, VolumeMount};
+use crate::holder::protocol::SHARED_DIR;
 
 /// A session and the lock that says that its process lives.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Session {
     /// Who may sweep it: whoever has the same state folder.
     pub owner: String,
     lock_path: PathBuf,
+    /// Counts what is created more than once under its name.
+    created: AtomicU64,
     // The system frees the lock when the process ends, however it ends.
     _lock: File,
 }
@@ -79,7 +83,7 @@ impl Session {
         let wrong = |e: std::io::Error| RunError::host(format!("locking {}", lock_path.display()), e);
         let lock = File::create_new(&lock_path).map_err(wrong)?;
         lock.lock().map_err(wrong)?;
-        Ok(Self { name, owner, lock_path, _lock: lock })
+        Ok(Self { name, owner, lock_path, created: AtomicU64::new(0), _lock: lock })
     }
 
     /// The labels of something that is created for `role`.
@@ -96,6 +100,18 @@ impl Session {
     #[must_use]
     pub fn filter(&self) -> String {
         format!("{SESSION_LABEL}={}", self.name)
+    }
+
+    /// The session's volume in a container; only holders may write to it.
+    #[must_use]
+    pub fn shared(&self, holder: bool) -> VolumeMount {
+        VolumeMount { name: self.volume(), target: SHARED_DIR.to_owned(), read_only: !holder, copy: false }
+    }
+
+    /// The name of another volume; no two are alike.
+    #[must_use]
+    pub fn another_volume(&self) -> String {
+        format!("{}-{}", self.volume(), self.created.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The name of the session's volume.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::engine::{ContainerSpec, Network};
-use crate::holder::protocol::{CA_FILE, HOSTNAME, SHARED_DIR};
-use crate::model::{Candidate, Condition, ConditionSet, Service};
+use crate::holder::protocol::{CA_FILE, CREDENTIALS_PATH, HOSTNAME, SHARED_DIR};
+use crate::model::condition::MetadataFault;
+use crate::model::{Candidate, Condition, ConditionSet, EnvChange, Service};
 
 use super::session::Session;
 
@@ -19,6 +20,13 @@ const CA_VARIABLES: [&str; 7] = [
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "DENO_CERT",
 ];
+
+/// What tells an AWS SDK where its credentials and its region are (set on Fargate; not documented for App Runner).
+const AWS_VARIABLES: [&str; 3] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_REGION", "AWS_DEFAULT_REGION"];
+/// The region of the simulated platform.
+const REGION: &str = "us-east-1";
+/// Variables that every candidate gets without being asked for.
+pub const INJECTED: [&str; 5] = ["PORT", "HOSTNAME", AWS_VARIABLES[0], AWS_VARIABLES[1], AWS_VARIABLES[2]];
 
 /// The variables that a candidate gets over those of its image; `None` takes one of the image's away.
 #[must_use]
@@ -37,19 +45,24 @@ pub fn environment(
     if !image.contains_key("HOSTNAME") {
         env.entry("HOSTNAME".to_owned()).or_insert_with(|| Some(HOSTNAME.to_owned()));
     }
+    for (name, value) in credentials(conditions) {
+        if !image.contains_key(name) {
+            env.entry(name.to_owned()).or_insert(Some(value));
+        }
+    }
     for condition in conditions.iter() {
         match condition {
-            Condition::EnvUnset(name) => {
+            Condition::Env(name, EnvChange::Unset) => {
                 env.remove(name);
                 if image.contains_key(name) {
                     env.insert(name.clone(), None);
                 }
             }
-            Condition::EnvEmpty(name) => {
-                env.insert(name.clone(), Some(String::new()));
-            }
-            Condition::EnvSet(name, value) => {
-                env.insert(name.clone(), Some(value.text.clone()));
+            Condition::Env(name, change) => {
+                let now = env.get(name).cloned().flatten().or_else(|| image.get(name).cloned());
+                if let Some(value) = changed(name, now, change) {
+                    env.insert(name.clone(), Some(value));
+                }
             }
             // HOSTNAME is injected there and beats the image's own.
             Condition::HostnamePlatform | Condition::HostnameUnbindable => {
@@ -61,13 +74,55 @@ pub fn environment(
     env
 }
 
+/// What tells an AWS SDK where its credentials and its region are. A service without an instance role has no
+/// credentials to be told of.
+fn credentials(conditions: &ConditionSet) -> impl Iterator<Item = (&'static str, String)> {
+    let role = !conditions.has(&Condition::Metadata(MetadataFault::None));
+    let values = [CREDENTIALS_PATH, REGION, REGION].map(ToOwned::to_owned);
+    AWS_VARIABLES.into_iter().zip(values).filter(move |(name, _)| role || *name != AWS_VARIABLES[0])
+}
+
+/// The value of a variable that differs; nothing where there is no value to change.
+fn changed(name: &str, now: Option<String>, change: &EnvChange) -> Option<String> {
+    match change {
+        EnvChange::Unset => None,
+        EnvChange::Empty => Some(String::new()),
+        EnvChange::Set(value) => Some(value.text.clone()),
+        EnvChange::Quoted => now.map(|value| format!("\"{value}\"")),
+        EnvChange::Newline => now.map(|value| value + "\n"),
+        EnvChange::Json => {
+            let document = |value| serde_json::json!({ name: serde_json::Value::String(value) }).to_string();
+            now.map(document)
+        }
+    }
+}
+
 /// The start command as a shell would read it: split into words, or given to a shell where it needs one.
-fn command(start_command: &str) -> Vec<String> {
+#[must_use]
+pub fn shell_words(start_command: &str) -> Vec<String> {
     let needs_shell = start_command.contains(|c| "&|;<>$`*?(){}~#\n".contains(c));
     match shlex::split(start_command) {
         Some(words) if !needs_shell && !words.is_empty() => words,
         _ => ["/bin/sh", "-c", start_command].map(ToOwned::to_owned).to_vec(),
     }
+}
+
+/// The start command as the platform reads it: split at white space, quote characters stay in the words.
+#[must_use]
+pub fn platform_words(start_command: &str) -> Vec<String> {
+    start_command.split_whitespace().map(ToOwned::to_owned).collect()
+}
+
+/// ENTRYPOINT and CMD of a case, where they are not the image's own.
+#[must_use]
+pub fn command(service: &Service, conditions: &ConditionSet) -> (Option<Vec<String>>, Option<Vec<String>>) {
+    let Some(start_command) = service.start_command.as_deref() else { return (None, None) };
+    let words = if conditions.has(&Condition::CommandSplit) {
+        platform_words(start_command)
+    } else {
+        shell_words(start_command)
+    };
+    if conditions.has(&Condition::CommandNoEntrypoint) { (Some(words), None) } else { (None, Some(words)) }
 }
 
 /// The container of a case.
@@ -80,23 +135,27 @@ pub fn container(
     holder: &str,
 ) -> ContainerSpec {
     let env = environment(candidate, service, conditions).into_iter();
+    let (entrypoint, cmd) = command(service, conditions);
     let mut spec = ContainerSpec {
         image: candidate.facts.id.0.clone(),
         labels: session.labels("candidate"),
-        entrypoint: None,
-        cmd: service.start_command.as_deref().map(command),
+        entrypoint,
+        cmd,
         // A name alone takes the image's variable away (Docker Engine API, ContainerCreate, Env).
         env: env.map(|(name, value)| value.map_or(name.clone(), |v| format!("{name}={v}"))).collect(),
         network: Network::Container(holder.to_owned()),
-        volume: Some((session.volume(), SHARED_DIR.to_owned())),
+        volumes: vec![session.shared(false)],
         cpu_milli: None,
         memory: None,
+        nofile: None,
+        read_only: false,
         holder: None,
     };
     for condition in conditions.iter() {
         match condition {
             Condition::CpuLimit(milli) => spec.cpu_milli = Some(*milli),
             Condition::MemoryLimit(bytes) => spec.memory = Some(*bytes),
+            Condition::NofileLimit(files) => spec.nofile = Some(*files),
             _ => {}
         }
     }
@@ -106,7 +165,7 @@ pub fn container(
 /// Ports that the candidate's environment and upstreams name, so that the simulated internet answers there at once.
 #[must_use]
 pub fn named_ports(service: &Service, env: &BTreeMap<String, Option<String>>) -> Vec<u16> {
-    let mut ports: Vec<u16> = service.upstreams.iter().map(|(_, port)| *port).collect();
+    let mut ports: Vec<u16> = service.upstreams.iter().map(|upstream| upstream.port).collect();
     for value in env.values().flatten() {
         let after_colons = value.split(':').skip(1);
         ports.extend(after_colons.filter_map(|rest| {
@@ -126,8 +185,8 @@ mod tests {
     #[test]
     fn a_start_command_is_read_as_a_shell_would() {
         let words = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-        assert_eq!(command("python -m app --name 'a b'"), words(&["python", "-m", "app", "--name", "a b"]));
-        assert_eq!(command("a && b"), words(&["/bin/sh", "-c", "a && b"]));
-        assert_eq!(command("echo 'unbalanced"), words(&["/bin/sh", "-c", "echo 'unbalanced"]));
+        assert_eq!(shell_words("python -m app --name 'a b'"), words(&["python", "-m", "app", "--name", "a b"]));
+        assert_eq!(shell_words("a && b"), words(&["/bin/sh", "-c", "a && b"]));
+        assert_eq!(shell_words("echo 'unbalanced"), words(&["/bin/sh", "-c", "echo 'unbalanced"]));
     }
 }

@@ -5,6 +5,7 @@ pub mod env_file;
 pub mod file;
 pub mod problem;
 pub mod service;
+mod upstreams;
 mod yaml;
 
 pub use problem::{Problem, Refused};

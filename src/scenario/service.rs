@@ -8,10 +8,11 @@ use serde::Deserialize;
 
 use super::env_file;
 use super::problem::{Problem, Refused};
+use super::upstreams::{self, RawUpstream};
 use super::yaml::{self, Placed, Text, problem};
 use crate::model::Service;
 use crate::model::condition::variable_name;
-use crate::model::service::{HealthCheck, HttpCheck, Protocol};
+use crate::model::service::{HealthCheck, HttpCheck, Protocol, SIZES};
 use crate::model::units::{parse_cpu, parse_duration};
 use crate::profile::Profile;
 
@@ -30,7 +31,7 @@ pub struct RawService {
     memory: Option<Placed<Text>>,
     egress: Option<Placed<String>>,
     health_check: RawHealthCheck,
-    upstreams: Vec<Placed<String>>,
+    upstreams: Vec<Placed<RawUpstream>>,
     checks: Vec<RawCheck>,
 }
 
@@ -56,11 +57,6 @@ struct RawCheck {
     json: Option<serde_json::Value>,
     within: Option<Placed<String>>,
 }
-
-/// App Runner's pairs of CPU (thousandths) and memory (GB).
-/// <https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html>
-const SIZES: [(u32, &[&str]); 5] =
-    [(250, &["0.5", "1"]), (500, &["1"]), (1000, &["2", "3", "4"]), (2000, &["4", "6"]), (4000, &["8", "10", "12"])];
 
 /// A time limit of a check where none is written (a whole request has 120 s on App Runner).
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
@@ -112,7 +108,7 @@ impl RawService {
         if let Some(egress) = self.egress.filter(|e| !["DEFAULT", "VPC"].contains(&e.value.as_str())) {
             problems.push(problem(&egress, format!("egress `{}` is neither DEFAULT nor VPC", egress.value)));
         }
-        let upstreams = self.upstreams.iter().filter_map(|text| upstream(text, problems)).collect();
+        let upstreams = upstreams::check(self.upstreams, problems);
         Service {
             port,
             env,
@@ -168,18 +164,6 @@ fn check_sizes(cpu: Option<&Placed<Text>>, memory: Option<&Placed<Text>>, proble
             format!("memory `{}` does not go with cpu {}: {} GB do", memory.value.0, cpu.value.0, memories.join(", "));
         problems.push(problem(memory, message));
     }
-}
-
-fn upstream(text: &Placed<String>, problems: &mut Vec<Problem>) -> Option<(String, u16)> {
-    let parsed = text.value.rsplit_once(':').and_then(|(host, port)| {
-        let good = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-        good.then_some(())?;
-        Some((host.to_owned(), port.parse().ok().filter(|p| *p > 0)?))
-    });
-    if parsed.is_none() {
-        problems.push(problem(text, format!("`{}` is not of the form host:port", text.value)));
-    }
-    parsed
 }
 
 impl RawHealthCheck {
@@ -269,7 +253,7 @@ mod tests {
         assert_eq!(service.env["DEBUG"], "true");
         assert_eq!(service.env["N"], "007");
         assert_eq!((service.health_check.interval, service.health_check.unhealthy_threshold), (5, 5));
-        assert_eq!(service.upstreams, [("db.internal".to_owned(), 5432)]);
+        assert_eq!((service.upstreams[0].host.as_str(), service.upstreams[0].port), ("db.internal", 5432));
         assert_eq!(service.checks[0].body.as_deref(), Some(r#"{"a":1}"#));
         assert_eq!(service.checks[0].within, Duration::from_secs(3));
     }

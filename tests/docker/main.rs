@@ -5,8 +5,13 @@
 #![allow(clippy::print_stderr)]
 
 mod bad_images;
+mod conditions;
 mod incident;
+mod isolation;
 mod leftovers;
 mod network;
 mod registry;
+mod repro;
+mod sees;
+mod services;
 mod support;

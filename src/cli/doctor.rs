@@ -1,0 +1,174 @@
+//! `exitone doctor`: which engine this is, and which conditions this very host can impose, proved by planted candidates.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::common::{Common, Failure, Format, Signals, engine, print};
+use crate::engine::{Engine, EngineInfo};
+use crate::model::condition::ConditionSet;
+use crate::model::{Candidate, Case, CaseResult, Verdict};
+use crate::report::terminal::{Proved, doctor};
+use crate::run::case::{self, Context, Options};
+use crate::run::program::ensure_planted;
+use crate::run::proofs::{Proof, idle, proofs, service};
+use crate::run::rig::{Rig, Setup};
+use crate::run::session;
+use crate::scenario::{apprunner, service::defaults};
+
+/// A planted candidate that is healthy is watched so long.
+const SOAK: Duration = Duration::from_millis(100);
+
+/// Arguments of `doctor`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What the planted candidates have shown.
+#[derive(Serialize)]
+struct Report {
+    version: u32,
+    engine: String,
+    platform: String,
+    /// What a user of this engine should know.
+    warnings: Vec<String>,
+    conditions: Vec<Proved>,
+    seconds: f64,
+}
+
+/// Runs it. The exit code is 0 when every condition that this host can impose was proved.
+///
+/// # Errors
+/// Engine.
+pub async fn execute(common: &Common, args: &Args) -> Result<u8, Failure> {
+    let begun = Instant::now();
+    let signals = Signals::listen();
+    let (engine, info) = engine().await?;
+    let images = signals.unless_asked(ensure_planted(engine.as_ref(), &info, None)).await??;
+    let jobs = 2 * info.cpus;
+    let setup = Setup {
+        state: session::state_dir(),
+        jobs,
+        options: Options { soak: SOAK, real_time: false, first: false, evidence: true },
+        watchdog: true,
+        program: None,
+        mode: None,
+    };
+    let rig = signals.unless_asked(Rig::open(engine.clone(), &info, setup)).await??;
+    let work = prove_all(rig.context.clone(), engine, &images, jobs, common.progress());
+    let proved = signals.unless_asked(work).await;
+    let broken_off = proved.is_err();
+    let closed = rig.close(broken_off).await;
+    let conditions = proved??;
+    closed?;
+    let failed = conditions.iter().any(|p| p.imposed == Some(false));
+    let report = Report {
+        version: 1,
+        engine: described(&info),
+        platform: info.platform.clone(),
+        warnings: warnings(&info),
+        conditions,
+        seconds: begun.elapsed().as_secs_f64(),
+    };
+    print(&match args.format {
+        Format::Json => format!("{:#}\n", serde_json::to_value(&report).unwrap_or_default()),
+        Format::Text => text(&report),
+    })?;
+    Ok(u8::from(failed))
+}
+
+fn described(info: &EngineInfo) -> String {
+    format!("{} {} (API {}), {} CPUs", info.name, info.version, info.api, info.cpus)
+}
+
+fn warnings(info: &EngineInfo) -> Vec<String> {
+    let vsock = "this engine lets containers make AF_VSOCK sockets, which belong to no network namespace: a candidate on \
+                 a virtual machine could speak to its host (Docker 23.0 and newer forbid it)";
+    info.lets_vsock().then(|| vsock.to_owned()).into_iter().collect()
+}
+
+fn text(report: &Report) -> String {
+    let mut text = format!("{} on {}\n", report.engine, report.platform);
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    text.push('\n');
+    text.push_str(&doctor(&report.conditions));
+    let _ = writeln!(text, "\nproved in {:.0} s", report.seconds);
+    text
+}
+
+async fn prove_all(
+    context: Arc<Context>,
+    engine: Arc<dyn Engine>,
+    images: &[String; 2],
+    jobs: usize,
+    progress: bool,
+) -> Result<Vec<Proved>, Failure> {
+    let here = Candidate { facts: engine.inspect_image(&images[0]).await? };
+    let elsewhere = Candidate { facts: engine.inspect_image(&images[1]).await? };
+    let proofs = proofs();
+    let bar =
+        if progress { indicatif::ProgressBar::new(proofs.len() as u64) } else { indicatif::ProgressBar::hidden() };
+    let (context, here, elsewhere) = (&context, &here, &elsewhere);
+    let work = proofs
+        .iter()
+        .enumerate()
+        .map(|(number, proof)| async move { (number, prove(context, proof, here, elsewhere).await) });
+    let mut proved: Vec<(usize, Proved)> = Vec::new();
+    let mut running = std::pin::pin!(futures_util::stream::iter(work).buffer_unordered(jobs));
+    while let Some(one) = running.next().await {
+        bar.inc(1);
+        proved.push(one);
+    }
+    bar.finish_and_clear();
+    proved.sort_by_key(|(number, _)| *number);
+    Ok(proved.into_iter().map(|(_, proved)| proved).collect())
+}
+
+/// Runs the three cases of a condition: met in the baseline, met under it, not met under it.
+async fn prove(context: &Context, proof: &Proof, here: &Candidate, elsewhere: &Candidate) -> Proved {
+    let run = async |candidate: &Candidate, command: &str, set: &ConditionSet| {
+        let service = service(&defaults(&apprunner()), command);
+        let case = Case::new(&candidate.facts.reference, set.clone());
+        case::run(context, &service, candidate, &case, &|_| {}).await
+    };
+    let friendly = run(here, &proof.meets, &ConditionSet::baseline()).await;
+    let met = run(if proof.of_image { elsewhere } else { here }, &proof.meets, &proof.condition).await;
+    let unmet = run(here, &idle(), &proof.for_idle).await;
+    judge(proof, &friendly, &met, &unmet)
+}
+
+fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseResult) -> Proved {
+    let proved = |imposed: Option<bool>, what: String| Proved { condition: proof.condition.to_string(), imposed, what };
+    let cannot = [friendly, met, unmet].iter().find_map(|r| r.skipped.clone());
+    if let Some(why) = cannot {
+        return proved(None, why);
+    }
+    if friendly.verdict != Verdict::Pass && !proof.of_image {
+        return proved(Some(false), format!("the planted candidate fails without it: {}", said(friendly)));
+    }
+    if met.verdict != Verdict::Fail {
+        return proved(Some(false), format!("the planted candidate does not fail under it: {}", said(met)));
+    }
+    // What every planted program does by being started cannot be left out.
+    let always = ["command.split", "command.no-entrypoint"].contains(&proof.name);
+    if !always && (unmet.verdict != Verdict::Pass || unmet.not_exercised.is_empty()) {
+        return proved(Some(false), format!("one that never meets it is not told apart: {}", said(unmet)));
+    }
+    proved(Some(true), said(met))
+}
+
+/// How a planted candidate ended, in its own words.
+fn said(result: &CaseResult) -> String {
+    let last = result.evidence.log_tail.last().cloned();
+    let why = last.or_else(|| result.causes.first().map(|c| c.text.clone())).or_else(|| result.notes.first().cloned());
+    format!("{}: {}", result.cell(), why.unwrap_or_default())
+}

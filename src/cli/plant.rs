@@ -1,0 +1,531 @@
+//! The planted candidate, which `exitone doctor` runs from the holder's own image.
+//!
+//! Each action does one thing that goes well in a friendly world and fails under the condition that it was planted for.
+//! Actions are chained with `then`: the next runs only when the one before went well, so that `connect a 443 1 then
+//! serve 8000` is healthy exactly when nothing was in its way. Every action says in one line on standard error what came
+//! of it and after how long.
+
+// A process of its own, without a runtime: it may block, and no test pauses its clock.
+#![allow(clippy::disallowed_methods)]
+
+mod net;
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use hickory_proto::rr::Name;
+
+/// Between two actions.
+const THEN: &str = "then";
+/// What an action that failed ends the process with: the code that the whole program is about.
+const FAILED: u8 = 1;
+/// Words that are no action (sysexits.h, EX_USAGE).
+const NOT_UNDERSTOOD: u8 = 64;
+/// A time limit that has passed, as the kernel says it.
+const TIMED_OUT: &str = "Connection timed out (110)";
+/// Memory is touched and files are written piece by piece.
+const PIECE: usize = 1 << 20;
+/// The unit of CPU time in /proc/PID/stat (proc(5), USER_HZ).
+const TICK: Duration = Duration::from_millis(10);
+
+/// Carries out a chain of actions; see the module.
+#[must_use]
+pub fn run(words: &[String]) -> ExitCode {
+    let mut say = |line: &str| {
+        // Nobody who could be told of it reads this.
+        let _ = writeln!(io::stderr(), "{line}");
+    };
+    let steps = match parse(words) {
+        Ok(steps) => steps,
+        Err(problem) => {
+            say(&format!("plant: {problem}"));
+            return ExitCode::from(NOT_UNDERSTOOD);
+        }
+    };
+    leave_when_asked();
+    ExitCode::from(if carry_out(&steps, &mut say) { 0 } else { FAILED })
+}
+
+/// One action, and the words that it was read from.
+#[derive(Clone, PartialEq, Debug)]
+struct Step {
+    words: Vec<String>,
+    action: Action,
+}
+
+/// What is done. A `Duration` is a time limit unless it says otherwise.
+#[derive(Clone, PartialEq, Debug)]
+enum Action {
+    /// Connects to a host.
+    Connect(String, u16, Duration),
+    /// Asks the resolver for a name, over UDP.
+    Ask(Name, Duration),
+    /// The same over TCP.
+    AskTcp(Name, Duration),
+    /// Asks a host for a path over plain HTTP.
+    Get(String, u16, String, Duration),
+    /// Asks for the credentials of the service.
+    Credentials(Duration),
+    /// A variable has exactly this value.
+    Env(String, String),
+    /// Binds an address.
+    Bind(IpAddr, u16),
+    /// Binds the address that `HOSTNAME` resolves to.
+    BindName(u16),
+    /// So many words follow when a shell reads the line, and none has a quote in it.
+    SayWords(usize, Vec<String>),
+    /// Uses so much CPU time within a time limit.
+    Spin(Duration, Duration),
+    /// Touches so many bytes; where there are not so many, the kernel kills the process.
+    Memory(usize),
+    /// Has so many more files open at a time.
+    Files(usize),
+    /// Writes a file of so many bytes.
+    Write(String, usize),
+    /// Binds the IPv6 loopback address.
+    Ipv6,
+    /// Answers every request with 200, for ever.
+    Serve(u16),
+    /// The same on the address that `HOSTNAME` resolves to and on no other.
+    ServeName(u16),
+    /// Does nothing for so long.
+    Idle(Duration),
+    /// Does nothing for so long, then answers for ever.
+    IdleThenServe(Duration, u16),
+    /// Does what follows as another user, who has no capability.
+    AsUser(u32),
+}
+
+/// Every action and its arguments, for whoever mistakes one.
+const USAGE: [(&str, &str); 19] = [
+    ("connect", "HOST PORT SECONDS"),
+    ("ask", "NAME SECONDS"),
+    ("ask-tcp", "NAME SECONDS"),
+    ("get", "HOST PORT PATH SECONDS"),
+    ("credentials", "SECONDS"),
+    ("env", "NAME VALUE"),
+    ("bind", "ADDRESS PORT"),
+    ("bind-name", "PORT"),
+    ("say-words", "NUMBER WORDS…"),
+    ("spin", "SECONDS_OF_CPU WITHIN_SECONDS"),
+    ("memory", "BYTES"),
+    ("files", "NUMBER"),
+    ("write", "PATH BYTES"),
+    ("ipv6", ""),
+    ("serve", "PORT"),
+    ("serve-name", "PORT"),
+    ("idle", "SECONDS"),
+    ("idle-then-serve", "SECONDS PORT"),
+    ("as-user", "UID then …"),
+];
+
+fn parse(words: &[String]) -> Result<Vec<Step>, String> {
+    let steps: Vec<Step> = words
+        .split(|word| word == THEN)
+        .map(|words| Ok(Step { words: words.to_vec(), action: action(words)? }))
+        .collect::<Result<_, String>>()?;
+    match steps.last() {
+        Some(Step { action: Action::AsUser(_), .. }) => Err("as-user needs an action after it".to_owned()),
+        _ => Ok(steps),
+    }
+}
+
+fn action(words: &[String]) -> Result<Action, String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Ok(match words.as_slice() {
+        ["connect", host, port, limit] => Action::Connect((*host).to_owned(), number(port)?, seconds(limit)?),
+        ["ask", name, limit] => Action::Ask(dns_name(name)?, seconds(limit)?),
+        ["ask-tcp", name, limit] => Action::AskTcp(dns_name(name)?, seconds(limit)?),
+        ["get", host, port, path, limit] => {
+            Action::Get((*host).to_owned(), number(port)?, (*path).to_owned(), seconds(limit)?)
+        }
+        ["credentials", limit] => Action::Credentials(seconds(limit)?),
+        ["env", name, value] => Action::Env((*name).to_owned(), (*value).to_owned()),
+        ["bind", address, port] => Action::Bind(number(address)?, number(port)?),
+        ["bind-name", port] => Action::BindName(number(port)?),
+        ["say-words", expected, said @ ..] => {
+            Action::SayWords(number(expected)?, said.iter().map(|w| (*w).to_owned()).collect())
+        }
+        ["spin", cpu, within] => Action::Spin(seconds(cpu)?, seconds(within)?),
+        ["memory", bytes] => Action::Memory(number(bytes)?),
+        ["files", files] => Action::Files(number(files)?),
+        ["write", path, bytes] => Action::Write((*path).to_owned(), number(bytes)?),
+        ["ipv6"] => Action::Ipv6,
+        ["serve", port] => Action::Serve(number(port)?),
+        ["serve-name", port] => Action::ServeName(number(port)?),
+        ["idle", length] => Action::Idle(seconds(length)?),
+        ["idle-then-serve", length, port] => Action::IdleThenServe(seconds(length)?, number(port)?),
+        ["as-user", uid] => Action::AsUser(number(uid)?),
+        [] => return Err("an action is missing".to_owned()),
+        [name, ..] => {
+            return Err(match USAGE.iter().find(|(known, _)| known == name) {
+                Some((name, arguments)) => format!("write `{}`", format!("{name} {arguments}").trim_end()),
+                None => format!("`{name}` is no action"),
+            });
+        }
+    })
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("`{text}` cannot be read as the number or address that is needed"))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let length = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    length.filter(|l| !l.is_zero()).ok_or_else(|| format!("`{text}` is not a number of seconds"))
+}
+
+fn dns_name(text: &str) -> Result<Name, String> {
+    // With its last dot no resolver adds anything to it.
+    let mut name = Name::from_utf8(text).map_err(|e| format!("`{text}`: {e}"))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+/// True when every step went well.
+fn carry_out(steps: &[Step], say: &mut dyn FnMut(&str)) -> bool {
+    for (at, step) in steps.iter().enumerate() {
+        let begun = Instant::now();
+        let came = step.action.perform(&steps[at + 1..]);
+        let text = came.as_ref().map_or_else(String::as_str, |done| done.text.as_str());
+        say(&format!("{}: {text} after {:.1} s", title(&step.words), begun.elapsed().as_secs_f64()));
+        match came {
+            Ok(Done { serve: Some(listener), .. }) => net::answer_for_ever(&listener),
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+/// How a step is called in its line.
+fn title(words: &[String]) -> String {
+    match words {
+        [name, host, port, ..] if name == "connect" => format!("{name} {host}:{port}"),
+        [name, host, port, path, ..] if name == "get" => format!("{name} http://{host}:{port}{path}"),
+        // A value may be long, or a secret.
+        [name, variable, ..] if name == "env" => format!("{name} {variable}"),
+        _ => words.join(" "),
+    }
+}
+
+/// What came of an action that went well.
+struct Done {
+    text: String,
+    /// To be served from now on.
+    serve: Option<TcpListener>,
+}
+
+impl From<String> for Done {
+    fn from(text: String) -> Self {
+        Self { text, serve: None }
+    }
+}
+
+/// What came of an action, in words.
+type Came<T> = Result<T, String>;
+
+impl Action {
+    /// `rest`: what follows in the chain.
+    fn perform(&self, rest: &[Step]) -> Came<Done> {
+        let went_well = match self {
+            Self::Connect(host, port, limit) => net::connect(host, *port, *limit).map(|_| "connected".to_owned()),
+            Self::Ask(name, limit) => net::ask(name, |question| net::over_udp(question, *limit)),
+            Self::AskTcp(name, limit) => net::ask(name, |question| net::over_tcp(question, *limit)),
+            Self::Get(host, port, path, limit) => net::get(host, *port, path, *limit),
+            Self::Credentials(limit) => net::credentials(*limit),
+            Self::Env(name, value) => variable(name, value),
+            Self::Bind(address, port) => bind(*address, *port),
+            Self::BindName(port) => net::own_address(*port).and_then(|own| bind(own, *port)),
+            Self::SayWords(expected, said) => say_words(*expected, said),
+            Self::Spin(cpu, within) => spin(*cpu, *within),
+            Self::Memory(bytes) => Ok(touch(*bytes)),
+            Self::Files(files) => open_files(*files),
+            Self::Write(path, bytes) => write(path, *bytes),
+            Self::Ipv6 => bind(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
+            Self::Serve(port) => return serve(IpAddr::V4(Ipv4Addr::UNSPECIFIED), *port),
+            Self::ServeName(port) => return net::own_address(*port).and_then(|own| serve(own, *port)),
+            Self::Idle(length) => {
+                std::thread::sleep(*length);
+                Ok("awake".to_owned())
+            }
+            Self::IdleThenServe(length, port) => {
+                std::thread::sleep(*length);
+                return serve(IpAddr::V4(Ipv4Addr::UNSPECIFIED), *port);
+            }
+            // Comes back only when it failed.
+            Self::AsUser(uid) => Err(become_user(*uid, rest)),
+        };
+        went_well.map(Done::from)
+    }
+}
+
+/// An error as the C library says it, with its number.
+fn spoken(error: &io::Error) -> String {
+    match (error.kind(), error.raw_os_error()) {
+        // A time limit on a socket ends in either kind.
+        (ErrorKind::TimedOut | ErrorKind::WouldBlock, _) => TIMED_OUT.to_owned(),
+        (_, Some(_)) => error.to_string().replace("(os error ", "("),
+        (ErrorKind::UnexpectedEof, None) => "the connection ended".to_owned(),
+        (_, None) => error.to_string(),
+    }
+}
+
+fn bind(address: IpAddr, port: u16) -> Came<String> {
+    match net::listener(address, port) {
+        Ok(_) => Ok(format!("bound {address}")),
+        Err(e) => Err(format!("{address}: {e}")),
+    }
+}
+
+fn serve(address: IpAddr, port: u16) -> Came<Done> {
+    let listener = net::listener(address, port).map_err(|e| format!("{address}: {e}"))?;
+    Ok(Done { text: format!("listening on {address}"), serve: Some(listener) })
+}
+
+fn variable(name: &str, expected: &str) -> Came<String> {
+    match std::env::var_os(name) {
+        None => Err("missing".to_owned()),
+        Some(value) if value == expected => Ok("as expected".to_owned()),
+        // Neither value is said: who plants a secret must not find it in a log.
+        Some(value) if value.is_empty() => Err("empty".to_owned()),
+        Some(_) => Err("another value".to_owned()),
+    }
+}
+
+fn say_words(expected: usize, said: &[String]) -> Came<String> {
+    let text = format!("{} words: {}", said.len(), said.join(" | "));
+    // A shell takes the quotes away; one pair around a single word changes no number.
+    let quoted = said.iter().any(|word| word.contains(['"', '\'']));
+    if said.len() == expected && !quoted { Ok(text) } else { Err(text) }
+}
+
+/// The CPU time of this process, from the numbers 14 and 15 of its line (proc(5)); its name may have blanks in it.
+fn cpu_time() -> Came<Duration> {
+    let line = std::fs::read_to_string("/proc/self/stat").map_err(|e| format!("/proc/self/stat: {}", spoken(&e)))?;
+    let after_name = line.rsplit(") ").next().unwrap_or_default();
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u32>().ok()).sum::<u32>();
+    Ok(TICK * ticks)
+}
+
+fn spin(cpu: Duration, within: Duration) -> Came<String> {
+    let begun = Instant::now();
+    let before = cpu_time()?;
+    loop {
+        for n in 0..100_000_u32 {
+            black_box(n);
+        }
+        let used = cpu_time()?.saturating_sub(before);
+        let text = || format!("{:.2} s of CPU", used.as_secs_f64());
+        if begun.elapsed() > within {
+            return Err(text());
+        }
+        if used >= cpu {
+            return Ok(text());
+        }
+    }
+}
+
+fn touch(bytes: usize) -> String {
+    let pieces = (0..bytes).step_by(PIECE).map(|at| vec![1_u8; PIECE.min(bytes - at)]);
+    let touched: usize = black_box(pieces.collect::<Vec<_>>()).iter().map(Vec::len).sum();
+    format!("touched {touched} bytes")
+}
+
+fn open_files(files: usize) -> Came<String> {
+    let mut open = Vec::new();
+    for _ in 0..files {
+        open.push(File::open("/dev/null").map_err(|e| format!("{} with {} open", spoken(&e), open.len()))?);
+    }
+    Ok(format!("{} open", open.len()))
+}
+
+fn write(path: &str, bytes: usize) -> Came<String> {
+    let mut written = 0;
+    let mut all = || -> io::Result<()> {
+        let mut file = File::create(path)?;
+        let piece = vec![1; PIECE];
+        while written < bytes {
+            written += file.write(&piece[..PIECE.min(bytes - written)])?;
+        }
+        // Some file systems say only now that there was no space.
+        file.sync_all()
+    };
+    let said = all().map_err(|e| spoken(&e));
+    said.map(|()| format!("{written} bytes")).map_err(|e| format!("{e} at byte {written}"))
+}
+
+/// Goes on as another user in the same process, so that it stays the container's first.
+#[cfg(unix)]
+fn become_user(uid: u32, rest: &[Step]) -> String {
+    use std::os::unix::process::CommandExt;
+    let words: Vec<&[String]> = rest.iter().map(|step| step.words.as_slice()).collect();
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(e) => return spoken(&e),
+    };
+    let mut command = std::process::Command::new(program);
+    spoken(&command.arg("plant").args(words.join(&THEN.to_owned())).uid(uid).gid(uid).exec())
+}
+
+/// Only a Unix has such users.
+#[cfg(not(unix))]
+fn become_user(_: u32, _: &[Step]) -> String {
+    "no such users here".to_owned()
+}
+
+/// Ends the process at SIGTERM: the first process of a container is not ended by a signal that it does not handle.
+#[cfg(unix)]
+fn leave_when_asked() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = || -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            signal(SignalKind::terminate())?.recv().await;
+            Ok::<_, io::Error>(())
+        })?;
+        std::process::exit(0)
+    };
+    // Without it the process is killed a little later.
+    let _ = std::thread::Builder::new().spawn(wait);
+}
+
+/// The signal is a Unix's.
+#[cfg(not(unix))]
+fn leave_when_asked() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(ToOwned::to_owned).collect()
+    }
+
+    /// True when all went well, and what was said.
+    fn come(text: &str) -> (bool, String) {
+        let mut said = String::new();
+        let steps = parse(&words(text)).expect(text);
+        let good = carry_out(&steps, &mut |line| said.push_str(line));
+        (good, said)
+    }
+
+    fn good(text: &str) -> String {
+        let (good, said) = come(text);
+        assert!(good, "{said}");
+        said
+    }
+
+    fn bad(text: &str) -> String {
+        let (good, said) = come(text);
+        assert!(!good, "{said}");
+        said
+    }
+
+    #[test]
+    fn every_action_is_read() {
+        for text in [
+            "connect db.internal 5432 1",
+            "ask example.com 0.5",
+            "ask-tcp example.com. 2",
+            "get example.com 80 / 1",
+            "credentials 1",
+            "env A b",
+            "bind 10.0.61.20 8000",
+            "bind-name 8000",
+            "say-words 2 a b",
+            "spin 0.5 1",
+            "memory 1000",
+            "files 100",
+            "write /full/x 1000",
+            "ipv6",
+            "serve 8000",
+            "serve-name 8000",
+            "idle 1",
+            "idle-then-serve 1 8000",
+            "as-user 65534 then bind 0.0.0.0 80 then serve 8000",
+        ] {
+            let steps = parse(&words(text)).expect(text);
+            let name = text.split(' ').next();
+            assert!(USAGE.iter().any(|(known, _)| Some(*known) == name), "{text} is not in the list");
+            assert_eq!(steps.iter().map(|s| s.words.join(" ")).collect::<Vec<_>>().join(" then "), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said() {
+        let problem = |text: &str| parse(&words(text)).expect_err(text);
+        assert_eq!(parse(&[]), Err("an action is missing".to_owned()));
+        assert_eq!(problem("conect a 1 1"), "`conect` is no action");
+        assert_eq!(problem("connect a 1"), "write `connect HOST PORT SECONDS`");
+        assert_eq!(problem("ipv6 on"), "write `ipv6`");
+        assert_eq!(problem("ipv6 then"), "an action is missing");
+        assert_eq!(problem("as-user 7"), "as-user needs an action after it");
+        assert_eq!(problem("idle -1"), "`-1` is not a number of seconds");
+        assert_eq!(problem("idle 1e400"), "`1e400` is not a number of seconds");
+        for text in ["serve 65536", "bind localhost 1", "ask a..b 1", "connect a 1 0", "memory 1g"] {
+            assert!(parse(&words(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_chain_ends_where_something_is_in_its_way() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let said = good(&format!("connect 127.0.0.1 {port} 1 then ipv6 then idle 0.1"));
+        assert!(said.starts_with(&format!("connect 127.0.0.1:{port}: connected after 0.0 s")), "{said}");
+        assert!(said.ends_with("idle 0.1: awake after 0.1 s"), "{said}");
+        drop(listener);
+        let said = bad(&format!("connect 127.0.0.1 {port} 1 then idle 9"));
+        assert_eq!(said, format!("connect 127.0.0.1:{port}: Connection refused (111) after 0.0 s"));
+    }
+
+    #[test]
+    fn a_served_request_gets_its_answer() {
+        let Done { serve, .. } = serve(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).expect("bound");
+        let listener = serve.expect("a listener");
+        let port = listener.local_addr().expect("bound").port();
+        std::thread::spawn(move || net::answer_for_ever(&listener));
+        for _ in 0..3 {
+            assert!(good(&format!("get 127.0.0.1 {port} /health 2")).contains("status 200"));
+        }
+        assert!(bad(&format!("bind 127.0.0.1 {port}")).contains("Address already in use (98)"));
+    }
+
+    #[test]
+    fn words_as_a_shell_gives_them() {
+        assert_eq!(good("say-words 2 a b"), "say-words 2 a b: 2 words: a | b after 0.0 s");
+        let whole = ["say-words", "2", "a b", "c"].map(ToOwned::to_owned);
+        assert!(carry_out(&parse(&whole).expect("read"), &mut |_| {}));
+        bad("say-words 2 \"a b\" c");
+        bad("say-words 1 'a'");
+    }
+
+    #[test]
+    fn what_needs_nothing_but_this_machine() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        assert!(good(&format!("write {} 2000000", path.display())).contains("2000000 bytes"));
+        assert_eq!(path.metadata().expect("written").len(), 2_000_000);
+        assert!(bad("write /dev/full 10").contains("No space left on device (28)"));
+        assert!(good("memory 3000000").contains("touched 3000000 bytes"));
+        assert!(good("files 10").contains("10 open"));
+        assert!(good("bind 127.0.0.1 0").contains("bound"));
+        assert!(bad("bind 192.0.2.1 0").contains("Cannot assign requested address (99)"));
+        assert!(bad("env EXITONE_NOBODY_SETS_THIS x").contains("missing"));
+        assert!(bad("env PATH nowhere").contains("another value"));
+        assert!(good(&format!("env CARGO_MANIFEST_DIR {}", env!("CARGO_MANIFEST_DIR"))).contains("as expected"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn cpu_time_is_counted() {
+        good("spin 0.1 20");
+        assert!(bad("spin 20 0.1").contains("s of CPU"));
+    }
+}

@@ -1,0 +1,177 @@
+//! `exitone repro CASE`: a case that was run as a shell script; and what is kept of every case for it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::common::{Failure, print};
+use crate::model::condition::nearest;
+use crate::model::redact::Redactor;
+use crate::model::service::{Stub, Upstream, UpstreamKind};
+use crate::model::{CaseResult, Condition, Outcome, Plan, Service};
+use crate::report::repro::{ReproCase, ReproValue, script};
+use crate::run::inspector;
+use crate::run::session::state_dir;
+use crate::run::spec;
+
+/// Arguments of `repro`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The case, by the id that `run` and `demo` show; its beginning is enough
+    #[arg(value_name = "CASE")]
+    case: String,
+}
+
+/// Prints the script.
+///
+/// # Errors
+/// No such case, or one that cannot be re-created by hand.
+pub fn execute(args: &Args) -> Result<u8, Failure> {
+    match load(&state_dir(), &args.case)? {
+        Record::Cannot(why) => Err(Failure::usage(why)),
+        Record::Case(case) => match script(&case) {
+            Ok(script) => print(&script).map(|()| 0),
+            Err(problems) => Err(Failure::usage(problems.join("\nerror: "))),
+        },
+    }
+}
+
+fn folder(state: &Path) -> PathBuf {
+    state.join("cases")
+}
+
+/// Keeps what a script of each case would be made of; secrets stay out. A folder that cannot be written costs only
+/// `repro`.
+pub fn remember(plan: &Plan, results: &[CaseResult]) {
+    let folder = folder(&state_dir());
+    let kept = std::fs::create_dir_all(&folder).and_then(|()| {
+        results.iter().try_for_each(|result| {
+            let Some(record) = recorded(plan, result) else { return Ok(()) };
+            std::fs::write(folder.join(format!("{}.json", result.id)), serde_json::to_vec(&record)?)
+        })
+    });
+    if let Err(error) = kept {
+        tracing::warn!(%error, folder = %folder.display(), "cases could not be kept for `exitone repro`");
+    }
+}
+
+/// Forgets every case, and what was read of images.
+///
+/// # Errors
+/// When the folders cannot be removed.
+pub fn forget() -> std::io::Result<()> {
+    for folder in [folder(&state_dir()), state_dir().join(inspector::FOLDER)] {
+        match std::fs::remove_dir_all(folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What is kept of a case.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Record {
+    /// What a script is made of.
+    Case(Box<ReproCase>),
+    /// Why there is no script.
+    Cannot(String),
+}
+
+/// What a script does not re-create of a service.
+fn not_by_hand(service: &Service) -> Option<String> {
+    let reason = |upstream: &Upstream| match &upstream.kind {
+        UpstreamKind::Container(_) => Some("a service container"),
+        UpstreamKind::Stub(stub) if *stub != Stub::default() => Some("a stub with answers of its own"),
+        UpstreamKind::Stub(_) => upstream.address.map(|_| "a host with an address of its own"),
+    };
+    let (upstream, what) = service.upstreams.iter().find_map(|u| Some((u, reason(u)?)))?;
+    Some(format!("the case needs {what} ({}:{}), which a script does not re-create", upstream.host, upstream.port))
+}
+
+fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
+    // Nothing ran: there is nothing to run by hand.
+    let outcome = result.outcome.as_ref()?;
+    let case = plan.cases.iter().find(|case| case.id == result.id)?;
+    let candidate = plan.candidate(case)?;
+    let service = &plan.service;
+    if let Some(why) = not_by_hand(service) {
+        return Some(Record::Cannot(why));
+    }
+    let env = spec::environment(candidate, service, &case.conditions);
+    let (entrypoint, cmd) = spec::command(service, &case.conditions);
+    let redactor = Redactor::new(env.iter().filter_map(|(n, v)| Some((n.as_str(), v.as_deref()?))), &service.secrets);
+    let clean = |words: Option<Vec<String>>| words.map(|words| words.iter().map(|w| redactor.clean(w)).collect());
+    let mut ports: Vec<u16> = result.evidence.connects.iter().filter(|c| c.protocol == "tcp").map(|c| c.port).collect();
+    ports.extend(service.upstreams.iter().map(|u| u.port));
+    let mut names: Vec<String> = result.evidence.dns.iter().filter(|q| !q.own).map(|q| q.name.clone()).collect();
+    names.extend(service.upstreams.iter().map(|u| u.host.to_string()));
+    names.sort();
+    names.dedup();
+    ports.sort_unstable();
+    ports.dedup();
+    let case = ReproCase {
+        id: result.id.0.clone(),
+        image: result.image.clone(),
+        conditions: case.conditions.iter().cloned().collect::<Vec<Condition>>(),
+        env: values(env, service),
+        entrypoint: clean(entrypoint),
+        cmd: clean(cmd),
+        port: service.port,
+        health: service.health_check.clone(),
+        names,
+        ports,
+        expected: match (outcome, result.exit_code) {
+            (Outcome::Healthy, _) => "healthy".to_owned(),
+            (_, Some(code)) => format!("exit code {code}"),
+            _ => result.cell(),
+        },
+    };
+    Some(Record::Case(Box::new(case)))
+}
+
+fn values(env: BTreeMap<String, Option<String>>, service: &Service) -> BTreeMap<String, ReproValue> {
+    let value = |name: &str, value: Option<String>| match value {
+        None => ReproValue::Unset,
+        Some(text) if service.secrets.contains(name) && !text.is_empty() => ReproValue::Secret,
+        Some(text) => {
+            // A value that looks like a credential is one, whether it is listed or not.
+            let shown = Redactor::new([(name, text.as_str())], &service.secrets).clean(&text);
+            if shown == text || text == crate::holder::protocol::CREDENTIALS_PATH {
+                ReproValue::Text(text)
+            } else {
+                ReproValue::Secret
+            }
+        }
+    };
+    env.into_iter().map(|(name, text)| (name.clone(), value(&name, text))).collect()
+}
+
+fn load(state: &Path, wanted: &str) -> Result<Record, Failure> {
+    let entries = std::fs::read_dir(folder(state)).into_iter().flatten().flatten();
+    let known: Vec<String> =
+        entries.filter_map(|e| Some(e.file_name().to_str()?.strip_suffix(".json")?.to_owned())).collect();
+    let matching: Vec<&String> = match known.iter().find(|id| *id == wanted) {
+        Some(id) => vec![id],
+        None => known.iter().filter(|id| id.starts_with(wanted)).collect(),
+    };
+    let id = match matching.as_slice() {
+        [one] => *one,
+        [] => {
+            let near = nearest(wanted, known.iter().map(String::as_str));
+            let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+            let message = format!("no case `{wanted}` has been run on this machine{near}");
+            return Err(Failure::usage(message));
+        }
+        several => {
+            let list: Vec<&str> = several.iter().take(8).map(|id| id.as_str()).collect();
+            return Err(Failure::usage(format!("`{wanted}` is the beginning of several cases: {}", list.join(", "))));
+        }
+    };
+    let path = folder(state).join(format!("{id}.json"));
+    let text = std::fs::read(&path).map_err(|e| Failure::internal(format!("{}: {e}", path.display())))?;
+    let wrong = |e| Failure::usage(format!("{}: {e}; run the case once more", path.display()));
+    serde_json::from_slice(&text).map_err(wrong)
+}

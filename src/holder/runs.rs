@@ -1,0 +1,350 @@
+//! What serves one run after the other: the candidate's namespace, its resolver, what is seen of it.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rtnetlink::Handle;
+use socket2::Socket;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::dns::{Names, Resolver, SharedNames, Started};
+use super::internet::Internet;
+use super::listen::Listeners;
+use super::net::{self, Faults, NetError, Network};
+use super::packets::{Attempts, Tap, unreachable};
+use super::plan::{Egress, NetPlan, Way};
+use super::protocol::{Await, FromHolder, HOSTNAME, Prepare, RESOLVER, SHORT_HOSTNAME};
+use super::serve::Say;
+use super::service;
+use super::upstream::World;
+use super::usage::{Groups, Meter};
+use crate::model::condition::Target;
+use crate::model::observation::{DnsQuestion, Listening, Observation};
+
+/// The kernel's table of sockets is read so often.
+const LISTEN_EVERY: Duration = Duration::from_millis(20);
+
+/// A service that names more ports than this is not prepared for all of them.
+const MOST_PORTS: usize = 256;
+
+/// The runs of a holder, one at a time.
+pub struct Runs {
+    /// The simulated internet.
+    pub internet: Arc<Internet>,
+    /// The way to the controller.
+    pub say: Say,
+    groups: Option<Groups>,
+    faults: Faults,
+    /// Service containers of the run that is being made.
+    services: Vec<u32>,
+    run: Option<Run>,
+}
+
+/// What serves one run; dropping it ends it.
+struct Run {
+    number: u64,
+    names: SharedNames,
+    attempts: Arc<Mutex<Attempts>>,
+    meter: Arc<Mutex<Option<Meter>>>,
+    services: Vec<u32>,
+    started: watch::Sender<Option<Instant>>,
+    evidence: bool,
+    // Dropped with the run: the resolver, the tap, the watch of ports.
+    _tasks: JoinSet<()>,
+}
+
+impl Runs {
+    /// No run yet.
+    pub fn new(internet: Arc<Internet>, say: Say, groups: Option<Groups>) -> Self {
+        Self { internet, say, groups, faults: Faults::default(), services: Vec::new(), run: None }
+    }
+
+    /// Makes a namespace for a service container and is in it.
+    pub async fn place(&mut self, run: u64, number: u32) {
+        let placed = async {
+            net::fresh_namespace()?;
+            let netlink = net::netlink()?;
+            net::service(&netlink, &self.internet.netlink, &self.internet.namespace, number).await
+        };
+        match placed.await {
+            Ok(()) => {
+                self.services.push(number);
+                self.say.say(FromHolder::Placed { run, number });
+            }
+            Err(e) => self.say.say(FromHolder::Failed { run: Some(run), message: e.to_string() }),
+        }
+    }
+
+    /// Says when a service serves; the controller gives up on its own.
+    pub fn wait_for(&self, order: &Await) {
+        let (say, internet) = (self.say.clone(), self.internet.clone());
+        let Await { run, number, port } = *order;
+        tokio::spawn(async move {
+            internet.run(async move { service::awake(net::service_address(number), port).await }).await;
+            say.say(FromHolder::Awake { run, number });
+        });
+    }
+
+    /// Makes the namespace of a run and says so.
+    pub async fn prepare(&mut self, prepare: Prepare) {
+        let run = prepare.run;
+        if let Err(e) = self.make(prepare).await {
+            self.run = None;
+            self.say.say(FromHolder::Failed { run: Some(run), message: e.to_string() });
+        }
+    }
+
+    async fn make(&mut self, prepare: Prepare) -> Result<(), Box<dyn std::error::Error>> {
+        let begun = Instant::now();
+        self.run = None;
+        if prepare.fresh {
+            net::fresh_namespace()?;
+        }
+        let run = prepare.run;
+        let plan = NetPlan::of(&prepare.conditions);
+        let internet = self.internet.clone();
+        let netlink = net::netlink()?;
+        net::candidate(&netlink, &internet.netlink, &internet.namespace, run, &plan, prepare.real_time).await?;
+        let mut names = Names::default();
+        let (ways, fixed) = settle_names(&mut names, &plan, &prepare);
+        internet.close_on_demand().await?;
+        internet.open(prepare.ports.iter().copied().take(MOST_PORTS)).await?;
+        write_names(plan.own_name)?;
+        let mut tasks = JoinSet::new();
+        if let Some(delay) = plan.latency {
+            internet.hold_back(delay, &mut tasks).await?;
+        }
+        // What is held back goes another way: that way must be there before it is chosen.
+        self.faults.set(&internet.netlink, &plan, &ways).await?;
+        let names: SharedNames = Arc::new(Mutex::new(names));
+        internet.put(World {
+            names: names.clone(),
+            manners: plan.manners.clone(),
+            upstreams: prepare.upstreams,
+            metadata: plan.metadata,
+        });
+        let attempts = Arc::new(Mutex::new(Attempts::default()));
+        let tap = Tap::open().map_err(|e| NetError::new("opening a packet socket", e))?;
+        // Times count from here.
+        let zero = Instant::now();
+        let (tell, started) = watch::channel(None);
+        let resolver = self.resolver(&plan, &names, &started, (run, zero, prepare.evidence));
+        let address: Ipv4Addr = RESOLVER.parse()?;
+        resolver.serve(address, &mut tasks).await.map_err(|e| NetError::new("binding the resolver", e))?;
+        if let Egress::Late(length) = plan.egress {
+            tasks.spawn(route_late((internet.netlink.clone(), netlink), length, started, self.say.clone(), run));
+        }
+        let router = match plan.egress {
+            Egress::Unreachable => Some((internet.raw_icmp().await?, fixed)),
+            _ => None,
+        };
+        let meter = Arc::new(Mutex::new(None));
+        let watched = prepare.evidence.then(|| attempts.clone());
+        tasks.spawn(watch_packets(tap, watched, internet, router, (self.say.clone(), run, zero)));
+        tasks.spawn(watch_ports(self.say.clone(), run, zero, meter.clone()));
+        let services = std::mem::take(&mut self.services);
+        let evidence = prepare.evidence;
+        self.run = Some(Run { number: run, names, attempts, meter, services, started: tell, evidence, _tasks: tasks });
+        let epoch_us = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
+        self.say.say(FromHolder::Prepared {
+            run,
+            epoch_us: i64::try_from(epoch_us)? - i64::try_from(zero.elapsed().as_micros())?,
+            setup_us: u64::try_from(begun.elapsed().as_micros())?,
+        });
+        Ok(())
+    }
+
+    fn resolver(
+        &self,
+        plan: &NetPlan,
+        names: &SharedNames,
+        started: &Started,
+        (run, zero, evidence): (u64, Instant, bool),
+    ) -> Resolver {
+        let say = self.say.clone();
+        let on_question = Arc::new(move |mut question: DnsQuestion| {
+            question.at_ms = since(zero);
+            if evidence {
+                say.say(FromHolder::Observed { run, observation: Observation::Dns(question) });
+            }
+        });
+        Resolver::new(plan.dns.clone(), plan.own_name, names.clone(), on_question, started.clone())
+    }
+
+    /// This container is about to be started.
+    pub fn watch(&self, number: u64, container: &str) {
+        if let (Some(run), Some(groups)) = (&self.run, &self.groups)
+            && run.number == number
+            && run.evidence
+        {
+            *run.meter.lock().unwrap_or_else(PoisonError::into_inner) = Some(groups.meter(container));
+        }
+    }
+
+    /// The process has been started.
+    pub fn started(&self, number: u64) {
+        if let Some(run) = self.run.as_ref().filter(|run| run.number == number) {
+            run.started.send_replace(Some(Instant::now()));
+        }
+    }
+
+    /// Tells what is left to tell of a run and takes it down.
+    pub async fn finish(&mut self, number: u64) {
+        let Some(run) = self.run.take_if(|run| run.number == number) else {
+            self.say.say(FromHolder::Finished { run: number });
+            return;
+        };
+        if run.evidence {
+            for observation in last_observations(&run) {
+                self.say.say(FromHolder::Observed { run: number, observation });
+            }
+        }
+        self.say.say(FromHolder::Finished { run: number });
+        // A candidate that is still being stopped must not reach the internet of the next one.
+        let internet = &self.internet.netlink;
+        let mut unlinked = net::unlink(internet, number).await;
+        for service in run.services {
+            unlinked = unlinked.and(net::unlink_service(internet, service).await);
+        }
+        if let Err(e) = unlinked {
+            self.say.say(FromHolder::Failed { run: Some(number), message: e.to_string() });
+        }
+    }
+}
+
+/// What is known of a run at its end only. The calling thread is still in the candidate's namespace.
+fn last_observations(run: &Run) -> Vec<Observation> {
+    let names = run.names.lock().unwrap_or_else(PoisonError::into_inner);
+    let attempts = std::mem::take(&mut *run.attempts.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut told = Vec::new();
+    for mut attempt in attempts.into_list() {
+        attempt.name = names.name_of(attempt.address);
+        told.push(Observation::Connect(attempt));
+    }
+    if let Some(packets) = net::without_route().filter(|packets| *packets > 0) {
+        told.push(Observation::NoRoute { packets });
+    }
+    let mut open = Listeners::open().connections();
+    for socket in &mut open {
+        socket.name = names.name_of(socket.address);
+    }
+    if !open.is_empty() {
+        told.push(Observation::Sockets { open });
+    }
+    if let Some(meter) = run.meter.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        meter.look(Instant::now());
+        told.extend(meter.usage().map(Observation::Usage));
+    }
+    told
+}
+
+fn since(zero: Instant) -> f64 {
+    zero.elapsed().as_secs_f64() * 1000.0
+}
+
+/// Gives every host that is named an address, and says what becomes of packets to these: as routes, and the networks
+/// that have a way of their own.
+fn settle_names(names: &mut Names, plan: &NetPlan, prepare: &Prepare) -> (Vec<(Network, Way)>, Vec<Network>) {
+    for upstream in &prepare.upstreams {
+        if let Some(address) = upstream.address {
+            names.fix(&upstream.host, address);
+        }
+    }
+    for host in plan.hosts() {
+        names.address_of(host.as_str());
+    }
+    let mut network = |target: &Target| match target {
+        Target::Host(host) => (names.address_of(host.as_str()), 32),
+        Target::Network(address, bits) => (*address, *bits),
+    };
+    // The narrowest network decides, as in any router; of two ways to one network the last.
+    let ways: BTreeMap<Network, Way> = plan.ways.iter().map(|(target, way)| (network(target), *way)).collect();
+    let ways: Vec<(Network, Way)> = ways.into_iter().collect();
+    let fixed = ways.iter().map(|(network, _)| *network).collect();
+    (ways, fixed)
+}
+
+async fn route_late(
+    (internet, candidate): (Handle, Handle),
+    length: Duration,
+    mut started: Started,
+    say: Say,
+    run: u64,
+) {
+    let Ok(at) = started.wait_for(Option::is_some).await.map(|at| *at) else { return };
+    tokio::time::sleep_until(at.unwrap_or_else(Instant::now) + length).await;
+    if let Err(e) = net::open_late(&internet, &candidate).await {
+        say.say(FromHolder::Failed { run: Some(run), message: e.to_string() });
+    }
+}
+
+/// `attempts`: where to write down what is seen. `router`: where to say that a host cannot be reached, when that is the
+/// condition, and the networks of which it is not said.
+async fn watch_packets(
+    tap: Tap,
+    attempts: Option<Arc<Mutex<Attempts>>>,
+    internet: Arc<Internet>,
+    router: Option<(Socket, Vec<Network>)>,
+    (say, run, zero): (Say, u64, Instant),
+) {
+    // Ports are opened on demand whether attempts are kept or not.
+    let attempts = attempts.unwrap_or_default();
+    tap.read(|packet| {
+        let answer = router.as_ref().and_then(|(router, spared)| Some((router, unreachable(packet, spared)?)));
+        if let Some((router, (to, answer))) = answer {
+            // What cannot be sent now is lost, as it may be with any router.
+            let _ = router.send_to(&answer, &SocketAddr::from((to, 0)).into());
+        }
+        let new = attempts.lock().unwrap_or_else(PoisonError::into_inner).see(packet, since(zero));
+        if let Some((_, port)) = new {
+            let internet = internet.clone();
+            // A port that nobody serves yet: the kernel sends its first packet again in a second.
+            let say = say.clone();
+            tokio::spawn(async move {
+                if let Err(e) = internet.open_on_demand(port).await {
+                    say.say(FromHolder::Failed { run: Some(run), message: e.to_string() });
+                }
+            });
+        }
+    })
+    .await;
+}
+
+async fn watch_ports(say: Say, run: u64, zero: Instant, meter: Arc<Mutex<Option<Meter>>>) {
+    let mut ticks = tokio::time::interval(LISTEN_EVERY);
+    let mut known = vec![];
+    let mut listeners = Listeners::open();
+    for tick in 0_u32.. {
+        ticks.tick().await;
+        for (address, port) in listeners.now() {
+            // The resolver's own socket is not the candidate's.
+            if (port == 53 && address.is_loopback()) || known.contains(&(address, port)) {
+                continue;
+            }
+            known.push((address, port));
+            let observation = Observation::Listen(Listening { at_ms: since(zero), address, port });
+            say.say(FromHolder::Observed { run, observation });
+        }
+        // A process that lives briefly is looked at often, any other every 100 ms: each look reads four files.
+        if tick > 10 && tick % 5 != 0 {
+            continue;
+        }
+        if let Some(meter) = meter.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            meter.look(Instant::now());
+        }
+    }
+}
+
+/// The files are shared with the candidate, which may have written to them in the run before this one.
+fn write_names(own_name: Ipv4Addr) -> Result<(), NetError> {
+    let text = format!(
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{own_name}\t{HOSTNAME} {SHORT_HOSTNAME}\n"
+    );
+    std::fs::write("/etc/hosts", text).map_err(|e| NetError::new("writing /etc/hosts", e))?;
+    let resolver = format!("nameserver {RESOLVER}\n");
+    std::fs::write("/etc/resolv.conf", resolver).map_err(|e| NetError::new("writing /etc/resolv.conf", e))
+}

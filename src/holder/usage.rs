@@ -1,0 +1,213 @@
+//! What a candidate needs of the machine, read from the kernel's control groups beside the holder's own.
+//!
+//! The tree is mounted into the holder, read-only; the candidate has no part in it. Version 1 and version 2 are read
+//! (Documentation/admin-guide/cgroup-v1/memory.rst, cgroup-v2.rst).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tokio::time::{Duration, Instant};
+
+use crate::model::observation::Usage;
+
+/// Groups of containers are not deeper than this.
+const DEEPEST: usize = 6;
+/// A peak of CPU use is taken over this time.
+const WINDOW: Duration = Duration::from_millis(100);
+/// What "recent" means.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// Where the groups of this engine's containers are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Groups {
+    memory: Place,
+    cpu: Place,
+    /// Version 1 counts CPU time in a place of its own, on many machines the same.
+    time: Place,
+    version: u8,
+}
+
+/// A folder of groups and what stands around a container's id in their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    folder: PathBuf,
+    before: String,
+    after: String,
+}
+
+impl Place {
+    fn find(root: &Path, own: &str, depth: usize) -> Option<Self> {
+        let entries = fs::read_dir(root).ok()?;
+        let folders: Vec<_> = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).collect();
+        for entry in &folders {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some(at) = name.find(own) {
+                let (before, after) = (name[..at].to_owned(), name[at + own.len()..].to_owned());
+                return Some(Self { folder: root.to_owned(), before, after });
+            }
+        }
+        if depth == 0 {
+            return None;
+        }
+        folders.iter().find_map(|entry| Self::find(&entry.path(), own, depth - 1))
+    }
+
+    fn of(&self, container: &str) -> PathBuf {
+        self.folder.join(format!("{}{container}{}", self.before, self.after))
+    }
+}
+
+impl Groups {
+    /// Finds the holder's own group, beside which those of candidates are; nothing where the tree cannot be read.
+    pub fn find(tree: &Path, own: &str) -> Option<Self> {
+        if own.is_empty() {
+            return None;
+        }
+        if tree.join("cgroup.controllers").exists() {
+            let place = Place::find(tree, own, DEEPEST)?;
+            return Some(Self { memory: place.clone(), cpu: place.clone(), time: place, version: 2 });
+        }
+        let place = |names: &[&str]| names.iter().find_map(|name| Place::find(&tree.join(name), own, DEEPEST));
+        Some(Self {
+            memory: place(&["memory"])?,
+            cpu: place(&["cpu", "cpu,cpuacct"])?,
+            time: place(&["cpuacct", "cpu,cpuacct"])?,
+            version: 1,
+        })
+    }
+
+    /// A meter of one container.
+    pub fn meter(&self, container: &str) -> Meter {
+        Meter {
+            memory: self.memory.of(container),
+            cpu: self.cpu.of(container),
+            time: self.time.of(container),
+            version: self.version,
+            marks: Vec::new(),
+            usage: None,
+        }
+    }
+}
+
+/// Reads one container's groups again and again.
+pub struct Meter {
+    memory: PathBuf,
+    cpu: PathBuf,
+    time: PathBuf,
+    version: u8,
+    /// CPU time at moments of the last second.
+    marks: Vec<(Instant, f64)>,
+    usage: Option<Usage>,
+}
+
+fn number(path: PathBuf) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// The number after a word at the beginning of a line.
+fn after(text: &str, word: &str) -> u64 {
+    let line = text.lines().find_map(|l| l.strip_prefix(word)?.strip_prefix(' '));
+    line.and_then(|n| n.trim().parse().ok()).unwrap_or_default()
+}
+
+impl Meter {
+    /// Looks once. Before the group is there, and after, nothing changes.
+    pub fn look(&mut self, now: Instant) {
+        let Some(read) = self.read() else { return };
+        let before = self.usage.unwrap_or_default();
+        self.marks.retain(|(at, _)| now - *at <= RECENT);
+        self.marks.push((now, read.cpu_ms));
+        let rate = |from: &(Instant, f64)| {
+            let length = (now - from.0).as_secs_f64() * 1000.0;
+            if length > 0.0 { (read.cpu_ms - from.1) / length } else { 0.0 }
+        };
+        let window = self.marks.iter().rev().find(|(at, _)| now - *at >= WINDOW);
+        self.usage = Some(Usage {
+            memory_peak: read.memory_peak.max(before.memory_peak),
+            cpu_peak: window.map_or(0.0, rate).max(before.cpu_peak),
+            recent_cpu: self.marks.first().map_or(0.0, rate),
+            ..read
+        });
+    }
+
+    fn read(&self) -> Option<Usage> {
+        let millis = |n: u64, unit: f64| n as f64 / unit;
+        let stat = fs::read_to_string(self.cpu.join("cpu.stat")).ok()?;
+        if self.version == 2 {
+            let events = fs::read_to_string(self.memory.join("memory.events")).unwrap_or_default();
+            // `memory.peak` is there since Linux 5.19.
+            let peak = number(self.memory.join("memory.peak")).or_else(|| number(self.memory.join("memory.current")));
+            return Some(Usage {
+                memory_peak: peak?,
+                memory_limit_hits: after(&events, "max"),
+                cpu_ms: millis(after(&stat, "usage_usec"), 1e3),
+                throttled_ms: millis(after(&stat, "throttled_usec"), 1e3),
+                ..Usage::default()
+            });
+        }
+        Some(Usage {
+            memory_peak: number(self.memory.join("memory.max_usage_in_bytes"))?,
+            memory_limit_hits: number(self.memory.join("memory.failcnt")).unwrap_or_default(),
+            cpu_ms: millis(number(self.time.join("cpuacct.usage"))?, 1e6),
+            throttled_ms: millis(after(&stat, "throttled_time"), 1e6),
+            ..Usage::default()
+        })
+    }
+
+    /// What there was so far.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    #[test]
+    fn version_1() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let at = |rest: &str| tree.path().join(rest);
+        write(&at("memory/outer/docker/aaa/x"), "");
+        write(&at("cpu,cpuacct/outer/docker/aaa/x"), "");
+        let groups = Groups::find(tree.path(), "aaa").expect("found");
+        let mut meter = groups.meter("bbb");
+        let begun = Instant::now();
+        meter.look(begun);
+        assert_eq!(meter.usage(), None);
+        write(&at("memory/outer/docker/bbb/memory.max_usage_in_bytes"), "1000\n");
+        write(&at("memory/outer/docker/bbb/memory.failcnt"), "3\n");
+        write(&at("cpu,cpuacct/outer/docker/bbb/cpuacct.usage"), "0\n");
+        write(&at("cpu,cpuacct/outer/docker/bbb/cpu.stat"), "nr_periods 1\nnr_throttled 1\nthrottled_time 5000000\n");
+        meter.look(begun);
+        write(&at("cpu,cpuacct/outer/docker/bbb/cpuacct.usage"), "50000000\n");
+        meter.look(begun + Duration::from_millis(100));
+        let usage = meter.usage().expect("seen");
+        assert_eq!((usage.memory_peak, usage.memory_limit_hits), (1000, 3));
+        assert!((usage.cpu_ms - 50.0).abs() < 0.01 && (usage.throttled_ms - 5.0).abs() < 0.01);
+        assert!((usage.cpu_peak - 0.5).abs() < 0.01 && (usage.recent_cpu - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn version_2() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let at = |rest: &str| tree.path().join(rest);
+        write(&at("cgroup.controllers"), "cpu memory\n");
+        write(&at("system.slice/docker-aaa.scope/x"), "");
+        let scope = "system.slice/docker-bbb.scope";
+        write(&at(&format!("{scope}/memory.current")), "7\n");
+        write(&at(&format!("{scope}/memory.events")), "low 0\nhigh 0\nmax 2\noom 0\n");
+        write(&at(&format!("{scope}/cpu.stat")), "usage_usec 2000\nthrottled_usec 1000\n");
+        let mut meter = Groups::find(tree.path(), "aaa").expect("found").meter("bbb");
+        meter.look(Instant::now());
+        let usage = meter.usage().expect("seen");
+        assert_eq!((usage.memory_peak, usage.memory_limit_hits), (7, 2));
+        assert!((usage.cpu_ms - 2.0).abs() < 0.01 && (usage.throttled_ms - 1.0).abs() < 0.01);
+        assert_eq!(Groups::find(tree.path(), "zzz"), None);
+    }
+}

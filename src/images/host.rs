@@ -1,0 +1,26 @@
+//! Programs of this machine.
+
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use super::BuildError;
+
+/// True when this machine has the program.
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Runs a program; its output is kept for the error.
+pub async fn run(step: &str, command: &mut Command, hint: &'static str) -> Result<(), BuildError> {
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let output = output.map_err(|e| BuildError::step(step, e, hint))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let tail: Vec<&str> = text.lines().rev().take(6).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    Err(BuildError::step(step, format!("{}\n{}", output.status, tail.join("\n")), hint))
+}

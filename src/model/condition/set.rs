@@ -1,0 +1,126 @@
+//! Sets of conditions that can hold together.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Condition;
+
+/// Conditions that can hold together, in a fixed order.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct ConditionSet(BTreeSet<Condition>);
+
+impl ConditionSet {
+    /// Puts conditions together.
+    ///
+    /// # Errors
+    /// One sentence for each pair that excludes each other.
+    pub fn new(conditions: impl IntoIterator<Item = Condition>) -> Result<Self, Vec<String>> {
+        let set: BTreeSet<Condition> = conditions.into_iter().collect();
+        let mut problems = Vec::new();
+        for (i, a) in set.iter().enumerate() {
+            for b in set.iter().skip(i + 1) {
+                let (slots, others) = (a.slots(), b.slots());
+                let Some(slot) = slots.iter().find(|slot| others.contains(slot)) else { continue };
+                // By name: whether a value may be shown is not known yet.
+                let (first, second) = (a.name(), b.name());
+                problems.push(format!("`{first}` and `{second}` exclude each other: both decide {slot}"));
+            }
+        }
+        if problems.is_empty() { Ok(Self(set)) } else { Err(problems) }
+    }
+
+    /// The same set; values of variables that are among the secrets are never shown.
+    #[must_use]
+    pub fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
+        Self(self.0.into_iter().map(|c| c.with_secrets(secrets)).collect())
+    }
+
+    /// No condition at all.
+    #[must_use]
+    pub fn baseline() -> Self {
+        Self::default()
+    }
+
+    /// True for the baseline.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The conditions in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Condition> {
+        self.0.iter()
+    }
+
+    /// True when the set has this condition.
+    #[must_use]
+    pub fn has(&self, condition: &Condition) -> bool {
+        self.0.contains(condition)
+    }
+
+    /// True when every condition of this set is in the other.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+}
+
+impl fmt::Display for ConditionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("baseline");
+        }
+        for (i, condition) in self.0.iter().enumerate() {
+            write!(f, "{}{condition}", if i == 0 { "" } else { " + " })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(texts: &[&str]) -> Result<ConditionSet, Vec<String>> {
+        ConditionSet::new(texts.iter().map(|t| t.parse().expect("valid")))
+    }
+
+    #[test]
+    fn what_excludes_each_other_is_refused() {
+        assert_eq!(
+            set(&["egress.drop", "egress.reject", "dns.drop"]),
+            Err(vec!["`egress.drop` and `egress.reject` exclude each other: both decide egress".to_owned()])
+        );
+        for pair in [
+            ["env.unset:A", "env.empty:A"],
+            ["env.json:A", "env.set:A=b"],
+            ["dns.servfail@a.b", "dns.drop@a.b"],
+            ["upstream.down:a.b", "upstream.slow:a.b=1s"],
+            ["egress.drop:a.b", "upstream.refused:a.b"],
+            ["metadata.none", "metadata.slow:1s"],
+            ["cpu.limit:1", "cpu.limit:2"],
+            ["egress.none", "egress.late:1s"],
+        ] {
+            assert_eq!(set(&pair).map_err(|e| e.len()), Err(1), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_together_is_kept_in_order() {
+        let good = set(&["env.unset:B", "egress.drop", "env.unset:A"]).expect("fit together");
+        assert_eq!(good.to_string(), "egress.drop + env.unset:A + env.unset:B");
+        assert_eq!(ConditionSet::baseline().to_string(), "baseline");
+        for pair in [
+            ["dns.servfail@a.b", "dns.drop"],
+            ["egress.drop:a.b", "egress.reject"],
+            ["egress.drop:10.0.0.0/8", "egress.drop:a.b"],
+            ["command.split", "command.no-entrypoint"],
+            ["upstream.down:a.b", "upstream.down:c.d"],
+            ["latency:1s", "egress.late:1s"],
+        ] {
+            assert!(set(&pair).is_ok(), "{pair:?}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What was seen of a case, as lines for a person.
+
+use crate::model::observation::{ConnectAttempt, Evidence, Fate, ProbeResult};
+use crate::model::outcome::CaseResult;
+
+/// So many lines of what a candidate did are shown.
+const MOST_LINES: usize = 14;
+
+/// What a candidate did and what stopped it, in order of time.
+#[must_use]
+pub fn timeline(evidence: &Evidence) -> Vec<String> {
+    let mut lines: Vec<(f64, String)> = Vec::new();
+    for q in evidence.dns.iter().filter(|q| !q.own && q.record != "AAAA") {
+        lines.push((q.at_ms, format!("asked for {} ({}): {}", q.name, q.record, q.answer)));
+    }
+    lines.extend(evidence.connects.iter().map(|c| (c.at_ms, attempt(c))));
+    lines.extend(evidence.listens.iter().map(|l| (l.at_ms, format!("opened {}", socket(l.address, l.port)))));
+    let mut last = String::new();
+    for probe in &evidence.probes {
+        let text = format!("probe: {}", probed(&probe.result));
+        // The same answer again says nothing new.
+        if text != last {
+            lines.push((probe.at_ms, text.clone()));
+        }
+        last = text;
+    }
+    lines.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let left = lines.len().saturating_sub(MOST_LINES);
+    let mut shown: Vec<String> = Vec::new();
+    for (at, line) in lines.into_iter().take(MOST_LINES) {
+        shown.push(format!("{:>8.3} s  {line}", at / 1000.0));
+    }
+    if left > 0 {
+        shown.push(format!("{:>10}  … and {left} more (--format json has them)", ""));
+    }
+    if evidence.no_route > 0 {
+        shown.push(format!("{:>10}  {} packets had no route", "", evidence.no_route));
+    }
+    if evidence.full_disk_writes > 0 {
+        shown.push(format!("{:>10}  {} writes into full folders", "", evidence.full_disk_writes));
+    }
+    shown
+}
+
+fn socket(address: std::net::IpAddr, port: u16) -> String {
+    std::net::SocketAddr::new(address, port).to_string()
+}
+
+fn attempt(c: &ConnectAttempt) -> String {
+    let host = c.name.as_ref().map_or_else(|| c.address.to_string(), |name| format!("{name} ({})", c.address));
+    let fate = match c.fate {
+        Fate::Answered => "answered".to_owned(),
+        Fate::Refused => "refused".to_owned(),
+        Fate::Unreachable => "host unreachable".to_owned(),
+        Fate::Silent if c.protocol == "udp" => "sent, nothing came back".to_owned(),
+        Fate::Silent => format!("nothing came back, tried {} times", c.sent),
+    };
+    let verb = if c.protocol == "udp" { "sent to" } else { "connected to" };
+    format!("{verb} {host} port {}: {fate}", c.port)
+}
+
+fn probed(result: &ProbeResult) -> String {
+    match result {
+        ProbeResult::Accepted => "accepted".to_owned(),
+        ProbeResult::Status(status) => format!("status {status}"),
+        ProbeResult::Refused => "refused".to_owned(),
+        ProbeResult::TimedOut => "no answer in time".to_owned(),
+        ProbeResult::Broken(why) => why.clone(),
+    }
+}
+
+/// What the process needed of the machine, in one line.
+#[must_use]
+pub fn usage(evidence: &Evidence) -> Option<String> {
+    let usage = evidence.usage?;
+    let megabytes = usage.memory_peak as f64 / f64::from(1 << 20);
+    let mut text = format!(
+        "at most {megabytes:.0} MB of memory and {:.2} CPUs, {:.2} s of CPU time",
+        usage.cpu_peak,
+        usage.cpu_ms / 1000.0
+    );
+    if usage.throttled_ms > 0.0 {
+        text.push_str(&format!(", held back by its CPU limit for {:.2} s", usage.throttled_ms / 1000.0));
+    }
+    if usage.memory_limit_hits > 0 {
+        text.push_str(&format!(", met its memory limit {} times", usage.memory_limit_hits));
+    }
+    Some(text)
+}
+
+/// The conditions that were never met, one line each.
+#[must_use]
+pub fn not_exercised(result: &CaseResult) -> Vec<String> {
+    result.not_exercised.iter().map(|n| format!("{} was not exercised: {}", n.condition, n.because)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::observation::{DnsQuestion, Listening, ProbeAttempt, Usage};
+
+    #[test]
+    fn in_order_of_time() {
+        let probe = |at_ms, result| ProbeAttempt { at_ms, result, early: false };
+        let evidence = Evidence {
+            dns: vec![DnsQuestion {
+                at_ms: 10.0,
+                name: "a.b".to_owned(),
+                record: "A".to_owned(),
+                answer: "198.18.0.1".to_owned(),
+                own: false,
+            }],
+            connects: vec![ConnectAttempt {
+                at_ms: 11.0,
+                protocol: "tcp".to_owned(),
+                address: [198, 18, 0, 1].into(),
+                port: 443,
+                name: Some("a.b".to_owned()),
+                fate: Fate::Silent,
+                sent: 3,
+            }],
+            listens: vec![Listening { at_ms: 5.0, address: "::1".parse().expect("one"), port: 8000 }],
+            probes: vec![probe(5000.0, ProbeResult::Refused), probe(10_000.0, ProbeResult::Refused)],
+            usage: Some(Usage { memory_peak: 3 << 20, cpu_peak: 0.5, cpu_ms: 20.0, ..Usage::default() }),
+            no_route: 2,
+            ..Evidence::default()
+        };
+        let expected = [
+            "   0.005 s  opened [::1]:8000",
+            "   0.010 s  asked for a.b (A): 198.18.0.1",
+            "   0.011 s  connected to a.b (198.18.0.1) port 443: nothing came back, tried 3 times",
+            "   5.000 s  probe: refused",
+            "            2 packets had no route",
+        ];
+        assert_eq!(timeline(&evidence), expected);
+        assert_eq!(usage(&evidence).as_deref(), Some("at most 3 MB of memory and 0.50 CPUs, 0.02 s of CPU time"));
+    }
+}

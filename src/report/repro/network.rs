@@ -1,0 +1,273 @@
+//! The network's part of a script: addresses, routes, and what the two programs in Python are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{ReproCase, only_needed, quoted};
+use crate::model::Condition;
+use crate::model::condition::{DnsFault, Host, MetadataFault, Reach, Target, UpstreamFault};
+
+const INTERNET_SH: &str = include_str!("internet.sh");
+const INTERNET_PY: &str = include_str!("internet.py");
+const REFUSE_PY: &str = include_str!("refuse.py");
+const DNS_PY: &str = include_str!("dns.py");
+
+/// The candidate's own address, and the one of its name under `hostname.*`; the templates have both, too.
+const OWN: &str = "10.0.61.20";
+const SECOND: &str = "10.0.248.213";
+/// The candidate's host name, in full and without its domain.
+const HOSTNAMES: [&str; 2] = ["ip-10-0-248-213.ec2.internal", "ip-10-0-248-213"];
+/// Names get addresses from 198.18.0.0/15, which is set aside for tests (RFC 2544). `dns.py` goes on after these.
+const FIRST_NAME: u32 = u32::from_be_bytes([198, 18, 0, 1]);
+const MOST_NAMES: usize = 60_000;
+
+/// Ways out of the candidate's namespace, in the words of `ip route`.
+const OPEN: &str = "via 10.0.61.1 src 10.0.61.20";
+const REFUSED: &str = "via 10.0.61.1 dev closed onlink src 10.0.61.20";
+const SILENT: &str = "dev void src 10.0.61.20";
+
+/// A pair of linked ends for what must vanish.
+const VOID: [&str; 5] = [
+    "# What goes into one end of this pair vanishes: nobody is at the other end. (Netfilter would tell a sender of UDP,",
+    "# which no cloud does.)",
+    "ip link add void type veth peer name void-end",
+    "ip link set void arp off up",
+    "ip link set void-end up",
+];
+
+/// Which name has which address.
+struct Addresses(BTreeMap<String, Ipv4Addr>);
+
+impl Addresses {
+    /// The hosts of the conditions come first: they must have one.
+    fn of(case: &ReproCase) -> Self {
+        let hosts = case.conditions.iter().flat_map(hosts).map(|host| host.as_str().to_owned());
+        let names = case.names.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        let mut known = BTreeMap::new();
+        for name in hosts.chain(names).filter(|n| !n.is_empty() && n.parse::<Ipv4Addr>().is_err()).take(MOST_NAMES) {
+            let next = FIRST_NAME + u32::try_from(known.len()).unwrap_or_default();
+            known.entry(name).or_insert(Ipv4Addr::from(next));
+        }
+        Self(known)
+    }
+
+    fn of_host(&self, host: &Host) -> String {
+        self.0.get(host.as_str()).map_or_else(|| host.to_string(), ToString::to_string)
+    }
+
+    fn of_target(&self, target: &Target) -> String {
+        match target {
+            Target::Host(host) => self.of_host(host),
+            Target::Network(..) => target.to_string(),
+        }
+    }
+}
+
+/// The hosts that a condition names.
+fn hosts(condition: &Condition) -> Vec<&Host> {
+    let targets = match condition {
+        Condition::EgressDrop(Reach::Only(target)) => std::slice::from_ref(target),
+        Condition::EgressDrop(Reach::AllBut(targets)) => targets,
+        Condition::Upstream(_, host) => return vec![host],
+        _ => &[],
+    };
+    let mut hosts = Vec::new();
+    for target in targets {
+        if let Target::Host(host) = target {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+/// The two namespaces, the internet, the routes and the resolver: every condition in force.
+pub fn set_up(case: &ReproCase) -> String {
+    let addresses = Addresses::of(case);
+    [namespace(case), internet(case, &addresses), routes(case, &addresses), resolver(case, &addresses)].join("\n")
+}
+
+/// What counts from the candidate's start.
+pub fn from_the_start(case: &ReproCase) -> String {
+    let mut text = String::new();
+    if case.conditions.iter().any(|c| matches!(c, Condition::Dns(DnsFault::Late(_), _))) {
+        text += "# dns.late: its time begins\ndocker exec \"$net\" touch /tmp/started\n";
+    }
+    if let Some((condition, length)) = late(case) {
+        let mut lines = vec![format!("sleep {}", length.as_secs_f64())];
+        lines.extend(ways_out(case, &Addresses::of(case)));
+        let why = case.why(condition);
+        text += &format!("{why}\ndocker exec --detach \"$net\" sh -c {}\n", quoted(&lines.join("\n")));
+    }
+    text
+}
+
+fn late(case: &ReproCase) -> Option<(&Condition, Duration)> {
+    case.conditions.iter().find_map(|condition| match condition {
+        Condition::EgressLate(length) => Some((condition, *length)),
+        _ => None,
+    })
+}
+
+fn namespace(case: &ReproCase) -> String {
+    let (ipv6_off, privileged) = (case.has(&Condition::Ipv6Off), case.has(&Condition::PortsPrivileged));
+    let whys = case.whys(|c| matches!(c, Condition::Ipv6Off | Condition::PortsPrivileged));
+    format!(
+        "# The candidate's namespace. Engines differ in whether there is a ::1 and in which ports are free for all users.\n\
+         # With tcp_syn_retries a connection that nobody answers fails after 7 s, not after 127 s.\n\
+         {whys}\
+         ipv6=$(docker run --rm --pull never --network none --label exitone.repro \"$TOOLS\" \\\n    \
+         sh -c 'test ! -e /proc/sys/net/ipv6 || echo --sysctl net.ipv6.conf.all.disable_ipv6={ipv6}')\n\
+         # shellcheck disable=SC2086 # two words, or none on a kernel without IPv6\n\
+         tools --name \"$net\" --hostname {hostname} $ipv6 \\\n    \
+         --sysctl net.ipv4.tcp_syn_retries=2 --sysctl net.ipv4.ip_unprivileged_port_start={first_open_port}\n",
+        ipv6 = u8::from(ipv6_off),
+        hostname = HOSTNAMES[1],
+        first_open_port = if privileged { 1024 } else { 0 },
+    )
+}
+
+/// Runs a program in Python in a container; it returns when it serves.
+fn python(container: &str, told: &Value, program: &str) -> String {
+    let told = quoted(&told.to_string());
+    format!("docker exec --interactive \"${container}\" python3 - {told} <<'PYTHON'\n{program}PYTHON\n")
+}
+
+fn internet(case: &ReproCase, addresses: &Addresses) -> String {
+    let (mut slow, mut denied, mut metadata) = (Map::new(), Vec::new(), None);
+    for condition in &case.conditions {
+        match condition {
+            Condition::Upstream(UpstreamFault::Slow(delay), host) => {
+                slow.insert(addresses.of_host(host), json!(delay.as_secs_f64()));
+            }
+            Condition::Upstream(UpstreamFault::Denied, host) => denied.push(addresses.of_host(host)),
+            Condition::Metadata(MetadataFault::Slow(delay)) => metadata = Some(delay.as_secs_f64()),
+            _ => {}
+        }
+    }
+    let ports: BTreeSet<u16> = case.ports.iter().copied().filter(|port| *port != 0).chain([80]).collect();
+    let mut told = json!({ "ports": ports });
+    let mut program = only_needed(INTERNET_PY, &case.conditions);
+    if !slow.is_empty() {
+        told["slow"] = Value::Object(slow);
+    }
+    if !denied.is_empty() {
+        told["denied"] = json!(denied);
+        program = format!("{REFUSE_PY}\n\n{program}");
+    }
+    if let Some(delay) = metadata {
+        told["metadata"] = json!(delay);
+    }
+    let whys = case.whys(|c| {
+        let denied_or_slow = matches!(c, Condition::Upstream(UpstreamFault::Slow(_) | UpstreamFault::Denied, _));
+        denied_or_slow || matches!(c, Condition::Metadata(MetadataFault::Slow(_) | MetadataFault::Denied))
+    });
+    let links = only_needed(INTERNET_SH, &case.conditions);
+    format!("{links}{whys}{}", python("internet", &told, &program))
+}
+
+/// The candidate's links, addresses, routes and names.
+fn routes(case: &ReproCase, addresses: &Addresses) -> String {
+    let mut lines = vec![format!("ip address add {OWN}/32 dev eth0")];
+    let mut own_name = OWN;
+    for condition in &case.conditions {
+        if *condition == Condition::HostnamePlatform {
+            lines.extend([case.why(condition), format!("ip address add {SECOND}/32 dev eth0")]);
+            own_name = SECOND;
+        }
+    }
+    lines.extend(["eth0", "closed"].map(|link| format!("ip link set {link} up")));
+    lines.push(format!("ip route add 10.0.61.1 dev eth0 src {OWN}"));
+    let ways_out = ways_out(case, addresses);
+    if ways_out.iter().any(|line| line.ends_with(SILENT)) {
+        lines.extend(VOID.map(ToOwned::to_owned));
+    }
+    match late(case) {
+        Some((condition, _)) => lines.push(case.why(condition)),
+        None => lines.extend(ways_out),
+    }
+    lines.extend(metadata(case));
+    for condition in case.conditions.iter().filter(|c| **c == Condition::HostnameUnbindable) {
+        lines.push(case.why(condition));
+        own_name = SECOND;
+    }
+    let names = HOSTNAMES.join(" ");
+    lines.push(format!("printf '127.0.0.1\\tlocalhost\\n::1\\tlocalhost ip6-localhost ip6-loopback\\n{own_name}\\t{names}\\n' >/etc/hosts"));
+    lines.push("printf 'nameserver 127.0.0.1\\n' >/etc/resolv.conf".to_owned());
+    format!(
+        "# The candidate's links, routes and names: the namespace and both files will be its own, too.\n\
+         docker exec --interactive \"$net\" sh -eu <<'SH'\n{}\nSH\n",
+        lines.join("\n")
+    )
+}
+
+/// Metadata are beside the container: faults of the way out leave them alone.
+fn metadata(case: &ReproCase) -> [String; 3] {
+    let none = case.conditions.iter().find(|c| **c == Condition::Metadata(MetadataFault::None));
+    let credentials = none.map_or_else(|| "# Credentials are at 169.254.170.2".to_owned(), |c| case.why(c));
+    [
+        format!("{credentials}. The metadata of a virtual machine (169.254.169.254) are never there."),
+        format!("ip route replace 169.254.170.2 {}", if none.is_some() { REFUSED } else { OPEN }),
+        format!("ip route replace 169.254.169.254 {REFUSED}"),
+    ]
+}
+
+/// The way out, and the ways to hosts and networks that have one of their own.
+fn ways_out(case: &ReproCase, addresses: &Addresses) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut way_out = format!("ip route add default {OPEN}");
+    for condition in &case.conditions {
+        way_out = match condition {
+            Condition::EgressDrop(Reach::Everything | Reach::AllBut(_)) => format!("ip route add default {SILENT}"),
+            Condition::EgressReject => format!("ip route add default {REFUSED}"),
+            Condition::EgressUnreachable => "ip route add unreachable default".to_owned(),
+            // Without a route out there is none to a host either.
+            Condition::EgressNone => return vec![case.why(condition)],
+            _ => continue,
+        };
+        lines.push(case.why(condition));
+    }
+    lines.push(way_out);
+    for condition in &case.conditions {
+        let (targets, way) = match condition {
+            Condition::EgressDrop(Reach::AllBut(targets)) => (targets.clone(), OPEN),
+            Condition::EgressDrop(Reach::Only(target)) => (vec![target.clone()], SILENT),
+            Condition::Upstream(UpstreamFault::Down, host) => (vec![Target::Host(host.clone())], SILENT),
+            Condition::Upstream(UpstreamFault::Refused, host) => (vec![Target::Host(host.clone())], REFUSED),
+            _ => continue,
+        };
+        lines.push(if way == OPEN { "# These are still reached.".to_owned() } else { case.why(condition) });
+        lines.extend(targets.iter().map(|target| format!("ip route replace {} {way}", addresses.of_target(target))));
+    }
+    lines
+}
+
+fn resolver(case: &ReproCase, addresses: &Addresses) -> String {
+    let hostname = |c: &Condition| matches!(c, Condition::HostnamePlatform | Condition::HostnameUnbindable);
+    let own_name = if case.conditions.iter().any(hostname) { SECOND } else { OWN };
+    let mut names = Map::new();
+    names.extend(addresses.0.iter().map(|(name, address)| (name.clone(), json!(address.to_string()))));
+    names.insert("localhost".to_owned(), json!("127.0.0.1"));
+    names.extend(HOSTNAMES.map(|name| (name.to_owned(), json!(own_name))));
+    let mut told = json!({ "names": names });
+    let mut faults = Map::new();
+    for condition in &case.conditions {
+        let Condition::Dns(fault, host) = condition else { continue };
+        let (word, length) = match fault {
+            DnsFault::Servfail => ("servfail", Duration::ZERO),
+            DnsFault::Nxdomain => ("nxdomain", Duration::ZERO),
+            DnsFault::Drop => ("drop", Duration::ZERO),
+            DnsFault::Delay(length) => ("delay", *length),
+            DnsFault::Late(length) => ("late", *length),
+        };
+        let name = host.as_ref().map_or("*", Host::as_str);
+        faults.insert(name.to_owned(), json!([word, length.as_secs_f64()]));
+    }
+    if !faults.is_empty() {
+        told["faults"] = Value::Object(faults);
+    }
+    let whys = case.whys(|c| matches!(c, Condition::Dns(..)));
+    format!("# The resolver.\n{whys}{}", python("net", &told, &only_needed(DNS_PY, &case.conditions)))
+}

@@ -1,0 +1,159 @@
+//! `disk.full`: the folders that a candidate writes to have no space left, and everything else cannot be written.
+//!
+//! Engines set no limit to the size of a container's own layer (save on few file systems). So each folder becomes a
+//! volume in memory: the engine fills it with what the image has there, and a keeper beside the candidate shrinks it to
+//! just that.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::RunError;
+use super::case::Context;
+use super::leaving::Leaving;
+use crate::engine::{ContainerSpec, EngineResult, HolderSpec, Network, Output, VolumeMount};
+use crate::holder::protocol::{FromKeeper, KEPT_DIR, RESOLVER, ToKeeper, line};
+
+/// A keeper that does not answer within this time is given up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// The full disk of a case.
+pub struct FullDisk<'a> {
+    volumes: Vec<VolumeMount>,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+    output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
+    heard: Vec<u8>,
+    keeper: Leaving<'a>,
+}
+
+impl<'a> FullDisk<'a> {
+    /// Makes the volumes and starts their keeper; a candidate that is created now has them at these folders.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn begin(context: &'a Context, folders: &[String]) -> Result<Self, RunError> {
+        let engine = &context.engine;
+        let labels = context.session.labels("disk");
+        let mut volumes: Vec<VolumeMount> = Vec::new();
+        let mut keeper = Leaving::new(context, "");
+        for target in outermost(folders) {
+            let name = context.session.another_volume();
+            engine.create_volume(&name, &labels, true).await?;
+            keeper.volumes.push(name.clone());
+            volumes.push(VolumeMount { name, target, read_only: false, copy: true });
+        }
+        let kept = |(number, volume): (usize, &VolumeMount)| VolumeMount {
+            target: format!("{KEPT_DIR}/{number}"),
+            copy: false,
+            ..volume.clone()
+        };
+        let spec = ContainerSpec {
+            image: context.pool.image().to_owned(),
+            labels: context.session.labels("keeper"),
+            entrypoint: Some(vec![super::program::PROGRAM.to_owned(), "keeper".to_owned()]),
+            cmd: None,
+            env: Vec::new(),
+            network: Network::None,
+            volumes: volumes.iter().enumerate().map(kept).collect(),
+            cpu_milli: None,
+            memory: None,
+            nofile: None,
+            read_only: false,
+            holder: Some(HolderSpec {
+                hostname: "keeper".to_owned(),
+                dns: RESOLVER.to_owned(),
+                network: false,
+                // Its volumes are free only when its removal is done, which is waited for.
+                auto_remove: false,
+                groups: None,
+            }),
+        };
+        let container = engine.create(&spec).await?;
+        keeper.id.clone_from(&container);
+        let attached = engine.attach(&container, true).await?;
+        engine.start(&container).await?;
+        Ok(Self { volumes, input: attached.input, output: attached.output, heard: Vec::new(), keeper })
+    }
+
+    /// The candidate's volumes.
+    #[must_use]
+    pub fn volumes(&self) -> &[VolumeMount] {
+        &self.volumes
+    }
+
+    /// Takes the last space away; the candidate must have been created.
+    ///
+    /// # Errors
+    /// When the machine cannot.
+    pub async fn fill(&mut self) -> Result<(), RunError> {
+        match self.ask(ToKeeper::Fill).await? {
+            FromKeeper::Full => Ok(()),
+            FromKeeper::Failed(why) => Err(RunError::Holder(format!("host cannot: disk.full: {why}"))),
+            FromKeeper::Writes(_) => Err(RunError::Holder("the keeper of a full disk answered out of turn".to_owned())),
+        }
+    }
+
+    /// How often the folders were written to, as far as it is known.
+    pub async fn writes(&mut self) -> u64 {
+        match self.ask(ToKeeper::Count).await {
+            Ok(FromKeeper::Writes(writes)) => writes,
+            other => {
+                tracing::debug!(?other, "counting writes");
+                0
+            }
+        }
+    }
+
+    async fn ask(&mut self, question: ToKeeper) -> Result<FromKeeper, RunError> {
+        let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("the keeper of a full disk: {e}"));
+        let bytes = line(&question).map_err(|e| gone(&e))?;
+        self.input.write_all(&bytes).await.map_err(|e| gone(&e))?;
+        self.input.flush().await.map_err(|e| gone(&e))?;
+        let answer = async {
+            while let Some(piece) = self.output.next().await {
+                let (Output::Stdout(bytes) | Output::Stderr(bytes)) = piece?;
+                self.heard.extend_from_slice(&bytes);
+                if let Some(end) = self.heard.iter().position(|b| *b == b'\n') {
+                    let text: Vec<u8> = self.heard.drain(..=end).collect();
+                    return serde_json::from_slice(&text).map_err(|_| gone(&String::from_utf8_lossy(&text)));
+                }
+            }
+            Err(gone(&"it ended"))
+        };
+        timeout(ANSWER_WITHIN, answer).await.map_err(|_| gone(&"no answer"))?
+    }
+
+    /// Goes with the candidate from here on.
+    pub fn leaves_with(self, candidate: &mut Leaving<'_>) {
+        candidate.take_over(self.keeper);
+    }
+}
+
+/// Folders that are in no other of them; the root folder cannot be a volume.
+fn outermost(folders: &[String]) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    let mut sorted: Vec<&String> = folders.iter().filter(|f| f.starts_with('/') && f.as_str() != "/").collect();
+    sorted.sort();
+    for folder in sorted {
+        let folder = folder.trim_end_matches('/');
+        let inside = kept.iter().any(|k| folder == k || folder.starts_with(&format!("{k}/")));
+        if !inside {
+            kept.push(folder.to_owned());
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_in_folders_are_left_out() {
+        let folders = ["/tmp", "/", "/home/app", "/home", "/tmp/", "/homes", "relative"].map(ToOwned::to_owned);
+        assert_eq!(outermost(&folders), ["/home", "/homes", "/tmp"]);
+    }
+}

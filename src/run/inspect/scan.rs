@@ -1,0 +1,520 @@
+//! One pass over all files of an image, as they come from the engine: nothing is kept but what was looked for.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::{self, Read};
+use std::pin::Pin;
+
+use aho_corasick::AhoCorasick;
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use super::header::{HEAD, elf};
+use crate::engine::{EngineError, EngineResult};
+use crate::model::files::ForeignFile;
+
+/// As much of a file as is searched at once.
+const PIECE: usize = 256 << 10;
+/// So many pieces of the stream may wait for the search.
+const WAITING: usize = 16;
+/// So many files of a kind are named.
+const NAMED: usize = 10;
+/// So many files for another processor are remembered until their siblings are known.
+const REMEMBERED: usize = 4096;
+
+/// What a pass found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Shared objects and programs for another processor, the first of them.
+    pub native: Vec<ForeignFile>,
+    /// How many there are in all.
+    pub native_count: usize,
+    /// Which of the names occur.
+    pub mentions: BTreeSet<String>,
+    /// True when every file was searched for them.
+    pub searched: bool,
+    /// Packed files, the first of them.
+    pub packed: Vec<String>,
+    /// A file that holds certificate authorities, away from the usual places.
+    pub ca_bundle: Option<String>,
+    /// The bytes of all files.
+    pub bytes: u64,
+}
+
+/// What the engine streams, as a reader for a thread that may block.
+struct Pieces {
+    receiver: mpsc::Receiver<Bytes>,
+    current: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.current = piece,
+                None => return Ok(0),
+            }
+        }
+        let size = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(&mut buffer[..size]);
+        Ok(size)
+    }
+}
+
+/// Reads an archive of files to its end. The work on its bytes is done on a thread of its own; it ends with the stream,
+/// also when this future is dropped.
+///
+/// # Errors
+/// The engine's, or an archive that cannot be read.
+pub async fn scan(
+    mut stream: Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>,
+    wanted: &BTreeSet<String>,
+) -> EngineResult<Scanned> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let wanted = wanted.clone();
+    let work = tokio::task::spawn_blocking(move || read(Pieces { receiver, current: Bytes::new() }, wanted));
+    let mut failed = None;
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(piece) => {
+                // Nobody reads what follows the end of an archive.
+                if sender.send(piece).await.is_err() {
+                    break;
+                }
+            }
+            Err(e) => {
+                failed = Some(e);
+                break;
+            }
+        }
+    }
+    drop(sender);
+    let scanned = work.await.map_err(|e| broken(&e))?;
+    match failed {
+        Some(e) => Err(e),
+        None => scanned.map_err(|e| broken(&e)),
+    }
+}
+
+fn broken(error: &dyn std::error::Error) -> EngineError {
+    EngineError::Broken { action: "reading an image's files".to_owned(), message: error.to_string() }
+}
+
+/// Reads an archive.
+fn read(archive: impl Read, wanted: BTreeSet<String>) -> io::Result<Scanned> {
+    let mut pass = Pass::new(wanted);
+    let mut archive = tar::Archive::new(archive);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let kind = entry.header().entry_type();
+        if !(kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse()) {
+            continue;
+        }
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let path = format!("/{}", name.trim_start_matches("./").trim_start_matches('/'));
+        pass.found.bytes = pass.found.bytes.saturating_add(entry.size());
+        pass.file(&path, &mut entry)?;
+    }
+    Ok(pass.finish())
+}
+
+struct Pass {
+    found: Scanned,
+    search: Search,
+    buffer: Vec<u8>,
+    foreign: Vec<ForeignFile>,
+    foreign_count: usize,
+    /// Places of x86-64 files that name their processor, without its name.
+    siblings: HashSet<String>,
+}
+
+impl Pass {
+    fn new(wanted: BTreeSet<String>) -> Self {
+        let search = Search::new(wanted);
+        Self {
+            found: Scanned::default(),
+            buffer: vec![0; PIECE + search.overlap],
+            search,
+            foreign: Vec::new(),
+            foreign_count: 0,
+            siblings: HashSet::new(),
+        }
+    }
+
+    /// Looks at a file: its head, and all of it for as long as a name is wanted.
+    fn file(&mut self, path: &str, content: &mut impl Read) -> io::Result<()> {
+        let mut kept = 0;
+        let mut begun = false;
+        loop {
+            let size = fill(content, &mut self.buffer[kept..])?;
+            let end = kept + size;
+            if !begun {
+                self.head(path, end.min(HEAD));
+                begun = true;
+            }
+            if size == 0 || self.search.is_done() {
+                return Ok(());
+            }
+            self.search.look(&self.buffer[..end]);
+            // A name may stand across the border of two pieces.
+            kept = end.min(self.search.overlap);
+            self.buffer.copy_within(end - kept..end, 0);
+        }
+    }
+
+    fn head(&mut self, path: &str, size: usize) {
+        let head = &self.buffer[..size];
+        let program = elf(head).filter(|e| e.loadable);
+        if self.found.packed.len() < NAMED && is_packed(path, head) {
+            self.found.packed.push(path.to_owned());
+        }
+        if self.found.ca_bundle.is_none() && holds_authorities(path, program.is_some()) {
+            self.found.ca_bundle = Some(path.to_owned());
+        }
+        let Some(program) = program else { return };
+        if program.machine.is_amd64() {
+            self.siblings.extend(places(path));
+        } else if program.machine.is_foreign() && !is_meant_for_others(path) {
+            self.foreign_count += 1;
+            if self.foreign.len() < REMEMBERED {
+                self.foreign.push(ForeignFile { path: path.to_owned(), machine: program.machine });
+            }
+        }
+    }
+
+    fn finish(self) -> Scanned {
+        let before = self.foreign.len();
+        let mut native = self.foreign;
+        native.retain(|file| !places(&file.path).iter().any(|place| self.siblings.contains(place)));
+        let native_count = self.foreign_count - (before - native.len());
+        native.truncate(NAMED);
+        let searched = !self.search.failed;
+        Scanned { native, native_count, mentions: self.search.found, searched, ..self.found }
+    }
+}
+
+/// Reads until the buffer is full or there is no more.
+fn fill(content: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut size = 0;
+    while size < buffer.len() {
+        match content.read(&mut buffer[size..])? {
+            0 => break,
+            n => size += n,
+        }
+    }
+    Ok(size)
+}
+
+/// Names that are looked for, in any case, as one byte a character or as two (.NET).
+struct Search {
+    names: Vec<String>,
+    found: BTreeSet<String>,
+    automaton: Option<AhoCorasick>,
+    /// One byte less than the longest pattern.
+    overlap: usize,
+    failed: bool,
+}
+
+impl Search {
+    fn new(wanted: BTreeSet<String>) -> Self {
+        let names: Vec<String> = wanted.into_iter().filter(|name| !name.is_empty()).collect();
+        let overlap = names.iter().map(|name| 2 * name.len()).max().unwrap_or(1) - 1;
+        let mut search = Self { names, found: BTreeSet::new(), automaton: None, overlap, failed: false };
+        search.build();
+        search
+    }
+
+    /// Makes the automaton for the names that are not found yet: one that is found everywhere would slow it down.
+    fn build(&mut self) {
+        self.automaton = None;
+        if self.names.is_empty() {
+            return;
+        }
+        let wide = |name: &String| name.bytes().flat_map(|byte| [byte, 0]).collect::<Vec<u8>>();
+        let patterns = self.names.iter().flat_map(|name| [name.as_bytes().to_vec(), wide(name)]);
+        match AhoCorasick::builder().ascii_case_insensitive(true).build(patterns) {
+            Ok(automaton) => self.automaton = Some(automaton),
+            Err(error) => {
+                tracing::warn!(%error, "searching for names of variables");
+                self.failed = true;
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.automaton.is_none()
+    }
+
+    fn look(&mut self, bytes: &[u8]) {
+        let mut from = 0;
+        while let Some(hit) = self.automaton.as_ref().and_then(|automaton| automaton.find(&bytes[from..])) {
+            // Another name may begin before the end of this one and end behind it.
+            from = (from + hit.end()).saturating_sub(self.overlap);
+            let name = self.names.remove(hit.pattern().as_usize() / 2);
+            self.found.insert(name);
+            self.build();
+        }
+    }
+}
+
+/// True for a file whose content is packed, and that may be the application: an archive, or a program that unpacks
+/// itself (<https://upx.github.io/>).
+fn is_packed(path: &str, head: &[u8]) -> bool {
+    // Python's own installer, and documentation.
+    let bystander = ["/ensurepip/", "/virtualenv/", "/usr/share/doc/"].iter().any(|part| path.contains(part));
+    let zip = head.starts_with(b"PK\x03\x04");
+    let upx = head.starts_with(b"\x7fELF") && head.windows(4).any(|bytes| bytes == b"UPX!");
+    !bystander && (zip || upx)
+}
+
+/// Python's certifi, Java's keystore, and runtimes that carry Mozilla's list themselves.
+fn holds_authorities(path: &str, program: bool) -> bool {
+    // pip has a copy of its own that nobody else reads.
+    let certifi = path.ends_with("/certifi/cacert.pem") && !path.contains("/_vendor/");
+    let java = path.ends_with("/lib/security/cacerts") || path.ends_with("/java/cacerts");
+    let runtime = ["/bin/node", "/bin/bun", "/bin/deno"].iter().any(|name| path.ends_with(name));
+    certifi || java || (program && runtime)
+}
+
+/// Names of processors in paths; the longer ones first.
+const PROCESSORS: [&str; 26] = [
+    "loongarch64",
+    "powerpc64le",
+    "mips64el",
+    "aarch64",
+    "ppc64le",
+    "riscv64",
+    "x86_64",
+    "x86-64",
+    "loong64",
+    "armv7l",
+    "mips64",
+    "mipsel",
+    "amd64",
+    "arm64",
+    "armv8",
+    "armv7",
+    "armv6",
+    "armhf",
+    "armel",
+    "s390x",
+    "ppc64",
+    "i386",
+    "i686",
+    "ia32",
+    "x64",
+    "arm",
+];
+
+/// A path without the names of processors; nothing when it has none.
+fn without_processor(path: &str) -> Option<String> {
+    let mut text = path.to_ascii_lowercase();
+    for name in PROCESSORS {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(name).map(|at| from + at) {
+            let end = at + name.len();
+            let edge = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric());
+            if edge(text[..at].chars().next_back()) && edge(text[end..].chars().next()) {
+                text.replace_range(at..end, "*");
+                from = at + 1;
+            } else {
+                from = end;
+            }
+        }
+    }
+    text.contains('*').then_some(text)
+}
+
+/// Where a file would be for any processor: its path and its folder, as far as they name one. Packages that carry the
+/// same module for several processors put it there.
+fn places(path: &str) -> Vec<String> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    [without_processor(path), without_processor(folder)].into_iter().flatten().collect()
+}
+
+/// True for what is kept for other machines on purpose: firmware, data, cross compilers, test data.
+fn is_meant_for_others(path: &str) -> bool {
+    let parts = ["/lib/firmware/", "/usr/share/", "/boot/", "/testdata/", "/gcc-cross/", "/lib/debug/"];
+    let cross = path.strip_prefix("/usr/").and_then(|rest| rest.split('/').next());
+    parts.iter().any(|part| path.contains(part)) || cross.is_some_and(|folder| folder.contains("-linux-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::super::header::tests::program;
+    use super::*;
+    use crate::engine::files::Tree;
+    use crate::model::files::Machine;
+
+    fn names(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn of(tree: &Tree, wanted: &[&str]) -> Scanned {
+        read(Cursor::new(tree.archive().expect("packed")), names(wanted)).expect("read")
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_width() {
+        let wide: Vec<u8> = "Stripe_Key".bytes().flat_map(|b| [b, 0]).collect();
+        let tree = Tree::default()
+            .file("/app/config.py", 0o644, "os.environ['database_url'] + x.PORTABLE")
+            .file("/app/app.dll", 0o644, wide)
+            .link("/app/link", "JWT_SECRET");
+        let found = of(&tree, &["DATABASE_URL", "DATABASE", "PORT", "STRIPE_KEY", "JWT_SECRET", ""]);
+        assert_eq!(found.mentions, names(&["DATABASE_URL", "DATABASE", "PORT", "STRIPE_KEY"]));
+        assert!(found.searched);
+    }
+
+    #[test]
+    fn a_name_in_another_does_not_hide_it() {
+        let tree = Tree::default().file("/a", 0o644, "xAAB_CDEFx");
+        assert_eq!(of(&tree, &["B_C", "AAB_CD", "CDEF", "AB"]).mentions, names(&["B_C", "AAB_CD", "CDEF", "AB"]));
+    }
+
+    #[test]
+    fn a_name_across_the_border_of_two_pieces() {
+        let longest = "ANOTHER_NAME_THAT_IS_LONGER";
+        for at in PIECE - 20..PIECE + 80 {
+            let mut bytes = vec![b'x'; 2 * PIECE];
+            bytes[at..at + 12].copy_from_slice(b"DATABASE_URL");
+            let mut pass = Pass::new(names(&["DATABASE_URL", longest]));
+            pass.file("/a", &mut Cursor::new(bytes)).expect("read");
+            assert_eq!(pass.finish().mentions, names(&["DATABASE_URL"]), "at {at}");
+        }
+    }
+
+    #[test]
+    fn files_do_not_run_into_one_another() {
+        let tree = Tree::default().file("/a", 0o644, "DATABASE").file("/b", 0o644, "_URL");
+        assert_eq!(of(&tree, &["DATABASE_URL"]).mentions, names(&[]));
+    }
+
+    #[test]
+    fn native_files_for_another_processor() {
+        let (arm, amd) = (program(Machine::ARM64, None, 0), program(Machine::AMD64, None, 0));
+        let mut object = arm.clone();
+        object[16] = 1;
+        let tree = Tree::default()
+            .file("/app/bcrypt_lib.node", 0o644, arm.clone())
+            .file("/app/good.node", 0o644, amd.clone())
+            .file("/app/object.o", 0o644, object)
+            // Carried for several processors.
+            .file("/m/prebuilds/linux-arm64/a.armv8.node", 0o644, arm.clone())
+            .file("/m/prebuilds/linux-x64/a.node", 0o644, amd.clone())
+            .file("/m/_x.cpython-312-aarch64-linux-gnu.so", 0o644, arm.clone())
+            .file("/m/_x.cpython-312-x86_64-linux-gnu.so", 0o644, amd.clone())
+            // Installed for the laptop alone.
+            .file("/n/@esbuild/linux-arm64/bin/esbuild", 0o755, arm.clone())
+            .file("/usr/lib/firmware/x", 0o644, arm.clone())
+            .file("/usr/aarch64-linux-gnu/lib/libc.so.6", 0o644, arm);
+        let found = of(&tree, &[]);
+        let paths: Vec<&str> = found.native.iter().map(|f| f.path.as_str()).collect();
+        assert_eq!(paths, ["/app/bcrypt_lib.node", "/n/@esbuild/linux-arm64/bin/esbuild"]);
+        assert_eq!((found.native_count, found.native[0].machine), (2, Machine::ARM64));
+        let many = (0..30).fold(Tree::default(), |tree, n| tree.file(&format!("/x{n}"), 0o644, amd_or(n)));
+        let found = of(&many, &[]);
+        assert_eq!((found.native.len(), found.native_count), (NAMED, 20));
+    }
+
+    fn amd_or(n: u32) -> Vec<u8> {
+        program(if n.is_multiple_of(3) { Machine::AMD64 } else { Machine::ARM64 }, None, 0)
+    }
+
+    #[test]
+    fn packed_files_and_authorities() {
+        let mut upx = program(Machine::AMD64, None, 0);
+        upx.extend(b"UPX!");
+        let tree = Tree::default()
+            .file("/app/app.jar", 0o644, &b"PK\x03\x04..."[..])
+            .file("/app/tool", 0o755, upx)
+            .file("/usr/lib/python3/ensurepip/_bundled/pip.whl", 0o644, &b"PK\x03\x04"[..])
+            .file("/x/site-packages/pip/_vendor/certifi/cacert.pem", 0o644, "x")
+            .file("/y/site-packages/certifi/cacert.pem", 0o644, "x");
+        let found = of(&tree, &[]);
+        assert_eq!(found.packed, ["/app/app.jar", "/app/tool"]);
+        assert_eq!(found.ca_bundle.as_deref(), Some("/y/site-packages/certifi/cacert.pem"));
+        let node = Tree::default().file("/usr/local/bin/node", 0o755, program(Machine::AMD64, None, 0));
+        assert_eq!(of(&node, &[]).ca_bundle.as_deref(), Some("/usr/local/bin/node"));
+        let script = Tree::default().file("/usr/local/bin/node", 0o755, "#!/bin/sh\n");
+        assert_eq!(of(&script, &[]).ca_bundle, None);
+    }
+
+    #[test]
+    fn processors_are_taken_out_of_paths() {
+        for (path, expected) in [
+            ("/prebuilds/linux-x64/a", Some("/prebuilds/linux-*/a")),
+            ("/prebuilds/linux-ARM64/a", Some("/prebuilds/linux-*/a")),
+            ("/usr/lib/x86_64-linux-gnu", Some("/usr/lib/*-linux-gnu")),
+            ("/app/farm/charm64/alarm", None),
+            ("/opt/arm/é", Some("/opt/*/é")),
+        ] {
+            assert_eq!(without_processor(path).as_deref(), expected, "{path}");
+        }
+    }
+
+    fn pieces(bytes: &[u8], size: usize) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>> {
+        let pieces: Vec<_> = bytes.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        Box::pin(futures_util::stream::iter(pieces))
+    }
+
+    #[tokio::test]
+    async fn pieces_of_any_size_come_to_the_same() {
+        let tree = Tree::default().file(&format!("/app/{}/config.py", "deep/".repeat(40)), 0o644, "DATABASE_URL").file(
+            "/app/x.node",
+            0o644,
+            program(Machine::ARM64, None, 0),
+        );
+        let archive = tree.archive().expect("packed");
+        let wanted = names(&["DATABASE_URL", "OTHER"]);
+        let expected = read(Cursor::new(archive.clone()), wanted.clone()).expect("read");
+        assert_eq!((expected.mentions.len(), expected.native_count), (1, 1));
+        for size in [1, 7, 511, 512, 513, 1000, 1 << 20] {
+            assert_eq!(scan(pieces(&archive, size), &wanted).await, Ok(expected.clone()), "{size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_is_an_error() {
+        let archive = Tree::default().file("/a", 0o644, vec![b'x'; 9000]).archive().expect("packed");
+        let gone = EngineError::Gone { action: "reading".to_owned(), message: "c1".to_owned() };
+        let broken = pieces(&archive[..2000], 100).chain(futures_util::stream::iter([Err(gone.clone())]));
+        assert_eq!(scan(Box::pin(broken), &names(&["A"])).await, Err(gone));
+        let cut = scan(pieces(&archive[..700], 100), &names(&["A"])).await;
+        assert!(matches!(cut, Err(EngineError::Broken { .. })), "{cut:?}");
+        assert_eq!(scan(pieces(&[], 1), &names(&["A"])).await.map(|s| s.bytes), Ok(0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            let _ = read(Cursor::new(bytes), names(&["A", "BC"]));
+        }
+
+        #[test]
+        fn no_broken_archive_breaks_it(changes in prop::collection::vec((0usize..2000, any::<u8>()), 0..6)) {
+            let tree = Tree::default().file("/a", 0o644, program(Machine::ARM64, None, 0)).file("/b", 0o644, "x");
+            let mut archive = tree.archive().expect("packed");
+            for (at, byte) in changes {
+                archive[at] = byte;
+            }
+            let _ = read(Cursor::new(archive), names(&["A", "BC"]));
+        }
+
+        #[test]
+        fn the_search_finds_what_a_plain_search_finds(
+            text in "[aAbB_]{0,60}",
+            wanted in prop::collection::btree_set("[AB_]{1,6}", 0..8),
+        ) {
+            let mut pass = Pass::new(wanted.clone());
+            pass.file("/a", &mut Cursor::new(text.as_bytes())).expect("read");
+            let upper = text.to_ascii_uppercase();
+            let expected: BTreeSet<String> = wanted.into_iter().filter(|name| upper.contains(name.as_str())).collect();
+            prop_assert_eq!(pass.finish().mentions, expected);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! For every condition a planted candidate that meets it: what `exitone doctor` runs, and the tests.
+//!
+//! A planted candidate is healthy in the baseline, and fails under its condition; one that only serves never meets any.
+
+use std::collections::BTreeMap;
+
+use crate::model::condition::{Host, KNOWN};
+use crate::model::service::{Stub, Upstream, UpstreamKind};
+use crate::model::{ConditionSet, Service};
+
+/// The port of every planted candidate.
+const PORT: u16 = 8000;
+/// The host that planted candidates need.
+const HOST: &str = "planted.example";
+
+/// A condition and the candidate that meets it.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The condition's name.
+    pub name: &'static str,
+    /// The condition, as it is imposed.
+    pub condition: ConditionSet,
+    /// What the planted candidate does, as its start command.
+    pub meets: String,
+    /// The condition for a candidate that only serves; another where its argument names what is met.
+    pub for_idle: ConditionSet,
+    /// True for `arch.mismatch`: judged from the image, whatever the candidate does.
+    pub of_image: bool,
+}
+
+/// What a candidate that meets no condition does.
+#[must_use]
+pub fn idle() -> String {
+    format!("serve {PORT}")
+}
+
+/// The variables of planted candidates.
+fn env() -> BTreeMap<String, String> {
+    BTreeMap::from([("PLANTED".to_owned(), "yes".to_owned()), (unread(), "yes".to_owned())])
+}
+
+/// A variable that no program knows: its name stands in no file, so it is put together here.
+fn unread() -> String {
+    ["UN", "READ", "BY", "ALL"].map(|part| part.chars().rev().collect::<String>()).join("_")
+}
+
+/// What the platform is told of a planted candidate.
+#[must_use]
+pub fn service(defaults: &Service, command: &str) -> Service {
+    let mut service = defaults.clone();
+    service.port = PORT;
+    service.env = env();
+    service.start_command = Some(command.to_owned());
+    service.health_check.interval = 1;
+    service.health_check.unhealthy_threshold = 5;
+    service.upstreams = HOST
+        .parse::<Host>()
+        .map(|host| Upstream { host, port: 80, address: None, kind: UpstreamKind::Stub(Stub::default()) })
+        .into_iter()
+        .collect();
+    service
+}
+
+/// What meets a condition, and the condition's argument.
+fn planted(name: &str) -> (String, String) {
+    let (argument, action): (&str, &str) = match name {
+        "egress.late" => (":3s", "connect 198.18.9.9 443 1"),
+        // Compared with the baseline's one round trip this limit is far away, and so is the condition's from it.
+        "latency" => (":3s", "connect 198.18.9.9 443 1.5"),
+        "dns.delay" | "dns.late" => (":3s", "ask planted.example 1.5"),
+        "dns.drop" => ("", "ask-tcp planted.example 1.5"),
+        "upstream.slow" => (":planted.example=3s", "get planted.example 80 / 1.5"),
+        "upstream.denied" => (":planted.example", "get planted.example 80 / 1.5"),
+        "env.set" => (":PLANTED=no", "env PLANTED yes"),
+        "arch.mismatch" => ("", ""),
+        "cpu.limit" => (":0.05", "spin 0.2 3"),
+        "memory.limit" => (":48m", "memory 100000000"),
+        "nofile.limit" => (":64", "files 100"),
+        "disk.full" => ("", "write /tmp/planted 100000"),
+        "hostname.platform" => ("", "serve-name 8000"),
+        "hostname.unbindable" => ("", "bind-name 9000"),
+        "command.split" => ("", "say-words 2 'a b' c"),
+        "command.no-entrypoint" => ("", "idle 0.01"),
+        "metadata.slow" => (":3s", "credentials 1.5"),
+        "metadata.none" | "metadata.denied" => ("", "credentials 1.5"),
+        "ports.privileged" => ("", "bind 0.0.0.0 80"),
+        "ipv6.off" => ("", "ipv6"),
+        _ if name.starts_with("egress.") => ("", "connect 198.18.9.9 443 1"),
+        _ if name.starts_with("dns.") => ("", "ask planted.example 1.5"),
+        _ if name.starts_with("upstream.") => (":planted.example", "connect planted.example 80 1"),
+        _ => (":PLANTED", "env PLANTED yes"),
+    };
+    (argument.to_owned(), action.to_owned())
+}
+
+/// A proof for every known condition, in the order of the documentation; those that take a name are there twice.
+#[must_use]
+pub fn proofs() -> Vec<Proof> {
+    let mut proofs = Vec::new();
+    for known in &KNOWN {
+        let (argument, action) = planted(known.name);
+        let mut texts = vec![format!("{}{argument}", known.name)];
+        if known.name == "egress.drop" {
+            texts.extend([
+                format!("{}:{HOST}", known.name),
+                format!("{}:198.18.0.0/15", known.name),
+                format!("{}:except=10.0.0.0/8", known.name),
+            ]);
+        } else if known.takes_name() {
+            texts.push(format!("{}{argument}@{HOST}", known.name));
+        }
+        for text in texts {
+            let command = match action.as_str() {
+                // It serves itself.
+                "serve-name 8000" => action.clone(),
+                "connect 198.18.9.9 443 1" if text.contains(HOST) => format!("connect {HOST} 443 1 then serve {PORT}"),
+                _ => format!("{action} then serve {PORT}"),
+            };
+            let set = |text: &str| {
+                let parsed = text.parse().map(|c| ConditionSet::new([c]));
+                parsed.ok().and_then(Result::ok).unwrap_or_default()
+            };
+            proofs.push(Proof {
+                name: known.name,
+                condition: set(&text),
+                meets: command,
+                // Being started takes some CPU time, too: who only serves does not meet one whole CPU.
+                for_idle: set(&text.replace("PLANTED", &unread()).replace("cpu.limit:0.05", "cpu.limit:1")),
+                of_image: known.name == "arch.mismatch",
+            });
+        }
+    }
+    proofs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_condition_has_its_proof() {
+        let proofs = proofs();
+        for known in &KNOWN {
+            assert!(proofs.iter().any(|p| p.name == known.name), "{}", known.name);
+        }
+        for proof in &proofs {
+            assert_eq!(proof.condition.iter().map(|c| c.name()).collect::<Vec<_>>(), [proof.name]);
+            assert_eq!(proof.for_idle.iter().count(), 1, "{}", proof.condition);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Service containers of a case: what the candidate needs beside itself, a fresh one for every case.
+//!
+//! Each has a namespace of its own beside the simulated internet, made by the holder; the candidate reaches it through
+//! the holder's relay, so that whatever befalls a host of the internet befalls it as well.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+
+use super::RunError;
+use super::case::Context;
+use super::holder::Holder;
+use super::leaving::Leaving;
+use super::logs::Log;
+use crate::engine::{ContainerSpec, Network, Output};
+use crate::holder::protocol::{Answer, Await, Upstream};
+use crate::model::service::{ServiceContainer, UpstreamKind};
+use crate::model::{Redactor, Service};
+
+/// The upstreams of a case, and the containers that serve some of them.
+pub struct Services<'a> {
+    /// What the holder is told.
+    pub upstreams: Vec<Upstream>,
+    running: Vec<Running<'a>>,
+}
+
+struct Running<'a> {
+    number: u32,
+    port: u16,
+    host: String,
+    container: ServiceContainer,
+    log: Arc<Mutex<Log>>,
+    leaving: Leaving<'a>,
+}
+
+impl<'a> Services<'a> {
+    /// Starts the containers, each in a namespace of its own.
+    ///
+    /// # Errors
+    /// The engine's and the holder's.
+    pub async fn start(
+        context: &'a Context,
+        service: &Service,
+        holder: &mut Holder,
+        run: u64,
+    ) -> Result<Self, RunError> {
+        let mut this = Self { upstreams: Vec::new(), running: Vec::new() };
+        for upstream in &service.upstreams {
+            let (host, port) = (upstream.host.to_string(), upstream.port);
+            let answer = match &upstream.kind {
+                UpstreamKind::Stub(stub) => Answer::Stub(stub.clone()),
+                UpstreamKind::Container(container) => {
+                    let number = u32::try_from(this.running.len()).unwrap_or(u32::MAX);
+                    let running = launch(context, container, holder, (run, number)).await;
+                    let (log, leaving) = running.map_err(|e| RunError::service(&host, port, &e.to_string(), ""))?;
+                    let container = container.clone();
+                    this.running.push(Running { number, port, host: host.clone(), container, log, leaving });
+                    Answer::Service(number)
+                }
+            };
+            this.upstreams.push(Upstream { host, port, address: upstream.address, answer });
+        }
+        Ok(this)
+    }
+
+    /// Waits until every one serves.
+    ///
+    /// # Errors
+    /// The first that does not in time, with the end of its log.
+    pub async fn awake(&self, holder: &mut Holder, run: u64) -> Result<(), RunError> {
+        for one in &self.running {
+            let order = Await { run, number: one.number, port: one.port };
+            if let Err(error) = holder.awake(order, one.container.ready_within).await {
+                let env = one.container.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+                let redactor = Redactor::new(env, &Default::default());
+                let log = one.log.lock().unwrap_or_else(PoisonError::into_inner).text(&redactor);
+                let last = log.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it wrote nothing");
+                return Err(RunError::service(&one.host, one.port, &error.to_string(), last));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets them go.
+    pub async fn go(self) {
+        for one in self.running {
+            one.leaving.go().await;
+        }
+    }
+}
+
+async fn launch<'a>(
+    context: &'a Context,
+    container: &ServiceContainer,
+    holder: &mut Holder,
+    (run, number): (u64, u32),
+) -> Result<(Arc<Mutex<Log>>, Leaving<'a>), RunError> {
+    if !context.pool.fresh() {
+        let why = "host cannot: this engine joins only the namespace that a holder began with";
+        return Err(RunError::Holder(why.to_owned()));
+    }
+    let spec = ContainerSpec {
+        image: container.image.clone(),
+        labels: context.session.labels("service"),
+        entrypoint: None,
+        cmd: container.command.clone(),
+        env: container.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        network: Network::Container(holder.container.clone()),
+        volumes: Vec::new(),
+        cpu_milli: None,
+        memory: None,
+        nofile: None,
+        read_only: false,
+        holder: None,
+    };
+    let engine = &context.engine;
+    let id = engine.create(&spec).await?;
+    let leaving = Leaving::new(context, &id);
+    let attached = engine.attach(&id, false).await?;
+    let log = Arc::new(Mutex::new(Log::default()));
+    let (mut output, kept) = (attached.output, log.clone());
+    tokio::spawn(async move {
+        while let Some(Ok(Output::Stdout(bytes) | Output::Stderr(bytes))) = output.next().await {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(&bytes, 0.0);
+        }
+    });
+    holder.place(run, number).await?;
+    engine.start(&id).await?;
+    Ok((log, leaving))
+}

@@ -1,0 +1,369 @@
+//! A candidate that runs: what is heard of it, its health check, its end.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::RunError;
+use super::case::Options;
+use super::health::{Decision, HealthMachine};
+use super::holder::{Holder, Zero, millis_between};
+use super::logs::Log;
+use super::result::Attempt;
+use crate::engine::{Engine, EngineResult, Output};
+use crate::holder::protocol::{FromHolder, OWN, Probe, Request, ToHolder};
+use crate::model::observation::{Observation, ProbeAttempt, ProbeResult};
+use crate::model::outcome::{CheckResult, Phase};
+use crate::model::service::{HttpCheck, Protocol};
+use crate::model::{Evidence, Outcome, Redactor, Service};
+
+/// What a process wrote arrives within this time after its end.
+const LOG_WITHIN: Duration = Duration::from_secs(2);
+/// An answer of the holder that is later than its time limit by this much will not come.
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
+/// The pause before the next early probe: after a failure, and after a success when more are needed.
+const EARLY_AGAIN: Duration = Duration::from_millis(250);
+const EARLY_MORE: Duration = Duration::from_millis(50);
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// How the watch of a candidate ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The process ended.
+    Died,
+    /// Healthy through the soak.
+    Healthy,
+    /// The health check gave up.
+    Unhealthy,
+}
+
+/// A probe or a request that is not answered yet.
+struct Waiting {
+    sent: Instant,
+    /// A probe that was sent ahead of the schedule.
+    early: bool,
+    /// When the holder must have answered.
+    due: Instant,
+}
+
+/// How an attempt begins.
+pub struct Begin<'a> {
+    /// What the platform is told.
+    pub service: &'a Service,
+    /// How cases are run.
+    pub options: &'a Options,
+    /// Who owns the namespace.
+    pub holder: &'a mut Holder,
+    /// The run's number.
+    pub run: u64,
+    /// What the process writes.
+    pub output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
+    /// Resolves when it ends.
+    pub death: oneshot::Receiver<Result<(), RunError>>,
+    /// Hears of every phase.
+    pub on_phase: &'a (dyn Fn(Phase) + Sync),
+}
+
+/// A candidate that is watched.
+pub struct Watch<'a> {
+    service: &'a Service,
+    options: &'a Options,
+    holder: &'a mut Holder,
+    run: u64,
+    /// When the engine said that it had started.
+    pub started: Instant,
+    phase: Phase,
+    machine: HealthMachine,
+    evidence: Evidence,
+    output: Option<Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>>,
+    log: Log,
+    /// Resolves when it ends.
+    pub death: oneshot::Receiver<Result<(), RunError>>,
+    /// Probes and requests that are not answered yet.
+    waiting: HashMap<u64, Waiting>,
+    seq: u64,
+    /// When the next early probe is due.
+    early: Option<Instant>,
+    healthy_at: Option<Instant>,
+    checks: Vec<CheckResult>,
+    on_phase: &'a (dyn Fn(Phase) + Sync),
+}
+
+impl<'a> Watch<'a> {
+    /// Begins when the engine has said that the process runs.
+    #[must_use]
+    pub fn begin(begin: Begin<'a>) -> Self {
+        Self {
+            service: begin.service,
+            options: begin.options,
+            holder: begin.holder,
+            run: begin.run,
+            started: Instant::now(),
+            phase: Phase::Listen,
+            machine: HealthMachine::new(begin.service.health_check.clone()),
+            evidence: Evidence::default(),
+            output: Some(begin.output),
+            log: Log::default(),
+            death: begin.death,
+            waiting: HashMap::new(),
+            seq: 0,
+            early: None,
+            healthy_at: None,
+            checks: Vec::new(),
+            on_phase: begin.on_phase,
+        }
+    }
+
+    /// Watches until it has ended, is healthy through the soak, or the health check has given up.
+    ///
+    /// # Errors
+    /// The holder's and the engine's.
+    pub async fn until_decided(&mut self) -> Result<End, RunError> {
+        let far = self.started + Duration::from_secs(86_400);
+        loop {
+            let waiting = self.healthy_at.is_none();
+            let tick = if waiting { self.started + self.machine.next_tick() } else { far };
+            let early = self.early.filter(|_| waiting).unwrap_or(far);
+            let checked = self.checks.len() == self.service.checks.len();
+            let overdue = self.waiting.values().map(|w| w.due).min().unwrap_or(far);
+            let soaked = self.healthy_at.filter(|_| checked).map_or(far, |at| at + self.options.soak);
+            tokio::select! {
+                died = &mut self.death => {
+                    died.map_err(|_| RunError::Holder("the event stream is gone".to_owned()))??;
+                    return Ok(End::Died);
+                }
+                heard = self.holder.hear() => {
+                    if let Some(end) = self.heard(heard?).await? {
+                        return Ok(end);
+                    }
+                }
+                written = next(&mut self.output) => self.written(written),
+                () = sleep_until(tick) => {
+                    self.machine.tick();
+                    self.probe(false).await?;
+                }
+                () = sleep_until(early) => {
+                    self.early = None;
+                    self.probe(true).await?;
+                }
+                () = sleep_until(soaked) => return Ok(End::Healthy),
+                () = sleep_until(overdue) => {
+                    return Err(RunError::Holder("a probe was not answered long after its time limit".to_owned()));
+                }
+            }
+        }
+    }
+
+    fn written(&mut self, written: Option<EngineResult<Output>>) {
+        match written {
+            Some(Ok(Output::Stdout(bytes) | Output::Stderr(bytes))) => {
+                self.log.push(&bytes, millis(self.started.elapsed()));
+            }
+            Some(Err(error)) => tracing::debug!(%error, "reading the log"),
+            None => self.output = None,
+        }
+    }
+
+    async fn heard(&mut self, message: FromHolder) -> Result<Option<End>, RunError> {
+        match message {
+            FromHolder::Observed { run, observation } if run == self.run => {
+                if let Observation::Listen(listening) = &observation
+                    && listening.port == self.service.port
+                    && listening.reachable_at(OWN)
+                {
+                    if self.phase == Phase::Listen {
+                        self.enter(Phase::Healthy);
+                    }
+                    if !self.options.real_time && self.early.is_none() {
+                        self.early = Some(Instant::now());
+                    }
+                }
+                self.evidence.add(observation);
+            }
+            FromHolder::Probed { run, seq, result } if run == self.run => return self.probed(seq, result).await,
+            FromHolder::Responded { run, seq, result, body } if run == self.run => {
+                self.waiting.remove(&seq);
+                if let Some(check) = self.service.checks.get(self.checks.len()) {
+                    self.checks.push(judge(check, &result, &body));
+                    self.next_check().await?;
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        (self.on_phase)(phase);
+    }
+
+    fn timeout_ms(&self) -> u64 {
+        u64::from(self.service.health_check.timeout) * 1000
+    }
+
+    /// Takes a note that an answer is due.
+    fn wait_for(&mut self, early: bool, timeout_ms: u64) -> u64 {
+        self.seq += 1;
+        let sent = Instant::now();
+        let due = sent + Duration::from_millis(timeout_ms) + ANSWER_GRACE;
+        self.waiting.insert(self.seq, Waiting { sent, early, due });
+        self.seq
+    }
+
+    async fn probe(&mut self, early: bool) -> Result<(), RunError> {
+        let seq = self.wait_for(early, self.timeout_ms());
+        let check = &self.service.health_check;
+        let probe = Probe {
+            run: self.run,
+            seq,
+            port: self.service.port,
+            path: (check.protocol == Protocol::Http).then(|| check.path.clone()),
+            timeout_ms: self.timeout_ms(),
+        };
+        self.holder.say(&ToHolder::Probe(probe)).await
+    }
+
+    async fn probed(&mut self, seq: u64, result: ProbeResult) -> Result<Option<End>, RunError> {
+        let Some(Waiting { sent, early, .. }) = self.waiting.remove(&seq).filter(|_| self.healthy_at.is_none()) else {
+            return Ok(None);
+        };
+        let at_ms = millis(sent - self.started);
+        let good = result.good();
+        self.evidence.probes.push(ProbeAttempt { at_ms, result, early });
+        match self.machine.result(good, early) {
+            Decision::Unhealthy => return Ok(Some(End::Unhealthy)),
+            Decision::Healthy => {
+                self.healthy_at = Some(Instant::now());
+                self.enter(Phase::Soak);
+                self.next_check().await?;
+            }
+            Decision::Open if early => {
+                self.early = Some(Instant::now() + if good { EARLY_MORE } else { EARLY_AGAIN });
+            }
+            Decision::Open => {}
+        }
+        Ok(None)
+    }
+
+    async fn next_check(&mut self) -> Result<(), RunError> {
+        let Some(check) = self.service.checks.get(self.checks.len()) else { return Ok(()) };
+        let (check, timeout_ms) = (check.clone(), u64::try_from(check.within.as_millis()).unwrap_or(u64::MAX / 2));
+        let seq = self.wait_for(false, timeout_ms);
+        let request = Request {
+            run: self.run,
+            seq,
+            port: self.service.port,
+            method: check.method.clone(),
+            path: check.path.clone(),
+            body: check.body.clone(),
+            timeout_ms,
+        };
+        self.holder.say(&ToHolder::Request(request)).await
+    }
+
+    /// Collects what is still to be had, and makes the attempt of it.
+    ///
+    /// # Errors
+    /// The holder's and the engine's.
+    pub async fn settle(
+        &mut self,
+        end: End,
+        engine: &dyn Engine,
+        id: &str,
+        zero: Zero,
+        redactor: &Redactor,
+    ) -> Result<Attempt, RunError> {
+        let evidence = &mut self.evidence;
+        let finish = self.holder.finish(self.run, |message| {
+            if let FromHolder::Observed { observation, .. } = message {
+                evidence.add(observation);
+            }
+        });
+        let (state, finished) = tokio::join!(engine.state(id), finish);
+        let (state, ()) = (state?, finished?);
+        // The event of an end may be on its way while the last probe or the soak decides: the state is what counts.
+        let end = if state.running { end } else { End::Died };
+        if end == End::Died {
+            self.drain().await;
+        }
+        // All times count from the start of the process, by the engine's clock. Ours began when the engine had
+        // answered; the holder's when the namespace was ready.
+        let started_us = state.started_at_us.unwrap_or(zero.epoch_us);
+        let lag = zero.before(self.started, started_us).max(0.0);
+        let probes = std::mem::take(&mut self.evidence.probes);
+        self.evidence.shift(millis_between(started_us, zero.epoch_us));
+        self.evidence.probes = probes;
+        self.evidence.probes.iter_mut().for_each(|p| p.at_ms = ((p.at_ms + lag) * 10.0).round() / 10.0);
+        let log = self.log.text(redactor);
+        (self.evidence.log_tail, self.evidence.log_tail_ms) = self.log.last_lines(&log, lag);
+        let reachable = |l: &crate::model::observation::Listening| l.port == self.service.port && l.reachable_at(OWN);
+        let (outcome, exit_code) = match end {
+            End::Died => (Outcome::of_exit(state.exit_code, state.oom_killed), Some(state.exit_code)),
+            End::Healthy => (Outcome::Healthy, None),
+            End::Unhealthy if self.evidence.listens.iter().any(reachable) => (Outcome::Unhealthy, None),
+            End::Unhealthy => (Outcome::NeverListened, None),
+        };
+        Ok(Attempt {
+            outcome,
+            phase: self.phase,
+            exit_code,
+            oom: state.oom_killed,
+            started_ms: Some(-lag),
+            exited_ms: (end == End::Died)
+                .then(|| state.finished_at_us.map(|at| millis_between(started_us, at)))
+                .flatten(),
+            verdict_ms: (end == End::Died).then(|| zero.since_end(state.finished_at_us)).flatten(),
+            healthy_ms: self.healthy_at.map(|at| millis(at - self.started) + lag),
+            evidence: std::mem::take(&mut self.evidence),
+            checks: std::mem::take(&mut self.checks),
+            log,
+            real_time: self.options.real_time,
+        })
+    }
+
+    /// Reads what the process wrote to its end.
+    async fn drain(&mut self) {
+        let end = Instant::now() + LOG_WITHIN;
+        while self.output.is_some() {
+            tokio::select! {
+                written = next(&mut self.output) => self.written(written),
+                () = sleep_until(end) => return,
+            }
+        }
+    }
+}
+
+/// The next piece of output; never, when there is no more.
+async fn next(
+    output: &mut Option<Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>>,
+) -> Option<EngineResult<Output>> {
+    match output {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn judge(check: &HttpCheck, result: &ProbeResult, body: &str) -> CheckResult {
+    let (passed, text) = match result {
+        ProbeResult::Status(status) if *status != check.status => (false, format!("answered {status}")),
+        ProbeResult::Status(status) => match &check.json {
+            Some(json) if serde_json::from_str::<serde_json::Value>(body).ok().as_ref() != Some(json) => {
+                (false, format!("answered {status}, but not {json}"))
+            }
+            _ => (true, format!("answered {status}")),
+        },
+        ProbeResult::TimedOut => (false, format!("no answer within {} s", check.within.as_secs_f64())),
+        ProbeResult::Refused => (false, "connection refused".to_owned()),
+        ProbeResult::Broken(why) => (false, why.clone()),
+        ProbeResult::Accepted => (true, "accepted".to_owned()),
+    };
+    CheckResult { name: check.name.clone(), passed, text }
+}
