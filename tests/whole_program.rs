@@ -559,3 +559,37 @@ async fn clean_removes_everything_but_what_lives() {
     assert_eq!((removed.containers, removed.volumes), (0, 1));
     assert_eq!(engine.left().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_network_is_watched_until_it_has_an_answer() {
+    let world = World::new();
+    // Healthy at once; a call in the background fails after the soak.
+    let dies = |waits| Act { exits: Some((SECOND * 4, 1)), waits, ..healthy(8000) };
+    world.engine.image("app:1", &[], script(move |_| dies(true)));
+    world.engine.image("app:2", &[], script(move |_| Act { waits: true, ..healthy(8000) }));
+    let result = world.one(service(), &["egress.drop"]).await;
+    assert_eq!((result.verdict, result.exit_code), (Verdict::Fail, Some(1)), "{:?}", result.notes);
+    let (patient, _) = world.run(service(), &["app:2"], &[set(&["egress.drop"])]).await;
+    assert_eq!(patient.results[0].verdict, Verdict::Pass, "it is not waited for without an end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_case_that_never_became_healthy_beside_others_is_run_once_more_alone() {
+    let world = World::new();
+    let runs = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = runs.clone();
+    let act = move |s: &exitone::engine::fake::Situation| {
+        // Held up by its neighbours the first time, and only then.
+        if s.env.contains_key("SLOW") && counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+            return Act::default();
+        }
+        healthy(8000)
+    };
+    world.engine.image("app:1", &[], script(act));
+    let sets = [set(&["env.set:SLOW=yes"]), set(&["env.set:OTHER=yes"])];
+    let (finished, _) = world.run(service(), &["app:1"], &sets).await;
+    let slow = finished.results.iter().find(|r| r.conditions == sets[0]).expect("a result");
+    assert_eq!(slow.verdict, Verdict::Pass, "{:?}", slow.notes);
+    assert!(slow.notes.iter().any(|n| n.starts_with("confirmed alone")), "{:?}", slow.notes);
+    assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 2);
+}

@@ -110,6 +110,11 @@ impl Failure {
         Self { code: BAD_SCENARIO, message: message.into(), hint: None }
     }
 
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Says it and gives the exit code.
     pub fn report(self) -> ExitCode {
         let mut text =

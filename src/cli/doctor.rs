@@ -37,6 +37,10 @@ struct Report {
     version: u32,
     engine: String,
     platform: String,
+    /// The kernel of the engine's machine.
+    kernel: String,
+    /// What it can, beside conditions.
+    abilities: Vec<Ability>,
     /// What a user of this engine should know.
     warnings: Vec<String>,
     conditions: Vec<Proved>,
@@ -66,13 +70,15 @@ pub async fn execute(common: &Common, args: &Args) -> Result<u8, Failure> {
     let proved = signals.unless_asked(work).await;
     let broken_off = proved.is_err();
     let closed = rig.close(broken_off).await;
-    let conditions = proved??;
+    let (conditions, measured) = proved??;
     closed?;
     let failed = conditions.iter().any(|p| p.imposed == Some(false));
     let report = Report {
         version: 1,
         engine: described(&info),
         platform: info.platform.clone(),
+        kernel: info.kernel.clone(),
+        abilities: abilities(&info, measured),
         warnings: warnings(&info),
         conditions,
         seconds: begun.elapsed().as_secs_f64(),
@@ -88,6 +94,34 @@ fn described(info: &EngineInfo) -> String {
     format!("{} {} (API {}), {} CPUs", info.name, info.version, info.api, info.cpus)
 }
 
+/// Something that a machine can or cannot.
+#[derive(Serialize)]
+struct Ability {
+    name: &'static str,
+    there: bool,
+    /// What is different without it.
+    without: &'static str,
+}
+
+fn abilities(info: &EngineInfo, measured: bool) -> Vec<Ability> {
+    let ability = |name, there, without| Ability { name, there, without };
+    vec![
+        ability(
+            "a namespace for every run in a running holder",
+            info.joins_current_namespace,
+            "a holder for every run",
+        ),
+        ability(
+            "use of CPU and memory is measured",
+            measured,
+            "no such evidence; cpu.limit and memory.limit are not checked",
+        ),
+        ability("CPU limits", info.cpu_limit, "cpu.limit is skipped"),
+        ability("memory limits", info.memory_limit, "memory.limit is skipped"),
+        ability("variables of an image can be taken away", info.unsets_variables, "env.unset of them is skipped"),
+    ]
+}
+
 fn warnings(info: &EngineInfo) -> Vec<String> {
     let vsock = "this engine lets containers make AF_VSOCK sockets, which belong to no network namespace: a candidate on \
                  a virtual machine could speak to its host (Docker 23.0 and newer forbid it)";
@@ -95,7 +129,12 @@ fn warnings(info: &EngineInfo) -> Vec<String> {
 }
 
 fn text(report: &Report) -> String {
-    let mut text = format!("{} on {}\n", report.engine, report.platform);
+    let mut text = format!("{} on {}, Linux {}\n", report.engine, report.platform, report.kernel);
+    for ability in &report.abilities {
+        let (mark, without) =
+            if ability.there { ("✓", String::new()) } else { ("–", format!(": {}", ability.without)) };
+        let _ = writeln!(text, "  {mark} {}{without}", ability.name);
+    }
     for warning in &report.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
@@ -111,30 +150,33 @@ async fn prove_all(
     images: &[String; 2],
     jobs: usize,
     progress: bool,
-) -> Result<Vec<Proved>, Failure> {
+) -> Result<(Vec<Proved>, bool), Failure> {
     let here = Candidate { facts: engine.inspect_image(&images[0]).await? };
     let elsewhere = Candidate { facts: engine.inspect_image(&images[1]).await? };
     let proofs = proofs();
     let bar =
         if progress { indicatif::ProgressBar::new(proofs.len() as u64) } else { indicatif::ProgressBar::hidden() };
     let (context, here, elsewhere) = (&context, &here, &elsewhere);
-    let work = proofs
-        .iter()
-        .enumerate()
-        .map(|(number, proof)| async move { (number, prove(context, proof, here, elsewhere).await) });
+    let work = proofs.iter().enumerate().map(|(number, proof)| async move {
+        let (proved, measured) = prove(context, proof, here, elsewhere).await;
+        (number, proved, measured)
+    });
     let mut proved: Vec<(usize, Proved)> = Vec::new();
+    let mut measured = false;
     let mut running = std::pin::pin!(futures_util::stream::iter(work).buffer_unordered(jobs));
-    while let Some(one) = running.next().await {
+    while let Some((number, one, usage)) = running.next().await {
         bar.inc(1);
-        proved.push(one);
+        measured |= usage;
+        proved.push((number, one));
     }
     bar.finish_and_clear();
     proved.sort_by_key(|(number, _)| *number);
-    Ok(proved.into_iter().map(|(_, proved)| proved).collect())
+    Ok((proved.into_iter().map(|(_, proved)| proved).collect(), measured))
 }
 
-/// Runs the three cases of a condition: met in the baseline, met under it, not met under it.
-async fn prove(context: &Context, proof: &Proof, here: &Candidate, elsewhere: &Candidate) -> Proved {
+/// Runs the three cases of a condition: met in the baseline, met under it, not met under it. Tells also whether the use of
+/// CPU and memory could be measured.
+async fn prove(context: &Context, proof: &Proof, here: &Candidate, elsewhere: &Candidate) -> (Proved, bool) {
     let run = async |candidate: &Candidate, command: &str, set: &ConditionSet| {
         let service = service(&defaults(&apprunner()), command);
         let case = Case::new(&candidate.facts.reference, set.clone());
@@ -143,7 +185,7 @@ async fn prove(context: &Context, proof: &Proof, here: &Candidate, elsewhere: &C
     let friendly = run(here, &proof.meets, &ConditionSet::baseline()).await;
     let met = run(if proof.of_image { elsewhere } else { here }, &proof.meets, &proof.condition).await;
     let unmet = run(here, &idle(), &proof.for_idle).await;
-    judge(proof, &friendly, &met, &unmet)
+    (judge(proof, &friendly, &met, &unmet), unmet.evidence.usage.is_some())
 }
 
 fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseResult) -> Proved {
@@ -155,8 +197,16 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
     if friendly.verdict != Verdict::Pass && !proof.of_image {
         return proved(Some(false), format!("the planted candidate fails without it: {}", said(friendly)));
     }
+    let held_back = |r: &CaseResult| r.evidence.usage.is_some_and(|usage| usage.throttled_ms > 0.0);
+    if proof.name == "cpu.limit" && friendly.evidence.usage.is_some() {
+        let what = format!("{:.1} s of CPU time asked, held back for {:.1} s", 0.2, throttled_s(met));
+        return proved(Some(held_back(met) && !held_back(friendly)), what);
+    }
     if met.verdict != Verdict::Fail {
         return proved(Some(false), format!("the planted candidate does not fail under it: {}", said(met)));
+    }
+    if !met.not_exercised.is_empty() {
+        return proved(Some(false), format!("one that meets it is said not to: {}", met.not_exercised[0].because));
     }
     // What every planted program does by being started cannot be left out.
     let always = ["command.split", "command.no-entrypoint"].contains(&proof.name);
@@ -164,6 +214,10 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
         return proved(Some(false), format!("one that never meets it is not told apart: {}", said(unmet)));
     }
     proved(Some(true), said(met))
+}
+
+fn throttled_s(result: &CaseResult) -> f64 {
+    result.evidence.usage.map_or(0.0, |usage| usage.throttled_ms / 1000.0)
 }
 
 /// How a planted candidate ended, in its own words.

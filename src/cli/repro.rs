@@ -92,8 +92,15 @@ fn not_by_hand(service: &Service) -> Option<String> {
 }
 
 fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
-    // Nothing ran: there is nothing to run by hand.
-    let outcome = result.outcome.as_ref()?;
+    let Some(outcome) = result.outcome.as_ref() else {
+        let why = result.notes.first().cloned().unwrap_or_else(|| "nothing was run for it".to_owned());
+        return Some(Record::Cannot(format!("the case came to nothing that could be re-created: {why}")));
+    };
+    if let Some(check) = result.checks.iter().find(|check| !check.passed) {
+        let why =
+            format!("the case fails by its check `{}` ({}), which a script does not make", check.name, check.text);
+        return Some(Record::Cannot(why));
+    }
     let case = plan.cases.iter().find(|case| case.id == result.id)?;
     let candidate = plan.candidate(case)?;
     let service = &plan.service;
@@ -133,12 +140,17 @@ fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
 }
 
 fn values(env: BTreeMap<String, Option<String>>, service: &Service) -> BTreeMap<String, ReproValue> {
+    // One variable's secret may be a part of another's value.
+    let own = service.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+    let given = env.iter().filter_map(|(n, v)| Some((n.as_str(), v.as_deref()?)));
+    let given = given.filter(|(_, v)| *v != crate::holder::protocol::CREDENTIALS_PATH);
+    let all = Redactor::new(own.chain(given), &service.secrets);
     let value = |name: &str, value: Option<String>| match value {
         None => ReproValue::Unset,
         Some(text) if service.secrets.contains(name) && !text.is_empty() => ReproValue::Secret,
         Some(text) => {
             // A value that looks like a credential is one, whether it is listed or not.
-            let shown = Redactor::new([(name, text.as_str())], &service.secrets).clean(&text);
+            let shown = all.clean(&text);
             if shown == text || text == crate::holder::protocol::CREDENTIALS_PATH {
                 ReproValue::Text(text)
             } else {
@@ -146,7 +158,7 @@ fn values(env: BTreeMap<String, Option<String>>, service: &Service) -> BTreeMap<
             }
         }
     };
-    env.into_iter().map(|(name, text)| (name.clone(), value(&name, text))).collect()
+    env.clone().into_iter().map(|(name, text)| (name.clone(), value(&name, text))).collect()
 }
 
 fn load(state: &Path, wanted: &str) -> Result<Record, Failure> {

@@ -107,6 +107,9 @@ fn text(images: &[String], sets: &[ConditionSet], finished: &Finished) -> String
     if images.len() > 1 || sets.len() > 2 {
         text = terminal::matrix(images, sets, results) + "\n";
     }
+    if results.len() > 4 {
+        text += &terminal::unmet(results);
+    }
     let shown = results.iter().filter(|r| results.len() <= 4 || r.verdict != Verdict::Pass);
     text.extend(shown.map(|r| terminal::case(r) + "\n"));
     text + &terminal::findings(results) + &terminal::summary(&finished.summary)
@@ -126,15 +129,17 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
             Err(refused) => refusals.push(refused.to_string()),
         }
     }
-    let conditions = conditions(&args.with)?;
+    let (conditions, mut wrong) = match conditions(&args.with) {
+        Ok(conditions) => (conditions, Vec::new()),
+        Err(wrong) => (ConditionSet::baseline(), wrong),
+    };
     let own = [
         (!args.with.is_empty(), "--with"),
         (args.service.is_some(), "--service"),
         (args.env_file.is_some(), "--env-file"),
     ];
-    if let Some((_, flag)) = own.iter().find(|(given, _)| *given && !args.scenarios.is_empty()) {
-        return Err(Failure::usage(format!("{flag} goes with --image alone; a scenario file has its own")));
-    }
+    let misplaced = own.iter().filter(|(given, _)| *given && !args.scenarios.is_empty());
+    wrong.extend(misplaced.map(|(_, flag)| format!("{flag} goes with --image alone; a scenario file has its own")));
     if args.scenarios.is_empty() {
         let (mut service, image) = match &args.service {
             Some(path) => {
@@ -152,8 +157,7 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
         if let Some(path) = &args.env_file {
             match read_env(path) {
                 Ok(env) => service.env.extend(env),
-                Err(Failure { .. }) if !refusals.is_empty() => {}
-                Err(failure) => return Err(failure),
+                Err(failure) => refusals.push(failure.message().to_owned()),
             }
         }
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
@@ -162,7 +166,15 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
             asked.push(Asked { images, service, sets });
         }
     }
-    if refusals.is_empty() { Ok(asked) } else { Err(Failure::file(refusals.join("\n"))) }
+    // Everything that is wrong is said at once, the command line first.
+    match (wrong.is_empty(), refusals.is_empty()) {
+        (true, true) => Ok(asked),
+        (true, false) => Err(Failure::file(refusals.join("\n"))),
+        (false, _) => {
+            let wrong = wrong.iter().map(|text| format!("error: {text}"));
+            Err(Failure::usage(wrong.chain(refusals).collect::<Vec<_>>().join("\n")))
+        }
+    }
 }
 
 fn read_env(path: &Path) -> Result<std::collections::BTreeMap<String, String>, Failure> {
@@ -170,7 +182,7 @@ fn read_env(path: &Path) -> Result<std::collections::BTreeMap<String, String>, F
 }
 
 /// Reads conditions; all mistakes at once.
-fn conditions(texts: &[String]) -> Result<ConditionSet, Failure> {
+fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for text in texts {
@@ -181,10 +193,10 @@ fn conditions(texts: &[String]) -> Result<ConditionSet, Failure> {
     }
     match ConditionSet::new(good) {
         Ok(set) if bad.is_empty() => Ok(set),
-        Ok(_) => Err(Failure::usage(bad.join("\nerror: "))),
+        Ok(_) => Err(bad),
         Err(more) => {
-            bad.extend(more);
-            Err(Failure::usage(bad.join("\nerror: ")))
+            bad.extend(more.into_iter().map(|problem| format!("--with: {problem}")));
+            Err(bad)
         }
     }
 }

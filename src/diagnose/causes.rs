@@ -1,6 +1,6 @@
 //! Causes: rules over the evidence of one attempt. A rule that sees nothing says nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::observation::{Evidence, Fate, ProbeResult};
 use crate::model::outcome::{Cause, Outcome};
@@ -18,6 +18,8 @@ pub struct Facts<'a> {
     pub log: &'a str,
     /// What the platform is told.
     pub service: &'a Service,
+    /// The address that is probed.
+    pub own: Ipv4Addr,
     /// The container's memory limit in bytes.
     pub memory: Option<u64>,
 }
@@ -166,7 +168,9 @@ fn unbindable(facts: &Facts<'_>) -> Option<Cause> {
     let line = line_with(facts, &words)?;
     cause(
         "bind-host-name",
-        "The program binds the address that HOSTNAME resolves to, and no interface of the container has it.".to_owned(),
+        "The program binds an address that no interface of the container has: the one that HOSTNAME resolves to, or one \
+         of IPv6 where there is none."
+            .to_owned(),
         "Bind 0.0.0.0; where the framework reads HOSTNAME for it, set the bind address in the start command \
          (`HOSTNAME=0.0.0.0 node server.js`).",
         vec![logged(line)],
@@ -191,7 +195,9 @@ fn name_not_resolved(facts: &Facts<'_>) -> Option<Cause> {
 }
 
 fn outbound_connection(facts: &Facts<'_>) -> Option<Cause> {
-    let attempt = facts.evidence.connects.iter().rev().find(|c| c.fate != Fate::Answered && c.protocol == "tcp")?;
+    // The endpoints beside the container are asked by every AWS SDK, with or without success.
+    let outbound = |c: &&crate::model::observation::ConnectAttempt| !c.address.is_link_local() && c.protocol == "tcp";
+    let attempt = facts.evidence.connects.iter().rev().filter(outbound).find(|c| c.fate != Fate::Answered)?;
     let host = attempt.name.clone().unwrap_or_else(|| attempt.address.to_string());
     let fate = match attempt.fate {
         Fate::Silent => "nothing came back",
@@ -231,7 +237,7 @@ fn wrong_port(facts: &Facts<'_>) -> Option<Cause> {
 fn bound_elsewhere(facts: &Facts<'_>) -> Option<Cause> {
     let port = facts.service.port;
     let listens = &facts.evidence.listens;
-    let reached = |l: &&crate::model::observation::Listening| l.address.is_unspecified();
+    let reached = |l: &&crate::model::observation::Listening| l.reachable_at(facts.own);
     if !class_c(facts.outcome) || listens.iter().filter(|l| l.port == port).any(|l| reached(&l)) {
         return None;
     }
@@ -314,7 +320,15 @@ mod tests {
 
     fn ids(outcome: Outcome, exit_code: Option<i64>, evidence: &Evidence, log: &str) -> Vec<String> {
         let service = service();
-        let facts = Facts { outcome: &outcome, exit_code, evidence, log, service: &service, memory: Some(512 << 20) };
+        let facts = Facts {
+            outcome: &outcome,
+            exit_code,
+            evidence,
+            log,
+            service: &service,
+            own: [10, 0, 61, 20].into(),
+            memory: Some(512 << 20),
+        };
         causes(&facts).into_iter().map(|c| c.id).collect()
     }
 

@@ -1,8 +1,9 @@
 //! Did the candidate meet a condition at all? A pass under a fault that was never met says nothing about the fault.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::model::condition::{DnsFault, EnvChange, Host, MetadataFault, Reach, Target, UpstreamFault};
+use crate::model::condition::{DnsFault, Host, MetadataFault, Reach, Target, UpstreamFault};
 use crate::model::files::ImageFiles;
 use crate::model::observation::{ConnectAttempt, DnsQuestion, Evidence, Fate};
 use crate::model::units::show_bytes;
@@ -22,11 +23,16 @@ pub struct Seen<'a> {
     pub healthy: bool,
     /// What is in the image, where it was looked at.
     pub files: Option<&'a ImageFiles>,
-    /// Variables that every candidate gets without being asked for.
-    pub injected: &'a [&'a str],
+    /// What the container is given: in the baseline, and under the conditions (`None` takes the image's own away).
+    pub values: [&'a BTreeMap<String, Option<String>>; 2],
     /// The start command in words: as a shell reads it, and as the platform does.
     pub words: Option<(Vec<String>, Vec<String>)>,
 }
+
+/// What a rule cannot know that looks for what succeeded.
+const SWALLOWED: &str = " (a failure that the program got over in silence cannot be seen from outside)";
+/// So many questions and attempts are kept: beyond, what is missing may have been there.
+const MOST_KEPT: usize = 512;
 
 /// Why a condition was not met; nothing where it was, or where that cannot be told.
 #[must_use]
@@ -41,20 +47,26 @@ pub fn not_met(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
             None => "nothing was sent out".to_owned(),
         }),
         Condition::Latency(_) => {
-            let met = outbound(seen).any(|c| c.fate != Fate::Silent);
+            let met = outbound(seen).next().is_some();
             (!met).then(|| "no connection to the internet was made".to_owned())
         }
         Condition::Dns(fault, host) => dns(*fault, host.as_ref(), seen),
         Condition::Upstream(fault, host) => upstream(*fault, host, seen),
-        Condition::Env(name, change) => env(name, change, seen),
+        Condition::Env(name, _) => env(name, seen),
         Condition::ArchMismatch => Some(format!("the image is {}", seen.facts.platform())),
+        // What is known of a process that has ended may be older than its end.
+        Condition::CpuLimit(_) | Condition::MemoryLimit(_) if !seen.healthy => None,
         Condition::CpuLimit(_) => {
             let usage = seen.evidence.usage?;
             let idle = usage.throttled_ms <= 0.0;
             idle.then(|| format!("it was never held back: at most {:.2} CPUs were busy", usage.cpu_peak))
         }
-        Condition::MemoryLimit(_) => {
+        Condition::MemoryLimit(limit) => {
             let usage = seen.evidence.usage?;
+            // A group that was filled to its limit may not count the moment as one of failure.
+            if usage.memory_peak >= limit - limit / 20 {
+                return None;
+            }
             let most = show_bytes(usage.memory_peak >> 20 << 20);
             (usage.memory_limit_hits == 0).then(|| format!("the limit was never met: at most {most} were used"))
         }
@@ -70,11 +82,11 @@ pub fn not_met(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
         Condition::Metadata(fault) => metadata(*fault, seen),
         Condition::PortsPrivileged => {
             let low = seen.evidence.listens.iter().any(|l| l.port < 1024);
-            (seen.healthy && !low).then(|| "no port below 1024 was opened".to_owned())
+            (seen.healthy && !low).then(|| format!("no port below 1024 was opened{SWALLOWED}"))
         }
         Condition::Ipv6Off => {
             let six = seen.evidence.listens.iter().any(|l| l.address.is_ipv6());
-            (seen.healthy && !six).then(|| "no IPv6 socket was seen".to_owned())
+            (seen.healthy && !six).then(|| format!("no IPv6 socket was seen{SWALLOWED}"))
         }
     }
 }
@@ -82,7 +94,8 @@ pub fn not_met(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
 /// What cannot be seen from outside shows in the log; a healthy process that says nothing of it has not met it.
 fn unseen(seen: &Seen<'_>, words: &[&str], what: &str) -> Option<String> {
     let said = words.iter().any(|word| seen.log.contains(word));
-    (seen.healthy && !said).then(|| format!("it stayed healthy and nothing shows that {what}"))
+    (seen.healthy && !said)
+        .then(|| format!("it stayed healthy, and nothing that can be seen from outside shows that {what}"))
 }
 
 /// Attempts to reach the internet: not the endpoints beside the container.
@@ -101,6 +114,9 @@ fn goes_to(attempt: &ConnectAttempt, target: &Target) -> bool {
 }
 
 fn egress(reach: &Reach, seen: &Seen<'_>) -> Option<String> {
+    if seen.evidence.connects.len() >= MOST_KEPT {
+        return None;
+    }
     let mut tried = outbound(seen);
     match reach {
         Reach::Everything => tried.next().is_none().then(|| "no outbound connection was tried".to_owned()),
@@ -115,21 +131,25 @@ fn egress(reach: &Reach, seen: &Seen<'_>) -> Option<String> {
 }
 
 fn dns(fault: DnsFault, host: Option<&Host>, seen: &Seen<'_>) -> Option<String> {
+    if seen.evidence.dns.len() >= MOST_KEPT {
+        return None;
+    }
     let about = |q: &&DnsQuestion| !q.own && host.is_none_or(|host| q.name == host.as_str());
-    let first = seen.evidence.dns.iter().find(about);
-    match (first, fault) {
-        (None, _) => Some(match host {
+    let Some(first) = seen.evidence.dns.iter().find(about) else {
+        return Some(match host {
             Some(host) => format!("the name {host} was not asked for"),
             None => "no name was asked for".to_owned(),
-        }),
-        (Some(first), DnsFault::Late(length)) if first.at_ms > length.as_secs_f64() * 1000.0 => {
-            Some(format!("the first question came at {:.1} s, after that", first.at_ms / 1000.0))
-        }
-        _ => None,
-    }
+        });
+    };
+    let silent = seen.evidence.dns.iter().filter(about).any(|q| q.answer == "no answer");
+    let late = matches!(fault, DnsFault::Late(_)) && !silent;
+    late.then(|| format!("the first question came at {:.1} s, after that", first.at_ms / 1000.0))
 }
 
 fn upstream(fault: UpstreamFault, host: &Host, seen: &Seen<'_>) -> Option<String> {
+    if seen.evidence.connects.len() >= MOST_KEPT {
+        return None;
+    }
     let target = Target::Host(host.clone());
     let tried = outbound(seen).any(|c| {
         let reached = matches!(fault, UpstreamFault::Down | UpstreamFault::Refused) || c.fate == Fate::Answered;
@@ -138,30 +158,33 @@ fn upstream(fault: UpstreamFault, host: &Host, seen: &Seen<'_>) -> Option<String
     (!tried).then(|| format!("no connection to {host} was made"))
 }
 
-fn env(name: &str, change: &EnvChange, seen: &Seen<'_>) -> Option<String> {
-    let value = seen.service.env.get(name).or_else(|| seen.facts.env.get(name));
-    let injected = seen.injected.contains(&name);
-    match change {
-        EnvChange::Unset if value.is_none() && !injected => return Some("it is not set anyway".to_owned()),
-        EnvChange::Quoted | EnvChange::Newline | EnvChange::Json if value.is_none() && !injected => {
-            return Some("it is not set: there is no value to change".to_owned());
-        }
-        EnvChange::Set(new) if value == Some(&new.text) => return Some("it has this value anyway".to_owned()),
-        EnvChange::Empty if value.is_some_and(String::is_empty) => return Some("it is empty anyway".to_owned()),
-        _ => {}
+fn env(name: &str, seen: &Seen<'_>) -> Option<String> {
+    let [before, after] = seen.values.map(|env| env.get(name).cloned().flatten());
+    // What the image itself has counts where the container is given nothing.
+    let image =
+        |given: Option<String>, taken: bool| given.or_else(|| seen.facts.env.get(name).filter(|_| !taken).cloned());
+    let taken = seen.values.map(|env| env.get(name) == Some(&None));
+    if image(before, taken[0]) == image(after, taken[1]) {
+        return Some("its value is the same without the condition".to_owned());
+    }
+    // A process that failed may have read it in a way that no search finds.
+    if !seen.healthy || seen.log.contains(name) {
+        return None;
     }
     let command = seen.service.start_command.as_deref().unwrap_or_default();
     let named = !seen.files.is_some_and(|files| files.never_mentions(name)) || command.contains(name);
     // The kernel and the C library read some by themselves.
     let of_the_system = ["PATH", "HOME", "TZ", "LANG", "LD_", "LC_", "MALLOC_", "GODEBUG"];
     let system = of_the_system.iter().any(|s| name.starts_with(s));
-    (!named && !system).then(|| "the name occurs in no file of the image".to_owned())
+    (!named && !system).then(|| {
+        "the name occurs in no file of the image (one that is put together from parts would not be found)".to_owned()
+    })
 }
 
 fn host_name(seen: &Seen<'_>) -> Option<String> {
     let own = |l: &crate::model::observation::Listening| !l.address.is_unspecified() && !l.address.is_loopback();
     let bound = seen.evidence.listens.iter().any(own);
-    (seen.healthy && !bound).then(|| "nothing was bound to the host name's address".to_owned())
+    (seen.healthy && !bound).then(|| format!("nothing was bound to the host name's address{SWALLOWED}"))
 }
 
 fn command_split(seen: &Seen<'_>) -> Option<String> {
@@ -190,6 +213,10 @@ fn metadata(fault: MetadataFault, seen: &Seen<'_>) -> Option<String> {
         MetadataFault::None => &ENDPOINTS[..],
         MetadataFault::Denied | MetadataFault::Slow(_) => &ENDPOINTS[..1],
     };
+    // A program may give up because the variable is missing, and ask nobody.
+    if fault == MetadataFault::None && !seen.healthy {
+        return None;
+    }
     let met = seen.evidence.connects.iter().any(|c| asked.contains(&c.address));
     (!met).then(|| "no credentials were asked for".to_owned())
 }
@@ -199,6 +226,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
+    use crate::model::EnvChange;
     use crate::model::observation::{Listening, Usage};
     use crate::model::service::{HealthCheck, Protocol};
 
@@ -225,6 +253,21 @@ mod tests {
         let facts = ImageFacts { os: "linux".to_owned(), architecture: "amd64".to_owned(), ..ImageFacts::default() };
         let files = ImageFiles { mentions: ["A".to_owned()].into(), scanned: true, ..ImageFiles::default() };
         let service = service();
+        let condition: Condition = condition.parse().expect("a condition");
+        let before =
+            BTreeMap::from([("A".to_owned(), Some("1".to_owned())), ("PORT".to_owned(), Some("8000".to_owned()))]);
+        let mut after = before.clone();
+        if let Condition::Env(name, change) = &condition {
+            let now = before.get(name).cloned().flatten();
+            let value = match change {
+                EnvChange::Unset => None,
+                EnvChange::Set(value) => Some(value.text.clone()),
+                EnvChange::Empty => Some(String::new()),
+                _ => now.map(|value| format!("{value}!")),
+            };
+            after.remove(name);
+            after.extend(value.map(|value| (name.clone(), Some(value))));
+        }
         let seen = Seen {
             evidence,
             facts: &facts,
@@ -232,10 +275,10 @@ mod tests {
             log: "",
             healthy: true,
             files: Some(&files),
-            injected: &["PORT"],
+            values: [&before, &after],
             words: Some((vec!["run".to_owned(), "a b".to_owned()], vec!["run".to_owned()])),
         };
-        not_met(&condition.parse().expect("a condition"), &seen)
+        not_met(&condition, &seen)
     }
 
     fn attempt(name: &str, address: [u8; 4], at_ms: f64) -> ConnectAttempt {
@@ -267,7 +310,7 @@ mod tests {
             at_ms,
             name: name.to_owned(),
             record: "A".to_owned(),
-            answer: String::new(),
+            answer: if at_ms < 10.0 { "no answer" } else { "198.18.0.1" }.to_owned(),
             own: false,
         };
         let listening = |address: &str, port| Listening { at_ms: 1.0, address: address.parse().expect("one"), port };
@@ -316,7 +359,6 @@ mod tests {
             "egress.drop:10.0.0.0/8",
             "egress.drop:except=a.b",
             "dns.drop@c.d",
-            "dns.late:2ms",
             "upstream.refused:c.d",
             "env.set:A=1",
             "env.json:B",

@@ -12,7 +12,7 @@ pub fn waiting_for(evidence: &Evidence) -> Vec<String> {
     for socket in &evidence.sockets {
         let host = socket.name.clone().unwrap_or_else(|| socket.address.to_string());
         found.push(if socket.accepted {
-            format!("an answer of {host}:{}, to which it is connected", socket.port)
+            format!("perhaps an answer of {host}:{}, to which it is connected", socket.port)
         } else {
             format!("{host}:{} to accept its connection", socket.port)
         });
@@ -69,7 +69,10 @@ mod tests {
         evidence.sockets = vec![socket(false), socket(true)];
         assert_eq!(
             waiting_for(&evidence),
-            ["db.internal:5432 to accept its connection", "an answer of db.internal:5432, to which it is connected"]
+            [
+                "db.internal:5432 to accept its connection",
+                "perhaps an answer of db.internal:5432, to which it is connected"
+            ]
         );
     }
 }

@@ -297,6 +297,11 @@ impl Engine for DockerEngine {
             version: version.version.unwrap_or_default(),
             api,
             platform: format!("{}/{}", version.os.unwrap_or_default(), version.arch.unwrap_or_default()),
+            kernel: format!(
+                "{}, cgroup v{}",
+                info.kernel_version.unwrap_or_else(|| "unknown".to_owned()),
+                info.cgroup_version.map_or_else(|| "1".to_owned(), |v| v.to_string())
+            ),
             cpus: info.ncpu.and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1),
             joins_current_namespace: !podman,
             // What an engine does not say it can.

@@ -53,6 +53,8 @@ pub struct Act {
     pub oom: bool,
     /// True when it does not end at SIGTERM.
     pub deaf: bool,
+    /// True when it waits for an answer of the network as long as it lives.
+    pub waits: bool,
 }
 
 /// What an image does.
@@ -279,6 +281,10 @@ impl FakeEngine {
                     let (run, seq) = (request.run, request.seq);
                     self.say(&id, &FromHolder::Responded { run, seq, result, body: "{}".to_owned() });
                 }
+                Ok(ToHolder::Pending { run }) => {
+                    let open = usize::from(self.tenant(&id).is_some_and(|(_, act)| act.waits));
+                    self.say(&id, &FromHolder::Pending { run, open });
+                }
                 Ok(ToHolder::Finish { run }) => self.say(&id, &FromHolder::Finished { run }),
                 Err(e) => self.say(&id, &FromHolder::Failed { run: None, message: e.to_string() }),
             }
@@ -350,6 +356,7 @@ impl Engine for FakeEngine {
             version: "0".to_owned(),
             api: "1.41".to_owned(),
             platform: format!("linux/{}", std::env::consts::ARCH),
+            kernel: "6.1.0, cgroup v2".to_owned(),
             cpus: 2,
             joins_current_namespace: self.shared,
             cpu_limit: true,

@@ -41,6 +41,8 @@ pub struct EngineInfo {
     pub api: String,
     /// `linux/amd64`, …
     pub platform: String,
+    /// The kernel of the machine that runs the containers, and its control groups: `6.1.0, cgroup v2`.
+    pub kernel: String,
     /// Logical CPUs of the machine that runs the containers.
     pub cpus: usize,
     /// True when `network_mode: container:X` joins the namespace that the main process of X is in at that moment.

@@ -72,7 +72,11 @@ pub struct Resolver {
     on_question: OnQuestion,
     /// When the process was started, once it was.
     started: Started,
+    silence: Silence,
 }
+
+/// When a question last met silence, or an answer that is still held back.
+pub type Silence = Arc<Mutex<Option<Instant>>>;
 
 /// When the process was started, once it was.
 pub type Started = watch::Receiver<Option<Instant>>;
@@ -91,7 +95,12 @@ impl Resolver {
         started: Started,
     ) -> Self {
         debug_assert!(own_name == OWN || own_name == SECOND);
-        Self { faults: Arc::new(faults), own_name, names, on_question, started }
+        Self { faults: Arc::new(faults), own_name, names, on_question, started, silence: Silence::default() }
+    }
+
+    /// When a question last met silence.
+    pub fn silence(&self) -> Silence {
+        self.silence.clone()
     }
 
     /// The fault that a question meets now.
@@ -137,7 +146,12 @@ impl Resolver {
 
     async fn serve_tcp(self, listener: TcpListener) {
         let mut connections = JoinSet::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
+        loop {
+            // Out of descriptors, or a client that is gone already: the next one may have more luck.
+            let Ok((mut stream, _)) = listener.accept().await else {
+                tokio::task::yield_now().await;
+                continue;
+            };
             let resolver = self.clone();
             connections.spawn(async move {
                 // RFC 1035, 4.2.2: two bytes of length before every message.
@@ -160,7 +174,7 @@ impl Resolver {
     async fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
         let question = Message::from_vec(question).ok()?;
         let query = question.queries.first()?.clone();
-        let name = query.name().to_utf8().trim_end_matches('.').to_ascii_lowercase();
+        let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
         let fault = self.fault(&name);
         let mut reply = Message::new(question.id, MessageType::Response, OpCode::Query);
         reply.metadata.recursion_desired = question.metadata.recursion_desired;
@@ -186,6 +200,9 @@ impl Resolver {
         };
         let (own, record) = (is_own(&name), query.query_type().to_string());
         (self.on_question)(DnsQuestion { at_ms: 0.0, name, record, answer: shown, own });
+        if let Some(DnsFault::Drop | DnsFault::Delay(_)) = fault {
+            *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         match fault {
             Some(DnsFault::Drop) => return None,
             Some(DnsFault::Delay(delay)) => tokio::time::sleep(delay).await,

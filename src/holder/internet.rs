@@ -9,7 +9,7 @@ use std::time::Duration;
 use rtnetlink::Handle;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{OnceCell, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::authority::Signer;
@@ -40,6 +40,8 @@ pub struct Internet {
     ports: Mutex<BTreeMap<u16, Listening>>,
     /// What answers in the run that is served now.
     world: Arc<Mutex<Arc<World>>>,
+    /// Dropped when the run is over.
+    over: Mutex<Option<watch::Sender<()>>>,
     /// The namespace in which packets wait; made when a run needs it.
     slow: OnceCell<Place>,
 }
@@ -100,6 +102,7 @@ impl Internet {
             signer,
             ports: Mutex::default(),
             world: Arc::default(),
+            over: Mutex::default(),
             slow: OnceCell::new(),
         };
         this.open(KNOWN_PORTS).await?;
@@ -112,7 +115,11 @@ impl Internet {
     }
 
     /// What answers from now on.
-    pub fn put(&self, world: World) {
+    pub fn put(&self, mut world: World) {
+        let (over, told) = watch::channel(());
+        world.over = Some(told);
+        // The former is dropped here: its connections end.
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Some(over);
         *self.world.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
     }
 

@@ -4,6 +4,7 @@
 //! does, and many kernels lack parts of it. A route in the *router* is silent for both protocols, and is there
 //! on every kernel.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
@@ -256,7 +257,7 @@ async fn not_slow(handle: &Handle) -> NetResult<()> {
             let rule = handle.rule().add().v4().priority(RULE_NOT_SLOW).table_id(TABLE_MAIN);
             rule.action(RuleAction::ToTable).destination_prefix(address, 32)
         };
-        for from in [GATEWAY, METADATA] {
+        for from in [GATEWAY, METADATA, EC2_METADATA] {
             to().source_prefix(from, 32).execute().await.during("adding a rule")?;
         }
         let mut marked = to();
@@ -297,7 +298,9 @@ pub async fn service(handle: &Handle, internet: &Handle, internet_ns: &File, num
     // Only the holder's own connections go there; a candidate's are answered by the internet.
     let mut rule = internet.rule().add().v4().priority(RULE_TO_SERVICES).table_id(TABLE_MAIN);
     rule = rule.action(RuleAction::ToTable).destination_prefix(address, 32).input_interface("lo".to_owned());
-    rule.replace().execute().await.during("adding a rule")
+    // There already from a run before.
+    let _ = rule.execute().await;
+    Ok(())
 }
 
 /// Takes the link of a service container away.
@@ -364,21 +367,29 @@ impl Faults {
         let fault = |(to, bits): Network| route(to, bits).table_id(TABLE_FAULTS);
         let dead = |builder: RouteMessageBuilder<Ipv4Addr>| builder.kind(RouteType::BlackHole).build();
         let everything = (Ipv4Addr::UNSPECIFIED, 0);
+        // One route for a network: what is about one host or network beats what is about all.
+        let mut routes: BTreeMap<Network, RouteMessage> = BTreeMap::new();
         match plan.egress {
             Egress::Open => {}
             // Without a route nothing comes here, save from a socket that is bound to the interface.
             Egress::None | Egress::Late(_) => add_route(internet, no_way()).await?,
-            Egress::Drop | Egress::Unreachable => self.0.push(dead(fault(everything))),
-            Egress::Reject => self.0.push(refused(fault(everything))),
+            Egress::Drop | Egress::Unreachable => {
+                routes.insert(everything, dead(fault(everything)));
+            }
+            Egress::Reject => {
+                routes.insert(everything, refused(fault(everything)));
+            }
         }
         for (network, way) in ways {
-            self.0.push(match way {
+            let route = match way {
                 Way::Silent => dead(fault(*network)),
                 Way::Refused => refused(fault(*network)),
                 // The tables after this one know what to do.
                 Way::Open => fault(*network).kind(RouteType::Throw).build(),
-            });
+            };
+            routes.insert(*network, route);
         }
+        self.0.extend(routes.into_values());
         if plan.metadata == Some(MetadataFault::None) {
             self.0.push(refused(route(METADATA, 32).table_id(TABLE_NO_METADATA)));
         }
@@ -417,7 +428,7 @@ pub async fn candidate(
     real_time: bool,
 ) -> NetResult<()> {
     if plan.ipv6_off {
-        ipv6_off()?;
+        ipv6_off().map_err(|e| NetError::new("host cannot: ipv6.off", e))?;
     }
     loopback_up(handle).await?;
     let router_link = router_link(run);
@@ -444,8 +455,10 @@ pub async fn candidate(
         // Probes come from the router's address.
         add_route(internet, device_route(address, router_link).pref_source(GATEWAY).build()).await?;
     }
-    sysctl("ipv4/ip_unprivileged_port_start", &plan.first_open_port.to_string())?;
-    if !real_time {
+    sysctl("ipv4/ip_unprivileged_port_start", &plan.first_open_port.to_string())
+        .map_err(|e| NetError::new("host cannot: ports.privileged", e))?;
+    // A slow network needs the kernel's own patience.
+    if !real_time && plan.latency.is_none() {
         sysctl("ipv4/tcp_syn_retries", COMPRESSED_SYN_RETRIES)?;
     }
     Ok(())

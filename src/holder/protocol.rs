@@ -71,6 +71,11 @@ pub enum ToHolder {
     Probe(Probe),
     /// Send one HTTP request now; the kernel's own retry times hold from here on.
     Request(Request),
+    /// Say how much the candidate is still waiting for an answer of the network.
+    Pending {
+        /// The run.
+        run: u64,
+    },
     /// Tell what is left to tell of a run, and take it down.
     Finish {
         /// The run.
@@ -245,6 +250,13 @@ pub enum FromHolder {
         result: ProbeResult,
         /// The body, at most 64 KiB.
         body: String,
+    },
+    /// How much the candidate is waiting for.
+    Pending {
+        /// The run.
+        run: u64,
+        /// Connections and questions that nobody has answered yet.
+        open: usize,
     },
     /// The run is taken down.
     Finished {

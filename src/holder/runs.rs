@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::dns::{Names, Resolver, SharedNames, Started};
+use super::dns::{Names, Resolver, SharedNames, Silence, Started};
 use super::internet::Internet;
 use super::listen::Listeners;
 use super::net::{self, Faults, NetError, Network};
@@ -30,6 +30,9 @@ const LISTEN_EVERY: Duration = Duration::from_millis(20);
 
 /// A service that names more ports than this is not prepared for all of them.
 const MOST_PORTS: usize = 256;
+
+/// A client asks again, or gives up, 5 s after a question that nobody answered (resolv.conf(5), timeout).
+const RESOLVERS_PATIENCE: Duration = Duration::from_millis(5500);
 
 /// The runs of a holder, one at a time.
 pub struct Runs {
@@ -53,6 +56,8 @@ struct Run {
     services: Vec<u32>,
     started: watch::Sender<Option<Instant>>,
     evidence: bool,
+    /// When a question last met silence.
+    silence: Silence,
     // Dropped with the run: the resolver, the tap, the watch of ports.
     _tasks: JoinSet<()>,
 }
@@ -116,17 +121,15 @@ impl Runs {
         write_names(plan.own_name)?;
         let mut tasks = JoinSet::new();
         if let Some(delay) = plan.latency {
-            internet.hold_back(delay, &mut tasks).await?;
+            internet.hold_back(delay, &mut tasks).await.map_err(|e| format!("host cannot: latency: {e}"))?;
         }
         // What is held back goes another way: that way must be there before it is chosen.
         self.faults.set(&internet.netlink, &plan, &ways).await?;
+        let manners = plan.manners.iter().map(|(host, manner)| (names.address_of(host.as_str()), *manner)).collect();
+        let upstreams =
+            prepare.upstreams.into_iter().map(|u| ((names.address_of(&u.host), u.port), u.answer)).collect();
+        internet.put(World { manners, upstreams, metadata: plan.metadata, over: None });
         let names: SharedNames = Arc::new(Mutex::new(names));
-        internet.put(World {
-            names: names.clone(),
-            manners: plan.manners.clone(),
-            upstreams: prepare.upstreams,
-            metadata: plan.metadata,
-        });
         let attempts = Arc::new(Mutex::new(Attempts::default()));
         let tap = Tap::open().map_err(|e| NetError::new("opening a packet socket", e))?;
         // Times count from here.
@@ -134,12 +137,16 @@ impl Runs {
         let (tell, started) = watch::channel(None);
         let resolver = self.resolver(&plan, &names, &started, (run, zero, prepare.evidence));
         let address: Ipv4Addr = RESOLVER.parse()?;
+        let silence = resolver.silence();
         resolver.serve(address, &mut tasks).await.map_err(|e| NetError::new("binding the resolver", e))?;
         if let Egress::Late(length) = plan.egress {
             tasks.spawn(route_late((internet.netlink.clone(), netlink), length, started, self.say.clone(), run));
         }
         let router = match plan.egress {
-            Egress::Unreachable => Some((internet.raw_icmp().await?, fixed)),
+            Egress::Unreachable => {
+                let router = internet.raw_icmp().await.map_err(|e| format!("host cannot: egress.unreachable: {e}"))?;
+                Some((router, fixed))
+            }
             _ => None,
         };
         let meter = Arc::new(Mutex::new(None));
@@ -148,7 +155,17 @@ impl Runs {
         tasks.spawn(watch_ports(self.say.clone(), run, zero, meter.clone()));
         let services = std::mem::take(&mut self.services);
         let evidence = prepare.evidence;
-        self.run = Some(Run { number: run, names, attempts, meter, services, started: tell, evidence, _tasks: tasks });
+        self.run = Some(Run {
+            number: run,
+            names,
+            attempts,
+            meter,
+            services,
+            started: tell,
+            evidence,
+            silence,
+            _tasks: tasks,
+        });
         let epoch_us = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
         self.say.say(FromHolder::Prepared {
             run,
@@ -192,6 +209,15 @@ impl Runs {
         }
     }
 
+    /// Says what the candidate waits for: connections that are being opened, and a question that met silence.
+    pub fn pending(&self, number: u64) {
+        let Some(run) = self.run.as_ref().filter(|run| run.number == number) else { return };
+        let opening = Listeners::open().connections().iter().filter(|socket| !socket.accepted).count();
+        let asked = run.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let asking = usize::from(asked.is_some_and(|at| at.elapsed() < RESOLVERS_PATIENCE));
+        self.say.say(FromHolder::Pending { run: number, open: opening + asking });
+    }
+
     /// Tells what is left to tell of a run and takes it down.
     pub async fn finish(&mut self, number: u64) {
         let Some(run) = self.run.take_if(|run| run.number == number) else {
@@ -206,11 +232,11 @@ impl Runs {
         self.say.say(FromHolder::Finished { run: number });
         // A candidate that is still being stopped must not reach the internet of the next one.
         let internet = &self.internet.netlink;
-        let mut unlinked = net::unlink(internet, number).await;
         for service in run.services {
-            unlinked = unlinked.and(net::unlink_service(internet, service).await);
+            // Gone already where the service has ended.
+            let _ = net::unlink_service(internet, service).await;
         }
-        if let Err(e) = unlinked {
+        if let Err(e) = net::unlink(internet, number).await {
             self.say.say(FromHolder::Failed { run: Some(number), message: e.to_string() });
         }
     }
@@ -329,8 +355,8 @@ async fn watch_ports(say: Say, run: u64, zero: Instant, meter: Arc<Mutex<Option<
             let observation = Observation::Listen(Listening { at_ms: since(zero), address, port });
             say.say(FromHolder::Observed { run, observation });
         }
-        // A process that lives briefly is looked at often, any other every 100 ms: each look reads four files.
-        if tick > 10 && tick % 5 != 0 {
+        // At first it is looked at often, as it may live briefly, then every 100 ms: each look reads four files.
+        if tick > 100 && tick % 5 != 0 {
             continue;
         }
         if let Some(meter) = meter.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {

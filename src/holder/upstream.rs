@@ -16,16 +16,16 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::server::Acceptor;
 
 use super::authority::Signer;
 use super::deny;
-use super::dns::SharedNames;
 use super::net::service_address;
 use super::plan::Manner;
-use super::protocol::{Answer, CREDENTIALS_PATH, METADATA, Upstream};
-use crate::model::condition::{Host, MetadataFault};
+use super::protocol::{Answer, CREDENTIALS_PATH, METADATA};
+use crate::model::condition::MetadataFault;
 use crate::model::service::{Step, Stub};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1).
@@ -40,14 +40,14 @@ const MOST_EXPECTED: usize = 64 << 10;
 /// The internet of one run.
 #[derive(Default)]
 pub struct World {
-    /// Which name has which address.
-    pub names: SharedNames,
-    /// How the answers of some hosts differ.
-    pub manners: BTreeMap<Host, Manner>,
-    /// Hosts that the candidate needs.
-    pub upstreams: Vec<Upstream>,
+    /// How the answers at some addresses differ.
+    pub manners: BTreeMap<Ipv4Addr, Manner>,
+    /// What answers at which address and port.
+    pub upstreams: BTreeMap<(Ipv4Addr, u16), Answer>,
     /// How the endpoint of credentials fails.
     pub metadata: Option<MetadataFault>,
+    /// Its other end is dropped when the run is over.
+    pub over: Option<watch::Receiver<()>>,
 }
 
 /// Whom a connection has reached.
@@ -58,13 +58,10 @@ struct Reached {
 
 impl World {
     fn reached(&self, address: Ipv4Addr, port: u16) -> Reached {
-        let named = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner).name_of(address);
-        let host = named.unwrap_or_else(|| address.to_string());
-        let known = self.upstreams.iter().find(|u| u.port == port && u.host == host);
-        let manner = host.parse::<Host>().ok().and_then(|host| self.manners.get(&host).copied());
+        let known = self.upstreams.get(&(address, port)).cloned();
         Reached {
-            manner: manner.unwrap_or_default(),
-            answer: known.map_or_else(|| Answer::Stub(Stub::default()), |u| u.answer.clone()),
+            manner: self.manners.get(&address).copied().unwrap_or_default(),
+            answer: known.unwrap_or_else(|| Answer::Stub(Stub::default())),
         }
     }
 
@@ -87,8 +84,22 @@ impl World {
     }
 }
 
-/// Serves one connection until the client goes.
+/// Serves one connection until the client goes or the run is over: a link that is gone brings no end of a connection.
 pub async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
+    let over = world.over.clone();
+    let over = async {
+        match over {
+            Some(mut over) => while over.changed().await.is_ok() {},
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = converse(stream, signer, world) => {}
+        () = over => {}
+    }
+}
+
+async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     // The address that the candidate connected to: every address is local here.
     let Ok(SocketAddr::V4(local)) = stream.local_addr() else { return };
     if *local.ip() == METADATA {

@@ -41,7 +41,9 @@ impl Place {
         let folders: Vec<_> = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).collect();
         for entry in &folders {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if let Some(at) = name.find(own) {
+            // systemd has units for a container's mounts too, which hold nobody.
+            let group = |at: &usize| ["", ".scope"].contains(&&name[at + own.len()..]);
+            if let Some(at) = name.find(own).filter(group) {
                 let (before, after) = (name[..at].to_owned(), name[at + own.len()..].to_owned());
                 return Some(Self { folder: root.to_owned(), before, after });
             }

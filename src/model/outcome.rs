@@ -244,6 +244,8 @@ impl CaseResult {
         let causes = self.causes.iter_mut().flat_map(|c| [&mut c.text, &mut c.fix].into_iter().chain(&mut c.evidence));
         let texts = (evidence.dns.iter_mut().map(|q| &mut q.name))
             .chain(evidence.connects.iter_mut().filter_map(|c| c.name.as_mut()))
+            .chain(evidence.sockets.iter_mut().filter_map(|s| s.name.as_mut()))
+            .chain(&mut self.skipped)
             .chain(&mut evidence.log_tail)
             .chain(broken)
             .chain(self.checks.iter_mut().map(|c| &mut c.text))
@@ -261,11 +263,10 @@ impl CaseResult {
         self
     }
 
-    /// True when it was under conditions and met none of them.
+    /// True when some condition was never met: a pass says nothing about that one.
     #[must_use]
-    pub fn met_nothing(&self) -> bool {
-        let unmet = |c: &Condition| self.not_exercised.iter().any(|n| n.condition == *c);
-        !self.conditions.is_empty() && self.conditions.iter().all(unmet)
+    pub fn missed_some(&self) -> bool {
+        !self.not_exercised.is_empty()
     }
 
     /// A few words for a cell of a table.
@@ -278,7 +279,7 @@ impl CaseResult {
             None => "not exercised".to_owned(),
             Some(Outcome::Healthy) => match self.checks.iter().find(|c| !c.passed) {
                 Some(check) => format!("healthy, {} fails", check.name),
-                None if self.met_nothing() => "healthy, not exercised".to_owned(),
+                None if self.missed_some() => "healthy, not exercised".to_owned(),
                 None => "healthy".to_owned(),
             },
             Some(Outcome::Exited) => format!("exit {}", self.exit_code.unwrap_or_default()),

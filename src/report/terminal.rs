@@ -30,7 +30,7 @@ fn mark(result: Option<&CaseResult>) -> (String, Style) {
         (Verdict::Unresolved, _) if result.skipped.is_some() => ("skip".to_owned(), DIM),
         (Verdict::Unresolved, _) => ("?".to_owned(), AnsiColor::Yellow.on_default()),
         (Verdict::Pass, None) => ("–".to_owned(), DIM),
-        (Verdict::Pass, _) if result.met_nothing() => ("(ok)".to_owned(), DIM),
+        (Verdict::Pass, _) if result.missed_some() => ("(ok)".to_owned(), DIM),
         (Verdict::Pass, _) => ("ok".to_owned(), GOOD),
         (Verdict::Fail, Some(Outcome::Healthy)) => ("ok*".to_owned(), AnsiColor::Yellow.on_default()),
         (Verdict::Fail, Some(outcome)) => (short(outcome, result.exit_code), BAD),
@@ -73,7 +73,7 @@ pub fn matrix(images: &[String], sets: &[ConditionSet], results: &[CaseResult]) 
     for (i, image) in images.iter().enumerate() {
         let _ = write!(text, "{}[{}] {}", if i % 4 == 0 { "\n  " } else { "   " }, i + 1, short_name(image));
     }
-    let legend = "ok healthy   (ok) healthy, and never met the condition   ok* healthy, but a request after it fails\n  \
+    let legend = "ok healthy   (ok) healthy, and never met a condition   ok* healthy, but a request after it fails\n  \
                   deaf never listened   sick never healthy   – not run   ? unresolved   skip host cannot";
     let _ = writeln!(text, "\n  {}", styled(DIM, legend));
     text
@@ -221,6 +221,32 @@ pub fn case(result: &CaseResult) -> String {
         let _ = writeln!(text, "  {}", styled(DIM, &format!("note: {}", wrap(note, 8))));
     }
     text
+}
+
+/// What many passes have in common: conditions that were never met, and time compression.
+#[must_use]
+pub fn unmet(results: &[CaseResult]) -> String {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for result in results.iter().filter(|r| r.verdict == Verdict::Pass) {
+        for line in evidence::not_exercised(result) {
+            match groups.iter_mut().find(|(known, _)| *known == line) {
+                Some((_, images)) if images.contains(&short_name(&result.image)) => {}
+                Some((_, images)) => images.push(short_name(&result.image)),
+                None => groups.push((line, vec![short_name(&result.image)])),
+            }
+        }
+    }
+    let mut text = String::new();
+    for (line, images) in groups {
+        let _ = writeln!(text, "  {}", styled(DIM, &wrap(&format!("{line} ({})", images.join(", ")), 4)));
+    }
+    let compressed = results.iter().filter(|r| r.notes.iter().any(|n| n.starts_with("time compression"))).count();
+    if compressed > 0 {
+        let line =
+            format!("time compression touched {compressed} of {} results; --format json says how", results.len());
+        let _ = writeln!(text, "  {}", styled(DIM, &line));
+    }
+    if text.is_empty() { text } else { text + "\n" }
 }
 
 /// What the images themselves say, each once.

@@ -61,6 +61,8 @@ pub struct Limits {
     pub cpu: bool,
     /// Of memory.
     pub memory: bool,
+    /// How many CPUs there are to limit.
+    pub cpus: usize,
 }
 
 impl Limits {
@@ -68,6 +70,9 @@ impl Limits {
     fn missing(self, conditions: &ConditionSet) -> Option<&'static str> {
         conditions.iter().find_map(|condition| match condition {
             Condition::CpuLimit(_) if !self.cpu => Some("host cannot: this engine sets no CPU limit (cgroup cpu)"),
+            Condition::CpuLimit(milli) if *milli as usize > self.cpus * 1000 => {
+                Some("host cannot: cpu.limit: the engine's machine has fewer CPUs than that")
+            }
             Condition::MemoryLimit(_) if !self.memory => {
                 Some("host cannot: this engine sets no memory limit (cgroup memory)")
             }
@@ -182,7 +187,9 @@ fn redactor(candidate: &Candidate, service: &Service, case: &Case) -> Redactor {
         UpstreamKind::Stub(_) => None,
     });
     let theirs = containers.flatten().map(|(n, v)| (n.as_str(), v.as_str()));
-    Redactor::new(image.chain(set).chain(theirs), &service.secrets)
+    // A condition may have put another value in the place of the service's own, which the program may take apart again.
+    let own = service.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+    Redactor::new(image.chain(set).chain(own).chain(theirs), &service.secrets)
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -199,10 +206,8 @@ enum Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        match error {
-            RunError::Engine(e) => e.into(),
-            other => Self::Run(other),
-        }
+        // Whatever befalls a holder, a service or a keeper says nothing of the image.
+        Self::Run(error)
     }
 }
 
@@ -287,7 +292,7 @@ async fn attempt(
     let started_ms = millis(watch.started - begun);
     let settled = watch.settle(end, engine.as_ref(), &id, zero, &redactor).await;
     let writes = match &mut disk {
-        Some(disk) => disk.writes().await,
+        Some(disk) => disk.writes().await?,
         None => 0,
     };
     if let Some(disk) = disk {

@@ -159,6 +159,12 @@ impl Queue {
     fn ended(&mut self, turn: Turn, mut result: Box<CaseResult>) -> Option<Box<CaseResult>> {
         let beside = self.running.remove(&turn.index).unwrap_or_default();
         if let Some(first) = turn.first {
+            if result.verdict == Verdict::Unresolved {
+                let mut first = first;
+                let why = result.notes.first().cloned().unwrap_or_default();
+                first.notes.push(format!("not confirmed alone: {why}"));
+                return Some(first);
+            }
             let before = if first.verdict == Verdict::Unresolved { "unresolved".to_owned() } else { first.cell() };
             result.notes.push(format!("confirmed alone; beside other cases it was: {before}"));
         } else if beside && result.class == Some(FailureClass::C) {

@@ -96,14 +96,14 @@ impl<'a> FullDisk<'a> {
         }
     }
 
-    /// How often the folders were written to, as far as it is known.
-    pub async fn writes(&mut self) -> u64 {
-        match self.ask(ToKeeper::Count).await {
-            Ok(FromKeeper::Writes(writes)) => writes,
-            other => {
-                tracing::debug!(?other, "counting writes");
-                0
-            }
+    /// How often the folders were written to.
+    ///
+    /// # Errors
+    /// When the keeper does not say.
+    pub async fn writes(&mut self) -> Result<u64, RunError> {
+        match self.ask(ToKeeper::Count).await? {
+            FromKeeper::Writes(writes) => Ok(writes),
+            other => Err(RunError::Holder(format!("the keeper of a full disk answered out of turn: {other:?}"))),
         }
     }
 

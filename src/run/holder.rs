@@ -154,10 +154,17 @@ impl Holder {
     /// # Errors
     /// When the holder is gone, or says that it failed.
     pub async fn hear(&mut self) -> Result<FromHolder, RunError> {
-        match self.inbox.recv().await {
-            Some(Ok(FromHolder::Failed { message, .. })) => Err(RunError::Holder(message)),
-            Some(other) => other,
-            None => Err(RunError::Holder("it ended".to_owned())),
+        loop {
+            return match self.inbox.recv().await {
+                // Late words about a run that is over.
+                Some(Ok(FromHolder::Failed { run: Some(run), message })) if run < self.runs => {
+                    tracing::debug!(run, message, "a run that is over");
+                    continue;
+                }
+                Some(Ok(FromHolder::Failed { message, .. })) => Err(RunError::Holder(message)),
+                Some(other) => other,
+                None => Err(RunError::Holder("it ended".to_owned())),
+            };
         }
     }
 

@@ -8,10 +8,10 @@ use crate::diagnose::statics::{decides, findings};
 use crate::diagnose::transcript::Deployment;
 use crate::diagnose::waiting::waiting_for;
 use crate::model::files::ImageFiles;
-use crate::model::observation::{Evidence, Fate};
+use crate::model::observation::{ConnectAttempt, Evidence, Fate};
 use crate::model::outcome::{Cause, CheckResult, FailureClass, NotExercised, Phase};
 use crate::model::service::no_size;
-use crate::model::{Candidate, Case, CaseResult, Condition, Outcome, Service, Verdict};
+use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Service, Verdict};
 
 /// How a sentence begins that says what this host cannot impose.
 const HOST_CANNOT: &str = "host cannot:";
@@ -127,13 +127,14 @@ impl Frame<'_> {
             evidence: &attempt.evidence,
             log: &attempt.log,
             service: self.service,
+            own: crate::holder::protocol::OWN,
             memory,
         };
         let causes = causes(&facts);
         let mut notes = notes(&attempt, self.service);
         notes.extend(self.no_size());
         let not_exercised = self.not_exercised(&attempt);
-        if attempt.outcome.class() == Some(FailureClass::C) {
+        if attempt.outcome == Outcome::NeverListened {
             attempt.evidence.waiting_for = waiting_for(&attempt.evidence);
         }
         let mut result = self.result(verdict, Some(attempt.outcome), attempt.exit_code);
@@ -203,6 +204,8 @@ impl Frame<'_> {
     /// What the attempt never met.
     fn not_exercised(&self, attempt: &Attempt) -> Vec<NotExercised> {
         let command = self.service.start_command.as_deref();
+        let before = spec::environment(self.candidate, self.service, &ConditionSet::baseline());
+        let after = spec::environment(self.candidate, self.service, &self.case.conditions);
         let seen = Seen {
             evidence: &attempt.evidence,
             facts: &self.candidate.facts,
@@ -210,7 +213,7 @@ impl Frame<'_> {
             log: &attempt.log,
             healthy: attempt.outcome == Outcome::Healthy,
             files: self.files,
-            injected: &spec::INJECTED,
+            values: [&before, &after],
             words: command.map(|c| (spec::shell_words(c), spec::platform_words(c))),
         };
         let unmet = |condition: &Condition| {
@@ -252,6 +255,12 @@ impl Frame<'_> {
     }
 }
 
+/// A connection request that was sent so often was given up by the compressed kernel: once, and two retries.
+const COMPRESSED_PACKETS: u32 = 3;
+/// The kernel's own patience in seconds (Documentation/networking/ip-sysctl.rst, tcp_syn_retries 6); newer kernels wait
+/// some seconds longer.
+const KERNELS_PATIENCE_S: u64 = 127;
+
 /// What a reader must know of how the result was had.
 fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
     let mut notes = Vec::new();
@@ -260,15 +269,23 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
         let (limit, interval, times) = (check.limit().as_secs(), check.interval, check.unhealthy_threshold);
         notes.push(format!("given up after {limit} s: {times} failed probes, one every {interval} s, no grace period"));
     }
-    // Requests after healthy run in real time.
-    let compressed = |at_ms: f64| attempt.healthy_ms.is_none_or(|healthy| at_ms < healthy);
-    let connects = &attempt.evidence.connects;
-    let silent = connects.iter().any(|c| c.fate == Fate::Silent && c.protocol == "tcp" && compressed(c.at_ms));
-    if silent && !attempt.real_time {
-        notes.push(
-            "time compression: the kernel gave up connecting after 7 s instead of 127 s (--real-time switches it off)"
-                .to_owned(),
-        );
+    // Requests after healthy run in real time, and so does everything once the first is sent.
+    let compressed = |at_ms: f64| attempt.checks.is_empty() || attempt.healthy_ms.is_none_or(|healthy| at_ms < healthy);
+    let given_up = |c: &&ConnectAttempt| {
+        c.fate == Fate::Silent && c.protocol == "tcp" && c.sent >= COMPRESSED_PACKETS && compressed(c.at_ms)
+    };
+    if attempt.evidence.connects.iter().any(|c| given_up(&c)) && !attempt.real_time {
+        let limit = service.health_check.limit().as_secs();
+        let class = attempt.outcome.class() == Some(FailureClass::B) && limit < KERNELS_PATIENCE_S;
+        let more = if class {
+            format!("; in real time the health check's limit of {limit} s would come first (class C)")
+        } else {
+            String::new()
+        };
+        notes.push(format!(
+            "time compression: the kernel gave up connecting after 7 s instead of two minutes{more} \
+             (--real-time switches it off)"
+        ));
     }
     if attempt.evidence.probes.last().is_some_and(|p| p.early && p.result.good()) {
         notes

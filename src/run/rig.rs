@@ -84,7 +84,7 @@ impl Rig {
                 pool,
                 deaths,
                 inspector: Inspector::new(engine.clone(), session.clone(), &setup.state),
-                limits: Limits { cpu: info.cpu_limit, memory: info.memory_limit },
+                limits: Limits { cpu: info.cpu_limit, memory: info.memory_limit, cpus: info.cpus },
                 options: setup.options,
                 unsets_variables: info.unsets_variables,
                 architecture: info.architecture().to_owned(),

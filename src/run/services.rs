@@ -73,9 +73,10 @@ impl<'a> Services<'a> {
             if let Err(error) = holder.awake(order, one.container.ready_within).await {
                 let env = one.container.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
                 let redactor = Redactor::new(env, &Default::default());
-                let log = one.log.lock().unwrap_or_else(PoisonError::into_inner).text(&redactor);
-                let last = log.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it wrote nothing");
-                return Err(RunError::service(&one.host, one.port, &error.to_string(), last));
+                let log = one.log.lock().unwrap_or_else(PoisonError::into_inner);
+                let (lines, _) = log.last_lines(&log.text(&redactor), 0.0);
+                let last = lines.last().cloned().unwrap_or_default();
+                return Err(RunError::service(&one.host, one.port, &error.to_string(), &last));
             }
         }
         Ok(())

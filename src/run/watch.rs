@@ -29,6 +29,11 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 const EARLY_AGAIN: Duration = Duration::from_millis(250);
 const EARLY_MORE: Duration = Duration::from_millis(50);
 
+/// A healthy candidate that waits for the network is looked at again so soon, and for no longer than this: the kernel
+/// (compressed) gives up after 7 s, a resolver's client after 10 s.
+const WAITING_AGAIN: Duration = Duration::from_millis(100);
+const WAITING_WITHIN: Duration = Duration::from_secs(15);
+
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
@@ -92,6 +97,8 @@ pub struct Watch<'a> {
     /// When the next early probe is due.
     early: Option<Instant>,
     healthy_at: Option<Instant>,
+    /// When it has been watched long enough, as far as is known.
+    soaked: Option<Instant>,
     checks: Vec<CheckResult>,
     on_phase: &'a (dyn Fn(Phase) + Sync),
 }
@@ -116,6 +123,7 @@ impl<'a> Watch<'a> {
             seq: 0,
             early: None,
             healthy_at: None,
+            soaked: None,
             checks: Vec::new(),
             on_phase: begin.on_phase,
         }
@@ -133,7 +141,7 @@ impl<'a> Watch<'a> {
             let early = self.early.filter(|_| waiting).unwrap_or(far);
             let checked = self.checks.len() == self.service.checks.len();
             let overdue = self.waiting.values().map(|w| w.due).min().unwrap_or(far);
-            let soaked = self.healthy_at.filter(|_| checked).map_or(far, |at| at + self.options.soak);
+            let soaked = self.soaked.filter(|_| checked).unwrap_or(far);
             tokio::select! {
                 died = &mut self.death => {
                     died.map_err(|_| RunError::Holder("the event stream is gone".to_owned()))??;
@@ -153,7 +161,11 @@ impl<'a> Watch<'a> {
                     self.early = None;
                     self.probe(true).await?;
                 }
-                () = sleep_until(soaked) => return Ok(End::Healthy),
+                () = sleep_until(soaked) => {
+                    // Who still waits for the network may yet fail on it, as it would before the platform's next probe.
+                    self.soaked = None;
+                    self.holder.say(&ToHolder::Pending { run: self.run }).await?;
+                }
                 () = sleep_until(overdue) => {
                     return Err(RunError::Holder("a probe was not answered long after its time limit".to_owned()));
                 }
@@ -186,6 +198,13 @@ impl<'a> Watch<'a> {
                     }
                 }
                 self.evidence.add(observation);
+            }
+            FromHolder::Pending { run, open } if run == self.run => {
+                let watched = self.healthy_at.map_or(Duration::ZERO, |at| at.elapsed());
+                if open == 0 || watched >= WAITING_WITHIN {
+                    return Ok(Some(End::Healthy));
+                }
+                self.soaked = Some(Instant::now() + WAITING_AGAIN);
             }
             FromHolder::Probed { run, seq, result } if run == self.run => return self.probed(seq, result).await,
             FromHolder::Responded { run, seq, result, body } if run == self.run => {
@@ -242,6 +261,7 @@ impl<'a> Watch<'a> {
             Decision::Unhealthy => return Ok(Some(End::Unhealthy)),
             Decision::Healthy => {
                 self.healthy_at = Some(Instant::now());
+                self.soaked = self.healthy_at.map(|at| at + self.options.soak);
                 self.enter(Phase::Soak);
                 self.next_check().await?;
             }

@@ -161,8 +161,9 @@ impl RawLong {
 
 /// Not one of the addresses that the namespace itself is made of.
 fn usable(address: Ipv4Addr) -> bool {
-    let ours = [10, 0].contains(&address.octets()[0]) && [61, 62].contains(&address.octets()[2]);
-    let taken = address.octets()[..2] == [10, 0] && ours;
+    let [a, b, c, _] = address.octets();
+    // The candidate's, the router's and the services' own, and where names get theirs.
+    let taken = (a == 10 && b == 0 && [61, 62, 248].contains(&c)) || (a == 198 && [18, 19].contains(&b));
     !taken && !address.is_loopback() && !address.is_link_local() && !address.is_multicast() && !address.is_unspecified()
 }
 

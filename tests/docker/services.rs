@@ -32,6 +32,13 @@ async fn a_candidate_that_migrates_at_boot_needs_its_database() {
     ] {
         assert_eq!(code(condition), expected, "{condition}");
     }
+    let verdict = |conditions: &str| {
+        let case = cases.iter().find(|c| c["conditions"] == serde_json::json!([conditions]));
+        case.and_then(|c| c["verdict"].as_str()).unwrap_or_default().to_owned()
+    };
+    for passes in ["egress.drop:except=db.internal", "latency:200ms"] {
+        assert_eq!(verdict(passes), "pass", "{passes}");
+    }
     let baseline = cases.iter().find(|c| c["conditions"] == serde_json::json!([])).expect("the baseline");
     assert_eq!((&baseline["verdict"], &baseline["checks"][0]["passed"]), (&"pass".into(), &true.into()));
     let denied = cases.iter().find(|c| c["conditions"] == serde_json::json!(["upstream.denied:db.internal"]));

@@ -187,7 +187,7 @@ impl FromStr for Condition {
         let known = KNOWN.iter().find(|k| k.name == name).ok_or_else(|| ConditionError::Unknown {
             // What follows an equals sign may be a secret.
             name: name.split('=').next().unwrap_or(name).to_owned(),
-            nearest: nearest(name, KNOWN.iter().map(|k| k.name)).map(ToOwned::to_owned),
+            nearest: near_condition(name).map(ToOwned::to_owned),
         })?;
         let wrong = |problem: String| ConditionError::Argument { name: name.to_owned(), problem };
         match (known.argument, argument) {
@@ -198,8 +198,18 @@ impl FromStr for Condition {
             _ => {}
         }
         let host = host.map(Host::from_str).transpose().map_err(wrong)?;
+        if let Some(address) = host.as_ref().filter(|host| host.address().is_some()) {
+            return Err(wrong(format!("`{address}` is an address; nobody asks a resolver for it")));
+        }
         Self::with_argument(name, argument.unwrap_or_default(), host).map_err(wrong)
     }
+}
+
+/// The known condition that a word means most likely: the nearest, or one that has the word as a part.
+fn near_condition(word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase();
+    let part = |k: &&str| word.len() > 2 && k.split('.').any(|part| part == word);
+    nearest(&word, KNOWN.iter().map(|k| k.name)).or_else(|| KNOWN.iter().map(|k| k.name).find(part))
 }
 
 /// A length of time that a condition may have.
@@ -341,6 +351,8 @@ impl Condition {
             Self::Latency(_) => "latency".to_owned(),
             Self::Dns(_, None) => "DNS".to_owned(),
             Self::Dns(_, Some(host)) => format!("DNS for {host}"),
+            // The platform's host name conditions inject it.
+            Self::Env(name, _) if name == "HOSTNAME" => "the host name".to_owned(),
             Self::Env(name, _) => format!("the variable {name}"),
             Self::CpuLimit(_) => "the CPU limit".to_owned(),
             Self::MemoryLimit(_) => "the memory limit".to_owned(),
@@ -511,6 +523,10 @@ mod tests {
         let message = |text: &str| text.parse::<Condition>().expect_err(text).to_string();
         assert_eq!(message("egres.drop"), "unknown condition `egres.drop`; did you mean `egress.drop`?");
         assert_eq!(message("zzz"), "unknown condition `zzz`");
+        assert!(message("EGRESS.DROP").ends_with("did you mean `egress.drop`?"));
+        assert!(message("hostname").ends_with("did you mean `hostname.platform`?"));
+        assert!(message("dns.drop@10.0.0.1").contains("is an address"));
+        assert!(message("egress.drop:127.0.0.1").contains("not behind any gateway"));
         assert_eq!(message("dns.drop:5s"), "`dns.drop`: takes no argument");
         assert_eq!(message("dns.delay"), "`dns.delay`: needs an argument: `dns.delay:5s`");
         assert_eq!(message("dns.delay:0s"), "`dns.delay`: 0s is outside of 1ms … 10m");

@@ -50,6 +50,10 @@ impl FromStr for Host {
             };
             return Err(format!("`{}` is not the name of a host{hint}", shown(text)));
         }
+        let local = |a: Ipv4Addr| a.is_loopback() || a.is_link_local() || a.is_multicast() || a.is_broadcast();
+        if name.parse().is_ok_and(local) {
+            return Err(format!("`{name}` is not behind any gateway"));
+        }
         Ok(Self(name))
     }
 }

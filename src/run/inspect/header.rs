@@ -1,6 +1,7 @@
 //! The first bytes of a file: what the kernel makes of them.
 
 use crate::model::files::Machine;
+use crate::model::redact::{REDACTED, line_is_private};
 
 /// As much of a file as is read to tell what it is.
 pub const HEAD: usize = 4096;
@@ -73,7 +74,10 @@ pub fn head(bytes: &[u8]) -> Head {
         return Head::Alien(format);
     }
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    Head::Text { first_line: String::from_utf8_lossy(line).chars().take(LINE).collect(), shebang: shebang(bytes) }
+    let shown: String = String::from_utf8_lossy(line).chars().take(LINE).collect();
+    // A script may begin with a secret; nobody knows its value here.
+    let first_line = if line_is_private(&shown) { REDACTED.to_owned() } else { shown };
+    Head::Text { first_line, shebang: shebang(bytes) }
 }
 
 fn alien(bytes: &[u8]) -> Option<&'static str> {
