@@ -89,3 +89,25 @@ fn help_and_version_are_there() {
     exitone().arg("--help").assert().success().stdout(contains("demo").and(contains("clean")));
     exitone().arg("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
 }
+
+#[test]
+fn conditions_and_files_are_refused_together_before_an_engine_is_asked() {
+    let (_folder, service) = with_file("service.yaml", "port: eight\n");
+    let mut command = exitone();
+    command.args(["run", "--image", "x", "--service", &service]);
+    for condition in ["egres.drop", "cpu.limit:512m", "egress.drop", "egress.reject", "upstream.down:a..b"] {
+        command.args(["--with", condition]);
+    }
+    let output = command.output().expect("it ran");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for words in [
+        "did you mean `egress.drop`?",
+        "`512m` is not a number of CPUs",
+        "`a..b` is not the name of a host",
+        "`egress.drop` and `egress.reject` exclude each other",
+        "port `eight` is not a number",
+    ] {
+        assert!(said.contains(words), "{words}:\n{said}");
+    }
+}

@@ -334,11 +334,11 @@ pub fn doctor(proved: &[Proved]) -> String {
         };
         let what = if one.imposed.is_none() { format!("skipped: {}", one.what) } else { one.what.clone() };
         let name = format!("{:width$}", one.condition);
-        let _ = writeln!(text, "  {} {name}  {}", styled(style, mark), styled(DIM, &shorten_end(&what, 90)));
+        let _ = writeln!(text, "  {} {name}  {}", styled(style, mark), styled(DIM, &shorten_end(&what, 68)));
     }
     let count = |imposed| proved.iter().filter(|p| p.imposed == imposed).count();
     let (good, bad, skipped) = (count(Some(true)), count(Some(false)), count(None));
-    let _ = writeln!(text, "\n{good} conditions proved, {bad} not imposed, {skipped} skipped");
+    let _ = writeln!(text, "\n{good} forms of conditions proved, {bad} not imposed, {skipped} skipped");
     text
 }
 

@@ -268,7 +268,9 @@ fn differences(found: &str, now: &str) -> String {
 fn same_line(a: &str, b: &str) -> bool {
     let cells = |line: &str| line.split(" | ").map(timed).collect::<Vec<_>>();
     let (of_a, of_b) = (cells(a), cells(b));
-    let same = |(a, b): (&Timed, &Timed)| a.0 == b.0 && near(a.1, b.1);
+    // How long computing takes is the machine's affair, and its neighbours'.
+    let computing = a.contains("| `spin ");
+    let same = |(a, b): (&Timed, &Timed)| a.0 == b.0 && (computing || near(a.1, b.1));
     (a.starts_with(MEASURED) && b.starts_with(MEASURED))
         || (of_a.len() == of_b.len() && of_a.iter().zip(&of_b).all(same))
 }
@@ -285,9 +287,11 @@ fn timed(cell: &str) -> Timed {
     time.unwrap_or_else(|| (cell.to_owned(), None))
 }
 
+/// Waiting is compared in classes that no busy machine mixes up: at once, some seconds, and the time-outs of 7 s and
+/// more.
 fn near(a: Option<f64>, b: Option<f64>) -> bool {
     match (a, b) {
-        (Some(a), Some(b)) => (a - b).abs() <= f64::max(1.0, a.max(b) / 5.0),
+        (Some(a), Some(b)) => (a - b).abs() <= f64::max(3.0, a.max(b) * 0.4),
         _ => a == b,
     }
 }
