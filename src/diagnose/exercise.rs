@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::model::condition::{DnsFault, Host, MetadataFault, Reach, Target, UpstreamFault};
+use crate::model::condition::{DnsFault, Host, MetadataFault, Reach, Target, UpstreamFault, is_in};
 use crate::model::files::ImageFiles;
-use crate::model::observation::{ConnectAttempt, DnsQuestion, Evidence, Fate};
+use crate::model::observation::{ConnectAttempt, DnsQuestion, Evidence, Fate, MOST_KEPT};
 use crate::model::units::show_bytes;
 use crate::model::{Condition, ImageFacts, Service};
 
@@ -31,8 +31,6 @@ pub struct Seen<'a> {
 
 /// What a rule cannot know that looks for what succeeded.
 const SWALLOWED: &str = " (a failure that the program got over in silence cannot be seen from outside)";
-/// So many questions and attempts are kept: beyond, what is missing may have been there.
-const MOST_KEPT: usize = 512;
 
 /// Why a condition was not met; nothing where it was, or where that cannot be told.
 #[must_use]
@@ -106,14 +104,12 @@ fn outbound<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a ConnectAttempt> + u
 fn goes_to(attempt: &ConnectAttempt, target: &Target) -> bool {
     match target {
         Target::Host(host) => attempt.name.as_deref() == Some(host.as_str()) || host.address() == Some(attempt.address),
-        Target::Network(network, bits) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(*bits)).unwrap_or(0);
-            u32::from(attempt.address) & mask == u32::from(*network)
-        }
+        Target::Network(network, bits) => is_in(attempt.address, (*network, *bits)),
     }
 }
 
 fn egress(reach: &Reach, seen: &Seen<'_>) -> Option<String> {
+    // Beyond what is kept, an attempt that is missing may have been there.
     if seen.evidence.connects.len() >= MOST_KEPT {
         return None;
     }

@@ -113,6 +113,27 @@ pub struct ContainerSpec {
     pub holder: Option<HolderSpec>,
 }
 
+impl ContainerSpec {
+    /// A container of an image as it is, connected to nothing.
+    #[must_use]
+    pub fn plain(image: &str, labels: BTreeMap<String, String>) -> Self {
+        Self {
+            image: image.to_owned(),
+            labels,
+            entrypoint: None,
+            cmd: None,
+            env: Vec::new(),
+            network: Network::None,
+            volumes: Vec::new(),
+            cpu_milli: None,
+            memory: None,
+            nofile: None,
+            read_only: false,
+            holder: None,
+        }
+    }
+}
+
 /// The environment stays out: it may hold secrets.
 impl std::fmt::Debug for ContainerSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -12,10 +12,9 @@ use tokio::net::UdpSocket;
 
 use super::net::Network;
 use super::protocol::{GATEWAY, OWN, SECOND};
-use crate::model::observation::{ConnectAttempt, Fate};
+use crate::model::condition::is_in;
+use crate::model::observation::{ConnectAttempt, Fate, MOST_KEPT};
 
-/// Attempts beyond this number are not kept: the first ones tell.
-const MOST_ATTEMPTS: usize = 512;
 /// Headers are all that is looked at.
 const SNAPSHOT: usize = 128;
 /// ETH_P_ALL, in network byte order as packet(7) wants it: outgoing packets too.
@@ -136,11 +135,6 @@ pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8
     Some((packet.source, message))
 }
 
-fn is_in(address: Ipv4Addr, (network, bits): Network) -> bool {
-    let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-    u32::from(address) & mask == u32::from(network)
-}
-
 /// Writes the checksum of TCP and UDP into a packet: between namespaces the kernel leaves that to a card that is not
 /// there. Returns where the packet goes.
 pub fn finish(bytes: &mut [u8]) -> Option<Ipv4Addr> {
@@ -209,7 +203,7 @@ impl Attempts {
             self.list[*index].sent += 1;
             return None;
         }
-        if self.list.len() < MOST_ATTEMPTS {
+        if self.list.len() < MOST_KEPT {
             self.by_key.insert(key, self.list.len());
             self.list.push(ConnectAttempt {
                 at_ms,

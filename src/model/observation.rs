@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// Questions to the resolver beyond this number are not kept: the first ones tell.
-const MOST_QUESTIONS: usize = 512;
+/// Questions to the resolver and outbound attempts beyond this number are not kept: the first ones tell.
+pub const MOST_KEPT: usize = 512;
 
 /// Something that the candidate did, or that was done to it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -214,7 +214,7 @@ impl Evidence {
     pub fn add(&mut self, observation: Observation) {
         match observation {
             // A client that asks in a loop says nothing new after so many times.
-            Observation::Dns(_) if self.dns.len() >= MOST_QUESTIONS => {}
+            Observation::Dns(_) if self.dns.len() >= MOST_KEPT => {}
             Observation::Dns(q) => self.dns.push(q),
             Observation::Connect(c) => self.connects.push(c),
             Observation::Listen(l) => self.listens.push(l),

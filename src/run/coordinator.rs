@@ -60,25 +60,18 @@ pub async fn run(
         if tasks.is_empty() {
             // Cases that were to be confirmed when the user asked to stop.
             for result in queue.unconfirmed() {
-                let event = Event::CaseFinished { result: Box::new(result) };
-                keep(&mut results, &event);
-                stamp(event);
+                stamp(finished(&mut results, Box::new(result)));
             }
             break;
         }
         tokio::select! {
             // What cases tell comes before their end.
             biased;
-            Some(event) = told.recv() => {
-                keep(&mut results, &event);
-                stamp(event);
-            }
+            Some(event) = told.recv() => stamp(event),
             Some(joined) = tasks.join_next() => match joined {
                 Ok(Some((turn, result))) => {
                     if let Some(result) = queue.ended(turn, result) {
-                        let event = Event::CaseFinished { result };
-                        keep(&mut results, &event);
-                        stamp(event);
+                        stamp(finished(&mut results, result));
                     }
                 }
                 Ok(None) => {}
@@ -96,7 +89,6 @@ pub async fn run(
         }
     }
     while let Ok(event) = told.try_recv() {
-        keep(&mut results, &event);
         stamp(event);
     }
     let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| results.remove(&c.id)).collect();
@@ -105,11 +97,10 @@ pub async fn run(
     Finished { results, summary, interrupted: *interrupts.borrow(), broken }
 }
 
-/// Keeps the result that an event carries.
-fn keep(results: &mut BTreeMap<CaseId, CaseResult>, event: &Event) {
-    if let Event::CaseFinished { result } = event {
-        results.insert(result.id.clone(), (**result).clone());
-    }
+/// Keeps a result that stands, and tells of it.
+fn finished(results: &mut BTreeMap<CaseId, CaseResult>, result: Box<CaseResult>) -> Event {
+    results.insert(result.id.clone(), (*result).clone());
+    Event::CaseFinished { result }
 }
 
 /// One run of a case.

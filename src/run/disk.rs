@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::RunError;
 use super::case::Context;
 use super::leaving::Leaving;
-use crate::engine::{ContainerSpec, EngineResult, HolderSpec, Network, Output, VolumeMount};
+use crate::engine::{ContainerSpec, EngineResult, HolderSpec, Output, VolumeMount};
 use crate::holder::protocol::{FromKeeper, KEPT_DIR, RESOLVER, ToKeeper, line};
 
 /// A keeper that does not answer within this time is given up.
@@ -51,17 +51,8 @@ impl<'a> FullDisk<'a> {
             ..volume.clone()
         };
         let spec = ContainerSpec {
-            image: context.pool.image().to_owned(),
-            labels: context.session.labels("keeper"),
             entrypoint: Some(vec![super::program::PROGRAM.to_owned(), "keeper".to_owned()]),
-            cmd: None,
-            env: Vec::new(),
-            network: Network::None,
             volumes: volumes.iter().enumerate().map(kept).collect(),
-            cpu_milli: None,
-            memory: None,
-            nofile: None,
-            read_only: false,
             holder: Some(HolderSpec {
                 hostname: "keeper".to_owned(),
                 dns: RESOLVER.to_owned(),
@@ -70,6 +61,7 @@ impl<'a> FullDisk<'a> {
                 auto_remove: false,
                 groups: None,
             }),
+            ..ContainerSpec::plain(context.pool.image(), context.session.labels("keeper"))
         };
         let container = engine.create(&spec).await?;
         keeper.id.clone_from(&container);

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::RunError;
 use super::session::Session;
-use crate::engine::{ContainerSpec, Engine, EngineError, EngineResult, HolderSpec, Network, Output};
+use crate::engine::{ContainerSpec, Engine, EngineError, EngineResult, HolderSpec, Output};
 use crate::holder::authority::Pair;
 use crate::holder::protocol::{
     Await, FromHolder, GROUPS, Hello, Prepare, RESOLVER, SHORT_HOSTNAME, ToHolder, VERSION, line,
@@ -82,17 +82,7 @@ impl Holder {
     pub async fn launch(launch: &Launch) -> Result<Self, RunError> {
         let engine = &launch.engine;
         let spec = ContainerSpec {
-            image: launch.image.clone(),
-            labels: launch.session.labels("holder"),
-            entrypoint: None,
-            cmd: None,
-            env: Vec::new(),
-            network: Network::None,
             volumes: vec![launch.session.shared(true)],
-            cpu_milli: None,
-            memory: None,
-            nofile: None,
-            read_only: false,
             holder: Some(HolderSpec {
                 hostname: SHORT_HOSTNAME.to_owned(),
                 dns: RESOLVER.to_owned(),
@@ -100,6 +90,7 @@ impl Holder {
                 auto_remove: true,
                 groups: Some(GROUPS.to_owned()),
             }),
+            ..ContainerSpec::plain(&launch.image, launch.session.labels("holder"))
         };
         let container = match engine.create(&spec).await {
             // Some engines share no folder of their machine: then use of CPU and memory is not measured.

@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use self::header::{HEAD, Head, Loader, Shebang, head, loader_name};
 use self::wrapped::wrapped;
 use crate::engine::files::{MOST_LINKS, absolute, parent};
-use crate::engine::{ContainerSpec, Engine, EngineError, EngineResult, FileKind, FileStat, Network};
+use crate::engine::{ContainerSpec, Engine, EngineError, EngineResult, FileKind, FileStat};
 use crate::model::ImageFacts;
 use crate::model::files::{ImageFiles, Program};
 
@@ -51,19 +51,9 @@ pub async fn inspect(
     deep: bool,
 ) -> EngineResult<ImageFiles> {
     let spec = ContainerSpec {
-        image: facts.id.0.clone(),
-        labels,
         // An image without a command of its own cannot be created otherwise.
         entrypoint: Some(vec!["/never-started".to_owned()]),
-        cmd: None,
-        env: Vec::new(),
-        network: Network::None,
-        volumes: Vec::new(),
-        cpu_milli: None,
-        memory: None,
-        nofile: None,
-        read_only: false,
-        holder: None,
+        ..ContainerSpec::plain(&facts.id.0, labels)
     };
     let container = engine.create(&spec).await?;
     let looker = Looker::new(engine, &container, facts);

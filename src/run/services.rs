@@ -101,18 +101,10 @@ async fn launch<'a>(
         return Err(RunError::Holder(why.to_owned()));
     }
     let spec = ContainerSpec {
-        image: container.image.clone(),
-        labels: context.session.labels("service"),
-        entrypoint: None,
         cmd: container.command.clone(),
         env: container.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
         network: Network::Container(holder.container.clone()),
-        volumes: Vec::new(),
-        cpu_milli: None,
-        memory: None,
-        nofile: None,
-        read_only: false,
-        holder: None,
+        ..ContainerSpec::plain(&container.image, context.session.labels("service"))
     };
     let engine = &context.engine;
     let id = engine.create(&spec).await?;

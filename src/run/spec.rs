@@ -137,19 +137,13 @@ pub fn container(
     let env = environment(candidate, service, conditions).into_iter();
     let (entrypoint, cmd) = command(service, conditions);
     let mut spec = ContainerSpec {
-        image: candidate.facts.id.0.clone(),
-        labels: session.labels("candidate"),
         entrypoint,
         cmd,
         // A name alone takes the image's variable away (Docker Engine API, ContainerCreate, Env).
         env: env.map(|(name, value)| value.map_or(name.clone(), |v| format!("{name}={v}"))).collect(),
         network: Network::Container(holder.to_owned()),
         volumes: vec![session.shared(false)],
-        cpu_milli: None,
-        memory: None,
-        nofile: None,
-        read_only: false,
-        holder: None,
+        ..ContainerSpec::plain(&candidate.facts.id.0, session.labels("candidate"))
     };
     for condition in conditions.iter() {
         match condition {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use known::{Argument, KNOWN, Known};
 pub use set::ConditionSet;
-pub use target::{Host, Reach, Target};
+pub use target::{Host, Reach, Target, is_in};
 
 use super::redact::{REDACTED, shown_value};
 use super::units::{parse_bytes, parse_cpu, parse_duration, show_bytes, show_cpu, show_duration};

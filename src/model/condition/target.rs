@@ -65,6 +65,17 @@ fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
+/// The bits of an address that name a network of so many bits.
+fn mask(bits: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)
+}
+
+/// True when an address is in a network: its first address, and how many bits name it.
+#[must_use]
+pub fn is_in(address: Ipv4Addr, (network, bits): (Ipv4Addr, u8)) -> bool {
+    u32::from(address) & mask(bits) == u32::from(network)
+}
+
 /// A host or a network of addresses.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Target {
@@ -91,8 +102,7 @@ impl FromStr for Target {
         let wrong = || format!("`{}` is not an IPv4 network such as 10.0.0.0/8", shown(text));
         let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
         let bits: u8 = bits.parse().ok().filter(|b| *b <= 32).ok_or_else(wrong)?;
-        let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-        let first = Ipv4Addr::from(u32::from(address) & mask);
+        let first = Ipv4Addr::from(u32::from(address) & mask(bits));
         if first != address {
             return Err(format!("`{text}` has bits beyond its mask; did you mean `{first}/{bits}`?"));
         }
