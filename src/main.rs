@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    exitone::cli::Cli::parse().execute()
+    exitone::cli::start()
 }

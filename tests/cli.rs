@@ -111,3 +111,19 @@ fn conditions_and_files_are_refused_together_before_an_engine_is_asked() {
         assert!(said.contains(words), "{words}:\n{said}");
     }
 }
+
+#[test]
+fn why_refuses_what_it_cannot_ask() {
+    exitone().args(["why"]).assert().code(2).stderr(contains("which image?"));
+    exitone()
+        .args(["why", "a", "--with", "egress.drop", "--with", "egress.reject", "--with", "dns.drp"])
+        .assert()
+        .code(2)
+        .stderr(contains("exclude each other").and(contains("one after the other")).and(contains("`dns.drop`?")));
+    exitone().args(["why", "a", "--with", "dns.drop", "--with", "dns.drop"]).assert().code(2).stderr(contains("twice"));
+    exitone().args(["why", "a", "--confidence", "1"]).assert().code(2).stderr(contains("not between 0.5 and 1"));
+    exitone().args(["why", "a", "--budget", "soon"]).assert().code(2);
+    let (_folder, path) = with_file("service.yaml", "port: eight\n");
+    exitone().args(["why", "a", "--service", &path]).assert().code(3).stderr(contains("port `eight`"));
+    exitone().args(["why", "a"]).assert().code(4).stderr(contains("no container engine answers"));
+}

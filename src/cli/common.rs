@@ -1,5 +1,6 @@
 //! What commands share: flags, the engine, interrupts, failures with their exit codes.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,14 +24,14 @@ use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
 use crate::run::rig::{Rig, Setup};
 use crate::run::{RunError, session};
-use crate::scenario::Refused;
+use crate::scenario::{Refused, env_file};
 
 /// Exit codes (contract).
 pub const USAGE: u8 = 2;
 const BAD_SCENARIO: u8 = 3;
 const NO_ENGINE: u8 = 4;
 const NO_REPORT: u8 = 6;
-const INTERNAL: u8 = 70;
+pub const INTERNAL: u8 = 70;
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
@@ -81,7 +82,8 @@ pub enum Format {
     Json,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time that a user may ask for.
+pub fn duration(text: &str) -> Result<Duration, String> {
     crate::model::units::parse_duration(text)
         .and_then(|d| if d <= Duration::from_secs(3600) { Ok(d) } else { Err("more than an hour".to_owned()) })
 }
@@ -270,6 +272,11 @@ impl Signals {
         Self { asked, terminated }
     }
 
+    /// Hears of every time that the user asks.
+    pub fn asked(&self) -> Interrupts {
+        self.asked.clone()
+    }
+
     /// The exit code when the user asked to stop.
     pub fn exit_code(&self) -> Option<u8> {
         let code = if self.terminated.load(Ordering::Relaxed) { TERMINATED } else { INTERRUPTED };
@@ -306,15 +313,7 @@ pub async fn run_plan(
     signals: &Signals,
 ) -> Result<Finished, Failure> {
     let jobs = running.jobs.map_or(2 * info.cpus, usize::from).min(plan.cases.len().max(1));
-    let setup = Setup {
-        state: session::state_dir(),
-        jobs,
-        options: Options { soak: running.soak, real_time: running.real_time, first, evidence: true },
-        watchdog: true,
-        program: None,
-        mode: None,
-    };
-    let rig = signals.unless_asked(Rig::open(engine, &info, setup)).await??;
+    let rig = signals.unless_asked(open(running, engine, &info, jobs, first)).await??;
     let mut progress = Progress::new(common.progress());
     let context = rig.context.clone();
     let asked = signals.asked.clone();
@@ -325,13 +324,40 @@ pub async fn run_plan(
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));
     }
-    // The results stand, whatever becomes of the cleaning up: the watchdog and the next start try again.
-    match signals.unless_asked(rig.close(finished.interrupted > 1)).await {
+    close(rig, signals, finished.interrupted > 1).await;
+    Ok(finished)
+}
+
+/// Sets a session up.
+///
+/// # Errors
+/// The engine's and this machine's.
+pub async fn open(
+    running: &Running,
+    engine: Arc<dyn Engine>,
+    info: &EngineInfo,
+    jobs: usize,
+    first: bool,
+) -> Result<Rig, RunError> {
+    let setup = Setup {
+        state: session::state_dir(),
+        jobs,
+        options: Options { soak: running.soak, real_time: running.real_time, first, evidence: true },
+        watchdog: true,
+        program: None,
+        mode: None,
+    };
+    Rig::open(engine, info, setup).await
+}
+
+/// Takes a session down. The results stand, whatever becomes of it: the watchdog and the next start try again.
+/// `broken_off`: cases were ended before they were decided.
+pub async fn close(rig: Rig, signals: &Signals, broken_off: bool) {
+    match signals.unless_asked(rig.close(broken_off)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "cleaning up; the watchdog tries again"),
         Err(_) => tracing::warn!("interrupted while cleaning up; the watchdog goes on"),
     }
-    Ok(finished)
 }
 
 /// The exit code of a command whose cases came to this.
@@ -350,6 +376,14 @@ pub fn exit_code(summary: &Summary, broken: usize, signals: &Signals) -> u8 {
 pub fn read_text(path: &Path) -> Result<String, Failure> {
     let bytes = std::fs::read(path).map_err(|e| Failure::file(format!("{}: {e}", path.display())))?;
     String::from_utf8(bytes).map_err(|_| Failure::file(format!("{}: not a text file (UTF-8)", path.display())))
+}
+
+/// Reads a file of variables.
+///
+/// # Errors
+/// When it cannot be read, and everything that is wrong with it.
+pub fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    Ok(env_file::parse(&path.display().to_string(), &read_text(path)?)?)
 }
 
 /// The folder that a file's own paths start from.

@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out; one file a command.
 
+mod bisect;
 mod clean;
 mod common;
 mod demo;
@@ -9,6 +10,7 @@ mod internal;
 mod plant;
 mod repro;
 mod run;
+mod why;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,11 @@ pub struct Cli {
 enum Command {
     /// Build the bundled candidates, run the incident over them, name the conditions and the first bad version
     Demo(demo::Args),
+    /// Name all smallest sets of conditions that make an image fail, with cause, fix and evidence
+    Why(why::Args),
+    /// Find the first bad image of an ordered list
+    #[command(long_about = bisect::ABOUT)]
+    Bisect(bisect::Args),
     /// Run images under conditions and report each case
     Run(run::Args),
     /// Which engine this is, and which conditions this host can impose, proved by planted candidates
@@ -57,6 +64,18 @@ enum Command {
     Watchdog(internal::WatchdogArgs),
 }
 
+/// Reads this process's command line and carries it out.
+#[must_use]
+pub fn start() -> ExitCode {
+    let for_git = bisect::is_for_git(std::env::args_os());
+    match Cli::try_parse() {
+        Ok(cli) if for_git => bisect::for_git(|| cli.execute()),
+        Ok(cli) => cli.execute(),
+        Err(error) if for_git => bisect::refused(&error),
+        Err(error) => error.exit(),
+    }
+}
+
 impl Cli {
     /// Carries the command out.
     #[must_use]
@@ -75,6 +94,8 @@ impl Cli {
         let code = runtime.block_on(async {
             match self.command {
                 Command::Demo(args) => demo::execute(&self.common, args).await,
+                Command::Why(args) => why::execute(&self.common, args).await,
+                Command::Bisect(args) => bisect::execute(&self.common, args).await,
                 Command::Run(args) => run::execute(&self.common, args).await,
                 Command::Images(args) => images::execute(&self.common, args).await,
                 Command::Clean(args) => clean::execute(&self.common, &args).await,

@@ -1,16 +1,16 @@
 //! `exitone run`: cases of scenario files, or one case by hand.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::common::{
-    Common, Failure, Format, Running, Signals, candidates, engine, exit_code, folder_of, print, read_text, run_plan,
-    say,
+    Common, Failure, Format, Running, Signals, candidates, engine, exit_code, folder_of, print, read_env, read_text,
+    run_plan, say,
 };
 use crate::model::{ConditionSet, Plan, Service, Summary, Verdict};
 use crate::report::{json, terminal};
 use crate::run::coordinator::Finished;
 use crate::run::rig::unknown_variables;
-use crate::scenario::{apprunner, env_file, file, service};
+use crate::scenario::{apprunner, file, service};
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -177,12 +177,8 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
     }
 }
 
-fn read_env(path: &Path) -> Result<std::collections::BTreeMap<String, String>, Failure> {
-    Ok(env_file::parse(&path.display().to_string(), &read_text(path)?)?)
-}
-
 /// Reads conditions; all mistakes at once.
-fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
+pub fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for text in texts {

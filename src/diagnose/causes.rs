@@ -315,6 +315,8 @@ mod tests {
                 unhealthy_threshold: 5,
             },
             checks: Vec::new(),
+            cpu_milli: 1000,
+            memory: 2 << 30,
         }
     }
 

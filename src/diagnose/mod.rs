@@ -3,6 +3,9 @@
 pub mod causes;
 pub mod exercise;
 pub mod platform;
+pub mod prune;
+pub mod signature;
 pub mod statics;
+pub mod suspects;
 pub mod transcript;
 pub mod waiting;

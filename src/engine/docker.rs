@@ -114,7 +114,10 @@ impl DockerEngine {
         if image.descriptor.is_none() {
             return Vec::new();
         }
-        let only = filters(&[("reference", reference)]);
+        // The filter knows names only, no ids.
+        let id = image.id.as_deref().unwrap_or_default().trim_start_matches("sha256:");
+        let by_id = reference.contains("sha256:") || id.starts_with(reference);
+        let only = if by_id { HashMap::new() } else { filters(&[("reference", reference)]) };
         let options = q::ListImagesOptionsBuilder::new().all(true).manifests(true).filters(&only).build();
         let images = self.client.list_images(Some(options)).await.unwrap_or_default();
         let same = images.into_iter().filter(|i| image.id.as_ref() == Some(&i.id));
@@ -339,6 +342,7 @@ impl Engine for DockerEngine {
             size: image.size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
             platforms,
             volumes,
+            layers: image.root_fs.and_then(|files| files.layers).unwrap_or_default(),
         })
     }
 

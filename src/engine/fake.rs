@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::files::{FileStat, Tree};
+use super::saved::{Saved, read_saved};
 use super::{
     Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
     Found, Network, Output,
@@ -145,6 +146,23 @@ impl FakeEngine {
             ..ImageFacts::default()
         };
         self.lock().images.insert(reference.to_owned(), Image { facts, script, files: Tree::fine() });
+    }
+
+    /// Adds a saved image under its names, and under its id.
+    fn saved(&self, saved: Saved) {
+        let Saved { tags, facts, .. } = saved;
+        for name in tags.into_iter().chain([facts.id.0.clone()]) {
+            let facts = ImageFacts { reference: name.clone(), ..facts.clone() };
+            let image = Image { facts, script: Arc::new(|_| Act::default()), files: Tree::fine() };
+            self.lock().images.insert(name, image);
+        }
+    }
+
+    /// Gives an image the digests of its layers.
+    pub fn set_layers(&self, reference: &str, layers: &[&str]) {
+        if let Some(image) = self.lock().images.get_mut(reference) {
+            image.facts.layers = layers.iter().map(|layer| (*layer).to_owned()).collect();
+        }
     }
 
     /// Says which files an image has.
@@ -367,13 +385,23 @@ impl Engine for FakeEngine {
 
     async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts> {
         self.fault("inspect_image")?;
-        let image = self.lock().images.get(reference).map(|i| i.facts.clone());
+        let state = self.lock();
+        let by_id = || state.images.values().find(|i| i.facts.id.0 == reference);
+        let image = state.images.get(reference).or_else(by_id).map(|i| i.facts.clone());
         image.ok_or_else(|| EngineError::ImageNotFound { name: reference.to_owned(), nearest: None })
     }
 
     async fn load_image(&self, archive: Archive) -> EngineResult<()> {
         self.fault("load_image")?;
-        let Archive::Bytes(bytes) = archive else { return Ok(()) };
+        let bytes = match archive {
+            Archive::Bytes(bytes) => bytes,
+            Archive::File(path) => {
+                if let Ok(saved) = read_saved(&path) {
+                    self.saved(saved);
+                }
+                return Ok(());
+            }
+        };
         let mut tar = tar::Archive::new(bytes.as_ref());
         for entry in tar.entries().into_iter().flatten().flatten() {
             if entry.path().is_ok_and(|p| p.as_ref() == Path::new("manifest.json")) {

@@ -6,6 +6,7 @@ pub mod docker;
 pub mod error;
 pub mod fake;
 pub mod files;
+pub mod saved;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -134,6 +134,8 @@ mod tests {
                 unhealthy_threshold: 5,
             },
             checks: Vec::new(),
+            cpu_milli: 1000,
+            memory: 2 << 30,
         };
         let pairs = ["env.set:API_KEY=a", "env.set:API_KEY=b"].map(|c| ("app:1".to_owned(), set(c)));
         let plan = Plan::new(service, Vec::new(), pairs);

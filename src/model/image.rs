@@ -45,6 +45,8 @@ pub struct ImageFacts {
     pub platforms: Vec<String>,
     /// VOLUME.
     pub volumes: Vec<String>,
+    /// Digests of the layers' contents (`sha256:…`, of the unpacked archives), from the lowest up.
+    pub layers: Vec<String>,
 }
 
 /// The environment's values stay out: people bake secrets into images.
@@ -78,12 +80,18 @@ pub fn env_map<S: AsRef<str>>(entries: &[S]) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// As many digits of a digest as people read.
+const SHORT: usize = 12;
+
 /// The part of a reference that people call the version: the tag, or the short digest.
 #[must_use]
 pub fn short_name(reference: &str) -> &str {
     let name = reference.rsplit('/').next().unwrap_or(reference);
-    if let Some((_, digest)) = name.split_once("@sha256:") {
-        return &digest[..digest.len().min(12)];
+    let id = name.strip_prefix("sha256:").or_else(|| name.split_once("@sha256:").map(|(_, digest)| digest));
+    // A whole id is one without its prefix, too: no image may have such a name.
+    let whole = || Some(name).filter(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()));
+    if let Some(digest) = id.or_else(whole) {
+        return digest.get(..SHORT).unwrap_or(digest);
     }
     match name.split_once(':') {
         Some((_, tag)) if tag != "latest" => tag,
@@ -102,5 +110,10 @@ mod tests {
         assert_eq!(short_name("registry:5000/team/app:latest"), "app");
         assert_eq!(short_name("app"), "app");
         assert_eq!(short_name("a/b@sha256:0123456789abcdef"), "0123456789ab");
+        assert_eq!(short_name("sha256:0123456789abcdef"), "0123456789ab");
+        assert_eq!(short_name("sha256:0123"), "0123");
+        assert_eq!(short_name("a@sha256:0123456789aä"), "0123456789aä");
+        assert_eq!(short_name(&"0123456789abcdef".repeat(4)), "0123456789ab");
+        assert_eq!(short_name("0123456789abcdef"), "0123456789abcdef");
     }
 }

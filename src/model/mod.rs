@@ -1,6 +1,8 @@
 //! The words of the field as types: pure values, no clock, no input or output.
 
+pub mod answer;
 pub mod case;
+pub mod change;
 pub mod condition;
 pub mod files;
 pub mod image;
@@ -10,6 +12,7 @@ pub mod redact;
 pub mod service;
 pub mod summary;
 pub mod units;
+pub mod verdicts;
 
 pub use case::{Candidate, Case, CaseId, Plan};
 pub use condition::{Condition, ConditionSet, EnvChange};

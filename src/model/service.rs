@@ -182,6 +182,10 @@ pub struct Service {
     pub secrets: BTreeSet<String>,
     /// The start command, which takes the place of CMD.
     pub start_command: Option<String>,
+    /// Thousandths of a CPU that an instance has.
+    pub cpu_milli: u32,
+    /// Bytes of memory that an instance has.
+    pub memory: u64,
     /// Hosts that the candidate needs.
     pub upstreams: Vec<Upstream>,
     /// The health check.

@@ -1,6 +1,10 @@
 //! Platforms as data, embedded.
 
+mod battery;
+
 use serde::Deserialize;
+
+pub use battery::{Battery, battery};
 
 use crate::model::service::{HealthCheck, Protocol};
 
@@ -12,6 +16,15 @@ pub struct Profile {
     pub health_check: HealthDefaults,
     /// The port.
     pub port: u16,
+    /// Thousandths of a CPU.
+    pub cpu_milli: u32,
+    /// GB of memory.
+    pub memory: String,
+    /// What differs there, the most frequent cause first; no two exclude each other. `*` stands for each variable,
+    /// secret, upstream or the size of the instance.
+    pub battery: Vec<String>,
+    /// Other forms of these.
+    pub forms: Vec<String>,
 }
 
 /// The health check's defaults and range.

@@ -10,21 +10,22 @@ use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
 use crate::model::{ConditionSet, Summary};
 
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const DIM: Style = Style::new().dimmed();
-const HEAD: Style = Style::new().bold();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
+pub(super) const HEAD: Style = Style::new().bold();
+pub(super) const ODD: Style = AnsiColor::Yellow.on_default();
 
 /// Widths in columns: of a cell of the matrix, and of the longest condition that is not cut.
 const CELL: usize = 8;
 const MOST_LABEL: usize = 44;
 
-fn styled(style: Style, text: &str) -> String {
+pub(super) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
 /// A cell's mark and its style.
-fn mark(result: Option<&CaseResult>) -> (String, Style) {
+pub(super) fn mark(result: Option<&CaseResult>) -> (String, Style) {
     let Some(result) = result else { return ("–".to_owned(), DIM) };
     match (result.verdict, &result.outcome) {
         (Verdict::Unresolved, _) if result.skipped.is_some() => ("skip".to_owned(), DIM),
@@ -167,12 +168,12 @@ pub fn why(result: &CaseResult) -> String {
     text
 }
 
-fn shorten_end(text: &str, width: usize) -> String {
+pub(super) fn shorten_end(text: &str, width: usize) -> String {
     if text.chars().count() <= width { text.to_owned() } else { shorten(text, width) }
 }
 
 /// Breaks a text at words, for a terminal of 100 columns.
-fn wrap(text: &str, indent: usize) -> String {
+pub(super) fn wrap(text: &str, indent: usize) -> String {
     let mut out = String::new();
     let mut column = indent;
     for word in text.split_whitespace() {

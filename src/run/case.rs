@@ -67,7 +67,8 @@ pub struct Limits {
 
 impl Limits {
     /// Why the machine cannot impose one of these conditions.
-    fn missing(self, conditions: &ConditionSet) -> Option<&'static str> {
+    #[must_use]
+    pub fn missing(self, conditions: &ConditionSet) -> Option<&'static str> {
         conditions.iter().find_map(|condition| match condition {
             Condition::CpuLimit(_) if !self.cpu => Some("host cannot: this engine sets no CPU limit (cgroup cpu)"),
             Condition::CpuLimit(milli) if *milli as usize > self.cpus * 1000 => {

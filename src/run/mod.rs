@@ -1,7 +1,9 @@
 //! Runs cases: one case as a state machine, one coordinator, the pool of holders, and what keeps the engine clean.
 
+pub mod bisect;
 pub mod case;
 pub mod cleanup;
+pub mod compare;
 pub mod coordinator;
 pub mod deaths;
 pub mod disk;
@@ -16,11 +18,13 @@ pub mod program;
 pub mod proofs;
 pub mod result;
 pub mod rig;
+pub mod runner;
 pub mod services;
 pub mod session;
 pub mod spec;
 pub mod watch;
 pub mod watchdog;
+pub mod why;
 
 use crate::engine::EngineError;
 

@@ -3,10 +3,10 @@
 use super::spec;
 use crate::diagnose::causes::{Facts, causes};
 use crate::diagnose::exercise::{Seen, not_met};
-use crate::diagnose::platform;
 use crate::diagnose::statics::{decides, findings};
 use crate::diagnose::transcript::Deployment;
 use crate::diagnose::waiting::waiting_for;
+use crate::diagnose::{platform, prune};
 use crate::model::files::ImageFiles;
 use crate::model::observation::{ConnectAttempt, Evidence, Fate};
 use crate::model::outcome::{Cause, CheckResult, FailureClass, NotExercised, Phase};
@@ -253,6 +253,53 @@ impl Frame<'_> {
         });
         result
     }
+}
+
+/// What a result tells of a condition that it may have had or not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Touch {
+    /// The process did what the condition is about.
+    Met,
+    /// It did not, and would not under the condition.
+    NotMet(String),
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Did this image, when it went as it went in this result, do what the condition is about?
+#[must_use]
+pub fn touch(
+    candidate: &Candidate,
+    service: &Service,
+    files: Option<&ImageFiles>,
+    result: &CaseResult,
+    condition: &Condition,
+) -> Touch {
+    let had = result.conditions.has(condition);
+    let with: Vec<Condition> = result.conditions.iter().cloned().chain([condition.clone()]).collect();
+    // Beside a condition that excludes it, it is not imposed at all.
+    let Ok(with) = ConditionSet::new(with) else { return Touch::Unknown };
+    let before = spec::environment(candidate, service, &result.conditions);
+    let after = spec::environment(candidate, service, &with);
+    let command = service.start_command.as_deref();
+    let seen = Seen {
+        evidence: &result.evidence,
+        facts: &candidate.facts,
+        service,
+        log: &result.log,
+        healthy: result.outcome == Some(Outcome::Healthy),
+        files,
+        values: [&before, &after],
+        words: command.map(|c| (spec::shell_words(c), spec::platform_words(c))),
+    };
+    if had {
+        let met = condition.is_of_network() && prune::touches(condition, &seen);
+        return if met { Touch::Met } else { Touch::Unknown };
+    }
+    if prune::touches(condition, &seen) {
+        return Touch::Met;
+    }
+    prune::would_not_meet(condition, &seen).map_or(Touch::Unknown, Touch::NotMet)
 }
 
 /// A connection request that was sent so often was given up by the compressed kernel: once, and two retries.

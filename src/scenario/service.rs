@@ -104,7 +104,7 @@ impl RawService {
             }
             env.insert(name, value.value.0);
         }
-        check_sizes(self.cpu.as_ref(), self.memory.as_ref(), problems);
+        let (cpu_milli, memory) = sizes(self.cpu.as_ref(), self.memory.as_ref(), profile, problems);
         if let Some(egress) = self.egress.filter(|e| !["DEFAULT", "VPC"].contains(&e.value.as_str())) {
             problems.push(problem(&egress, format!("egress `{}` is neither DEFAULT nor VPC", egress.value)));
         }
@@ -114,6 +114,8 @@ impl RawService {
             env,
             secrets: self.secrets.into_iter().map(|name| name.value).collect(),
             start_command: self.start_command.filter(|c| !c.trim().is_empty()),
+            cpu_milli,
+            memory,
             upstreams,
             health_check: self.health_check.check(profile, problems),
             checks: self.checks.into_iter().map(|c| c.check(problems)).collect(),
@@ -139,31 +141,53 @@ fn read_env_file(path: &Placed<String>, folder: &Path, problems: &mut Vec<Proble
     })
 }
 
-fn check_sizes(cpu: Option<&Placed<Text>>, memory: Option<&Placed<Text>>, problems: &mut Vec<Problem>) {
+/// Thousandths of a CPU and bytes of memory: App Runner's units (1024, 2048), or `1 vCPU` and `2 GB`.
+fn sizes(
+    cpu: Option<&Placed<Text>>,
+    memory: Option<&Placed<Text>>,
+    profile: &Profile,
+    problems: &mut Vec<Problem>,
+) -> (u32, u64) {
+    let defaults = (profile.cpu_milli, gigabytes(&profile.memory));
     let Some(cpu) = cpu else {
-        let known = |m: &str| SIZES.iter().any(|(_, all)| all.contains(&m));
-        if let Some(memory) = memory.filter(|m| !known(m.value.0.trim_end_matches("GB").trim())) {
+        let Some(memory) = memory else { return defaults };
+        let known = SIZES.iter().flat_map(|(_, all)| all.iter()).find(|gb| is_memory(memory, gb));
+        if known.is_none() {
             problems.push(problem(memory, format!("memory `{}` is no size of App Runner's, in GB", memory.value.0)));
         }
-        return;
+        return (defaults.0, known.map_or(defaults.1, |gb| gigabytes(gb)));
     };
     let number = cpu.value.0.trim_end_matches("vCPU").trim();
     let milli = parse_cpu(number).map(|milli| if milli >= 250_000 { milli / 1000 } else { milli });
     let size = SIZES
         .iter()
         .find(|(milli_allowed, _)| milli == Ok(*milli_allowed) || number == (milli_allowed * 1024 / 1000).to_string());
-    let Some((_, memories)) = size else {
+    let Some((milli, memories)) = size else {
         let message = format!("cpu `{}` is none of 0.25, 0.5, 1, 2, 4", cpu.value.0);
         problems.push(problem(cpu, message));
-        return;
+        return defaults;
     };
-    let Some(memory) = memory else { return };
-    let number = memory.value.0.trim_end_matches("GB").trim();
-    if !memories.iter().any(|m| *m == number || (m.parse::<f64>().unwrap_or_default() * 1024.0).to_string() == number) {
-        let message =
-            format!("memory `{}` does not go with cpu {}: {} GB do", memory.value.0, cpu.value.0, memories.join(", "));
-        problems.push(problem(memory, message));
+    // Without a memory of its own, the least that goes with the CPU, unless the default does.
+    let least = if memories.contains(&profile.memory.as_str()) { profile.memory.as_str() } else { memories[0] };
+    let Some(memory) = memory else { return (*milli, gigabytes(least)) };
+    match memories.iter().find(|gb| is_memory(memory, gb)) {
+        Some(gb) => (*milli, gigabytes(gb)),
+        None => {
+            let (written, with, good) = (&memory.value.0, &cpu.value.0, memories.join(", "));
+            problems.push(problem(memory, format!("memory `{written}` does not go with cpu {with}: {good} GB do")));
+            (*milli, gigabytes(least))
+        }
     }
+}
+
+/// True when the text means so many GB: `2`, `2 GB`, `2048`.
+fn is_memory(written: &Placed<Text>, gb: &str) -> bool {
+    let number = written.value.0.trim_end_matches("GB").trim();
+    number == gb || (gb.parse::<f64>().unwrap_or_default() * 1024.0).to_string() == number
+}
+
+fn gigabytes(gb: &str) -> u64 {
+    (gb.parse::<f64>().unwrap_or_default() * f64::from(1 << 30)) as u64
 }
 
 impl RawHealthCheck {

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr)]
 
 mod bad_images;
+mod bisect;
 mod conditions;
 mod incident;
 mod isolation;
@@ -15,3 +16,4 @@ mod repro;
 mod sees;
 mod services;
 mod support;
+mod why;

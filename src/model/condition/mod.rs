@@ -1,6 +1,7 @@
 //! Conditions: the departures from the friendly baseline, `kind.variant[:argument]`.
 
 mod known;
+mod milder;
 mod set;
 mod target;
 
@@ -399,7 +400,7 @@ impl Condition {
 
     /// The same condition, its value never shown when the variable is among the secrets.
     #[must_use]
-    fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
+    pub fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
         match self {
             Self::Env(name, EnvChange::Set(value)) => {
                 let secret = value.secret || secrets.contains(&name);

@@ -1,0 +1,351 @@
+//! `exitone bisect`: which image of an ordered list is the first bad one.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::common::{
+    Common, Failure, Format, INTERNAL, Running, Signals, candidates, close, duration, engine, folder_of, open, print,
+    read_env, read_text, say,
+};
+use super::why::share;
+use super::{repro, run};
+use crate::engine::saved::{SavedError, is_path, load, read_saved};
+use crate::engine::{Engine, EngineError};
+use crate::model::verdicts::{Culprit, Verdicts};
+use crate::model::{Candidate, ConditionSet, Plan, Service, Verdict};
+use crate::report::bisect::{Live, json, sentence, text};
+use crate::run::bisect::{Bisected, Question, Step, bisect, judge};
+use crate::run::rig::unknown_variables;
+use crate::scenario::{apprunner, file, service};
+
+/// For `git bisect run`: the revision cannot be tested.
+const GIT_SKIP: u8 = 125;
+/// For `git bisect run`: stop. Every code from 1 to 127 but 125 means "bad" there.
+const GIT_STOP: u8 = 128;
+
+/// What the long help says.
+pub const ABOUT: &str = "Find the first bad image of an ordered list\n\nAn image is bad when it does not become healthy \
+    under the conditions: it exits, is killed, cannot start, never answers its health check. Requests after healthy \
+    (`checks` of the service) are not made. Both ends are checked first. In the end the first bad image and the one \
+    before it are run once more; if an answer differs, the failure comes only sometimes, and images are run until it is \
+    99 % sure.";
+
+/// Arguments of `bisect`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The images, the oldest first: tags, digests, or files that `docker save` wrote (loaded, and kept on the engine)
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+    /// A condition to impose on every image, once for each: `egress.drop`, `env.unset:NAME` …
+    #[arg(long, value_name = "CONDITION")]
+    with: Vec<String>,
+    /// A scenario file: its service; its images where none is given; its conditions where it has one set only
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// A service file: port, environment, health check
+    #[arg(long, value_name = "FILE")]
+    service: Option<PathBuf>,
+    /// More variables, NAME=VALUE a line
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// Doubt every answer, and run until the culprit is this sure [default: single answers are believed until they differ]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    confidence: Option<f64>,
+    /// Stop after this time and say what is known
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    budget: Option<Duration>,
+    /// Judge one image, for `git bisect run`
+    ///
+    /// The exit code is 0 when it is good, 1 when it is bad, 125 when it cannot be told (git skips the revision). Every
+    /// other failure (usage, files, a missing image, no engine, an interruption) exits with 128 or more: git would take
+    /// anything from 1 to 127 for "bad" and stops at 128. Where the image is built first, a build that fails is skipped:
+    /// `git bisect run sh -c 'docker build -q -t app:bisect . || exit 125; exitone bisect --git-bisect app:bisect --with
+    /// egress.drop'`
+    #[arg(long, conflicts_with = "confidence")]
+    git_bisect: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+/// What is asked for, before the engine is asked.
+struct Asked {
+    images: Vec<String>,
+    service: Service,
+    conditions: ConditionSet,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Usage, files, engine; also when there is nothing to bisect.
+pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+    let asked = ask(&args)?;
+    let signals = Signals::listen();
+    let (engine, info) = engine().await?;
+    let images = signals.unless_asked(references(engine.as_ref(), &asked.images)).await??;
+    let candidates = candidates(engine.as_ref(), &images).await?;
+    refuse_twins(&asked.images, &candidates)?;
+    let pairs = images.iter().map(|image| (image.clone(), asked.conditions.clone()));
+    let plan = Plan::new(asked.service.clone(), candidates.clone(), pairs.collect::<Vec<_>>());
+    warn_of_unknown(&plan);
+    let jobs = args.running.jobs.map_or(2 * info.cpus, usize::from);
+    let question = Question {
+        candidates,
+        service: asked.service,
+        conditions: asked.conditions,
+        confidence: args.confidence,
+        budget: args.budget,
+        jobs,
+    };
+    let rig = signals.unless_asked(open(&args.running, engine, &info, jobs, false)).await??;
+    let mut live = Live::new(common.progress(), &images);
+    let context = rig.context.clone();
+    let mut tell = |step: Step<'_>| show(&mut live, &step);
+    let mut found = if args.git_bisect {
+        judge(context, &question, signals.asked(), &mut tell).await
+    } else {
+        bisect(context, &question, signals.asked(), &mut tell).await
+    };
+    drop(live);
+    repro::remember(&plan, &found.results);
+    close(rig, &signals, found.cut).await;
+    found.verdicts.repro = again(&args, &found.verdicts);
+    print(&shown(&args, &found)?)?;
+    ended(&args, &found, &signals)
+}
+
+fn show(live: &mut Live, step: &Step<'_>) {
+    match step {
+        Step::Begun(image) => live.begun(*image),
+        Step::Phase(image, phase) => live.phase(*image, *phase),
+        Step::Result(image, result) => live.result(*image, result),
+        Step::Doing(what) => live.doing(what),
+        Step::Draining => live.draining(),
+    }
+}
+
+fn shown(args: &Args, found: &Bisected) -> Result<String, Failure> {
+    let verdicts = &found.verdicts;
+    if args.running.format == Format::Json {
+        let document = serde_json::to_string_pretty(&json(verdicts));
+        return document.map(|d| d + "\n").map_err(|e| Failure::internal(format!("writing the answer: {e}")));
+    }
+    let bad = verdicts.known_bad().and_then(|image| found.results.iter().find(|r| r.image == *image));
+    Ok(text(verdicts, bad.filter(|r| r.verdict == Verdict::Fail)))
+}
+
+/// The exit code, or why there is nothing to bisect.
+fn ended(args: &Args, found: &Bisected, signals: &Signals) -> Result<u8, Failure> {
+    let verdicts = &found.verdicts;
+    if let Some(code) = signals.exit_code() {
+        return Ok(code);
+    }
+    if found.broken > 0 {
+        return Ok(INTERNAL);
+    }
+    match verdicts.culprit {
+        Culprit::NoneBad | Culprit::Reversed => Err(Failure::usage(sentence(verdicts))),
+        _ if args.git_bisect && verdicts.exit_code() == 5 => Ok(GIT_SKIP),
+        _ => Ok(verdicts.exit_code()),
+    }
+}
+
+/// The command that runs the first known bad image again; a scenario's service cannot be given to `run`.
+fn again(args: &Args, verdicts: &Verdicts) -> Option<String> {
+    let image = verdicts.known_bad().filter(|_| args.scenario.is_none() && verdicts.case.is_some())?;
+    let mut words = vec!["exitone".to_owned(), "run".to_owned(), "--image".to_owned(), image.clone()];
+    for (flag, path) in [("--service", &args.service), ("--env-file", &args.env_file)] {
+        words.extend(path.iter().flat_map(|path| [flag.to_owned(), path.display().to_string()]));
+    }
+    words.extend(verdicts.conditions.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]));
+    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), |quoted| quoted.into_owned());
+    Some(words.iter().map(quoted).collect::<Vec<_>>().join(" "))
+}
+
+fn warn_of_unknown(plan: &Plan) {
+    let unknown: Vec<String> = unknown_variables(plan).into_iter().collect();
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        say(&format!(
+            "warning: neither the service nor an image has the variable {names}; env.unset changes nothing there"
+        ));
+    }
+}
+
+/// Reads what is asked for; everything that is wrong is said at once, the command line first.
+fn ask(args: &Args) -> Result<Asked, Failure> {
+    let (conditions, mut wrong) = match run::conditions(&args.with) {
+        Ok(conditions) => (conditions, Vec::new()),
+        Err(wrong) => (ConditionSet::baseline(), wrong),
+    };
+    let mut refusals = Vec::new();
+    let mut asked = match &args.scenario {
+        Some(path) => of_scenario(path, args, &mut wrong, &mut refusals)?,
+        None => of_service(args, &mut refusals)?,
+    };
+    if !args.with.is_empty() {
+        asked.conditions = conditions;
+    }
+    asked.conditions = asked.conditions.with_secrets(&asked.service.secrets);
+    // Requests after healthy are no part of the question.
+    asked.service.checks.clear();
+    // A file that cannot be read says nothing about its images.
+    if refusals.is_empty() {
+        wrong.extend(wrong_images(&asked.images, args.git_bisect));
+    }
+    match (wrong.is_empty(), refusals.is_empty()) {
+        (true, true) => Ok(asked),
+        (true, false) => Err(Failure::file(refusals.join("\n"))),
+        (false, _) => {
+            let wrong = wrong.iter().map(|text| format!("error: {text}"));
+            Err(Failure::usage(wrong.chain(refusals).collect::<Vec<_>>().join("\n")))
+        }
+    }
+}
+
+fn of_scenario(
+    path: &Path,
+    args: &Args,
+    wrong: &mut Vec<String>,
+    refusals: &mut Vec<String>,
+) -> Result<Asked, Failure> {
+    for (given, flag) in [(args.service.is_some(), "--service"), (args.env_file.is_some(), "--env-file")] {
+        if given {
+            wrong.push(format!("{flag} does not go with --scenario; a scenario file has its own"));
+        }
+    }
+    let profile = apprunner();
+    match file::read(&path.display().to_string(), &read_text(path)?, &folder_of(path), &profile) {
+        Ok(scenario) => {
+            let sets: Vec<&ConditionSet> = scenario.sets.iter().filter(|set| !set.is_empty()).collect();
+            if sets.len() > 1 && args.with.is_empty() {
+                let shown: Vec<String> = sets.iter().take(3).map(|set| format!("`{set}`")).collect();
+                let more = if sets.len() > 3 { " …" } else { "" };
+                let (count, shown) = (sets.len(), shown.join(", "));
+                wrong.push(format!(
+                    "{} has {count} sets of conditions ({shown}{more}): choose with --with",
+                    path.display()
+                ));
+            }
+            let conditions = sets.first().map(|set| (*set).clone()).unwrap_or_default();
+            let images =
+                if args.images.is_empty() && !args.git_bisect { scenario.candidates } else { args.images.clone() };
+            Ok(Asked { images, service: scenario.service, conditions })
+        }
+        Err(refused) => {
+            refusals.push(refused.to_string());
+            let (service, images) = (service::defaults(&profile), args.images.clone());
+            Ok(Asked { images, service, conditions: ConditionSet::baseline() })
+        }
+    }
+}
+
+fn of_service(args: &Args, refusals: &mut Vec<String>) -> Result<Asked, Failure> {
+    let profile = apprunner();
+    let mut service = service::defaults(&profile);
+    if let Some(path) = &args.service {
+        match service::read_file(&path.display().to_string(), &read_text(path)?, &folder_of(path), &profile) {
+            Ok((read, _)) => service = read,
+            Err(refused) => refusals.push(refused.to_string()),
+        }
+    }
+    if let Some(path) = &args.env_file {
+        match read_env(path) {
+            Ok(env) => service.env.extend(env),
+            Err(failure) => refusals.push(failure.message().to_owned()),
+        }
+    }
+    Ok(Asked { images: args.images.clone(), service, conditions: ConditionSet::baseline() })
+}
+
+/// What can be said of the images before an engine is asked.
+fn wrong_images(images: &[String], git: bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    match (git, images.len()) {
+        (true, 1) | (false, 2..) => {}
+        (true, 0) => wrong.push("--git-bisect judges one image: give its name".to_owned()),
+        (true, count) => wrong.push(format!("--git-bisect judges one image, and {count} are given")),
+        (false, 0) => wrong.push("which images? give two or more, the oldest first".to_owned()),
+        (false, _) => {
+            wrong.push(format!("one image is no list: give two or more, the oldest first, not only {}", images[0]))
+        }
+    }
+    let mut known = BTreeSet::new();
+    let mut twice: Vec<&String> = images.iter().filter(|image| !known.insert(*image)).collect();
+    twice.dedup();
+    wrong.extend(twice.iter().map(|image| format!("{image} is given twice")));
+    wrong.extend(
+        known
+            .iter()
+            .filter(|image| is_path(image) && !Path::new(image).is_file())
+            .map(|path| format!("{path}: no such file; an image in a file is what `docker save IMAGE -o FILE` writes")),
+    );
+    wrong
+}
+
+/// The names under which the engine knows the images; those in files are loaded.
+async fn references(engine: &dyn Engine, images: &[String]) -> Result<Vec<String>, Failure> {
+    let mut references = Vec::new();
+    for image in images {
+        let saved = is_path(image) || (Path::new(image).is_file() && is_unknown(engine, image).await?);
+        references.push(if saved { loaded(engine, Path::new(image)).await? } else { image.clone() });
+    }
+    Ok(references)
+}
+
+async fn is_unknown(engine: &dyn Engine, image: &str) -> Result<bool, Failure> {
+    match engine.inspect_image(image).await {
+        Ok(_) => Ok(false),
+        Err(EngineError::ImageNotFound { .. }) => Ok(true),
+        Err(e) => Err(e.into()),
+    }
+}
+
+async fn loaded(engine: &dyn Engine, path: &Path) -> Result<String, Failure> {
+    let wrong = |error: SavedError| match error {
+        SavedError::Engine(e) => e.into(),
+        other => Failure::usage(format!("{other}\nhint: {}", other.hint())),
+    };
+    let file = path.to_owned();
+    // A compressed archive is unpacked whole to find its manifest.
+    let saved = tokio::task::spawn_blocking(move || read_saved(&file)).await;
+    let saved = saved.map_err(|e| Failure::internal(format!("reading {}: {e}", path.display())))?.map_err(wrong)?;
+    load(engine, &saved).await.map_err(wrong)
+}
+
+/// Two names of one image have one answer: there is nothing between them.
+fn refuse_twins(given: &[String], candidates: &[Candidate]) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for (n, one) in candidates.iter().enumerate() {
+        let twin = candidates[..n].iter().position(|other| other.facts.id == one.facts.id);
+        if let Some(twin) = twin {
+            wrong.push(format!("error: {} and {} are the same image ({})", given[twin], given[n], one.facts.id));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::usage(wrong.join("\n"))) }
+}
+
+/// True when `git bisect run` will read the exit code.
+pub fn is_for_git<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> bool {
+    let words = words.into_iter().map(|word| word.as_ref().to_owned()).take_while(|word| word != "--");
+    let words: Vec<std::ffi::OsString> = words.collect();
+    words.iter().any(|word| word == "bisect")
+        && words.iter().any(|word| word.to_string_lossy().starts_with("--git-bisect"))
+}
+
+/// Whatever ends a command early must not be taken for "bad": codes that git does not know become 128.
+pub fn for_git(command: impl FnOnce() -> ExitCode) -> ExitCode {
+    let code = catch_unwind(AssertUnwindSafe(command)).unwrap_or(ExitCode::from(GIT_STOP));
+    let known = [0, 1, GIT_SKIP].into_iter().chain(GIT_STOP..=u8::MAX).any(|known| ExitCode::from(known) == code);
+    if known { code } else { ExitCode::from(GIT_STOP) }
+}
+
+/// The exit code of a command line that clap refused.
+pub fn refused(error: &clap::Error) -> ExitCode {
+    // Nobody may be listening any more.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(GIT_STOP) } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,186 @@
+//! `exitone why`: which smallest sets of conditions make an image fail.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::common::{
+    Common, Failure, Format, Running, Signals, candidates, close, engine, folder_of, open, print, read_env, read_text,
+    say,
+};
+use super::repro;
+use crate::model::{Condition, ConditionSet, Plan, Service};
+use crate::profile::{Battery, battery};
+use crate::report::why::{Live, Seen, text};
+use crate::run::why::{Question, Step, answer::cases, why};
+use crate::scenario::{apprunner, service};
+use crate::search::set::MOST;
+
+/// Arguments of `why`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The image [default: that of the service file]
+    #[arg(value_name = "IMAGE")]
+    image: Option<String>,
+    /// A condition to search among, once for each [default: everything that differs on the platform]
+    #[arg(long, value_name = "CONDITION")]
+    with: Vec<String>,
+    /// A service file: port, environment, health check
+    #[arg(long, value_name = "FILE")]
+    service: Option<PathBuf>,
+    /// More variables, NAME=VALUE a line
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// How sure the answer must be; more means more runs
+    #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = share)]
+    confidence: f64,
+    /// Stop after this time and say what was not tried
+    #[arg(long, value_name = "TIME", value_parser = super::common::duration)]
+    budget: Option<Duration>,
+    /// Show every run
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+/// A confidence: more than a coin, less than certain.
+pub fn share(text: &str) -> Result<f64, String> {
+    let value: f64 =
+        text.trim_end_matches('%').parse().map_err(|_| format!("`{text}` is not a number such as 0.99"))?;
+    let value = if text.ends_with('%') { value / 100.0 } else { value };
+    if (0.5..1.0).contains(&value) { Ok(value) } else { Err(format!("{text} is not between 0.5 and 1")) }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Usage, files, engine.
+pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+    let (image, service, battery) = ask(&args)?;
+    let signals = Signals::listen();
+    let (engine, info) = engine().await?;
+    let candidate = candidates(engine.as_ref(), std::slice::from_ref(&image)).await?.remove(0);
+    let mut by_hand = format!("exitone run --image {image}");
+    for (flag, path) in [("--service", &args.service), ("--env-file", &args.env_file)] {
+        if let Some(path) = path {
+            by_hand.push_str(&format!(" {flag} {}", path.display()));
+        }
+    }
+    let jobs = args.running.jobs.map_or(2 * info.cpus, usize::from);
+    let question = Question {
+        candidate: candidate.clone(),
+        service: service.clone(),
+        battery: battery.conditions,
+        variants: battery.forms,
+        rates: None,
+        confidence: args.confidence,
+        budget: args.budget,
+        jobs,
+        by_hand,
+    };
+    let rig = signals.unless_asked(open(&args.running, engine, &info, jobs, false)).await??;
+    let mut live = Live::new(common.progress());
+    let explained = why(rig.context.clone(), &question, signals.asked(), &mut |step| live.on(&seen(&step))).await;
+    drop(live);
+    let plan = Plan { service, candidates: vec![candidate], cases: cases(&explained.results) };
+    repro::remember(&plan, &explained.results);
+    close(rig, &signals, explained.cut).await;
+    let answer = &explained.answer;
+    match args.running.format {
+        Format::Json => {
+            let document = serde_json::to_string_pretty(answer)
+                .map_err(|e| Failure::internal(format!("writing the answer: {e}")))?;
+            print(&format!("{document}\n"))?;
+        }
+        Format::Text => print(&text(answer, &explained.results, args.explain))?,
+    }
+    if explained.cut && answer.runs > 0 && answer.minimal_sets.is_empty() && signals.exit_code().is_none() {
+        say("the budget is too small for an answer: nothing is known yet");
+    }
+    Ok(match signals.exit_code() {
+        Some(code) => code,
+        None if explained.broken > 0 => super::common::INTERNAL,
+        None => answer.exit_code(),
+    })
+}
+
+fn seen<'a>(step: &'a Step<'a>) -> Seen<'a> {
+    match step {
+        Step::Doing(what) => Seen::Doing(what),
+        Step::Begun(set) => Seen::Begun(set),
+        Step::Phase(set, phase) => Seen::Phase(set, *phase),
+        Step::Result(result) => Seen::Result(result),
+        Step::Found(sets) => Seen::Found(sets),
+    }
+}
+
+/// Reads the question; everything that is wrong is said at once.
+fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
+    let profile = apprunner();
+    let mut refusals: Vec<String> = Vec::new();
+    let mut wrong: Vec<String> = Vec::new();
+    let (mut service, named) = match &args.service {
+        None => (service::defaults(&profile), None),
+        Some(path) => {
+            let text = read_text(path)?;
+            match service::read_file(&path.display().to_string(), &text, &folder_of(path), &profile) {
+                Ok(read) => read,
+                Err(refused) => {
+                    refusals.push(refused.to_string());
+                    (service::defaults(&profile), None)
+                }
+            }
+        }
+    };
+    if let Some(path) = &args.env_file {
+        match read_env(path) {
+            Ok(env) => service.env.extend(env),
+            Err(failure) => refusals.push(failure.message().to_owned()),
+        }
+    }
+    // Requests after healthy are no part of the question.
+    service.checks.clear();
+    let battery = match args.with.is_empty() {
+        true => battery(&profile, &service),
+        false => chosen(&args.with, &service, &mut wrong),
+    };
+    let image = args.image.clone().or(named);
+    if image.is_none() && refusals.is_empty() {
+        wrong.push("which image? give IMAGE, or `image:` in the service file".to_owned());
+    }
+    if battery.conditions.len() > MOST {
+        let count = battery.conditions.len();
+        wrong.push(format!(
+            "{count} conditions are too many for one search, {MOST} is the most; choose some with --with"
+        ));
+    }
+    match (wrong.is_empty(), refusals.is_empty()) {
+        (true, true) => Ok((image.unwrap_or_default(), service, battery)),
+        (true, false) => Err(Failure::file(refusals.join("\n"))),
+        (false, _) => {
+            let wrong = wrong.iter().map(|text| format!("error: {text}"));
+            Err(Failure::usage(wrong.chain(refusals).collect::<Vec<_>>().join("\n")))
+        }
+    }
+}
+
+/// Exactly the conditions that were asked for.
+fn chosen(texts: &[String], service: &Service, wrong: &mut Vec<String>) -> Battery {
+    let mut conditions: Vec<Condition> = Vec::new();
+    for text in texts {
+        match text.parse::<Condition>() {
+            Ok(condition) if conditions.contains(&condition) => {
+                wrong.push(format!("--with: {condition} is given twice"))
+            }
+            Ok(condition) => conditions.push(condition),
+            Err(e) => wrong.push(format!("--with: {e}")),
+        }
+    }
+    if let Err(problems) = ConditionSet::new(conditions.clone()) {
+        let why = "a search combines all of them; ask about one after the other";
+        wrong.extend(problems.into_iter().map(|problem| format!("--with: {problem} ({why})")));
+    }
+    // In the order that they were given in: the first ones are told first.
+    let conditions = conditions.into_iter().map(|c| c.with_secrets(&service.secrets)).collect();
+    Battery { conditions, forms: Vec::new() }
+}

@@ -1,0 +1,177 @@
+//! The signature of a failure: is this crash the same as that one? Pure.
+
+use crate::model::outcome::{CaseResult, Outcome, Verdict};
+
+/// A word of the last line is at most so long in a signature.
+const MOST_LINE: usize = 110;
+
+/// What makes two failures the same: how it ended, the exit code, and what the last line that means something says,
+/// without what differs from run to run.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Signature {
+    /// `exit 1`, `out of memory`, `never listened` …
+    pub how: String,
+    /// The line, normalised; empty where there is none.
+    pub line: String,
+}
+
+impl std::fmt::Display for Signature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.how)?;
+        if self.line.is_empty() { Ok(()) } else { write!(f, " · {}", self.line) }
+    }
+}
+
+/// The signature of a failed case; nothing for any other.
+#[must_use]
+pub fn signature(result: &CaseResult) -> Option<Signature> {
+    if result.verdict != Verdict::Fail {
+        return None;
+    }
+    // A process that lives on says many things: how it fails is what counts.
+    let lives = matches!(result.outcome, Some(Outcome::NeverListened | Outcome::Unhealthy | Outcome::Healthy));
+    let line = if lives { String::new() } else { telling_line(&result.log).map(normalised).unwrap_or_default() };
+    Some(Signature { how: result.cell(), line })
+}
+
+/// The line that says what went wrong: the last one that names an error, else the last one.
+fn telling_line(log: &str) -> Option<&str> {
+    let lines = || log.lines().map(str::trim_end).filter(|line| !line.trim().is_empty());
+    // A traceback ends with its error, at the beginning of a line; what follows is often a line about stopping.
+    let names_error = |line: &&str| {
+        let word = line.trim_start().split([':', ' ', '(']).next().unwrap_or_default();
+        let class = word.rsplit('.').next().unwrap_or_default();
+        let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Failure"].iter().any(|e| class.ends_with(e));
+        ends && word.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
+    };
+    let says = |line: &&str| {
+        let low = line.to_ascii_lowercase();
+        ["error", "fatal", "panic", "exception", "failed", "cannot", "denied", "refused"]
+            .iter()
+            .any(|w| low.contains(w))
+    };
+    lines().rfind(names_error).or_else(|| lines().rfind(says)).or_else(|| lines().next_back())
+}
+
+/// A line without what differs from run to run: addresses, times, ids, numbers of lines and processes.
+#[must_use]
+pub fn normalised(line: &str) -> String {
+    let words: Vec<String> = line.split_whitespace().map(word).collect();
+    let mut kept: Vec<String> = Vec::new();
+    for (at, word) in words.into_iter().enumerate() {
+        // A line or a process has another number next time, however small it is.
+        let counted = at > 0
+            && ["line", "pid", "process"].contains(&kept.last().map_or("", |w| w.trim_start_matches(['[', '('])));
+        let word = if counted && word.starts_with(|c: char| c.is_ascii_digit()) { "…".to_owned() } else { word };
+        // Times and their like leave one mark, however many there are in a row.
+        if word == "…" && kept.last().is_some_and(|last| last == "…") {
+            continue;
+        }
+        kept.push(word);
+    }
+    let text = kept.join(" ");
+    let mut short: String = text.chars().take(MOST_LINE).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// A word with its numbers taken out, unless they are small and stand for something (`exit 3`, `port 5432`, `HTTP/1.1`).
+fn word(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
+        out.push_str(&rest[..start]);
+        let token = &rest[start..];
+        // Colons and dots hold a time or an address together.
+        let end = token.find(|c: char| !(c.is_ascii_alphanumeric() || ".,:-_".contains(c))).unwrap_or(token.len());
+        let (token, after) = token.split_at(end);
+        let bare = token.trim_end_matches(['.', ',', ':', '-', '_']);
+        // `main.py:42` is a place in a file.
+        let bare_line = bare.rsplit_once(':').filter(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        if let Some((file, _)) = bare_line.filter(|(file, _)| file.contains('.') && !varies(file)) {
+            out.push_str(file);
+            out.push_str(":…");
+        } else if varies(bare) {
+            out.push('…')
+        } else {
+            out.push_str(bare)
+        }
+        out.push_str(&token[bare.len()..]);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// True for what is most likely different in the next run.
+fn varies(token: &str) -> bool {
+    let digits = token.bytes().filter(u8::is_ascii_digit).count();
+    let hex = token.len() >= 6 && digits > 0 && token.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    let address = token.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    let numeric = digits > 0 && token.bytes().all(|b| b.is_ascii_digit() || b".,:-_TZms".contains(&b));
+    let short = token.len() <= 4 && token.bytes().all(|b| b.is_ascii_digit());
+    hex || address || (numeric && !short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_from_run_to_run_is_out() {
+        for (one, other) in [
+            ("[2026-11-24 02:03:04,123] ERROR boom", "[2026-11-25 12:13:14,999] ERROR boom"),
+            (
+                "urllib3.connection.HTTPSConnection object at 0x7f00aa11>: timed out",
+                "urllib3.connection.HTTPSConnection object at 0x7fe4bb22>: timed out",
+            ),
+            ("could not connect to 198.18.0.17:443", "could not connect to 198.18.0.3:443"),
+            (
+                "request 3f2a9c81-77ab-4f00-9d3e-aa0011223344 failed",
+                "request 00112233-77ab-4f00-9d3e-bb0011223344 failed",
+            ),
+            ("took 12.345s", "took 7.1s"),
+            ("/app/main.py:42: boom", "/app/main.py:57: boom"),
+            ("SyntaxError in line 12, really", "SyntaxError in line 345, really"),
+            ("worker [pid 31] died", "worker [pid 4711] died"),
+        ] {
+            assert_eq!(normalised(one), normalised(other));
+        }
+    }
+
+    #[test]
+    fn what_means_something_stays() {
+        for (one, other) in [
+            ("exited with 3", "exited with 4"),
+            ("no attribute 'database_url'", "no attribute 'jwt_secret'"),
+            ("host a.example refused", "host b.example refused"),
+            ("port 5432", "port 443"),
+        ] {
+            assert_ne!(normalised(one), normalised(other));
+        }
+        assert_eq!(
+            normalised("ModuleNotFoundError: No module named 'psycopg2'"),
+            "ModuleNotFoundError: No module named 'psycopg2'"
+        );
+        assert!(normalised(&"word ".repeat(100)).chars().count() <= MOST_LINE + 1);
+    }
+
+    #[test]
+    fn the_line_that_says_it() {
+        let log =
+            "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\nValueError: bad\nINFO: Shutting down\n";
+        assert_eq!(telling_line(log), Some("ValueError: bad"));
+        assert_eq!(
+            telling_line("INFO start\nFATAL: no pg_hba.conf entry\nINFO bye\n"),
+            Some("FATAL: no pg_hba.conf entry")
+        );
+        assert_eq!(telling_line("a\nb\n\n"), Some("b"));
+        assert_eq!(telling_line("\n"), None);
+        assert_eq!(
+            telling_line("sqlalchemy.exc.OperationalError: (psycopg) x\n(Background on this error at: …)"),
+            Some("sqlalchemy.exc.OperationalError: (psycopg) x")
+        );
+    }
+}

@@ -1,0 +1,512 @@
+//! What changed from one image to the next: pure, from what was read of both.
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use serde::Serialize;
+
+use super::condition::EnvValue;
+use super::image::ImageFacts;
+use super::redact::{REDACTED, Redactor, line_is_private, looks_like_credential, shown_value};
+
+/// So many files are listed one by one.
+pub const MOST_LISTED: usize = 40;
+/// A value is shown up to so many characters.
+const WIDTH: usize = 300;
+
+/// What the engine writes into every container, what lives in memory, caches and logs: not the image's own.
+const LEFT_OUT_BELOW: [&str; 8] =
+    ["/proc", "/sys", "/dev", "/tmp", "/var/cache", "/var/log", "/var/lib/dpkg", "/lib/apk/db"];
+/// Files that an engine makes in a container: Docker the first five, Podman the last.
+const LEFT_OUT: [&str; 6] =
+    ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/mtab", "/.dockerenv", "/run/.containerenv"];
+/// Folders of the system (<https://refspecs.linuxfoundation.org/FHS_3.0/fhs-3.0.html>); an application may live in
+/// `/opt`, `/srv` and `/home`.
+const SYSTEM: [&str; 13] =
+    ["bin", "boot", "etc", "lib", "lib32", "lib64", "libx32", "media", "mnt", "run", "sbin", "usr", "var"];
+/// Folders that package managers fill, wherever they are.
+const LIBRARIES: [&str; 3] = ["site-packages", "dist-packages", "node_modules"];
+
+/// What changed from one image to the next; every entry is one line for people, without any secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImageChange {
+    /// `+ NAME=value`, `- NAME`, `NAME: old → new`.
+    pub env: Vec<String>,
+    /// CMD: `old → new`.
+    pub cmd: Vec<String>,
+    /// ENTRYPOINT: `old → new`.
+    pub entrypoint: Vec<String>,
+    /// USER: `old → new`.
+    pub user: Vec<String>,
+    /// WORKDIR: `old → new`.
+    pub workdir: Vec<String>,
+    /// `linux/amd64 → linux/arm64`.
+    pub arch: Vec<String>,
+    /// How many layers are the same, by the digests of their contents.
+    pub layers: Vec<String>,
+    /// `+ twilio 9.1.0 (python)`, `- x 1 (node)`, `posthog 3.0 → 3.1 (python)`.
+    pub packages: Vec<String>,
+    /// `+ /app/otp.py (2.1 kB)`, `- /app/old.py`, `changed /app/main.py (2.1 kB → 2.4 kB)`: the application's own first.
+    /// Files of a package that changed are left out.
+    pub files: Vec<String>,
+    /// So many changed files more than are listed.
+    pub more_files: usize,
+    /// Why something could not be compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl ImageChange {
+    /// True when nothing that was compared differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files: _, note: _ } = self;
+        [env, cmd, entrypoint, user, workdir, arch, layers, packages, files].iter().all(|lines| lines.is_empty())
+    }
+}
+
+/// What is known of one of two images.
+#[derive(Clone, Debug, Default)]
+pub struct Side {
+    /// Its configuration.
+    pub facts: ImageFacts,
+    /// Its files by their absolute paths; those of [`is_left_out`] are not among them.
+    pub files: BTreeMap<String, FileFacts>,
+    /// Its packages.
+    pub packages: Packages,
+}
+
+/// A file of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// What it is.
+    pub content: Content,
+    /// The permission bits, set-user-id and its like included (`0o7777` at the most).
+    pub mode: u32,
+    /// The numbers of its user and its group.
+    pub owner: (u64, u64),
+}
+
+/// What a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Bytes.
+    File {
+        /// How many.
+        size: u64,
+        /// Their SHA-256.
+        digest: [u8; 32],
+    },
+    /// A symbolic link, and where it leads.
+    Link(String),
+    /// A folder.
+    Folder,
+    /// A device, a socket, a pipe.
+    Other,
+}
+
+impl Content {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "file",
+            Self::Link(_) => "link",
+            Self::Folder => "folder",
+            Self::Other => "special file",
+        }
+    }
+}
+
+/// Who installs a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PackageKind {
+    /// pip and its like: `*.dist-info`.
+    Python,
+    /// npm and its like: `node_modules`.
+    Node,
+    /// dpkg.
+    Debian,
+    /// apk.
+    Alpine,
+}
+
+impl fmt::Display for PackageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Python => "python",
+            Self::Node => "node",
+            Self::Debian => "debian",
+            Self::Alpine => "alpine",
+        })
+    }
+}
+
+/// A package by who installs it and its name.
+pub type PackageKey = (PackageKind, String);
+
+/// The packages of an image, as they are read from its files one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packages(BTreeMap<PackageKey, Package>);
+
+/// The versions of a package that are there (several in several places), and its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Package {
+    versions: BTreeSet<String>,
+    owns: BTreeSet<String>,
+}
+
+impl Packages {
+    /// Adds a package of a version.
+    pub fn add(&mut self, kind: PackageKind, name: &str, version: &str) {
+        self.0.entry((kind, name.to_owned())).or_default().versions.insert(version.to_owned());
+    }
+
+    /// Says that a file, or a folder (with a `/` at its end) with all that is in it, belongs to a package.
+    pub fn own(&mut self, kind: PackageKind, name: &str, path: String) {
+        self.0.entry((kind, name.to_owned())).or_default().owns.insert(path);
+    }
+
+    /// The packages with their versions, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&PackageKey, &BTreeSet<String>)> {
+        // Lists of files also outlive their package.
+        self.0.iter().map(|(key, package)| (key, &package.versions)).filter(|(_, versions)| !versions.is_empty())
+    }
+
+    /// What belongs to a package.
+    pub fn owned(&self, key: &PackageKey) -> impl Iterator<Item = &str> {
+        self.0.get(key).into_iter().flat_map(|package| package.owns.iter().map(String::as_str))
+    }
+
+    fn versions(&self, key: &PackageKey) -> BTreeSet<&str> {
+        self.0.get(key).into_iter().flat_map(|package| package.versions.iter().map(String::as_str)).collect()
+    }
+}
+
+/// True for paths that say nothing of an image: what engines and systems make at run time, caches, logs, compiled
+/// Python, and the lists of packages, which are compared as such.
+#[must_use]
+pub fn is_left_out(path: &str) -> bool {
+    LEFT_OUT.contains(&path)
+        || LEFT_OUT_BELOW.iter().any(|folder| is_in(path, folder))
+        || path.ends_with(".pyc")
+        || path.split('/').any(|part| part == "__pycache__")
+}
+
+/// True for a folder itself and for all that is below it.
+fn is_in(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Says what changed. Values of variables that are among the `secrets`, or look like credentials, are not shown.
+#[must_use]
+pub fn compare(before: &Side, after: &Side, secrets: &BTreeSet<String>) -> ImageChange {
+    let (old, new) = (&before.facts, &after.facts);
+    let shown = Shown::new(old, new, secrets);
+    let (packages, changed) = packages(&before.packages, &after.packages);
+    let files = Files::new(before, after, &changed).lines();
+    ImageChange {
+        env: shown.env(old, new),
+        cmd: shown.command(&old.cmd, &new.cmd),
+        entrypoint: shown.command(&old.entrypoint, &new.entrypoint),
+        user: shown.pair(&old.user, &new.user, "root"),
+        workdir: shown.pair(&old.workdir, &new.workdir, "/"),
+        arch: shown.pair(&old.platform(), &new.platform(), ""),
+        layers: layers(old, new).into_iter().collect(),
+        packages: packages.iter().map(|line| shown.line(line)).collect(),
+        more_files: files.len().saturating_sub(MOST_LISTED),
+        files: files.iter().take(MOST_LISTED).map(|line| shown.line(line)).collect(),
+        note: None,
+    }
+}
+
+/// How texts of two images may be shown.
+struct Shown<'a> {
+    secrets: &'a BTreeSet<String>,
+    redactor: Redactor,
+}
+
+impl<'a> Shown<'a> {
+    fn new(old: &ImageFacts, new: &ImageFacts, secrets: &'a BTreeSet<String>) -> Self {
+        let env = old.env.iter().chain(&new.env).map(|(name, value)| (name.as_str(), value.as_str()));
+        Self { secrets, redactor: Redactor::new(env, secrets) }
+    }
+
+    /// One line without secrets.
+    fn line(&self, text: &str) -> String {
+        one_line(&self.redactor.clean(text))
+    }
+
+    /// A value in one line, cut only after its secrets are taken out: a part of one would not be known again.
+    fn value(&self, name: &str, value: &str) -> String {
+        let value = EnvValue { text: value.to_owned(), secret: self.secrets.contains(name) };
+        cut(&self.line(&value.shown(name)))
+    }
+
+    fn env(&self, old: &ImageFacts, new: &ImageFacts) -> Vec<String> {
+        let names: BTreeSet<&String> = old.env.keys().chain(new.env.keys()).collect();
+        let line = |name: &String| {
+            let shown = self.line(name);
+            match (old.env.get(name), new.env.get(name)) {
+                (None, Some(value)) => Some(format!("+ {shown}={}", self.value(name, value))),
+                (Some(_), None) => Some(format!("- {shown}")),
+                (Some(old), Some(new)) if old != new => {
+                    Some(format!("{shown}: {} → {}", quoted(self.value(name, old)), quoted(self.value(name, new))))
+                }
+                _ => None,
+            }
+        };
+        names.into_iter().filter_map(line).collect()
+    }
+
+    fn command(&self, old: &[String], new: &[String]) -> Vec<String> {
+        if old == new {
+            return Vec::new();
+        }
+        let words = |words: &[String]| match words {
+            [] => "(none)".to_owned(),
+            words => cut(&one_line(&self.words(words).iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "))),
+        };
+        vec![format!("{} → {}", words(old), words(new))]
+    }
+
+    /// The words of a command without credentials: nobody but the image's author knows their values.
+    fn words(&self, words: &[String]) -> Vec<String> {
+        let mut after_private_flag = false;
+        let mut shown = Vec::new();
+        for word in words {
+            let hidden = after_private_flag && !word.starts_with('-');
+            shown.push(if hidden { REDACTED.to_owned() } else { self.redactor.clean(&self.word(word)) });
+            after_private_flag = word.starts_with('-') && !word.contains('=') && self.is_private(word);
+        }
+        shown
+    }
+
+    fn word(&self, word: &str) -> String {
+        // A script: its own quotes decide where a value ends.
+        let listed = || self.secrets.iter().any(|name| word.contains(&format!("{name}=")));
+        if word.contains(char::is_whitespace) && (word.lines().any(line_is_private) || listed()) {
+            return REDACTED.to_owned();
+        }
+        match word.split_once('=') {
+            Some((name, value)) if !value.is_empty() && self.is_private(name) => format!("{name}={REDACTED}"),
+            _ => shown_value("", word),
+        }
+    }
+
+    /// True when a variable, or an option such as `--api-key`, carries a credential by its name.
+    fn is_private(&self, name: &str) -> bool {
+        let name = name.trim_start_matches('-').replace('-', "_");
+        looks_like_credential(&name) || self.secrets.iter().any(|secret| secret.eq_ignore_ascii_case(&name))
+    }
+
+    fn pair(&self, old: &str, new: &str, empty: &str) -> Vec<String> {
+        if old == new {
+            return Vec::new();
+        }
+        let text = |text: &str| self.line(if text.is_empty() { empty } else { text });
+        vec![format!("{} → {}", text(old), text(new))]
+    }
+}
+
+/// Line breaks and other control characters are written out.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || "\u{2028}\u{2029}".contains(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(WIDTH) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// An empty value would leave nothing beside the arrow.
+fn quoted(value: String) -> String {
+    if value.is_empty() { "\"\"".to_owned() } else { value }
+}
+
+/// A word as a shell reads it; no shell reads a zero byte, which is written out afterwards.
+fn quote(word: &str) -> Cow<'_, str> {
+    shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or(Cow::Borrowed(word))
+}
+
+/// How many layers are the same, whatever their order.
+fn layers(old: &ImageFacts, new: &ImageFacts) -> Option<String> {
+    if old.layers == new.layers || old.layers.is_empty() || new.layers.is_empty() {
+        return None;
+    }
+    let mut rest: HashMap<&str, usize> = HashMap::new();
+    for layer in &old.layers {
+        *rest.entry(layer).or_default() += 1;
+    }
+    let mut same = 0;
+    for layer in &new.layers {
+        if let Some(left) = rest.get_mut(layer.as_str()).filter(|left| **left > 0) {
+            *left -= 1;
+            same += 1;
+        }
+    }
+    let (removed, added) = (old.layers.len() - same, new.layers.len() - same);
+    if (removed, added) == (0, 0) {
+        return Some("the same layers in another order".to_owned());
+    }
+    let (total, are) = (new.layers.len(), if same == 1 { "is" } else { "are" });
+    let (old_size, new_size) = (show_size(old.size), show_size(new.size));
+    let size = if old_size == new_size { String::new() } else { format!("; {old_size} → {new_size} in all") };
+    Some(format!("{same} of {total} layers {are} the same; {removed} removed, {added} added{size}"))
+}
+
+/// A line for every package that changed, and their keys.
+fn packages<'a>(before: &'a Packages, after: &'a Packages) -> (Vec<String>, BTreeSet<&'a PackageKey>) {
+    let keys: BTreeSet<&PackageKey> = before.iter().chain(after.iter()).map(|(key, _)| key).collect();
+    let mut changed = BTreeSet::new();
+    let mut lines = Vec::new();
+    for key in keys {
+        let (old, new) = (before.versions(key), after.versions(key));
+        if old == new {
+            continue;
+        }
+        changed.insert(key);
+        // A version that stays, in another place, has not changed.
+        let list = |these: &BTreeSet<&str>, others: &BTreeSet<&str>| {
+            these.difference(others).copied().collect::<Vec<_>>().join(", ")
+        };
+        let (kind, name) = key;
+        let (gone, come) = (list(&old, &new), list(&new, &old));
+        lines.push(match (gone.is_empty(), come.is_empty()) {
+            (true, _) => format!("+ {name} {come} ({kind})"),
+            (_, true) => format!("- {name} {gone} ({kind})"),
+            _ => format!("{name} {gone} → {come} ({kind})"),
+        });
+    }
+    (lines, changed)
+}
+
+/// The files of two images, and whose they are.
+struct Files<'a> {
+    before: &'a Side,
+    after: &'a Side,
+    /// Files and folders of packages, and whether the package changed.
+    owned: HashMap<&'a str, bool>,
+}
+
+impl<'a> Files<'a> {
+    fn new(before: &'a Side, after: &'a Side, changed: &BTreeSet<&PackageKey>) -> Self {
+        let mut owned: HashMap<&str, bool> = HashMap::new();
+        for packages in [&before.packages, &after.packages] {
+            for (key, _) in packages.iter() {
+                for path in packages.owned(key) {
+                    *owned.entry(path).or_default() |= changed.contains(key);
+                }
+            }
+        }
+        Self { before, after, owned }
+    }
+
+    /// A line for every file that changed and belongs to no package that did: the application's own first.
+    fn lines(&self) -> Vec<String> {
+        let (old, new) = (&self.before.files, &self.after.files);
+        let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let mut lines: Vec<(bool, &String, String)> = Vec::new();
+        for path in paths {
+            let line = match (old.get(path), new.get(path)) {
+                (Some(old), Some(new)) => difference(path, old, new),
+                (None, Some(file)) => lone("+", path, file, new),
+                (Some(file), None) => lone("-", path, file, old),
+                (None, None) => None,
+            };
+            let Some(line) = line else { continue };
+            let owner_changed = self.owner_changed(path);
+            if owner_changed != Some(true) {
+                lines.push((owner_changed.is_some() || !self.is_application(path), path, line));
+            }
+        }
+        lines.sort();
+        lines.into_iter().map(|(_, _, line)| line).collect()
+    }
+
+    /// Whether the package that a file belongs to changed; nothing when it belongs to none.
+    fn owner_changed(&self, path: &str) -> Option<bool> {
+        // Debian's lists still say `/bin/sh` where `/bin` leads to `/usr/bin`.
+        let exact = [Some(path), path.strip_prefix("/usr")].into_iter().flatten().find_map(|p| self.owned.get(p));
+        let folders = path.match_indices('/').filter_map(|(at, _)| self.owned.get(&path[..=at]));
+        exact.into_iter().chain(folders).copied().max()
+    }
+
+    fn is_application(&self, path: &str) -> bool {
+        let workdirs = [&self.before.facts.workdir, &self.after.facts.workdir].map(|w| w.trim_end_matches('/'));
+        let first = path.split('/').nth(1).unwrap_or_default();
+        let own = workdirs.iter().any(|folder| !folder.is_empty() && is_in(path, folder));
+        (own || !SYSTEM.contains(&first)) && !path.split('/').any(|part| LIBRARIES.contains(&part))
+    }
+}
+
+/// A file that only one image has; a folder only when nothing is in it: what is in it says enough.
+fn lone(sign: &str, path: &str, file: &FileFacts, all: &BTreeMap<String, FileFacts>) -> Option<String> {
+    match &file.content {
+        Content::File { size, .. } if sign == "+" => Some(format!("{sign} {path} ({})", show_size(*size))),
+        Content::Folder => {
+            let below = format!("{path}/");
+            let filled = all.range(below.clone()..).next().is_some_and(|(next, _)| next.starts_with(&below));
+            (!filled).then(|| format!("{sign} {below}"))
+        }
+        Content::Link(target) if sign == "+" => Some(format!("{sign} {path} (a link to {target})")),
+        _ => Some(format!("{sign} {path}")),
+    }
+}
+
+/// How a file differs; nothing when it does not.
+fn difference(path: &str, old: &FileFacts, new: &FileFacts) -> Option<String> {
+    let content = match (&old.content, &new.content) {
+        (a, b) if a == b => None,
+        (Content::File { size: a, .. }, Content::File { size: b, .. }) => Some(sizes(*a, *b)),
+        (Content::Link(a), Content::Link(b)) => Some(format!("{a} → {b}")),
+        (a, b) => Some(format!("{} → {}", a.word(), b.word())),
+    };
+    // Of what is another thing now, the rest differs anyway; the bits of a link mean nothing.
+    let same_kind = old.content.word() == new.content.word();
+    let bits = same_kind && old.mode != new.mode && !matches!(new.content, Content::Link(_));
+    let mode = bits.then(|| format!("mode {:o} → {:o}", old.mode, new.mode));
+    let owner = |(user, group): (u64, u64)| format!("{user}:{group}");
+    let owner =
+        (same_kind && old.owner != new.owner).then(|| format!("owner {} → {}", owner(old.owner), owner(new.owner)));
+    let parts: Vec<String> = [content, mode, owner].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("changed {path} ({})", parts.join(", ")))
+}
+
+fn sizes(old: u64, new: u64) -> String {
+    let (shown_old, shown_new) = (show_size(old), show_size(new));
+    if old == new {
+        format!("{shown_new}, other content")
+    } else if shown_old == shown_new {
+        format!("{old} B → {new} B")
+    } else {
+        format!("{shown_old} → {shown_new}")
+    }
+}
+
+/// Bytes for people to read, in decimal units: `512 B`, `2.1 kB`, `12 MB`.
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
+    for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")] {
+        // What would be rounded up to a thousand is one of the larger unit.
+        if bytes >= unit - unit / 2000 {
+            let rounded = |step: u64| bytes.saturating_add(step / 2) / step;
+            let tenths = rounded(unit / 10);
+            let short = || format!("{}.{} {name}", tenths / 10, tenths % 10);
+            return if tenths < 100 { short() } else { format!("{} {name}", rounded(unit)) };
+        }
+    }
+    format!("{bytes} B")
+}

@@ -1,0 +1,322 @@
+//! What `bisect` shows: live, which images are good and bad; in the end, the first bad one, what changed, and why.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::terminal::{BAD, DIM, GOOD, HEAD, mark, shorten_end, styled, why, wrap};
+use crate::model::change::ImageChange;
+use crate::model::image::short_name;
+use crate::model::outcome::{CaseResult, Phase, Verdict};
+use crate::model::verdicts::{Culprit, Tested, Verdicts};
+
+/// So many columns an image's name takes at the most.
+const MOST_NAME: usize = 32;
+/// So many columns a line has.
+const WIDTH: usize = 108;
+
+/// Live lines on standard error, where they are wanted.
+pub struct Live {
+    bar: ProgressBar,
+    names: Vec<String>,
+    doing: String,
+    running: Vec<(usize, Phase)>,
+    runs: usize,
+}
+
+impl Live {
+    /// Lines that are drawn only when they can be seen.
+    #[must_use]
+    pub fn new(wanted: bool, images: &[String]) -> Self {
+        let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let style = ProgressStyle::with_template("{spinner} {elapsed:>4}  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        if wanted {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        let doing = "looking for the first bad image".to_owned();
+        Self { bar, names: names(images), doing, running: Vec::new(), runs: 0 }
+    }
+
+    /// A case of an image begins; images are counted from 0.
+    pub fn begun(&mut self, image: usize) {
+        self.running.push((image, Phase::Prepare));
+        self.draw();
+    }
+
+    /// A case of an image reached a phase.
+    pub fn phase(&mut self, image: usize, phase: Phase) {
+        if let Some((_, known)) = self.running.iter_mut().find(|(running, _)| *running == image) {
+            *known = phase;
+        }
+        self.draw();
+    }
+
+    /// A case of an image is decided.
+    pub fn result(&mut self, image: usize, result: &CaseResult) {
+        if let Some(at) = self.running.iter().position(|(running, _)| *running == image) {
+            self.running.remove(at);
+        }
+        self.runs += 1;
+        let (mark, style) = mark(Some(result));
+        let name = self.names.get(image).map_or("", String::as_str);
+        let line = format!("{} {:>5.1} s  {name}", styled(style, &format!("{mark:>8}")), result.total_ms / 1000.0);
+        self.bar.println(line);
+        self.draw();
+    }
+
+    /// What is done now.
+    pub fn doing(&mut self, what: &str) {
+        what.clone_into(&mut self.doing);
+        self.draw();
+    }
+
+    /// No further case is begun.
+    pub fn draining(&mut self) {
+        self.bar.println("stopping: running cases end first, Ctrl-C again ends them at once");
+    }
+
+    fn draw(&self) {
+        let mut lines = vec![format!("{} runs · {}", self.runs, self.doing)];
+        let line = |(image, phase): &(usize, Phase)| {
+            let name = self.names.get(*image).map_or("", String::as_str);
+            format!("        runs:  {} ({})", shorten_end(name, 84), doing(*phase))
+        };
+        lines.extend(self.running.iter().map(line));
+        self.bar.set_message(lines.join("\n"));
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn doing(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Prepare => "is set up",
+        Phase::Start => "starts",
+        Phase::Listen => "runs, its port is closed",
+        Phase::Healthy => "listens, not healthy yet",
+        Phase::Soak => "is healthy, watched on",
+        Phase::Stop => "is stopped",
+    }
+}
+
+/// What people call the images; the whole names where the short ones are the same.
+fn names(images: &[String]) -> Vec<String> {
+    let short: BTreeSet<&str> = images.iter().map(|image| short_name(image)).collect();
+    let all = short.len() == images.len();
+    images.iter().map(|image| if all { short_name(image) } else { image }.to_owned()).collect()
+}
+
+/// What an image of the answer is called.
+fn called<'a>(verdicts: &'a Verdicts, image: &'a str) -> &'a str {
+    let same = |other: &&String| short_name(other) == short_name(image);
+    if verdicts.images.iter().filter(same).count() > 1 { image } else { short_name(image) }
+}
+
+/// The document of `bisect --format json`.
+#[must_use]
+pub fn json(verdicts: &Verdicts) -> Value {
+    let mut document = json!(verdicts);
+    document["sentence"] = Value::from(sentence(verdicts));
+    document
+}
+
+/// The answer in one sentence.
+#[must_use]
+pub fn sentence(verdicts: &Verdicts) -> String {
+    let name = |image: Option<&String>| image.map(|image| called(verdicts, image).to_owned()).unwrap_or_default();
+    let (oldest, newest) = (name(verdicts.images.first()), name(verdicts.images.last()));
+    let under = under(verdicts);
+    let good = verdicts.last_good.as_ref().map(|image| called(verdicts, image));
+    match verdicts.culprit {
+        Culprit::First => {
+            let good = good.map(|good| format!("; {good}, before it, is good")).unwrap_or_default();
+            format!("{} is the first bad one{good}", name(verdicts.first_bad.as_ref()))
+        }
+        Culprit::AnyOf => {
+            let good = good.map(|good| format!("; {good}, before them, is good")).unwrap_or_default();
+            format!("the first bad one is one of {}{good}", list(verdicts, &verdicts.any_of))
+        }
+        Culprit::AllBad => format!("the oldest image, {oldest}, fails already{under}: begin with an older one"),
+        Culprit::NoneBad => format!("nothing to bisect: the newest image, {newest}, passes{under}"),
+        Culprit::Reversed => format!(
+            "nothing to bisect: the newest image, {newest}, passes{under}, and the oldest, {oldest}, fails: the oldest \
+             must be given first"
+        ),
+        Culprit::Unknown => unknown(verdicts, &newest),
+        Culprit::Judged => match &verdicts.newest {
+            Some(one) if one.verdict == Verdict::Pass => format!("{newest} is good{under}"),
+            Some(one) if one.verdict == Verdict::Fail => format!("{newest} is bad{under}: {}", failure(one)),
+            Some(one) => format!("{newest} is unresolved{under}: {}", one.because.clone().unwrap_or_default()),
+            None => format!("{newest} was not decided{under}"),
+        },
+    }
+}
+
+fn under(verdicts: &Verdicts) -> String {
+    if verdicts.conditions.is_empty() { String::new() } else { format!(" under {}", verdicts.conditions) }
+}
+
+fn list(verdicts: &Verdicts, images: &[String]) -> String {
+    images.iter().map(|image| called(verdicts, image)).collect::<Vec<_>>().join(", ")
+}
+
+/// Why nothing is known.
+fn unknown(verdicts: &Verdicts, newest: &str) -> String {
+    let unresolved = verdicts.newest.as_ref().and_then(|one| one.because.as_ref());
+    match unresolved {
+        Some(why) => format!("nothing is known: the newest image, {newest}, is unresolved{}: {why}", under(verdicts)),
+        None => {
+            let open = list(verdicts, &verdicts.not_tried);
+            let open = if open.is_empty() { String::new() } else { format!("; not tried: {open}") };
+            format!("nothing is known: no image was found bad{}{open}", under(verdicts))
+        }
+    }
+}
+
+/// The whole answer for a person; `shown` is a failed run of the first image that is known to be bad.
+#[must_use]
+pub fn text(verdicts: &Verdicts, shown: Option<&CaseResult>) -> String {
+    let one = verdicts.culprit == Culprit::Judged;
+    let mut text = if one { String::new() } else { tested(verdicts) };
+    let certain = matches!(verdicts.culprit, Culprit::First | Culprit::AnyOf) && verdicts.flaky;
+    let certain = if certain {
+        format!(" ({:.0} % sure: the failure comes only sometimes)", (verdicts.confidence * 100.0).floor())
+    } else {
+        String::new()
+    };
+    // That there is nothing to bisect is said as an error.
+    if !matches!(verdicts.culprit, Culprit::NoneBad | Culprit::Reversed) {
+        let gap = if one { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}{}{certain}", styled(HEAD, &wrap(&sentence(verdicts), 0)));
+    }
+    for also in &verdicts.also {
+        let _ = writeln!(text, "{}", wrap(&another(verdicts, also), 0));
+    }
+    for note in &verdicts.notes {
+        let _ = writeln!(text, "{}", styled(DIM, &wrap(note, 0)));
+    }
+    let bad = verdicts.known_bad().filter(|_| matches!(verdicts.culprit, Culprit::First | Culprit::AnyOf));
+    if let (Some(good), Some(bad)) = (&verdicts.last_good, bad) {
+        text.push_str(&changed(&verdicts.image_diff, called(verdicts, good), called(verdicts, bad)));
+    }
+    if let Some(shown) = shown {
+        text.push_str(&why(shown));
+        text.push_str(&again(verdicts));
+    }
+    let runs = if verdicts.runs == 1 { "run" } else { "runs" };
+    let _ = writeln!(text, "\n{} {runs} in {:.1} s", verdicts.runs, verdicts.seconds);
+    text
+}
+
+/// One line for each image, in the order of the list.
+fn tested(verdicts: &Verdicts) -> String {
+    let names = names(&verdicts.images);
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default().min(MOST_NAME);
+    let mut text = String::new();
+    let conditions =
+        if verdicts.conditions.is_empty() { "friendly conditions".to_owned() } else { verdicts.conditions.to_string() };
+    let _ = writeln!(text, "{}", styled(DIM, &wrap(&format!("under {conditions}, the oldest first"), 0)));
+    for (image, name) in verdicts.images.iter().zip(&names) {
+        let name = format!("{name:width$}");
+        let (sign, style, said) = match verdicts.tested(image) {
+            None => ("·", DIM, "not tried".to_owned()),
+            Some(one) => match one.verdict {
+                Verdict::Pass => ("✓", GOOD, format!("good{}", unmet(one))),
+                Verdict::Fail => ("✗", BAD, failure(one)),
+                Verdict::Unresolved => ("?", DIM, format!("unresolved: {}", one.because.clone().unwrap_or_default())),
+            },
+        };
+        let often = verdicts.tested(image).map(often).unwrap_or_default();
+        let room = WIDTH.saturating_sub(width + 6 + often.chars().count());
+        let said = shorten_end(&said, room);
+        let said = if sign == "✗" { said } else { styled(DIM, &said) };
+        let _ = writeln!(text, "  {} {name}  {said}{}", styled(style, sign), styled(DIM, &often));
+    }
+    text
+}
+
+/// How an image fails.
+fn failure(one: &Tested) -> String {
+    one.signature.clone().unwrap_or_else(|| one.outcome.clone())
+}
+
+fn unmet(one: &Tested) -> String {
+    if one.not_exercised.is_empty() { String::new() } else { format!(", never met {}", one.not_exercised.join(", ")) }
+}
+
+/// How often an image failed, where its answers differ.
+fn often(one: &Tested) -> String {
+    let [fails, told] = one.fails;
+    if fails > 0 && fails < told { format!("  (failed {fails} of {told} runs)") } else { String::new() }
+}
+
+fn another(verdicts: &Verdicts, also: &crate::model::verdicts::Also) -> String {
+    let newest = verdicts.images.last().map(|image| called(verdicts, image)).unwrap_or_default();
+    let begins = match (&also.first_bad, also.any_of.as_slice()) {
+        (Some(first), _) => format!("begins with {}", called(verdicts, first)),
+        (None, []) => "begins where could not be told".to_owned(),
+        (None, several) => format!("begins with one of {}", list(verdicts, several)),
+    };
+    let good = also.last_good.as_ref().filter(|_| also.first_bad.is_some());
+    let good = good.map(|good| format!(" ({}, before it, passes)", called(verdicts, good))).unwrap_or_default();
+    format!("The newest, {newest}, fails in another way ({}); that failure {begins}{good}.", also.signature)
+}
+
+/// What changed, in some twenty lines at the most.
+fn changed(change: &ImageChange, before: &str, after: &str) -> String {
+    let mut text = format!("\n{}\n", styled(HEAD, &format!("What changed from {before} to {after}")));
+    let ImageChange { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files, note } = change;
+    for (name, lines, most, more) in [
+        ("env", env, 4, 0),
+        ("command", cmd, 1, 0),
+        ("entry point", entrypoint, 1, 0),
+        ("user", user, 1, 0),
+        ("folder", workdir, 1, 0),
+        ("platform", arch, 1, 0),
+        ("layers", layers, 1, 0),
+        ("packages", packages, 5, 0),
+        ("files", files, 7, *more_files),
+    ] {
+        for (n, line) in lines.iter().take(most).enumerate() {
+            let name = if n == 0 { name } else { "" };
+            let _ = writeln!(text, "  {name:12} {}", shorten_end(line, WIDTH - 15));
+        }
+        let more = lines.len().saturating_sub(most) + more;
+        if more > 0 {
+            let _ =
+                writeln!(text, "  {:12} {}", "", styled(DIM, &format!("… and {more} more; --format json lists them")));
+        }
+    }
+    match note {
+        Some(note) => {
+            let _ = writeln!(text, "  {}", styled(DIM, &wrap(note, 2)));
+        }
+        None if change.is_empty() => {
+            let nothing = "nothing that was compared: the difference may lie outside of the images";
+            let _ = writeln!(text, "  {}", styled(DIM, nothing));
+        }
+        None => {}
+    }
+    text
+}
+
+/// How to run the failure again.
+fn again(verdicts: &Verdicts) -> String {
+    let mut text = "\n".to_owned();
+    if let Some(repro) = &verdicts.repro {
+        let _ = writeln!(text, "  {} {repro}", styled(HEAD, "again"));
+    }
+    if let Some(case) = &verdicts.case {
+        let _ = writeln!(text, "  {}", styled(DIM, &format!("by hand: exitone repro {case} > case.sh && sh case.sh")));
+    }
+    text
+}

@@ -1,0 +1,344 @@
+//! What `why` shows: live, which sets are thought to fail; in the end, one paragraph for each cause.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::story::{FailingSet, clauses};
+use super::terminal::{BAD, DIM, GOOD, HEAD, mark, shorten_end, styled, wrap};
+use crate::model::answer::{Answer, Left, MinimalSet};
+use crate::model::image::short_name;
+use crate::model::outcome::{CaseResult, Cause, Phase, Verdict};
+use crate::model::{ConditionSet, FailureClass};
+
+/// So many sets are shown live.
+const MOST_LIVE: usize = 4;
+
+/// What a listener is told.
+pub enum Seen<'a> {
+    /// What is being looked at.
+    Doing(&'a str),
+    /// A case begins.
+    Begun(&'a ConditionSet),
+    /// A case reached a phase.
+    Phase(&'a ConditionSet, Phase),
+    /// A case is decided.
+    Result(&'a CaseResult),
+    /// The smallest sets that have failed so far.
+    Found(&'a [ConditionSet]),
+}
+
+/// Live lines on standard error, where they are wanted.
+pub struct Live {
+    bar: ProgressBar,
+    doing: String,
+    running: BTreeMap<String, Phase>,
+    found: Vec<String>,
+    runs: usize,
+}
+
+impl Live {
+    /// Lines that are drawn only when they can be seen.
+    #[must_use]
+    pub fn new(wanted: bool) -> Self {
+        let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let style = ProgressStyle::with_template("{spinner} {elapsed:>4}  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        if wanted {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        Self { bar, doing: "the image itself".to_owned(), running: BTreeMap::new(), found: Vec::new(), runs: 0 }
+    }
+
+    /// Shows a step.
+    pub fn on(&mut self, seen: &Seen<'_>) {
+        match seen {
+            Seen::Doing(what) => self.doing = (*what).to_owned(),
+            Seen::Begun(set) => {
+                self.running.insert(set.to_string(), Phase::Prepare);
+            }
+            Seen::Phase(set, phase) => {
+                if let Some(known) = self.running.get_mut(&set.to_string()) {
+                    *known = *phase;
+                }
+            }
+            Seen::Result(result) => {
+                self.running.remove(&result.conditions.to_string());
+                self.runs += 1;
+                let (mark, style) = mark(Some(result));
+                let line = format!(
+                    "{} {:>5.1} s  {}",
+                    styled(style, &format!("{mark:>8}")),
+                    result.total_ms / 1000.0,
+                    result.conditions
+                );
+                self.bar.println(shorten_end(&line, 140));
+            }
+            Seen::Found(sets) => self.found = sets.iter().map(in_short).collect(),
+        }
+        self.draw();
+    }
+
+    fn draw(&self) {
+        let mut lines = vec![format!("{} runs · looking at {}", self.runs, self.doing)];
+        for set in self.found.iter().take(MOST_LIVE) {
+            lines.push(format!("        fails: {}", shorten_end(set, 84)));
+        }
+        if self.found.len() > MOST_LIVE {
+            lines.push(format!("        … and {} more", self.found.len() - MOST_LIVE));
+        }
+        lines.extend(self.running.keys().map(|set| format!("        runs:  {}", shorten_end(set, 84))));
+        self.bar.set_message(lines.join("\n"));
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn in_short(set: &ConditionSet) -> String {
+    if set.is_empty() { "always".to_owned() } else { set.to_string() }
+}
+
+/// The whole answer for a person. `explain`: every run as well.
+#[must_use]
+pub fn text(answer: &Answer, results: &[CaseResult], explain: bool) -> String {
+    let mut text = headline(answer);
+    text.push_str(&image(answer));
+    let groups = grouped(&answer.minimal_sets);
+    let last = groups.len();
+    for (n, group) in groups.into_iter().enumerate() {
+        text.push_str(&paragraph(n + 1, last, &group, results));
+    }
+    if answer.baseline == Verdict::Fail && answer.minimal_sets.iter().all(|set| set.conditions.is_empty()) {
+        text.push_str(&log(results));
+    }
+    text.push_str(&around(answer));
+    text.push_str(&certain(answer));
+    if explain {
+        text.push_str(&runs(results));
+    }
+    text
+}
+
+fn headline(answer: &Answer) -> String {
+    let name = short_name(&answer.image);
+    let count = answer.minimal_sets.len();
+    let (style, what) = match (answer.verdict, answer.baseline) {
+        (Verdict::Pass, _) => (GOOD, "nothing that was tried makes it fail".to_owned()),
+        (Verdict::Unresolved, _) => (super::terminal::ODD, "no answer".to_owned()),
+        (Verdict::Fail, Verdict::Fail) => (BAD, "it fails everywhere, under friendly conditions already".to_owned()),
+        (Verdict::Fail, _) if count == 1 => (BAD, "one set of conditions makes it fail".to_owned()),
+        (Verdict::Fail, _) if count == 0 => (BAD, "it fails, and the smallest set is not known".to_owned()),
+        (Verdict::Fail, _) => (BAD, format!("{count} smallest sets of conditions make it fail")),
+    };
+    let flaky = if answer.flaky { "  (flaky: the same case does not always answer the same)" } else { "" };
+    format!("{}  {}{flaky}\n", styled(HEAD, name), styled(style, &what))
+}
+
+/// What the image itself says, unless it is told as a cause.
+fn image(answer: &Answer) -> String {
+    let told = |id: &str| answer.minimal_sets.iter().flat_map(|set| &set.causes).any(|c| c.id == id);
+    let mut text = String::new();
+    for finding in answer.findings.iter().filter(|finding| !told(&finding.cause.id)) {
+        let mark = if finding.fatal { styled(BAD, "image") } else { styled(HEAD, "image") };
+        let _ = writeln!(text, "\n{mark} {}", wrap(&finding.cause.text, 6));
+        let _ = writeln!(text, "  {} {}", styled(HEAD, "fix"), wrap(&finding.cause.fix, 6));
+    }
+    text
+}
+
+/// Sets that fail alike: with the same signature, for the same kind of cause.
+fn grouped(sets: &[MinimalSet]) -> Vec<Vec<&MinimalSet>> {
+    let mut groups: Vec<Vec<&MinimalSet>> = Vec::new();
+    let kinds = |set: &MinimalSet| set.causes.iter().map(|c| c.id.clone()).collect::<Vec<_>>();
+    for set in sets {
+        let alike =
+            |group: &&mut Vec<&MinimalSet>| group[0].signature == set.signature && kinds(group[0]) == kinds(set);
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.push(set),
+            None => groups.push(vec![set]),
+        }
+    }
+    groups
+}
+
+fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[CaseResult]) -> String {
+    let number = if of > 1 { format!("{number}. ") } else { String::new() };
+    let outcome = |set: &MinimalSet| results.iter().rev().find(|r| r.id == set.case && r.verdict == Verdict::Fail);
+    let failing: Vec<FailingSet> = group
+        .iter()
+        .map(|set| FailingSet {
+            conditions: set.conditions.clone(),
+            signature: set.signature.clone(),
+            outcome: outcome(set).and_then(|r| r.outcome.clone()).or(Some(crate::model::Outcome::Exited)),
+            exit_code: set.exit_code,
+            causes: Vec::new(),
+        })
+        .collect();
+    let always = group.iter().any(|set| set.conditions.is_empty());
+    let sentence = match always {
+        true => {
+            clauses(&failing).replace(" when ", " always").trim_end_matches(|c: char| !c.is_alphanumeric()).to_owned()
+        }
+        false => clauses(&failing),
+    };
+    let mut text = format!("\n{}{}\n", styled(HEAD, &number), wrap(&format!("It {sentence}."), 4));
+    for set in group.iter().filter(|set| !set.conditions.is_empty()) {
+        let _ = writeln!(text, "    {}  {}", set.conditions, styled(DIM, &proof(set)));
+        for limit in &set.limits {
+            let _ = writeln!(text, "      {limit}");
+        }
+    }
+    let _ = writeln!(text, "    {}", styled(DIM, &shorten_end(&group[0].signature, 120)));
+    let mut told: Vec<&str> = Vec::new();
+    for cause in group.iter().flat_map(|set| &set.causes) {
+        if !told.contains(&cause.text.as_str()) {
+            let fix =
+                !group.iter().flat_map(|s| &s.causes).any(|c| told.contains(&c.text.as_str()) && c.fix == cause.fix);
+            text.push_str(&why(cause, fix));
+            told.push(&cause.text);
+        }
+    }
+    if told.is_empty() {
+        text.push_str(&log_of(outcome(group[0])));
+    }
+    if group[0].fails[1] > 0 {
+        let _ = writeln!(text, "  {} {}", styled(HEAD, "again"), group[0].repro);
+        let _ = writeln!(
+            text,
+            "        {}",
+            styled(DIM, &format!("exitone repro {} > case.sh && sh case.sh", group[0].case))
+        );
+    }
+    text
+}
+
+/// How often it failed, and whether each condition is needed.
+fn proof(set: &MinimalSet) -> String {
+    if set.fails[1] == 0 {
+        return "judged from the image".to_owned();
+    }
+    let runs = match set.fails {
+        [1, 1] => "failed once of 1".to_owned(),
+        [fails, runs] => format!("failed {fails} of {runs}"),
+    };
+    let without = match (set.passes_without_each, set.conditions.iter().count()) {
+        (true, 1) => ", passes without it",
+        (true, _) => ", passes without any one of them",
+        (false, _) => "",
+    };
+    format!("{runs}{without}")
+}
+
+fn why(cause: &Cause, fix: bool) -> String {
+    let mut text = format!("  {}   {}\n", styled(HEAD, "why"), wrap(&cause.text, 8));
+    if fix {
+        let _ = writeln!(text, "  {}   {}", styled(HEAD, "fix"), wrap(&cause.fix, 8));
+    }
+    for evidence in &cause.evidence {
+        let _ = writeln!(text, "        {}", styled(DIM, &shorten_end(evidence, 140)));
+    }
+    text
+}
+
+/// The end of the log, where no rule knows the cause.
+fn log_of(result: Option<&CaseResult>) -> String {
+    let Some(result) = result else { return String::new() };
+    let tail = &result.evidence.log_tail;
+    if tail.is_empty() {
+        return format!("  {}   nothing\n", styled(HEAD, "log"));
+    }
+    let mut text = format!("  {}\n", styled(HEAD, "last lines of its log"));
+    for line in &tail[tail.len().saturating_sub(6)..] {
+        let _ = writeln!(text, "        {}", shorten_end(line, 140));
+    }
+    text
+}
+
+fn log(results: &[CaseResult]) -> String {
+    let failed = results.iter().rev().find(|r| r.verdict == Verdict::Fail && r.conditions.is_empty());
+    match failed {
+        // Without a cause the log was shown.
+        Some(result) if !result.causes.is_empty() => log_of(Some(result)),
+        _ => String::new(),
+    }
+}
+
+/// What is beside the sets: what heals, other failures, what was left out.
+fn around(answer: &Answer) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for healed in &answer.healed {
+        lines.push(format!("{} takes the failure of {} away", healed.healers, healed.heals));
+    }
+    for other in &answer.other_failures {
+        lines.push(format!(
+            "under {} it fails in another way, which {} alone hides: {}",
+            other.conditions, other.behind, other.signature
+        ));
+    }
+    lines.extend(answer.notes.iter().cloned());
+    let grouped = |left: &[Left], what: &str| {
+        let mut by: Vec<(String, Vec<String>)> = Vec::new();
+        for one in left {
+            match by.iter_mut().find(|(because, _)| *because == one.because) {
+                Some((_, all)) => all.push(one.condition.to_string()),
+                None => by.push((one.because.clone(), vec![one.condition.to_string()])),
+            }
+        }
+        by.into_iter().map(|(because, all)| format!("{what} {}: {because}", all.join(", "))).collect::<Vec<_>>()
+    };
+    lines.extend(grouped(&answer.pruned, "left out"));
+    lines.extend(grouped(&answer.skipped, "skipped"));
+    if !answer.not_exercised.is_empty() {
+        lines.push(format!("imposed and never met: {}", answer.not_exercised.join(", ")));
+    }
+    lines.extend(answer.not_tried.iter().map(|what| format!("not tried: {what}")));
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {}\n", styled(DIM, &wrap(line, 4)))).collect();
+    format!("\n{lines}")
+}
+
+/// How sure it is, and what that rests on.
+fn certain(answer: &Answer) -> String {
+    let percent = format!("{:.1} %", answer.confidence * 100.0);
+    let list = match (answer.complete, answer.baseline) {
+        (true, _) => format!("The list is complete ({percent}), provided that {}.", answer.assumption),
+        (false, Verdict::Unresolved) => "The baseline itself could not be run: nothing can be said.".to_owned(),
+        (false, _) => format!("The list may not be complete: {}.", answer.assumption),
+    };
+    let class = match answer.class {
+        Some(FailureClass::B) => " App Runner would report that the container exited (class B).",
+        Some(FailureClass::C) => " App Runner would report a failed health check (class C).",
+        Some(FailureClass::A) => " App Runner would fail before it starts the container (class A).",
+        None => "",
+    };
+    let runs = format!("{} runs in {:.1} s", answer.runs, answer.seconds);
+    format!("\n{}\n{runs}\n", wrap(&format!("{list}{class}"), 0))
+}
+
+/// Every run, in the order of time.
+fn runs(results: &[CaseResult]) -> String {
+    let mut text = format!("\n{}\n", styled(HEAD, "Every run"));
+    for result in results {
+        let (mark, style) = mark(Some(result));
+        let _ = writeln!(
+            text,
+            "  {} {:>6.1} s  {}",
+            styled(style, &format!("{mark:>8}")),
+            result.total_ms / 1000.0,
+            result.conditions
+        );
+        for note in &result.notes {
+            let _ = writeln!(text, "                     {}", styled(DIM, &shorten_end(note, 110)));
+        }
+    }
+    text
+}

@@ -1,0 +1,443 @@
+//! Which smallest sets of conditions make an image fail? The search's questions become cases, their results answers.
+
+pub mod answer;
+mod around;
+mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::case::Context;
+use super::coordinator::Interrupts;
+use super::result::{Touch, touch};
+use super::runner::{Heard, Order, Runner};
+use crate::diagnose::statics::{decides, findings};
+use crate::model::answer::{Answer, Left};
+use crate::model::files::ImageFiles;
+use crate::model::outcome::{Finding, Phase};
+use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Service, Verdict};
+use crate::search::minimal::{Findings, Search, Settings};
+use crate::search::noise::Rates;
+use crate::search::set::Set;
+use memory::{Bundle, Memory};
+
+/// What is asked.
+pub struct Question {
+    /// The image.
+    pub candidate: Candidate,
+    /// What the platform is told; without requests after healthy.
+    pub service: Service,
+    /// The conditions to search among; no two exclude each other.
+    pub battery: Vec<Condition>,
+    /// Further forms of these, looked at afterwards.
+    pub variants: Vec<Condition>,
+    /// Rates that are known; nothing: they are found out.
+    pub rates: Option<Rates>,
+    /// How sure the answer must be, from 0 to 1.
+    pub confidence: f64,
+    /// When to stop, whatever is known then.
+    pub budget: Option<Duration>,
+    /// Cases at a time.
+    pub jobs: usize,
+    /// How a user would run a case of this image: `exitone run --image X`.
+    pub by_hand: String,
+}
+
+/// What a listener hears while it goes on.
+pub enum Step<'a> {
+    /// A case begins.
+    Begun(&'a ConditionSet),
+    /// A case reached a phase.
+    Phase(&'a ConditionSet, Phase),
+    /// A case is decided.
+    Result(&'a CaseResult),
+    /// What the search is at.
+    Doing(&'a str),
+    /// The sets that are thought to fail, as far as known.
+    Found(&'a [ConditionSet]),
+}
+
+/// An answer, and every run it stands on.
+pub struct Explained {
+    /// The answer.
+    pub answer: Answer,
+    /// The runs, in their order.
+    pub results: Vec<CaseResult>,
+    /// How often the user asked to stop.
+    pub interrupted: u32,
+    /// Cases whose task broke off: a fault of ours.
+    pub broken: usize,
+    /// True when cases were ended before they were decided.
+    pub cut: bool,
+}
+
+/// Why a search over a universe ended.
+enum End {
+    /// Nothing is left to run.
+    Finished,
+    /// Time is up, or the user asked.
+    Stopped,
+}
+
+/// How suspicious all that was set aside is, against a condition of which nothing is known.
+const ASIDE: f64 = 0.1;
+
+/// An inquiry under way.
+struct Inquiry<'a> {
+    question: &'a Question,
+    context: Arc<Context>,
+    runner: Runner<ConditionSet>,
+    running: Vec<ConditionSet>,
+    memory: Memory,
+    files: Option<ImageFiles>,
+    /// Conditions of the battery that are searched among now.
+    active: Vec<Condition>,
+    pruned: Vec<Left>,
+    skipped: Vec<Left>,
+    begun: Instant,
+    deadline: Option<Instant>,
+    interrupts: Interrupts,
+    interrupted: u32,
+    broken: usize,
+    stopped: bool,
+    /// True once conditions have been set aside.
+    searching: bool,
+    tell: &'a mut dyn FnMut(Step<'_>),
+}
+
+/// Answers the question. `tell` hears of every step.
+pub async fn why(
+    context: Arc<Context>,
+    question: &Question,
+    interrupts: Interrupts,
+    tell: &mut dyn FnMut(Step<'_>),
+) -> Explained {
+    let begun = Instant::now();
+    let service = Arc::new(question.service.clone());
+    let mut inquiry = Inquiry {
+        question,
+        runner: Runner::new(context.clone(), service, question.jobs),
+        context,
+        running: Vec::new(),
+        memory: Memory::default(),
+        files: None,
+        active: question.battery.clone(),
+        pruned: Vec::new(),
+        skipped: Vec::new(),
+        begun,
+        deadline: question.budget.map(|budget| begun + budget),
+        interrupts,
+        interrupted: 0,
+        broken: 0,
+        stopped: false,
+        searching: false,
+        tell,
+    };
+    inquiry.answer().await
+}
+
+impl Inquiry<'_> {
+    async fn answer(&mut self) -> Explained {
+        let statics = self.statics().await;
+        if let Some(finding) = statics.iter().find(|finding| decides(finding) || finding.cause.id == "arch-mismatch") {
+            return self.of_image(finding.clone(), statics);
+        }
+        self.leave_out_what_the_host_cannot();
+        (self.tell)(Step::Doing("the baseline"));
+        let baseline = self.baseline().await;
+        if baseline == Some(Verdict::Pass) && !self.stopped {
+            self.files = self.look().await;
+            self.prune();
+        }
+        let mut main = (self.universe(), Findings::default());
+        if baseline != Some(Verdict::Unresolved) && !self.stopped {
+            (self.tell)(Step::Doing("the conditions"));
+            main = self.search().await;
+        }
+        let around = if baseline == Some(Verdict::Pass) && !self.stopped {
+            self.around(&main.0, &main.1).await
+        } else {
+            around::Around::default()
+        };
+        if self.stopped {
+            self.runner.stop().await;
+        }
+        self.finish(&main.0, &main.1, around, statics)
+    }
+
+    /// What the image says before anything runs.
+    async fn statics(&self) -> Vec<Finding> {
+        let (facts, service) = (&self.question.candidate.facts, &self.question.service);
+        let case = Case::new(&facts.reference, ConditionSet::baseline());
+        let files = self.context.inspector.look(service, &self.question.candidate, &case).await;
+        findings(facts, files.as_ref(), service)
+    }
+
+    /// Every file of the image, for the names of variables.
+    async fn look(&self) -> Option<ImageFiles> {
+        let Question { service, candidate, battery, variants, .. } = self.question;
+        let mut named: Vec<Condition> = Vec::new();
+        for condition in battery.iter().chain(variants) {
+            let slot = |c: &Condition| matches!((c, condition), (Condition::Env(a, _), Condition::Env(b, _)) if a == b);
+            if matches!(condition, Condition::Env(..)) && !named.iter().any(slot) {
+                named.push(condition.clone());
+            }
+        }
+        let set = ConditionSet::new(named).unwrap_or_default();
+        let case = Case::new(&candidate.facts.reference, set);
+        self.context.inspector.look(service, candidate, &case).await
+    }
+
+    fn leave_out_what_the_host_cannot(&mut self) {
+        let limits = self.context.limits;
+        let cannot = |c: &Condition| {
+            let one = ConditionSet::new([c.clone()]).unwrap_or_default();
+            limits.missing(&one).map(|why| Left { condition: c.clone(), because: why.to_owned() })
+        };
+        let skipped: Vec<Left> = self.active.iter().chain(&self.question.variants).filter_map(cannot).collect();
+        self.active.retain(|c| !skipped.iter().any(|s| s.condition == *c));
+        self.skipped.extend(skipped);
+    }
+
+    /// The baseline, and beside it everything at once, which is needed whatever the baseline does. A failure of the
+    /// baseline is tried once more.
+    async fn baseline(&mut self) -> Option<Verdict> {
+        for attempt in 0..3 {
+            self.start(ConditionSet::baseline());
+            let all = ConditionSet::new(self.active.iter().cloned()).unwrap_or_default();
+            if attempt == 0 && self.question.jobs > 1 && !all.is_empty() {
+                self.start(all);
+            }
+            self.hear_all().await;
+            let tally = self.memory.tally(&ConditionSet::baseline());
+            if self.stopped {
+                break;
+            }
+            if tally.passes > 0 && tally.fails == 0 {
+                return Some(Verdict::Pass);
+            }
+            if tally.fails >= 2 || tally.unresolved >= 2 {
+                break;
+            }
+        }
+        let tally = self.memory.tally(&ConditionSet::baseline());
+        match (tally.passes, tally.fails) {
+            (0, 0) => Some(Verdict::Unresolved),
+            (passes, fails) => Some(if fails > passes { Verdict::Fail } else { Verdict::Pass }),
+        }
+    }
+
+    /// Sets conditions aside that no run so far would have met, and takes those back that one did meet; true when one
+    /// was taken back.
+    fn prune(&mut self) -> bool {
+        let mut back = false;
+        let mut kept = Vec::new();
+        let was_aside: Vec<Condition> = self.pruned.drain(..).map(|left| left.condition).collect();
+        for condition in &self.question.battery {
+            if self.skipped.iter().any(|s| s.condition == *condition) {
+                continue;
+            }
+            let before = was_aside.contains(condition);
+            // What is searched among stays, once the search has begun.
+            let may = before || !self.searching;
+            match self.unmet(condition).filter(|_| may) {
+                Some(because) => self.pruned.push(Left { condition: condition.clone(), because }),
+                None => {
+                    back |= before;
+                    kept.push(condition.clone());
+                }
+            }
+        }
+        self.active = kept;
+        self.searching = true;
+        back
+    }
+
+    /// Why no run so far would have met the condition.
+    fn unmet(&self, condition: &Condition) -> Option<String> {
+        if self.memory.suspicions().iter().any(|(suspect, _)| suspect == condition) {
+            return None;
+        }
+        let Question { candidate, service, .. } = self.question;
+        let mut because = None;
+        for result in self.memory.results().iter().filter(|r| r.verdict != Verdict::Unresolved) {
+            match touch(candidate, service, self.files.as_ref(), result, condition) {
+                Touch::Met => return None,
+                Touch::NotMet(why) => because = because.or(Some(why)),
+                Touch::Unknown => {}
+            }
+        }
+        because
+    }
+
+    /// What is searched among: the active conditions one by one, and all that were set aside together. A run that has
+    /// these as well proves more than their being set aside does.
+    fn universe(&self) -> Vec<Bundle> {
+        let aside: Bundle = self.pruned.iter().map(|left| left.condition.clone()).collect();
+        let aside = aside.into_iter().filter(|c| self.question.battery.contains(c)).collect::<Bundle>();
+        let mut universe = memory::each(&self.active);
+        if !aside.is_empty() {
+            universe.push(aside);
+        }
+        universe
+    }
+
+    /// Searches among the active conditions; they may become more, or fewer, on the way.
+    async fn search(&mut self) -> (Vec<Bundle>, Findings) {
+        loop {
+            let universe = self.universe();
+            let (findings, end) = self.search_among(&universe, self.question.confidence, true).await;
+            let blamed = |n: usize| findings.sets.iter().chain(&findings.perhaps).any(|set| set.has(n));
+            let whole = (0..universe.len()).find(|n| universe[*n].len() > 1 && blamed(*n));
+            match end {
+                Some(End::Stopped) => return (universe, findings),
+                // One of those that were set aside matters after all.
+                Some(End::Finished) if whole.is_some() => {
+                    self.active = self.universe().concat();
+                    self.pruned.clear();
+                }
+                Some(End::Finished) => return (universe, findings),
+                None => {}
+            }
+        }
+    }
+
+    /// One search; nothing for an end when the universe has changed.
+    async fn search_among(&mut self, universe: &[Bundle], confidence: f64, adapts: bool) -> (Findings, Option<End>) {
+        let mut search = self.prepared(universe, confidence);
+        loop {
+            if self.is_over() {
+                return (search.findings(), Some(End::Stopped));
+            }
+            let running: Vec<Set> = self.running.iter().filter_map(|set| memory::bits(universe, set)).collect();
+            for wanted in search.next(self.runner.free(), &running) {
+                self.start(memory::conditions(universe, wanted));
+            }
+            if self.runner.is_idle() {
+                return (search.findings(), Some(End::Finished));
+            }
+            let Some(set) = self.hear().await else { continue };
+            if adapts && (self.skip(&set) || self.prune()) {
+                return (Findings::default(), None);
+            }
+            if let Some(bits) = memory::bits(universe, &set)
+                && let Some(answer) = self.memory.last_answer(&set)
+            {
+                search.record(bits, answer);
+                self.suspect(&mut search, universe);
+                let (fails, passes) = self.memory.costs();
+                search.costs(fails, passes);
+            }
+            let found: Vec<ConditionSet> = self.memory.smallest_failing();
+            (self.tell)(Step::Found(&found));
+        }
+    }
+
+    /// A search that knows everything that was run already.
+    fn prepared(&self, universe: &[Bundle], confidence: f64) -> Search {
+        let may_heal = (0..universe.len()).filter(|n| universe[*n].iter().all(may_heal)).collect();
+        let mut settings =
+            Settings { may_heal, rates: self.question.rates, confidence, ..Settings::plain(universe.len()) };
+        for (bundle, suspicion) in universe.iter().zip(&mut settings.suspicion) {
+            if bundle.len() > 1 {
+                *suspicion = ASIDE;
+            }
+        }
+        let mut search = Search::new(settings);
+        for (set, answer) in self.memory.answers() {
+            if let Some(bits) = memory::bits(universe, set) {
+                search.record(bits, answer);
+            }
+        }
+        self.suspect(&mut search, universe);
+        search
+    }
+
+    fn suspect(&self, search: &mut Search, universe: &[Bundle]) {
+        for (condition, factor) in self.memory.suspicions() {
+            if let Some(n) = universe.iter().position(|bundle| bundle == std::slice::from_ref(condition)) {
+                search.suspect(n, *factor);
+            }
+        }
+    }
+
+    fn start(&mut self, conditions: ConditionSet) {
+        (self.tell)(Step::Begun(&conditions));
+        self.running.push(conditions.clone());
+        let candidate = self.question.candidate.clone();
+        self.runner.start(Order { tag: conditions.clone(), candidate, conditions });
+    }
+
+    /// Waits for the next result, and keeps it; nothing for anything else that happens.
+    async fn hear(&mut self) -> Option<ConditionSet> {
+        let deadline = self.deadline;
+        let late = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            heard = self.runner.next() => match heard {
+                Some(Heard::Phase(set, phase)) => (self.tell)(Step::Phase(&set, phase)),
+                Some(Heard::Result(set, result)) => {
+                    if let Some(at) = self.running.iter().position(|r| *r == set) {
+                        self.running.remove(at);
+                    }
+                    (self.tell)(Step::Result(&result));
+                    self.memory.keep(&set, *result);
+                    return Some(set);
+                }
+                Some(Heard::Broken) => {
+                    self.broken += 1;
+                    self.stopped = true;
+                }
+                None => {}
+            },
+            () = late => self.stopped = true,
+            Ok(()) = self.interrupts.changed() => {
+                self.interrupted = *self.interrupts.borrow_and_update();
+                self.stopped = true;
+            }
+        }
+        None
+    }
+
+    /// Waits until nothing runs.
+    async fn hear_all(&mut self) {
+        while !self.runner.is_idle() && !self.is_over() {
+            self.hear().await;
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.stopped |= self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        self.stopped
+    }
+
+    /// Takes a condition out that the host turned out not to be able to impose; true when there was one.
+    fn skip(&mut self, set: &ConditionSet) -> bool {
+        let Some(why) = self.memory.results().last().and_then(|r| r.skipped.clone()) else { return false };
+        let named = |c: &&Condition| match c {
+            Condition::DiskFull => why.contains("disk.full"),
+            Condition::Env(name, _) => why.contains("variable") && why.contains(name.as_str()),
+            Condition::CpuLimit(_) => why.contains("CPU"),
+            Condition::MemoryLimit(_) => why.contains("memory"),
+            _ => false,
+        };
+        let Some(condition) = set.iter().find(named).cloned() else { return false };
+        self.active.retain(|c| *c != condition);
+        if !self.skipped.iter().any(|s| s.condition == condition) {
+            self.skipped.push(Left { condition, because: why });
+        }
+        true
+    }
+}
+
+/// True for conditions that change what the program does, and so may well take a failure away.
+fn may_heal(condition: &Condition) -> bool {
+    matches!(condition, Condition::Env(..) | Condition::CommandSplit | Condition::CommandNoEntrypoint)
+}

@@ -1,0 +1,257 @@
+//! From what an inquiry has found to its answer.
+
+use super::around::Around;
+use super::memory::{self, Bundle};
+use super::{Explained, Inquiry};
+use crate::diagnose::signature::signature;
+use crate::model::answer::{Answer, Healed, MinimalSet};
+use crate::model::outcome::Finding;
+use crate::model::{Case, CaseId, CaseResult, Condition, ConditionSet, FailureClass, Verdict};
+use crate::search::minimal::Findings;
+
+/// The document's version (contract).
+const VERSION: u32 = 1;
+/// What completeness rests on.
+const MONOTONE: &str = "a condition that is added never takes a failure away; runs without the conditions that change \
+                        what the program does were made to look for that";
+
+impl Inquiry<'_> {
+    /// The answer for an image that the platform cannot execute: nothing has to be run.
+    pub(super) fn of_image(&mut self, finding: Finding, findings: Vec<Finding>) -> Explained {
+        let conditions = ConditionSet::new([Condition::ArchMismatch]).unwrap_or_default();
+        let case = Case::new(&self.question.candidate.facts.reference, conditions.clone());
+        let code = finding.exit_code.or(Some(1));
+        let set = MinimalSet {
+            repro: self.by_hand(&conditions),
+            conditions,
+            confidence: 1.0,
+            fails: [0, 0],
+            passes_without_each: false,
+            signature: format!("exit {} · {}", code.unwrap_or(1), finding.cause.id),
+            class: Some(FailureClass::B),
+            exit_code: code,
+            causes: vec![finding.cause],
+            limits: Vec::new(),
+            case: case.id,
+        };
+        let mut answer = self.empty(findings);
+        answer.verdict = Verdict::Fail;
+        answer.baseline = Verdict::Fail;
+        (answer.class, answer.exit_code) = (set.class, set.exit_code);
+        answer.minimal_sets = vec![set];
+        answer.confidence = 1.0;
+        answer.assumption =
+            "judged from the image; what it does on this machine proves nothing, so nothing was run, and \
+                             other causes may hide behind this one"
+                .to_owned();
+        self.explained(answer)
+    }
+
+    /// Puts everything together.
+    pub(super) fn finish(
+        &mut self,
+        universe: &[Bundle],
+        main: &Findings,
+        around: Around,
+        findings: Vec<Finding>,
+    ) -> Explained {
+        let convert = |set: &crate::search::set::Set| memory::conditions(universe, *set);
+        let mut sets: Vec<ConditionSet> = main.sets.iter().map(convert).collect();
+        sets.extend(around.sets.iter().cloned());
+        self.most_likely_first(&mut sets);
+        let baseline = self.memory.tally(&ConditionSet::baseline());
+        let mut answer = self.empty(findings);
+        answer.baseline = match baseline.plain() {
+            Some(crate::search::noise::Answer::Pass) => Verdict::Pass,
+            Some(crate::search::noise::Answer::Fail) => Verdict::Fail,
+            _ => Verdict::Unresolved,
+        };
+        answer.flaky = main.flaky || self.is_flaky();
+        answer.confidence = round(main.confidence);
+        answer.minimal_sets = sets.iter().filter_map(|set| self.minimal_set(set, main, &around)).collect();
+        let unproved: Vec<ConditionSet> = main.perhaps.iter().map(convert).collect();
+        for set in unproved {
+            answer.notes.push(format!("{set} fails, and whether a part of it does as well could not be told"));
+        }
+        answer.healed =
+            main.healed.iter().map(|h| Healed { healers: convert(&h.healers), heals: convert(&h.heals) }).collect();
+        answer.other_failures = around.others;
+        answer.not_tried = around.not_tried;
+        if !main.finished {
+            answer.not_tried.extend(
+                main.open
+                    .iter()
+                    .filter(|set| !set.is_empty())
+                    .map(|set| format!("{} and what is a part of it", convert(set))),
+            );
+        }
+        if self.stopped && !main.finished && main.open.is_empty() {
+            let all: Vec<String> = self.question.battery.iter().map(ToString::to_string).collect();
+            answer.not_tried.push(all.join(", "));
+        }
+        answer.not_exercised = self.not_exercised();
+        let open = !main.open.is_empty() || around.open;
+        answer.complete = answer.baseline == Verdict::Pass && main.complete() && !around.open && !self.stopped;
+        answer.assumption = self.assumption(&answer, open);
+        answer.verdict = match (answer.minimal_sets.first(), answer.baseline, answer.complete) {
+            (Some(_), ..) | (None, Verdict::Fail, _) => Verdict::Fail,
+            (None, _, true) => Verdict::Pass,
+            (None, ..) if main.perhaps.is_empty() => Verdict::Unresolved,
+            _ => Verdict::Fail,
+        };
+        let first = answer.minimal_sets.first().map(|set| (set.class, set.exit_code));
+        (answer.class, answer.exit_code) = first.unwrap_or_default();
+        answer.notes.extend(self.unresolved());
+        self.explained(answer)
+    }
+
+    fn explained(&mut self, answer: Answer) -> Explained {
+        Explained {
+            answer,
+            results: std::mem::take(&mut self.memory).into_results(),
+            interrupted: self.interrupted,
+            broken: self.broken,
+            cut: self.stopped,
+        }
+    }
+
+    fn empty(&self, findings: Vec<Finding>) -> Answer {
+        let facts = &self.question.candidate.facts;
+        Answer {
+            version: VERSION,
+            image: facts.reference.clone(),
+            image_id: facts.id.to_string(),
+            platform: "apprunner".to_owned(),
+            verdict: Verdict::Unresolved,
+            class: None,
+            exit_code: None,
+            baseline: Verdict::Unresolved,
+            minimal_sets: Vec::new(),
+            complete: false,
+            assumption: String::new(),
+            flaky: false,
+            confidence: 0.0,
+            pruned: self.pruned.clone(),
+            not_exercised: Vec::new(),
+            skipped: self.skipped.clone(),
+            findings,
+            healed: Vec::new(),
+            other_failures: Vec::new(),
+            not_tried: Vec::new(),
+            notes: Vec::new(),
+            runs: self.runner.runs(),
+            seconds: (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+        }
+    }
+
+    /// Fewer conditions first; among as many, the order of the battery: what is met most often on the platform.
+    fn most_likely_first(&self, sets: &mut Vec<ConditionSet>) {
+        let order: Vec<&Condition> = self.question.battery.iter().chain(&self.question.variants).collect();
+        let place = |c: &Condition| order.iter().position(|known| *known == c).unwrap_or(usize::MAX);
+        sets.sort_by_key(|set| (set.iter().count(), set.iter().map(place).collect::<Vec<_>>()));
+        sets.dedup();
+    }
+
+    fn minimal_set(&self, set: &ConditionSet, main: &Findings, around: &Around) -> Option<MinimalSet> {
+        let failed: &CaseResult = self.memory.failure(set)?;
+        let tally = self.memory.tally(set);
+        let passed_without = |c: &Condition| {
+            let part = ConditionSet::new(set.iter().filter(|other| *other != c).cloned()).unwrap_or_default();
+            // A larger set that passes says it as well.
+            self.memory
+                .results()
+                .iter()
+                .any(|r| r.verdict == Verdict::Pass && part.is_subset(&r.conditions) && !r.conditions.has(c))
+        };
+        Some(MinimalSet {
+            conditions: set.clone(),
+            confidence: round(main.confidence),
+            fails: [tally.fails, tally.fails + tally.passes],
+            passes_without_each: set.iter().all(passed_without),
+            signature: signature(failed).map(|s| s.to_string()).unwrap_or_default(),
+            class: failed.class,
+            exit_code: failed.exit_code,
+            causes: failed.causes.clone(),
+            limits: around.limits.iter().filter(|(of, _)| of == set).map(|(_, text)| text.clone()).collect(),
+            repro: self.by_hand(set),
+            case: failed.id.clone(),
+        })
+    }
+
+    fn by_hand(&self, set: &ConditionSet) -> String {
+        let with = |c: &Condition| {
+            let text = c.to_string();
+            format!(" --with {}", shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into_owned()))
+        };
+        format!("{}{}", self.question.by_hand, set.iter().map(with).collect::<String>())
+    }
+
+    /// Conditions that were imposed in some run and met in none.
+    fn not_exercised(&self) -> Vec<String> {
+        let results = self.memory.results();
+        let imposed = |c: &&Condition| results.iter().any(|r| r.conditions.has(c) && r.verdict != Verdict::Unresolved);
+        let met = |c: &&Condition| {
+            let with = results.iter().filter(|r| r.conditions.has(c) && r.verdict != Verdict::Unresolved);
+            with.clone().any(|r| !r.not_exercised.iter().any(|n| n.condition == **c))
+        };
+        let all = self.active.iter().chain(&self.question.variants);
+        all.filter(|c| imposed(c) && !met(c)).map(ToString::to_string).collect()
+    }
+
+    fn is_flaky(&self) -> bool {
+        let sets = self.memory.answers().map(|(set, _)| self.memory.tally(set));
+        sets.into_iter().any(|tally| tally.passes > 0 && tally.fails > 0)
+    }
+
+    fn unresolved(&self) -> Vec<String> {
+        let unresolved =
+            self.memory.results().iter().filter(|r| r.verdict == Verdict::Unresolved && r.skipped.is_none());
+        let why = |r: &CaseResult| {
+            format!("{} is unresolved: {}", r.conditions, r.notes.first().map(String::as_str).unwrap_or_default())
+        };
+        let mut all: Vec<String> = unresolved.map(why).collect();
+        all.dedup();
+        all
+    }
+
+    fn assumption(&self, answer: &Answer, open: bool) -> String {
+        if answer.baseline == Verdict::Fail {
+            return "it fails under friendly conditions already, so no condition is needed for it; what else would fail \
+                    can be asked when that is mended"
+                .to_owned();
+        }
+        if self.stopped {
+            return format!("stopped before the end, after {} runs: the list may not be whole", answer.runs);
+        }
+        if !answer.healed.is_empty() {
+            return "some conditions heal: the list is complete among sets without them".to_owned();
+        }
+        if open {
+            return "some sets could not be judged: the list may not be whole".to_owned();
+        }
+        MONOTONE.to_owned()
+    }
+}
+
+fn round(share: f64) -> f64 {
+    // Never more than was asked for: 0.9996 is not certain.
+    (share * 1000.0).floor() / 1000.0
+}
+
+/// The cases of results, for whoever wants to run one again.
+#[must_use]
+pub fn cases(results: &[CaseResult]) -> Vec<Case> {
+    let mut known: Vec<&CaseId> = Vec::new();
+    let mut cases = Vec::new();
+    for result in results {
+        if !known.contains(&&result.id) {
+            known.push(&result.id);
+            cases.push(Case {
+                id: result.id.clone(),
+                image: result.image.clone(),
+                conditions: result.conditions.clone(),
+            });
+        }
+    }
+    cases
+}

@@ -1,0 +1,210 @@
+//! What is looked at around the sets that were found: other forms of the conditions, failures of another signature, and
+//! the limits and delays inside the sets.
+
+use super::Inquiry;
+use super::memory::{self, Bundle};
+use crate::diagnose::signature::{Signature, signature};
+use crate::model::answer::OtherFailure;
+use crate::model::{Condition, ConditionSet, EnvChange, Verdict};
+use crate::search::descent::descend;
+use crate::search::minimal::Findings;
+use crate::search::noise::Answer;
+use crate::search::set::Set;
+use crate::search::threshold::Threshold;
+
+/// A form of a condition is believed at this confidence: the main search has seen how flaky the image is.
+const CONFIDENCE: f64 = 0.9;
+/// So many runs are spent on a failure of another signature.
+const MOST_FOR_SIGNATURE: usize = 8;
+/// Of so many such failures at the most.
+const MOST_SIGNATURES: usize = 3;
+
+/// What was found around the main search.
+#[derive(Default)]
+pub(super) struct Around {
+    /// Failing sets with another form of a condition.
+    pub(super) sets: Vec<ConditionSet>,
+    /// Failures of another signature.
+    pub(super) others: Vec<OtherFailure>,
+    /// What was found out about limits, for each set.
+    pub(super) limits: Vec<(ConditionSet, String)>,
+    /// Forms that were not tried, with the reason.
+    pub(super) not_tried: Vec<String>,
+    /// Forms that were tried and not believed enough.
+    pub(super) open: bool,
+}
+
+/// True when nothing new is to be learnt of a form, once this condition is known to fail.
+fn stands_for(condition: &Condition, form: &Condition) -> bool {
+    match (condition, form) {
+        (Condition::Env(a, _), Condition::Env(b, change)) => a == b && !matches!(change, EnvChange::Set(_)),
+        // A fault of everything stands for one of a single host.
+        (Condition::EgressDrop(_), Condition::Upstream(..)) => true,
+        _ => condition.name().split('.').next() == form.name().split('.').next(),
+    }
+}
+
+impl Inquiry<'_> {
+    pub(super) async fn around(&mut self, universe: &[Bundle], main: &Findings) -> Around {
+        let mut around = Around::default();
+        let found: Vec<ConditionSet> = main.sets.iter().map(|set| memory::conditions(universe, *set)).collect();
+        self.forms(&found, &mut around).await;
+        let all: Vec<ConditionSet> = found.iter().chain(&around.sets).cloned().collect();
+        self.other_signatures(&all, &mut around).await;
+        self.limits_of(&all, &mut around).await;
+        around
+    }
+
+    /// Other forms of the conditions (a slower resolver, a late network): each where its first form did not fail.
+    async fn forms(&mut self, found: &[ConditionSet], around: &mut Around) {
+        let mut groups: Vec<Vec<Condition>> = Vec::new();
+        let mut spared: Vec<String> = Vec::new();
+        for form in &self.question.variants.clone() {
+            if self.skipped.iter().any(|s| s.condition == *form) {
+                continue;
+            }
+            if let Some(because) = self.unmet(form) {
+                self.pruned.push(crate::model::answer::Left { condition: form.clone(), because });
+                continue;
+            }
+            if found.iter().flat_map(ConditionSet::iter).any(|c| stands_for(c, form)) {
+                spared.push(form.to_string());
+                continue;
+            }
+            let fits = |group: &&mut Vec<Condition>| {
+                ConditionSet::new(group.iter().cloned().chain([form.clone()])).is_ok()
+                    && group.iter().all(|c| c.is_of_network() == form.is_of_network())
+            };
+            match groups.iter_mut().find(fits) {
+                Some(group) => group.push(form.clone()),
+                None => groups.push(vec![form.clone()]),
+            }
+        }
+        if !spared.is_empty() {
+            around.not_tried.push(format!("{}: a condition of the same kind fails already", spared.join(", ")));
+        }
+        for group in groups {
+            if self.is_over() {
+                around.not_tried.extend(group.iter().map(|c| format!("{c}: the time was up")));
+                continue;
+            }
+            self.form(&group, found, around).await;
+        }
+    }
+
+    /// One group of forms that go together, beside what does not fail alone and does not exclude them.
+    async fn form(&mut self, group: &[Condition], found: &[ConditionSet], around: &mut Around) {
+        (self.tell)(super::Step::Doing("other forms of the conditions"));
+        let network = group.iter().any(Condition::is_of_network);
+        let alone = |c: &Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
+        let goes = |c: &Condition| {
+            let with: Vec<Condition> = group.iter().cloned().chain([c.clone()]).collect();
+            let clash = network && c.is_of_network();
+            !clash && !alone(c) && ConditionSet::new(with).is_ok()
+        };
+        let mut universe: Vec<Condition> = self.active.iter().filter(|c| goes(c)).cloned().collect();
+        universe.extend(group.iter().cloned());
+        let universe = memory::each(&universe);
+        let (findings, _) = self.search_among(&universe, CONFIDENCE, false).await;
+        around.open |= !findings.complete();
+        let sets = findings.sets.iter().map(|set| memory::conditions(&universe, *set));
+        let new = sets.filter(|set| set.iter().any(|c| group.contains(c)));
+        let new: Vec<ConditionSet> = new.filter(|set| !around.sets.contains(set)).collect();
+        around.sets.extend(new);
+    }
+
+    /// Failures that are none of those that the sets lead to: what else can go wrong behind them?
+    async fn other_signatures(&mut self, sets: &[ConditionSet], around: &mut Around) {
+        let known: Vec<Signature> =
+            sets.iter().filter_map(|set| self.memory.failure(set)).filter_map(signature).collect();
+        let mut others: Vec<(Signature, ConditionSet)> = Vec::new();
+        for (signature, seen) in self.memory.signatures() {
+            // With two of the sets at once, both failures show, in one way or another.
+            let single = |set: &&&ConditionSet| sets.iter().filter(|known| known.is_subset(set)).count() < 2;
+            let smallest = seen.iter().filter(single).min_by_key(|set| set.iter().count());
+            if let Some(set) = smallest.filter(|_| !known.contains(&signature)) {
+                others.push((signature, (*set).clone()));
+            }
+        }
+        for (signature, set) in others.into_iter().take(MOST_SIGNATURES) {
+            if self.is_over() {
+                around.not_tried.push(format!("how small a set leads to: {signature}"));
+                continue;
+            }
+            let conditions = self.shrunk(&signature, &set).await;
+            let Some(behind) = sets.iter().find(|s| s.is_subset(&conditions)).cloned() else { continue };
+            around.others.push(OtherFailure { signature: signature.to_string(), conditions, behind });
+        }
+    }
+
+    /// A small part of the set that fails with the same signature. Another failure says nothing about this one.
+    async fn shrunk(&mut self, wanted: &Signature, set: &ConditionSet) -> ConditionSet {
+        let universe: Vec<Bundle> = set.iter().map(|c| vec![c.clone()]).collect();
+        for _ in 0..MOST_FOR_SIGNATURE {
+            let answers = |part: Set| self.answer_for(wanted, &memory::conditions(&universe, part));
+            let descent = descend(Set::first(universe.len()), &[], &answers);
+            if let Some(small) = descent.minimal.first().or(descent.perhaps.first()) {
+                return memory::conditions(&universe, *small);
+            }
+            let Some(next) = descent.needed.first().copied() else { break };
+            if self.is_over() {
+                break;
+            }
+            self.start(memory::conditions(&universe, next));
+            self.hear_all().await;
+        }
+        set.clone()
+    }
+
+    fn answer_for(&self, wanted: &Signature, set: &ConditionSet) -> Option<Answer> {
+        let runs: Vec<_> = self.memory.results().iter().filter(|r| r.conditions == *set).collect();
+        let same = |r: &&&crate::model::CaseResult| signature(r).as_ref() == Some(wanted);
+        if runs.iter().any(|r| same(&r)) {
+            return Some(Answer::Fail);
+        }
+        let last = runs.last()?;
+        Some(if last.verdict == Verdict::Pass { Answer::Pass } else { Answer::Unresolved })
+    }
+
+    /// The smallest limit that passes, the largest delay that is survived.
+    async fn limits_of(&mut self, sets: &[ConditionSet], around: &mut Around) {
+        for set in sets {
+            for condition in set.iter() {
+                let levels = condition.milder();
+                if levels.is_empty() {
+                    continue;
+                }
+                if self.is_over() {
+                    around.not_tried.push(format!("milder forms of {condition}"));
+                    continue;
+                }
+                (self.tell)(super::Step::Doing("limits and delays"));
+                if let Some(text) = self.limit_of(set, condition, &levels).await {
+                    around.limits.push((set.clone(), text));
+                }
+            }
+        }
+    }
+
+    /// Halves the way between the mildest form and the one that fails.
+    async fn limit_of(&mut self, set: &ConditionSet, condition: &Condition, levels: &[Condition]) -> Option<String> {
+        let mut threshold = Threshold::new(levels.len());
+        while let Some(level) = threshold.next() {
+            let with = |c: &Condition| if c == condition { levels[level].clone() } else { c.clone() };
+            let milder = ConditionSet::new(set.iter().map(with)).ok()?;
+            if self.is_over() {
+                return None;
+            }
+            self.start(milder.clone());
+            self.hear_all().await;
+            threshold.record(self.memory.last_answer(&milder)?);
+        }
+        let found = threshold.found()?;
+        let text = match (found.passes.map(|n| &levels[n]), found.fails.map(|n| &levels[n])) {
+            (Some(passes), Some(fails)) => format!("passes with {passes}, fails with {fails}"),
+            (Some(passes), None) => format!("passes with {passes}, fails with {condition}"),
+            (None, _) => format!("fails with every milder form that was tried, down to {}", levels.first()?),
+        };
+        Some(text)
+    }
+}

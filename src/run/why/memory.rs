@@ -1,0 +1,136 @@
+//! Every run of an inquiry, and what they say of each set of conditions.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::signature::{Signature, signature};
+use crate::diagnose::suspects::suspects;
+use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
+use crate::search::noise::{Answer, Tally};
+use crate::search::set::Set;
+use crate::search::table::minimal;
+
+/// What is thought of a condition's part in a failure.
+type Suspicion = (Condition, f64);
+
+/// The runs so far.
+#[derive(Default)]
+pub(super) struct Memory {
+    results: Vec<CaseResult>,
+    answers: Vec<(ConditionSet, Answer)>,
+    suspicions: Vec<Suspicion>,
+}
+
+/// Conditions that are imposed together or not at all; most are alone.
+pub(super) type Bundle = Vec<Condition>;
+
+/// A set in the bits of a universe; nothing when it has a condition outside of it, or a part of a bundle.
+pub(super) fn bits(universe: &[Bundle], set: &ConditionSet) -> Option<Set> {
+    let whole = |bundle: &Bundle| bundle.iter().all(|c| set.has(c));
+    let found: Set = (0..universe.len()).filter(|n| whole(&universe[*n])).collect();
+    let count: usize = found.iter().map(|n| universe[n].len()).sum();
+    (count == set.iter().count()).then_some(found)
+}
+
+/// A set of bits as conditions.
+pub(super) fn conditions(universe: &[Bundle], bits: Set) -> ConditionSet {
+    // Conditions of one universe go together.
+    ConditionSet::new(bits.iter().flat_map(|n| universe[n].iter().cloned())).unwrap_or_default()
+}
+
+/// Every condition by itself.
+pub(super) fn each(conditions: &[Condition]) -> Vec<Bundle> {
+    conditions.iter().map(|c| vec![c.clone()]).collect()
+}
+
+impl Memory {
+    /// Keeps a result.
+    pub(super) fn keep(&mut self, set: &ConditionSet, result: CaseResult) {
+        let answer = match result.verdict {
+            Verdict::Pass => Answer::Pass,
+            Verdict::Fail => Answer::Fail,
+            Verdict::Unresolved => Answer::Unresolved,
+        };
+        if answer == Answer::Fail {
+            for (condition, factor) in suspects(&result, set) {
+                match self.suspicions.iter_mut().find(|(known, _)| *known == condition) {
+                    Some((_, known)) => *known = known.max(factor),
+                    None => self.suspicions.push((condition, factor)),
+                }
+            }
+        }
+        self.answers.push((set.clone(), answer));
+        self.results.push(result);
+    }
+
+    /// Every result, in the order of time.
+    pub(super) fn results(&self) -> &[CaseResult] {
+        &self.results
+    }
+
+    pub(super) fn into_results(self) -> Vec<CaseResult> {
+        self.results
+    }
+
+    /// Every answer, in the order of time.
+    pub(super) fn answers(&self) -> impl Iterator<Item = (&ConditionSet, Answer)> {
+        self.answers.iter().map(|(set, answer)| (set, *answer))
+    }
+
+    /// The newest answer of a set.
+    pub(super) fn last_answer(&self, set: &ConditionSet) -> Option<Answer> {
+        self.answers.iter().rev().find(|(known, _)| known == set).map(|(_, answer)| *answer)
+    }
+
+    /// How often a set passed, failed, said nothing.
+    pub(super) fn tally(&self, set: &ConditionSet) -> Tally {
+        let mut tally = Tally::default();
+        self.answers.iter().filter(|(known, _)| known == set).for_each(|(_, answer)| tally.add(*answer));
+        tally
+    }
+
+    /// Conditions that evidence points to.
+    pub(super) fn suspicions(&self) -> &[Suspicion] {
+        &self.suspicions
+    }
+
+    /// Seconds that a failing and a passing run take, as far as is known.
+    pub(super) fn costs(&self) -> (f64, f64) {
+        let mean = |verdict: Verdict| {
+            let times: Vec<f64> = self.results.iter().filter(|r| r.verdict == verdict).map(|r| r.total_ms).collect();
+            if times.is_empty() {
+                None
+            } else {
+                Some((times.iter().sum::<f64>() / times.len() as f64 / 1000.0).max(0.05))
+            }
+        };
+        let (fails, passes) = (mean(Verdict::Fail), mean(Verdict::Pass));
+        let other = fails.or(passes).unwrap_or(1.0);
+        (fails.unwrap_or(other), passes.unwrap_or(other))
+    }
+
+    /// A failed run of a set.
+    pub(super) fn failure(&self, set: &ConditionSet) -> Option<&CaseResult> {
+        self.results.iter().rev().find(|r| r.conditions == *set && r.verdict == Verdict::Fail)
+    }
+
+    /// The smallest sets that failed so far.
+    pub(super) fn smallest_failing(&self) -> Vec<ConditionSet> {
+        let failing: Vec<&ConditionSet> =
+            self.results.iter().filter(|r| r.verdict == Verdict::Fail).map(|r| &r.conditions).collect();
+        let mut sets: Vec<ConditionSet> = minimal(&failing, ConditionSet::is_subset).into_iter().cloned().collect();
+        sets.sort();
+        sets.dedup();
+        sets
+    }
+
+    /// Every failure's signature, with the sets that it was seen under.
+    pub(super) fn signatures(&self) -> BTreeMap<Signature, Vec<&ConditionSet>> {
+        let mut all: BTreeMap<Signature, Vec<&ConditionSet>> = BTreeMap::new();
+        for result in &self.results {
+            if let Some(signature) = signature(result) {
+                all.entry(signature).or_default().push(&result.conditions);
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,489 @@
+//! Which smallest sets of conditions fail? The whole search as one step machine.
+//!
+//! As long as answers agree with each other every one is believed: the next run is the one that tells most of the family
+//! of failing sets (up to [`families::MOST`] conditions), or the descent's; the descent always has the last word, for its
+//! certificate holds for families of any kind. The certificate's runs are then repeated as often as the confidence that
+//! is asked for demands. Answers that contradict each other are tried again: either they come differently, then the
+//! crash is flaky and the search goes on with a noise model; or they stay, then a condition heals.
+
+mod findings;
+mod flaky;
+
+use std::collections::BTreeMap;
+
+use super::descent::{Descent, descend};
+use super::families::{self, Posterior};
+use super::noise::{Answer, Noise, Rates, Tally};
+use super::set::{Set, smallest};
+
+/// How likely a crash is flaky of which nothing is known.
+const FLAKY: f64 = 0.07;
+/// The rates of a flaky crash of which nothing is known.
+const ASSUMED: Rates = Rates { fires: 0.7, spurious: 0.02 };
+/// A run beside another one must tell at least this share of what the best one tells.
+const WORTH: f64 = 0.55;
+/// A run that is needed in any case with at least this probability is made as soon as there is room.
+const SURE: f64 = 0.75;
+/// So often the baseline is run before it is called flaky or not.
+const BASELINES: u32 = 3;
+/// How likely nothing is hidden behind the conditions that may heal.
+const NOTHING_HIDDEN: f64 = 0.9;
+/// From here on a suspicion is as good as a name.
+pub const NAMED: f64 = 10.0;
+/// So many posteriors are kept.
+const MOST_BELIEFS: usize = 3;
+/// A search ends after so many runs for each condition, and for four more, whatever is known then.
+const MOST_RUNS: usize = 12;
+/// A set whose share of the posterior is above this is taken for certain when the families run out of room.
+const CERTAIN: f64 = 0.995;
+
+/// What a search starts from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many conditions there are; at most [`super::set::MOST`].
+    pub conditions: usize,
+    /// One for each: 1 where nothing is known, more where evidence points to it.
+    pub suspicion: Vec<f64>,
+    /// Conditions that may well heal a failure: those that change what the program does.
+    pub may_heal: Set,
+    /// Rates that are known beforehand; nothing: answers are believed until they contradict each other.
+    pub rates: Option<Rates>,
+    /// How sure the answer must be, from 0 to 1.
+    pub confidence: f64,
+}
+
+impl Settings {
+    /// Of conditions of which nothing is known.
+    #[must_use]
+    pub fn plain(conditions: usize) -> Self {
+        Self { conditions, suspicion: vec![1.0; conditions], may_heal: Set::EMPTY, rates: None, confidence: 0.95 }
+    }
+}
+
+/// A condition that takes a failure away.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Healing {
+    /// With these the failure is gone.
+    pub healers: Set,
+    /// The failing set that they heal.
+    pub heals: Set,
+}
+
+/// Where a search stands, and in the end its answer.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Findings {
+    /// Smallest failing sets.
+    pub sets: Vec<Set>,
+    /// Failing sets, perhaps not the smallest: some of their parts could not be judged.
+    pub perhaps: Vec<Set>,
+    /// The largest sets that pass.
+    pub passing: Vec<Set>,
+    /// Sets among whose parts others may fail: they could not be judged, or were not run.
+    pub open: Vec<Set>,
+    /// What heals what.
+    pub healed: Vec<Healing>,
+    /// True when answers came differently.
+    pub flaky: bool,
+    /// How sure the answer is, from 0 to 1.
+    pub confidence: f64,
+    /// True when nothing is left to run.
+    pub finished: bool,
+}
+
+impl Findings {
+    /// True when there is no other smallest failing set, as long as more conditions never heal.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.finished && self.open.is_empty() && self.perhaps.is_empty() && self.healed.is_empty()
+    }
+}
+
+/// The search.
+pub struct Search {
+    settings: Settings,
+    tallies: BTreeMap<Set, Tally>,
+    /// What is left of the conditions when those that heal are taken away.
+    universe: Set,
+    healed: Vec<Healing>,
+    /// Sets that were found before a healer was taken away.
+    earlier: Vec<Set>,
+    /// A set that fails and a larger one that passes, where both have been tried again.
+    healing: Option<(Set, Set)>,
+    flaky: bool,
+    /// Sets that are taken for certain while the crash is flaky.
+    certain: Vec<Set>,
+    /// What a failing and a passing run cost, in seconds or any other unit.
+    costs: (f64, f64),
+    /// The last ones that were asked.
+    beliefs: Vec<Belief>,
+}
+
+/// What a posterior is about.
+#[derive(Clone, PartialEq, Debug)]
+struct Frame {
+    universe: Set,
+    /// Sets that are taken for certain.
+    known: Vec<Set>,
+    /// How likely there is no other one.
+    none: f64,
+    noise: Noise,
+}
+
+/// A posterior, and what it has learnt so far: only what is new has to be added.
+struct Belief {
+    frame: Frame,
+    suspicion: Vec<f64>,
+    learnt: BTreeMap<Set, Tally>,
+    posterior: Posterior,
+}
+
+impl Search {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let universe = Set::first(settings.conditions);
+        let flaky = settings.rates.is_some_and(|rates| rates != Rates::CERTAIN);
+        Self {
+            settings,
+            tallies: BTreeMap::new(),
+            universe,
+            healed: Vec::new(),
+            earlier: Vec::new(),
+            healing: None,
+            flaky,
+            certain: Vec::new(),
+            costs: (1.0, 1.0),
+            beliefs: Vec::new(),
+        }
+    }
+
+    /// Evidence points to a condition, by this factor.
+    pub fn suspect(&mut self, condition: usize, factor: f64) {
+        if let Some(known) = self.settings.suspicion.get_mut(condition) {
+            *known = known.max(factor);
+        }
+    }
+
+    /// What a run costs that fails, and one that passes; both above 0.
+    pub fn costs(&mut self, fails: f64, passes: f64) {
+        self.costs = (fails, passes);
+    }
+
+    /// Takes note of an answer.
+    pub fn record(&mut self, set: Set, answer: Answer) {
+        let tally = self.tallies.entry(set).or_default();
+        tally.add(answer);
+        if tally.passes > 0 && tally.fails > 0 {
+            self.flaky = true;
+        }
+    }
+
+    /// What each set has answered so far.
+    #[must_use]
+    pub fn tally(&self, set: Set) -> Tally {
+        self.tallies.get(&set).copied().unwrap_or_default()
+    }
+
+    /// Sets to run now, at most `free` of them; `running` were handed out and have not answered. Empty while something
+    /// runs: wait. Empty while nothing runs: the answer stands.
+    pub fn next(&mut self, free: usize, running: &[Set]) -> Vec<Set> {
+        let runs: u32 = self.tallies.values().map(|t| t.told() + t.unresolved).sum();
+        if runs as usize >= MOST_RUNS * (self.settings.conditions + 4) {
+            return Vec::new();
+        }
+        let mut wanted = self.beginning(running);
+        if wanted.is_empty() && !self.is_waiting_for_the_beginning() && !self.fails_always() {
+            wanted = if self.flaky { self.next_flaky(free, running) } else { self.next_plain(free, running) };
+        }
+        wanted.truncate(free);
+        wanted
+    }
+
+    /// The baseline and everything at once come first: with them, most is known.
+    fn beginning(&self, running: &[Set]) -> Vec<Set> {
+        let missing = |set: &Set| self.tally(*set).plain().is_none() && !running.contains(set);
+        let mut first = vec![Set::EMPTY, Set::first(self.settings.conditions)];
+        first.retain(missing);
+        // One failure of the baseline may be a spurious one.
+        if self.is_waiting_for_the_beginning() && self.tally(Set::EMPTY).fails == 1 && !running.contains(&Set::EMPTY) {
+            first.insert(0, Set::EMPTY);
+        }
+        first
+    }
+
+    fn is_waiting_for_the_beginning(&self) -> bool {
+        let tally = self.tally(Set::EMPTY);
+        tally.plain().is_none() || (tally.fails == 1 && tally.passes == 0)
+    }
+
+    /// True when the baseline fails: no condition is needed for it.
+    fn fails_always(&self) -> bool {
+        let tally = self.tally(Set::EMPTY);
+        match self.flaky {
+            true => tally.told() >= BASELINES && tally.fails * 2 > tally.told(),
+            false => tally.plain() != Some(Answer::Pass) && tally.fails != 1,
+        }
+    }
+
+    /// What is known when every answer is believed: also what follows from larger sets that pass and smaller that fail.
+    fn believed(&self) -> impl Fn(Set) -> Option<Answer> {
+        let of = |wanted: Answer| {
+            let inside = self
+                .tallies
+                .iter()
+                .filter(|(set, tally)| set.is_subset(self.universe) && tally.plain() == Some(wanted));
+            inside.map(|(set, _)| *set).collect::<Vec<Set>>()
+        };
+        let (passes, fails, unresolved) = (of(Answer::Pass), of(Answer::Fail), of(Answer::Unresolved));
+        move |set: Set| {
+            if fails.iter().any(|f| f.is_subset(set)) {
+                Some(Answer::Fail)
+            } else if passes.iter().any(|p| set.is_subset(*p)) {
+                Some(Answer::Pass)
+            } else {
+                unresolved.contains(&set).then_some(Answer::Unresolved)
+            }
+        }
+    }
+
+    /// What the descent says with the answers of now.
+    fn descent(&self) -> Descent {
+        let mut first: Vec<usize> = self.universe.iter().filter(|n| self.settings.suspicion[*n] > 1.0).collect();
+        first.sort_by(|a, b| self.settings.suspicion[*b].total_cmp(&self.settings.suspicion[*a]));
+        if self.flaky {
+            let (rates, error) = (self.settings.rates.unwrap_or(ASSUMED), (1.0 - self.settings.confidence) / 8.0);
+            let tested = |set: Set| self.tally(set).decided(rates, error);
+            descend(self.universe, &first, &tested)
+        } else {
+            descend(self.universe, &first, &self.believed())
+        }
+    }
+
+    fn next_plain(&mut self, free: usize, running: &[Set]) -> Vec<Set> {
+        if let Some((small, large)) = self.healing.or_else(|| self.contradiction()) {
+            return self.settle(small, large, running);
+        }
+        // A run of everything, and one of what is named, say so much that nothing is started beside them.
+        let telling = |set: &Set| *set == Set::first(self.settings.conditions) || self.is_named(*set);
+        if running.iter().any(telling) {
+            return Vec::new();
+        }
+        let named = self.named(running);
+        if !named.is_empty() {
+            return named;
+        }
+        if self.universe.len() <= families::MOST {
+            let frame = self.frame(self.believed_sets(), Noise::none());
+            let wanted = self.telling(&frame, free, running);
+            if !wanted.is_empty() {
+                return wanted;
+            }
+        }
+        let descent = self.descent();
+        let fresh = |sets: Vec<Set>| sets.into_iter().filter(|set| !running.contains(set)).collect::<Vec<_>>();
+        if !descent.needed.is_empty() {
+            return fresh(descent.needed);
+        }
+        // One whole certificate, then what could be hidden behind it, then the repeats.
+        let wanted = fresh(self.hidden(&descent));
+        if !wanted.is_empty() {
+            return wanted;
+        }
+        if self.settings.rates == Some(Rates::CERTAIN) {
+            return Vec::new();
+        }
+        let Some(share) = self.share(&descent) else { return fresh(self.repeats(&descent, free, running)) };
+        if share >= self.settings.confidence {
+            return Vec::new();
+        }
+        let frame = self.doubting(&smallest(&descent.minimal));
+        self.telling(&frame, free, running)
+    }
+
+    /// What was found, doubted: the crash might be flaky. Of many sets the smallest are taken for certain, as a posterior
+    /// has room for a few others only; a set that is too large because of a wrong answer is among the largest.
+    fn doubting(&self, sets: &[Set]) -> Frame {
+        let mut known = sets.to_vec();
+        known.sort_by_key(|set| set.len());
+        known.truncate(sets.len().saturating_sub(2));
+        self.frame(known, Noise::unknown(FLAKY))
+    }
+
+    /// How sure it is that the descent found just what there is, if the crash might be flaky; nothing where there are too
+    /// many conditions or sets to say.
+    fn share(&mut self, descent: &Descent) -> Option<f64> {
+        if self.universe.len() > families::MOST {
+            return None;
+        }
+        let sets = smallest(&descent.minimal);
+        let frame = self.doubting(&sets);
+        let found = self.posterior(&frame)?.likeliest(4).into_iter().find(|(family, _)| *family == sets);
+        found.map(|(_, share)| share)
+    }
+
+    /// Conditions that evidence names, each alone: where the evidence is right, this run has to be made in any case.
+    fn named(&self, running: &[Set]) -> Vec<Set> {
+        let answers = self.believed();
+        let named = self.universe.iter().map(Set::one).filter(|set| self.is_named(*set));
+        named.filter(|set| answers(*set).is_none() && !running.contains(set)).collect()
+    }
+
+    fn is_named(&self, set: Set) -> bool {
+        set.len() == 1 && set.iter().all(|n| self.settings.suspicion[n] >= NAMED)
+    }
+
+    /// Failing sets of which every part passed.
+    fn believed_sets(&self) -> Vec<Set> {
+        let answers = self.believed();
+        let fails = self.tallies.iter().filter(|(set, tally)| set.is_subset(self.universe) && tally.fails > 0);
+        let minimal = |set: &Set| set.iter().all(|n| answers(set.without(Set::one(n))) == Some(Answer::Pass));
+        smallest(&fails.map(|(set, _)| *set).filter(minimal).collect::<Vec<_>>())
+    }
+
+    /// The runs that tell most; none where the posterior says nothing any more.
+    fn telling(&mut self, frame: &Frame, free: usize, running: &[Set]) -> Vec<Set> {
+        let (fails, passes) = self.costs;
+        let cost = |p: f64| p * fails + (1.0 - p) * passes;
+        let mut pending: Vec<Set> = running.iter().filter(|set| set.is_subset(frame.universe)).copied().collect();
+        let dark: Vec<Set> =
+            self.tallies.iter().filter(|(_, t)| t.plain() == Some(Answer::Unresolved)).map(|(s, _)| *s).collect();
+        let Some(posterior) = self.posterior(frame) else { return Vec::new() };
+        let mut wanted = Vec::new();
+        let mut alone = if pending.is_empty() { None } else { posterior.telling(&[], cost).map(|best| best.value) };
+        while wanted.len() < free && pending.len() <= families::MOST_PENDING {
+            let Some(families::Telling { run, value, needed }) = posterior.telling(&pending, cost) else { break };
+            let worth = value >= WORTH * *alone.get_or_insert(value) || needed >= SURE;
+            if dark.contains(&run) || !worth {
+                break;
+            }
+            pending.push(run);
+            wanted.push(run);
+        }
+        wanted
+    }
+
+    /// The posterior after every answer; nothing when no family explains them.
+    fn posterior(&mut self, frame: &Frame) -> Option<&Posterior> {
+        let suspicion = &self.settings.suspicion;
+        let same = |b: &Belief| b.frame == *frame && b.suspicion == *suspicion;
+        let mut belief = match self.beliefs.iter().position(same) {
+            Some(at) => self.beliefs.remove(at),
+            None => Belief {
+                frame: frame.clone(),
+                suspicion: suspicion.clone(),
+                learnt: BTreeMap::new(),
+                posterior: Posterior::new(frame.universe, &frame.known, frame.none, suspicion, &frame.noise),
+            },
+        };
+        for (set, tally) in self.tallies.iter().filter(|(set, _)| set.is_subset(frame.universe)) {
+            let learnt = belief.learnt.entry(*set).or_default();
+            let new = Tally { passes: tally.passes - learnt.passes, fails: tally.fails - learnt.fails, unresolved: 0 };
+            if new.told() > 0 {
+                belief.posterior.learn(*set, new);
+                *learnt = *tally;
+            }
+        }
+        self.beliefs.insert(0, belief);
+        self.beliefs.truncate(MOST_BELIEFS);
+        self.beliefs.first().map(|belief| &belief.posterior).filter(|posterior| !posterior.is_lost())
+    }
+
+    /// A set that fails although a larger one passes.
+    fn contradiction(&self) -> Option<(Set, Set)> {
+        let inside = || self.tallies.iter().filter(|(set, _)| set.is_subset(self.universe));
+        let fails = inside().filter(|(_, tally)| tally.fails > 0);
+        let mut pairs = fails.flat_map(|(small, _)| {
+            let above = inside().filter(|(large, tally)| tally.passes > 0 && small.is_subset(**large));
+            above.map(|(large, _)| (*small, *large))
+        });
+        pairs.next()
+    }
+
+    /// Tries both sides of a contradiction again; when they stay, looks for what heals.
+    fn settle(&mut self, small: Set, large: Set, running: &[Set]) -> Vec<Set> {
+        let fresh = |sets: Vec<Set>| sets.into_iter().filter(|set| !running.contains(set)).collect::<Vec<_>>();
+        // A pass says less than a failure: a crash that comes seven times of ten stays away three times in a row in one
+        // case of forty.
+        let once_more = |(set, times): (Set, u32)| (self.tally(set).told() < times).then_some(set);
+        let certain = self.settings.rates == Some(Rates::CERTAIN);
+        let again: Vec<Set> = [(small, 2), (large, 3)].into_iter().filter_map(once_more).collect();
+        if !certain && self.healing.is_none() && !again.is_empty() {
+            return fresh(again);
+        }
+        self.healing = Some((small, large));
+        let plain = |set: Set| self.tally(set).plain();
+        // Which part of the failing set fails, and which part of the rest heals it.
+        let failing = descend(small, &[], &|set: Set| if set == small { Some(Answer::Fail) } else { plain(set) });
+        let Some(core) = failing.minimal.first().or(failing.perhaps.first()).copied() else {
+            return fresh(failing.needed);
+        };
+        let rest = large.without(core);
+        let heals = |healers: Set| {
+            let answer = if healers == rest { Some(Answer::Pass) } else { plain(core.union(healers)) };
+            answer.map(|a| match a {
+                Answer::Pass => Answer::Fail,
+                Answer::Fail => Answer::Pass,
+                Answer::Unresolved => Answer::Unresolved,
+            })
+        };
+        let first: Vec<usize> = rest.shared(self.settings.may_heal).iter().collect();
+        let healing = descend(rest, &first, &heals);
+        let Some(healers) = healing.minimal.first().or(healing.perhaps.first()).copied() else {
+            return fresh(healing.needed.into_iter().map(|set| core.union(set)).collect());
+        };
+        self.healing = None;
+        self.earlier.extend(self.believed_sets());
+        self.healed.push(Healing { healers, heals: core });
+        self.universe = self.universe.without(healers);
+        self.next_plain(usize::MAX, running)
+    }
+
+    /// Runs without anything that may heal, until each of the other conditions was seen to pass in such a run.
+    fn hidden(&self, descent: &Descent) -> Vec<Set> {
+        let may_heal = self.settings.may_heal;
+        let told = self.tallies.iter().filter(|(run, tally)| run.shared(may_heal).is_empty() && tally.told() > 0);
+        let mut seen = told.fold(Set::EMPTY, |seen, (run, _)| seen.union(*run));
+        let mut hidden = Vec::new();
+        for large in descent.passing.iter().filter(|set| !set.shared(may_heal).is_empty()) {
+            let run = large.without(may_heal);
+            if !run.is_subset(seen) && self.tally(run).plain().is_none() {
+                seen = seen.union(run);
+                hidden.push(run);
+            }
+        }
+        hidden
+    }
+
+    /// How often a set was seen to pass: also without those of its conditions that may heal.
+    fn passed(&self, set: Set) -> u32 {
+        let without = set.without(self.settings.may_heal);
+        let runs = self.tallies.iter().filter(|(run, _)| without.is_subset(**run) && run.is_subset(set));
+        runs.map(|(_, tally)| tally.passes).sum()
+    }
+
+    /// How sure the certificate is, if the crash might be flaky.
+    fn certificate(&self, descent: &Descent, more: &BTreeMap<Set, u32>) -> f64 {
+        let times = |set: &Set, told: u32| (told + more.get(set).copied().unwrap_or(0)).max(1) as i32;
+        let passes = descent.passing.iter().map(|set| 1.0 - (1.0 - ASSUMED.fires).powi(times(set, self.passed(*set))));
+        let fails = descent.minimal.iter().map(|set| 1.0 - ASSUMED.spurious.powi(times(set, self.tally(*set).fails)));
+        // Failures that came whenever they were expected speak against a flaky crash.
+        let came: u32 = self.tallies.iter().filter(|(set, _)| !set.is_empty()).map(|(_, tally)| tally.fails).sum();
+        let flaky = FLAKY * ASSUMED.fires.powi(came as i32);
+        let flaky = flaky / (flaky + 1.0 - FLAKY);
+        1.0 - flaky * (1.0 - passes.chain(fails).product::<f64>())
+    }
+
+    /// Runs of the certificate once more, until it is as sure as was asked for.
+    fn repeats(&self, descent: &Descent, free: usize, running: &[Set]) -> Vec<Set> {
+        let mut more: BTreeMap<Set, u32> = BTreeMap::new();
+        running.iter().for_each(|set| *more.entry(*set).or_default() += 1);
+        let mut wanted = Vec::new();
+        while wanted.len() < free && self.certificate(descent, &more) < self.settings.confidence {
+            let least = |set: &&Set| self.passed(**set) + more.get(*set).copied().unwrap_or(0);
+            let Some(weakest) = descent.passing.iter().min_by_key(least).copied() else { break };
+            *more.entry(weakest).or_default() += 1;
+            wanted.push(weakest);
+        }
+        wanted
+    }
+}

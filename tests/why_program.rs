@@ -1,0 +1,248 @@
+//! `why` against the scripted engine, with a paused clock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use exitone::engine::Engine;
+use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
+use exitone::model::service::Protocol;
+use exitone::model::{Candidate, Condition, Service, Verdict};
+use exitone::report::why::text;
+use exitone::run::case::Options;
+use exitone::run::rig::{Rig, Setup};
+use exitone::run::why::{Explained, Question, why};
+use tokio::sync::watch;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
+
+fn service() -> Service {
+    let mut service = exitone::scenario::service::defaults(&exitone::scenario::apprunner());
+    service.port = 8000;
+    service.health_check.protocol = Protocol::Http;
+    service.env = NAMES.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect::<BTreeMap<_, _>>();
+    service
+}
+
+fn has(situation: &Situation, name: &str) -> bool {
+    situation.env.contains_key(name)
+}
+
+/// Asks `why`; the conditions are that each of the eight variables is missing.
+struct World {
+    engine: FakeEngine,
+    budget: Option<Duration>,
+    battery: Vec<Condition>,
+    confidence: f64,
+    interrupts: watch::Receiver<u32>,
+}
+
+impl World {
+    fn new(act: impl Fn(&Situation) -> Act + Send + Sync + 'static) -> Self {
+        let engine = FakeEngine::new(true);
+        engine.image("app:1", &[], Arc::new(act));
+        let battery = NAMES.map(|name| format!("env.unset:{name}").parse().expect("a condition")).to_vec();
+        Self { engine, budget: None, battery, confidence: 0.95, interrupts: watch::channel(0).1 }
+    }
+
+    async fn ask(&self) -> Explained {
+        let engine: Arc<dyn Engine> = Arc::new(self.engine.clone());
+        let info = engine.info().await.expect("an engine");
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let candidate = Candidate { facts: engine.inspect_image("app:1").await.expect("an image") };
+        let setup = Setup {
+            state: state.path().to_owned(),
+            jobs: 4,
+            options: Options::default(),
+            watchdog: false,
+            program: None,
+            mode: None,
+        };
+        let rig = Rig::open(engine, &info, setup).await.expect("a session");
+        let question = Question {
+            candidate,
+            service: service(),
+            battery: self.battery.clone(),
+            variants: Vec::new(),
+            rates: None,
+            confidence: self.confidence,
+            budget: self.budget,
+            jobs: 4,
+            by_hand: "exitone run --image app:1".to_owned(),
+        };
+        let explained = why(rig.context.clone(), &question, self.interrupts.clone(), &mut |_| {}).await;
+        rig.close(explained.cut).await.expect("closed");
+        assert_eq!(self.engine.left(), Vec::<String>::new(), "nothing is left on the engine");
+        explained
+    }
+}
+
+fn sets(explained: &Explained) -> Vec<String> {
+    explained.answer.minimal_sets.iter().map(|set| set.conditions.to_string()).collect()
+}
+
+fn boom(what: &str) -> Act {
+    exits(SECOND, 1, &format!("Traceback\nRuntimeError: {what}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_sets_are_found_each_with_its_signature() {
+    let world = World::new(|s| {
+        if !has(s, "C") {
+            boom("first thing")
+        } else if !has(s, "F") && !has(s, "H") {
+            boom("second thing")
+        } else {
+            healthy(8000)
+        }
+    });
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["env.unset:C", "env.unset:F + env.unset:H"]);
+    let answer = &explained.answer;
+    assert_eq!((answer.verdict, answer.baseline, answer.complete), (Verdict::Fail, Verdict::Pass, true));
+    assert_eq!(answer.minimal_sets[0].signature, "exit 1 · RuntimeError: first thing");
+    assert_eq!(answer.minimal_sets[1].signature, "exit 1 · RuntimeError: second thing");
+    assert!(answer.minimal_sets.iter().all(|set| set.passes_without_each && set.fails[0] == set.fails[1]));
+    assert_eq!(answer.minimal_sets[0].repro, "exitone run --image app:1 --with env.unset:C");
+    assert!(answer.runs <= 24, "{} runs", answer.runs);
+    assert_eq!(answer.exit_code(), 1);
+    let said = text(answer, &explained.results, true);
+    assert!(said.contains("It exits with code 1 when C is missing."), "{said}");
+    assert!(said.contains("passes without any one of them") && said.contains("Every run"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_healthy_image_takes_few_runs() {
+    let mut world = World::new(|_| healthy(8000));
+    world.confidence = 0.99;
+    world.battery = vec!["nofile.limit:1024".parse().expect("a condition")];
+    let explained = world.ask().await;
+    assert_eq!((explained.answer.verdict, explained.answer.complete), (Verdict::Pass, true));
+    assert!(explained.answer.runs <= 4, "{} runs", explained.answer.runs);
+    assert_eq!(explained.answer.exit_code(), 0);
+    assert!(text(&explained.answer, &explained.results, false).contains("nothing that was tried makes it fail"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_fails_everywhere_needs_no_condition() {
+    let world = World::new(|_| boom("always"));
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["baseline"]);
+    assert_eq!((explained.answer.verdict, explained.answer.baseline), (Verdict::Fail, Verdict::Fail));
+    assert!(!explained.answer.complete);
+    assert!(explained.answer.runs <= 3, "{} runs", explained.answer.runs);
+    let said = text(&explained.answer, &explained.results, false);
+    assert!(said.contains("fails everywhere") && said.contains("always"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_heals_is_found() {
+    // Without B the program does not do what fails without D.
+    let world = World::new(|s| if !has(s, "D") && has(s, "B") { boom("no d") } else { healthy(8000) });
+    let explained = world.ask().await;
+    // Both are variables: nothing says which of them heals before it is tried, and all eight are left out together.
+    let answer = &explained.answer;
+    assert!(answer.minimal_sets.is_empty() || sets(&explained) == ["env.unset:D"], "{:?}", sets(&explained));
+    let mut world = World::new(|s| {
+        let limited = s.memory.is_some_and(|m| m <= 64 << 20);
+        if limited && has(s, "B") { boom("no memory") } else { healthy(8000) }
+    });
+    world.battery.push("memory.limit:64m".parse().expect("a condition"));
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["memory.limit:64m"]);
+    assert_eq!(explained.answer.healed.len(), 1);
+    assert_eq!(explained.answer.healed[0].healers.to_string(), "env.unset:B");
+    assert!(!explained.answer.complete && explained.answer.assumption.contains("heal"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flaky_crash_is_seen_through() {
+    let mut right = 0;
+    for seed in 0..10_u64 {
+        // The crash comes seven times of ten.
+        let state = AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut world = World::new(move |s| {
+            let mut x = state.load(Ordering::Relaxed);
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            state.store(x, Ordering::Relaxed);
+            if !has(s, "E") && x % 10 < 7 { boom("sometimes") } else { healthy(8000) }
+        });
+        world.confidence = 0.99;
+        // Fewer conditions: without optimisation the posterior takes its time.
+        world.battery.truncate(6);
+        let explained = world.ask().await;
+        right += usize::from(sets(&explained) == ["env.unset:E"]);
+    }
+    assert!(right >= 8, "{right} of 10");
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_are_narrowed_down() {
+    let mut world = World::new(|s| match s.memory {
+        Some(limit) if limit < 3 << 30 => Act { oom: true, ..exits(SECOND, 137, "Killed") },
+        _ => healthy(8000),
+    });
+    world.battery = vec!["memory.limit:512m".parse().expect("one"), "env.unset:A".parse().expect("one")];
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["memory.limit:512m"]);
+    assert_eq!(explained.answer.minimal_sets[0].limits, ["passes with memory.limit:3g, fails with memory.limit:2g"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_behind_another_one_is_told() {
+    // Without A alone it fails in one way, without A and B in another.
+    let world = World::new(|s| match (has(s, "A"), has(s, "B")) {
+        (false, true) => boom("one"),
+        (false, false) => boom("other"),
+        _ => healthy(8000),
+    });
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["env.unset:A"]);
+    let other = &explained.answer.other_failures[0];
+    assert_eq!(other.conditions.to_string(), "env.unset:A + env.unset:B");
+    assert_eq!(
+        (other.behind.to_string().as_str(), other.signature.as_str()),
+        ("env.unset:A", "exit 1 · RuntimeError: other")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_fails_gives_no_verdict() {
+    let world = World::new(|_| healthy(8000));
+    world.engine.set_faults(Faults { holder: Some("no namespace today".to_owned()), ..Faults::default() });
+    let explained = world.ask().await;
+    assert_eq!((explained.answer.verdict, explained.answer.exit_code()), (Verdict::Unresolved, 5));
+    assert!(!explained.answer.complete && explained.answer.minimal_sets.is_empty());
+    assert!(
+        explained.answer.notes.iter().any(|note| note.contains("no namespace today")),
+        "{:?}",
+        explained.answer.notes
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_is_kept_and_what_was_not_tried_is_said() {
+    let mut world = World::new(|s| if has(s, "A") && has(s, "C") { healthy(8000) } else { boom("x") });
+    world.budget = Some(Duration::from_secs(4));
+    let explained = world.ask().await;
+    assert!(explained.cut && !explained.answer.complete);
+    assert!(explained.answer.assumption.contains("stopped before the end"), "{}", explained.answer.assumption);
+    world.budget = Some(Duration::from_millis(100));
+    let explained = world.ask().await;
+    assert_eq!((explained.answer.verdict, explained.answer.exit_code()), (Verdict::Unresolved, 5));
+    assert!(!explained.answer.not_tried.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_for_another_processor_is_answered_without_a_run() {
+    let world = World::new(|_| healthy(8000));
+    world.engine.image_of("app:1", "arm64", &[], Arc::new(|_| healthy(8000)));
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["arch.mismatch"]);
+    assert_eq!((explained.answer.runs, explained.answer.exit_code), (0, Some(1)));
+    assert_eq!(explained.answer.minimal_sets[0].causes[0].id, "arch-mismatch");
+}
