@@ -42,7 +42,11 @@ fn factor(condition: &Condition, result: &CaseResult, log: &str) -> f64 {
         | Condition::EgressUnreachable
         | Condition::EgressNone
         | Condition::EgressLate(_)
-        | Condition::Latency(_) => fits(unanswered() || result.evidence.no_route > 0),
+        | Condition::Latency(_) => {
+            // Whoever asks for a name means to connect, whatever became of the question.
+            let asked = result.evidence.dns.iter().any(|q| !q.own);
+            fits(unanswered() || asked || result.evidence.no_route > 0)
+        }
         Condition::Dns(fault, _) => {
             let failed = |answer: &str| ["SERVFAIL", "NXDOMAIN", "no answer"].contains(&answer);
             let asked = result.evidence.dns.iter().any(|q| !q.own && failed(&q.answer));

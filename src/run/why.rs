@@ -81,9 +81,6 @@ enum End {
     Stopped,
 }
 
-/// How suspicious all that was set aside is, against a condition of which nothing is known.
-const ASIDE: f64 = 0.1;
-
 /// An inquiry under way.
 struct Inquiry<'a> {
     question: &'a Question,
@@ -340,11 +337,7 @@ impl Inquiry<'_> {
         let may_heal = (0..universe.len()).filter(|n| universe[*n].iter().all(may_heal)).collect();
         let mut settings =
             Settings { may_heal, rates: self.question.rates, confidence, ..Settings::plain(universe.len()) };
-        for (bundle, suspicion) in universe.iter().zip(&mut settings.suspicion) {
-            if bundle.len() > 1 {
-                *suspicion = ASIDE;
-            }
-        }
+        settings.aside = (0..universe.len()).filter(|n| universe[*n].len() > 1).collect();
         let mut search = Search::new(settings);
         for (set, answer) in self.memory.answers() {
             if let Some(bits) = memory::bits(universe, set) {

@@ -19,6 +19,8 @@ pub const MOST_PENDING: usize = 4;
 const MOST_CERTIFIED: usize = 40000;
 /// What a run is worth, in bits, that has to be made in any case.
 const NEEDED: f64 = 0.7;
+/// What the size of a run may count for, in bits.
+const LEAN: f64 = 0.05;
 /// Below so many bits a run tells nothing.
 const NOTHING: f64 = 1e-6;
 /// Families below this share of the posterior are let go.
@@ -228,6 +230,17 @@ impl Posterior {
         all.into_iter().map(|(i, share)| (smallest(&sets(i)), share)).collect()
     }
 
+    /// How likely a run fails.
+    #[must_use]
+    pub fn fails(&self, run: Set) -> f64 {
+        let run = self.narrow(run);
+        let of = |(family, weights): (&Family, &[f64])| {
+            let hit = self.hits(family, run);
+            weights.iter().zip(&self.rates).map(|(weight, rates)| weight * rates.fails(hit)).sum::<f64>()
+        };
+        self.families.iter().zip(self.weights.chunks(self.rates.len())).map(of).sum()
+    }
+
     /// How likely it is that each of the posterior's sets is a failing one.
     #[must_use]
     pub fn set_share(&self, set: Set) -> f64 {
@@ -287,7 +300,10 @@ impl Posterior {
                 continue;
             }
             let needed = needed.as_ref().map_or(0.0, |needed| needed[run]);
-            let value = (information + NEEDED * needed) / cost(fails);
+            // A small set that fails proves more, and so does a large one that passes.
+            let size = run.count_ones() as f64 / self.conditions.len() as f64;
+            let lean = LEAN * size * (1.0 - 2.0 * fails);
+            let value = (information + NEEDED * needed + lean) / cost(fails);
             if best.is_none_or(|most| value > most.value + 1e-9) {
                 best = Some(Telling { run: self.widen(run as u16), value, needed });
             }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::descent::{Descent, descend};
 use super::families::{self, Posterior};
 use super::noise::{Answer, Noise, Rates, Tally};
-use super::set::{Set, smallest};
+use super::set::{Set, largest_without, smallest};
 
 /// How likely a crash is flaky of which nothing is known.
 const FLAKY: f64 = 0.07;
@@ -46,6 +46,9 @@ pub struct Settings {
     pub suspicion: Vec<f64>,
     /// Conditions that may well heal a failure: those that change what the program does.
     pub may_heal: Set,
+    /// Conditions that are thought to be harmless: they go along with runs that are thought to pass, which then prove it,
+    /// and are searched among when it turns out otherwise.
+    pub aside: Set,
     /// Rates that are known beforehand; nothing: answers are believed until they contradict each other.
     pub rates: Option<Rates>,
     /// How sure the answer must be, from 0 to 1.
@@ -56,7 +59,14 @@ impl Settings {
     /// Of conditions of which nothing is known.
     #[must_use]
     pub fn plain(conditions: usize) -> Self {
-        Self { conditions, suspicion: vec![1.0; conditions], may_heal: Set::EMPTY, rates: None, confidence: 0.95 }
+        Self {
+            conditions,
+            suspicion: vec![1.0; conditions],
+            may_heal: Set::EMPTY,
+            aside: Set::EMPTY,
+            rates: None,
+            confidence: 0.95,
+        }
     }
 }
 
@@ -272,11 +282,16 @@ impl Search {
         if !named.is_empty() {
             return named;
         }
-        if self.universe.len() <= families::MOST {
-            let frame = self.frame(self.believed_sets(), Noise::none());
+        let aside = self.settings.aside;
+        if self.universe.without(aside).len() <= families::MOST {
+            let known = self.believed_sets().into_iter().filter(|set| set.shared(aside).is_empty()).collect();
+            let frame = Frame { universe: self.universe.without(aside), ..self.frame(known, Noise::none()) };
             let wanted = self.telling(&frame, free, running);
             if !wanted.is_empty() {
                 return wanted;
+            }
+            if !running.is_empty() {
+                return self.ahead(&frame, running);
             }
         }
         let descent = self.descent();
@@ -298,6 +313,23 @@ impl Search {
         }
         let frame = self.doubting(&smallest(&descent.minimal));
         self.telling(&frame, free, running)
+    }
+
+    /// What the certificate will need, should the runs that are under way answer as expected.
+    fn ahead(&mut self, frame: &Frame, running: &[Set]) -> Vec<Set> {
+        let Some(posterior) = self.posterior(frame) else { return Vec::new() };
+        let expected = |set: &Set| (*set, if posterior.fails(*set) < 0.5 { Answer::Pass } else { Answer::Fail });
+        let expected: Vec<(Set, Answer)> = running.iter().map(expected).collect();
+        let known = self.believed();
+        let answers = |set: Set| {
+            let implied = |(run, answer): &&(Set, Answer)| match answer {
+                Answer::Pass => set.is_subset(*run),
+                _ => run.is_subset(set),
+            };
+            known(set).or_else(|| expected.iter().find(implied).map(|(_, answer)| *answer))
+        };
+        let needed = descend(self.universe, &[], &answers).needed;
+        needed.into_iter().filter(|set| !running.contains(set)).collect()
     }
 
     /// What was found, doubted: the crash might be flaky. Of many sets the smallest are taken for certain, as a posterior
@@ -344,16 +376,22 @@ impl Search {
     fn telling(&mut self, frame: &Frame, free: usize, running: &[Set]) -> Vec<Set> {
         let (fails, passes) = self.costs;
         let cost = |p: f64| p * fails + (1.0 - p) * passes;
-        let mut pending: Vec<Set> = running.iter().filter(|set| set.is_subset(frame.universe)).copied().collect();
+        // What is aside goes along with runs that prove something when they pass.
+        let aside = self.settings.aside.without(frame.universe).shared(self.universe);
+        let largest = largest_without(frame.universe, &frame.known);
+        let mut pending: Vec<Set> =
+            running.iter().filter(|set| set.is_subset(frame.universe.union(self.settings.aside))).copied().collect();
         let dark: Vec<Set> =
             self.tallies.iter().filter(|(_, t)| t.plain() == Some(Answer::Unresolved)).map(|(s, _)| *s).collect();
         let Some(posterior) = self.posterior(frame) else { return Vec::new() };
         let mut wanted = Vec::new();
         let mut alone = if pending.is_empty() { None } else { posterior.telling(&[], cost).map(|best| best.value) };
         while wanted.len() < free && pending.len() <= families::MOST_PENDING {
-            let Some(families::Telling { run, value, needed }) = posterior.telling(&pending, cost) else { break };
+            let Some(told) = posterior.telling(&pending, cost) else { break };
+            let families::Telling { run, value, needed } = told;
+            let run = if largest.contains(&run) { run.union(aside) } else { run };
             let worth = value >= WORTH * *alone.get_or_insert(value) || needed >= SURE;
-            if dark.contains(&run) || !worth {
+            if dark.contains(&run) || pending.contains(&run) || !worth {
                 break;
             }
             pending.push(run);
@@ -375,7 +413,9 @@ impl Search {
                 posterior: Posterior::new(frame.universe, &frame.known, frame.none, suspicion, &frame.noise),
             },
         };
-        for (set, tally) in self.tallies.iter().filter(|(set, _)| set.is_subset(frame.universe)) {
+        // What is aside is taken for harmless here.
+        let room = frame.universe.union(self.settings.aside);
+        for (set, tally) in self.tallies.iter().filter(|(set, _)| set.is_subset(room)) {
             let learnt = belief.learnt.entry(*set).or_default();
             let new = Tally { passes: tally.passes - learnt.passes, fails: tally.fails - learnt.fails, unresolved: 0 };
             if new.told() > 0 {
@@ -487,3 +527,6 @@ impl Search {
         wanted
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn set(numbers: &[usize]) -> Set {
+    numbers.iter().copied().collect()
+}
+
+/// Plays a search; `truth` says what a run answers. So many slots.
+fn play(settings: Settings, free: usize, mut truth: impl FnMut(Set) -> Answer) -> (Findings, usize) {
+    let mut search = Search::new(settings);
+    let mut runs = 0;
+    loop {
+        let next = search.next(free, &[]);
+        assert!(next.len() <= free);
+        if next.is_empty() {
+            return (search.findings(), runs);
+        }
+        for run in next {
+            runs += 1;
+            assert!(runs < 500, "it does not end");
+            search.record(run, truth(run));
+        }
+    }
+}
+
+fn fails(sets: &[Set], run: Set) -> bool {
+    sets.iter().any(|set| set.is_subset(run))
+}
+
+fn answer(fails: bool) -> Answer {
+    if fails { Answer::Fail } else { Answer::Pass }
+}
+
+#[test]
+fn what_is_planted_is_found() {
+    for sets in [
+        vec![],
+        vec![set(&[3])],
+        vec![set(&[1, 6])],
+        vec![set(&[0, 2, 5])],
+        vec![set(&[0, 1]), set(&[0, 2])],
+        vec![set(&[0]), set(&[1]), set(&[2]), set(&[3, 4]), set(&[5, 6, 7])],
+    ] {
+        let (findings, runs) = play(Settings::plain(8), 1, |run| answer(fails(&sets, run)));
+        assert_eq!(findings.sets, smallest(&sets));
+        assert!(findings.complete() && findings.confidence >= 0.95 && !findings.flaky, "{sets:?}: {findings:?}");
+        assert!(runs <= 40, "{sets:?}: {runs}");
+    }
+}
+
+#[test]
+fn more_conditions_than_the_posterior_can_list() {
+    let sets = [set(&[3]), set(&[17, 20])];
+    let (findings, runs) = play(Settings::plain(24), 4, |run| answer(fails(&sets, run)));
+    assert_eq!(findings.sets, smallest(&sets));
+    assert!(findings.complete() && runs <= 60, "{runs}");
+    let mut settings = Settings::plain(24);
+    (settings.suspicion[3], settings.suspicion[17], settings.suspicion[20]) = (12.0, 8.0, 8.0);
+    let (findings, led) = play(settings, 4, |run| answer(fails(&sets, run)));
+    assert!(findings.complete() && led < runs, "{led} against {runs}");
+}
+
+#[test]
+fn a_baseline_that_fails_ends_it() {
+    let (findings, runs) = play(Settings::plain(8), 2, |_| Answer::Fail);
+    assert_eq!((findings.sets.as_slice(), runs), ([Set::EMPTY].as_slice(), 3));
+}
+
+#[test]
+fn a_healer_is_named_and_left_out() {
+    let settings = Settings { may_heal: set(&[6, 7]), ..Settings::plain(8) };
+    let (findings, _) = play(settings, 1, |run| answer(run.has(2) && !run.has(6) || run.has(4)));
+    assert_eq!(findings.sets, [set(&[2]), set(&[4])]);
+    assert_eq!(findings.healed, [Healing { healers: set(&[6]), heals: set(&[2]) }]);
+    assert!(!findings.complete());
+}
+
+#[test]
+fn stopped_early_it_says_what_is_open() {
+    let mut search = Search::new(Settings::plain(8));
+    assert_eq!(search.findings().open, [Set::first(8)]);
+    search.record(Set::EMPTY, Answer::Pass);
+    search.record(Set::first(8), Answer::Fail);
+    let findings = search.findings();
+    assert!(!findings.complete() && !findings.finished && !findings.open.is_empty(), "{findings:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// While more conditions never heal: what is reported fails, every part of it passes, and nothing is missed.
+    #[test]
+    fn exactly_the_smallest_sets(
+        sets in prop::collection::vec(1_u64..64, 0..4),
+        free in 1_usize..5,
+        suspects in prop::collection::vec((0_usize..6, 1.0_f64..15.0), 0..3),
+        heals in 0_u64..64,
+    ) {
+        let sets: Vec<Set> = sets.into_iter().map(Set).collect();
+        let mut settings = Settings { may_heal: Set(heals), ..Settings::plain(6) };
+        for (condition, factor) in suspects {
+            settings.suspicion[condition] = factor;
+        }
+        let (findings, _) = play(settings, free, |run| answer(fails(&sets, run)));
+        for found in &findings.sets {
+            prop_assert!(fails(&sets, *found));
+            prop_assert!(found.iter().all(|n| !fails(&sets, found.without(Set::one(n)))));
+        }
+        prop_assert_eq!(&findings.sets, &smallest(&sets));
+        prop_assert!(findings.complete() && findings.healed.is_empty() && !findings.flaky);
+    }
+
+    /// With answers that are missing, nothing is claimed that is not known.
+    #[test]
+    fn never_more_than_is_known(
+        sets in prop::collection::vec(1_u64..64, 0..3),
+        dark in prop::collection::vec(0_u64..64, 0..10),
+        free in 1_usize..4,
+    ) {
+        let sets: Vec<Set> = sets.into_iter().map(Set).collect();
+        let truth = |run: Set| if dark.contains(&run.0) { Answer::Unresolved } else { answer(fails(&sets, run)) };
+        let (findings, _) = play(Settings::plain(6), free, truth);
+        for found in &findings.sets {
+            prop_assert!(fails(&sets, *found), "{found:?} does not fail");
+            prop_assert!(found.iter().all(|n| !fails(&sets, found.without(Set::one(n)))), "{found:?} is not smallest");
+        }
+        for found in &findings.perhaps {
+            prop_assert!(fails(&sets, *found));
+        }
+        if findings.complete() {
+            prop_assert_eq!(&findings.sets, &smallest(&sets));
+        }
+    }
+}
