@@ -300,9 +300,10 @@ impl Posterior {
                 continue;
             }
             let needed = needed.as_ref().map_or(0.0, |needed| needed[run]);
-            // A small set that fails proves more, and so does a large one that passes.
+            // A small set that fails proves more, and so does a large one that passes; where one run proves nothing, its
+            // size counts for nothing.
             let size = run.count_ones() as f64 / self.conditions.len() as f64;
-            let lean = LEAN * size * (1.0 - 2.0 * fails);
+            let lean = if rates == 1 { LEAN * size * (1.0 - 2.0 * fails) } else { 0.0 };
             let value = (information + NEEDED * needed + lean) / cost(fails);
             if best.is_none_or(|most| value > most.value + 1e-9) {
                 best = Some(Telling { run: self.widen(run as u16), value, needed });
