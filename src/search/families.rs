@@ -33,6 +33,12 @@ const COUNTS: [f64; MOST_SETS] = [0.65, 0.28, 0.07];
 /// How likely a set of 1, 2, 3, 4 conditions is.
 const SIZES: [f64; 4] = [0.50, 0.34, 0.14, 0.02];
 
+/// The largest set in a listed family of so many: the more sets, the smaller, so that the list stays short.
+#[must_use]
+pub fn largest(count: usize) -> usize {
+    [4, 4, 3, 2].get(count).copied().unwrap_or(0)
+}
+
 /// A few sets, none a part of another.
 #[derive(Clone, Copy, Debug)]
 struct Family {
@@ -136,8 +142,7 @@ impl Posterior {
     fn list(&mut self, pool: &[(u16, f64)], none: f64, prior: &mut Vec<f64>) {
         let mut of_count: Vec<Vec<(Family, f64)>> = vec![vec![(Family { sets: [0; MOST_SETS], count: 0 }, 1.0)]];
         for count in 1..=MOST_SETS {
-            // The more sets, the smaller: the list stays short.
-            let largest = [4, 3, 2][count - 1];
+            let largest = largest(count) as u32;
             let mut longer = Vec::new();
             for (family, weight) in &of_count[count - 1] {
                 let last = family.sets().last().copied().unwrap_or(0);

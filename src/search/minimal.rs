@@ -349,8 +349,11 @@ impl Search {
         }
         let sets = smallest(&descent.minimal);
         let frame = self.doubting(&sets);
-        let found = self.posterior(&frame)?.likeliest(4).into_iter().find(|(family, _)| *family == sets);
-        found.map(|(_, share)| share)
+        let doubted: Vec<usize> = sets.iter().filter(|set| !frame.known.contains(set)).map(|set| set.len()).collect();
+        let listed = doubted.iter().all(|size| *size <= families::largest(doubted.len()));
+        let found = self.posterior(&frame)?.likeliest(64).into_iter().find(|(family, _)| *family == sets);
+        // What is not among the likeliest is most unlikely; what the posterior has no place for is another matter.
+        found.map(|(_, share)| share).or(listed.then_some(0.0))
     }
 
     /// Conditions that evidence names, each alone: where the evidence is right, this run has to be made in any case.
