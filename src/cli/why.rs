@@ -8,7 +8,7 @@ use super::common::{
     say,
 };
 use super::repro;
-use crate::model::{Condition, ConditionSet, Plan, Service};
+use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
 use crate::profile::{Battery, battery};
 use crate::report::why::{Live, Seen, text};
 use crate::run::why::{Question, Step, answer::cases, why};
@@ -94,7 +94,8 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         }
         Format::Text => print(&text(answer, &explained.results, args.explain))?,
     }
-    if explained.cut && answer.runs > 0 && answer.minimal_sets.is_empty() && signals.exit_code().is_none() {
+    let unknown = answer.verdict == Verdict::Unresolved && explained.broken == 0;
+    if explained.cut && unknown && signals.exit_code().is_none() {
         say("the budget is too small for an answer: nothing is known yet");
     }
     Ok(match signals.exit_code() {
@@ -168,7 +169,7 @@ fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
 fn chosen(texts: &[String], service: &Service, wrong: &mut Vec<String>) -> Battery {
     let mut conditions: Vec<Condition> = Vec::new();
     for text in texts {
-        match text.parse::<Condition>() {
+        match text.parse::<Condition>().map(|c| c.with_secrets(&service.secrets)) {
             Ok(condition) if conditions.contains(&condition) => {
                 wrong.push(format!("--with: {condition} is given twice"))
             }
@@ -180,7 +181,5 @@ fn chosen(texts: &[String], service: &Service, wrong: &mut Vec<String>) -> Batte
         let why = "a search combines all of them; ask about one after the other";
         wrong.extend(problems.into_iter().map(|problem| format!("--with: {problem} ({why})")));
     }
-    // In the order that they were given in: the first ones are told first.
-    let conditions = conditions.into_iter().map(|c| c.with_secrets(&service.secrets)).collect();
     Battery { conditions, forms: Vec::new() }
 }

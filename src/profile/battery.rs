@@ -1,5 +1,7 @@
 //! Everything about a platform that may make an image fail there, for one service.
 
+use std::collections::BTreeSet;
+
 use super::Profile;
 use crate::model::condition::{EnvChange, EnvValue, UpstreamFault};
 use crate::model::{Condition, Service};
@@ -32,8 +34,16 @@ pub struct Battery {
 /// The platform's conditions for a service.
 #[must_use]
 pub fn battery(profile: &Profile, service: &Service) -> Battery {
-    let all = |texts: &[String]| texts.iter().flat_map(|text| expand(text, service)).collect();
-    Battery { conditions: all(&profile.battery), forms: all(&profile.forms) }
+    let all = |texts: &[String]| texts.iter().flat_map(|text| expand(text, service)).collect::<Vec<Condition>>();
+    let mut battery = Battery::default();
+    // A variable may decide the same as another condition (HOSTNAME): then it is one of the other forms.
+    for condition in all(&profile.battery) {
+        let with = battery.conditions.iter().cloned().chain([condition.clone()]);
+        let fits = crate::model::ConditionSet::new(with).is_ok();
+        if fits { &mut battery.conditions } else { &mut battery.forms }.push(condition);
+    }
+    battery.forms.extend(all(&profile.forms));
+    battery
 }
 
 /// One line of the profile as conditions of the service.
@@ -44,8 +54,7 @@ fn expand(text: &str, service: &Service) -> Vec<Condition> {
     let every = || service.env.keys().collect::<Vec<_>>();
     let secret = || service.env.keys().filter(|name| service.secrets.contains(*name)).collect::<Vec<_>>();
     let upstreams = |fault: UpstreamFault| -> Vec<Condition> {
-        let mut hosts: Vec<_> = service.upstreams.iter().map(|u| u.host.clone()).collect();
-        hosts.dedup();
+        let hosts: BTreeSet<_> = service.upstreams.iter().map(|u| u.host.clone()).collect();
         hosts.into_iter().map(|host| Condition::Upstream(fault, host)).collect()
     };
     match text {

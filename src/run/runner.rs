@@ -126,7 +126,10 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
                         self.is_alone = false;
                         return Some(Heard::Result(ended.order.tag.clone(), stands(ended)));
                     }
-                    Err(e) if e.is_panic() => return Some(Heard::Broken),
+                    Err(e) if e.is_panic() => {
+                        self.is_alone = false;
+                        return Some(Heard::Broken);
+                    }
                     Err(_) => {}
                 },
             }

@@ -19,7 +19,7 @@ use crate::model::files::ImageFiles;
 use crate::model::outcome::{Finding, Phase};
 use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Service, Verdict};
 use crate::search::minimal::{Findings, Search, Settings};
-use crate::search::noise::Rates;
+use crate::search::noise::{Answer as Said, Rates};
 use crate::search::set::Set;
 use memory::{Bundle, Memory};
 
@@ -310,10 +310,19 @@ impl Inquiry<'_> {
             }
             let running: Vec<Set> = self.running.iter().filter_map(|set| memory::bits(universe, set)).collect();
             for wanted in search.next(self.runner.free(), &running) {
-                self.start(memory::conditions(universe, wanted));
+                let conditions = memory::conditions(universe, wanted);
+                // What cannot be imposed together is never run as something else.
+                if memory::bits(universe, &conditions) == Some(wanted) {
+                    self.start(conditions);
+                } else {
+                    search.record(wanted, Said::Unresolved);
+                }
             }
             if self.runner.is_idle() {
-                return (search.findings(), Some(End::Finished));
+                if search.findings().finished {
+                    return (search.findings(), Some(End::Finished));
+                }
+                continue;
             }
             let Some(set) = self.hear().await else { continue };
             if adapts && (self.skip(&set) || self.prune()) {

@@ -31,7 +31,7 @@ mod tests {
         assert_eq!((check.healthy_threshold, check.unhealthy_threshold, check.path.as_str()), (1, 5, "/"));
     }
 
-    fn battery(env: &[&str], secrets: &[&str]) -> crate::profile::Battery {
+    fn battery_of(env: &[&str], secrets: &[&str]) -> crate::profile::Battery {
         let profile = super::apprunner();
         let mut service = super::service::defaults(&profile);
         service.env = env.iter().map(|name| ((*name).to_owned(), "dev".to_owned())).collect();
@@ -41,12 +41,16 @@ mod tests {
 
     #[test]
     fn no_two_of_the_battery_exclude_each_other() {
-        let battery = battery(&["ENV", "API_KEY", "B"], &["API_KEY"]);
+        let battery = battery_of(&["ENV", "API_KEY", "B"], &["API_KEY"]);
         assert!(crate::model::ConditionSet::new(battery.conditions.clone()).is_ok());
         assert_eq!(battery.conditions.len(), 14, "three variables, and eleven others: every line is read");
         let forms: Vec<String> = battery.forms.iter().map(ToString::to_string).collect();
         assert!(forms.contains(&"env.set:ENV=production".to_owned()), "{forms:?}");
         assert!(forms.contains(&"env.json:API_KEY".to_owned()) && !forms.contains(&"env.json:B".to_owned()));
         assert_eq!(forms.len(), 11, "{forms:?}");
+        // It decides the same as `hostname.platform`.
+        let hostname = battery_of(&["HOSTNAME"], &[]);
+        assert!(crate::model::ConditionSet::new(hostname.conditions.clone()).is_ok());
+        assert!(hostname.forms.contains(&"hostname.platform".parse().expect("a condition")), "{hostname:?}");
     }
 }

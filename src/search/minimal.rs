@@ -521,7 +521,7 @@ impl Search {
         let mut more: BTreeMap<Set, u32> = BTreeMap::new();
         running.iter().for_each(|set| *more.entry(*set).or_default() += 1);
         let mut wanted = Vec::new();
-        while wanted.len() < free && self.certificate(descent, &more) < self.settings.confidence {
+        while wanted.len() < free.min(64) && self.certificate(descent, &more) < self.settings.confidence {
             let least = |set: &&Set| self.passed(**set) + more.get(*set).copied().unwrap_or(0);
             let Some(weakest) = descent.passing.iter().min_by_key(least).copied() else { break };
             *more.entry(weakest).or_default() += 1;

@@ -74,7 +74,7 @@ async fn why_names_what_is_planted() {
 }
 
 #[tokio::test]
-async fn a_pair_is_found_in_few_runs() {
+async fn pairs_are_found_in_few_runs() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", "v20-otp-fix-fixed"]).assert().success();
     let folder = tempfile::tempdir().expect("a folder");
@@ -82,17 +82,19 @@ async fn a_pair_is_found_in_few_runs() {
     let with = [
         "egress.drop",
         "env.set:OTP_PROVIDER=twilio_verify",
+        "dns.servfail",
         "env.unset:DATABASE_URL",
-        "env.unset:POSTHOG_KEY",
+        "env.unset:JWT_SECRET",
         "metadata.none",
         "hostname.platform",
         "memory.limit:512m",
-        "cpu.limit:1",
     ];
     let answer = why("nerava-backend:v20-otp-fix-fixed", &service, &with);
-    let pair = "egress.drop + env.set:OTP_PROVIDER=twilio_verify";
-    assert_eq!(sets(&answer), [pair, "env.unset:DATABASE_URL"], "{answer:#}");
-    assert!(answer["runs"].as_u64().is_some_and(|runs| runs <= 12), "{}", answer["runs"]);
+    let pairs = ["dns.servfail", "egress.drop"].map(|c| format!("{c} + env.set:OTP_PROVIDER=twilio_verify"));
+    let planted = [&pairs[0], &pairs[1], "env.unset:DATABASE_URL", "env.unset:JWT_SECRET"];
+    assert_eq!(sets(&answer), planted, "{answer:#}");
+    // Twelve on a machine with nothing else to do; which run ends first decides what is started beside it.
+    assert!(answer["runs"].as_u64().is_some_and(|runs| runs <= 16), "{}", answer["runs"]);
     assert_eq!(answer["complete"], true);
 }
 

@@ -12,8 +12,8 @@ use crate::search::minimal::Findings;
 /// The document's version (contract).
 const VERSION: u32 = 1;
 /// What completeness rests on.
-const MONOTONE: &str = "a condition that is added never takes a failure away; runs without the conditions that change \
-                        what the program does were made to look for that";
+const MONOTONE: &str = "a condition that is added never takes a failure away (runs without all of those on variables and \
+                        the start command looked for that; one such that hides another stays unseen)";
 
 impl Inquiry<'_> {
     /// The answer for an image that the platform cannot execute: nothing has to be run.

@@ -51,6 +51,7 @@ impl Search {
         findings.sets = seen;
         if share < self.settings.confidence {
             findings.perhaps = std::mem::take(&mut findings.sets);
+            findings.open.push(self.universe);
         }
     }
 
