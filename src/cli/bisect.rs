@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::common::{
     Common, Failure, Format, INTERNAL, Running, Signals, candidates, close, duration, engine, folder_of, open, print,
-    read_env, read_text, say,
+    read_text, say, service_of, unless_wrong,
 };
 use super::why::share;
 use super::{repro, run};
@@ -196,14 +196,7 @@ fn ask(args: &Args) -> Result<Asked, Failure> {
     if refusals.is_empty() {
         wrong.extend(wrong_images(&asked.images, args.git_bisect));
     }
-    match (wrong.is_empty(), refusals.is_empty()) {
-        (true, true) => Ok(asked),
-        (true, false) => Err(Failure::file(refusals.join("\n"))),
-        (false, _) => {
-            let wrong = wrong.iter().map(|text| format!("error: {text}"));
-            Err(Failure::usage(wrong.chain(refusals).collect::<Vec<_>>().join("\n")))
-        }
-    }
+    unless_wrong(asked, &wrong, refusals)
 }
 
 fn of_scenario(
@@ -244,20 +237,7 @@ fn of_scenario(
 }
 
 fn of_service(args: &Args, refusals: &mut Vec<String>) -> Result<Asked, Failure> {
-    let profile = apprunner();
-    let mut service = service::defaults(&profile);
-    if let Some(path) = &args.service {
-        match service::read_file(&path.display().to_string(), &read_text(path)?, &folder_of(path), &profile) {
-            Ok((read, _)) => service = read,
-            Err(refused) => refusals.push(refused.to_string()),
-        }
-    }
-    if let Some(path) = &args.env_file {
-        match read_env(path) {
-            Ok(env) => service.env.extend(env),
-            Err(failure) => refusals.push(failure.message().to_owned()),
-        }
-    }
+    let (service, _) = service_of(args.service.as_deref(), args.env_file.as_deref(), refusals)?;
     Ok(Asked { images: args.images.clone(), service, conditions: ConditionSet::baseline() })
 }
 

@@ -18,13 +18,13 @@ use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::images::BuildError;
 use crate::model::image::short_name;
-use crate::model::{Candidate, Plan, Summary, Verdict};
+use crate::model::{Candidate, Plan, Service, Summary, Verdict};
 use crate::report::progress::Progress;
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
 use crate::run::rig::{Rig, Setup};
 use crate::run::{RunError, session};
-use crate::scenario::{Refused, env_file};
+use crate::scenario::{Refused, apprunner, env_file, service};
 
 /// Exit codes (contract).
 pub const USAGE: u8 = 2;
@@ -382,8 +382,50 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
 ///
 /// # Errors
 /// When it cannot be read, and everything that is wrong with it.
-pub fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     Ok(env_file::parse(&path.display().to_string(), &read_text(path)?)?)
+}
+
+/// The service of a command line, and the image that its file names. What is wrong with the files is added to
+/// `refusals`.
+///
+/// # Errors
+/// When the service file cannot be read.
+pub fn service_of(
+    file: Option<&Path>,
+    env_file: Option<&Path>,
+    refusals: &mut Vec<String>,
+) -> Result<(Service, Option<String>), Failure> {
+    let profile = apprunner();
+    let (mut service, mut image) = (service::defaults(&profile), None);
+    if let Some(path) = file {
+        match service::read_file(&path.display().to_string(), &read_text(path)?, &folder_of(path), &profile) {
+            Ok(read) => (service, image) = read,
+            Err(refused) => refusals.push(refused.to_string()),
+        }
+    }
+    if let Some(path) = env_file {
+        match read_env(path) {
+            Ok(env) => service.env.extend(env),
+            Err(failure) => refusals.push(failure.message().to_owned()),
+        }
+    }
+    Ok((service, image))
+}
+
+/// Everything that is wrong is said at once, the command line first.
+///
+/// # Errors
+/// When something is wrong.
+pub fn unless_wrong<T>(asked: T, wrong: &[String], refusals: Vec<String>) -> Result<T, Failure> {
+    match (wrong.is_empty(), refusals.is_empty()) {
+        (true, true) => Ok(asked),
+        (true, false) => Err(Failure::file(refusals.join("\n"))),
+        (false, _) => {
+            let wrong = wrong.iter().map(|text| format!("error: {text}"));
+            Err(Failure::usage(wrong.chain(refusals).collect::<Vec<_>>().join("\n")))
+        }
+    }
 }
 
 /// The folder that a file's own paths start from.

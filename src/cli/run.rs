@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use super::common::{
-    Common, Failure, Format, Running, Signals, candidates, engine, exit_code, folder_of, print, read_env, read_text,
-    run_plan, say,
+    Common, Failure, Format, Running, Signals, candidates, engine, exit_code, folder_of, print, read_text, run_plan,
+    say, service_of, unless_wrong,
 };
 use crate::model::{ConditionSet, Plan, Service, Summary, Verdict};
 use crate::report::{json, terminal};
 use crate::run::coordinator::Finished;
 use crate::run::rig::unknown_variables;
-use crate::scenario::{apprunner, file, service};
+use crate::scenario::{apprunner, file};
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -141,40 +141,14 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
     let misplaced = own.iter().filter(|(given, _)| *given && !args.scenarios.is_empty());
     wrong.extend(misplaced.map(|(_, flag)| format!("{flag} goes with --image alone; a scenario file has its own")));
     if args.scenarios.is_empty() {
-        let (mut service, image) = match &args.service {
-            Some(path) => {
-                let text = read_text(path)?;
-                match service::read_file(&path.display().to_string(), &text, &folder_of(path), &profile) {
-                    Ok(read) => read,
-                    Err(refused) => {
-                        refusals.push(refused.to_string());
-                        (service::defaults(&profile), None)
-                    }
-                }
-            }
-            None => (service::defaults(&profile), None),
-        };
-        if let Some(path) = &args.env_file {
-            match read_env(path) {
-                Ok(env) => service.env.extend(env),
-                Err(failure) => refusals.push(failure.message().to_owned()),
-            }
-        }
+        let (service, image) = service_of(args.service.as_deref(), args.env_file.as_deref(), &mut refusals)?;
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
         if !images.is_empty() {
             let sets = vec![conditions.with_secrets(&service.secrets)];
             asked.push(Asked { images, service, sets });
         }
     }
-    // Everything that is wrong is said at once, the command line first.
-    match (wrong.is_empty(), refusals.is_empty()) {
-        (true, true) => Ok(asked),
-        (true, false) => Err(Failure::file(refusals.join("\n"))),
-        (false, _) => {
-            let wrong = wrong.iter().map(|text| format!("error: {text}"));
-            Err(Failure::usage(wrong.chain(refusals).collect::<Vec<_>>().join("\n")))
-        }
-    }
+    unless_wrong(asked, &wrong, refusals)
 }
 
 /// Reads conditions; all mistakes at once.

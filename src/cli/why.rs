@@ -4,15 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Format, Running, Signals, candidates, close, engine, folder_of, open, print, read_env, read_text,
-    say,
+    Common, Failure, Format, Running, Signals, candidates, close, engine, open, print, say, service_of, unless_wrong,
 };
 use super::repro;
 use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
 use crate::profile::{Battery, battery};
 use crate::report::why::{Live, Seen, text};
 use crate::run::why::{Question, Step, answer::cases, why};
-use crate::scenario::{apprunner, service};
+use crate::scenario::apprunner;
 use crate::search::set::MOST;
 
 /// Arguments of `why`.
@@ -120,25 +119,7 @@ fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
     let profile = apprunner();
     let mut refusals: Vec<String> = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
-    let (mut service, named) = match &args.service {
-        None => (service::defaults(&profile), None),
-        Some(path) => {
-            let text = read_text(path)?;
-            match service::read_file(&path.display().to_string(), &text, &folder_of(path), &profile) {
-                Ok(read) => read,
-                Err(refused) => {
-                    refusals.push(refused.to_string());
-                    (service::defaults(&profile), None)
-                }
-            }
-        }
-    };
-    if let Some(path) = &args.env_file {
-        match read_env(path) {
-            Ok(env) => service.env.extend(env),
-            Err(failure) => refusals.push(failure.message().to_owned()),
-        }
-    }
+    let (mut service, named) = service_of(args.service.as_deref(), args.env_file.as_deref(), &mut refusals)?;
     // Requests after healthy are no part of the question.
     service.checks.clear();
     let battery = match args.with.is_empty() {
@@ -155,14 +136,7 @@ fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
             "{count} conditions are too many for one search, {MOST} is the most; choose some with --with"
         ));
     }
-    match (wrong.is_empty(), refusals.is_empty()) {
-        (true, true) => Ok((image.unwrap_or_default(), service, battery)),
-        (true, false) => Err(Failure::file(refusals.join("\n"))),
-        (false, _) => {
-            let wrong = wrong.iter().map(|text| format!("error: {text}"));
-            Err(Failure::usage(wrong.chain(refusals).collect::<Vec<_>>().join("\n")))
-        }
-    }
+    unless_wrong((image.unwrap_or_default(), service, battery), &wrong, refusals)
 }
 
 /// Exactly the conditions that were asked for.

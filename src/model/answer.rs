@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::case::CaseId;
-use super::condition::{Condition, ConditionSet};
+use super::condition::ConditionSet;
 use super::outcome::{Cause, FailureClass, Finding, NotExercised, Verdict};
 
 /// Something that was not run, and why.
@@ -117,11 +117,5 @@ impl Answer {
             Verdict::Fail => 1,
             Verdict::Unresolved => 5,
         }
-    }
-
-    /// True for a condition of some smallest set.
-    #[must_use]
-    pub fn blames(&self, condition: &Condition) -> bool {
-        self.minimal_sets.iter().any(|set| set.conditions.has(condition))
     }
 }

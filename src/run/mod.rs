@@ -7,6 +7,7 @@ pub mod compare;
 pub mod coordinator;
 pub mod deaths;
 pub mod disk;
+pub mod export;
 pub mod health;
 pub mod holder;
 pub mod inspect;

@@ -2,22 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::pin::Pin;
 
-use bytes::{Buf, Bytes};
-use futures_util::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use tar::EntryType;
-use tokio::sync::mpsc;
 
 use super::packages;
-use crate::engine::{EngineError, EngineResult};
+use crate::engine::EngineResult;
 use crate::model::change::{Content, FileFacts, Packages, is_left_out};
+use crate::run::export::{Export, read_to_end};
 
 /// As much of a file as is read at once.
 const PIECE: usize = 256 << 10;
-/// So many pieces of the stream may wait for the reader.
-const WAITING: usize = 16;
 /// More files than these are not listed: some hundred bytes of memory each.
 const MOST_FILES: usize = 1_000_000;
 /// A larger file that should tell of packages is not read as such.
@@ -36,59 +31,12 @@ pub struct Listing {
     pub incomplete: bool,
 }
 
-/// What the engine streams, as a reader for a thread that may block.
-struct Pieces {
-    receiver: mpsc::Receiver<Bytes>,
-    current: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(piece) => self.current = piece,
-                None => return Ok(0),
-            }
-        }
-        let size = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..size]);
-        Ok(size)
-    }
-}
-
-/// Reads an archive of files to its end. The work on its bytes is done on a thread of its own; it ends with the stream,
-/// also when this future is dropped.
+/// Reads an archive of files to its end.
 ///
 /// # Errors
 /// The engine's, or an archive that cannot be read.
-pub async fn list(mut stream: Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>) -> EngineResult<Listing> {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let work = tokio::task::spawn_blocking(move || read(Pieces { receiver, current: Bytes::new() }));
-    let mut failed = None;
-    while let Some(piece) = stream.next().await {
-        match piece {
-            Ok(piece) => {
-                // Nobody reads what follows the end of an archive.
-                if sender.send(piece).await.is_err() {
-                    break;
-                }
-            }
-            Err(e) => {
-                failed = Some(e);
-                break;
-            }
-        }
-    }
-    drop(sender);
-    let listing = work.await.map_err(|e| broken(&e))?;
-    match failed {
-        Some(e) => Err(e),
-        None => listing.map_err(|e| broken(&e)),
-    }
-}
-
-fn broken(error: &dyn std::error::Error) -> EngineError {
-    EngineError::Broken { action: "reading an image's files".to_owned(), message: error.to_string() }
+pub async fn list(stream: Export) -> EngineResult<Listing> {
+    read_to_end(stream, read).await
 }
 
 /// Reads an archive.

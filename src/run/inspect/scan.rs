@@ -2,21 +2,16 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Read};
-use std::pin::Pin;
 
 use aho_corasick::AhoCorasick;
-use bytes::{Buf, Bytes};
-use futures_util::{Stream, StreamExt};
-use tokio::sync::mpsc;
 
 use super::header::{HEAD, elf};
-use crate::engine::{EngineError, EngineResult};
+use crate::engine::EngineResult;
 use crate::model::files::ForeignFile;
+use crate::run::export::{Export, read_to_end};
 
 /// As much of a file as is searched at once.
 const PIECE: usize = 256 << 10;
-/// So many pieces of the stream may wait for the search.
-const WAITING: usize = 16;
 /// So many files of a kind are named.
 const NAMED: usize = 10;
 /// So many files for another processor are remembered until their siblings are known.
@@ -41,63 +36,13 @@ pub struct Scanned {
     pub bytes: u64,
 }
 
-/// What the engine streams, as a reader for a thread that may block.
-struct Pieces {
-    receiver: mpsc::Receiver<Bytes>,
-    current: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(piece) => self.current = piece,
-                None => return Ok(0),
-            }
-        }
-        let size = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..size]);
-        Ok(size)
-    }
-}
-
-/// Reads an archive of files to its end. The work on its bytes is done on a thread of its own; it ends with the stream,
-/// also when this future is dropped.
+/// Reads an archive of files to its end.
 ///
 /// # Errors
 /// The engine's, or an archive that cannot be read.
-pub async fn scan(
-    mut stream: Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>,
-    wanted: &BTreeSet<String>,
-) -> EngineResult<Scanned> {
-    let (sender, receiver) = mpsc::channel(WAITING);
+pub async fn scan(stream: Export, wanted: &BTreeSet<String>) -> EngineResult<Scanned> {
     let wanted = wanted.clone();
-    let work = tokio::task::spawn_blocking(move || read(Pieces { receiver, current: Bytes::new() }, wanted));
-    let mut failed = None;
-    while let Some(piece) = stream.next().await {
-        match piece {
-            Ok(piece) => {
-                // Nobody reads what follows the end of an archive.
-                if sender.send(piece).await.is_err() {
-                    break;
-                }
-            }
-            Err(e) => {
-                failed = Some(e);
-                break;
-            }
-        }
-    }
-    drop(sender);
-    let scanned = work.await.map_err(|e| broken(&e))?;
-    match failed {
-        Some(e) => Err(e),
-        None => scanned.map_err(|e| broken(&e)),
-    }
-}
-
-fn broken(error: &dyn std::error::Error) -> EngineError {
-    EngineError::Broken { action: "reading an image's files".to_owned(), message: error.to_string() }
+    read_to_end(stream, move |archive| read(archive, wanted)).await
 }
 
 /// Reads an archive.
@@ -347,8 +292,11 @@ mod tests {
 
     use super::super::header::tests::program;
     use super::*;
+    use crate::engine::EngineError;
     use crate::engine::files::Tree;
     use crate::model::files::Machine;
+    use bytes::Bytes;
+    use futures_util::StreamExt;
 
     fn names(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -457,7 +405,7 @@ mod tests {
         }
     }
 
-    fn pieces(bytes: &[u8], size: usize) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>> {
+    fn pieces(bytes: &[u8], size: usize) -> Export {
         let pieces: Vec<_> = bytes.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         Box::pin(futures_util::stream::iter(pieces))
     }

@@ -1,0 +1,74 @@
+//! An archive of files as it comes from the engine, for work that blocks.
+
+use std::io::{self, Read};
+use std::pin::Pin;
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::engine::{EngineError, EngineResult};
+
+/// What the engine streams.
+pub type Export = Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>;
+
+/// So many pieces of the stream may wait for the reader.
+const WAITING: usize = 16;
+
+/// What the engine streams, as a reader for a thread that may block.
+pub struct Pieces {
+    receiver: mpsc::Receiver<Bytes>,
+    current: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.current = piece,
+                None => return Ok(0),
+            }
+        }
+        let size = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(&mut buffer[..size]);
+        Ok(size)
+    }
+}
+
+/// Reads an archive to its end. The work on its bytes is done on a thread of its own; it ends with the stream, also when
+/// this future is dropped.
+///
+/// # Errors
+/// The engine's, or those of the work.
+pub async fn read_to_end<T: Send + 'static>(
+    mut stream: Export,
+    work: impl FnOnce(Pieces) -> io::Result<T> + Send + 'static,
+) -> EngineResult<T> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let work = tokio::task::spawn_blocking(move || work(Pieces { receiver, current: Bytes::new() }));
+    let mut failed = None;
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(piece) => {
+                // Nobody reads what follows the end of an archive.
+                if sender.send(piece).await.is_err() {
+                    break;
+                }
+            }
+            Err(e) => {
+                failed = Some(e);
+                break;
+            }
+        }
+    }
+    drop(sender);
+    let done = work.await.map_err(|e| broken(&e))?;
+    match failed {
+        Some(e) => Err(e),
+        None => done.map_err(|e| broken(&e)),
+    }
+}
+
+fn broken(error: &dyn std::error::Error) -> EngineError {
+    EngineError::Broken { action: "reading an image's files".to_owned(), message: error.to_string() }
+}
