@@ -1,7 +1,7 @@
 //! How many runs a search takes, and how often it is exactly right: planted cases against pure oracles.
 //!
 //! `cargo bench --bench search` plays every case at every noise level, without an engine (`-- sets`, `-- versions`: one of
-//! the two); `-- sets versions others` plays the same cases with other tools as well (see `benches/others`), `-- cases`
+//! the two; `level=WORDS seeds=N` picks noise levels by their names, and how many searches of each); `-- sets versions others` plays the same cases with other tools as well (see `benches/others`), `-- cases`
 //! writes them down as JSON.
 
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
@@ -102,10 +102,16 @@ impl Case {
 }
 
 /// Plays one search; gives how many runs it took and whether all sets and no other were found.
-fn play(case: &Case, truth: Rates, told: Option<Rates>, confidence: f64, free: usize, seed: u64) -> (usize, bool) {
+fn play(case: &Case, level: &Level, seed: u64) -> (usize, bool) {
+    let rates = |(fires, spurious): (f64, f64)| Rates { fires, spurious };
+    let (truth, told, confidence, free) = (rates(level.truth), level.told.map(rates), level.confidence, level.free);
     let mut random = Random(seed);
-    let may_heal = set(&MAY_HEAL);
-    let mut search = Search::new(Settings { may_heal, rates: told, confidence, ..Settings::plain(CONDITIONS) });
+    let (may_heal, may_hide) = match level.variables {
+        true => (Set::first(CONDITIONS), Set::first(CONDITIONS)),
+        false => (set(&MAY_HEAL), Set::EMPTY),
+    };
+    let mut search =
+        Search::new(Settings { may_heal, may_hide, rates: told, confidence, ..Settings::plain(CONDITIONS) });
     let mut runs = 0;
     loop {
         let next = search.next(free, &[]);
@@ -129,10 +135,12 @@ struct Level {
     told: Option<(f64, f64)>,
     confidence: f64,
     free: usize,
+    /// True: all conditions are variables, which may hide each other.
+    variables: bool,
 }
 
 fn levels() -> Vec<Level> {
-    let level = |name, truth, told, confidence, free| Level { name, truth, told, confidence, free };
+    let level = |name, truth, told, confidence, free| Level { name, truth, told, confidence, free, variables: false };
     let usual = Some((0.7, 0.02));
     let none = Some((1.0, 0.0));
     vec![
@@ -140,6 +148,7 @@ fn levels() -> Vec<Level> {
         level("no noise, told, 4 slots", (1.0, 0.0), none, 0.99, 4),
         level("no noise, not told", (1.0, 0.0), None, 0.99, 1),
         level("no noise, not told, 4 slots", (1.0, 0.0), None, 0.99, 4),
+        Level { variables: true, ..level("no noise, not told, all variables", (1.0, 0.0), None, 0.99, 1) },
         level("flaky, told", (0.7, 0.02), usual, 0.99, 1),
         level("flaky, told, 4 slots", (0.7, 0.02), usual, 0.99, 4),
         level("flaky, not told", (0.7, 0.02), None, 0.99, 1),
@@ -150,20 +159,18 @@ fn levels() -> Vec<Level> {
     ]
 }
 
-fn sets() {
+fn sets(level: &str, seeds: u64) {
     let cases = planted();
     println!("{} planted cases, {CONDITIONS} conditions; the last column: how often the kinds were wrong", cases.len());
     println!("{:36} {:>6} {:>6} {:>8}", "", "runs", "most", "right");
-    for level in levels() {
-        let truth = Rates { fires: level.truth.0, spurious: level.truth.1 };
-        let told = level.told.map(|(fires, spurious)| Rates { fires, spurious });
-        let seeds = if level.truth == (1.0, 0.0) { 1 } else { SEEDS };
+    for level in levels().into_iter().filter(|known| known.name.contains(level)) {
+        let seeds = if level.truth == (1.0, 0.0) { 1 } else { seeds };
         let (mut runs, mut most, mut right, mut played) = (0, 0, 0, 0);
         let mut wrong: BTreeMap<&str, usize> = BTreeMap::new();
         let mut of_kind: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for case in &cases {
             for seed in 0..seeds {
-                let (n, good) = play(case, truth, told, level.confidence, level.free, seed_of(seed));
+                let (n, good) = play(case, &level, seed_of(seed));
                 runs += n;
                 most = most.max(n);
                 right += usize::from(good);
@@ -272,7 +279,7 @@ fn others() {
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let wants = |what: &str| asked.is_empty() || asked.iter().any(|a| a == what);
+    let wants = |what: &str| asked.iter().all(|a| a.contains('=')) || asked.iter().any(|a| a == what);
     if asked.iter().any(|a| a == "cases") {
         print!("{}", written());
         return;
@@ -281,7 +288,8 @@ fn main() {
         of_versions();
     }
     if wants("sets") {
-        sets();
+        let value = |key: &str| asked.iter().find_map(|a| a.strip_prefix(key));
+        sets(value("level=").unwrap_or(""), value("seeds=").and_then(|n| n.parse().ok()).unwrap_or(SEEDS));
     }
     if asked.iter().any(|a| a == "others") {
         others();

@@ -70,7 +70,7 @@ impl World {
             confidence: self.confidence,
             budget: self.budget,
             jobs: 4,
-            by_hand: "exitone run --image app:1".to_owned(),
+            by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
         };
         let explained = why(rig.context.clone(), &question, self.interrupts.clone(), &mut |_| {}).await;
         rig.close(explained.cut).await.expect("closed");
@@ -106,7 +106,8 @@ async fn all_sets_are_found_each_with_its_signature() {
     assert_eq!(answer.minimal_sets[1].signature, "exit 1 · RuntimeError: second thing");
     assert!(answer.minimal_sets.iter().all(|set| set.passes_without_each && set.fails[0] == set.fails[1]));
     assert_eq!(answer.minimal_sets[0].repro, "exitone run --image app:1 --with env.unset:C");
-    assert!(answer.runs <= 24, "{} runs", answer.runs);
+    // Six of them run the variables apart, as they may hide each other.
+    assert!(answer.runs <= 30, "{} runs", answer.runs);
     assert_eq!(answer.exit_code(), 1);
     let said = text(answer, &explained.results, true);
     assert!(said.contains("It exits with code 1 when C is missing."), "{said}");
@@ -142,9 +143,9 @@ async fn what_heals_is_found() {
     // Without B the program does not do what fails without D.
     let world = World::new(|s| if !has(s, "D") && has(s, "B") { boom("no d") } else { healthy(8000) });
     let explained = world.ask().await;
-    // Both are variables: nothing says which of them heals before it is tried, and all eight are left out together.
-    let answer = &explained.answer;
-    assert!(answer.minimal_sets.is_empty() || sets(&explained) == ["env.unset:D"], "{:?}", sets(&explained));
+    // With all eight missing nothing fails: only runs with one of them and without the other show it.
+    assert_eq!(sets(&explained), ["env.unset:D"]);
+    assert_eq!(explained.answer.healed[0].healers.to_string(), "env.unset:B");
     let mut world = World::new(|s| {
         let limited = s.memory.is_some_and(|m| m <= 64 << 20);
         if limited && has(s, "B") { boom("no memory") } else { healthy(8000) }

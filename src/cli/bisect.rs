@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Format, INTERNAL, Running, Signals, candidates, close, duration, engine, folder_of, open, print,
-    read_text, say, service_of, unless_wrong,
+    Common, Failure, Format, INTERNAL, Running, Signals, by_hand, candidates, close, duration, engine, folder_of, open,
+    print, read_text, say, service_of, unless_wrong,
 };
 use super::why::share;
 use super::{repro, run};
 use crate::engine::saved::{SavedError, is_path, load, read_saved};
 use crate::engine::{Engine, EngineError};
 use crate::model::verdicts::{Culprit, Verdicts};
+use crate::model::words::command_line;
 use crate::model::{Candidate, ConditionSet, Plan, Service, Verdict};
 use crate::report::bisect::{Live, json, sentence, text};
 use crate::run::bisect::{Bisected, Question, Step, bisect, judge};
@@ -156,13 +157,8 @@ fn ended(args: &Args, found: &Bisected, signals: &Signals) -> Result<u8, Failure
 /// The command that runs the first known bad image again; a scenario's service cannot be given to `run`.
 fn again(args: &Args, verdicts: &Verdicts) -> Option<String> {
     let image = verdicts.known_bad().filter(|_| args.scenario.is_none() && verdicts.case.is_some())?;
-    let mut words = vec!["exitone".to_owned(), "run".to_owned(), "--image".to_owned(), image.clone()];
-    for (flag, path) in [("--service", &args.service), ("--env-file", &args.env_file)] {
-        words.extend(path.iter().flat_map(|path| [flag.to_owned(), path.display().to_string()]));
-    }
-    words.extend(verdicts.conditions.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]));
-    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), |quoted| quoted.into_owned());
-    Some(words.iter().map(quoted).collect::<Vec<_>>().join(" "))
+    let with = verdicts.conditions.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]);
+    Some(command_line(by_hand(image, &args.service, &args.env_file).into_iter().chain(with)))
 }
 
 fn warn_of_unknown(plan: &Plan) {

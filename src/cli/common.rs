@@ -413,6 +413,15 @@ pub fn service_of(
     Ok((service, image))
 }
 
+/// The words with which a user would run a case of an image.
+pub fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<PathBuf>) -> Vec<String> {
+    let mut words = ["exitone", "run", "--image", image].map(str::to_owned).to_vec();
+    for (flag, path) in [("--service", service), ("--env-file", env_file)] {
+        words.extend(path.iter().flat_map(|path| [flag.to_owned(), path.display().to_string()]));
+    }
+    words
+}
+
 /// Everything that is wrong is said at once, the command line first.
 ///
 /// # Errors

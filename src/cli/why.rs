@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Format, Running, Signals, candidates, close, engine, open, print, say, service_of, unless_wrong,
+    Common, Failure, Format, Running, Signals, by_hand, candidates, close, engine, open, print, say, service_of,
+    unless_wrong,
 };
 use super::repro;
 use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
@@ -59,12 +60,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let candidate = candidates(engine.as_ref(), std::slice::from_ref(&image)).await?.remove(0);
-    let mut by_hand = format!("exitone run --image {image}");
-    for (flag, path) in [("--service", &args.service), ("--env-file", &args.env_file)] {
-        if let Some(path) = path {
-            by_hand.push_str(&format!(" {flag} {}", path.display()));
-        }
-    }
+    let by_hand = by_hand(&image, &args.service, &args.env_file);
     let jobs = args.running.jobs.map_or(2 * info.cpus, usize::from);
     let question = Question {
         candidate: candidate.clone(),

@@ -102,8 +102,13 @@ pub const SLOWED_MARK: u32 = 0xe1;
 /// The address of the first service container.
 const FIRST_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 0, 62, 1);
 
-/// Connection requests are given up after 7 s instead of 127 s (two retries instead of six).
-const COMPRESSED_SYN_RETRIES: &str = "2";
+/// Connection requests that nobody will answer are given up after 3 s instead of 127 s: one retry, after a second, and
+/// two seconds more.
+const COMPRESSED_SYN_RETRIES: &str = "1";
+/// Kernels from 6.5 on send some more, one a second, before the pauses double (tcp_syn_linear_timeouts).
+const COMPRESSED_LINEAR_TIMEOUTS: &str = "0";
+/// Those kernels' own number.
+const KERNELS_LINEAR_TIMEOUTS: &str = "4";
 /// The kernel's own number (Documentation/networking/ip-sysctl.rst, tcp_syn_retries).
 const KERNELS_SYN_RETRIES: &str = "6";
 
@@ -415,7 +420,17 @@ pub async fn unlink(internet: &Handle, run: u64) -> NetResult<()> {
 
 /// Gives the namespace that the calling thread is in the kernel's own retry times back.
 pub fn real_time() -> NetResult<()> {
-    sysctl("ipv4/tcp_syn_retries", KERNELS_SYN_RETRIES)
+    patience(KERNELS_SYN_RETRIES, KERNELS_LINEAR_TIMEOUTS)
+}
+
+/// How often a connection request is sent again before it is given up.
+fn patience(retries: &str, linear: &str) -> NetResult<()> {
+    sysctl("ipv4/tcp_syn_retries", retries)?;
+    // Older kernels have no such number.
+    if std::path::Path::new("/proc/sys/net/ipv4/tcp_syn_linear_timeouts").exists() {
+        sysctl("ipv4/tcp_syn_linear_timeouts", linear)?;
+    }
+    Ok(())
 }
 
 /// Fills the candidate's namespace, which the calling thread is in, and links it to the internet.
@@ -457,9 +472,10 @@ pub async fn candidate(
     }
     sysctl("ipv4/ip_unprivileged_port_start", &plan.first_open_port.to_string())
         .map_err(|e| NetError::new("host cannot: ports.privileged", e))?;
-    // A slow network needs the kernel's own patience.
-    if !real_time && plan.latency.is_none() {
-        sysctl("ipv4/tcp_syn_retries", COMPRESSED_SYN_RETRIES)?;
+    // Only a connection that nobody will ever answer may be given up early. A slow network needs the kernel's own
+    // patience, and so does a port that is opened when its first packet is seen.
+    if !real_time && plan.latency.is_none() && plan.is_silent() {
+        patience(COMPRESSED_SYN_RETRIES, COMPRESSED_LINEAR_TIMEOUTS)?;
     }
     Ok(())
 }

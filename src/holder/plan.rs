@@ -171,6 +171,12 @@ impl NetPlan {
         }
     }
 
+    /// True when packets to some place vanish.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.egress == Egress::Drop || self.ways.iter().any(|(_, way)| *way == Way::Silent)
+    }
+
     /// Every host that the plan names.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         let targets = self.ways.iter().filter_map(|(target, _)| match target {
@@ -208,5 +214,18 @@ mod tests {
         assert_eq!(plan.egress, Egress::Drop);
         assert_eq!(plan.ways.iter().filter(|(_, way)| *way == Way::Open).count(), 2);
         assert_eq!(plan.hosts().count(), 1);
+    }
+
+    #[test]
+    fn silence_is_known() {
+        for (silent, texts) in [
+            (true, &["egress.drop"][..]),
+            (true, &["egress.drop:db.internal"]),
+            (true, &["upstream.down:db.internal"]),
+            (false, &["egress.reject", "dns.drop"]),
+            (false, &["upstream.refused:db.internal", "egress.late:20s"]),
+        ] {
+            assert_eq!(plan(texts).is_silent(), silent, "{texts:?}");
+        }
     }
 }

@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::condition::EnvValue;
 use super::image::ImageFacts;
 use super::redact::{REDACTED, Redactor, line_is_private, looks_like_credential, shown_value};
+use super::words::quote;
 
 /// So many files are listed one by one.
 pub const MOST_LISTED: usize = 40;
@@ -334,11 +334,6 @@ fn cut(text: &str) -> String {
 /// An empty value would leave nothing beside the arrow.
 fn quoted(value: String) -> String {
     if value.is_empty() { "\"\"".to_owned() } else { value }
-}
-
-/// A word as a shell reads it; no shell reads a zero byte, which is written out afterwards.
-fn quote(word: &str) -> Cow<'_, str> {
-    shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
 /// How many layers are the same, whatever their order.

@@ -13,6 +13,7 @@ pub mod service;
 pub mod summary;
 pub mod units;
 pub mod verdicts;
+pub mod words;
 
 pub use case::{Candidate, Case, CaseId, Plan};
 pub use condition::{Condition, ConditionSet, EnvChange};

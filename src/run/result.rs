@@ -302,8 +302,10 @@ pub fn touch(
     prune::would_not_meet(condition, &seen).map_or(Touch::Unknown, Touch::NotMet)
 }
 
-/// A connection request that was sent so often was given up by the compressed kernel: once, and two retries.
-const COMPRESSED_PACKETS: u32 = 3;
+/// The compressed kernel gives a connection up after a request, one retry and so many milliseconds; a process that ends
+/// earlier has a time limit of its own.
+const COMPRESSED_PACKETS: u32 = 2;
+const COMPRESSED_MS: f64 = 2900.0;
 /// The kernel's own patience in seconds (Documentation/networking/ip-sysctl.rst, tcp_syn_retries 6); newer kernels wait
 /// some seconds longer.
 const KERNELS_PATIENCE_S: u64 = 127;
@@ -319,7 +321,8 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
     // Requests after healthy run in real time, and so does everything once the first is sent.
     let compressed = |at_ms: f64| attempt.checks.is_empty() || attempt.healthy_ms.is_none_or(|healthy| at_ms < healthy);
     let given_up = |c: &&ConnectAttempt| {
-        c.fate == Fate::Silent && c.protocol == "tcp" && c.sent >= COMPRESSED_PACKETS && compressed(c.at_ms)
+        let lived = attempt.exited_ms.is_none_or(|exited| exited >= c.at_ms + COMPRESSED_MS);
+        c.fate == Fate::Silent && c.protocol == "tcp" && c.sent >= COMPRESSED_PACKETS && lived && compressed(c.at_ms)
     };
     if attempt.evidence.connects.iter().any(|c| given_up(&c)) && !attempt.real_time {
         let limit = service.health_check.limit().as_secs();
@@ -330,7 +333,7 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
             String::new()
         };
         notes.push(format!(
-            "time compression: the kernel gave up connecting after 7 s instead of two minutes{more} \
+            "time compression: the kernel gave up connecting after 3 s instead of two minutes{more} \
              (--real-time switches it off)"
         ));
     }

@@ -30,7 +30,7 @@ const EARLY_AGAIN: Duration = Duration::from_millis(250);
 const EARLY_MORE: Duration = Duration::from_millis(50);
 
 /// A healthy candidate that waits for the network is looked at again so soon, and for no longer than this: the kernel
-/// (compressed) gives up after 7 s, a resolver's client after 10 s.
+/// (compressed) gives up after 3 s, a resolver's client after 10 s.
 const WAITING_AGAIN: Duration = Duration::from_millis(100);
 const WAITING_WITHIN: Duration = Duration::from_secs(15);
 

@@ -41,8 +41,8 @@ pub struct Question {
     pub budget: Option<Duration>,
     /// Cases at a time.
     pub jobs: usize,
-    /// How a user would run a case of this image: `exitone run --image X`.
-    pub by_hand: String,
+    /// The words with which a user would run a case of this image: `exitone run --image X`.
+    pub by_hand: Vec<String>,
 }
 
 /// What a listener hears while it goes on.
@@ -137,7 +137,7 @@ pub async fn why(
 
 impl Inquiry<'_> {
     async fn answer(&mut self) -> Explained {
-        let statics = self.statics().await;
+        let statics = in_time(self.deadline, self.statics()).await.unwrap_or_default();
         if let Some(finding) = statics.iter().find(|finding| decides(finding) || finding.cause.id == "arch-mismatch") {
             return self.of_image(finding.clone(), statics);
         }
@@ -145,7 +145,7 @@ impl Inquiry<'_> {
         (self.tell)(Step::Doing("the baseline"));
         let baseline = self.baseline().await;
         if baseline == Some(Verdict::Pass) && !self.stopped {
-            self.files = self.look().await;
+            self.files = in_time(self.deadline, self.look()).await.flatten();
             self.prune();
         }
         let mut main = (self.universe(), Findings::default());
@@ -303,7 +303,7 @@ impl Inquiry<'_> {
 
     /// One search; nothing for an end when the universe has changed.
     async fn search_among(&mut self, universe: &[Bundle], confidence: f64, adapts: bool) -> (Findings, Option<End>) {
-        let mut search = self.prepared(universe, confidence);
+        let mut search = self.prepared(universe, confidence, adapts);
         loop {
             if self.is_over() {
                 return (search.findings(), Some(End::Stopped));
@@ -341,11 +341,16 @@ impl Inquiry<'_> {
         }
     }
 
-    /// A search that knows everything that was run already.
-    fn prepared(&self, universe: &[Bundle], confidence: f64) -> Search {
+    /// A search that knows everything that was run already. `adapts`: the main one, which also looks for variables that
+    /// hide each other.
+    fn prepared(&self, universe: &[Bundle], confidence: f64, adapts: bool) -> Search {
         let may_heal = (0..universe.len()).filter(|n| universe[*n].iter().all(may_heal)).collect();
         let mut settings =
             Settings { may_heal, rates: self.question.rates, confidence, ..Settings::plain(universe.len()) };
+        if adapts {
+            let variable = |n: &usize| universe[*n].iter().all(|c| matches!(c, Condition::Env(..)));
+            settings.may_hide = (0..universe.len()).filter(variable).collect();
+        }
         settings.aside = (0..universe.len()).filter(|n| universe[*n].len() > 1).collect();
         let mut search = Search::new(settings);
         for (set, answer) in self.memory.answers() {
@@ -425,7 +430,7 @@ impl Inquiry<'_> {
         let Some(why) = self.memory.results().last().and_then(|r| r.skipped.clone()) else { return false };
         let named = |c: &&Condition| match c {
             Condition::DiskFull => why.contains("disk.full"),
-            Condition::Env(name, _) => why.contains("variable") && why.contains(name.as_str()),
+            Condition::Env(name, _) => why.contains(&format!("variable {name} ")),
             Condition::CpuLimit(_) => why.contains("CPU"),
             Condition::MemoryLimit(_) => why.contains("memory"),
             _ => false,
@@ -436,6 +441,14 @@ impl Inquiry<'_> {
             self.skipped.push(Left { condition, because: why });
         }
         true
+    }
+}
+
+/// What comes of it, unless the time is up before.
+async fn in_time<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
     }
 }
 

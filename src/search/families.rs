@@ -26,8 +26,8 @@ const NOTHING: f64 = 1e-6;
 /// Families below this share of the posterior are let go.
 const LEAST: f64 = 1e-10;
 
-/// How likely nothing fails, before the first run.
-pub const NONE: f64 = 0.3;
+/// How likely nothing fails, before the first run: a gate asks of good images as well.
+pub const NONE: f64 = 0.55;
 /// How likely a family has 1, 2, 3 sets, if it has any.
 const COUNTS: [f64; MOST_SETS] = [0.65, 0.28, 0.07];
 /// How likely a set of 1, 2, 3, 4 conditions is.

@@ -8,6 +8,7 @@
 
 mod findings;
 mod flaky;
+mod hidden;
 
 use std::collections::BTreeMap;
 
@@ -17,11 +18,11 @@ use super::noise::{Answer, Noise, Rates, Tally};
 use super::set::{Set, largest_without, smallest};
 
 /// How likely a crash is flaky of which nothing is known.
-const FLAKY: f64 = 0.07;
+const FLAKY: f64 = 0.12;
 /// The rates of a flaky crash of which nothing is known.
 const ASSUMED: Rates = Rates { fires: 0.7, spurious: 0.02 };
 /// A run beside another one must tell at least this share of what the best one tells.
-const WORTH: f64 = 0.55;
+const WORTH: f64 = 0.4;
 /// A run that is needed in any case with at least this probability is made as soon as there is room.
 const SURE: f64 = 0.75;
 /// So often the baseline is run before it is called flaky or not.
@@ -46,6 +47,8 @@ pub struct Settings {
     pub suspicion: Vec<f64>,
     /// Conditions that may well heal a failure: those that change what the program does.
     pub may_heal: Set,
+    /// Those of them that may hide each other's failure: each is also run without each other one.
+    pub may_hide: Set,
     /// Conditions that are thought to be harmless: they go along with runs that are thought to pass, which then prove it,
     /// and are searched among when it turns out otherwise.
     pub aside: Set,
@@ -63,6 +66,7 @@ impl Settings {
             conditions,
             suspicion: vec![1.0; conditions],
             may_heal: Set::EMPTY,
+            may_hide: Set::EMPTY,
             aside: Set::EMPTY,
             rates: None,
             confidence: 0.95,
@@ -273,14 +277,18 @@ impl Search {
         if let Some((small, large)) = self.healing.or_else(|| self.contradiction()) {
             return self.settle(small, large, running);
         }
-        // A run of everything, and one of what is named, say so much that nothing is started beside them.
-        let telling = |set: &Set| *set == Set::first(self.settings.conditions) || self.is_named(*set);
-        if running.iter().any(telling) {
+        // A run of everything, and one of what is named, say so much that nothing is started beside them, but for the
+        // run of all that is not named: where the evidence is right, it comes next.
+        let everything = Set::first(self.settings.conditions);
+        let named = self.named(running);
+        if running.contains(&everything) {
             return Vec::new();
         }
-        let named = self.named(running);
-        if !named.is_empty() {
-            return named;
+        if !named.is_empty() || running.iter().any(|set| self.is_named(*set)) {
+            let all: Set = self.universe.iter().filter(|n| self.is_named(Set::one(*n))).collect();
+            let rest = self.universe.without(all);
+            let unknown = !rest.is_empty() && self.believed()(rest).is_none() && !running.contains(&rest);
+            return named.into_iter().chain(unknown.then_some(rest)).collect();
         }
         let aside = self.settings.aside;
         if self.universe.without(aside).len() <= families::MOST {
@@ -315,21 +323,35 @@ impl Search {
         self.telling(&frame, free, running)
     }
 
-    /// What the certificate will need, should the runs that are under way answer as expected.
+    /// What the certificate will likely need, whatever the runs that are under way answer.
     fn ahead(&mut self, frame: &Frame, running: &[Set]) -> Vec<Set> {
-        let Some(posterior) = self.posterior(frame) else { return Vec::new() };
-        let expected = |set: &Set| (*set, if posterior.fails(*set) < 0.5 { Answer::Pass } else { Answer::Fail });
-        let expected: Vec<(Set, Answer)> = running.iter().map(expected).collect();
-        let known = self.believed();
-        let answers = |set: Set| {
-            let implied = |(run, answer): &&(Set, Answer)| match answer {
-                Answer::Pass => set.is_subset(*run),
-                _ => run.is_subset(set),
-            };
-            known(set).or_else(|| expected.iter().find(implied).map(|(_, answer)| *answer))
+        let Some(posterior) = self.posterior(frame).filter(|_| running.len() <= families::MOST_PENDING) else {
+            return Vec::new();
         };
-        let needed = descend(self.universe, &[], &answers).needed;
-        needed.into_iter().filter(|set| !running.contains(set)).collect()
+        let fails: Vec<f64> = running.iter().map(|set| posterior.fails(*set)).collect();
+        let known = self.believed();
+        let mut likely: BTreeMap<Set, f64> = BTreeMap::new();
+        for outcome in 0_u32..1 << running.len() {
+            let failed = |n: usize| outcome >> n & 1 == 1;
+            let weight = fails.iter().enumerate().map(|(n, p)| if failed(n) { *p } else { 1.0 - p }).product::<f64>();
+            let answers = |set: Set| {
+                let follows = |(n, run): (usize, &Set)| match failed(n) {
+                    true => run.is_subset(set).then_some(Answer::Fail),
+                    false => set.is_subset(*run).then_some(Answer::Pass),
+                };
+                known(set).or_else(|| running.iter().enumerate().find_map(follows))
+            };
+            let descent = descend(self.universe, &[], &answers);
+            let found: Vec<Set> = descent.minimal.into_iter().chain(descent.perhaps).collect();
+            let largest = largest_without(self.universe, &found);
+            // What a failing set would be shrunk by is no part of the certificate.
+            for set in descent.needed.into_iter().filter(|set| largest.contains(set)) {
+                *likely.entry(set).or_default() += weight;
+            }
+        }
+        let mut wanted: Vec<(Set, f64)> = likely.into_iter().filter(|(_, weight)| *weight >= SURE).collect();
+        wanted.sort_by(|a, b| b.1.total_cmp(&a.1));
+        wanted.into_iter().map(|(set, _)| set).filter(|set| !running.contains(set)).collect()
     }
 
     /// What was found, doubted: the crash might be flaky. Of many sets the smallest are taken for certain, as a posterior
@@ -481,22 +503,6 @@ impl Search {
         self.next_plain(usize::MAX, running)
     }
 
-    /// Runs without anything that may heal, until each of the other conditions was seen to pass in such a run.
-    fn hidden(&self, descent: &Descent) -> Vec<Set> {
-        let may_heal = self.settings.may_heal;
-        let told = self.tallies.iter().filter(|(run, tally)| run.shared(may_heal).is_empty() && tally.told() > 0);
-        let mut seen = told.fold(Set::EMPTY, |seen, (run, _)| seen.union(*run));
-        let mut hidden = Vec::new();
-        for large in descent.passing.iter().filter(|set| !set.shared(may_heal).is_empty()) {
-            let run = large.without(may_heal);
-            if !run.is_subset(seen) && self.tally(run).plain().is_none() {
-                seen = seen.union(run);
-                hidden.push(run);
-            }
-        }
-        hidden
-    }
-
     /// How often a set was seen to pass: also without those of its conditions that may heal.
     fn passed(&self, set: Set) -> u32 {
         let without = set.without(self.settings.may_heal);
@@ -512,7 +518,7 @@ impl Search {
         // Failures that came whenever they were expected speak against a flaky crash.
         let came: u32 = self.tallies.iter().filter(|(set, _)| !set.is_empty()).map(|(_, tally)| tally.fails).sum();
         let flaky = FLAKY * ASSUMED.fires.powi(came as i32);
-        let flaky = flaky / (flaky + 1.0 - FLAKY);
+        let flaky = if self.flaky { 1.0 } else { flaky / (flaky + 1.0 - FLAKY) };
         1.0 - flaky * (1.0 - passes.chain(fails).product::<f64>())
     }
 

@@ -6,14 +6,15 @@ use super::{Explained, Inquiry};
 use crate::diagnose::signature::signature;
 use crate::model::answer::{Answer, Healed, MinimalSet};
 use crate::model::outcome::Finding;
+use crate::model::words::command_line;
 use crate::model::{Case, CaseId, CaseResult, Condition, ConditionSet, FailureClass, Verdict};
 use crate::search::minimal::Findings;
 
 /// The document's version (contract).
 const VERSION: u32 = 1;
 /// What completeness rests on.
-const MONOTONE: &str = "a condition that is added never takes a failure away (runs without all of those on variables and \
-                        the start command looked for that; one such that hides another stays unseen)";
+const MONOTONE: &str = "a condition that is added never takes a failure away (runs without those on variables and the \
+                        start command, together and each without each other one, looked for that and found nothing)";
 
 impl Inquiry<'_> {
     /// The answer for an image that the platform cannot execute: nothing has to be run.
@@ -36,7 +37,6 @@ impl Inquiry<'_> {
         };
         let mut answer = self.empty(findings);
         answer.verdict = Verdict::Fail;
-        answer.baseline = Verdict::Fail;
         (answer.class, answer.exit_code) = (set.class, set.exit_code);
         answer.minimal_sets = vec![set];
         answer.confidence = 1.0;
@@ -57,7 +57,7 @@ impl Inquiry<'_> {
     ) -> Explained {
         let convert = |set: &crate::search::set::Set| memory::conditions(universe, *set);
         let mut sets: Vec<ConditionSet> = main.sets.iter().map(convert).collect();
-        sets.extend(around.sets.iter().cloned());
+        sets.extend(around.sets.iter().map(|(set, _)| set.clone()));
         self.most_likely_first(&mut sets);
         let baseline = self.memory.tally(&ConditionSet::baseline());
         let mut answer = self.empty(findings);
@@ -69,7 +69,10 @@ impl Inquiry<'_> {
         answer.flaky = main.flaky || self.is_flaky();
         answer.confidence = round(main.confidence);
         answer.minimal_sets = sets.iter().filter_map(|set| self.minimal_set(set, main, &around)).collect();
-        let unproved: Vec<ConditionSet> = main.perhaps.iter().map(convert).collect();
+        let unproved: Vec<ConditionSet> = main.perhaps.iter().map(convert).chain(around.perhaps.clone()).collect();
+        // What turned out to fail was not left out, whatever a clean start looked like.
+        let failing = |c: &Condition| sets.iter().chain(&unproved).any(|set| set.has(c));
+        answer.pruned.retain(|left| !failing(&left.condition));
         for set in unproved {
             answer.notes.push(format!("{set} fails, and whether a part of it does as well could not be told"));
         }
@@ -96,7 +99,7 @@ impl Inquiry<'_> {
         answer.verdict = match (answer.minimal_sets.first(), answer.baseline, answer.complete) {
             (Some(_), ..) | (None, Verdict::Fail, _) => Verdict::Fail,
             (None, _, true) => Verdict::Pass,
-            (None, ..) if main.perhaps.is_empty() => Verdict::Unresolved,
+            (None, ..) if main.perhaps.is_empty() && around.perhaps.is_empty() => Verdict::Unresolved,
             _ => Verdict::Fail,
         };
         let first = answer.minimal_sets.first().map(|set| (set.class, set.exit_code));
@@ -163,9 +166,11 @@ impl Inquiry<'_> {
                 .iter()
                 .any(|r| r.verdict == Verdict::Pass && part.is_subset(&r.conditions) && !r.conditions.has(c))
         };
+        let of_form = around.sets.iter().find(|(known, _)| known == set);
+        let confidence = of_form.map_or(main.confidence, |(_, share)| share.min(main.confidence));
         Some(MinimalSet {
             conditions: set.clone(),
-            confidence: round(main.confidence),
+            confidence: round(confidence),
             fails: [tally.fails, tally.fails + tally.passes],
             passes_without_each: set.iter().all(passed_without),
             signature: signature(failed).map(|s| s.to_string()).unwrap_or_default(),
@@ -179,11 +184,8 @@ impl Inquiry<'_> {
     }
 
     fn by_hand(&self, set: &ConditionSet) -> String {
-        let with = |c: &Condition| {
-            let text = c.to_string();
-            format!(" --with {}", shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into_owned()))
-        };
-        format!("{}{}", self.question.by_hand, set.iter().map(with).collect::<String>())
+        let with = set.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]);
+        command_line(self.question.by_hand.iter().cloned().chain(with))
     }
 
     /// Conditions that were imposed in some run and met in none.

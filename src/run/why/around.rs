@@ -22,8 +22,10 @@ const MOST_SIGNATURES: usize = 3;
 /// What was found around the main search.
 #[derive(Default)]
 pub(super) struct Around {
-    /// Failing sets with another form of a condition.
-    pub(super) sets: Vec<ConditionSet>,
+    /// Failing sets with another form of a condition, and how sure each is.
+    pub(super) sets: Vec<(ConditionSet, f64)>,
+    /// Such sets of which a part may fail as well.
+    pub(super) perhaps: Vec<ConditionSet>,
     /// Failures of another signature.
     pub(super) others: Vec<OtherFailure>,
     /// What was found out about limits, for each set.
@@ -49,7 +51,7 @@ impl Inquiry<'_> {
         let mut around = Around::default();
         let found: Vec<ConditionSet> = main.sets.iter().map(|set| memory::conditions(universe, *set)).collect();
         self.forms(&found, &mut around).await;
-        let all: Vec<ConditionSet> = found.iter().chain(&around.sets).cloned().collect();
+        let all: Vec<ConditionSet> = found.iter().chain(around.sets.iter().map(|(set, _)| set)).cloned().collect();
         self.other_signatures(&all, &mut around).await;
         self.limits_of(&all, &mut around).await;
         around
@@ -107,10 +109,14 @@ impl Inquiry<'_> {
         let universe = memory::each(&universe);
         let (findings, _) = self.search_among(&universe, CONFIDENCE, false).await;
         around.open |= !findings.complete();
-        let sets = findings.sets.iter().map(|set| memory::conditions(&universe, *set));
-        let new = sets.filter(|set| set.iter().any(|c| group.contains(c)));
-        let new: Vec<ConditionSet> = new.filter(|set| !around.sets.contains(set)).collect();
-        around.sets.extend(new);
+        let with_form = |sets: &[Set]| -> Vec<ConditionSet> {
+            let sets = sets.iter().map(|set| memory::conditions(&universe, *set));
+            sets.filter(|set| set.iter().any(|c| group.contains(c))).collect()
+        };
+        let mut new = with_form(&findings.sets);
+        new.retain(|set| around.sets.iter().all(|(known, _)| known != set));
+        around.sets.extend(new.into_iter().map(|set| (set, findings.confidence)));
+        around.perhaps.extend(with_form(&findings.perhaps));
     }
 
     /// Failures that are none of those that the sets lead to: what else can go wrong behind them?

@@ -25,7 +25,9 @@ impl Search {
             let frame = self.frame(self.certain.clone(), self.noise());
             return self.telling(&frame, free, running);
         }
-        let unseen = self.unseen(&sets);
+        let mut unseen = self.unseen(&sets);
+        // What says nothing, twice, is not asked a third time.
+        unseen.retain(|set| self.tally(*set).plain() != Some(Answer::Unresolved));
         if unseen.is_empty() { self.behind_healers(&sets, free, running) } else { fresh(unseen) }
     }
 
@@ -89,7 +91,6 @@ impl Search {
                 .any(|(run, tally)| large.is_subset(*run) && run.is_subset(self.universe) && tally.passes > 0)
         };
         let passes = largest_without(self.universe, sets).into_iter().filter(|large| !seen(large));
-        let dark = |set: &Set| self.tally(*set).plain() == Some(Answer::Unresolved);
-        fails.chain(passes).filter(|set| !dark(set)).collect()
+        fails.chain(passes).collect()
     }
 }

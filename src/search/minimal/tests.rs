@@ -77,6 +77,22 @@ fn a_healer_is_named_and_left_out() {
 }
 
 #[test]
+fn variables_that_hide_each_other_are_run_apart() {
+    // Condition 5 switches off what fails with 2: together, and with all the others, nothing is to be seen.
+    for hider in [0, 5, 7] {
+        let settings = Settings { may_heal: Set::first(8), may_hide: Set::first(8), ..Settings::plain(8) };
+        let (findings, runs) = play(settings, 1, |run| answer(run.has(2) && !run.has(hider)));
+        assert_eq!(findings.sets, [set(&[2])], "hidden by {hider}");
+        assert_eq!(findings.healed, [Healing { healers: set(&[hider]), heals: set(&[2]) }]);
+        assert!(runs <= 30, "{runs}");
+    }
+    // Where nothing fails, that takes twice the logarithm of their number.
+    let settings = Settings { may_heal: Set::first(16), may_hide: Set::first(16), ..Settings::plain(16) };
+    let (findings, runs) = play(settings, 1, |_| Answer::Pass);
+    assert!(findings.complete() && runs <= 2 + 2 * 4 + 1, "{runs}");
+}
+
+#[test]
 fn stopped_early_it_says_what_is_open() {
     let mut search = Search::new(Settings::plain(8));
     assert_eq!(search.findings().open, [Set::first(8)]);
@@ -98,7 +114,7 @@ proptest! {
         heals in 0_u64..64,
     ) {
         let sets: Vec<Set> = sets.into_iter().map(Set).collect();
-        let mut settings = Settings { may_heal: Set(heals), ..Settings::plain(6) };
+        let mut settings = Settings { may_heal: Set(heals), may_hide: Set(heals), ..Settings::plain(6) };
         for (condition, factor) in suspects {
             settings.suspicion[condition] = factor;
         }
