@@ -25,7 +25,7 @@ use exitone::engine::archive::{Layer, NewImage, append_mode, write};
 use exitone::engine::context::Surroundings;
 use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Archive, Engine, SESSION_LABEL};
-use exitone::model::{Candidate, Case, ConditionSet, Plan};
+use exitone::model::{Candidate, Case, ConditionSet, Part, Plan};
 use exitone::run::case::Options;
 use exitone::run::coordinator;
 use exitone::run::rig::{Rig, Setup};
@@ -108,7 +108,7 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
     let rig = Rig::open(engine.clone(), &info, setup).await.expect("a session");
     let facts = engine.inspect_image(PLANTED).await.expect("an image");
     let plan = Arc::new(Plan {
-        service: service::defaults(&apprunner()),
+        parts: vec![Part { scenario: None, service: service::defaults(&apprunner()) }],
         candidates: vec![Candidate { facts }],
         cases: vec![Case::new(PLANTED, ConditionSet::baseline())],
     });
@@ -172,7 +172,11 @@ async fn evidence(engine: &Arc<dyn Engine>) {
     // It asks for nothing and tries twenty connections: more to write down than most programs do in so short a time.
     service.start_command = Some("/planted repeat 20 198.18.7.7 443 0".to_owned());
     let case = Case::new(PLANTED, ConditionSet::baseline());
-    let plan = Arc::new(Plan { service, candidates: vec![Candidate { facts }], cases: vec![case] });
+    let plan = Arc::new(Plan {
+        parts: vec![Part { scenario: None, service }],
+        candidates: vec![Candidate { facts }],
+        cases: vec![case],
+    });
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..=ROUNDS {
         for (rig, times) in rigs.iter().zip(&mut times) {

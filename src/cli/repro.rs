@@ -103,7 +103,7 @@ fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
     }
     let case = plan.cases.iter().find(|case| case.id == result.id)?;
     let candidate = plan.candidate(case)?;
-    let service = &plan.service;
+    let service = &plan.part(case).service;
     if let Some(why) = not_by_hand(service) {
         return Some(Record::Cannot(why));
     }

@@ -8,7 +8,7 @@ use super::common::{
     unless_wrong,
 };
 use super::repro;
-use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
+use crate::model::{Condition, ConditionSet, Part, Plan, Service, Verdict};
 use crate::profile::{Battery, battery};
 use crate::report::why::{Live, Seen, text};
 use crate::run::why::{Question, Step, answer::cases, why};
@@ -77,7 +77,11 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let mut live = Live::new(common.progress());
     let explained = why(rig.context.clone(), &question, signals.asked(), &mut |step| live.on(&seen(&step))).await;
     drop(live);
-    let plan = Plan { service, candidates: vec![candidate], cases: cases(&explained.results) };
+    let plan = Plan {
+        parts: vec![Part { scenario: None, service }],
+        candidates: vec![candidate],
+        cases: cases(&explained.results),
+    };
     repro::remember(&plan, &explained.results);
     close(rig, &signals, explained.cut).await;
     let answer = &explained.answer;

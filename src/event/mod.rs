@@ -1,6 +1,9 @@
 //! The one public event type: what case tasks tell the coordinator, and what reporters read.
 
-use serde::Serialize;
+pub mod log;
+pub mod run;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::outcome::{CaseResult, Phase};
 use crate::model::{CaseId, ConditionSet, Summary};
@@ -8,21 +11,53 @@ use crate::model::{CaseId, ConditionSet, Summary};
 /// The format's version; a reader refuses a newer one.
 pub const VERSION: u32 = 1;
 
+/// A case that a run is going to run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Planned {
+    /// The case.
+    pub id: CaseId,
+    /// Its image.
+    pub image: String,
+    /// The image's content address.
+    pub image_id: String,
+    /// Its conditions.
+    pub conditions: ConditionSet,
+    /// The scenario that it belongs to; nothing: a case by hand.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scenario: Option<String>,
+    /// What the scenario expects; nothing: that it passes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expect: Option<String>,
+}
+
+/// What a run is, said before its first case.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Header {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The version of the program.
+    pub tool: String,
+    /// The session's name.
+    pub session: String,
+    /// The platform that is simulated.
+    pub platform: String,
+    /// When it began, in UTC (RFC 3339).
+    pub started: String,
+    /// How many cases run at a time.
+    pub jobs: usize,
+    /// `2/4`: the second of four parts; nothing: the whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shard: Option<String>,
+    /// The cases, in the order of the report.
+    pub cases: Vec<Planned>,
+}
+
 /// Something that happened in a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A run begins.
-    RunStarted {
-        /// [`VERSION`].
-        version: u32,
-        /// The session's name.
-        session: String,
-        /// How many cases there are.
-        cases: usize,
-        /// How many run at a time.
-        jobs: usize,
-    },
+    RunStarted(Header),
     /// A case begins.
     CaseStarted {
         /// The case.
@@ -49,8 +84,18 @@ pub enum Event {
         /// The case.
         id: CaseId,
     },
+    /// A case is not begun any more.
+    CaseNotRun {
+        /// The case.
+        id: CaseId,
+        /// Why.
+        because: String,
+    },
     /// No further case is begun.
-    Draining,
+    Draining {
+        /// Why.
+        because: String,
+    },
     /// A run ends.
     RunFinished {
         /// Its counts.
@@ -59,7 +104,7 @@ pub enum Event {
 }
 
 /// An event with its place and time; the coordinator alone gives them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stamped {
     /// Counts from 0 without a gap.
     pub seq: u64,

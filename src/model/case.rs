@@ -1,10 +1,12 @@
 //! What is to be run: candidates, cases, plans.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::condition::ConditionSet;
+use super::expectation::Expectation;
 use super::image::{ImageFacts, short_name};
 use super::service::Service;
 
@@ -43,6 +45,10 @@ pub struct Case {
     pub image: String,
     /// The departures from the baseline.
     pub conditions: ConditionSet,
+    /// Which of the plan's parts it belongs to.
+    pub part: usize,
+    /// What is expected of it; nothing: that it passes.
+    pub expect: Option<Expectation>,
 }
 
 impl Case {
@@ -52,20 +58,30 @@ impl Case {
         let hash = fnv1a(&format!("{image}\n{conditions}"));
         let short: String =
             short_name(image).chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-        Self { id: CaseId(format!("{short}-{:08x}", hash >> 32)), image: image.to_owned(), conditions }
+        let id = CaseId(format!("{short}-{:08x}", hash >> 32));
+        Self { id, image: image.to_owned(), conditions, part: 0, expect: None }
     }
 }
 
 /// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same on every machine and in every version.
-fn fnv1a(text: &str) -> u64 {
+pub(super) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Cases that have a service in common: a scenario, or those of a command line.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The scenario's name; nothing: cases by hand.
+    pub scenario: Option<String>,
+    /// What the platform is told.
+    pub service: Service,
 }
 
 /// Everything that one invocation runs.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What the platform is told.
-    pub service: Service,
+    /// At least one.
+    pub parts: Vec<Part>,
     /// The candidates, oldest version first.
     pub candidates: Vec<Candidate>,
     /// The cases, in the order of the report.
@@ -81,24 +97,72 @@ impl Plan {
         candidates: Vec<Candidate>,
         pairs: impl IntoIterator<Item = (String, ConditionSet)>,
     ) -> Self {
-        let mut cases: Vec<Case> = Vec::new();
-        for (image, conditions) in pairs {
-            let mut case = Case::new(&image, conditions.with_secrets(&service.secrets));
-            let plain = case.id.clone();
-            let mut number = 1;
-            while cases.iter().any(|c| c.id == case.id) {
-                number += 1;
-                case.id = CaseId(format!("{plain}-{number}"));
+        let wanted = pairs.into_iter().map(|(image, conditions)| (image, conditions, None));
+        Self::of_scenario(Part { scenario: None, service }, candidates, wanted)
+    }
+
+    /// The plan of a scenario: images, each with its conditions and what is expected.
+    #[must_use]
+    pub fn of_scenario(
+        part: Part,
+        candidates: Vec<Candidate>,
+        wanted: impl IntoIterator<Item = (String, ConditionSet, Option<Expectation>)>,
+    ) -> Self {
+        let secrets = &part.service.secrets;
+        let case = |(image, conditions, expect): (String, ConditionSet, _)| Case {
+            expect,
+            ..Case::new(&image, conditions.with_secrets(secrets))
+        };
+        let mut cases: Vec<Case> = wanted.into_iter().map(case).collect();
+        number(&mut cases);
+        Self { parts: vec![part], candidates, cases }
+    }
+
+    /// Several plans as one.
+    #[must_use]
+    pub fn joined(plans: Vec<Self>) -> Self {
+        let mut whole = Self { parts: Vec::new(), candidates: Vec::new(), cases: Vec::new() };
+        for plan in plans {
+            let first = whole.parts.len();
+            whole.cases.extend(plan.cases.into_iter().map(|case| Case { part: first + case.part, ..case }));
+            whole.parts.extend(plan.parts);
+            let known = whole.candidates.len();
+            for candidate in plan.candidates {
+                if whole.candidates[..known].iter().all(|c| c.facts.reference != candidate.facts.reference) {
+                    whole.candidates.push(candidate);
+                }
             }
-            cases.push(case);
         }
-        Self { service, candidates, cases }
+        number(&mut whole.cases);
+        whole
+    }
+
+    /// The part that a case belongs to.
+    ///
+    /// # Panics
+    /// Never for a case of this plan.
+    #[must_use]
+    pub fn part(&self, case: &Case) -> &Part {
+        &self.parts[case.part]
     }
 
     /// The candidate of a case.
     #[must_use]
     pub fn candidate(&self, case: &Case) -> Option<&Candidate> {
         self.candidates.iter().find(|c| c.facts.reference == case.image)
+    }
+}
+
+/// Cases of the same name get a number behind it.
+fn number(cases: &mut [Case]) {
+    let mut known: BTreeSet<CaseId> = BTreeSet::new();
+    for case in cases {
+        let plain = case.id.clone();
+        let mut number = 1;
+        while !known.insert(case.id.clone()) {
+            number += 1;
+            case.id = CaseId(format!("{plain}-{number}"));
+        }
     }
 }
 
@@ -140,5 +204,9 @@ mod tests {
         let pairs = ["env.set:API_KEY=a", "env.set:API_KEY=b"].map(|c| ("app:1".to_owned(), set(c)));
         let plan = Plan::new(service, Vec::new(), pairs);
         assert_eq!(plan.cases[1].id.0, format!("{}-2", plan.cases[0].id));
+        // The same case in two scenarios.
+        let both = Plan::joined(vec![plan.clone(), plan.clone()]);
+        assert_eq!(both.cases[2].id.0, format!("{}-3", plan.cases[0].id));
+        assert_eq!((both.cases[2].part, both.parts.len()), (1, 2));
     }
 }

@@ -184,6 +184,7 @@ impl ProbeResult {
 
 /// Everything that was seen in one attempt.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Evidence {
     /// Questions to the resolver.
     pub dns: Vec<DnsQuestion>,

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::case::CaseId;
 use super::condition::{Condition, ConditionSet};
+use super::expectation::Expected;
 use super::observation::{Evidence, ProbeResult};
 use super::redact::Redactor;
 
 /// Where in its life a candidate is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// The namespace is set up and the container created.
@@ -28,7 +29,7 @@ pub enum Phase {
 }
 
 /// How an attempt ended.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The probe passed and the process lived through the soak.
@@ -48,7 +49,7 @@ pub enum Outcome {
 }
 
 /// The three ways a deployment fails (apprunner facts, section 1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum FailureClass {
     /// Never started.
     A,
@@ -83,7 +84,7 @@ impl Outcome {
 }
 
 /// What a run says about its case.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Healthy, and every check passed.
@@ -105,7 +106,7 @@ impl fmt::Display for Verdict {
 }
 
 /// The platform's own status of the deployment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OperationStatus {
     /// The new version serves.
@@ -117,7 +118,7 @@ pub enum OperationStatus {
 }
 
 /// The platform's own status of the service after the deployment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServiceStatus {
     /// It serves: the new image, or after a rollback the old one.
@@ -127,7 +128,7 @@ pub enum ServiceStatus {
 }
 
 /// Why it happened and what to do, standing on what was seen.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Cause {
     /// The rule's name.
     pub id: String,
@@ -140,7 +141,7 @@ pub struct Cause {
 }
 
 /// A condition that was imposed and never met.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NotExercised {
     /// The condition.
     pub condition: Condition,
@@ -149,7 +150,7 @@ pub struct NotExercised {
 }
 
 /// What an image says of itself before anything runs.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// What it is, what the platform would do, what to do about it.
     #[serde(flatten)]
@@ -161,7 +162,7 @@ pub struct Finding {
 }
 
 /// What a request after healthy came to.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckResult {
     /// The check's name.
     pub name: String,
@@ -172,7 +173,7 @@ pub struct CheckResult {
 }
 
 /// The result of a case, as `run --format json` shows it.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CaseResult {
     /// The stable name.
     pub id: CaseId,
@@ -215,7 +216,7 @@ pub struct CaseResult {
     /// Conditions that the process never met: the verdict says nothing about them.
     pub not_exercised: Vec<NotExercised>,
     /// Why the case was not run: the host cannot impose a condition.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub skipped: Option<String>,
     /// What the image itself says, before anything runs.
     #[serde(rename = "static")]
@@ -228,7 +229,14 @@ pub struct CaseResult {
     pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
     pub service_status: Option<ServiceStatus>,
+    /// How often it failed, of how many attempts, where more than one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attempts: Option<[u32; 2]>,
+    /// What the scenario expects of it; nothing: that it passes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expected: Option<Expected>,
     /// The whole log of the process up to a bound, secrets taken out.
+    #[serde(default)]
     pub log: String,
 }
 
@@ -261,6 +269,12 @@ impl CaseResult {
             .chain([&mut self.log]);
         texts.for_each(|text| *text = redactor.clean(text));
         self
+    }
+
+    /// True when it came out as expected: as the scenario says, else by passing.
+    #[must_use]
+    pub fn as_expected(&self) -> bool {
+        self.expected.as_ref().map_or(self.verdict == Verdict::Pass, |expected| expected.met)
     }
 
     /// True when some condition was never met: a pass says nothing about that one.

@@ -1,11 +1,11 @@
 //! What a whole run came to.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{CaseResult, Verdict};
 
 /// Counts and duration of a run.
-#[derive(Clone, Default, PartialEq, Debug, Serialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Cases in all.
     pub cases: usize,
@@ -15,6 +15,12 @@ pub struct Summary {
     pub failed: usize,
     /// Cases that say nothing.
     pub unresolved: usize,
+    /// Cases that came out otherwise than expected: by failing, or by not failing as the scenario says.
+    #[serde(default)]
+    pub unexpected: usize,
+    /// Cases that were not begun.
+    #[serde(default)]
+    pub not_run: usize,
     /// Wall time of the run in seconds.
     pub seconds: f64,
 }
@@ -31,6 +37,7 @@ impl Summary {
                 Verdict::Fail => summary.failed += 1,
                 Verdict::Unresolved => summary.unresolved += 1,
             }
+            summary.unexpected += usize::from(result.verdict != Verdict::Unresolved && !result.as_expected());
         }
         summary
     }
@@ -38,7 +45,7 @@ impl Summary {
     /// The exit code of a command whose cases came to this (contract, exit codes).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match (self.failed, self.unresolved) {
+        match (self.unexpected, self.unresolved) {
             (0, 0) => 0,
             (0, _) => 5,
             _ => 1,

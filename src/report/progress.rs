@@ -30,8 +30,8 @@ impl Progress {
     /// Shows what an event changes.
     pub fn on(&mut self, stamped: &Stamped) {
         match &stamped.event {
-            Event::RunStarted { cases, .. } => {
-                self.bar.set_length(*cases as u64);
+            Event::RunStarted(header) => {
+                self.bar.set_length(header.cases.len() as u64);
                 self.bar.enable_steady_tick(Duration::from_millis(250));
             }
             Event::CaseStarted { id, image, conditions } => {
@@ -54,7 +54,10 @@ impl Progress {
                     name.push_str(" (once more, alone)");
                 }
             }
-            Event::Draining => self.bar.println("stopping: running cases end first, Ctrl-C again ends them at once"),
+            Event::Draining { because } => {
+                self.bar.println(format!("stopping ({because}): running cases end first, Ctrl-C ends them at once"));
+            }
+            Event::CaseNotRun { .. } => {}
             Event::RunFinished { .. } => self.bar.finish_and_clear(),
         }
         let names: Vec<&str> = self.running.values().map(|(name, _)| name.as_str()).collect();

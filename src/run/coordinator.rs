@@ -1,15 +1,17 @@
 //! The one coordinator: starts cases as slots come free, stamps and orders what they tell, hands it to the reporters.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::case::{self, Context};
-use crate::event::{Event, Stamped, VERSION};
-use crate::model::{CaseId, CaseResult, FailureClass, Plan, Summary, Verdict};
+use super::schedule::{How, Queue, Turn};
+use crate::event::{Event, Header, Planned, Stamped, VERSION};
+use crate::model::expectation::Expected;
+use crate::model::{Case, CaseId, CaseResult, Plan, Summary, Verdict};
 
 /// Where the run is told to stop: how often the user asked.
 pub type Interrupts = tokio::sync::watch::Receiver<u32>;
@@ -27,156 +29,153 @@ pub struct Finished {
     pub broken: usize,
 }
 
+/// A run under way.
+struct Conductor<'a, R> {
+    plan: &'a Plan,
+    queue: Queue,
+    results: BTreeMap<CaseId, CaseResult>,
+    fail_fast: bool,
+    begun: Instant,
+    seq: u64,
+    report: R,
+}
+
+impl<R: FnMut(&Stamped)> Conductor<'_, R> {
+    fn stamp(&mut self, event: Event) {
+        let at_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        (self.report)(&Stamped { seq: self.seq, at_ms, event });
+        self.seq += 1;
+    }
+
+    /// Takes note of what a case tells while it runs.
+    fn told(&mut self, index: usize, event: Event) {
+        if let Event::CasePhase { phase, .. } = &event {
+            self.queue.reached(index, *phase);
+        }
+        self.stamp(event);
+    }
+
+    /// Keeps a result that stands, and tells of it.
+    fn finished(&mut self, mut result: Box<CaseResult>) {
+        let case = self.plan.cases.iter().find(|case| case.id == result.id);
+        let expect = case.and_then(|case| case.expect.as_ref());
+        result.expected = expect.map(|expect| Expected { text: expect.to_string(), met: expect.met(&result) });
+        self.results.insert(result.id.clone(), (*result).clone());
+        let unexpected = result.verdict != Verdict::Unresolved && !result.as_expected();
+        let id = result.id.clone();
+        self.stamp(Event::CaseFinished { result });
+        if unexpected && self.fail_fast {
+            self.drain(&format!("--fail-fast: {id} did not come out as expected"));
+        }
+    }
+
+    fn drain(&mut self, because: &str) {
+        if self.queue.drain() {
+            self.stamp(Event::Draining { because: because.to_owned() });
+            for index in self.queue.left() {
+                let id = self.plan.cases[index].id.clone();
+                self.stamp(Event::CaseNotRun { id, because: because.to_owned() });
+            }
+        }
+    }
+}
+
 /// Runs the cases of a plan, so many at a time. The first interrupt lets running cases end, the second does not.
 pub async fn run(
     context: Arc<Context>,
     plan: Arc<Plan>,
-    jobs: usize,
+    how: impl Into<How>,
     mut interrupts: Interrupts,
-    mut report: impl FnMut(&Stamped),
+    report: impl FnMut(&Stamped),
 ) -> Finished {
-    let begun = Instant::now();
-    let mut seq = 0;
-    let mut stamp = |event: Event| {
-        let stamped = Stamped { seq, at_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), event };
-        seq += 1;
-        report(&stamped);
+    let how: How = how.into();
+    let mut conductor = Conductor {
+        plan: &plan,
+        queue: Queue::new(&plan.cases, &how),
+        results: BTreeMap::new(),
+        fail_fast: how.fail_fast,
+        begun: Instant::now(),
+        seq: 0,
+        report,
     };
-    let session = context.session.name.clone();
-    stamp(Event::RunStarted { version: VERSION, session, cases: plan.cases.len(), jobs });
+    conductor.stamp(Event::RunStarted(header(&context, &plan, &how)));
+    for result in how.done {
+        conductor.finished(Box::new(result));
+    }
     context.inspector.expect(&plan);
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
-    let mut results: BTreeMap<CaseId, CaseResult> = BTreeMap::new();
-    let mut queue = Queue::new(plan.cases.len(), jobs);
+    let mut turns: BTreeMap<Id, usize> = BTreeMap::new();
     let mut broken = 0;
     loop {
-        while let Some(turn) = queue.next(tasks.len()) {
+        while let Some(turn) = conductor.queue.next() {
+            let index = turn.index;
             if turn.first.is_some() {
-                stamp(Event::CaseConfirming { id: plan.cases[turn.index].id.clone() });
+                conductor.stamp(Event::CaseConfirming { id: plan.cases[index].id.clone() });
             }
-            tasks.spawn(one(context.clone(), plan.clone(), turn, tell.clone()));
+            let task = tasks.spawn(one(context.clone(), plan.clone(), turn, how.repeat, tell.clone()));
+            turns.insert(task.id(), index);
         }
         if tasks.is_empty() {
             // Cases that were to be confirmed when the user asked to stop.
-            for result in queue.unconfirmed() {
-                stamp(finished(&mut results, Box::new(result)));
+            for result in conductor.queue.unconfirmed() {
+                conductor.finished(Box::new(result));
             }
             break;
         }
         tokio::select! {
             // What cases tell comes before their end.
             biased;
-            Some(event) = told.recv() => stamp(event),
-            Some(joined) = tasks.join_next() => match joined {
-                Ok(Some((turn, result))) => {
-                    if let Some(result) = queue.ended(turn, result) {
-                        stamp(finished(&mut results, result));
+            Some((index, event)) = told.recv() => conductor.told(index, event),
+            Some(joined) = tasks.join_next_with_id() => match joined {
+                Ok((id, (turn, result))) => {
+                    turns.remove(&id);
+                    if let Some(result) = conductor.queue.ended(turn, result) {
+                        conductor.finished(result);
                     }
                 }
-                Ok(None) => {}
-                Err(e) => broken += usize::from(e.is_panic()),
+                Err(e) => {
+                    broken += usize::from(e.is_panic());
+                    turns.remove(&e.id()).into_iter().for_each(|index| conductor.queue.broke(index));
+                }
             },
             Ok(()) = interrupts.changed() => {
                 let asked = *interrupts.borrow_and_update();
-                if queue.drain() {
-                    stamp(Event::Draining);
-                }
+                conductor.drain("the run was interrupted");
                 if asked > 1 {
                     tasks.shutdown().await;
                 }
             }
         }
     }
-    while let Ok(event) = told.try_recv() {
-        stamp(event);
+    while let Ok((index, event)) = told.try_recv() {
+        conductor.told(index, event);
     }
-    let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| results.remove(&c.id)).collect();
-    let summary = Summary::of(&results, begun.elapsed().as_secs_f64());
-    stamp(Event::RunFinished { summary: summary.clone() });
+    let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| conductor.results.remove(&c.id)).collect();
+    let mut summary = Summary::of(&results, conductor.begun.elapsed().as_secs_f64());
+    summary.not_run = plan.cases.len() - results.len();
+    conductor.stamp(Event::RunFinished { summary: summary.clone() });
     Finished { results, summary, interrupted: *interrupts.borrow(), broken }
 }
 
-/// Keeps a result that stands, and tells of it.
-fn finished(results: &mut BTreeMap<CaseId, CaseResult>, result: Box<CaseResult>) -> Event {
-    results.insert(result.id.clone(), (*result).clone());
-    Event::CaseFinished { result }
-}
-
-/// One run of a case.
-struct Turn {
-    index: usize,
-    /// What came of it beside other cases, when this is its second turn, alone.
-    first: Option<Box<CaseResult>>,
-}
-
-/// Which case is run next. A case of class C depends on time: when it ran beside others, it is run once more, alone,
-/// when all others have ended.
-struct Queue {
-    cases: usize,
-    jobs: usize,
-    next: usize,
-    /// Cases that run now, each with whether another one ran at the same time.
-    running: BTreeMap<usize, bool>,
-    confirm: VecDeque<Turn>,
-    draining: bool,
-}
-
-impl Queue {
-    fn new(cases: usize, jobs: usize) -> Self {
-        Self { cases, jobs, next: 0, running: BTreeMap::new(), confirm: VecDeque::new(), draining: false }
-    }
-
-    fn next(&mut self, running: usize) -> Option<Turn> {
-        if self.draining || running >= self.jobs {
-            return None;
-        }
-        let turn = if self.next < self.cases {
-            self.next += 1;
-            Turn { index: self.next - 1, first: None }
-        } else if running == 0 {
-            self.confirm.pop_front()?
-        } else {
-            return None;
-        };
-        self.running.insert(turn.index, false);
-        if self.running.len() > 1 {
-            self.running.values_mut().for_each(|beside| *beside = true);
-        }
-        Some(turn)
-    }
-
-    /// Takes note of a case's end; gives its result when that stands.
-    fn ended(&mut self, turn: Turn, mut result: Box<CaseResult>) -> Option<Box<CaseResult>> {
-        let beside = self.running.remove(&turn.index).unwrap_or_default();
-        if let Some(first) = turn.first {
-            if result.verdict == Verdict::Unresolved {
-                let mut first = first;
-                let why = result.notes.first().cloned().unwrap_or_default();
-                first.notes.push(format!("not confirmed alone: {why}"));
-                return Some(first);
-            }
-            let before = if first.verdict == Verdict::Unresolved { "unresolved".to_owned() } else { first.cell() };
-            result.notes.push(format!("confirmed alone; beside other cases it was: {before}"));
-        } else if beside && result.class == Some(FailureClass::C) {
-            self.confirm.push_back(Turn { index: turn.index, first: Some(result) });
-            return None;
-        }
-        Some(result)
-    }
-
-    fn unconfirmed(&mut self) -> Vec<CaseResult> {
-        let first = |turn: Turn| {
-            let mut result = *turn.first?;
-            result.notes.push("not confirmed alone: the run was interrupted".to_owned());
-            Some(result)
-        };
-        self.confirm.drain(..).filter_map(first).collect()
-    }
-
-    /// True when it was not draining before.
-    fn drain(&mut self) -> bool {
-        !std::mem::replace(&mut self.draining, true)
+fn header(context: &Context, plan: &Plan, how: &How) -> Header {
+    let planned = |case: &Case| Planned {
+        id: case.id.clone(),
+        image: case.image.clone(),
+        image_id: plan.candidate(case).map(|c| c.facts.id.to_string()).unwrap_or_default(),
+        conditions: case.conditions.clone(),
+        scenario: plan.part(case).scenario.clone(),
+        expect: case.expect.as_ref().map(ToString::to_string),
+    };
+    Header {
+        version: VERSION,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        session: context.session.name.clone(),
+        platform: "apprunner".to_owned(),
+        started: jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default(),
+        jobs: how.jobs,
+        shard: how.shard.map(|shard| shard.to_string()),
+        cases: plan.cases.iter().map(planned).collect(),
     }
 }
 
@@ -184,18 +183,39 @@ async fn one(
     context: Arc<Context>,
     plan: Arc<Plan>,
     turn: Turn,
-    tell: mpsc::UnboundedSender<Event>,
-) -> Option<(Turn, Box<CaseResult>)> {
+    repeat: u32,
+    tell: mpsc::UnboundedSender<(usize, Event)>,
+) -> (Turn, Box<CaseResult>) {
     let case = &plan.cases[turn.index];
-    let candidate = plan.candidate(case)?;
     let say = |event| {
         // The coordinator hears as long as a case runs.
-        let _ = tell.send(event);
+        let _ = tell.send((turn.index, event));
     };
     if turn.first.is_none() {
         say(Event::CaseStarted { id: case.id.clone(), image: case.image.clone(), conditions: case.conditions.clone() });
     }
+    let Some(candidate) = plan.candidate(case) else {
+        // A plan is made from its candidates.
+        unreachable!("{} has no candidate", case.id)
+    };
+    let service = &plan.part(case).service;
     let on_phase = |phase| say(Event::CasePhase { id: case.id.clone(), phase });
-    let result = case::run(&context, &plan.service, candidate, case, &on_phase).await;
-    Some((turn, Box::new(result)))
+    let mut result = case::run(&context, service, candidate, case, &on_phase).await;
+    let mut attempts = [u32::from(result.verdict == Verdict::Fail), u32::from(result.verdict != Verdict::Unresolved)];
+    for _ in 1..repeat {
+        let next = case::run(&context, service, candidate, case, &on_phase).await;
+        attempts[0] += u32::from(next.verdict == Verdict::Fail);
+        attempts[1] += u32::from(next.verdict != Verdict::Unresolved);
+        // The first failure stands: a case that fails at times fails.
+        if next.verdict == Verdict::Fail && result.verdict != Verdict::Fail || result.verdict == Verdict::Unresolved {
+            result = next;
+        }
+    }
+    if repeat > 1 {
+        result.attempts = Some(attempts);
+        if attempts[0] > 0 && attempts[0] < attempts[1] {
+            result.notes.push(format!("flaky: it failed {} of {} times", attempts[0], attempts[1]));
+        }
+    }
+    (turn, Box::new(result))
 }

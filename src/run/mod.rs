@@ -20,6 +20,7 @@ pub mod proofs;
 pub mod result;
 pub mod rig;
 pub mod runner;
+pub mod schedule;
 pub mod services;
 pub mod session;
 pub mod spec;

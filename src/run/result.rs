@@ -102,6 +102,8 @@ impl Frame<'_> {
             operation_status: told.then(|| deployment.operation_status()),
             service_status: told.then(|| deployment.service_status()),
             outcome,
+            attempts: None,
+            expected: None,
             log: String::new(),
         }
     }

@@ -127,8 +127,8 @@ impl Rig {
 #[must_use]
 pub fn unknown_variables(plan: &Plan) -> BTreeSet<String> {
     use crate::model::{Condition, EnvChange};
-    let known: BTreeSet<&String> =
-        plan.service.env.keys().chain(plan.candidates.iter().flat_map(|c| c.facts.env.keys())).collect();
+    let images = plan.candidates.iter().flat_map(|c| c.facts.env.keys());
+    let known: BTreeSet<&String> = plan.parts.iter().flat_map(|p| p.service.env.keys()).chain(images).collect();
     let named = plan.cases.iter().flat_map(|case| case.conditions.iter());
     named
         .filter_map(|condition| match condition {

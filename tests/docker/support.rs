@@ -9,7 +9,7 @@ use exitone::engine::archive::{Layer, NewImage, append_mode, write};
 use exitone::engine::context::Surroundings;
 use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Archive, Engine};
-use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Plan, Service};
+use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Part, Plan, Service};
 use exitone::run::case::Options;
 use exitone::run::coordinator;
 use exitone::run::pool::Mode;
@@ -115,7 +115,8 @@ pub async fn run(
     let mut results = Vec::new();
     for (service, set) in cases {
         let candidates = vec![Candidate { facts: facts.clone() }];
-        let plan = Plan { service: service.clone(), candidates, cases: vec![Case::new(image, set.clone())] };
+        let part = Part { scenario: None, service: service.clone() };
+        let plan = Plan { parts: vec![part], candidates, cases: vec![Case::new(image, set.clone())] };
         let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await;
         results.extend(finished.results);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Condition;
 
@@ -64,6 +64,13 @@ impl ConditionSet {
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConditionSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let conditions = Vec::<Condition>::deserialize(deserializer)?;
+        Self::new(conditions).map_err(|problems| serde::de::Error::custom(problems.join("; ")))
     }
 }
 

@@ -248,11 +248,7 @@ pub fn cases(results: &[CaseResult]) -> Vec<Case> {
     for result in results {
         if !known.contains(&&result.id) {
             known.push(&result.id);
-            cases.push(Case {
-                id: result.id.clone(),
-                image: result.image.clone(),
-                conditions: result.conditions.clone(),
-            });
+            cases.push(Case { id: result.id.clone(), ..Case::new(&result.image, result.conditions.clone()) });
         }
     }
     cases

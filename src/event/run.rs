@@ -1,0 +1,153 @@
+//! A run put together from its events: what every report is made of.
+
+use std::collections::BTreeMap;
+
+use super::{Event, Header, Planned, Stamped};
+use crate::model::outcome::CaseResult;
+use crate::model::{CaseId, Summary};
+
+/// A run, as far as its events go.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Run {
+    /// What was planned.
+    pub header: Header,
+    /// What came out, by case.
+    pub results: BTreeMap<CaseId, CaseResult>,
+    /// Cases that were not begun, and why.
+    pub not_run: BTreeMap<CaseId, String>,
+    /// Its counts, once it has ended; nothing: it was killed.
+    pub summary: Option<Summary>,
+    /// Milliseconds from its beginning to its last event.
+    pub last_ms: u64,
+}
+
+/// Runs that cannot be put together.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum MergeError {
+    /// A case was run in two of them.
+    #[error("the case {0} was run in two of the runs: they are no shards of one run")]
+    Twice(CaseId),
+    /// The same shard was given twice, or shards of different numbers.
+    #[error("{0}")]
+    Shards(String),
+}
+
+impl Run {
+    /// Takes note of an event.
+    pub fn on(&mut self, stamped: &Stamped) {
+        self.last_ms = self.last_ms.max(stamped.at_ms);
+        match &stamped.event {
+            Event::RunStarted(header) => self.header = header.clone(),
+            Event::CaseFinished { result } => {
+                self.not_run.remove(&result.id);
+                self.results.insert(result.id.clone(), (**result).clone());
+            }
+            Event::CaseNotRun { id, because } => {
+                self.not_run.insert(id.clone(), because.clone());
+            }
+            Event::RunFinished { summary } => self.summary = Some(summary.clone()),
+            Event::CaseStarted { .. }
+            | Event::CasePhase { .. }
+            | Event::CaseConfirming { .. }
+            | Event::Draining { .. } => {}
+        }
+    }
+
+    /// A run from all of its events.
+    #[must_use]
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Self {
+        let mut run = Self::default();
+        events.into_iter().for_each(|event| run.on(event));
+        run
+    }
+
+    /// The results in the order of the plan.
+    pub fn in_order(&self) -> impl Iterator<Item = &CaseResult> {
+        self.header.cases.iter().filter_map(|planned| self.results.get(&planned.id))
+    }
+
+    /// Planned cases without a result, in the order of the plan, each with the reason.
+    pub fn without_result(&self) -> impl Iterator<Item = (&Planned, &str)> {
+        let missing = self.header.cases.iter().filter(|planned| !self.results.contains_key(&planned.id));
+        missing.map(|planned| {
+            let because = self.not_run.get(&planned.id).map_or("the run broke off before its end", String::as_str);
+            (planned, because)
+        })
+    }
+
+    /// The images, in the order of the plan.
+    #[must_use]
+    pub fn images(&self) -> Vec<&str> {
+        let mut images: Vec<&str> = Vec::new();
+        for planned in &self.header.cases {
+            if !images.contains(&planned.image.as_str()) {
+                images.push(&planned.image);
+            }
+        }
+        images
+    }
+
+    /// The counts: those of the end, else those of what is there.
+    #[must_use]
+    pub fn counts(&self) -> Summary {
+        let seconds = self.summary.as_ref().map_or(self.last_ms as f64 / 1000.0, |summary| summary.seconds);
+        let counted = Summary::of(self.in_order(), seconds);
+        Summary { not_run: self.without_result().count(), ..counted }
+    }
+
+    /// Puts shards of one run together, or runs of different scenarios beside each other.
+    ///
+    /// # Errors
+    /// When a case was run in two of them, or when they are shards that do not belong together.
+    pub fn merged(runs: Vec<Self>) -> Result<Self, MergeError> {
+        let mut runs = runs.into_iter();
+        let Some(mut whole) = runs.next() else { return Ok(Self::default()) };
+        let mut shards: Vec<String> = whole.header.shard.iter().cloned().collect();
+        for run in runs {
+            if let Some(shard) = &run.header.shard {
+                if shards.contains(shard) {
+                    return Err(MergeError::Shards(format!("the shard {shard} was given twice")));
+                }
+                shards.push(shard.clone());
+            }
+            if let Some(id) = run.results.keys().find(|id| whole.results.contains_key(*id)) {
+                return Err(MergeError::Twice(id.clone()));
+            }
+            for planned in run.header.cases {
+                if whole.header.cases.iter().all(|known| known.id != planned.id) {
+                    whole.header.cases.push(planned);
+                }
+            }
+            whole.results.extend(run.results);
+            whole.not_run.extend(run.not_run);
+            whole.last_ms = whole.last_ms.max(run.last_ms);
+            whole.header.started = whole.header.started.min(run.header.started);
+            whole.summary = match (whole.summary, run.summary) {
+                (Some(a), Some(b)) => Some(if a.seconds > b.seconds { a } else { b }),
+                _ => None,
+            };
+        }
+        let of = |shard: &String| shard.split('/').nth(1).map(str::to_owned);
+        if let Some(first) = shards.first()
+            && let Some(other) = shards.iter().find(|shard| of(shard) != of(first))
+        {
+            return Err(MergeError::Shards(format!("{first} and {other} are no shards of one run")));
+        }
+        let done = &whole.results;
+        whole.not_run.retain(|id, _| !done.contains_key(id));
+        if shards.len() > 1 || whole.header.shard.is_some() {
+            whole.header.shard = whole_of(&shards);
+        }
+        Ok(whole)
+    }
+}
+
+/// What shards come to together: nothing when they are all of them.
+fn whole_of(shards: &[String]) -> Option<String> {
+    let of = shards.first()?.split('/').nth(1)?.parse::<usize>().ok()?;
+    (shards.len() < of).then(|| {
+        let mut numbers: Vec<&str> = shards.iter().filter_map(|shard| shard.split('/').next()).collect();
+        numbers.sort_unstable();
+        format!("{}/{of}", numbers.join("+"))
+    })
+}

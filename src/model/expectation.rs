@@ -1,0 +1,179 @@
+//! What a scenario expects of a case.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::condition::nearest;
+use super::outcome::{CaseResult, OperationStatus, Outcome, ServiceStatus, Verdict};
+
+/// How a case should come out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Expectation {
+    /// Healthy, and every check passes.
+    Pass,
+    /// It fails, in whatever way.
+    Fail,
+    /// The process ends by itself with this code.
+    Exit(i64),
+    /// The process is ended by this signal.
+    Signal(i64),
+    /// It ends in this way; `healthy`: whatever becomes of the checks.
+    Outcome(Outcome),
+    /// It becomes healthy, and this check fails.
+    CheckFails(String),
+    /// The platform's status of the deployment.
+    Operation(OperationStatus),
+    /// The platform's status of the service.
+    Service(ServiceStatus),
+}
+
+/// Ways to end that have a name of their own.
+const OUTCOMES: [(&str, Outcome); 5] = [
+    ("healthy", Outcome::Healthy),
+    ("never listened", Outcome::NeverListened),
+    ("unhealthy", Outcome::Unhealthy),
+    ("out of memory", Outcome::OomKilled),
+    ("not started", Outcome::NotStarted),
+];
+const OPERATIONS: [(&str, OperationStatus); 3] = [
+    ("SUCCEEDED", OperationStatus::Succeeded),
+    ("ROLLBACK_SUCCEEDED", OperationStatus::RollbackSucceeded),
+    ("FAILED", OperationStatus::Failed),
+];
+const SERVICES: [(&str, ServiceStatus); 2] =
+    [("RUNNING", ServiceStatus::Running), ("CREATE_FAILED", ServiceStatus::CreateFailed)];
+
+impl Expectation {
+    /// True when a result is as expected.
+    #[must_use]
+    pub fn met(&self, result: &CaseResult) -> bool {
+        match self {
+            Self::Pass => result.verdict == Verdict::Pass,
+            Self::Fail => result.verdict == Verdict::Fail,
+            _ if result.verdict == Verdict::Unresolved => false,
+            Self::Exit(code) => result.outcome == Some(Outcome::Exited) && result.exit_code == Some(*code),
+            Self::Signal(signal) => {
+                result.outcome == Some(Outcome::Signalled) && result.exit_code == Some(128 + signal)
+            }
+            Self::Outcome(outcome) => result.outcome.as_ref() == Some(outcome),
+            Self::CheckFails(name) => {
+                result.outcome == Some(Outcome::Healthy) && result.checks.iter().any(|c| c.name == *name && !c.passed)
+            }
+            Self::Operation(status) => result.operation_status == Some(*status),
+            Self::Service(status) => result.service_status == Some(*status),
+        }
+    }
+}
+
+impl FromStr for Expectation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let number = |rest: &str| rest.trim().parse::<i64>().ok().filter(|n| (0..=255).contains(n));
+        let named = |known: &&(&str, Outcome)| known.0 == text;
+        if let Some((_, outcome)) = OUTCOMES.iter().find(named) {
+            return Ok(Self::Outcome(outcome.clone()));
+        }
+        if let Some((_, status)) = OPERATIONS.iter().find(|(name, _)| *name == text) {
+            return Ok(Self::Operation(*status));
+        }
+        if let Some((_, status)) = SERVICES.iter().find(|(name, _)| *name == text) {
+            return Ok(Self::Service(*status));
+        }
+        match text {
+            "pass" => return Ok(Self::Pass),
+            "fail" => return Ok(Self::Fail),
+            _ => {}
+        }
+        for (word, make) in [("exit ", Self::Exit as fn(i64) -> Self), ("signal ", Self::Signal)] {
+            if let Some(rest) = text.strip_prefix(word) {
+                return number(rest).map(make).ok_or_else(|| format!("`{text}`: a number from 0 to 255 is needed"));
+            }
+        }
+        if let Some(name) = text.strip_suffix(" fails").map(str::trim).filter(|name| !name.is_empty()) {
+            return Ok(Self::CheckFails(name.to_owned()));
+        }
+        let words = ["pass", "fail", "exit 1", "signal 9"].into_iter();
+        let words = words.chain(OUTCOMES.iter().map(|(name, _)| *name));
+        let words: Vec<&str> = words
+            .chain(OPERATIONS.iter().map(|(name, _)| *name))
+            .chain(SERVICES.iter().map(|(name, _)| *name))
+            .collect();
+        Err(match nearest(text, words.iter().copied()) {
+            Some(near) => format!("`{text}` is no outcome; did you mean `{near}`?"),
+            None => format!("`{text}` is no outcome; known are {}, and `CHECK fails`", words.join(", ")),
+        })
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pass => f.write_str("pass"),
+            Self::Fail => f.write_str("fail"),
+            Self::Exit(code) => write!(f, "exit {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Outcome(outcome) => {
+                let name = OUTCOMES.iter().find(|(_, known)| known == outcome).map(|(name, _)| *name);
+                f.write_str(name.unwrap_or("fail"))
+            }
+            Self::CheckFails(name) => write!(f, "{name} fails"),
+            Self::Operation(status) => {
+                let name = OPERATIONS.iter().find(|(_, known)| known == status).map(|(name, _)| *name);
+                f.write_str(name.unwrap_or_default())
+            }
+            Self::Service(status) => {
+                let name = SERVICES.iter().find(|(_, known)| known == status).map(|(name, _)| *name);
+                f.write_str(name.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// What was expected of a result, and whether it came.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Expected {
+    /// The expectation in its own words.
+    pub text: String,
+    /// True when it came out so.
+    pub met: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read_and_shown() {
+        for text in [
+            "pass",
+            "fail",
+            "exit 1",
+            "signal 9",
+            "healthy",
+            "never listened",
+            "unhealthy",
+            "out of memory",
+            "not started",
+            "OTP fails",
+            "SUCCEEDED",
+            "ROLLBACK_SUCCEEDED",
+            "FAILED",
+            "RUNNING",
+            "CREATE_FAILED",
+        ] {
+            assert_eq!(text.parse::<Expectation>().map(|e| e.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_slip_gets_the_nearest() {
+        assert_eq!("pas".parse::<Expectation>(), Err("`pas` is no outcome; did you mean `pass`?".to_owned()));
+        for bad in ["exit x", "exit 999", "", " fails", "explodes"] {
+            assert!(bad.parse::<Expectation>().is_err(), "{bad}");
+        }
+    }
+}

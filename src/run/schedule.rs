@@ -1,0 +1,300 @@
+//! Which case is run next. Pure: the coordinator asks, and tells what became of each.
+//!
+//! A case that waits (for a time-out, for the end of its soak) leaves the processor to others: it counts for a part of
+//! a slot only. What takes longest begins first, so that it does not end alone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::model::condition::{DnsFault, MetadataFault, UpstreamFault};
+use crate::model::outcome::Phase;
+use crate::model::{Case, CaseResult, Condition, ConditionSet, FailureClass, Verdict};
+
+/// A case that computes takes a whole slot; one that mostly waits, or is only watched, takes these parts of one.
+const WAITS: f64 = 0.5;
+const WATCHED: f64 = 0.25;
+/// A case is taken for so many seconds where nothing is known of it.
+const USUAL_S: f64 = 2.5;
+/// A connection that nobody answers is given up after so many seconds (compressed), a question of DNS after so many.
+const SILENCE_S: f64 = 3.0;
+const NO_ANSWER_S: f64 = 10.0;
+/// Until an image has been seen to run, it is taken to need so much memory (bytes).
+const UNKNOWN_MEMORY: u64 = 512 << 20;
+
+/// How cases are run beside each other.
+#[derive(Clone, Debug)]
+pub struct How {
+    /// Slots: so many cases compute at a time.
+    pub jobs: usize,
+    /// No more cases at a time than this, however many of them wait.
+    pub most: usize,
+    /// The memory of the engine's machine that cases may take together (bytes); nothing: it is not known.
+    pub memory: Option<u64>,
+    /// True: after the first case that is not as expected no other one is begun.
+    pub fail_fast: bool,
+    /// How often each case is run.
+    pub repeat: u32,
+    /// The part of a larger run that this is.
+    pub shard: Option<crate::model::shard::Shard>,
+    /// Results of an earlier run of the same plan, which stand.
+    pub done: Vec<CaseResult>,
+}
+
+impl From<usize> for How {
+    fn from(jobs: usize) -> Self {
+        Self { jobs, most: jobs, memory: None, fail_fast: false, repeat: 1, shard: None, done: Vec::new() }
+    }
+}
+
+/// How long a case under these conditions takes, in seconds: of this much it waits.
+#[must_use]
+pub fn estimate(conditions: &ConditionSet) -> (f64, f64) {
+    let mut slow = 1.0_f64;
+    let mut waits = 0.0_f64;
+    for condition in conditions.iter() {
+        let wait = match condition {
+            Condition::EgressDrop(_) | Condition::Upstream(UpstreamFault::Down, _) => SILENCE_S,
+            Condition::Dns(DnsFault::Drop, _) => NO_ANSWER_S,
+            Condition::Dns(DnsFault::Delay(length) | DnsFault::Late(length), _)
+            | Condition::EgressLate(length)
+            | Condition::Upstream(UpstreamFault::Slow(length), _)
+            | Condition::Metadata(MetadataFault::Slow(length)) => seconds(*length),
+            Condition::Latency(length) => seconds(*length) * 10.0,
+            Condition::CpuLimit(milli) => {
+                slow = slow.max(1000.0 / f64::from((*milli).max(1)));
+                0.0
+            }
+            _ => 0.0,
+        };
+        waits = waits.max(wait);
+    }
+    // A process that is kept from computing waits as well.
+    let waits = waits + USUAL_S * (slow - 1.0);
+    (USUAL_S + waits, waits)
+}
+
+/// How long cases take together, so many at a time, in seconds.
+#[must_use]
+pub fn whole(cases: &[Case], jobs: usize) -> f64 {
+    let each: Vec<(f64, f64)> = cases.iter().map(|case| estimate(&case.conditions)).collect();
+    let longest = each.iter().map(|(all, _)| *all).fold(0.0, f64::max);
+    // Two slots share a processor.
+    let busy: f64 = each.iter().map(|(all, waits)| all - waits * (1.0 - WAITS)).sum();
+    longest.max(busy / jobs.max(1) as f64 * 1.5)
+}
+
+fn seconds(length: Duration) -> f64 {
+    length.as_secs_f64().min(60.0)
+}
+
+/// One run of a case.
+pub struct Turn {
+    /// Its place in the plan.
+    pub index: usize,
+    /// What came of it beside other cases, when this is its second turn, alone.
+    pub first: Option<Box<CaseResult>>,
+}
+
+struct Running {
+    /// True when another one ran at the same time.
+    beside: bool,
+    /// The part of a slot that it takes now.
+    load: f64,
+    memory: u64,
+}
+
+/// The cases that are left. One of class C depends on time: when it ran beside others, it is run once more, alone,
+/// when all others have ended.
+pub struct Queue {
+    how: (usize, usize, Option<u64>),
+    waiting: VecDeque<usize>,
+    images: Vec<String>,
+    loads: Vec<f64>,
+    limits: Vec<Option<u64>>,
+    /// The most memory that each image was seen to need (bytes).
+    peaks: BTreeMap<String, u64>,
+    running: BTreeMap<usize, Running>,
+    confirm: VecDeque<Turn>,
+    draining: bool,
+}
+
+impl Queue {
+    /// The cases of a plan but those that are done.
+    #[must_use]
+    pub fn new(cases: &[Case], how: &How) -> Self {
+        let done = |case: &Case| how.done.iter().any(|result| result.id == case.id);
+        let mut order: Vec<usize> = (0..cases.len()).filter(|n| !done(&cases[*n])).collect();
+        let length = |n: &usize| estimate(&cases[*n].conditions).0;
+        order.sort_by(|a, b| length(b).total_cmp(&length(a)));
+        let load = |case: &Case| {
+            let (all, waits) = estimate(&case.conditions);
+            if waits * 2.0 >= all { WAITS } else { 1.0 }
+        };
+        let limit = |case: &Case| {
+            case.conditions.iter().find_map(|c| if let Condition::MemoryLimit(bytes) = c { Some(*bytes) } else { None })
+        };
+        Self {
+            how: (how.jobs, how.most.max(1), how.memory),
+            waiting: order.into(),
+            images: cases.iter().map(|case| case.image.clone()).collect(),
+            loads: cases.iter().map(load).collect(),
+            limits: cases.iter().map(limit).collect(),
+            peaks: BTreeMap::new(),
+            running: BTreeMap::new(),
+            confirm: VecDeque::new(),
+            draining: false,
+        }
+    }
+
+    /// The next one, if there is room for it.
+    pub fn next(&mut self) -> Option<Turn> {
+        if self.draining {
+            return None;
+        }
+        let turn = match self.waiting.front().copied() {
+            Some(index) if self.fits(index) => {
+                self.waiting.pop_front();
+                Turn { index, first: None }
+            }
+            Some(_) => return None,
+            None if self.running.is_empty() => self.confirm.pop_front()?,
+            None => return None,
+        };
+        let running = Running { beside: false, load: self.loads[turn.index], memory: self.memory(turn.index) };
+        self.running.insert(turn.index, running);
+        if self.running.len() > 1 {
+            self.running.values_mut().for_each(|running| running.beside = true);
+        }
+        Some(turn)
+    }
+
+    fn fits(&self, index: usize) -> bool {
+        let (jobs, most, memory) = self.how;
+        // One case always runs, whatever it needs.
+        if self.running.is_empty() {
+            return true;
+        }
+        let load: f64 = self.running.values().map(|running| running.load).sum();
+        let taken: u64 = self.running.values().map(|running| running.memory).sum();
+        self.running.len() < most
+            && load + self.loads[index] <= jobs as f64 + 1e-9
+            && memory.is_none_or(|all| taken + self.memory(index) <= all)
+    }
+
+    fn memory(&self, index: usize) -> u64 {
+        let seen = self.peaks.get(&self.images[index]).map_or(UNKNOWN_MEMORY, |peak| peak + peak / 2);
+        self.limits[index].map_or(seen, |limit| limit.min(seen))
+    }
+
+    /// A case has reached a phase: from now on it is only watched, or computes again.
+    pub fn reached(&mut self, index: usize, phase: Phase) {
+        if let Some(running) = self.running.get_mut(&index) {
+            running.load = if matches!(phase, Phase::Soak | Phase::Stop) { WATCHED } else { self.loads[index] };
+        }
+    }
+
+    /// Takes note of a case's end; gives its result when that stands.
+    pub fn ended(&mut self, turn: Turn, mut result: Box<CaseResult>) -> Option<Box<CaseResult>> {
+        let beside = self.running.remove(&turn.index).is_some_and(|running| running.beside);
+        if let Some(usage) = &result.evidence.usage {
+            let peak = self.peaks.entry(result.image.clone()).or_default();
+            *peak = (*peak).max(usage.memory_peak);
+        }
+        if let Some(first) = turn.first {
+            if result.verdict == Verdict::Unresolved {
+                let mut first = first;
+                let why = result.notes.first().cloned().unwrap_or_default();
+                first.notes.push(format!("not confirmed alone: {why}"));
+                return Some(first);
+            }
+            let before = if first.verdict == Verdict::Unresolved { "unresolved".to_owned() } else { first.cell() };
+            result.notes.push(format!("confirmed alone; beside other cases it was: {before}"));
+        } else if beside && result.class == Some(FailureClass::C) {
+            self.confirm.push_back(Turn { index: turn.index, first: Some(result) });
+            return None;
+        }
+        Some(result)
+    }
+
+    /// A case broke off.
+    pub fn broke(&mut self, index: usize) {
+        self.running.remove(&index);
+    }
+
+    /// Results that were to be confirmed when the run was told to stop.
+    pub fn unconfirmed(&mut self) -> Vec<CaseResult> {
+        let first = |turn: Turn| {
+            let mut result = *turn.first?;
+            result.notes.push("not confirmed alone: the run was interrupted".to_owned());
+            Some(result)
+        };
+        self.confirm.drain(..).filter_map(first).collect()
+    }
+
+    /// No other case is begun; true when that is new.
+    pub fn drain(&mut self) -> bool {
+        !std::mem::replace(&mut self.draining, true)
+    }
+
+    /// Cases that were not begun, by their place in the plan.
+    #[must_use]
+    pub fn left(&self) -> Vec<usize> {
+        let mut left: Vec<usize> = self.waiting.iter().copied().collect();
+        left.sort_unstable();
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cases(texts: &[&str]) -> Vec<Case> {
+        let set =
+            |text: &&str| ConditionSet::new(text.split_whitespace().map(|c| c.parse().expect("valid"))).expect("a set");
+        texts.iter().map(|text| Case::new("app:1", set(text))).collect()
+    }
+
+    fn started(queue: &mut Queue) -> Vec<usize> {
+        std::iter::from_fn(|| queue.next().map(|turn| turn.index)).collect()
+    }
+
+    #[test]
+    fn the_longest_begin_first_and_what_waits_leaves_room() {
+        let all = cases(&["", "env.unset:A", "egress.drop", "dns.drop", "env.unset:B"]);
+        let how = How { most: 8, ..How::from(2) };
+        let mut queue = Queue::new(&all, &how);
+        // Two that wait take one slot together.
+        assert_eq!(started(&mut queue), [3, 2, 0]);
+        queue.reached(0, Phase::Soak);
+        assert!(queue.next().is_none(), "three quarters of a slot are not enough");
+        queue.reached(2, Phase::Soak);
+        assert_eq!(started(&mut queue), [1]);
+        // A user's own number is kept.
+        assert_eq!(started(&mut Queue::new(&all, &How::from(2))), [3, 2]);
+    }
+
+    #[test]
+    fn memory_is_kept_within_its_bounds() {
+        let all = cases(&["", "env.unset:A", "memory.limit:64m", "env.unset:B"]);
+        let how = How { memory: Some(1200 << 20), ..How::from(8) };
+        assert_eq!(started(&mut Queue::new(&all, &how)), [0, 1, 2], "512 + 512 + 64 MB");
+        let how = How { memory: Some(1), ..How::from(8) };
+        assert_eq!(started(&mut Queue::new(&all, &how)), [0], "one always runs");
+    }
+
+    #[test]
+    fn what_is_done_is_not_run_and_what_is_left_is_known() {
+        let all = cases(&["", "env.unset:A"]);
+        let mut queue = Queue::new(&all, &How::from(1));
+        assert!(queue.drain() && !queue.drain());
+        assert_eq!((started(&mut queue), queue.left()), (vec![], vec![0, 1]));
+    }
+
+    #[test]
+    fn estimates_grow_with_what_is_waited_for() {
+        let of = |text: &str| estimate(&cases(&[text])[0].conditions).0;
+        assert!(of("") < of("egress.drop") && of("egress.drop") < of("dns.drop") && of("") < of("cpu.limit:0.25"));
+        assert!(whole(&cases(&["", "", "", ""]), 4) < whole(&cases(&[""; 40]), 4));
+    }
+}
