@@ -108,7 +108,7 @@ pub async fn run(
     let mut turns: BTreeMap<Id, usize> = BTreeMap::new();
     let mut broken = 0;
     loop {
-        while let Some(turn) = conductor.queue.next() {
+        while let Some(turn) = conductor.queue.begin() {
             let index = turn.index;
             if turn.first.is_some() {
                 conductor.stamp(Event::CaseConfirming { id: plan.cases[index].id.clone() });

@@ -147,7 +147,7 @@ impl Queue {
     }
 
     /// The next one, if there is room for it.
-    pub fn next(&mut self) -> Option<Turn> {
+    pub fn begin(&mut self) -> Option<Turn> {
         if self.draining {
             return None;
         }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     fn started(queue: &mut Queue) -> Vec<usize> {
-        std::iter::from_fn(|| queue.next().map(|turn| turn.index)).collect()
+        std::iter::from_fn(|| queue.begin().map(|turn| turn.index)).collect()
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
         // Two that wait take one slot together.
         assert_eq!(started(&mut queue), [3, 2, 0]);
         queue.reached(0, Phase::Soak);
-        assert!(queue.next().is_none(), "three quarters of a slot are not enough");
+        assert!(queue.begin().is_none(), "three quarters of a slot are not enough");
         queue.reached(2, Phase::Soak);
         assert_eq!(started(&mut queue), [1]);
         // A user's own number is kept.
