@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Format, INTERNAL, Running, Signals, by_hand, candidates, close, duration, engine, folder_of, open,
-    print, read_text, say, service_of, unless_wrong,
+    Common, Failure, Form, Format, INTERNAL, Running, Signals, by_hand, candidates, close, duration, engine, folder_of,
+    open, print, read_text, say, service_of, unless_wrong,
 };
 use super::why::share;
 use super::{repro, run};
@@ -69,6 +69,8 @@ pub struct Args {
     git_bisect: bool,
     #[command(flatten)]
     running: Running,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// What is asked for, before the engine is asked.
@@ -130,7 +132,7 @@ fn show(live: &mut Live, step: &Step<'_>) {
 
 fn shown(args: &Args, found: &Bisected) -> Result<String, Failure> {
     let verdicts = &found.verdicts;
-    if args.running.format == Format::Json {
+    if args.form.format == Format::Json {
         let document = serde_json::to_string_pretty(&json(verdicts));
         return document.map(|d| d + "\n").map_err(|e| Failure::internal(format!("writing the answer: {e}")));
     }

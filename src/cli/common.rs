@@ -16,13 +16,14 @@ use super::repro;
 use crate::engine::context::Surroundings;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
+use crate::event::{Event, Stamped};
 use crate::images::BuildError;
 use crate::model::image::short_name;
 use crate::model::{Candidate, Plan, Service, Summary, Verdict};
-use crate::report::progress::Progress;
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
 use crate::run::rig::{Rig, Setup};
+use crate::run::schedule::How;
 use crate::run::{RunError, session};
 use crate::scenario::{Refused, apprunner, env_file, service};
 
@@ -68,6 +69,11 @@ pub struct Running {
     /// The kernel's and the platform's own times instead of shorter ones
     #[arg(long)]
     pub real_time: bool,
+}
+
+/// The form of a single answer.
+#[derive(Args)]
+pub struct Form {
     /// The form of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -100,6 +106,11 @@ impl Failure {
     /// The command line is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into(), hint: None }
+    }
+
+    /// A report could not be written.
+    pub fn unwritten(message: impl Into<String>) -> Self {
+        Self { code: NO_REPORT, message: message.into(), hint: None }
     }
 
     /// Our own fault.
@@ -175,7 +186,7 @@ impl Common {
         let filter = EnvFilter::try_from_env("EXITONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
         // A second start within one process (tests) keeps the first.
-        let _ = subscriber.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init();
+        let _ = subscriber.with_target(false).with_ansi(anstream::stderr().is_terminal() && coloured()).try_init();
     }
 
     /// True when live progress is wanted and can be seen.
@@ -184,17 +195,20 @@ impl Common {
     }
 }
 
+/// True when colours are wanted on standard error.
+fn coloured() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+}
+
 /// Writes a result to standard output.
 ///
 /// # Errors
 /// When nobody can take it.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Failure {
-        code: NO_REPORT,
-        message: format!("writing the result: {e}"),
-        hint: None,
-    })
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| Failure::unwritten(format!("writing the result: {e}")))
 }
 
 /// A line about what is going on, to standard error.
@@ -300,26 +314,40 @@ impl Signals {
     }
 }
 
-/// Sets a session up, runs a plan, and takes the session down again.
+/// So many cases for each slot at the most: those that wait leave their slot to others.
+const WAITING_TOO: usize = 2;
+
+/// How cases are run beside each other on this engine.
+pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
+    let jobs = running.jobs.map_or(2 * info.cpus, usize::from).min(cases.max(1));
+    let most = if running.jobs.is_some() { jobs } else { (WAITING_TOO * jobs).min(cases.max(1)) };
+    How { most, memory: info.memory.map(|all| all / 5 * 4), ..How::from(jobs) }
+}
+
+/// Sets a session up, runs a plan, and takes the session down again. `tell` hears of every event.
 ///
 /// # Errors
 /// The engine's and this machine's.
 pub async fn run_plan(
-    common: &Common,
     running: &Running,
     (engine, info): (Arc<dyn Engine>, EngineInfo),
-    plan: Plan,
+    (plan, how): (Plan, How),
     first: bool,
     signals: &Signals,
+    tell: &mut dyn FnMut(&Stamped),
 ) -> Result<Finished, Failure> {
-    let jobs = running.jobs.map_or(2 * info.cpus, usize::from).min(plan.cases.len().max(1));
-    let rig = signals.unless_asked(open(running, engine, &info, jobs, first)).await??;
-    let mut progress = Progress::new(common.progress());
+    let rig = signals.unless_asked(open(running, engine, &info, how.jobs, first)).await??;
     let context = rig.context.clone();
     let asked = signals.asked.clone();
     let plan = Arc::new(plan);
-    let finished = coordinator::run(context, plan.clone(), jobs, asked, |event| progress.on(event)).await;
-    repro::remember(&plan, &finished.results);
+    let finished = coordinator::run(context, plan.clone(), how, asked, |event| {
+        // A run that is killed keeps what it has found out.
+        if let Event::CaseFinished { result } = &event.event {
+            repro::remember(&plan, std::slice::from_ref(result));
+        }
+        tell(event);
+    })
+    .await;
     for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));

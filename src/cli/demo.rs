@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use super::common::{Common, Failure, Format, Running, Signals, candidates, engine, exit_code, print, run_plan, say};
+use super::common::{
+    Common, Failure, Form, Format, Running, Signals, candidates, engine, exit_code, how, print, run_plan, say,
+};
+use crate::event::Stamped;
 use crate::images::{Source, build};
 use crate::model::{Plan, Summary};
+use crate::report::progress::Progress;
 use crate::report::story::Story;
 use crate::report::{json, terminal};
 use crate::scenario::{apprunner, file};
@@ -19,6 +23,8 @@ pub struct Args {
     source: super::images::SourceArgs,
     #[command(flatten)]
     running: Running,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Runs it.
@@ -43,15 +49,18 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let candidates = candidates(engine.as_ref(), &images).await?;
     let pairs = scenario.sets.iter().flat_map(|set| images.iter().map(move |image| (image.clone(), set.clone())));
     let plan = Plan::new(scenario.service, candidates, pairs.collect::<Vec<_>>());
-    if args.running.format == Format::Text {
+    if args.form.format == Format::Text {
         let count = images.len();
         let sets = scenario.sets.len();
         let cases = plan.cases.len();
         say(&format!("{count} versions of one service under {sets} sets of App Runner conditions: {cases} cases"));
     }
-    let finished = run_plan(common, &args.running, (engine, info), plan, false, &signals).await?;
+    let mut progress = Progress::new(common.progress());
+    let how = how(&args.running, &info, plan.cases.len());
+    let tell = &mut |event: &Stamped| progress.on(event);
+    let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
     let story = Story::of(&images, &finished.results);
-    match args.running.format {
+    match args.form.format {
         Format::Json => print(&format!("{:#}\n", json::demo(&finished.results, &finished.summary, &story)))?,
         Format::Text => {
             let mut text = terminal::matrix(&images, &scenario.sets, &finished.results);

@@ -7,7 +7,10 @@ mod demo;
 mod doctor;
 mod images;
 mod internal;
+mod output;
+mod plan;
 mod plant;
+mod report;
 mod repro;
 mod run;
 mod why;
@@ -42,6 +45,10 @@ enum Command {
     Bisect(bisect::Args),
     /// Run images under conditions and report each case
     Run(run::Args),
+    /// The cases that `run` would run, with ids and an estimate; as a matrix for a CI job
+    Plan(plan::Args),
+    /// A run's folder, or the shards of a run, in any form
+    Report(report::Args),
     /// Which engine this is, and which conditions this host can impose, proved by planted candidates
     Doctor(doctor::Args),
     /// A shell script, with docker and standard tools only, that re-creates a case that was run
@@ -100,6 +107,8 @@ impl Cli {
                 Command::Images(args) => images::execute(&self.common, args).await,
                 Command::Clean(args) => clean::execute(&self.common, &args).await,
                 Command::Watchdog(args) => internal::watchdog(&args).await,
+                Command::Plan(args) => plan::execute(&args),
+                Command::Report(args) => report::execute(&args),
                 Command::Repro(args) => repro::execute(&args),
                 Command::Doctor(args) => doctor::execute(&self.common, &args).await,
                 Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),

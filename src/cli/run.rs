@@ -1,16 +1,28 @@
 //! `exitone run`: cases of scenario files, or one case by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Format, Running, Signals, candidates, engine, exit_code, folder_of, print, read_text, run_plan,
-    say, service_of, unless_wrong,
+    Common, Failure, Running, Signals, candidates, engine, exit_code, folder_of, how, read_text, run_plan, say,
+    service_of, unless_wrong,
 };
-use crate::model::{ConditionSet, Plan, Service, Summary, Verdict};
-use crate::report::{json, terminal};
-use crate::run::coordinator::Finished;
+use super::output::{Output, Reporters};
+use crate::event::run::Run;
+use crate::model::shard::Shard;
+use crate::model::{Candidate, CaseResult, ConditionSet, Expectation, Part, Plan, Service, Verdict};
+use crate::report::folder::{self, Folder};
+use crate::report::progress::Progress;
 use crate::run::rig::unknown_variables;
+use crate::run::session::state_dir;
 use crate::scenario::{apprunner, file};
+
+/// So many runs are kept where nobody asked for a folder.
+const KEPT: usize = 20;
+/// Their folder in the state folder.
+pub const RUNS: &str = "runs";
+/// A run of so few cases is not worth the mention of its folder.
+const FEW: usize = 4;
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
@@ -33,22 +45,57 @@ pub struct Args {
     /// The deployment that creates the service: nothing to roll back to
     #[arg(long)]
     first_deployment: bool,
+    /// Run only this part of the cases: 2/4 is the second of four; a case is in the same part on every machine
+    #[arg(long, value_name = "K/N", value_parser = str::parse::<Shard>)]
+    shard: Option<Shard>,
+    /// Begin no other case after the first that is not as expected
+    #[arg(long)]
+    fail_fast: bool,
+    /// How often each case is run; one that fails once has failed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeat: Option<u32>,
+    /// Begin no other case after this time
+    #[arg(long, value_name = "TIME", value_parser = super::common::duration)]
+    budget: Option<Duration>,
+    /// The run's folder: its events and logs [default: one among the last 20 in the state folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    folder: Option<PathBuf>,
+    /// Go on with a run that broke off: cases that have a verdict are not run again
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     running: Running,
 }
 
-/// What is asked for, before the engine is asked.
-struct Asked {
+/// What is asked for of one scenario, before the engine is asked.
+pub struct Asked {
+    part: Part,
+    /// Images, the oldest version first.
     images: Vec<String>,
-    service: Service,
-    sets: Vec<ConditionSet>,
+    cases: Vec<(String, ConditionSet, Option<Expectation>)>,
+}
+
+impl Asked {
+    /// Its plan.
+    pub fn plan(self, candidates: Vec<Candidate>) -> Plan {
+        Plan::of_scenario(self.part, candidates, self.cases)
+    }
 }
 
 /// Runs it.
 ///
 /// # Errors
 /// Usage, files, engine.
-pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
+    let before = args.resume.as_deref().map(earlier).transpose()?;
+    if let Some(run) = &before
+        && args.scenarios.is_empty()
+        && args.image.is_empty()
+    {
+        args.scenarios = run.header.files.iter().map(PathBuf::from).collect();
+    }
     let asked = ask(&args)?;
     if asked.is_empty() {
         return Err(Failure::usage("nothing to run: give a scenario file, or --image IMAGE"));
@@ -58,77 +105,129 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let mut plans = Vec::new();
     for one in asked {
         let candidates = candidates(engine.as_ref(), &one.images).await?;
-        let pairs = one.sets.iter().flat_map(|set| one.images.iter().map(move |image| (image.clone(), set.clone())));
-        let plan = Plan::new(one.service, candidates, pairs.collect::<Vec<_>>());
-        let unknown = unknown_variables(&plan);
-        if !unknown.is_empty() {
-            let names: Vec<String> = unknown.into_iter().collect();
-            let text = format!("neither the service nor an image has the variable {}", names.join(", "));
-            say(&format!("warning: {text}; env.unset changes nothing there"));
-        }
-        plans.push((plan, one.sets, one.images));
+        let plan = one.plan(candidates);
+        warn_of_unknown(&plan);
+        plans.push(plan);
     }
-    let (mut results, mut seconds, mut broken) = (Vec::new(), 0.0, 0);
-    let mut failure = None;
-    for (plan, sets, images) in plans {
-        if signals.exit_code().is_some() {
-            break;
+    let mut plan = Plan::joined(plans);
+    if let Some(shard) = args.shard {
+        plan.cases.retain(|case| shard.has(&case.id));
+    }
+    let mut how = how(&args.running, &info, plan.cases.len());
+    (how.fail_fast, how.shard, how.budget) = (args.fail_fast, args.shard, args.budget);
+    how.repeat = args.repeat.unwrap_or(1);
+    how.files = args.scenarios.iter().map(|path| absolute(path)).collect();
+    how.done = before.as_ref().map(|run| done(run, &plan)).transpose()?.unwrap_or_default();
+    let folder = opened(&args, how.done.len())?;
+    let shown = folder.path().display().to_string();
+    let cases = plan.cases.len();
+    let mut reporters = Reporters::new(Progress::new(common.progress()), Some(folder));
+    let tell = &mut |event: &_| reporters.on(event);
+    let finished = run_plan(&args.running, (engine, info), (plan, how), args.first_deployment, &signals, tell).await?;
+    let written = args.output.write(&reporters.run);
+    if cases > FEW && reporters.failed().is_none() {
+        say(&format!("the run is kept in {shown}"));
+    }
+    written?;
+    let code = exit_code(&finished.summary, finished.broken, &signals);
+    match reporters.failed() {
+        Some(failed) if code < 6 => Err(Failure::unwritten(failed)),
+        _ => Ok(code),
+    }
+}
+
+fn warn_of_unknown(plan: &Plan) {
+    let unknown: Vec<String> = unknown_variables(plan).into_iter().collect();
+    if !unknown.is_empty() {
+        let text = format!("neither the service nor an image has the variable {}", unknown.join(", "));
+        say(&format!("warning: {text}; env.unset changes nothing there"));
+    }
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// The run that is resumed.
+fn earlier(path: &Path) -> Result<Run, Failure> {
+    folder::read(path).map(|(run, _)| run).map_err(|e| Failure::file(e.to_string()))
+}
+
+/// Results of an earlier run that stand.
+///
+/// # Errors
+/// When it was another plan.
+fn done(run: &Run, plan: &Plan) -> Result<Vec<CaseResult>, Failure> {
+    let same = |id: &_| plan.cases.iter().any(|case| case.id == *id);
+    if let Some(other) = run.header.cases.iter().find(|planned| !same(&planned.id)) {
+        let message = format!("the run that is to be resumed had other cases: {} is none of these", other.id);
+        return Err(Failure::usage(message));
+    }
+    let image_of = |result: &CaseResult| {
+        let case = plan.cases.iter().find(|case| case.id == result.id)?;
+        Some(plan.candidate(case)?.facts.id.to_string())
+    };
+    let decided = run.in_order().filter(|result| result.verdict != Verdict::Unresolved);
+    // An image that was built anew is run anew.
+    Ok(decided.filter(|result| image_of(result).as_ref() == Some(&result.image_id)).cloned().collect())
+}
+
+/// The run's folder.
+fn opened(args: &Args, done: usize) -> Result<Folder, Failure> {
+    let opened = match (&args.resume, &args.folder) {
+        (Some(path), _) => Folder::resume(path, done).map_err(|e| (path.clone(), e)),
+        (None, Some(path)) => Folder::create(path).map_err(|e| (path.clone(), e)),
+        (None, None) => {
+            let runs = state_dir().join(RUNS);
+            // What cannot be tidied is no reason not to run.
+            let _ = folder::keep(&runs, KEPT - 1);
+            let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3f");
+            let path = runs.join(format!("{now}-{}", std::process::id()));
+            Folder::create(&path).map_err(|e| (path, e))
         }
-        let target = (engine.clone(), info.clone());
-        let finished = match run_plan(common, &args.running, target, plan, args.first_deployment, &signals).await {
-            Ok(finished) => finished,
-            // What has been found out stands; the failure is said after it.
-            Err(e) => {
-                failure = Some(e);
-                break;
-            }
+    };
+    opened.map_err(|(path, e)| {
+        let what = match e.kind() {
+            std::io::ErrorKind::AlreadyExists => "there is a run in it already; --resume goes on with it".to_owned(),
+            _ => e.to_string(),
         };
-        seconds += finished.summary.seconds;
-        broken += finished.broken;
-        if args.running.format == Format::Text {
-            print(&text(&images, &sets, &finished))?;
-        }
-        results.extend(finished.results);
-    }
-    let summary = Summary::of(&results, seconds);
-    if args.running.format == Format::Json && (failure.is_none() || !results.is_empty()) {
-        print(&format!("{:#}\n", json::run(&results, &summary)))?;
-    }
-    match failure {
-        Some(failure) => Err(failure),
-        None => Ok(exit_code(&summary, broken, &signals)),
-    }
+        Failure::unwritten(format!("{}: {what}", path.display()))
+    })
 }
 
-/// A matrix where there is one to see, then the cases that did not pass, or all of a few.
-fn text(images: &[String], sets: &[ConditionSet], finished: &Finished) -> String {
-    let results = &finished.results;
-    let mut text = String::new();
-    if images.len() > 1 || sets.len() > 2 {
-        text = terminal::matrix(images, sets, results) + "\n";
-    }
-    if results.len() > 4 {
-        text += &terminal::unmet(results);
-    }
-    let shown = results.iter().filter(|r| results.len() <= 4 || r.verdict != Verdict::Pass);
-    text.extend(shown.map(|r| terminal::case(r) + "\n"));
-    text + &terminal::findings(results) + &terminal::summary(&finished.summary)
+/// What scenario files ask for, with other images where some are given.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn asked_of(scenarios: &[PathBuf], images: &[String]) -> Result<Vec<Asked>, Failure> {
+    let mut refusals = Vec::new();
+    let asked = scenarios_of(scenarios, images, &mut refusals)?;
+    unless_wrong(asked, &[], refusals)
 }
 
-fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
+fn scenarios_of(paths: &[PathBuf], images: &[String], refusals: &mut Vec<String>) -> Result<Vec<Asked>, Failure> {
     let profile = apprunner();
     let mut asked = Vec::new();
-    let mut refusals: Vec<String> = Vec::new();
-    for path in &args.scenarios {
+    for path in paths {
         let text = read_text(path)?;
         match file::read(&path.display().to_string(), &text, &folder_of(path), &profile) {
             Ok(scenario) => {
-                let images = if args.image.is_empty() { scenario.candidates } else { args.image.clone() };
-                asked.push(Asked { images, service: scenario.service, sets: scenario.sets });
+                let images = if images.is_empty() { scenario.candidates.clone() } else { images.to_vec() };
+                let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+                let pairs =
+                    scenario.sets.iter().flat_map(|set| images.iter().map(move |i| (i.clone(), set.clone(), None)));
+                let cases = pairs.collect();
+                asked.push(Asked { part: Part { scenario: name, service: scenario.service.clone() }, images, cases });
             }
             Err(refused) => refusals.push(refused.to_string()),
         }
     }
+    Ok(asked)
+}
+
+fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
+    let mut refusals: Vec<String> = Vec::new();
+    let mut asked = scenarios_of(&args.scenarios, &args.image, &mut refusals)?;
     let (conditions, mut wrong) = match conditions(&args.with) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
@@ -144,11 +243,16 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
         let (service, image) = service_of(args.service.as_deref(), args.env_file.as_deref(), &mut refusals)?;
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
         if !images.is_empty() {
-            let sets = vec![conditions.with_secrets(&service.secrets)];
-            asked.push(Asked { images, service, sets });
+            asked.push(by_hand(images, service, &conditions));
         }
     }
     unless_wrong(asked, &wrong, refusals)
+}
+
+/// Images under one set of conditions.
+fn by_hand(images: Vec<String>, service: Service, conditions: &ConditionSet) -> Asked {
+    let cases = images.iter().map(|image| (image.clone(), conditions.clone(), None)).collect();
+    Asked { part: Part { scenario: None, service }, images, cases }
 }
 
 /// Reads conditions; all mistakes at once.

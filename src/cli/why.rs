@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Format, Running, Signals, by_hand, candidates, close, engine, open, print, say, service_of,
+    Common, Failure, Form, Format, Running, Signals, by_hand, candidates, close, engine, open, print, say, service_of,
     unless_wrong,
 };
 use super::repro;
@@ -41,6 +41,8 @@ pub struct Args {
     explain: bool,
     #[command(flatten)]
     running: Running,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// A confidence: more than a coin, less than certain.
@@ -85,7 +87,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     repro::remember(&plan, &explained.results);
     close(rig, &signals, explained.cut).await;
     let answer = &explained.answer;
-    match args.running.format {
+    match args.form.format {
         Format::Json => {
             let document = serde_json::to_string_pretty(answer)
                 .map_err(|e| Failure::internal(format!("writing the answer: {e}")))?;

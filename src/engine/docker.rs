@@ -305,6 +305,7 @@ impl Engine for DockerEngine {
                 info.kernel_version.unwrap_or_else(|| "unknown".to_owned()),
                 info.cgroup_version.map_or_else(|| "1".to_owned(), |v| v.to_string())
             ),
+            memory: info.mem_total.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
             cpus: info.ncpu.and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1),
             joins_current_namespace: !podman,
             // What an engine does not say it can.

@@ -376,6 +376,7 @@ impl Engine for FakeEngine {
             platform: format!("linux/{}", std::env::consts::ARCH),
             kernel: "6.1.0, cgroup v2".to_owned(),
             cpus: 2,
+            memory: None,
             joins_current_namespace: self.shared,
             cpu_limit: true,
             memory_limit: true,

@@ -46,6 +46,8 @@ pub struct EngineInfo {
     pub kernel: String,
     /// Logical CPUs of the machine that runs the containers.
     pub cpus: usize,
+    /// Its memory in bytes, where the engine says it.
+    pub memory: Option<u64>,
     /// True when `network_mode: container:X` joins the namespace that the main process of X is in at that moment.
     pub joins_current_namespace: bool,
     /// True when it can limit CPU time.

@@ -19,7 +19,11 @@ pub struct Planned {
     /// Its image.
     pub image: String,
     /// The image's content address.
+    #[serde(default)]
     pub image_id: String,
+    /// Its place in the whole plan, of which this run may be a shard.
+    #[serde(default)]
+    pub place: usize,
     /// Its conditions.
     pub conditions: ConditionSet,
     /// The scenario that it belongs to; nothing: a case by hand.
@@ -48,6 +52,9 @@ pub struct Header {
     /// `2/4`: the second of four parts; nothing: the whole.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shard: Option<String>,
+    /// The scenario files that the plan is from.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub files: Vec<String>,
     /// The cases, in the order of the report.
     pub cases: Vec<Planned>,
 }

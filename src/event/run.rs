@@ -133,6 +133,9 @@ impl Run {
         {
             return Err(MergeError::Shards(format!("{first} and {other} are no shards of one run")));
         }
+        if shards.len() > 1 {
+            whole.header.cases.sort_by_key(|planned| planned.place);
+        }
         let done = &whole.results;
         whole.not_run.retain(|id, _| !done.contains_key(id));
         if shards.len() > 1 || whole.header.shard.is_some() {

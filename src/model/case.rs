@@ -45,6 +45,8 @@ pub struct Case {
     pub image: String,
     /// The departures from the baseline.
     pub conditions: ConditionSet,
+    /// Its place in the whole plan, from 0: shards of one run are put together by it.
+    pub place: usize,
     /// Which of the plan's parts it belongs to.
     pub part: usize,
     /// What is expected of it; nothing: that it passes.
@@ -59,7 +61,7 @@ impl Case {
         let short: String =
             short_name(image).chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
         let id = CaseId(format!("{short}-{:08x}", hash >> 32));
-        Self { id, image: image.to_owned(), conditions, part: 0, expect: None }
+        Self { id, image: image.to_owned(), conditions, place: 0, part: 0, expect: None }
     }
 }
 
@@ -153,10 +155,11 @@ impl Plan {
     }
 }
 
-/// Cases of the same name get a number behind it.
+/// Cases get their places, and those of the same name a number behind it.
 fn number(cases: &mut [Case]) {
     let mut known: BTreeSet<CaseId> = BTreeSet::new();
-    for case in cases {
+    for (place, case) in cases.iter_mut().enumerate() {
+        case.place = place;
         let plain = case.id.clone();
         let mut number = 1;
         while !known.insert(case.id.clone()) {

@@ -45,7 +45,7 @@ impl Summary {
     /// The exit code of a command whose cases came to this (contract, exit codes).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match (self.unexpected, self.unresolved) {
+        match (self.unexpected, self.unresolved + self.not_run) {
             (0, 0) => 0,
             (0, _) => 5,
             _ => 1,

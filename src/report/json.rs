@@ -3,15 +3,25 @@
 use serde_json::{Value, json};
 
 use super::story::Story;
+use crate::event::run::Run;
 use crate::model::{CaseResult, Summary};
 
 /// The document's version (contract).
 const VERSION: u32 = 1;
 
-/// `run --format json`.
+/// The document of `run`, from a run's events.
 #[must_use]
-pub fn run(results: &[CaseResult], summary: &Summary) -> Value {
-    json!({"version": VERSION, "cases": results, "summary": summary})
+pub fn of_run(whole: &Run) -> Value {
+    let results: Vec<&CaseResult> = whole.in_order().collect();
+    let not_run: Vec<Value> = whole
+        .without_result()
+        .map(|(planned, because)| json!({"id": planned.id, "image": planned.image, "conditions": planned.conditions, "because": because}))
+        .collect();
+    let mut document = json!({"version": VERSION, "cases": results, "summary": whole.counts()});
+    if !not_run.is_empty() {
+        document["not_run"] = Value::from(not_run);
+    }
+    document
 }
 
 /// `demo --format json`: the document of `run`, and what it says of each version.

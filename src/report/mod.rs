@@ -1,7 +1,8 @@
-//! Consumers of events and results: the terminal, JSON.
+//! Consumers of events: the terminal, a run's folder, reports in several forms.
 
 pub mod bisect;
 pub mod evidence;
+pub mod folder;
 pub mod json;
 pub mod progress;
 pub mod repro;

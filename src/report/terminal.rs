@@ -6,6 +6,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::evidence;
 use super::story::{Story, clauses, in_words};
+use crate::event::Planned;
+use crate::event::run::Run;
 use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
 use crate::model::{ConditionSet, Summary};
@@ -211,6 +213,10 @@ pub fn case(result: &CaseResult) -> String {
     if !times.is_empty() {
         let _ = writeln!(text, "  {}", times.join(" · "));
     }
+    if let Some(expected) = &result.expected {
+        let (mark, style) = if expected.met { ("as expected", GOOD) } else { ("not as expected", BAD) };
+        let _ = writeln!(text, "  {}", styled(style, &format!("{mark}: {}", expected.text)));
+    }
     for check in &result.checks {
         let _ = writeln!(text, "  {} {}: {}", if check.passed { "✓" } else { "✗" }, check.name, check.text);
     }
@@ -343,6 +349,49 @@ pub fn doctor(proved: &[Proved]) -> String {
     text
 }
 
+/// A whole run: a matrix for each scenario where there is one to see, then the cases that did not pass, or all of a few.
+#[must_use]
+pub fn run(run: &Run) -> String {
+    let mut text = String::new();
+    let mut scenarios: Vec<&Option<String>> = Vec::new();
+    for planned in &run.header.cases {
+        if !scenarios.contains(&&planned.scenario) {
+            scenarios.push(&planned.scenario);
+        }
+    }
+    for scenario in &scenarios {
+        let planned: Vec<&Planned> = run.header.cases.iter().filter(|p| p.scenario == **scenario).collect();
+        let (mut images, mut sets): (Vec<String>, Vec<ConditionSet>) = (Vec::new(), Vec::new());
+        for one in &planned {
+            if !images.contains(&one.image) {
+                images.push(one.image.clone());
+            }
+            if !sets.contains(&one.conditions) {
+                sets.push(one.conditions.clone());
+            }
+        }
+        let results: Vec<CaseResult> = planned.iter().filter_map(|p| run.results.get(&p.id)).cloned().collect();
+        if scenarios.len() > 1 {
+            let name = scenario.as_deref().unwrap_or("by hand");
+            let _ = writeln!(text, "{}", styled(HEAD, name));
+        }
+        if images.len() > 1 || sets.len() > 2 {
+            text += &(matrix(&images, &sets, &results) + "\n");
+        }
+        if results.len() > 4 {
+            text += &unmet(&results);
+        }
+        let shown = results.iter().filter(|r| results.len() <= 4 || r.verdict != Verdict::Pass || !r.as_expected());
+        text.extend(shown.map(|r| case(r) + "\n"));
+        text += &findings(&results);
+    }
+    for (planned, because) in run.without_result() {
+        let line = format!("not run: {} under {}: {because}", short_name(&planned.image), planned.conditions);
+        let _ = writeln!(text, "{}", styled(DIM, &line));
+    }
+    text + &summary(&run.counts())
+}
+
 /// The last line.
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
@@ -352,6 +401,16 @@ pub fn summary(summary: &Summary) -> String {
     }
     if summary.unresolved > 0 {
         parts.push(format!("{} unresolved", summary.unresolved));
+    }
+    if summary.not_run > 0 {
+        parts.push(format!("{} not run", summary.not_run));
+    }
+    // Where every failure is one that was not expected, the count says it already.
+    if summary.unexpected != summary.failed {
+        parts.push(match summary.unexpected {
+            0 => "all as expected".to_owned(),
+            n => format!("{n} not as expected"),
+        });
     }
     format!("{} in {:.1} s\n", parts.join(", "), summary.seconds)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::case::{self, Context};
 use super::schedule::{How, Queue, Turn};
@@ -103,6 +103,7 @@ pub async fn run(
         conductor.finished(Box::new(result));
     }
     context.inspector.expect(&plan);
+    let mut deadline = how.budget.map(|budget| conductor.begun + budget);
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     let mut turns: BTreeMap<Id, usize> = BTreeMap::new();
@@ -139,6 +140,10 @@ pub async fn run(
                     turns.remove(&e.id()).into_iter().for_each(|index| conductor.queue.broke(index));
                 }
             },
+            () = until(deadline) => {
+                conductor.drain("the time that --budget gives was up");
+                deadline = None;
+            }
             Ok(()) = interrupts.changed() => {
                 let asked = *interrupts.borrow_and_update();
                 conductor.drain("the run was interrupted");
@@ -158,11 +163,19 @@ pub async fn run(
     Finished { results, summary, interrupted: *interrupts.borrow(), broken }
 }
 
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn header(context: &Context, plan: &Plan, how: &How) -> Header {
     let planned = |case: &Case| Planned {
         id: case.id.clone(),
         image: case.image.clone(),
         image_id: plan.candidate(case).map(|c| c.facts.id.to_string()).unwrap_or_default(),
+        place: case.place,
         conditions: case.conditions.clone(),
         scenario: plan.part(case).scenario.clone(),
         expect: case.expect.as_ref().map(ToString::to_string),
@@ -175,6 +188,7 @@ fn header(context: &Context, plan: &Plan, how: &How) -> Header {
         started: jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default(),
         jobs: how.jobs,
         shard: how.shard.map(|shard| shard.to_string()),
+        files: how.files.clone(),
         cases: plan.cases.iter().map(planned).collect(),
     }
 }

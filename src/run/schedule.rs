@@ -36,13 +36,27 @@ pub struct How {
     pub repeat: u32,
     /// The part of a larger run that this is.
     pub shard: Option<crate::model::shard::Shard>,
+    /// After this time no other case is begun.
+    pub budget: Option<Duration>,
+    /// The scenario files that the plan is from, for whoever resumes it.
+    pub files: Vec<String>,
     /// Results of an earlier run of the same plan, which stand.
     pub done: Vec<CaseResult>,
 }
 
 impl From<usize> for How {
     fn from(jobs: usize) -> Self {
-        Self { jobs, most: jobs, memory: None, fail_fast: false, repeat: 1, shard: None, done: Vec::new() }
+        Self {
+            jobs,
+            most: jobs,
+            memory: None,
+            fail_fast: false,
+            repeat: 1,
+            shard: None,
+            budget: None,
+            files: Vec::new(),
+            done: Vec::new(),
+        }
     }
 }
 

@@ -1,0 +1,150 @@
+//! What comes out of a run: the live line, the folder, and reports in any form, all of them made from events.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use super::common::{Failure, print, say};
+use crate::event::Stamped;
+use crate::event::run::Run;
+use crate::report::folder::Folder;
+use crate::report::progress::Progress;
+use crate::report::{json, terminal};
+
+/// The form of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ReportForm {
+    /// For a person
+    Text,
+    /// One document
+    Json,
+}
+
+/// A report into a file: `junit=out.xml`.
+#[derive(Clone, Debug)]
+pub struct ReportFile {
+    form: ReportForm,
+    path: PathBuf,
+}
+
+impl FromStr for ReportFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || {
+            let names = ReportForm::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+            names.map(|v| v.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+        };
+        let (form, path) =
+            text.split_once('=').ok_or_else(|| format!("FORMAT=FILE is needed; formats are {}", known()))?;
+        let form =
+            ReportForm::from_str(form, false).map_err(|_| format!("`{form}` is no format; known are {}", known()))?;
+        if path.is_empty() {
+            return Err("the file's name is missing".to_owned());
+        }
+        Ok(Self { form, path: PathBuf::from(path) })
+    }
+}
+
+/// Flags of commands that report a run.
+#[derive(Args)]
+pub struct Output {
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t = ReportForm::Text)]
+    pub format: ReportForm,
+    /// The result goes into this file instead of to standard output
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// A further report, once for each
+    #[arg(long, value_name = "FORMAT=FILE")]
+    pub report: Vec<ReportFile>,
+}
+
+impl Output {
+    /// Writes every report; those that fail do not keep the others back.
+    ///
+    /// # Errors
+    /// What could not be written.
+    pub fn write(&self, run: &Run) -> Result<(), Failure> {
+        let mut failed: Vec<String> = Vec::new();
+        let own = match &self.output {
+            Some(path) => into_file(path, &render(self.format, run)),
+            None => print(&render(self.format, run)).map_err(|failure| failure.message().to_owned()),
+        };
+        failed.extend(own.err());
+        failed.extend(self.report.iter().filter_map(|r| into_file(&r.path, &render(r.form, run)).err()));
+        if failed.is_empty() { Ok(()) } else { Err(Failure::unwritten(failed.join("\nerror: "))) }
+    }
+}
+
+/// A run in one of the forms.
+fn render(form: ReportForm, run: &Run) -> String {
+    match form {
+        ReportForm::Text => terminal::run(run),
+        ReportForm::Json => format!("{:#}\n", json::of_run(run)),
+    }
+}
+
+/// Writes a file; what a terminal is told by colours stays out. A pipe or device is written to as it is, so that
+/// several commands may add to it.
+fn into_file(path: &Path, text: &str) -> Result<(), String> {
+    let plain = anstream::adapter::strip_str(text).to_string();
+    let written = std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(plain.as_bytes()));
+    written.map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Hears of every event: draws the live line, writes the folder, puts the run together.
+pub struct Reporters {
+    progress: Progress,
+    folder: Option<Folder>,
+    /// The run so far.
+    pub run: Run,
+    failed: Option<String>,
+}
+
+impl Reporters {
+    /// Nothing was heard yet.
+    pub fn new(progress: Progress, folder: Option<Folder>) -> Self {
+        Self { progress, folder, run: Run::default(), failed: None }
+    }
+
+    /// Hands an event on. A folder that cannot be written any more is given up; the others go on.
+    pub fn on(&mut self, event: &Stamped) {
+        self.progress.on(event);
+        self.run.on(event);
+        if let Some(folder) = &mut self.folder
+            && let Err(e) = folder.on(event)
+        {
+            let message = format!("{}: {e}; the run goes on without its folder", folder.path().display());
+            say(&format!("error: {message}"));
+            self.failed = Some(message);
+            self.folder = None;
+        }
+    }
+
+    /// What could not be written.
+    pub fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_into_files() {
+        let good: ReportFile = "json=a=b.json".parse().expect("good");
+        assert_eq!((good.form, good.path.as_path()), (ReportForm::Json, Path::new("a=b.json")));
+        for bad in ["json", "json=", "pdf=x", ""] {
+            assert!(bad.parse::<ReportFile>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `exitone plan SCENARIO…`: the cases that `run` would run, without an engine; as a matrix for a CI job.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::common::{Failure, print};
+use super::run::asked_of;
+use crate::model::Plan;
+use crate::model::image::short_name;
+use crate::model::shard::Shard;
+use crate::run::schedule::{estimate, whole};
+
+/// What a CI worker is given to do by default (seconds), and the most workers without being told.
+const A_WORKER_S: f64 = 120.0;
+const MOST_WORKERS: u64 = 16;
+/// Slots of a worker of two processors.
+const SLOTS: usize = 4;
+
+/// The form of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For a person
+    Text,
+    /// One document
+    Json,
+    /// Lines for $GITHUB_OUTPUT: `matrix={"include":[{"shard":"1/4"}…]}` and `has_work`
+    Github,
+}
+
+/// Arguments of `plan`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Scenario files
+    #[arg(value_name = "SCENARIO.yaml", required = true)]
+    scenarios: Vec<PathBuf>,
+    /// An image in the place of the scenario's, once for each
+    #[arg(long, value_name = "IMAGE")]
+    image: Vec<String>,
+    /// How many workers share the cases [default: as many as end in about two minutes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
+    shards: Option<u64>,
+    /// The form of the plan
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    format: Form,
+}
+
+/// Prints it.
+///
+/// # Errors
+/// Scenario files.
+pub fn execute(args: &Args) -> Result<u8, Failure> {
+    let asked = asked_of(&args.scenarios, &args.image)?;
+    let plan = Plan::joined(asked.into_iter().map(|one| one.plan(Vec::new())).collect());
+    let seconds = whole(&plan.cases, SLOTS);
+    let default = (seconds / A_WORKER_S).ceil().max(1.0);
+    let count = args.shards.unwrap_or(if default < MOST_WORKERS as f64 { default as u64 } else { MOST_WORKERS });
+    let shards = (1..=count).map(|number| Shard { number, of: count });
+    // A worker without a case would report a run of nothing.
+    let shards: Vec<Shard> = shards.filter(|shard| plan.cases.iter().any(|case| shard.has(&case.id))).collect();
+    let text = match args.format {
+        Form::Text => text(&plan, &shards, seconds),
+        Form::Json => format!("{:#}\n", document(&plan, &shards, seconds)),
+        Form::Github => github(&shards),
+    };
+    print(&text)?;
+    Ok(0)
+}
+
+fn text(plan: &Plan, shards: &[Shard], seconds: f64) -> String {
+    let mut text = String::new();
+    let width = plan.cases.iter().map(|case| case.id.0.chars().count()).max().unwrap_or_default();
+    for case in &plan.cases {
+        let expect = case.expect.as_ref().map(|e| format!("  → {e}")).unwrap_or_default();
+        let (id, image) = (&case.id.0, short_name(&case.image));
+        let _ = writeln!(text, "  {id:width$}  {image} under {}{expect}", case.conditions);
+    }
+    let shards =
+        if shards.len() > 1 { format!(", or {} workers beside each other", shards.len()) } else { String::new() };
+    let _ = writeln!(text, "\n{} cases, about {seconds:.0} s on two processors{shards}", plan.cases.len());
+    text
+}
+
+fn document(plan: &Plan, shards: &[Shard], seconds: f64) -> serde_json::Value {
+    let cases: Vec<_> = plan
+        .cases
+        .iter()
+        .map(|case| {
+            json!({
+                "id": case.id,
+                "image": case.image,
+                "conditions": case.conditions,
+                "scenario": plan.part(case).scenario,
+                "expect": case.expect.as_ref().map(ToString::to_string),
+                "seconds": estimate(&case.conditions).0,
+                "shard": shards.iter().find(|shard| shard.has(&case.id)).map(ToString::to_string),
+            })
+        })
+        .collect();
+    let shards: Vec<String> = shards.iter().map(ToString::to_string).collect();
+    json!({"version": 1, "cases": cases, "seconds": (seconds * 10.0).round() / 10.0, "shards": shards})
+}
+
+fn github(shards: &[Shard]) -> String {
+    let include: Vec<_> = shards.iter().map(|shard| json!({"shard": shard.to_string()})).collect();
+    format!("matrix={}\nhas_work={}\n", json!({"include": include}), !shards.is_empty())
+}

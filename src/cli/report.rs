@@ -1,0 +1,48 @@
+//! `exitone report DIR…`: a run's folder, or the shards of one, in any form.
+
+use std::path::PathBuf;
+
+use super::common::{Failure, say};
+use super::output::Output;
+use crate::event::run::Run;
+use crate::report::folder::{FolderError, below, read};
+
+/// Arguments of `report`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folders of runs, or folders that have them
+    #[arg(value_name = "DIR", required = true)]
+    folders: Vec<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Writes the reports.
+///
+/// # Errors
+/// Folders that are no runs or do not belong together, and what cannot be written.
+pub fn execute(args: &Args) -> Result<u8, Failure> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut wrong: Vec<String> = Vec::new();
+    for path in &args.folders {
+        match below(path).and_then(|folders| folders.into_iter().map(whole).collect::<Result<Vec<Run>, _>>()) {
+            Ok(found) => runs.extend(found),
+            Err(e) => wrong.push(e.to_string()),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Failure::file(wrong.join("\nerror: ")));
+    }
+    let run = Run::merged(runs).map_err(|e| Failure::file(e.to_string()))?;
+    args.output.write(&run)?;
+    Ok(run.counts().exit_code())
+}
+
+/// A run from its folder; one that broke off is said.
+fn whole(folder: PathBuf) -> Result<Run, FolderError> {
+    let (run, cut) = read(&folder)?;
+    if cut || run.summary.is_none() {
+        say(&format!("{}: the run broke off before its end", folder.display()));
+    }
+    Ok(run)
+}

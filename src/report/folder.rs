@@ -1,0 +1,160 @@
+//! A run's folder: its events as they happen, one line each, and the log of every case. A killed run stays readable.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::event::log::{self, LogError};
+use crate::event::run::Run;
+use crate::event::{Event, Stamped};
+use crate::model::CaseId;
+
+/// The events of a run.
+const EVENTS: &str = "events.jsonl";
+/// What a resumed run writes until it has everything that the run before it had.
+const NEXT: &str = "events.jsonl.next";
+/// Logs of cases.
+const LOGS: &str = "logs";
+/// A larger log of events is refused (bytes): 10,000 cases have about 100 MB.
+const LARGEST: u64 = 1 << 30;
+
+/// A folder that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// There is no run in it.
+    #[error("{0}: there is no run in this folder (no {EVENTS})")]
+    NoRun(PathBuf),
+    /// Its events cannot be read.
+    #[error("{0}: {1}")]
+    Log(PathBuf, LogError),
+    /// A file cannot be read.
+    #[error("{0}: {1}")]
+    Io(PathBuf, io::Error),
+}
+
+/// Writes a run down.
+pub struct Folder {
+    path: PathBuf,
+    events: File,
+    /// So many events are still to be written again before this run takes the place of the one before it.
+    again: usize,
+}
+
+impl Folder {
+    /// A new run's folder; it is made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be written, or has a run already.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(path.join(LOGS))?;
+        let events = OpenOptions::new().write(true).create_new(true).open(path.join(EVENTS))?;
+        Ok(Self { path: path.to_owned(), events, again: 0 })
+    }
+
+    /// The folder of a run that is resumed: `done` of its results stand.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn resume(path: &Path, done: usize) -> io::Result<Self> {
+        std::fs::create_dir_all(path.join(LOGS))?;
+        let events = File::create(path.join(NEXT))?;
+        // The beginning of the run, and what is done.
+        Ok(Self { path: path.to_owned(), events, again: 1 + done })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes an event.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn on(&mut self, stamped: &Stamped) -> io::Result<()> {
+        let line = match &stamped.event {
+            Event::CaseFinished { result } => {
+                let mut result = result.clone();
+                let text = std::mem::take(&mut result.log);
+                std::fs::write(self.log_of(&result.id), text)?;
+                log::line(&Stamped { event: Event::CaseFinished { result }, ..*stamped })
+            }
+            _ => log::line(stamped),
+        };
+        self.events.write_all(line.map_err(io::Error::other)?.as_bytes())?;
+        if self.again > 0 {
+            self.again -= 1;
+            if self.again == 0 {
+                std::fs::rename(self.path.join(NEXT), self.path.join(EVENTS))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn log_of(&self, id: &CaseId) -> PathBuf {
+        log_file(&self.path, id)
+    }
+}
+
+fn log_file(folder: &Path, id: &CaseId) -> PathBuf {
+    folder.join(LOGS).join(format!("{id}.log"))
+}
+
+/// Reads a run's folder, logs included. True: its last line was cut.
+///
+/// # Errors
+/// What is no run, a newer program's, or broken.
+pub fn read(path: &Path) -> Result<(Run, bool), FolderError> {
+    let file = path.join(EVENTS);
+    let mut text = String::new();
+    match File::open(&file) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(FolderError::NoRun(path.to_owned())),
+        Err(e) => return Err(FolderError::Io(file, e)),
+        Ok(events) => {
+            let mut bytes = Vec::new();
+            let io = |e| FolderError::Io(file.clone(), e);
+            events.take(LARGEST).read_to_end(&mut bytes).map_err(io)?;
+            // A cut in the middle of a character is a cut line.
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    let read = log::read(&text).map_err(|e| FolderError::Log(file, e))?;
+    let mut run = Run::of(&read.events);
+    for (id, result) in &mut run.results {
+        // Names come from a file: none leads out of the folder.
+        let plain = id.0.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        if plain && let Ok(log) = std::fs::read(log_file(path, id)) {
+            result.log = String::from_utf8_lossy(&log).into_owned();
+        }
+    }
+    Ok((run, read.cut))
+}
+
+/// The run folders below a path: itself, or those in it.
+///
+/// # Errors
+/// When there is none.
+pub fn below(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    if path.join(EVENTS).is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| FolderError::Io(path.to_owned(), e))?;
+    let mut found: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|p| p.join(EVENTS).is_file()).collect();
+    found.sort();
+    if found.is_empty() { Err(FolderError::NoRun(path.to_owned())) } else { Ok(found) }
+}
+
+/// Removes the oldest of the runs that are kept in a folder of runs, but for so many.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn keep(runs: &Path, most: usize) -> io::Result<()> {
+    let mut all: Vec<PathBuf> =
+        std::fs::read_dir(runs)?.flatten().map(|entry| entry.path()).filter(|p| p.join(EVENTS).is_file()).collect();
+    // Their names begin with the time.
+    all.sort();
+    let old = all.len().saturating_sub(most);
+    all[..old].iter().try_for_each(std::fs::remove_dir_all)
+}
