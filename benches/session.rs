@@ -5,6 +5,8 @@
 //!   memory.
 //! * `verdict`: from the end of the process to the verdict.
 //! * `demo`: the demo's wall time against `by-hand/cells.sh`, which runs the same cells one after the other.
+//! * `cells`: 40 cells of a scenario against the table of truth, their wall time against the longest cell and the
+//!   processors' time, and against the same script.
 //! * `kill`: `kill -9` of a demo's controller at random moments, and what is left two seconds later.
 //! * `truth`: the demo's cells against `tests/fixtures/truth.yaml`, three times in a row.
 //!
@@ -44,7 +46,7 @@ async fn main() {
         Arc::new(DockerEngine::connect(&Surroundings::of_process()).expect("an engine's address"));
     let info = engine.info().await.expect("an engine");
     println!("engine {} {}, {} CPUs", info.name, info.version, info.cpus);
-    for name in ["case", "verdict", "evidence", "kill", "truth", "demo"] {
+    for name in ["case", "verdict", "evidence", "kill", "truth", "cells", "demo"] {
         if !all && !what.iter().any(|w| w == name) {
             continue;
         }
@@ -53,6 +55,7 @@ async fn main() {
             "evidence" => evidence(&engine).await,
             "kill" => kill(engine.as_ref()).await,
             "truth" => truth(),
+            "cells" => cells(),
             _ => demo(),
         }
     }
@@ -251,26 +254,106 @@ fn conditions(case: &serde_json::Value) -> Vec<&str> {
     case["conditions"].as_array().expect("a list").iter().filter_map(serde_json::Value::as_str).collect()
 }
 
+impl Truth {
+    fn read() -> Self {
+        let text = std::fs::read_to_string(root().join("tests/fixtures/truth.yaml")).expect("the table");
+        serde_saphyr::from_str(&text).expect("a table")
+    }
+
+    /// True when a case came out as the table says.
+    fn agrees(&self, case: &serde_json::Value) -> bool {
+        let row = if conditions(case).is_empty() { "baseline".to_owned() } else { conditions(case).join(" + ") };
+        let tag = case["image"].as_str().and_then(|i| i.split_once(':')).expect("a name").1;
+        let column = self.images.iter().position(|i| i == tag).expect("a column");
+        let checks = case["checks"].as_array().expect("checks").iter().all(|c| c["passed"] == true);
+        let cell = match (case["outcome"].as_str(), case["exit_code"].as_i64()) {
+            (None, _) => "-".to_owned(),
+            (Some("healthy"), _) => if checks { "ok" } else { "ok*" }.to_owned(),
+            (Some(_), code) => code.map_or_else(|| "?".to_owned(), |c| c.to_string()),
+        };
+        self.cells[&row][column] == cell
+    }
+}
+
+/// Five images under eight sets of conditions, of the incident's table.
+const CELLS_IMAGES: [&str; 5] = ["v19-photo-fix", "v20-otp-fix", "v20-otp-fix-fixed", "v22-with-env", "v24-lazy-otp"];
+const CELLS_SETS: [&str; 7] = [
+    "egress.drop",
+    "egress.reject",
+    "dns.servfail",
+    "env.unset:DATABASE_URL",
+    "env.unset:ENV",
+    "env.set:ENV=production",
+    "hostname.platform",
+];
+
+/// Seconds that all processors of this machine were busy since it began, and how many there are (proc(5), /proc/stat).
+fn busy() -> (f64, usize) {
+    let text = std::fs::read_to_string("/proc/stat").expect("/proc/stat");
+    let line = text.lines().next().expect("a first line");
+    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+    let cores = text.lines().filter(|l| l.starts_with("cpu") && !l.starts_with("cpu ")).count();
+    // Neither idle nor waiting for a disk; a tick is a hundredth of a second.
+    ((ticks.iter().take(8).sum::<f64>() - ticks[3] - ticks[4]) / 100.0, cores)
+}
+
+fn cells() {
+    assert!(Command::new(EXITONE).args(["images", "build"]).status().expect("built").success());
+    let truth = Truth::read();
+    let incident = std::fs::read_to_string(root().join("scenarios/incident.yaml")).expect("the scenario");
+    let service = incident.split("\nservice:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a service");
+    let images: String = CELLS_IMAGES.iter().map(|i| format!("  - nerava-backend:{i}\n")).collect();
+    let sets: String = CELLS_SETS.iter().map(|c| format!("  - {c}\n")).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = folder.path().join("cells.yaml");
+    let text = format!("candidates:\n{images}\nservice:\n{service}\n\nconditions:\n{sets}");
+    std::fs::write(&scenario, text).expect("written");
+    for round in 1..=3 {
+        let (before, cores) = busy();
+        let begun = Instant::now();
+        let run = Command::new(EXITONE).args(["--no-progress", "run", "--format", "json"]).arg(&scenario).output();
+        let wall = begun.elapsed().as_secs_f64();
+        let cpu = busy().0 - before;
+        let document: serde_json::Value = serde_json::from_slice(&run.expect("it runs").stdout).expect("a document");
+        let cases = document["cases"].as_array().expect("cases");
+        let right = cases.iter().filter(|case| truth.agrees(case)).count();
+        let longest = cases.iter().filter_map(|c| c["total_ms"].as_f64()).fold(0.0, f64::max) / 1000.0;
+        let bound = longest.max(cpu / cores as f64);
+        println!(
+            "cells: round {round}: {right} of {} right, {wall:.1} s; longest cell {longest:.1} s, all processors busy \
+             {cpu:.1} s / {cores} = {:.1} s: {:.2} of the larger",
+            cases.len(),
+            cpu / cores as f64,
+            wall / bound
+        );
+    }
+    let rows = std::iter::once("").chain(CELLS_SETS);
+    let cells: Vec<String> =
+        rows.flat_map(|set| CELLS_IMAGES.map(|image| format!("nerava-backend:{image} {set}"))).collect();
+    let seconds = by_hand(&cells);
+    println!("cells: the same {} by a script, one after the other: {seconds:.1} s", cells.len());
+}
+
 fn truth() {
-    let text = std::fs::read_to_string(root().join("tests/fixtures/truth.yaml")).expect("the table");
-    let truth: Truth = serde_saphyr::from_str(&text).expect("a table");
+    let truth = Truth::read();
     for round in 1..=3 {
         let (demo, seconds) = run_demo();
         let cases = demo["cases"].as_array().expect("cases");
-        let right = cases.iter().filter(|case| {
-            let row = if conditions(case).is_empty() { "baseline".to_owned() } else { conditions(case).join(" + ") };
-            let tag = case["image"].as_str().and_then(|i| i.split_once(':')).expect("a name").1;
-            let column = truth.images.iter().position(|i| i == tag).expect("a column");
-            let checks = case["checks"].as_array().expect("checks").iter().all(|c| c["passed"] == true);
-            let cell = match (case["outcome"].as_str(), case["exit_code"].as_i64()) {
-                (None, _) => "-".to_owned(),
-                (Some("healthy"), _) => if checks { "ok" } else { "ok*" }.to_owned(),
-                (Some(_), code) => code.map_or_else(|| "?".to_owned(), |c| c.to_string()),
-            };
-            truth.cells[&row][column] == cell
-        });
+        let right = cases.iter().filter(|case| truth.agrees(case));
         println!("truth: round {round}: {} of {} cells right, {seconds:.0} s", right.count(), cases.len());
     }
+}
+
+/// Seconds that a person's script takes for the same cells, each an image and its conditions.
+fn by_hand(cells: &[String]) -> f64 {
+    let begun = Instant::now();
+    let script: &Path = &root().join("benches/by-hand/cells.sh");
+    let mut child =
+        Command::new(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("bash");
+    child.stdin.take().expect("piped").write_all((cells.join("\n") + "\n").as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), cells.len(), "a line for each cell");
+    begun.elapsed().as_secs_f64()
 }
 
 fn demo() {
@@ -284,13 +367,7 @@ fn demo() {
         .map(|case| format!("{} {}", case["image"].as_str().expect("a name"), conditions(case).join(" ")))
         .collect();
     println!("demo: {} cells run, {ours:.0} s", cells.len());
-    let begun = Instant::now();
-    let script: &Path = &root().join("benches/by-hand/cells.sh");
-    let mut child =
-        Command::new(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("bash");
-    child.stdin.take().expect("piped").write_all((cells.join("\n") + "\n").as_bytes()).expect("written");
-    let output = child.wait_with_output().expect("ended");
-    let by_hand = begun.elapsed().as_secs_f64();
-    let lines = String::from_utf8_lossy(&output.stdout).lines().count();
+    let by_hand = by_hand(&cells);
+    let lines = cells.len();
     println!("demo: the same by hand, {lines} cells, {by_hand:.0} s: {:.1} times faster", by_hand / ours);
 }

@@ -13,6 +13,7 @@ mod plant;
 mod report;
 mod repro;
 mod run;
+mod shell;
 mod why;
 
 use std::process::ExitCode;
@@ -57,6 +58,10 @@ enum Command {
     Images(images::Args),
     /// Remove everything that exitone ever left on this engine
     Clean(clean::Args),
+    /// Completions for a shell
+    Completions(shell::CompletionsArgs),
+    /// The manual page, or a folder of all of them
+    Man(shell::ManArgs),
     #[command(hide = true)]
     Holder,
     #[command(hide = true)]
@@ -107,6 +112,8 @@ impl Cli {
                 Command::Images(args) => images::execute(&self.common, args).await,
                 Command::Clean(args) => clean::execute(&self.common, &args).await,
                 Command::Watchdog(args) => internal::watchdog(&args).await,
+                Command::Completions(args) => shell::completions(&args),
+                Command::Man(args) => shell::man(&args),
                 Command::Plan(args) => plan::execute(&args),
                 Command::Report(args) => report::execute(&args),
                 Command::Repro(args) => repro::execute(&args),

@@ -9,10 +9,20 @@ use crate::event::{Event, Stamped};
 use crate::model::image::short_name;
 use crate::model::outcome::{Phase, Verdict};
 
-/// A bar with the running cases in its last line.
+/// A case that runs.
+struct Running {
+    name: String,
+    phase: Phase,
+    since_ms: u64,
+}
+
+/// So many of the running cases are named: those that have run longest.
+const NAMED: usize = 3;
+
+/// A bar with the slowest of the running cases in its last line.
 pub struct Progress {
     bar: ProgressBar,
-    running: BTreeMap<String, (String, Phase)>,
+    running: BTreeMap<String, Running>,
     failed: usize,
 }
 
@@ -36,11 +46,12 @@ impl Progress {
             }
             Event::CaseStarted { id, image, conditions } => {
                 let name = format!("{} · {conditions}", short_name(image));
-                self.running.insert(id.0.clone(), (name, Phase::Prepare));
+                let since_ms = stamped.at_ms;
+                self.running.insert(id.0.clone(), Running { name, phase: Phase::Prepare, since_ms });
             }
             Event::CasePhase { id, phase } => {
-                if let Some((_, current)) = self.running.get_mut(&id.0) {
-                    *current = *phase;
+                if let Some(running) = self.running.get_mut(&id.0) {
+                    running.phase = *phase;
                 }
             }
             Event::CaseFinished { result } => {
@@ -49,9 +60,9 @@ impl Progress {
                 self.bar.inc(1);
             }
             Event::CaseConfirming { id } => {
-                if let Some((name, phase)) = self.running.get_mut(&id.0) {
-                    *phase = Phase::Prepare;
-                    name.push_str(" (once more, alone)");
+                if let Some(running) = self.running.get_mut(&id.0) {
+                    running.phase = Phase::Prepare;
+                    running.name.push_str(" (once more, alone)");
                 }
             }
             Event::Draining { because } => {
@@ -60,8 +71,34 @@ impl Progress {
             Event::CaseNotRun { .. } => {}
             Event::RunFinished { .. } => self.bar.finish_and_clear(),
         }
-        let names: Vec<&str> = self.running.values().map(|(name, _)| name.as_str()).collect();
-        self.bar.set_message(names.join("   "));
+        self.bar.set_message(self.slowest(stamped.at_ms));
         self.bar.set_prefix(if self.failed == 0 { String::new() } else { format!("{} failed", self.failed) });
+    }
+
+    /// Those that have run longest, each with its time and what it is at.
+    fn slowest(&self, now_ms: u64) -> String {
+        let mut all: Vec<&Running> = self.running.values().collect();
+        all.sort_by_key(|running| running.since_ms);
+        let shown = all.iter().take(NAMED).map(|running| {
+            let seconds = now_ms.saturating_sub(running.since_ms) / 1000;
+            format!("{seconds} s {} ({})", running.name, at(running.phase))
+        });
+        let mut text = shown.collect::<Vec<_>>().join("   ");
+        if all.len() > NAMED {
+            text.push_str(&format!("   and {} more", all.len() - NAMED));
+        }
+        text
+    }
+}
+
+/// What a case is at.
+fn at(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Prepare => "being set up",
+        Phase::Start => "being started",
+        Phase::Listen => "not listening yet",
+        Phase::Healthy => "not healthy yet",
+        Phase::Soak => "healthy, watched",
+        Phase::Stop => "being stopped",
     }
 }
