@@ -6,6 +6,7 @@ mod common;
 mod demo;
 mod doctor;
 mod images;
+mod import;
 mod internal;
 mod plant;
 mod repro;
@@ -46,6 +47,9 @@ enum Command {
     Doctor(doctor::Args),
     /// A shell script, with docker and standard tools only, that re-creates a case that was run
     Repro(repro::Args),
+    /// Make a scenario of `aws apprunner describe-service` output, an apprunner.yaml or an env file
+    #[command(long_about = import::ABOUT)]
+    Import(import::Args),
     /// The bundled candidates
     Images(images::Args),
     /// Remove everything that exitone ever left on this engine
@@ -101,6 +105,7 @@ impl Cli {
                 Command::Clean(args) => clean::execute(&self.common, &args).await,
                 Command::Watchdog(args) => internal::watchdog(&args).await,
                 Command::Repro(args) => repro::execute(&args),
+                Command::Import(args) => import::execute(&self.common, &args),
                 Command::Doctor(args) => doctor::execute(&self.common, &args).await,
                 Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),
             }
