@@ -86,9 +86,7 @@ pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) ->
 /// Everything that is wrong with it.
 #[must_use]
 pub fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Described, Refused>> {
-    let as_json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{')
-        && ["\"Service\"", "\"SourceConfiguration\""].iter().any(|key| text.contains(key));
-    if !as_json && !has_key(text, &DESCRIBE_KEYS) {
+    if !is_described(text) {
         return None;
     }
     let draft = match read(file, text) {
@@ -100,6 +98,18 @@ pub fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Descr
     let checked = service::read_file(file, &lines.text(), Path::new("."), profile);
     let checked = all_good(file, checked, &lines, draft.problems);
     Some(checked.map(|(service, image)| Described { service, image, notes }))
+}
+
+/// True for what is, or was meant to be, `describe-service`'s output.
+fn is_described(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    if !text.starts_with('{') {
+        return has_key(text, &DESCRIBE_KEYS);
+    }
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+        Ok(document) => DESCRIBE_KEYS.iter().any(|key| document.contains_key(*key)),
+        Err(_) => text.contains("\"SourceConfiguration\""),
+    }
 }
 
 /// Keys of `describe-service`'s output, of which one stands at the left margin where it is YAML.

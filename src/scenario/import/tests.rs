@@ -17,7 +17,7 @@ fn refused(text: &str) -> String {
 /// The scenario that a file is made into, read again.
 fn again(text: &str) -> Scenario {
     let made = imported("x", text);
-    file::read("made.yaml", &made, Path::new("."), &apprunner()).map_or_else(|e| panic!("{e}\n{made}"), |read| read)
+    file::read("made.yaml", &made, Path::new("."), &apprunner()).unwrap_or_else(|e| panic!("{e}\n{made}"))
 }
 
 /// A description whose variables are these.
@@ -238,7 +238,14 @@ fn a_description_may_be_a_service_file() {
     let notes = notes.join("\n");
     assert!(notes.contains("--env-file") && notes.contains("--with egress.drop, --with metadata.none"), "{notes}");
     assert!(!notes.contains("not-a-real-token") && !notes.contains("arn:aws"), "{notes}");
-    for text in ["port: 8000\n", "{port: 8000}", "{\"port\": 8000}", "env: {Service: x}\n", ""] {
+    for text in [
+        "port: 8000\n",
+        "{port: 8000}",
+        "{\"port\": 8000}",
+        "env: {Service: x}\n",
+        "{\"env\": {\"Service\": \"x\"}}",
+        "",
+    ] {
         assert!(service("x", text, &apprunner()).is_none(), "{text}");
     }
     let broken = service("x", "{\"Service\": {\"SourceConfiguration\"", &apprunner()).expect("meant to be one");
