@@ -127,3 +127,62 @@ fn why_refuses_what_it_cannot_ask() {
     exitone().args(["why", "a", "--service", &path]).assert().code(3).stderr(contains("port `eight`"));
     exitone().args(["why", "a"]).assert().code(4).stderr(contains("no container engine answers"));
 }
+
+const DESCRIBED: &str = r#"{"Service": {"SourceConfiguration": {"ImageRepository": {"ImageIdentifier": "app:1",
+    "ImageConfiguration": {"Port": "8000", "RuntimeEnvironmentVariables": {"ENV": "production", "API_TOKEN": "hunter2"},
+    "RuntimeEnvironmentSecrets": {"DATABASE_URL": "arn:aws:ssm:us-east-1:123456789012:parameter/db"}}}},
+    "NetworkConfiguration": {"EgressConfiguration": {"EgressType": "VPC"}}}}"#;
+
+#[test]
+fn import_writes_a_scenario_that_run_reads() {
+    let (folder, path) = with_file("describe.json", DESCRIBED);
+    exitone().args(["import", &path]).assert().success().stderr(contains("read as the output of")).stdout(
+        contains("- app:1").and(contains("- egress.drop")).and(contains("hunter2").not()).and(contains("arn:").not()),
+    );
+    exitone().args(["import", "-"]).write_stdin("A=1\n").assert().success().stderr(contains("read as an env file"));
+    let out = folder.path().join("scenario.yaml").display().to_string();
+    exitone().args(["import", &path, "-o", &out, "--image", "b:1"]).assert().success().stdout("");
+    let written = std::fs::read_to_string(&out).expect("written");
+    assert!(written.contains("- b:1") && written.contains("placeholder-for-API_TOKEN"), "{written}");
+    // It is read whole: what is missing is an engine.
+    exitone().args(["run", &out]).assert().code(4);
+    exitone().args(["import", &path, "-o", &out]).assert().code(6).stderr(contains("--force"));
+    assert_eq!(std::fs::read_to_string(&out).expect("still there"), written);
+    exitone().args(["import", &path, "-o", &out, "--force"]).assert().success();
+    assert!(std::fs::read_to_string(&out).expect("written").contains("- app:1"));
+    exitone().args(["import", &path, "-o", "/nonexistent/s.yaml"]).assert().code(6).stderr(contains("/nonexistent"));
+}
+
+#[test]
+fn import_refuses_what_it_cannot_read() {
+    exitone().arg("import").assert().code(2);
+    let (_folder, path) = with_file("d.json", DESCRIBED);
+    exitone().args(["import", &path, "--force"]).assert().code(2);
+    exitone().args(["import", &path, "--image", ""]).assert().code(2);
+    exitone().args(["import", &path, "-o", &path, "--force"]).assert().code(2).stderr(contains("that is read"));
+    exitone().args(["import", "/nonexistent.json"]).assert().code(3);
+    let bad = DESCRIBED.replace("\"8000\"", "[]").replace("\"VPC\"", "\"LAN\"");
+    let (_folder, path) = with_file("bad.json", &bad);
+    exitone().args(["import", &path]).assert().code(3).stdout("").stderr(
+        contains("bad.json: Service.SourceConfiguration.ImageRepository.ImageConfiguration.Port: a number or a text")
+            .and(contains("EgressType: egress `LAN` is neither DEFAULT nor VPC"))
+            .and(contains("hunter2").not()),
+    );
+    let (_folder, path) = with_file("x.txt", "hello\n");
+    exitone().args(["import", &path]).assert().code(3).stderr(contains("neither the output of"));
+}
+
+#[test]
+fn a_description_is_taken_for_a_service_file() {
+    let (_folder, path) = with_file("describe.json", DESCRIBED);
+    exitone().args(["run", "--service", &path]).assert().code(4).stderr(
+        contains("placeholders stand for DATABASE_URL")
+            .and(contains("--with egress.drop"))
+            .and(contains("no container engine"))
+            .and(contains("hunter2").not()),
+    );
+    exitone().args(["why", "--service", &path, "--with", "dns.drop"]).assert().code(4);
+    let (_folder, path) = with_file("bad.json", &DESCRIBED.replace("\"8000\"", "\"eight\""));
+    let port = "Service.SourceConfiguration.ImageRepository.ImageConfiguration.Port: port `eight`";
+    exitone().args(["run", "--service", &path]).assert().code(3).stderr(contains(port));
+}

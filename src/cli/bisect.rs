@@ -46,7 +46,7 @@ pub struct Args {
     /// A scenario file: its service; its images where none is given; its conditions where it has one set only
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// A service file: port, environment, health check
+    /// A service file (port, environment, health check), or `aws apprunner describe-service` output
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
     /// More variables, NAME=VALUE a line

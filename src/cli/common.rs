@@ -25,7 +25,7 @@ use crate::run::coordinator::{self, Finished, Interrupts};
 use crate::run::rig::{Rig, Setup};
 use crate::run::schedule::How;
 use crate::run::{RunError, session};
-use crate::scenario::{Refused, apprunner, env_file, service};
+use crate::scenario::{Refused, apprunner, env_file, import, service};
 
 /// Exit codes (contract).
 pub const USAGE: u8 = 2;
@@ -414,7 +414,7 @@ fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     Ok(env_file::parse(&path.display().to_string(), &read_text(path)?)?)
 }
 
-/// The service of a command line, and the image that its file names. What is wrong with the files is added to
+/// The service of a command line, and the image that its file names; the file may be describe-service's output. What is wrong with the files is added to
 /// `refusals`.
 ///
 /// # Errors
@@ -427,7 +427,16 @@ pub fn service_of(
     let profile = apprunner();
     let (mut service, mut image) = (service::defaults(&profile), None);
     if let Some(path) = file {
-        match service::read_file(&path.display().to_string(), &read_text(path)?, &folder_of(path), &profile) {
+        let (name, text) = (path.display().to_string(), read_text(path)?);
+        let read = match import::service(&name, &text, &profile) {
+            Some(described) => described.map(|described| {
+                say(&format!("note: {name}: read as {}", import::Kind::Describe));
+                described.notes.iter().for_each(|note| say(&format!("note: {note}")));
+                (described.service, described.image)
+            }),
+            None => service::read_file(&name, &text, &folder_of(path), &profile),
+        };
+        match read {
             Ok(read) => (service, image) = read,
             Err(refused) => refusals.push(refused.to_string()),
         }

@@ -6,6 +6,7 @@ mod common;
 mod demo;
 mod doctor;
 mod images;
+mod import;
 mod internal;
 mod output;
 mod plan;
@@ -54,6 +55,9 @@ enum Command {
     Doctor(doctor::Args),
     /// A shell script, with docker and standard tools only, that re-creates a case that was run
     Repro(repro::Args),
+    /// Make a scenario of `aws apprunner describe-service` output, an apprunner.yaml or an env file
+    #[command(long_about = import::ABOUT)]
+    Import(import::Args),
     /// The bundled candidates
     Images(images::Args),
     /// Remove everything that exitone ever left on this engine
@@ -117,6 +121,7 @@ impl Cli {
                 Command::Plan(args) => plan::execute(&args),
                 Command::Report(args) => report::execute(&args),
                 Command::Repro(args) => repro::execute(&args),
+                Command::Import(args) => import::execute(&self.common, &args),
                 Command::Doctor(args) => doctor::execute(&self.common, &args).await,
                 Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),
             }

@@ -36,7 +36,7 @@ pub struct Args {
     /// A condition to impose, once for each: `egress.drop`, `env.unset:NAME` …
     #[arg(long, value_name = "CONDITION")]
     with: Vec<String>,
-    /// A service file: port, environment, health check
+    /// A service file (port, environment, health check), or `aws apprunner describe-service` output
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
     /// More variables, NAME=VALUE a line

@@ -3,6 +3,7 @@
 
 pub mod env_file;
 pub mod file;
+pub mod import;
 pub mod problem;
 pub mod service;
 mod upstreams;

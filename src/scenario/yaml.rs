@@ -9,7 +9,7 @@ use super::problem::{Problem, Refused};
 use crate::model::condition::nearest;
 
 /// A larger file is refused unread (bytes).
-const LARGEST: usize = 1 << 20;
+pub const LARGEST: usize = 1 << 20;
 
 /// A value and the place where it stands.
 pub type Placed<T> = serde_saphyr::Spanned<T>;

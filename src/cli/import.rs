@@ -1,0 +1,83 @@
+//! `exitone import`: what AWS and people already have, as a scenario.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::common::{Common, Failure, print, read_text, say};
+use crate::scenario::{apprunner, import};
+
+/// What `exitone import --help` says.
+pub const ABOUT: &str = "Make a scenario of `aws apprunner describe-service` output, an apprunner.yaml or an env file
+
+Which of these FILE is, is told from what stands in it. The scenario says in comments what was taken from where, and \
+what could not be known: values of secrets, what a VPC lets through, the image's own command. Values that look like \
+credentials are not written; placeholders stand for them.";
+
+/// Arguments of `import`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The file; `-`: standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// An image for `candidates`, once for each, the oldest first [default: the one that the file names]
+    #[arg(long, value_name = "IMAGE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    image: Vec<String>,
+    /// Write the scenario to this file [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Overwrite it when it is there already
+    #[arg(long, requires = "output")]
+    force: bool,
+}
+
+/// Makes it.
+///
+/// # Errors
+/// The file, and where the scenario goes to.
+pub fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
+    if let Some(output) = args.output.as_deref().filter(|output| is_same(output, &args.file)) {
+        return Err(Failure::usage(format!("{}: this is the file that is read", output.display())));
+    }
+    let (name, text) = if args.file.as_os_str() == "-" {
+        ("standard input".to_owned(), standard_input()?)
+    } else {
+        (args.file.display().to_string(), read_text(&args.file)?)
+    };
+    let imported = import::scenario(&name, &text, &args.image, &apprunner())?;
+    say(&format!("{name}: read as {}", imported.kind));
+    match &args.output {
+        None => print(&imported.text)?,
+        Some(path) => {
+            write(path, &imported.text, args.force)?;
+            say(&format!("wrote {}; its comments say what could not be known", path.display()));
+        }
+    }
+    Ok(0)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
+}
+
+fn standard_input() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).map_err(|e| Failure::file(format!("standard input: {e}")))?;
+    String::from_utf8(bytes).map_err(|_| Failure::file("standard input: not a text (UTF-8)"))
+}
+
+/// Writes a file; one that is there is only overwritten when that is asked for.
+fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true);
+    match force {
+        true => options.create(true).truncate(true),
+        false => options.create_new(true),
+    };
+    options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| {
+        let there = e.kind() == std::io::ErrorKind::AlreadyExists;
+        Failure::unwritten(match there {
+            true => format!("{}: it is there already; --force overwrites it", path.display()),
+            false => format!("writing {}: {e}", path.display()),
+        })
+    })
+}

@@ -1,0 +1,207 @@
+//! `aws apprunner describe-service`: what the deployed service is told.
+//!
+//! Shape: <https://docs.aws.amazon.com/apprunner/latest/api/API_Service.html>. Unknown fields are passed over: AWS adds
+//! some.
+
+use serde_json::Value as Json;
+
+use super::Kind;
+use super::draft::{Draft, Store, Value, Variable};
+use super::json::Object;
+use crate::scenario::problem::{Problem, Refused};
+
+/// The health check's keys, here and there.
+const HEALTH: [(&str, &str); 6] = [
+    ("protocol", "Protocol"),
+    ("path", "Path"),
+    ("interval", "Interval"),
+    ("timeout", "Timeout"),
+    ("healthy_threshold", "HealthyThreshold"),
+    ("unhealthy_threshold", "UnhealthyThreshold"),
+];
+
+/// Reads it.
+///
+/// # Errors
+/// When no service is described; what is wrong with one is kept beside what is good.
+pub fn read(file: &str, document: &Json) -> Result<Draft, Refused> {
+    let mut problems = Vec::new();
+    match the_service(document, &mut problems).map(|service| service_of(&service, &mut problems)) {
+        Some(draft) => Ok(draft.finish(problems)),
+        None => Err(Refused::new(file, "", problems)),
+    }
+}
+
+/// The one service of a document: under `Service`, the document itself, or the only one of a list.
+fn the_service<'a>(document: &'a Json, problems: &mut Vec<Problem>) -> Option<Object<'a>> {
+    let (list, path) = match document {
+        Json::Array(list) => (Some(list), String::new()),
+        Json::Object(map) => match map.get("Services") {
+            Some(Json::Array(list)) => (Some(list), "Services".to_owned()),
+            _ => (None, String::new()),
+        },
+        _ => (None, String::new()),
+    };
+    let (value, path) = match list.map(Vec::as_slice) {
+        None => (document, path),
+        Some([one]) => (one, format!("{path}[0]")),
+        Some(several) => {
+            let message = format!("a list of {} services: give the description of one", several.len());
+            problems.push(Problem::of_file(message));
+            return None;
+        }
+    };
+    let object = Object::of(value, &path, problems)?;
+    if object.has("Service") {
+        return object.object("Service", problems);
+    }
+    if object.has("SourceConfiguration") {
+        return Some(object);
+    }
+    problems.push(Problem::of_file(if object.has("ServiceSummaryList") {
+        "this is the output of list-services, which has no configuration: aws apprunner describe-service \
+         --service-arn ARN"
+    } else {
+        "this is not the output of `aws apprunner describe-service`: neither `Service` nor `SourceConfiguration` \
+         stands in it"
+    }));
+    None
+}
+
+fn service_of(service: &Object, problems: &mut Vec<Problem>) -> Draft {
+    let mut draft = Draft::new(Kind::Describe);
+    draft.name = service.text("ServiceName", problems).map(|name| name.text);
+    draft.notes.push(
+        "Whether this is the version that failed: describe-service shows what is in force now, which after a rollback \
+         is the version before, its image and its variables."
+            .to_owned(),
+    );
+    match service.object("SourceConfiguration", problems) {
+        Some(source) => source_of(&source, &mut draft, problems),
+        None if service.has("SourceConfiguration") => {}
+        None => problems.push(missing(service, "SourceConfiguration")),
+    }
+    let instance = service.object("InstanceConfiguration", problems);
+    let mut role = None;
+    if let Some(instance) = &instance {
+        draft.cpu = instance.number("Cpu", problems).filter(|f| !f.text.is_empty());
+        draft.memory = instance.number("Memory", problems).filter(|f| !f.text.is_empty());
+        role = instance.text("InstanceRoleArn", problems).filter(|arn| !arn.text.is_empty());
+    }
+    if let Some(health) = service.object("HealthCheckConfiguration", problems) {
+        for (key, theirs) in HEALTH {
+            let field = match key {
+                "protocol" | "path" => health.text(theirs, problems),
+                _ => health.number(theirs, problems),
+            };
+            // A TCP check has an empty path, or none.
+            draft.health.extend(field.filter(|f| !(key == "path" && f.text.is_empty())).map(|field| (key, field)));
+        }
+    }
+    let network = service.object("NetworkConfiguration", problems);
+    let egress = network.and_then(|network| network.object("EgressConfiguration", problems));
+    draft.egress = egress.and_then(|egress| egress.text("EgressType", problems));
+    if draft.egress.as_ref().is_some_and(|egress| egress.text == "VPC") {
+        through_a_vpc(&mut draft);
+    }
+    match role {
+        Some(_) => draft.notes.push(
+            "What the instance role allows: the simulated credentials are accepted by the simulated internet, whatever \
+             is asked with them (`metadata.denied` tries a refusal)."
+                .to_owned(),
+        ),
+        None => without_role(&mut draft),
+    }
+    draft
+}
+
+fn through_a_vpc(draft: &mut Draft) {
+    draft.propose("egress.drop", true, "egress goes through a VPC: without a NAT gateway it silently drops packets");
+    draft.notes.push(
+        "What the VPC really lets through: a VPC without a NAT gateway silently drops everything to the internet, also \
+         from public subnets; route tables, security groups and VPC endpoints are not in this file. Hosts inside the \
+         VPC go under `upstreams`; `egress.drop:except=10.0.0.0/8` leaves them open."
+            .to_owned(),
+    );
+}
+
+fn without_role(draft: &mut Draft) {
+    draft.propose("metadata.none", true, "the service has no instance role: SDK calls find no credentials");
+    let mut note = "There is no instance role (InstanceRoleArn): SDK calls have no credentials there, but in the \
+                    baseline they have; `metadata.none` takes them away."
+        .to_owned();
+    if !draft.secrets().is_empty() {
+        // https://docs.aws.amazon.com/apprunner/latest/dg/env-variable.html
+        note.push_str(" Secrets need a role: without one the deployment fails before the container starts.");
+    }
+    draft.notes.push(note);
+}
+
+fn source_of(source: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
+    if let Some(image) = source.object("ImageRepository", problems) {
+        draft.image = image.text("ImageIdentifier", problems);
+        match &draft.image {
+            Some(field) if field.text.trim().is_empty() => {
+                problems.push(field.from.problem("the image's name is empty"))
+            }
+            None if !image.has("ImageIdentifier") => problems.push(missing(&image, "ImageIdentifier")),
+            _ => {}
+        }
+        if let Some(configuration) = image.object("ImageConfiguration", problems) {
+            configuration_of(&configuration, draft, problems);
+        }
+        if draft.start_command.is_none() {
+            draft.notes.push(
+                "What is run: there is no start command, so it is the image's own ENTRYPOINT and CMD, which stand in \
+                 the image alone."
+                    .to_owned(),
+            );
+        }
+    } else if let Some(code) = source.object("CodeRepository", problems) {
+        of_code(&code, draft, problems);
+    } else if !source.has("ImageRepository") && !source.has("CodeRepository") {
+        let message = "neither `ImageRepository` nor `CodeRepository` stands here";
+        problems.push(Problem::of_file(format!("{}: {message}", source.path_of("").trim_end_matches('.'))));
+    }
+}
+
+/// A service that App Runner builds itself: its configuration is taken, an image must be given.
+fn of_code(code: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
+    draft.notes.push(
+        "The image: App Runner builds this service from source, and exitone runs images. Build one (a Dockerfile that \
+         does what App Runner's build does) and name it; it is not the very one that runs there."
+            .to_owned(),
+    );
+    let Some(configuration) = code.object("CodeConfiguration", problems) else { return };
+    let source = configuration.text("ConfigurationSource", problems);
+    if source.is_some_and(|source| source.text == "REPOSITORY") {
+        draft.notes.push(
+            "The configuration stands in the repository's apprunner.yaml (ConfigurationSource is REPOSITORY): import \
+             that file for its variables and its start command."
+                .to_owned(),
+        );
+    }
+    let Some(values) = configuration.object("CodeConfigurationValues", problems) else { return };
+    configuration_of(&values, draft, problems);
+    if let Some(runtime) = values.text("Runtime", problems) {
+        let build = values.text("BuildCommand", problems).map(|_| ", and its build command").unwrap_or_default();
+        let shown: String = runtime.text.chars().filter(|c| c.is_ascii_alphanumeric() || "_.-".contains(*c)).collect();
+        draft.notes.push(format!("What App Runner's runtime {shown} brings along{build}: the image must have it."));
+    }
+}
+
+/// Variables, secrets, start command and port: the same keys for images and for code.
+fn configuration_of(configuration: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
+    draft.port = configuration.number("Port", problems).filter(|f| !f.text.is_empty());
+    draft.start_command = configuration.text("StartCommand", problems).filter(|f| !f.text.trim().is_empty());
+    for (name, value, from) in configuration.texts("RuntimeEnvironmentVariables", problems) {
+        draft.add(Variable { name, value: Value::Plain(value), from }, problems);
+    }
+    for (name, reference, from) in configuration.texts("RuntimeEnvironmentSecrets", problems) {
+        draft.add(Variable { name, value: Value::Secret(Store::of(&reference)), from }, problems);
+    }
+}
+
+fn missing(object: &Object, key: &str) -> Problem {
+    Problem::of_file(format!("{}: missing", object.path_of(key)))
+}

@@ -1,0 +1,240 @@
+//! What was read of a file, before it is written as a scenario.
+
+use super::Kind;
+use super::hide;
+use crate::model::condition::variable_name;
+use crate::scenario::problem::Problem;
+
+/// Where something stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its path: `Service.InstanceConfiguration.Cpu`.
+    pub path: String,
+    /// Line and column, where they are known.
+    pub place: Option<(usize, usize)>,
+}
+
+impl Origin {
+    /// A mistake there.
+    pub fn problem(&self, message: &str) -> Problem {
+        let message = if self.path.is_empty() { message.to_owned() } else { format!("{}: {message}", self.path) };
+        match self.place {
+            Some((line, column)) => Problem::at(line, column, message),
+            None => Problem::of_file(message),
+        }
+    }
+}
+
+/// A text and where it stood.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// As it was written.
+    pub text: String,
+    /// Where.
+    pub from: Origin,
+}
+
+/// Where a secret is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// AWS Secrets Manager; `whole` when no key of a JSON document is named.
+    SecretsManager {
+        /// The whole secret arrives, which is a JSON document where it was stored as one.
+        whole: bool,
+    },
+    /// The Parameter Store of Systems Manager.
+    ParameterStore,
+}
+
+impl Store {
+    /// By what App Runner is told: an ARN, or the name of a parameter.
+    ///
+    /// `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY[:STAGE[:VERSION]]]`
+    pub fn of(reference: &str) -> Self {
+        let parts: Vec<&str> = reference.split(':').collect();
+        match parts.get(2) {
+            Some(&"secretsmanager") => Self::SecretsManager { whole: parts.get(7).is_none_or(|key| key.is_empty()) },
+            _ => Self::ParameterStore,
+        }
+    }
+
+    /// Its name; never the ARN, which has the account's number in it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SecretsManager { .. } => "Secrets Manager",
+            Self::ParameterStore => "the SSM Parameter Store",
+        }
+    }
+}
+
+/// What is known of a variable.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Its value.
+    Plain(String),
+    /// Where its value is kept.
+    Secret(Store),
+}
+
+/// A variable of the service.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+    /// Where it stood.
+    pub from: Origin,
+}
+
+impl Variable {
+    /// What is written in the place of its value where that may not be written; nothing where it may.
+    pub fn hidden(&self) -> Option<String> {
+        match &self.value {
+            Value::Plain(value) => hide::value(&self.name, value),
+            Value::Secret(_) => Some(hide::placeholder(&self.name)),
+        }
+    }
+}
+
+/// A condition that is proposed.
+#[derive(Clone, Debug)]
+pub struct Proposal {
+    /// The condition.
+    pub condition: String,
+    /// Why.
+    pub why: String,
+    /// True when the file says that the service runs under it.
+    pub certain: bool,
+}
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What the file was taken for.
+    pub kind: Kind,
+    /// The service's name.
+    pub name: Option<String>,
+    /// The image.
+    pub image: Option<Field>,
+    /// The port.
+    pub port: Option<Field>,
+    /// The start command.
+    pub start_command: Option<Field>,
+    /// CPU.
+    pub cpu: Option<Field>,
+    /// Memory.
+    pub memory: Option<Field>,
+    /// DEFAULT or VPC.
+    pub egress: Option<Field>,
+    /// Keys of `health_check` and their values.
+    pub health: Vec<(&'static str, Field)>,
+    /// Variables, in the order in which they stood.
+    pub env: Vec<Variable>,
+    /// Conditions that are proposed.
+    pub proposals: Vec<Proposal>,
+    /// What the file does not say, and what a reader must know.
+    pub notes: Vec<String>,
+    /// What is wrong with the file.
+    pub problems: Vec<Problem>,
+}
+
+impl Draft {
+    /// Nothing yet.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            name: None,
+            image: None,
+            port: None,
+            start_command: None,
+            cpu: None,
+            memory: None,
+            egress: None,
+            health: Vec::new(),
+            env: Vec::new(),
+            proposals: Vec::new(),
+            notes: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Adds a variable; a second one of its name is a mistake.
+    pub fn add(&mut self, variable: Variable, problems: &mut Vec<Problem>) {
+        // What is no name may be a part of a secret: it is said without the name.
+        let named = variable_name(&variable.name).is_ok();
+        if named && self.env.iter().any(|v| v.name == variable.name) {
+            problems.push(variable.from.problem(&format!("the variable `{}` stands twice", variable.name)));
+        } else if matches!(&variable.value, Value::Plain(value) if value.contains('\0')) {
+            problems.push(variable.from.problem("its value has a NUL character, which no variable can have"));
+        } else {
+            self.env.push(variable);
+        }
+    }
+
+    /// Proposes a condition.
+    pub fn propose(&mut self, condition: impl Into<String>, certain: bool, why: impl Into<String>) {
+        self.proposals.push(Proposal { condition: condition.into(), why: why.into(), certain });
+    }
+
+    /// Keeps what is wrong, and adds what follows from variables and the start command, whatever they were read from.
+    pub fn finish(mut self, problems: Vec<Problem>) -> Self {
+        self.problems = problems;
+        let whole: Vec<String> = self
+            .env
+            .iter()
+            .filter(|v| matches!(v.value, Value::Secret(Store::SecretsManager { whole: true })))
+            .filter(|v| variable_name(&v.name).is_ok())
+            .map(|v| v.name.clone())
+            .collect();
+        for name in whole {
+            let why = "the secret is taken whole: where it is stored as a JSON document, that document arrives";
+            self.propose(format!("env.json:{name}"), false, why);
+        }
+        let Some(command) = self.start_command.as_ref().filter(|c| !c.text.trim().is_empty()) else { return self };
+        if command.text.contains(['"', '\'', '&', '|', ';', '$', '<', '>', '*', '`', '\\']) {
+            let why = "App Runner splits the start command at white space; no shell reads its quotes and operators";
+            self.propose("command.split", true, why);
+        }
+        if self.kind == Kind::Describe && self.image.is_some() {
+            let why = "whether ENTRYPOINT is kept before the start command is not documented; without one it changes \
+                       nothing";
+            self.propose("command.no-entrypoint", false, why);
+            self.notes.push(
+                "The image's ENTRYPOINT: App Runner does not document whether it is kept before a start command. Here \
+                 it is; `command.no-entrypoint` runs without it."
+                    .to_owned(),
+            );
+            self.notes.push(
+                "Whether the start command is still meant: update-service keeps one that it is not given, so it may \
+                 be left from an earlier version of the service."
+                    .to_owned(),
+            );
+        }
+        self
+    }
+
+    /// Names of variables whose values are kept elsewhere.
+    pub fn secrets(&self) -> Vec<&str> {
+        self.env.iter().filter(|v| matches!(v.value, Value::Secret(_))).map(|v| v.name.as_str()).collect()
+    }
+
+    /// What a reader of results must know when the draft is used as a service at once.
+    pub fn notes_of_service(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let secrets = self.secrets();
+        if !secrets.is_empty() {
+            notes.push(format!(
+                "The values of secrets are not in it: placeholders stand for {}. Give test values of the same form \
+                 with --env-file.",
+                secrets.join(", ")
+            ));
+        }
+        notes.extend(self.notes.iter().cloned());
+        let proposed: Vec<String> = self.proposals.iter().map(|p| format!("--with {}", p.condition)).collect();
+        if !proposed.is_empty() {
+            notes.push(format!("Nothing of this is imposed by itself; to try it: {}", proposed.join(", ")));
+        }
+        notes
+    }
+}

@@ -1,0 +1,274 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::scenario::apprunner;
+use crate::scenario::file::Scenario;
+
+const FULL: &str = include_str!("samples/describe.json");
+
+fn imported(file: &str, text: &str) -> String {
+    scenario(file, text, &[], &apprunner()).map_or_else(|refused| panic!("{refused}"), |imported| imported.text)
+}
+
+fn refused(text: &str) -> String {
+    scenario("x", text, &[], &apprunner()).expect_err(text).to_string()
+}
+
+/// The scenario that a file is made into, read again.
+fn again(text: &str) -> Scenario {
+    let made = imported("x", text);
+    file::read("made.yaml", &made, Path::new("."), &apprunner()).unwrap_or_else(|e| panic!("{e}\n{made}"))
+}
+
+/// A description whose variables are these.
+fn with_env(env: &serde_json::Value) -> String {
+    let configuration = serde_json::json!({"RuntimeEnvironmentVariables": env});
+    let image = serde_json::json!({"ImageIdentifier": "app:1", "ImageConfiguration": configuration});
+    serde_json::json!({"Service": {"SourceConfiguration": {"ImageRepository": image}}}).to_string()
+}
+
+#[test]
+fn a_full_description() {
+    insta::assert_snapshot!(imported("/home/me/describe.json", FULL));
+    let read = again(FULL);
+    assert_eq!(read.candidates, ["123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:v20-otp-fix"]);
+    assert_eq!((read.service.port, read.service.cpu_milli, read.service.memory), (8000, 250, 1 << 30));
+    assert_eq!(read.service.health_check.path, "/healthz");
+    assert_eq!((read.service.health_check.timeout, read.service.health_check.unhealthy_threshold), (4, 3));
+    let sets: Vec<String> = read.sets.iter().map(ToString::to_string).collect();
+    assert_eq!(sets[..3], ["baseline", "egress.drop", "metadata.none"]);
+    assert_eq!(sets.last().map(String::as_str), Some("egress.drop + command.split + metadata.none"));
+    assert!(read.service.secrets.contains("DATABASE_URL") && read.service.secrets.contains("REDIS_URL"));
+    let made = imported("x", FULL);
+    for hidden in ["hunter2", "arn:aws", "not-a-real-token", "r3dis-pw"] {
+        assert!(!made.contains(hidden), "{hidden}");
+    }
+}
+
+#[test]
+fn a_minimal_description() {
+    let text = r#"{"SourceConfiguration":{"ImageRepository":{"ImageIdentifier":"public.ecr.aws/a/b:latest",
+        "ImageRepositoryType":"ECR_PUBLIC"}},"InstanceConfiguration":{"InstanceRoleArn":"arn:aws:iam::1:role/x"}}"#;
+    insta::assert_snapshot!(imported("describe.json", text));
+}
+
+#[test]
+fn a_description_of_code() {
+    let text = r#"{"Service":{"ServiceName":"api","SourceConfiguration":{"CodeRepository":{"RepositoryUrl":"https://github.com/a/b",
+        "CodeConfiguration":{"ConfigurationSource":"API","CodeConfigurationValues":{"Runtime":"PYTHON_3",
+        "BuildCommand":"pip install -r requirements.txt","StartCommand":"python app.py && echo \"done\"","Port":"8000",
+        "RuntimeEnvironmentVariables":{"ENV":"production"}}}}},"CreatedAt":1735689600.123,"Tags":[1,2],
+        "NetworkConfiguration":{"EgressConfiguration":{"EgressType":"DEFAULT"}}}}"#;
+    insta::assert_snapshot!(imported("describe.json", text));
+}
+
+#[test]
+fn an_apprunner_yaml() {
+    let text = include_str!("samples/apprunner.yaml");
+    insta::assert_snapshot!(imported("apprunner.yaml", text));
+    let env = again(text).service.env;
+    assert_eq!((env["DEBUG"].as_str(), env["RELEASE"].as_str(), env["EMPTY"].as_str()), ("yes", "1.10", ""));
+    assert_eq!(env["APP_PORT"], "8000");
+}
+
+#[test]
+fn an_env_file() {
+    let text = "# for development\nexport ENV=dev\nPORT=8000\nAPI_TOKEN=hunter2\nMAX_TOKENS=4096\nURL=\"amqp://u:hunter2@mq:5672\"\n";
+    let made = imported("prod.env", text);
+    assert!(!made.contains("hunter2"));
+    insta::assert_snapshot!(made);
+    assert_eq!(again(text).service.port, 8000);
+}
+
+#[test]
+fn every_form_of_a_description_is_read() {
+    let inner = r#"{"SourceConfiguration":{"ImageRepository":{"ImageIdentifier":"a:1","ImageConfiguration":{"Port":8000}}},
+        "InstanceConfiguration":{"Cpu":"1 vCPU","Memory":"2 GB"},"UpdatedAt":"2025-01-01T00:00:00+00:00"}"#;
+    for text in [
+        inner.to_owned(),
+        format!("\u{feff}\n{{\"Service\": {inner}, \"OperationId\": \"x\"}}"),
+        format!("[{inner}]"),
+        format!("[{{\"Service\": {inner}}}]"),
+        format!("{{\"Services\": [{inner}]}}"),
+        "Service:\n  SourceConfiguration:\n    ImageRepository:\n      ImageIdentifier: a:1\n      \
+         ImageConfiguration:\n        Port: '8000'\n"
+            .to_owned(),
+    ] {
+        let read = again(&text);
+        assert_eq!((read.service.port, read.service.cpu_milli, read.service.memory), (8000, 1000, 2 << 30), "{text}");
+        assert_eq!(read.candidates, ["a:1"]);
+    }
+}
+
+#[test]
+fn the_command_lines_images_come_first() {
+    let images = ["b:1".to_owned(), "odd: name".to_owned()];
+    let made = scenario("x", FULL, &images, &apprunner()).expect("good").text;
+    let read = file::read("x", &made, Path::new("."), &apprunner()).expect("good");
+    assert_eq!(read.candidates, images);
+    assert!(!made.contains("dkr.ecr"), "{made}");
+}
+
+#[test]
+fn mistakes_are_all_named_with_their_paths() {
+    let bad = r#"{"Service":{"SourceConfiguration":{"ImageRepository":{"ImageIdentifier":7,"ImageConfiguration":{
+        "Port":"eight","RuntimeEnvironmentVariables":{"A":1,"9B":"hunter2","NUL":"a\u0000b","AWSAPPRUNNER_X":"1"},
+        "RuntimeEnvironmentSecrets":["x"],"StartCommand":{}}}},"InstanceConfiguration":[],
+        "HealthCheckConfiguration":{"Interval":true},"NetworkConfiguration":{"EgressConfiguration":{"EgressType":false}}}}"#;
+    insta::assert_snapshot!("wrong_types", refused(bad));
+    let bad = r#"{"Service":{"SourceConfiguration":{"ImageRepository":{"ImageIdentifier":"a:1","ImageConfiguration":{
+        "Port":"eight","RuntimeEnvironmentVariables":{"A.b":"1","9B":"hunter2","AWSAPPRUNNER_X":"1"}}}},
+        "InstanceConfiguration":{"Cpu":"3000","Memory":"7"},"HealthCheckConfiguration":{"Protocol":"UDP","Path":"x",
+        "Interval":0,"UnhealthyThreshold":21},"NetworkConfiguration":{"EgressConfiguration":{"EgressType":"NONE"}}}}"#;
+    insta::assert_snapshot!("out_of_range", refused(bad));
+    let bad = "version: 1.0\nruntime: python3\nrun:\n  network:\n    port: eight\n  env:\n    - name: A\n      value: \
+               hunter2\n    - name: A\n      value: x\n    - name: 9B\n      value: y\n  secrets:\n    - name: A\n      \
+               value-from: 'arn:aws:ssm:r:1:parameter/x'\n";
+    insta::assert_snapshot!("apprunner_yaml_mistakes", refused(bad));
+    let bad =
+        "runtime: python3\nrun:\n  network:\n    port: eight\n  command: x\n  env:\n    - name: 9B\n      value: y\n";
+    insta::assert_snapshot!("apprunner_yaml_out_of_range", refused(bad));
+}
+
+#[test]
+fn what_is_none_of_the_kinds_is_said() {
+    for (text, expected) in [
+        ("", "there is nothing in it"),
+        ("# A=1\n\n", "there is nothing in it"),
+        ("hello\n", "this is neither the output of"),
+        ("{\"a\": }", "x:1:7: this is no JSON"),
+        ("{}", "neither `Service` nor `SourceConfiguration`"),
+        ("[]", "a list of 0 services"),
+        ("[{}, {}]", "a list of 2 services"),
+        ("{\"ServiceSummaryList\": []}", "the output of list-services"),
+        ("{\"Service\": 1}", "Service: an object is expected here, not a number"),
+        ("{\"Service\": {}}", "Service.SourceConfiguration: missing"),
+        ("{\"Service\": {\"SourceConfiguration\": {}}}", "Service.SourceConfiguration: neither `ImageRepository`"),
+        ("{\"SourceConfiguration\": {\"ImageRepository\": {}}}", "ImageRepository.ImageIdentifier: missing"),
+        ("{\"SourceConfiguration\": {\"ImageRepository\": {\"ImageIdentifier\": \" \"}}}", "the image's name is empty"),
+        ("candidates: [a:1]\n", "a scenario already"),
+        ("port: 8000\n", "a service file already"),
+        ("runtime: python3\nbuild: {}\n", "the key `run` is missing"),
+        ("run: {}\n", "the key `run.command` is missing"),
+        ("run: hunter2\n", "a mapping"),
+        ("A=1\nbroken hunter2\n", "x:2:1: not of the form NAME=VALUE"),
+    ] {
+        let said = refused(text);
+        assert!(said.contains(expected), "{text}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    assert!(refused(&"#\n".repeat(LARGEST)).contains("bytes"));
+}
+
+#[test]
+fn odd_values_come_through() {
+    let odd = [
+        "",
+        " ",
+        "true",
+        "No",
+        "null",
+        "~",
+        "1.10",
+        "0x1F",
+        "1e3",
+        "- a",
+        "a: b",
+        "a #b",
+        "#",
+        "'",
+        "\"",
+        "\\",
+        "\\n",
+        "line\nline\n",
+        "\ttab",
+        "cr\r\n",
+        "é",
+        "😀",
+        "\u{2028}",
+        "\u{feff}x",
+        "\u{85}",
+        "\u{7f}",
+        "\u{1b}[0m",
+        "&a",
+        "*a",
+        "!x",
+        "%x",
+        "@x",
+        "`x",
+        "{a: b}",
+        "[a]",
+        "---",
+        "...",
+        "?",
+        "|",
+        ">",
+        "$A ${B}",
+        "trailing ",
+        "=",
+        "<<",
+        "\u{a0}",
+        "\u{10ffff}",
+        "\u{ffff}",
+    ];
+    let names = odd.iter().enumerate().map(|(i, value)| (format!("V{i}"), serde_json::json!(value)));
+    let mut env: serde_json::Map<String, serde_json::Value> = names.collect();
+    for name in ["true", "null", "y", "-", "---", ".", "_", "a.b-c", ".inf"] {
+        env.insert(name.to_owned(), serde_json::json!("x"));
+    }
+    let text = with_env(&serde_json::Value::Object(env.clone()));
+    let read = again(&text);
+    let described = service("x", &text, &apprunner()).expect("a description").expect("good");
+    for (name, value) in env {
+        assert_eq!(Some(read.service.env[&name].as_str()), value.as_str(), "{name}");
+        assert_eq!(Some(described.service.env[&name].as_str()), value.as_str(), "{name}");
+    }
+}
+
+#[test]
+fn a_description_may_be_a_service_file() {
+    let Described { service: read, image, notes } = service("x", FULL, &apprunner()).expect("one").expect("good");
+    assert_eq!(image.as_deref(), Some("123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:v20-otp-fix"));
+    assert_eq!(read.port, 8000);
+    // Values that the file has go to the candidate, and are shown nowhere.
+    assert_eq!(read.env["TWILIO_AUTH_TOKEN"], "not-a-real-token");
+    assert_eq!(read.env["REDIS_URL"], "redis://app:r3dis-pw@cache.internal:6379/0");
+    assert_eq!(read.env["DATABASE_URL"], "placeholder-for-DATABASE_URL");
+    assert!(["TWILIO_AUTH_TOKEN", "REDIS_URL", "DATABASE_URL"].iter().all(|name| read.secrets.contains(*name)));
+    let notes = notes.join("\n");
+    assert!(notes.contains("--env-file") && notes.contains("--with egress.drop, --with metadata.none"), "{notes}");
+    assert!(!notes.contains("not-a-real-token") && !notes.contains("arn:aws"), "{notes}");
+    for text in [
+        "port: 8000\n",
+        "{port: 8000}",
+        "{\"port\": 8000}",
+        "env: {Service: x}\n",
+        "{\"env\": {\"Service\": \"x\"}}",
+        "",
+    ] {
+        assert!(service("x", text, &apprunner()).is_none(), "{text}");
+    }
+    let broken = service("x", "{\"Service\": {\"SourceConfiguration\"", &apprunner()).expect("meant to be one");
+    assert!(broken.expect_err("broken").to_string().contains("no JSON"));
+    let wrong = service("x", "Service:\n  SourceConfiguration: 1\n", &apprunner()).expect("meant to be one");
+    assert!(wrong.expect_err("wrong").to_string().contains("Service.SourceConfiguration: an object is expected"));
+}
+
+proptest! {
+    #[test]
+    fn any_value_comes_through(value in "\\PC{0,20}|[ -~\n\t]{0,40}|.{0,10}", command in "[ -~]{1,30}") {
+        let mut document: serde_json::Value =
+            serde_json::from_str(&with_env(&serde_json::json!({"V": value}))).expect("JSON");
+        document["Service"]["SourceConfiguration"]["ImageRepository"]["ImageConfiguration"]["StartCommand"] =
+            command.clone().into();
+        let made = service("x", &document.to_string(), &apprunner());
+        if value.contains('\0') {
+            prop_assert!(made.is_some_and(|made| made.is_err()));
+        } else {
+            let read = made.expect("a description").expect("good").service;
+            prop_assert_eq!(&read.env["V"], &value);
+            prop_assert_eq!(read.start_command, Some(command).filter(|c| !c.trim().is_empty()));
+            again(&document.to_string());
+        }
+    }
+}
