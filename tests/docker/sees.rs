@@ -290,7 +290,7 @@ fn timed(cell: &str) -> Timed {
 /// Waiting is compared in classes that no busy machine mixes up: at once, some seconds, and more.
 fn near(a: Option<f64>, b: Option<f64>) -> bool {
     match (a, b) {
-        (Some(a), Some(b)) => (a - b).abs() <= f64::max(3.0, a.max(b) * 0.4),
+        (Some(a), Some(b)) => (a - b).abs() <= f64::max(2.5, a.max(b) * 0.4),
         _ => a == b,
     }
 }
