@@ -5,6 +5,7 @@ mod clean;
 mod common;
 mod demo;
 mod doctor;
+mod gate;
 mod images;
 mod internal;
 mod plant;
@@ -44,6 +45,9 @@ enum Command {
     Run(run::Args),
     /// Which engine this is, and which conditions this host can impose, proved by planted candidates
     Doctor(doctor::Args),
+    /// The pre-push gate: is what is about to be pushed good? Also puts itself into git's hooks
+    #[command(long_about = gate::ABOUT)]
+    Gate(gate::Args),
     /// A shell script, with docker and standard tools only, that re-creates a case that was run
     Repro(repro::Args),
     /// The bundled candidates
@@ -100,6 +104,7 @@ impl Cli {
                 Command::Images(args) => images::execute(&self.common, args).await,
                 Command::Clean(args) => clean::execute(&self.common, &args).await,
                 Command::Watchdog(args) => internal::watchdog(&args).await,
+                Command::Gate(args) => gate::execute(&self.common, args).await,
                 Command::Repro(args) => repro::execute(&args),
                 Command::Doctor(args) => doctor::execute(&self.common, &args).await,
                 Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),

@@ -2,6 +2,7 @@
 
 pub mod bisect;
 pub mod evidence;
+pub mod gate;
 pub mod json;
 pub mod progress;
 pub mod repro;
