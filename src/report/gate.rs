@@ -121,14 +121,14 @@ pub fn in_time(seconds: f64) -> String {
 pub fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String {
     let Frame { name, scenario, push, .. } = frame;
     let known = match frame.age {
-        Some(age) => format!("known for {}; `exitone gate --no-cache` judges again; ", in_time(age as f64)),
+        Some(age) => format!("known for {}; `exitone gate --no-cache` judges again; ", in_age(age)),
         None => String::new(),
     };
     let took = format!("{known}{}", in_time(frame.seconds));
     let cases = |n: usize| format!("{n} case{}", if n == 1 { "" } else { "s" });
     match (judged.verdict(), &judged.worst) {
         (Verdict::Pass, _) => {
-            let known = frame.age.map(|age| format!("known for {}; ", in_time(age as f64))).unwrap_or_default();
+            let known = frame.age.map(|age| format!("known for {}; ", in_age(age))).unwrap_or_default();
             format!("exitone gate: {name} passes {} ({known}{})\n", cases(judged.cases), in_time(frame.seconds))
         }
         (Verdict::Unresolved, _) | (Verdict::Fail, None) => {
@@ -145,7 +145,8 @@ pub fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String {
             let (failed, all) = (judged.failed, cases(judged.cases));
             let does = if failed == 1 { "fails" } else { "fail" };
             let mut text = format!("exitone gate: {name} {stopped}: {failed} of {all} {does} ({took})\n");
-            let more = if worst.more > 0 { format!(" (and fails {} more)", times(worst.more)) } else { String::new() };
+            let more =
+                if worst.more > 0 { format!(" (and fails under {})", others(worst.more)) } else { String::new() };
             let sentence = format!("{} {}{more}.", worst.image, worst.what);
             let _ = writeln!(text, "  {}", wrap(&sentence, 2));
             if let Some((why, fix)) = &worst.why {
@@ -161,8 +162,13 @@ pub fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String {
     }
 }
 
-fn times(n: usize) -> String {
-    if n == 1 { "under 1 set of conditions".to_owned() } else { format!("under {n} sets of conditions") }
+fn others(n: usize) -> String {
+    format!("{n} other set{} of conditions", if n == 1 { "" } else { "s" })
+}
+
+/// An age, in whole seconds while it is young.
+fn in_age(seconds: u64) -> String {
+    if seconds < 60 { format!("{seconds} s") } else { in_time(seconds as f64) }
 }
 
 #[cfg(test)]

@@ -120,7 +120,10 @@ async fn a_push_is_judged() {
 
     // A good image, for the first time.
     let (good, text, cold) = world.push(&["origin", "main"]);
-    assert!(good && text.contains("the image is built, then 2 cases; about") && text.contains("passes 2 cases"), "{text}");
+    assert!(
+        good && text.contains("the image is built, then 2 cases; about") && text.contains("passes 2 cases"),
+        "{text}"
+    );
     assert!(cold < Duration::from_secs(20), "{cold:?}");
     let seen = std::fs::read_to_string(world.path("state").join("seen")).expect("the hook before was called");
     assert!(seen.contains("refs/heads/main") && seen.ends_with("\norigin\n"), "{seen}");

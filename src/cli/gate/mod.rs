@@ -33,8 +33,8 @@ use named::{Build, Named};
 use push::Update;
 
 /// What the command does, at length.
-pub const ABOUT: &str = "The pre-push gate: builds the image of the pushed commit, runs the gate's scenario over it, and \
-stops the push when a case fails.\n\n`exitone gate --install` puts it into git's hooks; without a flag it judges HEAD. \
+pub const ABOUT: &str = "The pre-push gate: builds the image of the pushed commit, runs the gate's scenario over it, \
+and stops the push when a case fails.\n\n`exitone gate --install` puts it into git's hooks; without a flag it judges HEAD. \
 The scenario is the one that --scenario names, or the first of .exitone.yaml, exitone.yaml and scenarios/gate.yaml. \
 Verdicts are kept, so that nothing is run twice for the same image.";
 
@@ -69,7 +69,8 @@ pub struct Args {
     #[arg(long)]
     lenient: bool,
     /// Called by the hook, with the remote's name and address
-    #[arg(long, hide = true, num_args = 0..=2, value_names = ["REMOTE", "URL"], conflicts_with_all = ["install", "uninstall"])]
+    #[arg(long, hide = true, num_args = 0..=2, value_names = ["REMOTE", "URL"])]
+    #[arg(conflicts_with_all = ["install", "uninstall"])]
     hook: Option<Vec<String>>,
 }
 
@@ -79,7 +80,7 @@ pub struct Args {
 /// Usage, files, engine.
 pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let begun = Instant::now();
-    let (updates, remote) = asked(&args)?;
+    let Asked { updates, remote, push } = asked(&args)?;
     let repo = Repo::find().await?;
     if args.uninstall {
         return uninstall(&repo).await;
@@ -108,7 +109,6 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let state = state_dir();
     let cache =
         Cache::open(&state).map_err(|e| Failure::internal(format!("the state folder {}: {e}", state.display())))?;
-    let push = args.hook.is_some() || left.iter().any(|update| !update.remote_ref.is_empty());
     let gate = Gate { common, repo, named, cache, lenient, max_age, fresh: args.no_cache, push };
     let commits = gate.commits(left, remote.as_deref()).await?;
     if commits.is_empty() {
@@ -125,16 +125,27 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     }
 }
 
-/// What is to be judged, and the remote's name where one is known.
-fn asked(args: &Args) -> Result<(Vec<Update>, Option<String>), Failure> {
+/// What is to be judged.
+struct Asked {
+    updates: Vec<Update>,
+    /// The remote's name where one is known.
+    remote: Option<String>,
+    /// True: a push waits for the answer.
+    push: bool,
+}
+
+fn asked(args: &Args) -> Result<Asked, Failure> {
+    let by_hand = Asked { updates: vec![Update::by_hand()], remote: None, push: false };
     let framework = push::of_framework(|name| std::env::var(name).ok());
-    let remote = std::env::var("PRE_COMMIT_REMOTE_NAME").ok();
-    let Some(words) = &args.hook else {
-        return Ok((vec![framework.unwrap_or_else(Update::by_hand)], remote));
-    };
+    let framework = framework.map(|update| Asked {
+        updates: vec![update],
+        remote: std::env::var("PRE_COMMIT_REMOTE_NAME").ok(),
+        push: true,
+    });
+    let Some(words) = &args.hook else { return Ok(framework.unwrap_or(by_hand)) };
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        return Ok((vec![Update::by_hand()], None));
+        return Ok(by_hand);
     }
     let mut bytes = Vec::new();
     stdin
@@ -144,8 +155,8 @@ fn asked(args: &Args) -> Result<(Vec<Update>, Option<String>), Failure> {
     let updates = push::read(&String::from_utf8_lossy(&bytes)).map_err(Failure::usage)?;
     // The framework has read git's lines, and hands on nothing.
     match framework.filter(|_| updates.is_empty()) {
-        Some(update) => Ok((vec![update], remote)),
-        None => Ok((updates, words.first().cloned())),
+        Some(asked) => Ok(asked),
+        None => Ok(Asked { updates, remote: words.first().cloned(), push: true }),
     }
 }
 
@@ -230,7 +241,7 @@ impl Gate<'_> {
                 continue;
             };
             if let Some(build) = &self.named.build
-                && !update.remote_ref.is_empty()
+                && self.push
                 && !self.may_differ(&update, &oid, build, remote).await
             {
                 say(&format!("exitone gate: nothing to judge of {}: nothing in it changes the image", update.short()));
