@@ -186,3 +186,175 @@ fn a_description_is_taken_for_a_service_file() {
     let port = "Service.SourceConfiguration.ImageRepository.ImageConfiguration.Port: port `eight`";
     exitone().args(["run", "--service", &path]).assert().code(3).stderr(contains(port));
 }
+
+/// A repository in a folder of its own; nothing, with a printed reason, where there is no git.
+struct Repository(tempfile::TempDir);
+
+impl Repository {
+    fn new() -> Option<Self> {
+        let repository = Self(tempfile::tempdir().expect("a folder"));
+        for name in ["home", "work"] {
+            std::fs::create_dir(repository.0.path().join(name)).expect("made");
+        }
+        if std::process::Command::new("git").arg("version").output().is_err() {
+            #[allow(clippy::print_stderr)]
+            {
+                eprintln!("skipped: no git");
+            }
+            return None;
+        }
+        repository.git(&["init", "--quiet"]);
+        Some(repository)
+    }
+
+    fn work(&self) -> std::path::PathBuf {
+        self.0.path().join("work")
+    }
+
+    fn own(&self, mut command: Command) -> Command {
+        // The settings of whoever runs the tests play no part.
+        command.env("HOME", self.0.path().join("home")).env("XDG_STATE_HOME", self.0.path().join("state"));
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env_remove("XDG_CONFIG_HOME").current_dir(self.work());
+        command.env_remove("PRE_COMMIT_TO_REF").env_remove("PRE_COMMIT_REMOTE_NAME");
+        command
+    }
+
+    fn git(&self, args: &[&str]) {
+        let who = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
+        self.own(Command::new("git")).args(who).args(args).assert().success();
+    }
+
+    fn gate(&self, args: &[&str]) -> Command {
+        let mut command = self.own(exitone());
+        command.arg("gate").args(args);
+        command
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.work().join(name), text).expect("written");
+    }
+}
+
+const PUSHED: &str = "refs/heads/a 1111111111111111111111111111111111111111 refs/heads/a \
+                      0000000000000000000000000000000000000000\n";
+const SCENARIO: &str = "build: {image: app}\nservice: {port: \"8000\"}\nconditions: [egress.drop]\n";
+
+#[test]
+fn the_gate_refuses_what_it_cannot_judge() {
+    let Some(repository) = Repository::new() else { return };
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let outside = || repository.gate(&[]).current_dir(elsewhere.path()).assert().code(2);
+    outside().stderr(contains("git repository with a working tree"));
+    repository.gate(&["--install", "--uninstall"]).assert().code(2);
+    repository.gate(&["--max-age", "soon"]).assert().code(2).stderr(contains("`soon` is not a duration"));
+    repository.gate(&[]).assert().code(2).stderr(contains(".exitone.yaml, exitone.yaml, scenarios/gate.yaml"));
+    repository.gate(&["--install"]).assert().code(2).stderr(contains("there is no scenario"));
+    repository.write("bad.yaml", "build: {dockerfil: x}\n");
+    let bad = || repository.gate(&["--scenario", "bad.yaml"]).assert().code(3);
+    bad().stderr(contains("bad.yaml:1").and(contains("did you mean `dockerfile`?")));
+    repository.gate(&["--scenario", "bad.yaml", "--install"]).assert().code(3);
+    assert!(!repository.work().join(".git/hooks/pre-push").exists(), "nothing is installed then");
+    repository.write("bad.yaml", "build: {context: ..}\n");
+    bad().stderr(contains("`..` is outside of the repository"));
+    repository.write("bad.yaml", "# about\nbuild:\n  image: app\nconditions: [egres.drop]\n");
+    bad().stderr(contains("bad.yaml:4:14").and(contains("did you mean `egress.drop`?")));
+    repository.write(".exitone.yaml", SCENARIO);
+    repository.git(&["add", "--all"]);
+    repository.git(&["commit", "--quiet", "--message", "one"]);
+    repository
+        .gate(&[])
+        .assert()
+        .code(4)
+        .stderr(contains("no container engine answers").and(contains("no-verify").not()));
+    repository.gate(&["--lenient"]).assert().code(4);
+}
+
+#[test]
+fn the_gate_reads_what_git_says_of_a_push() {
+    let Some(repository) = Repository::new() else { return };
+    let hook = |text: &str| repository.gate(&["--hook", "origin", "/nowhere"]).write_stdin(text.to_owned()).assert();
+    // What there is nothing to judge of needs no scenario and no engine.
+    hook("").code(0);
+    hook("(delete) 0000000000000000000000000000000000000000 refs/heads/a 1111111111111111111111111111111111111111\n")
+        .code(0)
+        .stderr(contains("it is deleted"));
+    hook(&PUSHED.replace("refs/heads/a", "refs/tags/v1")).code(0).stderr(contains("it is a tag"));
+    hook("what is this\n").code(2).stderr(contains("not a line of git's"));
+    hook(PUSHED).code(2).stderr(contains("there is no scenario"));
+    repository.write(".exitone.yaml", SCENARIO);
+    repository.write("Dockerfile", "FROM scratch\n");
+    hook(PUSHED).code(0).stderr(contains("it is no commit"));
+    repository.git(&["add", "--all"]);
+    repository.git(&["commit", "--quiet", "--message", "one"]);
+    let framework = || {
+        let mut command = repository.gate(&[]);
+        command.env("PRE_COMMIT_REMOTE_NAME", "origin");
+        command
+    };
+    framework().assert().code(4).stderr(contains("the push is stopped"));
+    framework().env("PRE_COMMIT_REMOTE_BRANCH", "refs/tags/v1").assert().code(0).stderr(contains("it is a tag"));
+    framework()
+        .args(["--lenient"])
+        .env("PRE_COMMIT_TO_REF", "HEAD")
+        .env("PRE_COMMIT_REMOTE_BRANCH", "refs/heads/a")
+        .assert()
+        .code(0)
+        .stderr(contains("the push goes on all the same"));
+    // Nothing changes the image between a commit and itself.
+    framework()
+        .env("PRE_COMMIT_FROM_REF", "HEAD")
+        .env("PRE_COMMIT_TO_REF", "HEAD")
+        .env("PRE_COMMIT_REMOTE_BRANCH", "refs/heads/a")
+        .assert()
+        .code(0)
+        .stderr(contains("nothing in it changes the image"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_gates_hook_goes_where_git_looks() {
+    let Some(repository) = Repository::new() else { return };
+    repository.write("gate.yaml", SCENARIO);
+    repository.write("a file", "");
+    repository.git(&["add", "--all"]);
+    repository.git(&["commit", "--quiet", "--message", "one"]);
+    let install = || repository.gate(&["--install", "--scenario", "gate.yaml"]);
+    let setting = |name: &str, value: &str| repository.git(&["config", name, value]);
+    // Where there can be no folder.
+    for place in ["/dev/null", "a file"] {
+        setting("core.hooksPath", place);
+        install().assert().code(6).stderr(contains("cannot be written").and(contains("Nothing has been changed")));
+    }
+    setting("core.hooksPath", ".husky/_");
+    install().assert().code(2).stderr(contains("managed by husky"));
+    let scenario = || repository.own(Command::new("git")).args(["config", "exitone.gate.scenario"]).assert();
+    scenario().code(1);
+    // A folder that the repository names, and that is not there yet.
+    setting("core.hooksPath", "my hooks");
+    install().assert().code(0).stdout(contains("my hooks/pre-push, with gate.yaml"));
+    install().assert().code(0).stdout(contains("is there already"));
+    scenario().success().stdout("gate.yaml\n");
+    let hook = repository.work().join("my hooks/pre-push");
+    assert!(hook.exists());
+    // The script where there is no exitone: `sh` and what it needs are on the path.
+    let bare = || {
+        let mut command = repository.own(Command::new("/bin/sh"));
+        command.arg(&hook).args(["origin", "/nowhere"]).env("PATH", "/usr/bin:/bin").write_stdin(PUSHED);
+        command
+    };
+    bare().assert().code(1).stderr(contains("exitone is not on the PATH").and(contains("git push --no-verify")));
+    bare().env("EXITONE_GATE", "optional").assert().code(0).stderr(contains("goes on unjudged"));
+    repository.gate(&["--uninstall"]).assert().code(0).stdout("the gate is taken away\n");
+    repository.gate(&["--uninstall"]).assert().code(0).stdout(contains("not installed"));
+    assert!(!hook.exists());
+    scenario().code(1);
+    repository.git(&["config", "--unset", "core.hooksPath"]);
+    // A linked working tree has the hooks of its repository.
+    repository.git(&["worktree", "add", "--quiet", "../linked"]);
+    let mut linked = install();
+    linked.current_dir(repository.0.path().join("linked")).assert().code(0);
+    assert!(repository.work().join(".git/hooks/pre-push").exists());
+    install().assert().code(0).stdout(contains("is there already"));
+    repository.git(&["config", "--global", "core.hooksPath", "/everywhere"]);
+    install().assert().code(2).stderr(contains("set for all repositories (global)"));
+}

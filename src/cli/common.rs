@@ -123,6 +123,31 @@ impl Failure {
         Self { code: BAD_SCENARIO, message: message.into(), hint: None }
     }
 
+    /// A result, or a file that was asked for, cannot be written.
+    pub fn unwritable(message: impl Into<String>) -> Self {
+        Self { code: NO_REPORT, message: message.into(), hint: None }
+    }
+
+    /// The engine cannot be used.
+    pub fn no_engine(message: impl Into<String>) -> Self {
+        Self { code: NO_ENGINE, message: message.into(), hint: None }
+    }
+
+    /// With what to do about it.
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// With what becomes of the work that waited for it.
+    pub fn past(self, words: &str) -> Self {
+        Self { message: format!("{}\n{words}", self.message.trim_end()), ..self }
+    }
+
+    /// True when there is no engine that can be used: nothing is said of any image.
+    pub fn is_of_engine(&self) -> bool {
+        self.code == NO_ENGINE
+    }
+
     /// What went wrong.
     pub fn message(&self) -> &str {
         &self.message

@@ -5,6 +5,7 @@ mod clean;
 mod common;
 mod demo;
 mod doctor;
+mod gate;
 mod images;
 mod import;
 mod internal;
@@ -53,6 +54,9 @@ enum Command {
     Report(report::Args),
     /// Which engine this is, and which conditions this host can impose, proved by planted candidates
     Doctor(doctor::Args),
+    /// The pre-push gate: is what is about to be pushed good? Also puts itself into git's hooks
+    #[command(long_about = gate::ABOUT)]
+    Gate(gate::Args),
     /// A shell script, with docker and standard tools only, that re-creates a case that was run
     Repro(repro::Args),
     /// Make a scenario of `aws apprunner describe-service` output, an apprunner.yaml or an env file
@@ -120,6 +124,7 @@ impl Cli {
                 Command::Man(args) => shell::man(&args),
                 Command::Plan(args) => plan::execute(&args),
                 Command::Report(args) => report::execute(&args),
+                Command::Gate(args) => gate::execute(&self.common, args).await,
                 Command::Repro(args) => repro::execute(&args),
                 Command::Import(args) => import::execute(&self.common, &args),
                 Command::Doctor(args) => doctor::execute(&self.common, &args).await,

@@ -56,7 +56,7 @@ pub fn remember(plan: &Plan, results: &[CaseResult]) {
     }
 }
 
-/// Forgets every case, and what was read of images.
+/// Forgets every case, what was read of images, and what the gate found out.
 ///
 /// # Errors
 /// When the folders cannot be removed.
@@ -67,7 +67,7 @@ pub fn forget() -> std::io::Result<()> {
             _ => {}
         }
     }
-    Ok(())
+    super::gate::forget(&state_dir())
 }
 
 /// What is kept of a case.

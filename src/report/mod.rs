@@ -3,6 +3,7 @@
 pub mod bisect;
 pub mod evidence;
 pub mod folder;
+pub mod gate;
 pub mod json;
 pub mod progress;
 pub mod repro;

@@ -87,7 +87,7 @@ pub async fn sweep(engine: &dyn Engine, session: &Session, state: &Path) -> Engi
 }
 
 /// Repositories of images that are ours; an image that somebody built on one of them has another name.
-const REPOSITORIES: [&str; 2] = ["exitone/", "exitone-test/"];
+const REPOSITORIES: [&str; 3] = ["exitone/", "exitone-gate/", "exitone-test/"];
 
 /// Removes everything of ours: containers and volumes of every session that does not live here, and the images that are
 /// kept as a cache. What a user made from one of these images inherits our labels, but has no owner or another name.

@@ -9,6 +9,8 @@ pub mod service;
 mod upstreams;
 mod yaml;
 
+pub use yaml::read as read_yaml;
+
 pub use problem::{Problem, Refused};
 
 use crate::profile::{APPRUNNER, Profile};

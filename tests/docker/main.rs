@@ -7,6 +7,7 @@
 mod bad_images;
 mod bisect;
 mod conditions;
+mod gate;
 mod incident;
 mod isolation;
 mod leftovers;

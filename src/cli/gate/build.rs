@@ -1,0 +1,133 @@
+//! The image of a commit.
+
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+use tokio::process::Command;
+
+use super::git::Repo;
+use super::named::Build;
+use crate::engine::{KEPT, ROLE_LABEL, SESSION_LABEL};
+
+/// The repository of the gate's images.
+pub const REPOSITORY: &str = "exitone-gate";
+/// As many lines of a build that failed are shown.
+const SHOWN: usize = 40;
+
+/// An image that was built.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Its name.
+    pub tag: String,
+    /// Its content address.
+    pub id: String,
+}
+
+/// Why there is no image.
+#[derive(Debug)]
+pub enum NoImage {
+    /// The commit cannot be built; the end of what the builder said.
+    Commit(String),
+    /// This machine cannot build it.
+    Machine(String),
+}
+
+/// The name of a commit's image.
+pub fn tag(image: &str, commit: &str) -> String {
+    format!("{REPOSITORY}/{}:{}", repository(image), short(commit))
+}
+
+/// As many digits of a commit as people read.
+pub fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}
+
+/// A name as a repository's must be: lower-case letters and digits, single separators between them.
+fn repository(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let last = last.split([':', '@']).next().unwrap_or(last).to_ascii_lowercase();
+    let words: Vec<&str> = last.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { "image".to_owned() } else { words.join("-") }
+}
+
+/// What the image of a commit is made of; nothing where it cannot be told without building it.
+pub async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec<String>> {
+    for path in [&build.context, &build.dockerfile] {
+        if !repo.is_plain(commit, path).await {
+            return None;
+        }
+    }
+    let context = repo.object(commit, &build.context).await?;
+    let dockerfile = repo.object(commit, &build.dockerfile).await?;
+    let ignore = repo.object(commit, &build.own_ignore()).await.unwrap_or_default();
+    Some(vec![context, dockerfile, ignore, build.dockerfile.clone(), build.context.clone(), build.image.clone()])
+}
+
+/// Builds the image of a commit; its files are in a temporary folder meanwhile.
+///
+/// # Errors
+/// When git or the builder fails.
+pub async fn build(repo: &Repo, commit: &str, build: &Build) -> Result<String, NoImage> {
+    let machine = |e: std::io::Error| NoImage::Machine(format!("a temporary folder: {e}"));
+    let folder = tempfile::Builder::new().prefix("exitone-gate-").tempdir().map_err(machine)?;
+    let tree = folder.path().join("tree");
+    std::fs::create_dir(&tree).map_err(machine)?;
+    let wrong = |e| NoImage::Machine(format!("the files of {} cannot be had of git: {e}", short(commit)));
+    repo.check_out(commit, &tree, &folder.path().join("index")).await.map_err(wrong)?;
+    let (dockerfile, context) = (tree.join(&build.dockerfile), tree.join(&build.context));
+    if !dockerfile.is_file() {
+        return Err(NoImage::Commit(format!("it has no file {}", build.dockerfile)));
+    }
+    if !context.is_dir() {
+        return Err(NoImage::Commit(format!("it has no folder {}", build.context)));
+    }
+    let tag = tag(&build.image, commit);
+    let mut docker = Command::new("docker");
+    docker
+        .args(["build", "--quiet", "--label", &format!("{SESSION_LABEL}={KEPT}"), "--label"])
+        .args([&format!("{ROLE_LABEL}=gate"), "--tag", &tag, "--file"])
+        .arg(&dockerfile)
+        .arg(&context)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = docker.output().await.map_err(|e| {
+        NoImage::Machine(format!("`docker build` makes the image of a commit, and docker cannot be started: {e}"))
+    })?;
+    if output.status.success() {
+        return Ok(tag);
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(NoImage::Commit(end(&String::from_utf8_lossy(&said))))
+}
+
+fn end(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_have_good_names() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        for (image, expected) in [
+            ("my-service", "exitone-gate/my-service:0123456789"),
+            ("registry:5000/team/App:latest", "exitone-gate/app:0123456789"),
+            ("app@sha256:00", "exitone-gate/app:0123456789"),
+            ("My App__2", "exitone-gate/my-app-2:0123456789"),
+            ("-", "exitone-gate/image:0123456789"),
+        ] {
+            assert_eq!(tag(image, commit), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_build_is_shown() {
+        let text: String = (0..100).map(|n| format!("line {n}\n\n")).collect();
+        let shown = end(&text);
+        assert_eq!(shown.lines().count(), SHOWN);
+        assert!(shown.starts_with("line 60\n") && shown.ends_with("line 99"), "{shown}");
+    }
+}

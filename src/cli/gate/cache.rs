@@ -1,0 +1,237 @@
+//! What the gate remembers: verdicts, images that were built, how long it all took. A file that cannot be read is as
+//! good as none.
+
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::engine::context::hex;
+
+/// The folder, below that of the state.
+const FOLDER: &str = "gate";
+/// The file with the salt.
+const SALT: &str = "salt";
+/// What nobody asked for in so many days is removed.
+const KEPT_DAYS: u64 = 60;
+
+/// The gate's folder.
+pub struct Cache {
+    folder: PathBuf,
+    salt: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    /// Seconds since the epoch.
+    at: i64,
+    what: T,
+}
+
+impl Cache {
+    /// Opens the folder; makes it, and its salt, where they are not there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(state: &Path) -> std::io::Result<Self> {
+        let folder = state.join(FOLDER);
+        std::fs::create_dir_all(&folder)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
+        }
+        let salt = salt(&folder)?;
+        Ok(Self { folder, salt })
+    }
+
+    /// A name for what these parts stand for; without the salt nobody can try what the parts may be.
+    pub fn key<S: AsRef<str>>(&self, parts: impl IntoIterator<Item = S>) -> String {
+        let mut digest = Sha256::new();
+        digest.update(self.salt.as_bytes());
+        for part in parts {
+            // With its length: two lists of parts never run together.
+            digest.update((part.as_ref().len() as u64).to_be_bytes());
+            digest.update(part.as_ref().as_bytes());
+        }
+        hex(&digest.finalize())[..40].to_owned()
+    }
+
+    fn path(&self, kind: &str, key: &str) -> PathBuf {
+        self.folder.join(format!("{kind}-{key}.json"))
+    }
+
+    /// What is kept under a name, and its age in seconds, unless it is older than so much.
+    pub fn read<T: DeserializeOwned>(&self, kind: &str, key: &str, most: Duration) -> Option<(T, u64)> {
+        let bytes = std::fs::read(self.path(kind, key)).ok()?;
+        let kept: Kept<T> = serde_json::from_slice(&bytes).ok()?;
+        let age = age(kept.at, Timestamp::now().as_second())?;
+        (Duration::from_secs(age) < most).then_some((kept.what, age))
+    }
+
+    /// Keeps something; a folder that cannot be written costs time only.
+    pub fn write<T: Serialize>(&self, kind: &str, key: &str, what: &T) {
+        let kept = Kept { at: Timestamp::now().as_second(), what };
+        let written = serde_json::to_vec(&kept).map_err(Into::into).and_then(|bytes| {
+            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            file.write_all(&bytes)?;
+            file.persist(self.path(kind, key)).map(drop).map_err(|e| e.error)
+        });
+        if let Err(error) = written {
+            tracing::warn!(%error, folder = %self.folder.display(), "what the gate found out could not be kept");
+        }
+    }
+
+    /// Removes what is kept under a name.
+    pub fn remove(&self, kind: &str, key: &str) {
+        let _ = std::fs::remove_file(self.path(kind, key));
+    }
+
+    /// Everything of a kind, the newest first, with its name.
+    pub fn all<T: DeserializeOwned>(&self, kind: &str) -> Vec<(String, T)> {
+        let start = format!("{kind}-");
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let keys = names.filter_map(|name| Some(name.strip_prefix(&start)?.strip_suffix(".json")?.to_owned()));
+        let mut all: Vec<(i64, String, T)> = keys
+            .filter_map(|key| {
+                let kept: Kept<T> = serde_json::from_slice(&std::fs::read(self.path(kind, &key)).ok()?).ok()?;
+                Some((kept.at, key, kept.what))
+            })
+            .collect();
+        all.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        all.into_iter().map(|(_, key, what)| (key, what)).collect()
+    }
+
+    /// Removes what is too old for anybody.
+    pub fn sweep(&self) {
+        let oldest = Duration::from_secs(KEPT_DAYS * 24 * 3600);
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+            if entry.file_name() != SALT && age.is_some_and(|age| age > oldest) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Seconds from then to now; nothing when then is yet to come: a clock was wrong.
+fn age(then: i64, now: i64) -> Option<u64> {
+    now.checked_sub(then).and_then(|age| u64::try_from(age).ok())
+}
+
+/// Forgets everything.
+///
+/// # Errors
+/// When the folder cannot be removed.
+pub fn forget(state: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(state.join(FOLDER)) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// The salt, made once; only its owner may read it (a temporary file has that mode from its beginning).
+fn salt(folder: &Path) -> std::io::Result<String> {
+    let path = folder.join(SALT);
+    let good = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let damaged = match std::fs::read_to_string(&path) {
+        Ok(text) if good(&text) => return Ok(text),
+        Ok(_) => true,
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => true,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+        Err(e) => return Err(e),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(random()?.as_bytes())?;
+    if damaged {
+        file.persist(&path).map_err(|e| e.error)?;
+    } else if let Err(e) = file.persist_noclobber(&path) {
+        // Two first starts at the same time: the first one's salt is that of both.
+        if e.error.kind() != std::io::ErrorKind::AlreadyExists {
+            return Err(e.error);
+        }
+    }
+    let text = std::fs::read_to_string(&path)?;
+    if good(&text) { Ok(text) } else { Err(std::io::Error::other(format!("{}: not a salt", path.display()))) }
+}
+
+/// Sixty-four hexadecimal digits that nobody can guess.
+fn random() -> std::io::Result<String> {
+    use std::io::Read;
+    let mut digest = Sha256::new();
+    if cfg!(unix) {
+        let mut bytes = [0; 32];
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        digest.update(bytes);
+    }
+    // The standard library's own randomness is seeded by the system.
+    for _ in 0..8 {
+        digest.update(RandomState::new().build_hasher().finish().to_be_bytes());
+    }
+    Ok(hex(&digest.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[test]
+    fn what_is_kept_is_found_again() {
+        let state = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(state.path()).expect("opened");
+        let key = cache.key(["a", "b"]);
+        assert_eq!(cache.read::<u32>("x", &key, DAY), None);
+        cache.write("x", &key, &7_u32);
+        let again = Cache::open(state.path()).expect("opened");
+        assert_eq!(again.key(["a", "b"]), key, "the salt is kept");
+        assert_eq!(again.read::<u32>("x", &key, DAY).map(|(value, _)| value), Some(7));
+        assert_eq!(again.read::<u32>("x", &key, Duration::ZERO), None, "everything is too old");
+        assert_eq!(again.read::<u32>("y", &key, DAY), None, "another kind");
+        assert_eq!(again.all::<u32>("x"), [(key.clone(), 7)]);
+        std::fs::write(cache.path("x", &key), "{\"at\":1,").expect("written");
+        assert_eq!(again.read::<u32>("x", &key, DAY), None, "a damaged file is as good as none");
+        std::fs::write(cache.path("x", &key), format!("{{\"at\":{},\"what\":7}}", i64::MAX)).expect("written");
+        assert_eq!(again.read::<u32>("x", &key, DAY), None, "from the future");
+        std::fs::write(cache.path("x", &key), "{\"at\":1000000,\"what\":7}").expect("written");
+        assert_eq!(again.read::<u32>("x", &key, DAY), None, "too old");
+        forget(state.path()).expect("removed");
+        forget(state.path()).expect("nothing to remove");
+        assert_ne!(Cache::open(state.path()).expect("opened").key(["a", "b"]), key, "another salt");
+    }
+
+    #[test]
+    fn names_tell_parts_apart_and_nobody_else_has_them() {
+        let state = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(state.path()).expect("opened");
+        let keys = [cache.key(["ab", "c"]), cache.key(["a", "bc"]), cache.key(["abc"]), cache.key(["abc", ""])];
+        for (i, key) in keys.iter().enumerate() {
+            assert_eq!(key.len(), 40);
+            assert!(!keys[..i].contains(key), "{i}");
+        }
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        assert_ne!(Cache::open(elsewhere.path()).expect("opened").key(["abc"]), keys[2]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_salt_is_its_owners_alone_and_a_damaged_one_is_made_anew() {
+        use std::os::unix::fs::PermissionsExt;
+        let state = tempfile::tempdir().expect("a folder");
+        let first = Cache::open(state.path()).expect("opened").key(["a"]);
+        let path = state.path().join(FOLDER).join(SALT);
+        let mode = || path.metadata().expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        std::fs::write(&path, [0xff, 0xfe]).expect("written");
+        assert_ne!(Cache::open(state.path()).expect("opened").key(["a"]), first);
+        assert_eq!(mode(), 0o600);
+    }
+}

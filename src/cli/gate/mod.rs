@@ -1,0 +1,500 @@
+//! `exitone gate`: before a push, is the pushed commit's image good?
+
+mod build;
+mod cache;
+mod changes;
+mod estimate;
+mod git;
+mod hook;
+mod named;
+mod push;
+
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::time::Instant;
+
+pub use cache::forget;
+
+use super::common::{
+    Common, Failure, INTERNAL, Running, Signals, candidates, engine, exit_code, how, print, run_plan, say,
+};
+use crate::engine::{Engine, EngineError};
+use crate::event::Stamped;
+use crate::model::service::UpstreamKind;
+use crate::model::{Plan, Summary, Verdict};
+use crate::report::gate::{Frame, Judged, text};
+use crate::report::progress::Progress;
+use crate::run::session::state_dir;
+use build::{Built, NoImage, short};
+use cache::Cache;
+use estimate::Times;
+use git::Repo;
+use hook::Done;
+use named::{Build, Named};
+use push::Update;
+
+/// What the command does, at length.
+pub const ABOUT: &str = "The pre-push gate: builds the image of the pushed commit, runs the gate's scenario over it, \
+and stops the push when a case fails.\n\n`exitone gate --install` puts it into git's hooks; without a flag it judges HEAD. \
+The scenario is the one that --scenario names, or the first of .exitone.yaml, exitone.yaml and scenarios/gate.yaml. \
+Verdicts are kept, so that nothing is run twice for the same image.";
+
+/// The setting with which an unresolved push goes on.
+const LENIENT: &str = "exitone.gate.lenient";
+/// The setting of the age limit.
+const MAX_AGE: &str = "exitone.gate.maxage";
+/// Verdicts older than this are had again.
+const USUAL_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// So many images of former pushes are kept on the engine.
+const KEPT_IMAGES: usize = 8;
+
+/// Arguments of `gate`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Write the pre-push hook; a hook that is there is kept and called first
+    #[arg(long, conflicts_with = "uninstall")]
+    install: bool,
+    /// Take the hook away and put back what was there before it
+    #[arg(long, conflicts_with_all = ["scenario", "no_cache", "max_age", "lenient"])]
+    uninstall: bool,
+    /// The scenario to run; with --install it is written down in this repository's settings
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// Judge again what is known already
+    #[arg(long, conflicts_with = "install")]
+    no_cache: bool,
+    /// What is older is judged again [default: 7d]
+    #[arg(long, value_name = "TIME", value_parser = named::age)]
+    max_age: Option<Duration>,
+    /// A push goes on when it could not be judged
+    #[arg(long)]
+    lenient: bool,
+    /// Called by the hook, with the remote's name and address
+    #[arg(long, hide = true, num_args = 0..=2, value_names = ["REMOTE", "URL"])]
+    #[arg(conflicts_with_all = ["install", "uninstall"])]
+    hook: Option<Vec<String>>,
+}
+
+/// Judges, or puts the hook in its place.
+///
+/// # Errors
+/// Usage, files, engine.
+pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+    let begun = Instant::now();
+    let Asked { updates, remote, push } = asked(&args)?;
+    let repo = Repo::find().await?;
+    if args.uninstall {
+        return uninstall(&repo).await;
+    }
+    if args.install {
+        return install(&repo, &args).await;
+    }
+    let mut left = Vec::new();
+    for update in updates {
+        match update.nothing_to_judge() {
+            Some(why) => say(&format!("exitone gate: nothing to judge of {}: {why}", update.short())),
+            None => left.push(update),
+        }
+    }
+    if left.is_empty() {
+        return Ok(0);
+    }
+    let lenient = args.lenient || repo.setting(LENIENT).await.as_deref() == Some("true");
+    let max_age = match (args.max_age, repo.setting(MAX_AGE).await) {
+        (Some(age), _) => age,
+        (None, Some(text)) => named::age(&text).map_err(|e| Failure::usage(format!("git's setting {MAX_AGE}: {e}")))?,
+        (None, None) => USUAL_AGE,
+    };
+    let path = named::find(&repo, args.scenario.as_deref()).await?;
+    let named = named::read(&repo, &path)?;
+    let state = state_dir();
+    let cache =
+        Cache::open(&state).map_err(|e| Failure::internal(format!("the state folder {}: {e}", state.display())))?;
+    let gate = Gate { common, repo, named, cache, lenient, max_age, fresh: args.no_cache, push };
+    let commits = gate.commits(left, remote.as_deref()).await?;
+    if commits.is_empty() {
+        return Ok(0);
+    }
+    let outcome = gate.all(&commits, begun).await;
+    match outcome {
+        Err(failure) if lenient && push && failure.is_of_engine() => {
+            say(&format!("exitone gate: {}; the push goes on all the same (--lenient)", failure.message()));
+            Ok(0)
+        }
+        Err(failure) if push => Err(failure.past("the push is stopped; `git push --no-verify` goes past the gate")),
+        outcome => outcome,
+    }
+}
+
+/// What is to be judged.
+struct Asked {
+    updates: Vec<Update>,
+    /// The remote's name where one is known.
+    remote: Option<String>,
+    /// True: a push waits for the answer.
+    push: bool,
+}
+
+fn asked(args: &Args) -> Result<Asked, Failure> {
+    let by_hand = Asked { updates: vec![Update::by_hand()], remote: None, push: false };
+    let framework = push::of_framework(|name| std::env::var(name).ok());
+    let framework = framework.map(|update| Asked {
+        updates: vec![update],
+        remote: std::env::var("PRE_COMMIT_REMOTE_NAME").ok(),
+        push: true,
+    });
+    let Some(words) = &args.hook else { return Ok(framework.unwrap_or(by_hand)) };
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Ok(by_hand);
+    }
+    let mut bytes = Vec::new();
+    stdin
+        .lock()
+        .read_to_end(&mut bytes)
+        .map_err(|e| Failure::usage(format!("reading what git says of the push: {e}")))?;
+    let updates = push::read(&String::from_utf8_lossy(&bytes)).map_err(Failure::usage)?;
+    // The framework has read git's lines, and hands on nothing.
+    match framework.filter(|_| updates.is_empty()) {
+        Some(asked) => Ok(asked),
+        None => Ok(Asked { updates, remote: words.first().cloned(), push: true }),
+    }
+}
+
+async fn install(repo: &Repo, args: &Args) -> Result<u8, Failure> {
+    let path = named::find(repo, args.scenario.as_deref()).await?;
+    named::read(repo, &path)?;
+    let folder = hook::folder(repo).await?;
+    let done = hook::install(&folder)?;
+    let written = named::within(repo, &path).unwrap_or_else(|| path.clone());
+    let mut settings = Vec::new();
+    if args.scenario.is_some() {
+        settings.push((named::SETTING, written.display().to_string()));
+    }
+    if args.lenient {
+        settings.push((LENIENT, "true".to_owned()));
+    }
+    if let Some(age) = args.max_age {
+        settings.push((MAX_AGE, crate::model::units::show_duration(age)));
+    }
+    for (name, value) in settings {
+        let set = repo.bytes(&["config", "--local", name, &value]).await;
+        if let Err(e) = set {
+            if matches!(done, Done::Installed(_)) {
+                hook::uninstall(&folder)?;
+            }
+            return Err(Failure::unwritable(format!("git's setting {name} cannot be written: {e}")));
+        }
+    }
+    let place = folder.join("pre-push");
+    let (what, kept) = match done {
+        Done::There(kept) => ("is there already", kept),
+        Done::Installed(kept) => ("is installed", kept),
+        Done::Removed(_) | Done::Nothing => return Err(Failure::internal("an installation removed a hook")),
+    };
+    let first = if kept { "; the hook that was there is called first" } else { "" };
+    let scenario = written.display();
+    print(&format!("the gate {what}: {}, with {scenario}{first}\n", place.display()))?;
+    Ok(0)
+}
+
+async fn uninstall(repo: &Repo) -> Result<u8, Failure> {
+    let done = hook::uninstall(&hook::folder(repo).await?)?;
+    // There is no such section where nothing was set.
+    let _ = repo.bytes(&["config", "--local", "--remove-section", "exitone.gate"]).await;
+    print(match done {
+        Done::Removed(true) => "the gate is taken away; the hook that was there before is back\n",
+        Done::Removed(false) => "the gate is taken away\n",
+        _ => "the gate is not installed here\n",
+    })?;
+    Ok(0)
+}
+
+/// A commit that is judged.
+struct Commit {
+    /// The name that people use.
+    name: String,
+    oid: String,
+}
+
+/// What all commits of a push are judged with.
+struct Gate<'a> {
+    common: &'a Common,
+    repo: Repo,
+    named: Named,
+    cache: Cache,
+    lenient: bool,
+    max_age: Duration,
+    /// True: what is known is not asked.
+    fresh: bool,
+    /// True: a push waits.
+    push: bool,
+}
+
+impl Gate<'_> {
+    /// The commits that must be judged, each once.
+    async fn commits(&self, updates: Vec<Update>, remote: Option<&str>) -> Result<Vec<Commit>, Failure> {
+        let mut commits: Vec<Commit> = Vec::new();
+        for update in updates {
+            let Some(oid) = self.repo.commit(&update.local).await else {
+                // Nothing else has a tree that an image could be made of; a repository without a commit has none.
+                say(&format!("exitone gate: nothing to judge of {}: it is no commit", update.short()));
+                continue;
+            };
+            if let Some(build) = &self.named.build
+                && self.push
+                && !self.may_differ(&update, &oid, build, remote).await
+            {
+                say(&format!("exitone gate: nothing to judge of {}: nothing in it changes the image", update.short()));
+                continue;
+            }
+            if !commits.iter().any(|known| known.oid == oid) {
+                let name = format!("{} ({})", update.short(), short(&oid));
+                commits.push(Commit { name, oid });
+            }
+        }
+        Ok(commits)
+    }
+
+    /// False only when what is pushed surely makes the same image as what the remote has.
+    async fn may_differ(&self, update: &Update, oid: &str, build: &Build, remote: Option<&str>) -> bool {
+        let repo = &self.repo;
+        let known = if push::is_nothing(&update.remote) { None } else { repo.commit(&update.remote).await };
+        let base = match (known, remote) {
+            (Some(known), _) => Some(known),
+            (None, Some(remote)) => repo.base(oid, remote).await,
+            (None, None) => None,
+        };
+        let Some(base) = base else { return true };
+        // Links lead elsewhere.
+        for path in [&build.context, &build.dockerfile] {
+            if !repo.is_plain(oid, path).await || !repo.is_plain(&base, path).await {
+                return true;
+            }
+        }
+        let Some(changed) = repo.changed(&base, oid).await else { return true };
+        let context = if build.context.is_empty() { String::new() } else { format!("{}/", build.context) };
+        // Which of two such files is read depends on the builder.
+        let own = repo.object(oid, &build.own_ignore()).await.is_some();
+        let ignore = if own { None } else { repo.text(oid, &format!("{context}{}", changes::IGNORE)).await };
+        let telling = changes::telling(&changed, build, ignore.as_deref(), &self.named.sources);
+        tracing::info!(base, changed = changed.len(), telling, "compared with what the remote has");
+        telling.is_some()
+    }
+
+    /// Judges one commit after the other; the first that does not pass ends it.
+    async fn all(&self, commits: &[Commit], begun: Instant) -> Result<u8, Failure> {
+        let signals = Signals::listen();
+        let (engine, info) = engine().await?;
+        for commit in commits {
+            let code = self.one(commit, (engine.clone(), info.clone()), &signals, begun).await?;
+            if code != 0 {
+                return Ok(code);
+            }
+        }
+        Ok(0)
+    }
+
+    async fn one(
+        &self,
+        commit: &Commit,
+        target: (std::sync::Arc<dyn Engine>, crate::engine::EngineInfo),
+        signals: &Signals,
+        begun: Instant,
+    ) -> Result<u8, Failure> {
+        let engine = target.0.clone();
+        let known = self.known_image(commit, engine.as_ref()).await;
+        let images = match (&self.named.build, &known.built) {
+            (None, _) => Some(self.named.candidates.clone()),
+            (Some(_), Some(built)) => Some(vec![built.tag.clone()]),
+            (Some(_), None) => None,
+        };
+        if let Some(images) = &images
+            && let Some((judged, age)) = self.known_verdict(images, engine.as_ref()).await?
+        {
+            return self.tell(commit, &judged, Some(age), begun);
+        }
+        let cpus = target.1.cpus;
+        let count = self.named.sets.len() * images.as_ref().map_or(1, Vec::len);
+        let scenario = self.cache.key(["times", &self.named.document]);
+        let last: Option<Times> = self.cache.read("times", &scenario, Duration::MAX).map(|(times, _)| times);
+        say(&estimate::announcement(&commit.name, images.is_none(), count, 2 * cpus, last.as_ref()));
+        let mut times = last.unwrap_or_default();
+        let images = match (images, &self.named.build) {
+            (Some(images), _) => images,
+            (None, None) => return Err(Failure::internal("nothing is built, and nothing is there")),
+            (None, Some(build)) => {
+                let from = Instant::now();
+                let built = signals.unless_asked(build::build(&self.repo, &commit.oid, build)).await?;
+                let tag = match built {
+                    Ok(tag) => tag,
+                    Err(NoImage::Machine(why)) => return Err(Failure::no_engine(why)),
+                    Err(NoImage::Commit(why)) => return self.not_built(commit, &why),
+                };
+                times.build = Some(from.elapsed().as_secs_f64());
+                self.remember_image(&known, &tag, engine.as_ref()).await?;
+                // Another commit may have made the same image.
+                let images = vec![tag];
+                if let Some((judged, age)) = self.known_verdict(&images, engine.as_ref()).await? {
+                    self.cache.write("times", &scenario, &times);
+                    return self.tell(commit, &judged, Some(age), begun);
+                }
+                images
+            }
+        };
+        let from = Instant::now();
+        let sets = &self.named.sets;
+        let pairs = sets.iter().flat_map(|set| images.iter().map(move |image| (image.clone(), set.clone())));
+        let found = candidates(engine.as_ref(), &images).await?;
+        let plan = Plan::new(self.named.service.clone(), found, pairs.collect::<Vec<_>>());
+        // By the images as they are now: a name may lead elsewhere when the run ends.
+        let key = self.verdict_key(&images, engine.as_ref()).await?;
+        let running = running()?;
+        let mut progress = Progress::new(self.common.progress());
+        let how = how(&running, &target.1, plan.cases.len());
+        let tell = &mut |event: &Stamped| progress.on(event);
+        let finished = run_plan(&running, target, (plan, how), false, signals, tell).await?;
+        let judged = Judged::of(&finished.results, count);
+        match exit_code(&Summary::of(&finished.results, 0.0), finished.broken, signals) {
+            code if signals.exit_code().is_some() || code == INTERNAL => return Ok(code),
+            _ => {}
+        }
+        times.run = Some(from.elapsed().as_secs_f64());
+        self.cache.write("times", &scenario, &times);
+        if judged.verdict() != Verdict::Unresolved {
+            self.cache.write("verdict", &key, &judged);
+        }
+        self.cache.sweep();
+        self.tell(commit, &judged, None, begun)
+    }
+
+    /// Says what came of a commit; gives the exit code.
+    fn tell(&self, commit: &Commit, judged: &Judged, age: Option<u64>, begun: Instant) -> Result<u8, Failure> {
+        let scenario = self.named.path.display().to_string();
+        let seconds = begun.elapsed().as_secs_f64();
+        let frame = Frame { name: &commit.name, scenario: &scenario, push: self.push, age, seconds };
+        print(&text(judged, &frame, self.lenient))?;
+        Ok(match judged.verdict() {
+            Verdict::Pass => 0,
+            Verdict::Fail => 1,
+            Verdict::Unresolved if self.lenient && self.push => 0,
+            Verdict::Unresolved => 5,
+        })
+    }
+
+    fn not_built(&self, commit: &Commit, why: &str) -> Result<u8, Failure> {
+        let stopped = if self.push { "is not pushed" } else { "fails" };
+        let mut text =
+            format!("exitone gate: {} {stopped}: its image cannot be built\n{}\n", commit.name, why.trim_end());
+        if self.push {
+            text.push_str("  past git push --no-verify\n");
+        }
+        print(&text)?;
+        Ok(1)
+    }
+
+    /// The image of a commit's files, if it was built before and is still there.
+    async fn known_image(&self, commit: &Commit, engine: &dyn Engine) -> KnownImage {
+        let Some(build) = &self.named.build else { return KnownImage::default() };
+        let Some(parts) = build::ingredients(&self.repo, &commit.oid, build).await else {
+            return KnownImage::default();
+        };
+        let key = self.cache.key(parts.iter().map(String::as_str).chain(["image", env!("CARGO_PKG_VERSION")]));
+        if self.fresh {
+            return KnownImage { key: Some(key), built: None };
+        }
+        let built: Option<Built> = self.cache.read("image", &key, self.max_age).map(|(built, _)| built);
+        let built = match built {
+            Some(built) => {
+                let there = engine.inspect_image(&built.tag).await.is_ok_and(|facts| facts.id.0 == built.id);
+                there.then_some(built)
+            }
+            None => None,
+        };
+        KnownImage { key: Some(key), built }
+    }
+
+    /// Writes down what was built; images of pushes long ago are removed.
+    async fn remember_image(&self, known: &KnownImage, tag: &str, engine: &dyn Engine) -> Result<(), Failure> {
+        let Some(key) = &known.key else { return Ok(()) };
+        let id = engine.inspect_image(tag).await?.id.0;
+        self.cache.write("image", key, &Built { tag: tag.to_owned(), id });
+        let all: Vec<(String, Built)> = self.cache.all("image");
+        let (kept, old) = all.split_at(all.len().min(KEPT_IMAGES));
+        for (key, built) in old {
+            if !kept.iter().any(|(_, other)| other.tag == built.tag) {
+                // One that is gone, or in use, is none of the gate's business.
+                let _ = engine.remove_image(&built.tag).await;
+            }
+            self.cache.remove("image", key);
+        }
+        Ok(())
+    }
+
+    async fn known_verdict(&self, images: &[String], engine: &dyn Engine) -> Result<Option<(Judged, u64)>, Failure> {
+        let key = self.verdict_key(images, engine).await?;
+        if self.fresh {
+            return Ok(None);
+        }
+        let mut known: Option<(Judged, u64)> = self.cache.read("verdict", &key, self.max_age);
+        // The same image may have had another commit's name then.
+        if let (Some(_), [image], Some((Judged { worst: Some(worst), .. }, _))) =
+            (&self.named.build, images, &mut known)
+        {
+            worst.image.clone_from(image);
+        }
+        Ok(known)
+    }
+
+    /// What a verdict is about: the images, all that the scenario says, and this very program.
+    async fn verdict_key(&self, images: &[String], engine: &dyn Engine) -> Result<String, Failure> {
+        let service = &self.named.service;
+        let containers = service.upstreams.iter().filter_map(|upstream| match &upstream.kind {
+            UpstreamKind::Container(container) => Some(&container.image),
+            UpstreamKind::Stub(_) => None,
+        });
+        let mut parts = vec!["verdict".to_owned(), env!("CARGO_PKG_VERSION").to_owned(), own_build()];
+        for image in images.iter().chain(containers) {
+            let id = match engine.inspect_image(image).await {
+                Ok(facts) => facts.id.0,
+                // Whoever runs the cases says so.
+                Err(EngineError::ImageNotFound { .. }) => "none".to_owned(),
+                Err(e) => return Err(e.into()),
+            };
+            parts.extend([image.split(':').next().unwrap_or(image).to_owned(), id]);
+        }
+        // The variables may come from a file of their own.
+        parts.extend(service.env.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
+        parts.push(self.named.document.clone());
+        Ok(self.cache.key(parts))
+    }
+}
+
+/// An image that may have been built before.
+#[derive(Default)]
+struct KnownImage {
+    /// The name of what it is made of; nothing where that cannot be told.
+    key: Option<String>,
+    built: Option<Built>,
+}
+
+/// Two builds of this program may have the same version: its file's size and time tell them apart.
+fn own_build() -> String {
+    let file = std::env::current_exe().and_then(|path| path.metadata());
+    let time = |m: &std::fs::Metadata| m.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok();
+    file.map(|m| format!("{} {:?}", m.len(), time(&m))).unwrap_or_default()
+}
+
+/// How cases are run where no flag says otherwise.
+fn running() -> Result<Running, Failure> {
+    #[derive(Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        running: Running,
+    }
+    let defaults = Defaults::try_parse_from(["exitone"]);
+    defaults.map(|all| all.running).map_err(|e| Failure::internal(format!("the defaults of a run: {e}")))
+}

@@ -1,0 +1,220 @@
+//! What the gate says of a push: a line when it passes, a paragraph when it does not.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use super::story::in_words;
+use super::terminal::wrap;
+use crate::model::outcome::{CaseResult, Outcome, Verdict};
+use crate::model::words::command_line;
+
+/// What the cases of a commit came to, as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Cases in all.
+    pub cases: usize,
+    /// Cases that failed.
+    pub failed: usize,
+    /// Cases that say nothing.
+    pub unresolved: usize,
+    /// The failure that is told.
+    pub worst: Option<Worst>,
+}
+
+/// A failure in words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Worst {
+    /// The case's id.
+    pub case: String,
+    /// Its image's name.
+    pub image: String,
+    /// What the image does, and when.
+    pub what: String,
+    /// The cause and what to do about it, where they are known.
+    pub why: Option<(String, String)>,
+    /// Other sets of conditions under which it fails.
+    pub more: usize,
+}
+
+impl Judged {
+    /// Sums results up; `cases` were to be run.
+    #[must_use]
+    pub fn of(results: &[CaseResult], cases: usize) -> Self {
+        let bad = |r: &&CaseResult| r.verdict != Verdict::Unresolved && !r.as_expected();
+        let failed = results.iter().filter(bad).count();
+        let good = results.iter().filter(|r| r.verdict != Verdict::Unresolved && r.as_expected()).count();
+        // The fewest conditions say most.
+        let worst = results.iter().filter(bad).min_by_key(|r| r.conditions.iter().count());
+        Self {
+            cases,
+            failed,
+            // What was never begun says nothing either.
+            unresolved: cases.saturating_sub(failed + good),
+            worst: worst.map(|result| Worst {
+                case: result.id.to_string(),
+                image: result.image.clone(),
+                what: what(result),
+                why: result.causes.first().map(|cause| (cause.text.clone(), cause.fix.clone())),
+                more: failed - 1,
+            }),
+        }
+    }
+
+    /// The verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match (self.failed, self.unresolved) {
+            (0, 0) => Verdict::Pass,
+            (0, _) => Verdict::Unresolved,
+            _ => Verdict::Fail,
+        }
+    }
+}
+
+fn what(result: &CaseResult) -> String {
+    let does = match (&result.outcome, result.exit_code) {
+        (Some(Outcome::Exited), Some(code)) => format!("exits with code {code}"),
+        (Some(Outcome::Signalled), Some(code)) => format!("is ended by signal {} (exit code {code})", code - 128),
+        (Some(Outcome::OomKilled), _) => "is killed for its memory (exit code 137)".to_owned(),
+        (Some(Outcome::NeverListened), _) => "never listens where it is probed".to_owned(),
+        (Some(Outcome::NotStarted), Some(code)) => format!("cannot be started (exit code {code})"),
+        (Some(Outcome::NotStarted), None) => "cannot be started".to_owned(),
+        (Some(Outcome::Healthy), _) => match result.checks.iter().find(|check| !check.passed) {
+            Some(check) => format!("is healthy, and its check {} fails ({})", check.name, check.text),
+            None => "is healthy".to_owned(),
+        },
+        _ => "never becomes healthy".to_owned(),
+    };
+    let when = in_words(&result.conditions);
+    let does = if result.conditions.is_empty() { format!("{does}, {when}") } else { format!("{does} when {when}") };
+    match &result.expected {
+        Some(expected) => format!("{does} (expected: {})", expected.text),
+        None => does,
+    }
+}
+
+/// Where a verdict stands.
+pub struct Frame<'a> {
+    /// The branch and its commit.
+    pub name: &'a str,
+    /// The scenario file.
+    pub scenario: &'a str,
+    /// True when a push waits for it.
+    pub push: bool,
+    /// The age of a verdict that was known already, in seconds.
+    pub age: Option<u64>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+/// A time in words: `8 s`, `3 min`, `2 h`, `5 d`.
+#[must_use]
+pub fn in_time(seconds: f64) -> String {
+    let whole = |unit: f64| (seconds / unit).round();
+    match seconds {
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 100.0 => format!("{} s", whole(1.0)),
+        s if s < 5400.0 => format!("{} min", whole(60.0)),
+        s if s < 48.0 * 3600.0 => format!("{} h", whole(3600.0)),
+        _ => format!("{} d", whole(86400.0)),
+    }
+}
+
+/// What is said of a commit.
+#[must_use]
+pub fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String {
+    let Frame { name, scenario, push, .. } = frame;
+    let known = match frame.age {
+        Some(age) => format!("known for {}; `exitone gate --no-cache` judges again; ", in_age(age)),
+        None => String::new(),
+    };
+    let took = format!("{known}{}", in_time(frame.seconds));
+    let cases = |n: usize| format!("{n} case{}", if n == 1 { "" } else { "s" });
+    match (judged.verdict(), &judged.worst) {
+        (Verdict::Pass, _) => {
+            let known = frame.age.map(|age| format!("known for {}; ", in_age(age))).unwrap_or_default();
+            format!("exitone gate: {name} passes {} ({known}{})\n", cases(judged.cases), in_time(frame.seconds))
+        }
+        (Verdict::Unresolved, _) | (Verdict::Fail, None) => {
+            let open = format!("{} of {} could not be judged ({took})", judged.unresolved, cases(judged.cases));
+            let end = match (push, lenient) {
+                (true, true) => "the push goes on all the same (--lenient)",
+                (true, false) => "the push is stopped; `git push --no-verify` goes past the gate",
+                (false, _) => "that says nothing of the image",
+            };
+            format!("exitone gate: {name}: {open}, none failed: {end}\n")
+        }
+        (Verdict::Fail, Some(worst)) => {
+            let stopped = if *push { "is not pushed" } else { "fails" };
+            let (failed, all) = (judged.failed, cases(judged.cases));
+            let does = if failed == 1 { "fails" } else { "fail" };
+            let mut text = format!("exitone gate: {name} {stopped}: {failed} of {all} {does} ({took})\n");
+            let more =
+                if worst.more > 0 { format!(" (and fails under {})", others(worst.more)) } else { String::new() };
+            let sentence = format!("{} {}{more}.", worst.image, worst.what);
+            let _ = writeln!(text, "  {}", wrap(&sentence, 2));
+            if let Some((why, fix)) = &worst.why {
+                let _ = writeln!(text, "  why  {}\n  fix  {}", wrap(why, 7), wrap(fix, 7));
+            }
+            let run = command_line(["exitone", "run", scenario, "--image", &worst.image].map(str::to_owned));
+            let _ = writeln!(text, "  more {run}\n       exitone repro {}", worst.case);
+            if *push {
+                text.push_str("  past git push --no-verify\n");
+            }
+            text
+        }
+    }
+}
+
+fn others(n: usize) -> String {
+    format!("{n} other set{} of conditions", if n == 1 { "" } else { "s" })
+}
+
+/// An age, in whole seconds while it is young.
+fn in_age(seconds: u64) -> String {
+    if seconds < 60 { format!("{seconds} s") } else { in_time(seconds as f64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(age: Option<u64>, push: bool) -> Frame<'static> {
+        Frame { name: "main (0123456789)", scenario: ".exitone.yaml", push, age, seconds: 4.21 }
+    }
+
+    fn judged(failed: usize, unresolved: usize) -> Judged {
+        let worst = (failed > 0).then(|| Worst {
+            case: "0123456789-00c0ffee".to_owned(),
+            image: "exitone-gate/app:0123456789".to_owned(),
+            what: "exits with code 1 when outbound traffic is dropped".to_owned(),
+            why: Some(("It connects while it starts.".to_owned(), "Connect later.".to_owned())),
+            more: failed - 1,
+        });
+        Judged { cases: 5, failed, unresolved, worst }
+    }
+
+    #[test]
+    fn what_is_said() {
+        let mut all = String::new();
+        for (failed, unresolved, age, push, lenient) in [
+            (0, 0, None, true, false),
+            (0, 0, Some(200), true, false),
+            (2, 0, None, true, false),
+            (1, 4, Some(90_000), false, false),
+            (0, 1, None, true, false),
+            (0, 1, None, true, true),
+            (0, 5, None, false, false),
+        ] {
+            all += &text(&judged(failed, unresolved), &frame(age, push), lenient);
+        }
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn times_in_words() {
+        let all: Vec<String> = [0.0, 0.34, 9.4, 42.0, 130.0, 7200.0, 700_000.0].map(in_time).to_vec();
+        assert_eq!(all, ["0.0 s", "0.3 s", "9.4 s", "42 s", "2 min", "2 h", "8 d"]);
+    }
+}
