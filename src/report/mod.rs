@@ -1,10 +1,16 @@
-//! Consumers of events and results: the terminal, JSON.
+//! Consumers of events and results: the terminal, JSON, and files for CI systems.
 
+pub mod account;
 pub mod bisect;
 pub mod evidence;
+#[cfg(test)]
+mod fixture;
 pub mod json;
+pub mod junit;
+pub mod plain;
 pub mod progress;
 pub mod repro;
 pub mod story;
+pub mod table;
 pub mod terminal;
 pub mod why;
