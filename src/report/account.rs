@@ -3,7 +3,7 @@
 use super::evidence;
 use super::plain::{lines, one_line};
 use super::table::Cell;
-use crate::model::outcome::CaseResult;
+use crate::model::outcome::{CaseResult, Cause};
 
 /// So many of the last lines of a log are told.
 const MOST_LOG: usize = 20;
@@ -74,4 +74,10 @@ impl Account {
             repro: result.outcome.as_ref().map(|_| format!("exitone repro {}", result.id)),
         }
     }
+}
+
+/// What the image says of itself and is no cause that has been told.
+pub fn untold(result: &CaseResult) -> impl Iterator<Item = &Cause> {
+    let findings = result.findings.iter().map(|finding| &finding.cause);
+    findings.filter(|finding| result.causes.iter().all(|cause| cause.id != finding.id))
 }

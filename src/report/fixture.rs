@@ -3,7 +3,7 @@
 use crate::event::run::Run;
 use crate::event::{Header, Planned, VERSION};
 use crate::model::observation::{ConnectAttempt, Evidence, Fate, Listening};
-use crate::model::outcome::{CaseResult, Cause, CheckResult, NotExercised, Outcome, Phase, Verdict};
+use crate::model::outcome::{CaseResult, Cause, CheckResult, Finding, NotExercised, Outcome, Phase, Verdict};
 use crate::model::{CaseId, ConditionSet, Expected};
 
 /// What a candidate may write to do harm to a report.
@@ -174,10 +174,18 @@ pub fn every_kind() -> Run {
     let mut check = passed("v1.2-00000009", v1, baseline());
     check.verdict = Verdict::Fail;
     check.checks = vec![CheckResult { name: "OTP".to_owned(), passed: false, text: "status 500".to_owned() }];
+    let mut first_one = passed("v1.2-00000001", v1, baseline());
+    let cause = Cause {
+        id: "shebang".to_owned(),
+        text: "The start script has Windows line ends.".to_owned(),
+        fix: "Save it with Unix ones.".to_owned(),
+        evidence: Vec::new(),
+    };
+    first_one.findings = vec![Finding { cause, fatal: false, exit_code: None }];
     let incident = Some("incident");
     let [first, second] = never;
     let mut run = run(vec![
-        (passed("v1.2-00000001", v1, baseline()), incident, true),
+        (first_one, incident, true),
         (hostile, incident, true),
         (missed, incident, true),
         (as_wanted, incident, true),

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::account::Account;
+use super::account::{Account, untold};
 use super::plain::{one_line, plain};
 use super::table::{Cell, Standing, Table, Tally, tables};
 use crate::event::run::Run;
@@ -106,6 +106,7 @@ fn case(xml: &mut Xml, class: &str, label: &str, cell: Cell<'_>) {
     let mut out = vec![format!("{} {label}: {}", one_line(&result.image), cell.words())];
     out.extend(account.platform.iter().cloned());
     out.extend(account.notes.iter().map(|note| format!("note: {note}")));
+    out.extend(untold(result).map(|cause| format!("image: {} {}", one_line(&cause.text), one_line(&cause.fix))));
     if standing == Standing::Expected {
         out.extend(account.timeline.iter().cloned());
     }

@@ -1,12 +1,14 @@
 //! Consumers of events and results: the terminal, JSON, and files for CI systems.
 
 pub mod account;
+pub mod annotations;
 pub mod bisect;
 pub mod evidence;
 #[cfg(test)]
 mod fixture;
 pub mod json;
 pub mod junit;
+pub mod markdown;
 pub mod plain;
 pub mod progress;
 pub mod repro;
