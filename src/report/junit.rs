@@ -207,6 +207,7 @@ mod tests {
     use crate::report::fixture::{HOSTILE, every_kind, huge};
 
     /// What `xmllint` says of a document; nothing where it is not installed.
+    #[allow(clippy::print_stderr)]
     fn refused(document: &str) -> Option<Result<(), String>> {
         let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/junit.xsd");
         let mut command = Command::new("xmllint");

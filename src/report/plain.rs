@@ -21,11 +21,16 @@ pub fn plain(text: &str) -> String {
             }
             '\u{1b}' => escape(&mut rest),
             '\u{9b}' => parameters(&mut rest),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(INSTEAD),
+            c if c.is_control() || turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(INSTEAD),
             c => out.push(c),
         }
     }
     out
+}
+
+/// True for what turns the direction of the text after it: a line could then read as something else.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A text as one line of at most some hundred characters.
@@ -95,6 +100,7 @@ mod tests {
             ("\u{1b}(Bascii", "ascii"),
             ("a\0b\u{8}c\u{7f}d\u{85}e", "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e"),
             ("\u{fffe}\u{ffff}\u{1ffff}", "\u{fffd}\u{fffd}\u{1ffff}"),
+            ("a\u{202e}b", "a\u{fffd}b"),
             ("10 %\r20 %\r\n", "10 %\n20 %\n"),
             ("ä\t‹redacted›", "ä\t‹redacted›"),
         ] {

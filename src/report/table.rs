@@ -264,7 +264,9 @@ impl Tally {
             Self { unresolved, skipped, .. } if unresolved + skipped > 0 => {
                 of(unresolved + skipped, &format!("{} undecided, none failed", are(unresolved + skipped)))
             }
-            Self { not_run, .. } if not_run > 0 => of(not_run, "were not run, none failed"),
+            Self { not_run, .. } if not_run > 0 => {
+                of(not_run, &format!("{} not run, none failed", if not_run == 1 { "was" } else { "were" }))
+            }
             Self { cases: 1, .. } => "the case is as expected".to_owned(),
             Self { cases, .. } => format!("all {cases} cases are as expected"),
         }
