@@ -11,7 +11,7 @@ use crate::event::Stamped;
 use crate::event::run::Run;
 use crate::report::folder::Folder;
 use crate::report::progress::Progress;
-use crate::report::{json, terminal};
+use crate::report::{annotations, json, junit, markdown, terminal};
 
 /// The form of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -20,6 +20,12 @@ pub enum ReportForm {
     Text,
     /// One document
     Json,
+    /// XML for CI systems
+    Junit,
+    /// For a CI job's summary
+    Markdown,
+    /// Annotations of a GitHub job
+    Annotations,
 }
 
 /// A report into a file: `junit=out.xml`.
@@ -84,6 +90,9 @@ fn render(form: ReportForm, run: &Run) -> String {
     match form {
         ReportForm::Text => terminal::run(run),
         ReportForm::Json => format!("{:#}\n", json::of_run(run)),
+        ReportForm::Junit => junit::render(run),
+        ReportForm::Markdown => markdown::render(run),
+        ReportForm::Annotations => annotations::render(run),
     }
 }
 

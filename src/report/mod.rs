@@ -1,12 +1,20 @@
-//! Consumers of events: the terminal, a run's folder, reports in several forms.
+//! Consumers of events: the terminal, a run's folder, JSON, and files for CI systems.
 
+pub mod account;
+pub mod annotations;
 pub mod bisect;
 pub mod evidence;
+#[cfg(test)]
+mod fixture;
 pub mod folder;
 pub mod gate;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod plain;
 pub mod progress;
 pub mod repro;
 pub mod story;
+pub mod table;
 pub mod terminal;
 pub mod why;

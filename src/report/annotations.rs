@@ -1,0 +1,178 @@
+//! A run as annotations of a CI job: the workflow commands of GitHub, and the logging commands of Azure Pipelines.
+//! (GitLab has neither; it reads the JUnit file.)
+//!
+//! Such a command is a line on standard output, so whatever else a job prints may be taken for one. What a candidate has
+//! written belongs into [`fenced`].
+
+use std::fmt::Write;
+
+use super::account::Account;
+use super::plain::one_line;
+use super::table::{Cell, Standing, Table, Tally, plural, severity, tables};
+use crate::event::run::Run;
+
+/// GitHub shows so many errors and so many warnings of a step.
+const MOST: usize = 10;
+
+/// One thing to annotate.
+struct Issue {
+    title: String,
+    text: String,
+}
+
+/// What a run has to annotate, the worst first; and what is left over, in a sentence.
+struct Issues {
+    errors: Vec<Issue>,
+    warnings: Vec<Issue>,
+    rest: Option<String>,
+}
+
+/// The commands of GitHub's workflows: `::error title=…::…`.
+#[must_use]
+pub fn render(run: &Run) -> String {
+    let issues = issues(run);
+    let mut text = String::new();
+    for (command, issues) in [("error", &issues.errors), ("warning", &issues.warnings)] {
+        for issue in issues {
+            let _ = writeln!(text, "::{command} title={}::{}", property(&issue.title), data(&issue.text));
+        }
+    }
+    if let Some(rest) = &issues.rest {
+        let _ = writeln!(text, "::notice title=exitone::{}", data(rest));
+    }
+    text
+}
+
+/// The commands of Azure Pipelines: `##vso[task.logissue type=error]…`.
+#[must_use]
+pub fn render_azure(run: &Run) -> String {
+    let issues = issues(run);
+    let mut text = String::new();
+    for (kind, issues) in [("error", &issues.errors), ("warning", &issues.warnings)] {
+        for issue in issues {
+            let said = format!("{}: {}", issue.title, issue.text);
+            let _ = writeln!(text, "##vso[task.logissue type={kind}]{}", azure(&said));
+        }
+    }
+    if let Some(rest) = &issues.rest {
+        let _ = writeln!(text, "##[section]{}", azure(rest));
+    }
+    text
+}
+
+/// A text between two commands that let GitHub read none within it, whatever its lines begin with.
+#[must_use]
+pub fn fenced(output: &str) -> String {
+    // The word that ends it must not be in it; any text has one that is not.
+    let mut number = 0;
+    let word = loop {
+        let word = format!("exitone-output-{number}");
+        if !output.contains(&word) {
+            break word;
+        }
+        number += 1;
+    };
+    let gap = if output.is_empty() || output.ends_with('\n') { "" } else { "\n" };
+    format!("::stop-commands::{word}\n{output}{gap}::{word}::\n")
+}
+
+fn issues(run: &Run) -> Issues {
+    let tables = tables(run);
+    let mut cells: Vec<(&str, &str, Cell<'_>)> = tables.iter().flat_map(Table::cells).collect();
+    cells.sort_by_key(|(_, _, cell)| (cell.standing(), cell.result.map(severity)));
+    let of = |standings: &[Standing]| -> Vec<Issue> {
+        let chosen = cells.iter().filter(|(_, _, cell)| standings.contains(&cell.standing())).take(MOST);
+        chosen.map(|(image, label, cell)| issue(image, label, *cell)).collect()
+    };
+    let tally = Tally::of_run(run);
+    let more = [
+        (tally.unexpected.saturating_sub(MOST), "more case", "not as expected"),
+        ((tally.unresolved + tally.skipped).saturating_sub(MOST), "more case", "unresolved or skipped"),
+        (tally.not_run, "case", "not run"),
+    ];
+    let more = more.iter().filter(|(count, _, _)| *count > 0);
+    let more: Vec<String> = more.map(|(count, case, what)| format!("{} {what}", plural(*count, case))).collect();
+    let rest = (!more.is_empty()).then(|| format!("{}; the report has them all", more.join(", ")));
+    Issues { errors: of(&[Standing::Unexpected]), warnings: of(&[Standing::Unresolved, Standing::Skipped]), rest }
+}
+
+fn issue(image: &str, label: &str, cell: Cell<'_>) -> Issue {
+    let title = format!("exitone: {image} under {label}");
+    let Some(result) = cell.result else { return Issue { title, text: cell.words() } };
+    if let Some(because) = &result.skipped {
+        return Issue { title, text: format!("skipped: {}", one_line(because)) };
+    }
+    let account = Account::of(cell, result);
+    let mut text = account.headline;
+    if let Some(why) = account.causes.first() {
+        let _ = write!(text, "\nFix: {}", why.fix);
+        why.evidence.iter().take(3).for_each(|line| {
+            let _ = write!(text, "\n{line}");
+        });
+    }
+    if let Some(command) = account.repro {
+        let _ = write!(text, "\nBy hand: {command}");
+    }
+    Issue { title, text }
+}
+
+/// What GitHub reads as a message.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// What GitHub reads as a property.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// What Azure reads as a message.
+fn azure(text: &str) -> String {
+    text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{HOSTILE, every_kind, huge};
+
+    #[test]
+    fn what_a_job_prints() {
+        let run = every_kind();
+        insta::assert_snapshot!(format!("{}\n{}", render(&run), render_azure(&run)));
+    }
+
+    #[test]
+    fn one_line_is_one_command() {
+        for text in [render(&every_kind()), render(&huge(30, 3)), render(&Run::default())] {
+            for line in text.lines() {
+                let known = ["::error title=", "::warning title=", "::notice title="];
+                assert!(known.iter().any(|begin| line.starts_with(begin)), "{line}");
+                let properties = line[2..].split("::").next().expect("a part");
+                assert!(!properties.contains([':', ',']), "{line}");
+            }
+        }
+        assert_eq!(property("a: b, 5 %\r\n"), "a%3A b%2C 5 %25%0D%0A");
+        assert_eq!(data("a: b, 5 %25"), "a: b, 5 %2525");
+        assert!(render_azure(&every_kind()).lines().all(|line| line.starts_with("##")));
+    }
+
+    #[test]
+    fn no_more_than_are_shown() {
+        let text = render(&huge(30, 3));
+        assert_eq!(text.matches("::error ").count(), 10);
+        assert!(text.ends_with("::notice title=exitone::80 more cases not as expected; the report has them all\n"));
+    }
+
+    #[test]
+    fn no_line_of_a_log_ends_its_fence() {
+        for output in ["", "::error::x", "a\n::exitone-output-0::\n::error::x\n", HOSTILE] {
+            let text = fenced(output);
+            let lines: Vec<&str> = text.lines().collect();
+            let word = lines[0].strip_prefix("::stop-commands::").expect("it begins so");
+            let end = format!("::{word}::");
+            assert_eq!(lines.iter().position(|line| *line == end), Some(lines.len() - 1), "{text}");
+            assert_eq!(text.matches(word).count(), 2);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! A run as JUnit XML, for the systems that show test results: a suite for each image of a scenario, a test for each case.
+//!
+//! The format is the one of `junit-10.xsd`, which the xUnit plugin of Jenkins checks files against; GitLab, GitHub's
+//! actions and Azure read the same. It is written by a small writer of our own: the library `quick-junit` always gives
+//! `testsuites` an attribute `skipped`, which that schema refuses.
+
+use std::fmt::Write;
+
+use super::account::{Account, untold};
+use super::plain::{one_line, plain};
+use super::table::{Cell, Standing, Table, Tally, tables};
+use crate::event::run::Run;
+
+/// The document.
+#[must_use]
+pub fn render(run: &Run) -> String {
+    let tally = Tally::of_run(run);
+    let mut xml = Xml { text: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(), depth: 0 };
+    let numbers = [tally.cases, tally.unexpected, tally.unresolved].map(|n| n.to_string());
+    let [tests, failures, errors] = &numbers;
+    let time = seconds(run.counts().seconds);
+    let attributes =
+        [("name", "exitone"), ("time", &time), ("tests", tests), ("failures", failures), ("errors", errors)];
+    xml.open("testsuites", &attributes);
+    for table in tables(run) {
+        for image in 0..table.images.len() {
+            suite(&mut xml, run, &table, image);
+        }
+    }
+    xml.close("testsuites");
+    xml.text
+}
+
+fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize) {
+    let cases: Vec<(&str, Cell<'_>)> = table.column(image).collect();
+    let tally = Tally::of(cases.iter().map(|(_, cell)| *cell));
+    let short = &table.names[image];
+    let name = table.scenario.map_or_else(|| short.clone(), |scenario| format!("{scenario} · {short}"));
+    let total = seconds(cases.iter().map(|(_, cell)| cell.seconds()).sum());
+    let numbers = [tally.cases, tally.unexpected, tally.unresolved, tally.skipped + tally.not_run];
+    let [tests, failures, errors, skipped] = &numbers.map(|n| n.to_string());
+    let attributes = [
+        ("name", name.as_str()),
+        ("tests", tests),
+        ("failures", failures),
+        ("errors", errors),
+        ("skipped", skipped),
+        ("time", &total),
+        ("timestamp", &run.header.started),
+    ];
+    xml.open("testsuite", &attributes[..if run.header.started.is_empty() { 6 } else { 7 }]);
+    xml.open("properties", &[]);
+    let header = &run.header;
+    let image_id = cases.first().map(|(_, cell)| cell.planned.image_id.as_str());
+    let properties = [
+        ("tool", Some(format!("exitone {}", header.tool))),
+        ("platform", Some(header.platform.clone())),
+        ("session", Some(header.session.clone())),
+        ("shard", header.shard.clone()),
+        ("scenario", table.scenario.map(ToOwned::to_owned)),
+        ("image", Some(table.images[image].to_owned())),
+        ("image.id", image_id.map(ToOwned::to_owned)),
+    ];
+    for (name, value) in properties {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            xml.empty("property", &[("name", name), ("value", &value)]);
+        }
+    }
+    for (label, cell) in &cases {
+        xml.empty("property", &[("name", &format!("case.{}", cell.planned.id)), ("value", label)]);
+    }
+    xml.close("properties");
+    // What stands before the last dot is a package to those who read it, so the parts have none of their own.
+    let part = |text: &str| one_line(text).replace('.', "_");
+    let class = format!("{}.{}", part(table.scenario.unwrap_or("exitone")), part(short));
+    for (label, cell) in cases {
+        case(xml, &class, label, cell);
+    }
+    xml.close("testsuite");
+}
+
+fn case(xml: &mut Xml, class: &str, label: &str, cell: Cell<'_>) {
+    let time = seconds(cell.seconds());
+    xml.open("testcase", &[("name", label), ("classname", class), ("time", &time)]);
+    let standing = cell.standing();
+    let Some(result) = cell.result else {
+        let because = format!("not run: {}", one_line(cell.missing.unwrap_or("no result")));
+        xml.empty("skipped", &[("message", &because)]);
+        return xml.close("testcase");
+    };
+    let account = Account::of(cell, result);
+    match standing {
+        Standing::Unexpected => {
+            let kind = one_line(&result.cell());
+            xml.leaf("failure", &[("message", &account.headline), ("type", &kind)], &body(&account));
+        }
+        Standing::Unresolved => {
+            xml.leaf("error", &[("message", &account.headline), ("type", "unresolved")], &body(&account));
+        }
+        Standing::Skipped => {
+            let because = result.skipped.as_deref().unwrap_or("skipped");
+            xml.empty("skipped", &[("message", &one_line(because))]);
+        }
+        Standing::Expected | Standing::NotRun => {}
+    }
+    let mut out = vec![format!("{} {label}: {}", one_line(&result.image), cell.words())];
+    out.extend(account.platform.iter().cloned());
+    out.extend(account.notes.iter().map(|note| format!("note: {note}")));
+    out.extend(untold(result).map(|cause| format!("image: {} {}", one_line(&cause.text), one_line(&cause.fix))));
+    if standing == Standing::Expected {
+        out.extend(account.timeline.iter().cloned());
+    }
+    out.extend(account.repro.iter().map(|command| format!("by hand: {command} > case.sh && sh case.sh")));
+    xml.leaf("system-out", &[], &out.join("\n"));
+    xml.close("testcase");
+}
+
+/// What is told of a failure.
+fn body(account: &Account) -> String {
+    let mut text = format!("{}\n", account.headline);
+    for why in &account.causes {
+        let _ = write!(text, "\nwhy  {}\nfix  {}\n", why.text, why.fix);
+        why.evidence.iter().for_each(|line| {
+            let _ = writeln!(text, "     {line}");
+        });
+    }
+    let parts = [
+        ("requests that failed", &account.checks),
+        ("what it did", &account.timeline),
+        ("last lines of its log", &account.log),
+    ];
+    for (title, lines) in parts.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+        let _ = writeln!(text, "\n{title}");
+        lines.iter().for_each(|line| {
+            let _ = writeln!(text, "  {line}");
+        });
+    }
+    text
+}
+
+/// With three decimals, as the schema's readers have it.
+fn seconds(seconds: f64) -> String {
+    format!("{:.3}", if seconds.is_finite() { seconds.max(0.0) } else { 0.0 })
+}
+
+/// Elements, indented; every text is made fit for XML.
+struct Xml {
+    text: String,
+    depth: usize,
+}
+
+impl Xml {
+    fn tag(&mut self, name: &str, attributes: &[(&str, &str)]) {
+        let _ = write!(self.text, "{:1$}<{name}", "", self.depth * 2);
+        for (name, value) in attributes {
+            let _ = write!(self.text, " {name}=\"{}\"", escaped(&plain(value), true));
+        }
+    }
+
+    fn open(&mut self, name: &str, attributes: &[(&str, &str)]) {
+        self.tag(name, attributes);
+        self.text.push_str(">\n");
+        self.depth += 1;
+    }
+
+    fn close(&mut self, name: &str) {
+        self.depth -= 1;
+        let _ = writeln!(self.text, "{:1$}</{name}>", "", self.depth * 2);
+    }
+
+    fn empty(&mut self, name: &str, attributes: &[(&str, &str)]) {
+        self.tag(name, attributes);
+        self.text.push_str("/>\n");
+    }
+
+    fn leaf(&mut self, name: &str, attributes: &[(&str, &str)], content: &str) {
+        self.tag(name, attributes);
+        let _ = writeln!(self.text, ">{}</{name}>", escaped(&plain(content), false));
+    }
+}
+
+/// The characters that XML reads otherwise; in an attribute also those that it would make a space of.
+fn escaped(text: &str, attribute: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            // `]]>` must not stand in a text.
+            '>' => out.push_str("&gt;"),
+            '"' if attribute => out.push_str("&quot;"),
+            '\n' if attribute => out.push_str("&#10;"),
+            '\t' if attribute => out.push_str("&#9;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::report::fixture::{HOSTILE, every_kind, huge};
+
+    /// What `xmllint` says of a document; nothing where it is not installed.
+    #[allow(clippy::print_stderr)]
+    fn refused(document: &str) -> Option<Result<(), String>> {
+        let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/junit.xsd");
+        let mut command = Command::new("xmllint");
+        command.args(["--noout", "--nonet", "--schema"]).arg(schema).arg("-");
+        let child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let Ok(mut child) = child else {
+            assert!(std::env::var_os("CI").is_none(), "xmllint is missing: install libxml2-utils");
+            eprintln!("skipped: there is no xmllint here (libxml2-utils)");
+            return None;
+        };
+        child.stdin.take().expect("piped").write_all(document.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Some(if output.status.success() { Ok(()) } else { Err(said) })
+    }
+
+    #[test]
+    fn a_person_and_a_program_read_it() {
+        insta::assert_snapshot!(render(&every_kind()));
+    }
+
+    #[test]
+    fn it_is_valid() {
+        for run in [Run::default(), every_kind(), huge(40, 3)] {
+            if let Some(said) = refused(&render(&run)) {
+                assert_eq!(said, Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_valid_is_seen() {
+        let good = render(&every_kind());
+        for (from, to) in [
+            ("<testsuites ", "<testsuites skipped=\"1\" "),
+            ("<testcase ", "<testcase id=\"1\" "),
+            ("<skipped message", "<skipped reason"),
+            ("</testcase>", "<properties/></testcase>"),
+            (" time=\"1.500\"", " time=\"1.500 s\""),
+            ("<system-out>", "<system-out>\u{1}"),
+        ] {
+            assert!(good.contains(from), "{from}");
+            if let Some(said) = refused(&good.replacen(from, to, 1)) {
+                assert!(said.is_err(), "{to}");
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_text_stays_text() {
+        let text = render(&every_kind());
+        assert!(HOSTILE.contains("]]>") && text.contains("]]&gt;") && !text.contains("]]>"));
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "no control character");
+        assert!(text.contains("&lt;/failure&gt;"));
+    }
+}

@@ -1,0 +1,173 @@
+//! The files for CI systems: they are read, their scripts are scripts, and the program knows the commands in them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::CommandFactory;
+use exitone::cli::Cli;
+use serde_json::Value;
+
+/// Files with scripts.
+const FILES: [&str; 4] = ["action.yml", ".github/workflows/exitone.yml", "ci/gitlab.yml", ".pre-commit-hooks.yaml"];
+
+/// The forms that `--report FORM=FILE` has.
+const FORMS: [&str; 4] = ["junit", "markdown", "annotations", "html"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).expect(path)
+}
+
+fn yaml(name: &str, text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// Every script in a document: what stands under `run`, `script`, `before_script` and `entry`.
+fn scripts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match (key.as_str(), value) {
+                    ("run" | "entry", Value::String(script)) => found.push(script.clone()),
+                    ("script" | "before_script", Value::Array(lines)) => {
+                        found.extend(lines.iter().map(|line| line.as_str().expect("a line").to_owned()));
+                    }
+                    _ => scripts(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| scripts(item, found)),
+        _ => {}
+    }
+}
+
+/// The words of every command line of exitone in a script, up to what a shell makes of the rest.
+fn commands(script: &str) -> Vec<Vec<String>> {
+    let script = script.replace("\\\n", " ");
+    let lines = script.lines().filter(|line| line.trim_start().starts_with("exitone "));
+    lines
+        .map(|line| {
+            let words = shlex::split(line).unwrap_or_else(|| panic!("{line}"));
+            let end = |word: &String| ["||", "&&", "|", ">", ">>", ";"].contains(&word.as_str());
+            words.into_iter().take_while(|word| !end(word)).collect()
+        })
+        .collect()
+}
+
+/// Every code block of a page in a language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let begin = format!("```{language}\n");
+    page.split(&begin).skip(1).filter_map(|rest| rest.split("```").next()).map(ToOwned::to_owned).collect()
+}
+
+fn flags_of(command: &str) -> BTreeSet<String> {
+    let mut parser = Cli::command();
+    parser.build();
+    let known = parser.find_subcommand(command).into_iter().flat_map(clap::Command::get_arguments);
+    known.filter_map(clap::Arg::get_long).map(|long| format!("--{long}")).collect()
+}
+
+#[test]
+fn the_program_knows_every_command() {
+    let mut all: Vec<String> = Vec::new();
+    for file in FILES {
+        scripts(&yaml(file, &read(file)), &mut all);
+    }
+    let page = read("docs/ci.md");
+    all.extend(blocks(&page, "sh"));
+    // The flags that the action collects in a list.
+    all.push("exitone run --image x --with x --service x --shard x".to_owned());
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for words in all.iter().flat_map(|script| commands(script)) {
+        let flags = flags_of(&words[1]);
+        assert!(!flags.is_empty(), "no command {}", words[1]);
+        seen.insert(words[1].clone());
+        for (n, word) in words.iter().enumerate().take_while(|(_, word)| *word != "--") {
+            let flag = word.split('=').next().unwrap_or(word);
+            assert!(!flag.starts_with("--") || flags.contains(flag), "{flag} in {words:?}");
+            if flag == "--report" {
+                let form = words.get(n + 1).and_then(|word| word.split('=').next()).unwrap_or_default();
+                assert!(FORMS.contains(&form), "{form} in {words:?}");
+            }
+        }
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["gate", "plan", "report", "run"]);
+}
+
+#[test]
+fn nothing_that_is_given_becomes_a_part_of_a_script() {
+    for file in FILES {
+        let mut all = Vec::new();
+        scripts(&yaml(file, &read(file)), &mut all);
+        assert!(!all.is_empty(), "{file}");
+        for script in all {
+            assert!(!script.contains("${{"), "{file}: {script}");
+            let read = Command::new("bash").args(["-n", "-c", &script]).output().expect("bash");
+            assert!(read.status.success(), "{file}: {}", String::from_utf8_lossy(&read.stderr));
+        }
+    }
+}
+
+#[test]
+fn the_page_has_files_that_are_read() {
+    let page = read("docs/ci.md");
+    let blocks = blocks(&page, "yaml");
+    assert_eq!(blocks.len(), 5);
+    blocks.iter().for_each(|block| assert!(yaml("docs/ci.md", block).is_object(), "{block}"));
+    // Every input and output of the action is told of.
+    let action = yaml("action.yml", &read("action.yml"));
+    for part in ["inputs", "outputs"] {
+        for name in action[part].as_object().expect(part).keys() {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+    let hook = &yaml("hooks", &read(".pre-commit-hooks.yaml"))[0];
+    assert_eq!((&hook["id"], &hook["stages"][0]), (&Value::from("exitone-gate"), &Value::from("pre-push")));
+    assert_eq!((&hook["pass_filenames"], &hook["always_run"]), (&Value::from(false), &Value::from(true)));
+}
+
+/// Carries the action's last step out with a program that writes down its words, logs a command and ends with `code`.
+fn step(folder: &Path, code: u8, given: &[(&str, &str)]) -> std::process::Output {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.join("exitone");
+    let text = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > words\necho '::error::not ours'\nexit {code}\n");
+    std::fs::write(&program, text).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("may be run");
+    let action = yaml("action.yml", &read("action.yml"));
+    let script = action["runs"]["steps"][1]["run"].as_str().expect("a script").to_owned();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("bash");
+    command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script]).current_dir(folder).env("PATH", path);
+    for name in ["SCENARIO", "IMAGE", "WITH", "SERVICE", "SHARD"] {
+        command.env(name, "");
+    }
+    command.env("FOLDER", "exitone-run").env("JUNIT", "junit.xml").env("RUNNER_TEMP", folder);
+    command.env("GITHUB_STEP_SUMMARY", "summary").env("GITHUB_OUTPUT", folder.join("output"));
+    given.iter().for_each(|(name, value)| {
+        command.env(name, value);
+    });
+    command.output().expect("bash")
+}
+
+#[test]
+fn the_action_runs_what_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let given = [("SCENARIO", "a b.yaml\n$(exit 3).yaml\n"), ("SHARD", "2/4"), ("WITH", "env.set:A=`x` \"y\"")];
+    let output = step(folder.path(), 5, &given);
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    let words = std::fs::read_to_string(folder.path().join("words")).expect("words");
+    let words: Vec<&str> = words.lines().collect();
+    let end = ["--with", "env.set:A=`x` \"y\"", "--shard", "2/4", "--", "a b.yaml", "$(exit 3).yaml"];
+    assert!(words.starts_with(&["run", "--folder", "exitone-run", "--report", "junit=junit.xml"]), "{words:?}");
+    assert!(words.ends_with(&end), "{words:?}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = said.lines().filter(|line| !line.is_empty()).collect();
+    let word = lines[0].strip_prefix("::stop-commands::").expect("commands are stopped first");
+    assert!(word.len() == 32 && lines.last() == Some(&format!("::{word}::").as_str()), "{said}");
+    let kept = std::fs::read_to_string(folder.path().join("output")).expect("outputs");
+    assert_eq!(kept, "exit-code=5\nfolder=exitone-run\njunit=junit.xml\n");
+}
