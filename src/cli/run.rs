@@ -6,7 +6,7 @@ use super::common::{
     Common, Failure, Format, Running, Signals, candidates, engine, exit_code, folder_of, print, read_text, run_plan,
     say, service_of, unless_wrong,
 };
-use crate::model::{ConditionSet, Plan, Service, Summary, Verdict};
+use crate::model::{ConditionSet, Expectation, Part, Plan, Summary, Verdict};
 use crate::report::{json, terminal};
 use crate::run::coordinator::Finished;
 use crate::run::rig::unknown_variables;
@@ -40,8 +40,9 @@ pub struct Args {
 /// What is asked for, before the engine is asked.
 struct Asked {
     images: Vec<String>,
-    service: Service,
+    part: Part,
     sets: Vec<ConditionSet>,
+    cases: Vec<(String, ConditionSet, Option<Expectation>)>,
 }
 
 /// Runs it.
@@ -58,8 +59,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let mut plans = Vec::new();
     for one in asked {
         let candidates = candidates(engine.as_ref(), &one.images).await?;
-        let pairs = one.sets.iter().flat_map(|set| one.images.iter().map(move |image| (image.clone(), set.clone())));
-        let plan = Plan::new(one.service, candidates, pairs.collect::<Vec<_>>());
+        let plan = Plan::of_scenario(one.part, candidates, one.cases);
         let unknown = unknown_variables(&plan);
         if !unknown.is_empty() {
             let names: Vec<String> = unknown.into_iter().collect();
@@ -123,8 +123,10 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
         let text = read_text(path)?;
         match file::read(&path.display().to_string(), &text, &folder_of(path), &profile) {
             Ok(scenario) => {
-                let images = if args.image.is_empty() { scenario.candidates } else { args.image.clone() };
-                asked.push(Asked { images, service: scenario.service, sets: scenario.sets });
+                let images = if args.image.is_empty() { scenario.candidates.clone() } else { args.image.clone() };
+                let cases = scenario.cases(&images);
+                let part = Part { scenario: Some(scenario.name), service: scenario.service };
+                asked.push(Asked { images, part, sets: scenario.sets, cases });
             }
             Err(refused) => refusals.push(refused.to_string()),
         }
@@ -145,7 +147,8 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
         if !images.is_empty() {
             let sets = vec![conditions.with_secrets(&service.secrets)];
-            asked.push(Asked { images, service, sets });
+            let cases = images.iter().map(|image| (image.clone(), sets[0].clone(), None)).collect();
+            asked.push(Asked { images, part: Part { scenario: None, service }, sets, cases });
         }
     }
     unless_wrong(asked, &wrong, refusals)
