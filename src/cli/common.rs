@@ -427,8 +427,7 @@ pub fn exit_code(summary: &Summary, broken: usize, signals: &Signals) -> u8 {
 /// # Errors
 /// When it cannot be read, or is no text.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
-    let bytes = std::fs::read(path).map_err(|e| Failure::file(format!("{}: {e}", path.display())))?;
-    String::from_utf8(bytes).map_err(|_| Failure::file(format!("{}: not a text file (UTF-8)", path.display())))
+    crate::scenario::text::read(path).map_err(|message| Failure::file(format!("{}: {message}", path.display())))
 }
 
 /// Reads a file of variables.

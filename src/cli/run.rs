@@ -75,12 +75,15 @@ pub struct Asked {
     /// Images, the oldest version first.
     images: Vec<String>,
     cases: Vec<(String, ConditionSet, Option<Expectation>)>,
+    repeat: u32,
 }
 
 impl Asked {
     /// Its plan.
     pub fn plan(self, candidates: Vec<Candidate>) -> Plan {
-        Plan::of_scenario(self.part, candidates, self.cases)
+        let mut plan = Plan::of_scenario(self.part, candidates, self.cases);
+        plan.cases.iter_mut().for_each(|case| case.repeat = self.repeat);
+        plan
     }
 }
 
@@ -213,11 +216,10 @@ fn scenarios_of(paths: &[PathBuf], images: &[String], refusals: &mut Vec<String>
         match file::read(&path.display().to_string(), &text, &folder_of(path), &profile) {
             Ok(scenario) => {
                 let images = if images.is_empty() { scenario.candidates.clone() } else { images.to_vec() };
-                let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-                let pairs =
-                    scenario.sets.iter().flat_map(|set| images.iter().map(move |i| (i.clone(), set.clone(), None)));
-                let cases = pairs.collect();
-                asked.push(Asked { part: Part { scenario: name, service: scenario.service.clone() }, images, cases });
+                let cases = scenario.cases(&images);
+                let part = Part { scenario: Some(scenario.name), service: scenario.service };
+                let repeat = u32::try_from(scenario.repeat).unwrap_or(1);
+                asked.push(Asked { part, images, cases, repeat });
             }
             Err(refused) => refusals.push(refused.to_string()),
         }
@@ -252,7 +254,7 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
 /// Images under one set of conditions.
 fn by_hand(images: Vec<String>, service: Service, conditions: &ConditionSet) -> Asked {
     let cases = images.iter().map(|image| (image.clone(), conditions.clone(), None)).collect();
-    Asked { part: Part { scenario: None, service }, images, cases }
+    Asked { part: Part { scenario: None, service }, images, cases, repeat: 1 }
 }
 
 /// Reads conditions; all mistakes at once.

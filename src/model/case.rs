@@ -49,6 +49,8 @@ pub struct Case {
     pub place: usize,
     /// Which of the plan's parts it belongs to.
     pub part: usize,
+    /// How often it is run at least.
+    pub repeat: u32,
     /// What is expected of it; nothing: that it passes.
     pub expect: Option<Expectation>,
 }
@@ -61,7 +63,7 @@ impl Case {
         let short: String =
             short_name(image).chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
         let id = CaseId(format!("{short}-{:08x}", hash >> 32));
-        Self { id, image: image.to_owned(), conditions, place: 0, part: 0, expect: None }
+        Self { id, image: image.to_owned(), conditions, place: 0, part: 0, repeat: 1, expect: None }
     }
 }
 

@@ -216,6 +216,7 @@ async fn one(
     let on_phase = |phase| say(Event::CasePhase { id: case.id.clone(), phase });
     let mut result = case::run(&context, service, candidate, case, &on_phase).await;
     let mut attempts = [u32::from(result.verdict == Verdict::Fail), u32::from(result.verdict != Verdict::Unresolved)];
+    let repeat = repeat.max(case.repeat);
     for _ in 1..repeat {
         let next = case::run(&context, service, candidate, case, &on_phase).await;
         attempts[0] += u32::from(next.verdict == Verdict::Fail);

@@ -1,34 +1,67 @@
-//! Scenario files: candidates, a service, and the sets of conditions to run them under.
+//! Scenario files: candidates, a service, the sets of conditions to run them under, and what is expected.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use super::problem::{Problem, Refused};
-use super::service::RawService;
-use super::yaml::{self, OneOrMany, problem};
-use crate::model::{Condition, ConditionSet, Service};
+use super::combine::{self, Combine};
+use super::document;
+use super::expect::{self, Known, Rule};
+use super::keys::{IMAGE, SCENARIO};
+use super::node::{Node, Value};
+use super::problem::{Place, Problem, Refused};
+use super::service::{self, image_problem, number};
+use super::shape::Shape;
+use crate::model::{Condition, ConditionSet, Expectation, Service};
 use crate::profile::Profile;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawScenario {
-    candidates: Vec<String>,
-    #[serde(default)]
-    service: RawService,
-    #[serde(default)]
-    conditions: Vec<OneOrMany>,
-}
+/// So many characters may a name have.
+const LONGEST_NAME: usize = 80;
 
 /// What a scenario asks for.
 #[derive(Debug, Clone)]
 pub struct Scenario {
+    /// Its name: what it says, or the file's.
+    pub name: String,
     /// Image names, the oldest version first.
     pub candidates: Vec<String>,
+    /// How images are built: candidates with a Dockerfile, in their order.
+    pub builds: Vec<Build>,
+    /// How the image of a commit is built.
+    pub build: Option<Build>,
     /// What the platform is told.
     pub service: Service,
+    /// How the conditions are put together.
+    pub combine: Combine,
+    /// Every condition of the file once, in its order.
+    pub conditions: Vec<Condition>,
     /// The sets of conditions; the baseline is the first.
     pub sets: Vec<ConditionSet>,
+    /// How often each case is run.
+    pub repeat: usize,
+    rules: Vec<Rule>,
+}
+
+/// How an image is built. Paths are as they were written, behind the scenario's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// The name that it gets.
+    pub image: String,
+    /// The Dockerfile.
+    pub dockerfile: PathBuf,
+    /// The folder that the builder is sent.
+    pub context: PathBuf,
+}
+
+impl Scenario {
+    /// The cases for images (the candidates, or others in their place), in the order of the report: image, conditions,
+    /// and what is expected; nothing: that it passes.
+    #[must_use]
+    pub fn cases(&self, images: &[String]) -> Vec<(String, ConditionSet, Option<Expectation>)> {
+        let case = |set: &ConditionSet, image: &String| {
+            let expected = expect::of_case(&self.rules, &self.candidates, image, set);
+            (image.clone(), set.clone(), expected)
+        };
+        self.sets.iter().flat_map(|set| images.iter().map(move |image| case(set, image))).collect()
+    }
 }
 
 /// Reads a scenario file.
@@ -36,35 +69,143 @@ pub struct Scenario {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read(file: &str, text: &str, folder: &Path, profile: &Profile) -> Result<Scenario, Refused> {
-    let raw: RawScenario = yaml::read(file, text)?;
-    let mut problems: Vec<Problem> = Vec::new();
-    let service = raw.service.check(folder, profile, &mut problems);
-    let mut sets = vec![ConditionSet::baseline()];
-    for OneOrMany(texts) in &raw.conditions {
-        let mut conditions: Vec<Condition> = Vec::new();
-        for text in texts {
-            match text.value.parse() {
-                Ok(condition) => conditions.push(condition),
-                Err(e) => problems.push(problem(text, format!("{e}"))),
-            }
-        }
-        match ConditionSet::new(conditions) {
-            Ok(set) if !sets.contains(&set) => sets.push(set),
-            Ok(_) => {}
-            Err(messages) => {
-                problems.extend(messages.into_iter().filter_map(|m| texts.first().map(|t| problem(t, m))));
-            }
+    let mut parts = Parts(Vec::new());
+    let (root, mut problems) = document(file, text, Shape::Map(&SCENARIO), |root, problems| {
+        parts = Parts::of(root);
+        without_image(root, problems);
+    })?;
+    let empty = Node::empty();
+    let service = service::check(root.get("service").unwrap_or(&empty), folder, profile, &mut problems);
+    let entries = combine::entries(root.get("conditions"), &mut problems);
+    let combine = root.get("combine").map(|word| Combine::of(word.text())).unwrap_or_default();
+    let with_secrets = |set: ConditionSet| set.with_secrets(&service.secrets);
+    let sets: Vec<ConditionSet> = combine.sets(&entries, &mut problems).into_iter().map(with_secrets).collect();
+    let mut conditions: Vec<Condition> = Vec::new();
+    for condition in entries.iter().flat_map(|entry| entry.set.iter()) {
+        let condition = condition.clone().with_secrets(&service.secrets);
+        if !conditions.contains(&condition) {
+            conditions.push(condition);
         }
     }
-    if raw.candidates.is_empty() {
-        problems.push(Problem::of_file("`candidates` is empty: there is nothing to run"));
+    let (mut candidates, builds) = candidates(root.get("candidates"), folder, &mut problems);
+    let build = root.get("build").and_then(|written| build(written, candidates.last(), folder, &mut problems));
+    match (&build, parts.has("candidates")) {
+        (Some(build), false) => candidates.push(build.image.clone()),
+        (None, false) if !parts.has("build") && !problems.iter().any(|p| p.message.contains("mean `candidates`")) => {
+            problems.push(Problem::at(1, 1, "the key `candidates` is missing"));
+        }
+        _ => {}
     }
-    let sets = sets.into_iter().map(|set| set.with_secrets(&service.secrets)).collect();
-    if problems.is_empty() {
-        Ok(Scenario { candidates: raw.candidates, service, sets })
-    } else {
-        Err(Refused::new(file, text, problems))
+    // Beside a mistake in what it speaks of, an expectation would be blamed for it.
+    let known = Known {
+        candidates: parts.sound(&["candidates", "build"], &problems).then_some(candidates.as_slice()),
+        sets: parts.sound(&["conditions", "combine"], &problems).then_some(sets.as_slice()),
+        checks: parts.sound(&["service"], &problems).then_some(service.checks.as_slice()),
+        secrets: &service.secrets,
+    };
+    let rules = expect::read(root.get("expect"), &known, &mut problems);
+    let name = name(file, root.get("name"), &mut problems);
+    if !problems.is_empty() {
+        return Err(Refused::new(file, text, problems));
     }
+    let repeat = root.get("repeat").map_or(1, number);
+    Ok(Scenario { name, candidates, builds, build, service, combine, conditions, sets, repeat, rules })
+}
+
+/// The keys of the whole document and the lines where they begin.
+struct Parts(Vec<(String, Place)>);
+
+impl Parts {
+    fn of(root: &Node) -> Self {
+        Self(root.entries().iter().map(|entry| (entry.key.clone(), entry.place)).collect())
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == key)
+    }
+
+    /// True when no problem is within these keys, and none is about a key itself.
+    fn sound(&self, keys: &[&str], problems: &[Problem]) -> bool {
+        problems.iter().all(|problem| {
+            let place = Place { line: problem.line.unwrap_or_default(), column: problem.column };
+            let of = self.0.iter().rev().find(|(_, begin)| *begin <= place);
+            of.is_some_and(|(name, begin)| *begin != place && !keys.contains(&name.as_str()))
+        })
+    }
+}
+
+/// The name of an image stands among the candidates alone.
+fn without_image(root: &mut Node, problems: &mut Vec<Problem>) {
+    let Value::Map(entries) = &mut root.value else { return };
+    for entry in entries.iter_mut().filter(|entry| entry.key == "service") {
+        if let Value::Map(keys) = &mut entry.node.value {
+            keys.retain(|key| {
+                if key.key == IMAGE {
+                    let message = "`image` does not belong here: `candidates` name the images of a scenario";
+                    problems.push(Problem::of(key.place, message));
+                }
+                key.key != IMAGE
+            });
+        }
+    }
+}
+
+/// What the file says, or its own name.
+fn name(file: &str, written: Option<&Node>, problems: &mut Vec<Problem>) -> String {
+    let Some(written) = written else {
+        let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        return stem.unwrap_or_else(|| file.to_owned());
+    };
+    let name = written.text().trim();
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        problems.push(written.problem(format!("a name has from 1 to {LONGEST_NAME} characters, on one line")));
+    }
+    name.to_owned()
+}
+
+fn candidates(list: Option<&Node>, folder: &Path, problems: &mut Vec<Problem>) -> (Vec<String>, Vec<Build>) {
+    let (mut names, mut builds) = (Vec::new(), Vec::new());
+    let Some(list) = list else { return (names, builds) };
+    if list.items().is_empty() && problems.iter().all(|p| p.line < Some(list.place.line)) {
+        problems.push(list.problem("`candidates` is empty: there is nothing to run"));
+    }
+    for item in list.items() {
+        let Some(place) = (if item.is_scalar() { Some(item) } else { item.get("image") }) else { continue };
+        let image = place.text().to_owned();
+        if let Some(message) = image_problem(&image) {
+            problems.push(place.problem(message));
+        } else if names.contains(&image) {
+            problems.push(place.problem(format!("the candidate `{image}` stands twice")));
+        }
+        if item.get("dockerfile").is_some() || item.get("context").is_some() {
+            builds.push(how(item, image.clone(), folder));
+        }
+        names.push(image);
+    }
+    (names, builds)
+}
+
+/// The top level's `build`; without a name it builds the newest candidate.
+fn build(written: &Node, newest: Option<&String>, folder: &Path, problems: &mut Vec<Problem>) -> Option<Build> {
+    let image = match written.get("image") {
+        Some(image) => {
+            problems.extend(image_problem(image.text()).map(|message| image.problem(message)));
+            image.text().to_owned()
+        }
+        None if newest.is_none() => {
+            problems.push(written.problem("the key `image` is missing: without `candidates` it says what is built"));
+            return None;
+        }
+        None => newest?.clone(),
+    };
+    Some(how(written, image, folder))
+}
+
+fn how(written: &Node, image: String, folder: &Path) -> Build {
+    let context = folder.join(written.get("context").map_or(".", Node::text));
+    let dockerfile =
+        written.get("dockerfile").map_or_else(|| context.join("Dockerfile"), |file| folder.join(file.text()));
+    Build { image, dockerfile, context }
 }
 
 #[cfg(test)]
@@ -72,15 +213,111 @@ mod tests {
     use super::*;
     use crate::scenario::apprunner;
 
+    fn read(text: &str) -> Result<Scenario, Refused> {
+        super::read("ci/s.yaml", text, Path::new("ci"), &apprunner())
+    }
+
+    fn sets(text: &str) -> Vec<String> {
+        read(text).expect(text).sets.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn sets_are_read_and_mistakes_are_placed() {
-        let read = |text: &str| read("s.yaml", text, Path::new("."), &apprunner());
-        let good =
-            read("candidates: [a:1]\nconditions:\n  - egress.drop\n  - [egress.drop, 'env.set:A=b']\n").expect("good");
-        let shown: Vec<String> = good.sets.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["baseline", "egress.drop", "egress.drop + env.set:A=b"]);
+        assert_eq!(
+            sets("candidates: [a:1]\nconditions:\n  - egress.drop\n  - [egress.drop, 'env.set:A=b']\n"),
+            ["baseline", "egress.drop", "egress.drop + env.set:A=b"]
+        );
         let bad =
             read("candidates: [a:1]\nconditions:\n  - egres.drop\n  - [dns.drop, dns.servfail]\n").expect_err("bad");
         insta::assert_snapshot!(bad);
+    }
+
+    #[test]
+    fn conditions_are_combined() {
+        let text = "candidates: [a:1]\nconditions: [egress.drop, egress.reject, dns.drop]\ncombine: ";
+        let with = |word: &str| sets(&text.replace("egress.reject, ", "").replace("combine: ", word));
+        assert_eq!(
+            sets(&format!("{text}pairs")),
+            [
+                "baseline",
+                "egress.drop",
+                "egress.reject",
+                "dns.drop",
+                "egress.drop + dns.drop",
+                "egress.reject + dns.drop"
+            ]
+        );
+        assert_eq!(with("combine: all"), ["baseline", "egress.drop + dns.drop"]);
+        assert_eq!(with("combine: each"), with(""));
+        assert_eq!(with("combine: why"), ["baseline"]);
+        assert_eq!(read(&format!("{text}why")).expect("good").conditions.len(), 3);
+        let said = read(&format!("{text}all")).expect_err("they exclude each other").to_string();
+        assert!(said.contains("ci/s.yaml:2:27") && said.contains("both decide egress"), "{said}");
+    }
+
+    #[test]
+    fn names_builds_and_repeats() {
+        let scenario = read("candidates:\n  - a:1\n  - {image: 'a:2', context: ..}\nrepeat: 3\n").expect("good");
+        assert_eq!((scenario.name.as_str(), scenario.repeat, scenario.combine), ("s", 3, Combine::Each));
+        assert_eq!(scenario.candidates, ["a:1", "a:2"]);
+        let paths = |b: &Build| (b.image.clone(), b.dockerfile.clone(), b.context.clone());
+        assert_eq!(paths(&scenario.builds[0]), ("a:2".into(), "ci/../Dockerfile".into(), "ci/..".into()));
+        let scenario = read("name: gate\nbuild: {image: 'a:dev', dockerfile: ../Dockerfile.ci}\n").expect("good");
+        assert_eq!((scenario.name.as_str(), scenario.candidates.as_slice()), ("gate", ["a:dev".to_owned()].as_slice()));
+        let build = scenario.build.as_ref().expect("a build");
+        assert_eq!(paths(build), ("a:dev".into(), "ci/../Dockerfile.ci".into(), "ci/.".into()));
+        assert_eq!(read("build: {}\ncandidates: [a, b]\n").expect("good").build.expect("a build").image, "b");
+    }
+
+    #[test]
+    fn every_mistake_of_a_scenario_at_once() {
+        let text = "nam: x\ncandidates: [a:1, 'A b', a:1]\nplatform: heroku\ncombine: pair\nrepeat: 0\nrepeat: 2\n\
+                    service:\n  image: a:1\n  port: [1]\n  env: {9A: 1, B: }\n  env: {}\n  checks: [{name: OTP}]\n\
+                    conditions:\n  - dns.drop\n  - {egress: drop}\n  - [dns.drop, dns.dro]\n  - dns.drop\n  - []\n\
+                    expect: [pass]\n";
+        insta::assert_snapshot!(read(text).expect_err("bad"));
+        for (text, said) in [
+            ("conditions: []\n", "the key `candidates` is missing"),
+            ("candidates: []\n", "`candidates` is empty"),
+            ("candidates:\n", "`candidates` has no value: a list is expected here"),
+            ("candidatse: [a]\n", "did you mean `candidates`?"),
+            ("build: {dockerfile: x}\n", "the key `image` is missing"),
+            ("- a\n", "a mapping (KEY: value) is expected here"),
+            ("hello\n", "a mapping (KEY: value) is expected here"),
+        ] {
+            let refused = read(text).expect_err(text);
+            assert!(refused.problems.len() == 1 && refused.to_string().contains(said), "{refused}");
+        }
+    }
+
+    const EXPECTING: &str = "candidates: [r.io/a:v1, r.io/a:v2, b]\nconditions:\n  - egress.drop\n  - dns.drop\n  \
+                             - [env.set:TOKEN=x, egress.drop]\nservice: {checks: [{name: OTP, path: /otp}]}\n";
+
+    #[test]
+    fn the_most_specific_expectation_holds() {
+        let text = format!(
+            "{EXPECTING}expect:\n  '*': [pass, exit 1 under dns.drop]\n  v2:\n    - OTP fails under egress.drop\n    - \
+             exit 3 under egress.drop + env.set:TOKEN=x\n    - healthy under anything\n  b: RUNNING under baseline\n"
+        );
+        let scenario = read(&text).expect("good");
+        let expected = |images: &[&str]| -> Vec<String> {
+            let images: Vec<String> = images.iter().map(|image| (*image).to_owned()).collect();
+            let cases = scenario.cases(&images).into_iter();
+            cases.map(|(image, set, expect)| format!("{image} | {set} | {}", expect.expect("one"))).collect()
+        };
+        insta::assert_snapshot!(expected(&["r.io/a:v1", "r.io/a:v2", "b"]).join("\n"));
+        // An image of the command line: of a candidate's version, or of none.
+        assert!(expected(&["ci.io/a:v2"])[0].ends_with("healthy") && expected(&["x"])[0].ends_with("pass"));
+        let plain = read("candidates: [a]\n").expect("good");
+        assert_eq!(plain.cases(&plain.candidates)[0].2, None);
+    }
+
+    #[test]
+    fn expectations_of_nothing_are_refused() {
+        let text = format!(
+            "{EXPECTING}expect:\n  v3: pass\n  c: pass\n  b: [pas, OPT fails, exit 1 under dns.dro]\n  v1: [pass, fail, \
+             exit 1 under egress.drop + dns.drop]\n  a:v1: fail under anything\n  v2: [exit 1 under env.set:TOKEN=hunter2]\n"
+        );
+        insta::assert_snapshot!(read(&text).expect_err("bad"));
     }
 }

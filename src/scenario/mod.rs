@@ -1,17 +1,27 @@
 //! From text to the model: scenario files, service files, environment files. Bad input is refused whole, every
 //! mistake that can be told apart at once, each with its place.
 
+mod combine;
 pub mod env_file;
+mod expect;
 pub mod file;
 pub mod import;
+mod keys;
+mod node;
 pub mod problem;
+pub mod schema;
 pub mod service;
+mod shape;
+pub mod text;
 mod upstreams;
 mod yaml;
 
-pub use yaml::read as read_yaml;
-
+pub use combine::Combine;
+pub use file::{Build, Scenario};
 pub use problem::{Problem, Refused};
+
+use node::Node;
+use shape::Shape;
 
 use crate::profile::{APPRUNNER, Profile};
 
@@ -21,7 +31,33 @@ use crate::profile::{APPRUNNER, Profile};
 /// Never: the text is embedded, and a test reads it.
 #[must_use]
 pub fn apprunner() -> Profile {
-    yaml::read("apprunner.yaml", APPRUNNER).expect("the embedded profile is read by a test")
+    yaml::embedded(APPRUNNER).expect("the embedded profile is read by a test")
+}
+
+/// A document without what has the wrong shape, and all that has. `prepare` may take out what is wrong for a reason of
+/// its own.
+fn document(
+    file: &str,
+    text: &str,
+    shape: Shape,
+    prepare: impl FnOnce(&mut Node, &mut Vec<Problem>),
+) -> Result<(Node, Vec<Problem>), Refused> {
+    if text.len() > text::LARGEST {
+        return Err(Refused::new(file, "", vec![Problem::of_file(text::TOO_LARGE)]));
+    }
+    let mut root = yaml::tree(text).map_err(|problem| Refused::new(file, text, vec![problem]))?;
+    let mut problems = Vec::new();
+    prepare(&mut root, &mut problems);
+    match shape::check(root, shape, file, &mut problems) {
+        Some(root) => Ok((root, problems)),
+        None => Err(Refused::new(file, text, problems)),
+    }
+}
+
+/// What a file says, without comments, layout and places; nothing where it is no YAML.
+#[must_use]
+pub fn content(text: &str) -> Option<serde_json::Value> {
+    yaml::tree(text).ok().map(|root| root.json())
 }
 
 #[cfg(test)]

@@ -6,6 +6,15 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::model::redact::line_is_private;
 
+/// A place in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line, from 1; 0: nowhere in particular.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -21,6 +30,11 @@ impl Problem {
     /// A mistake at a place.
     pub fn at(line: usize, column: usize, message: impl Into<String>) -> Self {
         Self { line: (line > 0).then_some(line), column: column.max(1), message: message.into() }
+    }
+
+    /// A mistake at a place that was read.
+    pub fn of(place: Place, message: impl Into<String>) -> Self {
+        Self::at(place.line, place.column, message)
     }
 
     /// A mistake of the whole file.
@@ -44,7 +58,9 @@ impl std::error::Error for Refused {}
 impl Refused {
     /// Refuses a file. A file with secrets in it is given without its text, so that no excerpt shows one.
     #[must_use]
-    pub fn new(file: &str, source: &str, problems: Vec<Problem>) -> Self {
+    pub fn new(file: &str, source: &str, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        problems.dedup();
         Self { file: file.to_owned(), source: source.to_owned(), problems }
     }
 
@@ -53,13 +69,38 @@ impl Refused {
         let line = problem.line?;
         let start: usize = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum();
         let text = self.source.get(start..)?.lines().next()?;
-        if line_is_private(text) || text.contains("env.set") {
+        let listed = || secret_names(&self.source).into_iter().any(|name| text.contains(name));
+        if line_is_private(text) || text.contains("env.set") || (!text.trim_start().starts_with("secrets:") && listed())
+        {
             return None;
         }
         let from = text.char_indices().nth(problem.column - 1).map_or(text.len(), |(at, _)| at);
         let word = text[from..].find([' ', ',', '#', ']', '}']).unwrap_or(text.len() - from).max(1);
         Some(start + from..(start + from + word).min(self.source.len().max(start + from)))
     }
+}
+
+/// The names under `secrets:`, also of a file that is no YAML.
+fn secret_names(source: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut inside = false;
+    for line in source.lines() {
+        let line = line.split(" #").next().unwrap_or(line).trim();
+        let rest = match line.find("secrets:") {
+            Some(at) => &line[at + "secrets:".len()..],
+            None if inside && !line.contains(':') => line,
+            None => {
+                inside = false;
+                continue;
+            }
+        };
+        inside = true;
+        // What stands behind the list, in a mapping on one line, is not of it.
+        let rest = rest.split(']').next().unwrap_or(rest);
+        let words = rest.split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c)));
+        names.extend(words.map(|word| word.trim_start_matches('-')).filter(|word| word.len() > 1));
+    }
+    names
 }
 
 impl fmt::Display for Refused {
@@ -85,5 +126,20 @@ impl fmt::Display for Refused {
             write!(f, "{}", Renderer::plain().render(&[group]))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_secret_shows_no_excerpt() {
+        for secrets in ["secrets: [LICENSE]", "secrets:\n  - LICENSE # of the map\n", "x: {secrets: [LICENSE], a: 1}"] {
+            let text = format!("env:\n  LICENSE: hunter2\n  OTHER: shown\n{secrets}\n");
+            let problems = vec![Problem::at(2, 3, "wrong"), Problem::at(3, 3, "wrong")];
+            let said = Refused::new("s.yaml", &text, problems).to_string();
+            assert!(said.starts_with("error: s.yaml:2:3: wrong\n") && said.contains("OTHER: shown"), "{said}");
+        }
     }
 }

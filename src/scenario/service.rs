@@ -1,62 +1,19 @@
 //! The `service:` block: what the platform is told of a service, with the platform's defaults and ranges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::env_file;
+use super::keys::SERVICE;
+use super::node::Node;
 use super::problem::{Problem, Refused};
-use super::upstreams::{self, RawUpstream};
-use super::yaml::{self, Placed, Text, problem};
+use super::shape::Shape;
+use super::{document, env_file, text, upstreams};
 use crate::model::Service;
-use crate::model::condition::variable_name;
+use crate::model::condition::{nearest, variable_name};
 use crate::model::service::{HealthCheck, HttpCheck, Protocol, SIZES};
 use crate::model::units::{parse_cpu, parse_duration};
 use crate::profile::Profile;
-
-/// The block as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawService {
-    /// The image, where the block stands in a file of its own.
-    pub image: Option<String>,
-    port: Option<Placed<Text>>,
-    env: BTreeMap<String, Placed<Text>>,
-    env_file: Option<Placed<String>>,
-    secrets: Vec<Placed<String>>,
-    start_command: Option<String>,
-    cpu: Option<Placed<Text>>,
-    memory: Option<Placed<Text>>,
-    egress: Option<Placed<String>>,
-    health_check: RawHealthCheck,
-    upstreams: Vec<Placed<RawUpstream>>,
-    checks: Vec<RawCheck>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawHealthCheck {
-    protocol: Option<Placed<String>>,
-    path: Option<Placed<String>>,
-    interval: Option<Placed<Text>>,
-    timeout: Option<Placed<Text>>,
-    healthy_threshold: Option<Placed<Text>>,
-    unhealthy_threshold: Option<Placed<Text>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCheck {
-    name: Option<String>,
-    method: Option<Placed<String>>,
-    path: Placed<String>,
-    body: Option<serde_json::Value>,
-    status: Option<Placed<u16>>,
-    json: Option<serde_json::Value>,
-    within: Option<Placed<String>>,
-}
 
 /// A time limit of a check where none is written (a whole request has 120 s on App Runner).
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
@@ -71,100 +28,138 @@ pub fn read_file(
     folder: &Path,
     profile: &Profile,
 ) -> Result<(Service, Option<String>), Refused> {
-    let raw: RawService = yaml::read(file, text)?;
-    let image = raw.image.clone();
-    let mut problems = Vec::new();
-    let service = raw.check(folder, profile, &mut problems);
+    let (root, mut problems) = document(file, text, Shape::Map(&SERVICE), |_, _| {})?;
+    let image = root.get("image").map(|image| image.text().to_owned());
+    if let Some(written) = root.get("image")
+        && let Some(message) = image_problem(written.text())
+    {
+        problems.push(written.problem(message));
+    }
+    let service = check(&root, folder, profile, &mut problems);
     if problems.is_empty() { Ok((service, image)) } else { Err(Refused::new(file, text, problems)) }
 }
 
 /// What the platform is told when there is no service file.
 #[must_use]
 pub fn defaults(profile: &Profile) -> Service {
-    RawService::default().check(Path::new("."), profile, &mut Vec::new())
+    check(&Node::empty(), Path::new("."), profile, &mut Vec::new())
 }
 
-impl RawService {
-    /// Checks the block; what is wrong is added to `problems`.
-    pub(super) fn check(self, folder: &Path, profile: &Profile, problems: &mut Vec<Problem>) -> Service {
-        let port = self.port.as_ref().map_or(profile.port, |port| {
-            port.value.0.parse::<u16>().ok().filter(|p| *p > 0).unwrap_or_else(|| {
-                let message = format!("port `{}` is not a number from 1 to 65535", port.value.0);
-                problems.push(problem(port, message));
-                profile.port
-            })
-        });
-        let mut env = match &self.env_file {
-            Some(path) => read_env_file(path, folder, problems),
-            None => BTreeMap::new(),
-        };
-        for (name, value) in self.env {
-            if let Err(message) = variable_name(&name) {
-                problems.push(problem(&value, message));
-            }
-            env.insert(name, value.value.0);
-        }
-        let (cpu_milli, memory) = sizes(self.cpu.as_ref(), self.memory.as_ref(), profile, problems);
-        if let Some(egress) = self.egress.filter(|e| !["DEFAULT", "VPC"].contains(&e.value.as_str())) {
-            problems.push(problem(&egress, format!("egress `{}` is neither DEFAULT nor VPC", egress.value)));
-        }
-        let upstreams = upstreams::check(self.upstreams, problems);
-        Service {
-            port,
-            env,
-            secrets: self.secrets.into_iter().map(|name| name.value).collect(),
-            start_command: self.start_command.filter(|c| !c.trim().is_empty()),
-            cpu_milli,
-            memory,
-            upstreams,
-            health_check: self.health_check.check(profile, problems),
-            checks: self.checks.into_iter().map(|c| c.check(problems)).collect(),
-        }
+/// Reads the block; what is wrong is added to `problems`.
+pub(super) fn check(block: &Node, folder: &Path, profile: &Profile, problems: &mut Vec<Problem>) -> Service {
+    let mut env = match block.get("env_file") {
+        Some(path) => read_env_file(path, folder, problems),
+        None => BTreeMap::new(),
+    };
+    env.extend(variables(block.get("env")));
+    let (cpu_milli, memory) = sizes(block.get("cpu"), block.get("memory"), profile, problems);
+    Service {
+        port: block.get("port").map_or(profile.port, number),
+        env,
+        secrets: secrets(block.get("secrets"), problems),
+        start_command: block.get("start_command").map(|c| c.text().to_owned()).filter(|c| !c.trim().is_empty()),
+        cpu_milli,
+        memory,
+        upstreams: upstreams::check(block.get("upstreams"), problems),
+        health_check: health_check(block.get("health_check"), profile, problems),
+        checks: checks(block.get("checks"), problems),
     }
 }
 
-fn read_env_file(path: &Placed<String>, folder: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
-    let file = folder.join(&path.value);
-    let text = match std::fs::read_to_string(&file) {
+/// A number whose range has been checked.
+pub(super) fn number<T: std::str::FromStr + Default>(written: &Node) -> T {
+    written.text().parse().unwrap_or_default()
+}
+
+/// A time whose range has been checked.
+pub(super) fn time(written: Option<&Node>, default: Duration) -> Duration {
+    written.and_then(|written| parse_duration(written.text()).ok()).unwrap_or(default)
+}
+
+/// A mapping of variables whose names have been checked.
+pub(super) fn variables(written: Option<&Node>) -> BTreeMap<String, String> {
+    let entries = written.map(Node::entries).unwrap_or_default().iter();
+    entries.map(|entry| (entry.key.clone(), entry.node.text().to_owned())).collect()
+}
+
+/// What is wrong with the name of an image (<https://pkg.go.dev/github.com/distribution/reference>).
+pub(super) fn image_problem(name: &str) -> Option<String> {
+    let (rest, digest) = name.split_once('@').map_or((name, None), |(rest, digest)| (rest, Some(digest)));
+    let slash = rest.rfind('/').map_or(0, |at| at + 1);
+    let (path, tag) = match rest[slash..].split_once(':') {
+        Some((last, tag)) => (&rest[..slash + last.len()], Some(tag)),
+        None => (rest, None),
+    };
+    let word = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let digest_good = |d: &str| {
+        d.split_once(':')
+            .is_some_and(|(kind, hex)| kind.chars().all(word) && hex.chars().all(|c| c.is_ascii_hexdigit()))
+    };
+    let tag_good = |t: &str| (1..=128).contains(&t.len()) && t.chars().all(word) && !t.starts_with(['.', '-']);
+    let part_good = |(i, part): (usize, &str)| {
+        let host = i == 0 && path.contains('/') && (part.contains(['.', ':']) || part == "localhost");
+        let edges = !part.starts_with(['.', '_', '-']) && !part.ends_with(['.', '_', '-']);
+        let chars = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        let of_host = |c: char| c.is_ascii_alphanumeric() || ".:-[]".contains(c);
+        !part.is_empty() && if host { part.chars().all(of_host) } else { edges && part.chars().all(chars) }
+    };
+    if tag.is_none_or(tag_good) && digest.is_none_or(digest_good) && path.split('/').enumerate().all(part_good) {
+        return None;
+    }
+    let lower = path.chars().any(|c| c.is_ascii_uppercase()) && image_problem(&name.to_ascii_lowercase()).is_none();
+    let hint = if lower { ": it is written in small letters" } else { "" };
+    Some(format!("`{name}` is not the name of an image{hint}"))
+}
+
+fn secrets(written: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for name in written.map(Node::items).unwrap_or_default() {
+        match variable_name(name.text()) {
+            Err(message) => problems.push(name.problem(message)),
+            Ok(good) if !names.insert(good.clone()) => problems.push(name.problem(format!("`{good}` stands twice"))),
+            Ok(_) => {}
+        }
+    }
+    names
+}
+
+fn read_env_file(path: &Node, folder: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    let name = path.text();
+    let file = folder.join(name);
+    let text = match text::read(&file) {
         Ok(text) => text,
-        Err(e) => {
-            problems.push(problem(path, format!("{}: {e}", file.display())));
+        Err(message) => {
+            problems.push(path.problem(format!("{}: {message}", file.display())));
             return BTreeMap::new();
         }
     };
-    env_file::parse(&path.value, &text).unwrap_or_else(|refused| {
+    env_file::parse(name, &text).unwrap_or_else(|refused| {
         for bad in refused.problems {
             let line = bad.line.unwrap_or_default();
-            problems.push(problem(path, format!("{}:{line}: {}", path.value, bad.message)));
+            problems.push(path.problem(format!("{name}:{line}: {}", bad.message)));
         }
         BTreeMap::new()
     })
 }
 
 /// Thousandths of a CPU and bytes of memory: App Runner's units (1024, 2048), or `1 vCPU` and `2 GB`.
-fn sizes(
-    cpu: Option<&Placed<Text>>,
-    memory: Option<&Placed<Text>>,
-    profile: &Profile,
-    problems: &mut Vec<Problem>,
-) -> (u32, u64) {
+fn sizes(cpu: Option<&Node>, memory: Option<&Node>, profile: &Profile, problems: &mut Vec<Problem>) -> (u32, u64) {
     let defaults = (profile.cpu_milli, gigabytes(&profile.memory));
     let Some(cpu) = cpu else {
         let Some(memory) = memory else { return defaults };
         let known = SIZES.iter().flat_map(|(_, all)| all.iter()).find(|gb| is_memory(memory, gb));
         if known.is_none() {
-            problems.push(problem(memory, format!("memory `{}` is no size of App Runner's, in GB", memory.value.0)));
+            problems.push(memory.problem(format!("memory `{}` is no size of App Runner's, in GB", memory.text())));
         }
         return (defaults.0, known.map_or(defaults.1, |gb| gigabytes(gb)));
     };
-    let number = cpu.value.0.trim_end_matches("vCPU").trim();
+    let number = cpu.text().trim_end_matches("vCPU").trim();
     let milli = parse_cpu(number).map(|milli| if milli >= 250_000 { milli / 1000 } else { milli });
     let size = SIZES
         .iter()
         .find(|(milli_allowed, _)| milli == Ok(*milli_allowed) || number == (milli_allowed * 1024 / 1000).to_string());
     let Some((milli, memories)) = size else {
-        let message = format!("cpu `{}` is none of 0.25, 0.5, 1, 2, 4", cpu.value.0);
-        problems.push(problem(cpu, message));
+        problems.push(cpu.problem(format!("cpu `{}` is none of 0.25, 0.5, 1, 2, 4", cpu.text())));
         return defaults;
     };
     // Without a memory of its own, the least that goes with the CPU, unless the default does.
@@ -173,16 +168,16 @@ fn sizes(
     match memories.iter().find(|gb| is_memory(memory, gb)) {
         Some(gb) => (*milli, gigabytes(gb)),
         None => {
-            let (written, with, good) = (&memory.value.0, &cpu.value.0, memories.join(", "));
-            problems.push(problem(memory, format!("memory `{written}` does not go with cpu {with}: {good} GB do")));
+            let (written, with, good) = (memory.text(), cpu.text(), memories.join(", "));
+            problems.push(memory.problem(format!("memory `{written}` does not go with cpu {with}: {good} GB do")));
             (*milli, gigabytes(least))
         }
     }
 }
 
 /// True when the text means so many GB: `2`, `2 GB`, `2048`.
-fn is_memory(written: &Placed<Text>, gb: &str) -> bool {
-    let number = written.value.0.trim_end_matches("GB").trim();
+fn is_memory(written: &Node, gb: &str) -> bool {
+    let number = written.text().trim_end_matches("GB").trim();
     number == gb || (gb.parse::<f64>().unwrap_or_default() * 1024.0).to_string() == number
 }
 
@@ -190,71 +185,82 @@ fn gigabytes(gb: &str) -> u64 {
     (gb.parse::<f64>().unwrap_or_default() * f64::from(1 << 30)) as u64
 }
 
-impl RawHealthCheck {
-    fn check(self, profile: &Profile, problems: &mut Vec<Problem>) -> HealthCheck {
-        let defaults = &profile.health_check;
-        let mut check = defaults.check();
-        if let Some(protocol) = self.protocol {
-            match protocol.value.as_str() {
-                "HTTP" | "http" => check.protocol = Protocol::Http,
-                "TCP" | "tcp" => check.protocol = Protocol::Tcp,
-                other => problems.push(problem(&protocol, format!("protocol `{other}` is neither HTTP nor TCP"))),
-            }
+fn health_check(written: Option<&Node>, profile: &Profile, problems: &mut Vec<Problem>) -> HealthCheck {
+    let mut check = profile.health_check.check();
+    let Some(written) = written else { return check };
+    if let Some(protocol) = written.get("protocol") {
+        let http = protocol.text().eq_ignore_ascii_case("HTTP");
+        check.protocol = if http { Protocol::Http } else { Protocol::Tcp };
+    }
+    if let Some(path) = written.get("path") {
+        path_problem(path, problems);
+        path.text().clone_into(&mut check.path);
+    }
+    for (name, setting) in [
+        ("interval", &mut check.interval),
+        ("timeout", &mut check.timeout),
+        ("healthy_threshold", &mut check.healthy_threshold),
+        ("unhealthy_threshold", &mut check.unhealthy_threshold),
+    ] {
+        if let Some(written) = written.get(name) {
+            *setting = number(written);
         }
-        if let Some(path) = self.path {
-            if !path.value.starts_with('/') || path.value.contains(char::is_whitespace) {
-                problems.push(problem(&path, format!("path `{}` must begin with / and have no spaces", path.value)));
-            }
-            check.path = path.value;
-        }
-        let numbers = [
-            ("interval", self.interval, &mut check.interval),
-            ("timeout", self.timeout, &mut check.timeout),
-            ("healthy_threshold", self.healthy_threshold, &mut check.healthy_threshold),
-            ("unhealthy_threshold", self.unhealthy_threshold, &mut check.unhealthy_threshold),
-        ];
-        for (name, written, number) in numbers {
-            let Some(written) = written else { continue };
-            let range = defaults.lowest..=defaults.highest;
-            match written.value.0.parse::<u32>().ok().filter(|n| range.contains(n)) {
-                Some(good) => *number = good,
-                None => {
-                    let (low, high) = (defaults.lowest, defaults.highest);
-                    let message = format!("{name} `{}` is not a whole number from {low} to {high}", written.value.0);
-                    problems.push(problem(&written, message));
-                }
-            }
-        }
-        check
+    }
+    check
+}
+
+fn path_problem(path: &Node, problems: &mut Vec<Problem>) {
+    let text = path.text();
+    if !text.starts_with('/') || text.contains(char::is_whitespace) {
+        problems.push(path.problem(format!("path `{text}` must begin with / and have no spaces")));
     }
 }
 
-impl RawCheck {
-    fn check(self, problems: &mut Vec<Problem>) -> HttpCheck {
-        if !self.path.value.starts_with('/') {
-            problems.push(problem(&self.path, format!("path `{}` must begin with /", self.path.value)));
+fn checks(written: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<HttpCheck> {
+    let mut checks: Vec<HttpCheck> = Vec::new();
+    for item in written.map(Node::items).unwrap_or_default() {
+        let check = request(item, problems);
+        if checks.iter().any(|known| known.name == check.name) {
+            let place = item.get("name").unwrap_or(item);
+            problems.push(place.problem(format!("a second check is called `{}`; give it another `name`", check.name)));
         }
-        let method = self.method.as_ref().map_or_else(|| "GET".to_owned(), |m| m.value.to_ascii_uppercase());
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
-        if let Some(written) = self.method.filter(|_| !known.contains(&method.as_str())) {
-            problems.push(problem(&written, format!("`{}` is not an HTTP method", written.value)));
-        }
-        let within = self.within.as_ref().map_or(CHECK_WITHIN, |within| {
-            parse_duration(&within.value).unwrap_or_else(|message| {
-                problems.push(problem(within, message));
-                CHECK_WITHIN
-            })
-        });
-        HttpCheck {
-            name: self.name.unwrap_or_else(|| format!("{method} {}", self.path.value)),
-            method,
-            path: self.path.value,
-            body: self.body.map(|body| body.to_string()),
-            status: self.status.map_or(200, |s| s.value),
-            json: self.json,
-            within,
-        }
+        checks.push(check);
     }
+    checks
+}
+
+fn request(item: &Node, problems: &mut Vec<Problem>) -> HttpCheck {
+    let text = |key: &str| item.get(key).map(|node| node.text().to_owned());
+    let path = text("path").unwrap_or_default();
+    if let Some(path) = item.get("path") {
+        path_problem(path, problems);
+    }
+    if let Some(name) = item.get("name").filter(|name| name.text().trim().is_empty()) {
+        problems.push(name.problem("a check needs a name that can be read"));
+    }
+    let method = text("method").map_or_else(|| "GET".to_owned(), |method| method.to_ascii_uppercase());
+    HttpCheck {
+        name: text("name").unwrap_or_else(|| format!("{method} {path}")),
+        method,
+        path,
+        body: item.get("body").map(|body| body.json().to_string()),
+        status: item.get("status").map_or(200, number),
+        json: item.get("json").map(Node::json),
+        within: time(item.get("within"), CHECK_WITHIN),
+    }
+}
+
+/// What is wrong with the name of a check.
+pub(super) fn check_problem(name: &str, checks: &[HttpCheck]) -> Option<String> {
+    let known: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+    if known.contains(&name) {
+        return None;
+    }
+    Some(match nearest(name, known.iter().copied()) {
+        Some(near) => format!("no check is called `{name}`; did you mean `{near}`?"),
+        None if known.is_empty() => format!("no check is called `{name}`: the service has no `checks`"),
+        None => format!("no check is called `{name}`; known are {}", known.join(", ")),
+    })
 }
 
 #[cfg(test)]
@@ -286,6 +292,32 @@ mod tests {
     fn every_mistake_at_once_each_at_its_place() {
         let text = "port: eight\nenv:\n  9A: x\ncpu: 3\negress: none\nhealth_check:\n  protocol: UDP\n  path: healthz\n  \
                     interval: 0\n  unhealthy_threshold: 21\nupstreams: [nowhere]\n";
+        insta::assert_snapshot!(read(text).expect_err("bad"));
+    }
+
+    #[test]
+    fn names_of_images() {
+        for good in [
+            "a",
+            "a:1",
+            "reg.io/team/app:v1.2_x-3",
+            "localhost:5000/a:latest",
+            "Reg.IO/a",
+            "a/b@sha256:0123456789abcdef",
+            "sha256:0123",
+            "a:1@sha256:00ff",
+        ] {
+            assert_eq!(image_problem(good), None);
+        }
+        for bad in ["", "a b", ":1", "a:", "/a", "a//b", "a:1:2", "a@x", "-a", "App:1", "a/b/", "ä"] {
+            assert!(image_problem(bad).is_some(), "{bad}");
+        }
+        assert!(image_problem("App:1").is_some_and(|text| text.ends_with("small letters")));
+    }
+
+    #[test]
+    fn secrets_and_checks_are_named_once() {
+        let text = "secrets: [A, A, 9x]\nchecks:\n  - path: /a\n  - path: /a\n    within: 2h\n  - {path: b, status: 99, name: ''}\n";
         insta::assert_snapshot!(read(text).expect_err("bad"));
     }
 

@@ -1,162 +1,86 @@
 //! The `upstreams:` of a service: hosts that the candidate needs, each a stub or a real service container.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
+use super::node::Node;
 use super::problem::Problem;
-use super::yaml::{Placed, Text, problem};
-use crate::model::condition::{Host, variable_name};
+use super::service::{image_problem, number, time, variables};
+use crate::model::condition::Host;
 use crate::model::service::{ServiceContainer, Step, Stub, Upstream, UpstreamKind};
-use crate::model::units::parse_duration;
 
 /// A service container must serve within this time where none is written.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// `host:port`, or a mapping.
-#[derive(Debug)]
-pub enum RawUpstream {
-    /// `host:port`.
-    Short(String),
-    /// A mapping.
-    Long(Box<RawLong>),
-}
-
-/// An upstream as a mapping.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawLong {
-    host: String,
-    port: u16,
-    address: Option<String>,
-    respond: Option<RawStub>,
-    script: Option<Vec<RawStep>>,
-    container: Option<RawContainer>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawStub {
-    status: Option<u16>,
-    json: Option<serde_json::Value>,
-    body: Option<String>,
-    content_type: Option<String>,
-    delay: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawStep {
-    send: Option<String>,
-    expect: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawContainer {
-    image: String,
-    #[serde(default)]
-    env: BTreeMap<String, Text>,
-    command: Option<Vec<String>>,
-    ready_within: Option<String>,
-}
-
-impl<'de> Deserialize<'de> for RawUpstream {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = RawUpstream;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("host:port or a mapping with host and port")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(RawUpstream::Short(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                RawLong::deserialize(MapAccessDeserializer::new(map)).map(|long| RawUpstream::Long(Box::new(long)))
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-/// Checks the list; what is wrong is added to `problems`.
-pub fn check(raw: Vec<Placed<RawUpstream>>, problems: &mut Vec<Problem>) -> Vec<Upstream> {
+/// Reads the list; what is wrong is added to `problems`.
+pub fn check(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Upstream> {
     let mut checked: Vec<Upstream> = Vec::new();
-    for placed in raw {
-        let mut wrong = Vec::new();
-        let read = match &placed.value {
-            RawUpstream::Short(text) => short(text, &mut wrong),
-            RawUpstream::Long(long) => long.check(&mut wrong),
-        };
+    for item in list.map(Node::items).unwrap_or_default() {
+        let read = if item.is_scalar() { short(item, problems) } else { long(item, problems) };
         if let Some(upstream) = &read
             && checked.iter().any(|u| (&u.host, u.port) == (&upstream.host, upstream.port))
         {
-            wrong.push(format!("the upstream {}:{} stands twice", upstream.host, upstream.port));
+            let place = item.get("host").unwrap_or(item);
+            problems.push(place.problem(format!("the upstream {}:{} stands twice", upstream.host, upstream.port)));
         }
-        problems.extend(wrong.into_iter().map(|message| problem(&placed, message)));
         checked.extend(read);
     }
     checked
 }
 
-fn short(text: &str, wrong: &mut Vec<String>) -> Option<Upstream> {
+fn short(item: &Node, problems: &mut Vec<Problem>) -> Option<Upstream> {
+    let text = item.text();
     let parsed = text.rsplit_once(':').and_then(|(host, port)| {
         let port = port.parse().ok().filter(|p: &u16| *p > 0)?;
         Some(Upstream { host: host.parse().ok()?, port, address: None, kind: UpstreamKind::Stub(Stub::default()) })
     });
     if parsed.is_none() {
-        wrong.push(format!("`{text}` is not of the form host:port"));
+        problems.push(item.problem(format!("`{text}` is not of the form host:port")));
     }
     parsed
 }
 
-impl RawLong {
-    fn check(&self, wrong: &mut Vec<String>) -> Option<Upstream> {
-        let host: Option<Host> = self.host.parse().map_err(|message| wrong.push(message)).ok();
-        if self.port == 0 {
-            wrong.push("port 0 is not a number from 1 to 65535".to_owned());
+fn long(item: &Node, problems: &mut Vec<Problem>) -> Option<Upstream> {
+    let host = item.get("host").and_then(|host| match host.text().parse::<Host>() {
+        Ok(parsed) => Some(parsed),
+        Err(message) => {
+            problems.push(host.problem(message));
+            None
         }
-        let address = self.address.as_ref().and_then(|text| {
-            let parsed = text.parse::<Ipv4Addr>().ok().filter(|a| usable(*a));
-            if parsed.is_none() {
-                wrong.push(format!("`{text}` is not an IPv4 address that a host can have here"));
-            }
-            parsed
-        });
-        let ways = [self.respond.is_some(), self.script.is_some(), self.container.is_some()];
-        if ways.iter().filter(|w| **w).count() > 1 {
-            wrong.push("`respond`, `script` and `container` exclude each other".to_owned());
+    });
+    let address = item.get("address").and_then(|written| {
+        let parsed = written.text().parse::<Ipv4Addr>().ok().filter(|a| usable(*a));
+        if parsed.is_none() {
+            let message = format!("`{}` is not an IPv4 address that a host can have here", written.text());
+            problems.push(written.problem(message));
         }
-        let kind = match &self.container {
-            Some(container) => UpstreamKind::Container(container.check(wrong)),
-            None => UpstreamKind::Stub(self.stub(wrong)),
-        };
-        Some(Upstream { host: host?, port: self.port, address, kind })
+        parsed
+    });
+    let ways: Vec<_> = ["respond", "script", "container"].into_iter().filter_map(|key| item.entry(key)).collect();
+    if let Some(second) = ways.get(1) {
+        problems.push(Problem::of(second.place, "`respond`, `script` and `container` exclude each other"));
     }
+    let kind = match item.get("container") {
+        Some(written) => UpstreamKind::Container(container(written, problems)),
+        None => UpstreamKind::Stub(stub(item, problems)),
+    };
+    Some(Upstream { host: host?, port: item.get("port").map(number)?, address, kind })
+}
 
-    fn stub(&self, wrong: &mut Vec<String>) -> Stub {
-        let mut stub = Stub::default();
-        if let Some(raw) = &self.respond {
-            raw.check(&mut stub, wrong);
-        }
-        for step in self.script.iter().flatten() {
-            match (&step.send, &step.expect) {
-                (Some(text), None) => stub.script.push(Step::Send(text.clone())),
-                (None, Some(text)) if !text.is_empty() => stub.script.push(Step::Expect(text.clone())),
-                _ => wrong.push("a step of a script has either `send` or `expect`".to_owned()),
-            }
-        }
-        stub
+fn stub(item: &Node, problems: &mut Vec<Problem>) -> Stub {
+    let mut stub = Stub::default();
+    if let Some(written) = item.get("respond") {
+        respond(written, &mut stub, problems);
     }
+    for step in item.get("script").map(Node::items).unwrap_or_default() {
+        let text = |key: &str| step.get(key).map(|node| node.text().to_owned());
+        match (text("send"), text("expect")) {
+            (Some(text), None) => stub.script.push(Step::Send(text)),
+            (None, Some(text)) if !text.is_empty() => stub.script.push(Step::Expect(text)),
+            _ => problems.push(step.problem("a step of a script has either `send` or `expect`")),
+        }
+    }
+    stub
 }
 
 /// Not one of the addresses that the namespace itself is made of.
@@ -167,54 +91,36 @@ fn usable(address: Ipv4Addr) -> bool {
     !taken && !address.is_loopback() && !address.is_link_local() && !address.is_multicast() && !address.is_unspecified()
 }
 
-impl RawStub {
-    fn check(&self, stub: &mut Stub, wrong: &mut Vec<String>) {
-        if let Some(status) = self.status {
-            if !(100..=599).contains(&status) {
-                wrong.push(format!("status {status} is not from 100 to 599"));
-            }
-            stub.status = status;
+fn respond(written: &Node, stub: &mut Stub, problems: &mut Vec<Problem>) {
+    stub.status = written.get("status").map_or(stub.status, number);
+    match (written.get("json"), written.entry("body")) {
+        (Some(_), Some(body)) => problems.push(Problem::of(body.place, "`json` and `body` exclude each other")),
+        (Some(json), None) => stub.body = json.json().to_string(),
+        (None, Some(body)) => {
+            body.node.text().clone_into(&mut stub.body);
+            "text/plain".clone_into(&mut stub.content_type);
         }
-        match (&self.json, &self.body) {
-            (Some(_), Some(_)) => wrong.push("`json` and `body` exclude each other".to_owned()),
-            (Some(json), None) => stub.body = json.to_string(),
-            (None, Some(body)) => {
-                stub.body.clone_from(body);
-                stub.content_type = "text/plain".to_owned();
-            }
-            (None, None) => {}
-        }
-        if let Some(content_type) = &self.content_type {
-            stub.content_type.clone_from(content_type);
-        }
-        if let Some(delay) = &self.delay {
-            match parse_duration(delay) {
-                Ok(delay) => stub.delay = delay,
-                Err(message) => wrong.push(message),
-            }
-        }
+        (None, None) => {}
     }
+    if let Some(content_type) = written.get("content_type") {
+        content_type.text().clone_into(&mut stub.content_type);
+    }
+    stub.delay = time(written.get("delay"), stub.delay);
 }
 
-impl RawContainer {
-    fn check(&self, wrong: &mut Vec<String>) -> ServiceContainer {
-        if self.image.trim().is_empty() {
-            wrong.push("`image` is empty".to_owned());
-        }
-        let mut env = BTreeMap::new();
-        for (name, value) in &self.env {
-            if let Err(message) = variable_name(name) {
-                wrong.push(message);
-            }
-            env.insert(name.clone(), value.0.clone());
-        }
-        let ready_within = self.ready_within.as_ref().map_or(READY_WITHIN, |text| {
-            parse_duration(text).unwrap_or_else(|message| {
-                wrong.push(message);
-                READY_WITHIN
-            })
-        });
-        ServiceContainer { image: self.image.clone(), env, command: self.command.clone(), ready_within }
+fn container(written: &Node, problems: &mut Vec<Problem>) -> ServiceContainer {
+    let image = written.get("image").map(Node::text).unwrap_or_default();
+    if let Some(place) = written.get("image")
+        && let Some(message) = image_problem(image)
+    {
+        problems.push(place.problem(message));
+    }
+    let words = |list: &Node| list.items().iter().map(|word| word.text().to_owned()).collect();
+    ServiceContainer {
+        image: image.to_owned(),
+        env: variables(written.get("env")),
+        command: written.get("command").map(words),
+        ready_within: time(written.get("ready_within"), READY_WITHIN),
     }
 }
 

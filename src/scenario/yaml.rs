@@ -1,20 +1,206 @@
 //! YAML with places; no other file names the library.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
-use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::problem::{Problem, Refused};
+use super::node::{Entry, Node, Value};
+use super::problem::{Place, Problem, Refused};
+use super::text::LARGEST;
 use crate::model::condition::nearest;
 
-/// A larger file is refused unread (bytes).
-pub const LARGEST: usize = 1 << 20;
+/// So many values may a document have, what aliases repeat included.
+const MOST_NODES: usize = 20_000;
+/// So deep may they be nested.
+const DEEPEST: usize = 32;
+
+/// Reads a document of our own.
+///
+/// # Errors
+/// The library's words.
+pub fn embedded<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_saphyr::from_str(text).map_err(|e| e.to_string())
+}
+
+/// Reads a document as a tree.
+///
+/// # Errors
+/// The one place where it is no YAML, or more than a scenario can be.
+pub fn tree(text: &str) -> Result<Node, Problem> {
+    if let Some(at) = text.find('\0') {
+        let line = text[..at].matches('\n').count() + 1;
+        return Err(Problem::at(line, 1, "a zero byte: this is not a text file"));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: BTreeMap::new(), nodes: 0 };
+    let mut root = None;
+    while let Some((event, span)) = reader.next()? {
+        match event {
+            Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            Event::DocumentStart(..) if root.is_some() => {
+                return Err(Problem::of(place(span), "a second document begins here; a file has one"));
+            }
+            Event::DocumentStart(..) => {}
+            event => root = Some(reader.node(event, span, 0)?),
+        }
+    }
+    root.filter(|root| !matches!(root.value, Value::Null)).ok_or_else(|| Problem::of_file("the file is empty"))
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    anchors: BTreeMap<usize, Node>,
+    nodes: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// The next event that is no comment.
+    fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, Problem> {
+        loop {
+            match self.parser.next_event() {
+                None => return Ok(None),
+                Some(Ok((Event::Comment(..), _))) => {}
+                Some(Ok(next)) => return Ok(Some(next)),
+                Some(Err(error)) => return Err(in_our_words(&error)),
+            }
+        }
+    }
+
+    fn count(&mut self, nodes: usize, at: Span) -> Result<(), Problem> {
+        self.nodes += nodes;
+        if self.nodes <= MOST_NODES {
+            return Ok(());
+        }
+        let repeated = if nodes > 1 { "repeated " } else { "" };
+        Err(Problem::of(place(at), format!("too many {repeated}nodes: no scenario needs more than {MOST_NODES}")))
+    }
+
+    /// The node that an event begins.
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
+        let here = place(span);
+        if depth > DEEPEST {
+            return Err(Problem::of(here, format!("nested too deeply: no scenario needs more than {DEEPEST} levels")));
+        }
+        let (value, anchor) = match event {
+            Event::Alias(id) => {
+                let Some(node) = self.anchors.get(&id) else {
+                    return Err(Problem::of(here, "this alias stands inside of what it repeats"));
+                };
+                let (value, size) = (node.value.clone(), size(node));
+                self.count(size, span)?;
+                return Ok(Node { place: here, value });
+            }
+            Event::Scalar(text, style, anchor, _) => {
+                let plain = style == ScalarStyle::Plain;
+                let value = if plain && ["", "~", "null", "Null", "NULL"].contains(&text.as_ref()) {
+                    Value::Null
+                } else {
+                    Value::Scalar { text: text.into_owned(), plain }
+                };
+                (value, anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => (self.list(depth)?, anchor),
+            Event::MappingStart(_, anchor, _) => (self.mapping(depth)?, anchor),
+            _ => return Err(Problem::of(here, "a value is expected here")),
+        };
+        self.count(1, span)?;
+        let node = Node { place: here, value };
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut items = Vec::new();
+        while let Some((event, span)) = self.next()? {
+            if matches!(event, Event::SequenceEnd) {
+                break;
+            }
+            items.push(self.node(event, span, depth + 1)?);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut merged: Vec<Entry> = Vec::new();
+        while let Some((event, span)) = self.next()? {
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let Some((event, span)) = self.next()? else { break };
+            let node = self.node(event, span, depth + 1)?;
+            let plain = matches!(key.value, Value::Scalar { plain: true, .. });
+            if plain && key.text() == "<<" {
+                // https://yaml.org/type/merge.html
+                let sources = node.items().iter().flat_map(|source| source.entries().iter().cloned());
+                merged.extend(sources.map(|entry| Entry { place: key.place, ..entry }));
+                continue;
+            }
+            if !key.is_scalar() {
+                return Err(key.problem("a key must be a plain text"));
+            }
+            entries.push(Entry { key: key.text().to_owned(), place: key.place, node });
+        }
+        for entry in merged {
+            if entries.iter().all(|known| known.key != entry.key) {
+                entries.push(entry);
+            }
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+fn place(span: Span) -> Place {
+    Place { line: span.start.line(), column: span.start.col() + 1 }
+}
+
+/// So many values are in there; a long text counts for several.
+fn size(node: &Node) -> usize {
+    let inner: usize = match &node.value {
+        Value::List(items) => items.iter().map(size).sum(),
+        Value::Map(entries) => entries.iter().map(|entry| 1 + size(&entry.node)).sum(),
+        Value::Scalar { text, .. } => text.len() / 64,
+        Value::Null => 0,
+    };
+    1 + inner
+}
+
+/// The library's mistake in words for a person who writes a scenario.
+fn in_our_words(error: &ScanError) -> Problem {
+    let message = match error.kind() {
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabAtBlockScalarStart => "a tab: YAML is indented with spaces".to_owned(),
+        ErrorKind::UnknownAnchor => "this alias repeats what has no anchor before it".to_owned(),
+        ErrorKind::RecursionLimitExceeded => format!("nested too deeply: no scenario needs more than {DEEPEST} levels"),
+        ErrorKind::UnclosedQuotedScalar => "the quote is not closed".to_owned(),
+        ErrorKind::UnclosedFlowCollection { open } => format!("`{open}` is not closed"),
+        ErrorKind::UnexpectedCharacter { character } => format!("`{}` cannot stand here", character.escape_default()),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
+            "no key can stand here: a text with `: ` in it must be written in quotes".to_owned()
+        }
+        ErrorKind::MappingValueNotAllowed => "a second `: `: a text with `: ` in it is written in quotes".to_owned(),
+        ErrorKind::ExpectedBlockSequenceEntry => "`- ` is expected here: is the indentation right?".to_owned(),
+        ErrorKind::ExpectedBlockMappingKey => "`KEY: ` is expected here: is the indentation right?".to_owned(),
+        ErrorKind::InvalidQuotedScalarIndent => {
+            "the quote before this is not closed, or its text is not indented".to_owned()
+        }
+        _ => format!("not valid YAML: {}", error.info()),
+    };
+    Problem::at(error.marker().line(), error.marker().col() + 1, message)
+}
 
 /// A value and the place where it stands.
 pub type Placed<T> = serde_saphyr::Spanned<T>;
 
-/// Reads a document. An unknown key, a wrong type, a duplicate key is refused with its place.
+/// Reads a document of others as a type of ours. An unknown key, a wrong type, a duplicate key is refused with its
+/// place; the first is the only one that is told.
 pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Refused> {
     if text.len() > LARGEST {
         let message = format!("the file has {} bytes; no scenario needs more than {LARGEST}", text.len());
@@ -24,7 +210,7 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Refused> {
         let place = error.location();
         let message = error.without_snippet().to_string();
         // The library adds the place to its words; it is shown by the excerpt.
-        let message = in_our_words(message.split(" at line ").next().unwrap_or(&message).trim());
+        let message = typed_in_our_words(message.split(" at line ").next().unwrap_or(&message).trim());
         let problem = match place {
             Some(place) => Problem::at(small(place.line()), small(place.column()), message),
             None => Problem::of_file(message),
@@ -34,7 +220,7 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Refused> {
 }
 
 /// The library's message in words for a person who writes a scenario.
-fn in_our_words(message: &str) -> String {
+fn typed_in_our_words(message: &str) -> String {
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
     if let Some((unknown, known)) = message.strip_prefix("unknown field ").and_then(|m| m.split_once(", expected ")) {
         let name = quoted(unknown);
@@ -82,44 +268,54 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// One value or a list of them.
-#[derive(Clone, Debug)]
-pub struct OneOrMany(pub Vec<Placed<String>>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Vec<String>;
+    fn wrong(text: &str) -> String {
+        let problem = tree(text).err().expect(text);
+        format!("{:?}:{} {}", problem.line, problem.column, problem.message)
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a condition or a list of conditions")
-            }
+    #[test]
+    fn places_aliases_and_merges() {
+        let root = tree("a: &x {b: 1, c: [2, '3']}\nd:\n  <<: *x\n  c: 4\ne: *x\n").expect("good");
+        let place = |node: &Node| (node.place.line, node.place.column);
+        let of = |path: &[&str]| path.iter().fold(&root, |node, key| node.get(key).expect("there"));
+        assert_eq!(place(of(&["a"])), (1, 7));
+        assert_eq!(place(&of(&["a", "c"]).items()[1]), (1, 21));
+        assert_eq!((of(&["d", "b"]).text(), of(&["d", "c"]).text()), ("1", "4"));
+        assert_eq!((place(of(&["e"])), of(&["e"]).json().to_string().as_str()), ((5, 4), r#"{"b":1,"c":[2,"3"]}"#));
+    }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(vec![text.to_owned()])
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut all = Vec::new();
-                while let Some(one) = seq.next_element()? {
-                    all.push(one);
-                }
-                Ok(all)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
-                Err(A::Error::custom("a condition with `: ` in it must be written in quotes"))
-            }
-        }
-        struct Whole(Vec<String>);
-        impl<'de> Deserialize<'de> for Whole {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(Any).map(Self)
-            }
-        }
-        let placed = Placed::<Whole>::deserialize(deserializer)?;
-        let (referenced, defined) = (placed.referenced, placed.defined);
-        Ok(Self(placed.value.0.into_iter().map(|value| Placed { value, referenced, defined }).collect()))
+    #[test]
+    fn what_is_no_document_is_refused_in_our_words() {
+        let bomb = (1..9).fold("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
+            let aliases = vec![format!("*a{}", n - 1); 9].join(", ");
+            text + &format!("a{n}: &a{n} [{aliases}]\n")
+        });
+        let texts = [
+            "",
+            "# nothing\n",
+            "a: 1\n---\nb: 2\n",
+            "a:\n\tb: 1\n",
+            "a: b: c\n",
+            "a: [1, 2\n",
+            "a: 'x\n",
+            "a: *x\n",
+            "a: &a [*a]\n",
+            "a: \0",
+            "[a]: 1\n",
+            "a: }\n",
+            "- a\nb: 1\n",
+            "a: @x\n",
+            "%x\n",
+            "a: \"\\q\"\n",
+            &bomb,
+            &"[".repeat(100),
+            &format!("a: {}1{}", "[".repeat(40), "]".repeat(40)),
+            &format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), ["*a"; 100].join(", ")),
+        ];
+        insta::assert_snapshot!(texts.map(wrong).join("\n"));
     }
 }

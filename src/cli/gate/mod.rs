@@ -24,7 +24,7 @@ use super::common::{
 use crate::engine::{Engine, EngineError};
 use crate::event::Stamped;
 use crate::model::service::UpstreamKind;
-use crate::model::{Plan, Summary, Verdict};
+use crate::model::{ConditionSet, Expectation, Part, Plan, Summary, Verdict};
 use crate::report::gate::{Frame, Judged, text};
 use crate::report::progress::Progress;
 use crate::run::session::state_dir;
@@ -308,7 +308,7 @@ impl Gate<'_> {
         let engine = target.0.clone();
         let known = self.known_image(commit, engine.as_ref()).await;
         let images = match (&self.named.build, &known.built) {
-            (None, _) => Some(self.named.candidates.clone()),
+            (None, _) => Some(self.named.scenario.candidates.clone()),
             (Some(_), Some(built)) => Some(vec![built.tag.clone()]),
             (Some(_), None) => None,
         };
@@ -318,7 +318,7 @@ impl Gate<'_> {
             return self.tell(commit, &judged, Some(age), begun);
         }
         let cpus = target.1.cpus;
-        let count = self.named.sets.len() * images.as_ref().map_or(1, Vec::len);
+        let count = self.named.scenario.sets.len() * images.as_ref().map_or(1, Vec::len);
         let scenario = self.cache.key(["times", &self.named.document]);
         let last: Option<Times> = self.cache.read("times", &scenario, Duration::MAX).map(|(times, _)| times);
         say(&estimate::announcement(&commit.name, images.is_none(), count, 2 * cpus, last.as_ref()));
@@ -346,10 +346,8 @@ impl Gate<'_> {
             }
         };
         let from = Instant::now();
-        let sets = &self.named.sets;
-        let pairs = sets.iter().flat_map(|set| images.iter().map(move |image| (image.clone(), set.clone())));
         let found = candidates(engine.as_ref(), &images).await?;
-        let plan = Plan::new(self.named.service.clone(), found, pairs.collect::<Vec<_>>());
+        let plan = Plan::of_scenario(self.part(), found, self.cases(&images));
         // By the images as they are now: a name may lead elsewhere when the run ends.
         let key = self.verdict_key(&images, engine.as_ref()).await?;
         let running = running()?;
@@ -369,6 +367,23 @@ impl Gate<'_> {
         }
         self.cache.sweep();
         self.tell(commit, &judged, None, begun)
+    }
+
+    fn part(&self) -> Part {
+        let scenario = &self.named.scenario;
+        Part { scenario: Some(scenario.name.clone()), service: scenario.service.clone() }
+    }
+
+    /// The cases of images; what is expected of the image that is built is expected of what was built now.
+    fn cases(&self, images: &[String]) -> Vec<(String, ConditionSet, Option<Expectation>)> {
+        let scenario = &self.named.scenario;
+        match (&self.named.build, images) {
+            (Some(build), [built]) => {
+                let cases = scenario.cases(std::slice::from_ref(&build.image)).into_iter();
+                cases.map(|(_, set, expect)| (built.clone(), set, expect)).collect()
+            }
+            _ => scenario.cases(images),
+        }
     }
 
     /// Says what came of a commit; gives the exit code.
@@ -451,7 +466,7 @@ impl Gate<'_> {
 
     /// What a verdict is about: the images, all that the scenario says, and this very program.
     async fn verdict_key(&self, images: &[String], engine: &dyn Engine) -> Result<String, Failure> {
-        let service = &self.named.service;
+        let service = &self.named.scenario.service;
         let containers = service.upstreams.iter().filter_map(|upstream| match &upstream.kind {
             UpstreamKind::Container(container) => Some(&container.image),
             UpstreamKind::Stub(_) => None,

@@ -3,14 +3,10 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::git::Repo;
 use crate::cli::common::{Failure, folder_of, read_text};
-use crate::model::ConditionSet;
-use crate::model::Service;
 use crate::model::units::parse_duration;
-use crate::scenario::{apprunner, file, read_yaml};
+use crate::scenario::{Build as Written, Scenario, apprunner, content, file};
 
 /// Where a scenario is looked for, from the top of the repository.
 pub const PLACES: [&str; 3] = [".exitone.yaml", "exitone.yaml", "scenarios/gate.yaml"];
@@ -29,6 +25,23 @@ pub struct Build {
 }
 
 impl Build {
+    /// What a scenario of the repository says. `folder` is its folder as it was read, `scenario` the file from the top of
+    /// the repository.
+    fn of(written: &Written, folder: &Path, scenario: Option<&Path>, top: &Path) -> Result<Self, String> {
+        let Some(scenario) = scenario else {
+            return Err("`build` needs a scenario file that is in the repository".to_owned());
+        };
+        let place = |path: &Path| {
+            let path = path.strip_prefix(folder).unwrap_or(path);
+            join(&folder_of(scenario), &path.to_string_lossy())
+        };
+        let (dockerfile, context) = (place(&written.dockerfile)?, place(&written.context)?);
+        if dockerfile.is_empty() || top.join(&dockerfile).is_dir() {
+            return Err("`build.dockerfile` names a folder".to_owned());
+        }
+        Ok(Self { dockerfile, context, image: written.image.clone() })
+    }
+
     /// The file that takes the place of the context's .dockerignore for some builders.
     pub fn own_ignore(&self) -> String {
         format!("{}.dockerignore", self.dockerfile)
@@ -41,12 +54,8 @@ pub struct Named {
     pub path: PathBuf,
     /// What is built; nothing: the candidates are images that are there.
     pub build: Option<Build>,
-    /// The candidates, where nothing is built.
-    pub candidates: Vec<String>,
-    /// What the platform is told.
-    pub service: Service,
-    /// The sets of conditions.
-    pub sets: Vec<ConditionSet>,
+    /// What it asks for; its candidates count where nothing is built.
+    pub scenario: Scenario,
     /// Everything that the file says, without its comments and its layout.
     pub document: String,
     /// Paths from the top of the repository that the scenario is read from.
@@ -86,30 +95,26 @@ pub fn read(repo: &Repo, path: &Path) -> Result<Named, Failure> {
     let text = read_text(path)?;
     let within = within(repo, path);
     let shown = within.as_deref().unwrap_or(path).display().to_string();
-    let raw: Keys = read_yaml(&shown, &text)?;
-    let build = match raw.build {
-        Some(keys) => {
-            Some(keys.check(within.as_deref(), &repo.top).map_err(|why| Failure::file(format!("{shown}: {why}")))?)
+    let folder = folder_of(path);
+    let scenario = file::read(&shown, &text, &folder, &apprunner())?;
+    let build = match &scenario.build {
+        Some(written) => {
+            let build = Build::of(written, &folder, within.as_deref(), &repo.top);
+            Some(build.map_err(|why| Failure::file(format!("{shown}: {why}")))?)
         }
         None => None,
     };
-    let plain = match &build {
-        Some(build) => without_build(&text, raw.candidates.is_none().then_some(build.image.as_str())),
-        None => text.clone(),
-    };
-    let scenario = file::read(&shown, &plain, &folder_of(path), &apprunner())?;
-    let document: serde_json::Value = read_yaml(&shown, &text)?;
+    let document = content(&text).unwrap_or_default();
     let mut sources = Vec::new();
     if let Some(within) = &within {
         sources.extend(within.to_str().map(str::to_owned));
-        sources.extend(raw.service.env_file.and_then(|file| join(&folder_of(within), &file).ok()));
+        let env_file = document["service"]["env_file"].as_str();
+        sources.extend(env_file.and_then(|file| join(&folder_of(within), file).ok()));
     }
     Ok(Named {
         path: within.unwrap_or_else(|| path.to_owned()),
         build,
-        candidates: scenario.candidates,
-        service: scenario.service,
-        sets: scenario.sets,
+        scenario,
         document: document.to_string(),
         sources,
     })
@@ -119,48 +124,6 @@ pub fn read(repo: &Repo, path: &Path) -> Result<Named, Failure> {
 pub fn within(repo: &Repo, path: &Path) -> Option<PathBuf> {
     let real = |path: &Path| path.canonicalize().ok();
     Some(real(path)?.strip_prefix(real(&repo.top)?).ok()?.to_owned())
-}
-
-#[derive(Deserialize)]
-struct Keys {
-    build: Option<BuildKeys>,
-    candidates: Option<serde_json::Value>,
-    #[serde(default)]
-    service: ServiceKeys,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ServiceKeys {
-    env_file: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BuildKeys {
-    dockerfile: Option<String>,
-    context: Option<String>,
-    image: Option<String>,
-}
-
-impl BuildKeys {
-    /// `scenario`: the file, from the top of the repository.
-    fn check(self, scenario: Option<&Path>, top: &Path) -> Result<Build, String> {
-        let Some(scenario) = scenario else {
-            return Err("`build` needs a scenario file that is in the repository".to_owned());
-        };
-        let folder = folder_of(scenario);
-        let context = join(&folder, self.context.as_deref().unwrap_or("."))?;
-        let dockerfile = match &self.dockerfile {
-            Some(path) => join(&folder, path)?,
-            None => join(Path::new(&context), "Dockerfile")?,
-        };
-        if dockerfile.is_empty() {
-            return Err("`build.dockerfile` names a folder".to_owned());
-        }
-        let own = || top.file_name().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
-        Ok(Build { dockerfile, context, image: self.image.unwrap_or_else(own) })
-    }
 }
 
 /// A path from the top of the repository, without `.` and `..`.
@@ -179,26 +142,6 @@ fn join(folder: &Path, path: &str) -> Result<String, String> {
     Ok(parts.join("/"))
 }
 
-/// The text without its `build:` block, every other line in its place. `candidate` stands there instead where the file
-/// names none.
-fn without_build(text: &str, candidate: Option<&str>) -> String {
-    let mut inside = false;
-    let mut plain = String::new();
-    for line in text.lines() {
-        if !line.starts_with([' ', '\t', '#']) && !line.is_empty() {
-            inside = ["build:", "\"build\":", "'build':"].iter().any(|key| line.starts_with(key));
-            if let Some(image) = candidate.filter(|_| inside) {
-                plain.push_str(&format!("candidates: [{}]", serde_json::Value::from(image)));
-            }
-        }
-        if !inside {
-            plain.push_str(line);
-        }
-        plain.push('\n');
-    }
-    plain
-}
-
 /// An age such as `7d`.
 pub fn age(text: &str) -> Result<Duration, String> {
     parse_duration(text)
@@ -209,21 +152,22 @@ mod tests {
     use super::*;
 
     fn build(text: &str, scenario: &str) -> Result<Build, String> {
-        let keys: Keys = read_yaml("s.yaml", text).map_err(|e| e.to_string())?;
-        keys.build.ok_or("none")?.check(Some(Path::new(scenario)), Path::new("/src/My App"))
+        let (folder, text) = (folder_of(Path::new(scenario)), format!("candidates: [\"app:1\"]\n{text}\n"));
+        let read = file::read(scenario, &text, &folder, &apprunner()).map_err(|e| e.to_string())?;
+        Build::of(&read.build.ok_or("none")?, &folder, Some(Path::new(scenario)), Path::new("/src/My App"))
     }
 
     #[test]
     fn the_image_that_is_built() {
         for (text, scenario, expected) in [
             ("build: {dockerfile: Dockerfile, context: ., image: app}", ".exitone.yaml", ["Dockerfile", "", "app"]),
-            ("build: {}", "exitone.yaml", ["Dockerfile", "", "My App"]),
+            ("build: {}", "exitone.yaml", ["Dockerfile", "", "app:1"]),
             (
                 "build: {dockerfile: ../api/Dockerfile, context: ../api}",
                 "scenarios/gate.yaml",
-                ["api/Dockerfile", "api", "My App"],
+                ["api/Dockerfile", "api", "app:1"],
             ),
-            ("build: {context: ../api/}", "scenarios/gate.yaml", ["api/Dockerfile", "api", "My App"]),
+            ("build: {context: ../api/}", "scenarios/gate.yaml", ["api/Dockerfile", "api", "app:1"]),
         ] {
             let Build { dockerfile, context, image } = build(text, scenario).expect(text);
             assert_eq!([dockerfile, context, image], expected, "{text}");
@@ -236,13 +180,5 @@ mod tests {
         ] {
             assert!(build(text, ".exitone.yaml").expect_err(text).contains(words), "{text}");
         }
-    }
-
-    #[test]
-    fn the_rest_of_the_file_stays_in_its_place() {
-        let text = "build:\n  image: app\n\n# a comment\n  context: .\nservice: {}\nconditions: []\n";
-        assert_eq!(without_build(text, None), "\n\n\n\n\nservice: {}\nconditions: []\n");
-        let text = "build: {image: app}\nservice: {}\n";
-        assert_eq!(without_build(text, Some("app")), "candidates: [\"app\"]\nservice: {}\n");
     }
 }

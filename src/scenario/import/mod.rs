@@ -22,7 +22,8 @@ use draft::Draft;
 use emit::{Lines, Values};
 
 use super::problem::{Problem, Refused};
-use super::yaml::{self, LARGEST};
+use super::text::LARGEST;
+use super::yaml;
 use super::{file, service};
 use crate::model::Service;
 use crate::profile::Profile;

@@ -102,7 +102,7 @@ fn every_form_of_a_description_is_read() {
 
 #[test]
 fn the_command_lines_images_come_first() {
-    let images = ["b:1".to_owned(), "odd: name".to_owned()];
+    let images = ["b:1".to_owned(), "odd.example:5000/name:2".to_owned()];
     let made = scenario("x", FULL, &images, &apprunner()).expect("good").text;
     let read = file::read("x", &made, Path::new("."), &apprunner()).expect("good");
     assert_eq!(read.candidates, images);

@@ -1,0 +1,133 @@
+//! What a scenario expects of its cases: candidate → `OUTCOME`, `OUTCOME under CONDITION + CONDITION`.
+
+use std::collections::BTreeSet;
+
+use super::node::Node;
+use super::problem::Problem;
+use super::service::check_problem;
+use crate::model::condition::nearest;
+use crate::model::image::short_name;
+use crate::model::service::HttpCheck;
+use crate::model::{ConditionSet, Expectation};
+
+/// An expectation and the cases that it is about.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    /// The image's whole name; nothing: every candidate.
+    image: Option<String>,
+    /// Exactly these conditions; nothing: whatever no other rule names.
+    set: Option<ConditionSet>,
+    outcome: Expectation,
+}
+
+/// What is expected of a case: a rule that names its conditions comes before one that does not, and among these one that
+/// names its candidate.
+pub(super) fn of_case(rules: &[Rule], candidates: &[String], image: &str, set: &ConditionSet) -> Option<Expectation> {
+    // An image of the command line may stand elsewhere than the candidate whose version it is.
+    let same_version = |named: &str| short_name(named) == short_name(image);
+    let known = candidates.iter().any(|c| c == image);
+    let about = |named: &str| named == image || (!known && same_version(named));
+    let rank = |rule: &Rule| {
+        let image = match &rule.image {
+            None => 0,
+            Some(named) if about(named) => 1,
+            Some(_) => return None,
+        };
+        match &rule.set {
+            None => Some((0, image)),
+            Some(named) if named == set => Some((1, image)),
+            Some(_) => None,
+        }
+    };
+    let ranked = rules.iter().filter_map(|rule| Some((rank(rule)?, rule)));
+    ranked.max_by_key(|(rank, _)| *rank).map(|(_, rule)| rule.outcome.clone())
+}
+
+/// What expectations may speak of; nothing where it is not known for a mistake of its own.
+pub(super) struct Known<'a> {
+    pub candidates: Option<&'a [String]>,
+    pub sets: Option<&'a [ConditionSet]>,
+    pub checks: Option<&'a [HttpCheck]>,
+    pub secrets: &'a BTreeSet<String>,
+}
+
+/// Reads the mapping; what is wrong is added to `problems`.
+pub(super) fn read(map: Option<&Node>, known: &Known, problems: &mut Vec<Problem>) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for entry in map.map(Node::entries).unwrap_or_default() {
+        let image = match known.candidates.map(|candidates| candidate(&entry.key, candidates)) {
+            None => Some(entry.key.as_str()),
+            Some(Ok(image)) => image,
+            Some(Err(message)) => {
+                problems.push(Problem::of(entry.place, message));
+                Some(entry.key.as_str())
+            }
+        };
+        for node in entry.node.items() {
+            match rule(node.text(), image, known) {
+                Ok(rule) if rules.iter().any(|r| (&r.image, &r.set) == (&rule.image, &rule.set)) => {
+                    problems.push(node.problem("the same cases have an expectation already"));
+                }
+                Ok(rule) => rules.push(rule),
+                Err(message) => problems.push(node.problem(message)),
+            }
+        }
+    }
+    rules
+}
+
+/// The candidate that a key means; nothing for `*`.
+fn candidate<'a>(key: &str, candidates: &'a [String]) -> Result<Option<&'a str>, String> {
+    if key == "*" {
+        return Ok(None);
+    }
+    if let Some(image) = candidates.iter().find(|image| *image == key) {
+        return Ok(Some(image));
+    }
+    let last = |image: &'a str| image.rsplit('/').next().unwrap_or(image);
+    let meant: Vec<&String> =
+        candidates.iter().filter(|image| last(image) == key || short_name(image) == key).collect();
+    match meant[..] {
+        [image] => Ok(Some(image)),
+        [] => {
+            let short = candidates.iter().map(|image| short_name(image));
+            let names = short.chain(candidates.iter().map(String::as_str));
+            Err(match nearest(key, names) {
+                Some(near) => format!("unknown candidate `{key}`; did you mean `{near}`?"),
+                None => format!("unknown candidate `{key}`; known are {}, and `*`", candidates.join(", ")),
+            })
+        }
+        _ => Err(format!("`{key}` may be each of {} candidates; write the whole name of the image", meant.len())),
+    }
+}
+
+fn rule(text: &str, image: Option<&str>, known: &Known) -> Result<Rule, String> {
+    let (outcome, under) = match text.rsplit_once(" under ") {
+        Some((outcome, under)) => (outcome, under.trim()),
+        None => (text, "anything"),
+    };
+    let outcome: Expectation = outcome.parse()?;
+    if let Expectation::CheckFails(name) = &outcome
+        && let Some(message) = known.checks.and_then(|checks| check_problem(name, checks))
+    {
+        return Err(message);
+    }
+    let set = match under {
+        "anything" => None,
+        "baseline" => Some(ConditionSet::baseline()),
+        conditions => {
+            let parsed: Result<Vec<_>, _> = conditions.split(" + ").map(str::parse).collect();
+            let set = ConditionSet::new(parsed.map_err(|e| format!("{e}"))?).map_err(|messages| messages.join("; "))?;
+            Some(set.with_secrets(known.secrets))
+        }
+    };
+    if let (Some(set), Some(sets)) = (&set, known.sets)
+        && !sets.contains(set)
+    {
+        let known: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        let near = nearest(&set.to_string(), known.iter().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        return Err(format!("no case is under `{set}`{near}"));
+    }
+    Ok(Rule { image: image.map(ToOwned::to_owned), set, outcome })
+}

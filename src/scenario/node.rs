@@ -1,0 +1,142 @@
+//! A document as a tree in which every key and every value knows its place.
+
+use super::problem::{Place, Problem};
+
+/// A value with its place. It has no `Debug`: values may be secrets.
+#[derive(Clone)]
+pub struct Node {
+    /// Where it begins; for an alias: where the alias stands.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a document is made of.
+#[derive(Clone)]
+pub enum Value {
+    /// Nothing is written there.
+    Null,
+    /// A text, a number, a boolean.
+    Scalar {
+        /// As it is written, without quotes.
+        text: String,
+        /// Written without quotes.
+        plain: bool,
+    },
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, its keys as they stand, the same one perhaps twice.
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Clone)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub place: Place,
+    /// The value.
+    pub node: Node,
+}
+
+impl Node {
+    /// A mapping without keys.
+    pub fn empty() -> Self {
+        Self { place: Place::default(), value: Value::Map(Vec::new()) }
+    }
+
+    /// The entry of a key, in a mapping.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
+    /// The value of a key, in a mapping.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    /// The entries of a mapping.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The elements of a list; a value by itself is a list of one.
+    pub fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Null => &[],
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// The text of a scalar.
+    pub fn text(&self) -> &str {
+        match &self.value {
+            Value::Scalar { text, .. } => text,
+            _ => "",
+        }
+    }
+
+    /// True for a scalar.
+    pub fn is_scalar(&self) -> bool {
+        matches!(self.value, Value::Scalar { .. })
+    }
+
+    /// A mistake at the place of this value.
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem::of(self.place, message)
+    }
+
+    /// The value as JSON has it.
+    pub fn json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Scalar { text, plain: false } => text.as_str().into(),
+            Value::Scalar { text, plain: true } => plain(text),
+            Value::List(items) => items.iter().map(Node::json).collect(),
+            Value::Map(entries) => entries.iter().map(|e| (e.key.clone(), e.node.json())).collect(),
+        }
+    }
+}
+
+/// A scalar without quotes (<https://yaml.org/spec/1.2.2/#103-core-schema>). Digits behind a zero stay a text: they are
+/// no number for people.
+fn plain(text: &str) -> serde_json::Value {
+    match text {
+        "true" | "True" | "TRUE" => return true.into(),
+        "false" | "False" | "FALSE" => return false.into(),
+        _ => {}
+    }
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let leading_zero = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
+    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.chars().all(|c| c.is_ascii_digit() || ".eE+-".contains(c));
+    if leading_zero || !numeric {
+        return text.into();
+    }
+    if let Ok(whole) = text.parse::<i64>() {
+        return whole.into();
+    }
+    let float = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+    float.map_or_else(|| text.into(), serde_json::Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn plain_scalars_are_what_json_has() {
+        let cases = [("1", "1"), ("-1.5", "-1.5"), ("1e3", "1000.0"), ("true", "true"), ("FALSE", "false")];
+        for (text, json) in cases {
+            assert_eq!(plain(text).to_string(), json);
+        }
+        for text in ["007", "+15550100x", "1.2.3", "yes", ".", "e1", "-"] {
+            assert_eq!(plain(text), text);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a file may look like: one table of keys, which readers check against and the JSON Schema is made from.
+
+use std::time::Duration;
+
+use super::node::{Entry, Node, Value};
+use super::problem::Problem;
+use crate::model::condition::{nearest, variable_name};
+use crate::model::units::parse_duration;
+
+/// No time of a scenario is longer.
+pub const LONGEST: Duration = Duration::from_secs(3600);
+
+/// What a value may be.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// A text, a number, or a boolean, taken as it is written.
+    Scalar,
+    /// A whole number from one to another.
+    Whole(u32, u32),
+    /// The number of a port.
+    Port,
+    /// A length of time of at least so many milliseconds and at most an hour.
+    Time(u64),
+    /// One of these words, in capitals or not.
+    Word(&'static [&'static str]),
+    /// Whatever JSON can say.
+    Json,
+    /// A list.
+    List(&'static Shape),
+    /// One of these or a list of them.
+    OneOrMany(&'static Shape),
+    /// A text or a mapping.
+    TextOr(&'static [Key]),
+    /// A mapping with these keys.
+    Map(&'static [Key]),
+    /// A mapping from names of variables.
+    Variables,
+    /// A mapping from names of candidates.
+    Candidates(&'static Shape),
+}
+
+/// A key of a mapping.
+#[derive(Clone, Copy)]
+pub struct Key {
+    /// How it is written.
+    pub name: &'static str,
+    /// What its value may be.
+    pub shape: Shape,
+    /// What it says.
+    pub about: &'static str,
+    /// The mapping is nothing without it.
+    pub required: bool,
+}
+
+impl Key {
+    /// A key that may be left out.
+    pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
+        Self { name, shape, about, required: false }
+    }
+
+    /// A key that must be there.
+    pub const fn required(name: &'static str, shape: Shape, about: &'static str) -> Self {
+        Self { name, shape, about, required: true }
+    }
+}
+
+/// Takes out what has the wrong shape; each such value is one of the `problems`. Nothing is left of a value that is
+/// wrong as a whole.
+pub fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+    if let Some(message) = wrong(&node, shape, key) {
+        problems.push(node.problem(message));
+        return None;
+    }
+    let Node { place, value } = node;
+    let value = match (value, shape) {
+        (Value::List(items), Shape::List(inner) | Shape::OneOrMany(inner)) => {
+            Value::List(items.into_iter().filter_map(|item| check(item, *inner, key, problems)).collect())
+        }
+        (value, Shape::OneOrMany(inner)) => return check(Node { place, value }, *inner, key, problems),
+        (Value::Map(entries), Shape::Map(keys) | Shape::TextOr(keys)) => {
+            let (entries, unknown) = known(entries, keys, problems);
+            for key in keys.iter().filter(|key| key.required) {
+                let meant = |name: &&String| nearest(name, keys.iter().map(|k| k.name)) == Some(key.name);
+                if entries.iter().all(|entry| entry.key != key.name) && !unknown.iter().any(|name| meant(&name)) {
+                    problems.push(Problem::of(place, format!("the key `{}` is missing", key.name)));
+                }
+            }
+            let shape_of = |name: &str| keys.iter().find(|key| key.name == name).map(|key| key.shape);
+            let entries = entries.into_iter().filter_map(|entry| {
+                let node = check(entry.node, shape_of(&entry.key)?, &entry.key, problems)?;
+                Some(Entry { node, ..entry })
+            });
+            Value::Map(entries.collect())
+        }
+        (Value::Map(entries), Shape::Variables) => {
+            let mut good = Vec::new();
+            for entry in once(entries, problems) {
+                if let Err(message) = variable_name(&entry.key) {
+                    problems.push(Problem::of(entry.place, message));
+                }
+                if let Some(node) = check(entry.node, Shape::Scalar, &entry.key, problems) {
+                    good.push(Entry { node, ..entry });
+                }
+            }
+            Value::Map(good)
+        }
+        (Value::Map(entries), Shape::Candidates(inner)) => {
+            let mut good = Vec::new();
+            for entry in once(entries, problems) {
+                if let Some(node) = check(entry.node, *inner, &entry.key, problems) {
+                    good.push(Entry { node, ..entry });
+                }
+            }
+            Value::Map(good)
+        }
+        (value, _) => value,
+    };
+    Some(Node { place, value })
+}
+
+/// What is wrong with a value as a whole.
+fn wrong(node: &Node, shape: Shape, key: &str) -> Option<String> {
+    let (scalar, list, map) =
+        (node.is_scalar(), matches!(node.value, Value::List(_)), matches!(node.value, Value::Map(_)));
+    let expected = match shape {
+        Shape::Json => return None,
+        Shape::Text | Shape::Scalar if map => "a text is expected here; one with `: ` in it is written in quotes",
+        Shape::Text | Shape::Scalar if !scalar => "a text is expected here",
+        Shape::Whole(..) | Shape::Port if !scalar => "a number is expected here",
+        Shape::Time(_) if !scalar => "a time such as 5s is expected here",
+        Shape::Word(_) if !scalar => "one word is expected here",
+        Shape::List(_) if !list => "a list is expected here",
+        Shape::Map(_) | Shape::Variables | Shape::Candidates(_) if !map => "a mapping (KEY: value) is expected here",
+        Shape::TextOr(_) if !scalar && !map => "a text or a mapping (KEY: value) is expected here",
+        _ => return out_of_range(node.text(), shape, key),
+    };
+    let nothing = if matches!(node.value, Value::Null) { format!("`{key}` has no value: ") } else { String::new() };
+    Some(format!("{nothing}{expected}"))
+}
+
+/// What is wrong with a scalar of the right kind.
+fn out_of_range(text: &str, shape: Shape, key: &str) -> Option<String> {
+    let number = text.parse::<u32>().ok();
+    match shape {
+        Shape::Whole(low, high) if !number.is_some_and(|n| (low..=high).contains(&n)) => {
+            Some(format!("{key} `{text}` is not a whole number from {low} to {high}"))
+        }
+        Shape::Port if !number.is_some_and(|n| (1..=65535).contains(&n)) => {
+            Some(format!("{key} `{text}` is not a number from 1 to 65535"))
+        }
+        Shape::Time(least) => match parse_duration(text) {
+            Err(message) => Some(message),
+            Ok(time) if time > LONGEST => Some(format!("{key} `{text}` is more than an hour")),
+            Ok(time) if time < Duration::from_millis(least) => Some(format!("{key} `{text}` is no time at all")),
+            Ok(_) => None,
+        },
+        Shape::Word(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(text)) => {
+            let known = match words {
+                [one] => format!("is not {one}"),
+                [one, other] => format!("is neither {one} nor {other}"),
+                many => format!("is none of {}", many.join(", ")),
+            };
+            let near = nearest(text, words.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+            Some(format!("{key} `{text}` {known}{}", near.unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
+/// Each key once: the first stands.
+fn once(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let mut kept: Vec<Entry> = Vec::new();
+    for entry in entries {
+        if kept.iter().any(|known| known.key == entry.key) {
+            problems.push(Problem::of(entry.place, format!("the key `{}` stands twice", entry.key)));
+        } else {
+            kept.push(entry);
+        }
+    }
+    kept
+}
+
+/// The entries with a known key, and the keys that are not known.
+fn known(entries: Vec<Entry>, keys: &[Key], problems: &mut Vec<Problem>) -> (Vec<Entry>, Vec<String>) {
+    let names = || keys.iter().map(|key| key.name);
+    let (known, unknown): (Vec<Entry>, Vec<Entry>) =
+        once(entries, problems).into_iter().partition(|entry| names().any(|name| name == entry.key));
+    for entry in &unknown {
+        // Whatever is too long for a key may be anything, a secret too.
+        let plain = entry.key.len() <= 32 && entry.key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        let key = if plain { format!("unknown key `{}`", entry.key) } else { "unknown key".to_owned() };
+        problems.push(Problem::of(
+            entry.place,
+            match nearest(&entry.key, names()) {
+                Some(near) => format!("{key}; did you mean `{near}`?"),
+                None => format!("{key}; known are {}", names().collect::<Vec<_>>().join(", ")),
+            },
+        ));
+    }
+    (known, unknown.into_iter().map(|entry| entry.key).collect())
+}

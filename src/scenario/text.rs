@@ -1,0 +1,25 @@
+//! The files of a user: read with a bound.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// A larger file is refused (bytes).
+pub const LARGEST: usize = 1 << 20;
+/// What is said of one.
+pub(super) const TOO_LARGE: &str = "larger than 1 MiB; no scenario, service or environment file is";
+
+/// Reads a file, never more than the largest that is accepted.
+///
+/// # Errors
+/// Why it cannot be read, without its name.
+pub fn read(path: &Path) -> Result<String, String> {
+    let said = |e: std::io::Error| e.to_string();
+    let file = File::open(path).map_err(said)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(said)?;
+    if bytes.len() > LARGEST {
+        return Err(TOO_LARGE.to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "not a text file (UTF-8)".to_owned())
+}
