@@ -223,6 +223,7 @@ fn the_gate_reads_what_git_says_of_a_push() {
     hook("what is this\n").code(2).stderr(contains("not a line of git's"));
     hook(PUSHED).code(2).stderr(contains("there is no scenario"));
     repository.write(".exitone.yaml", SCENARIO);
+    repository.write("Dockerfile", "FROM scratch\n");
     hook(PUSHED).code(0).stderr(contains("it is no commit"));
     repository.git(&["add", "--all"]);
     repository.git(&["commit", "--quiet", "--message", "one"]);
