@@ -187,7 +187,8 @@ pub fn uninstall(folder: &Path) -> Result<Done, Failure> {
     Ok(Done::Removed(false))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
