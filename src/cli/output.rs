@@ -11,7 +11,7 @@ use crate::event::Stamped;
 use crate::event::run::Run;
 use crate::report::folder::Folder;
 use crate::report::progress::Progress;
-use crate::report::{annotations, json, junit, markdown, terminal};
+use crate::report::{annotations, html, json, junit, markdown, terminal};
 
 /// The form of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -26,6 +26,8 @@ pub enum ReportForm {
     Markdown,
     /// Annotations of a GitHub job
     Annotations,
+    /// One self-contained page
+    Html,
 }
 
 /// A report into a file: `junit=out.xml`.
@@ -92,6 +94,7 @@ fn render(form: ReportForm, run: &Run) -> String {
         ReportForm::Json => format!("{:#}\n", json::of_run(run)),
         ReportForm::Junit => junit::render(run),
         ReportForm::Markdown => markdown::render(run),
+        ReportForm::Html => html::render(run),
         ReportForm::Annotations => annotations::render(run),
     }
 }

@@ -42,11 +42,11 @@ pub fn timeline(evidence: &Evidence) -> Vec<String> {
     shown
 }
 
-fn socket(address: std::net::IpAddr, port: u16) -> String {
+pub(super) fn socket(address: std::net::IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(address, port).to_string()
 }
 
-fn attempt(c: &ConnectAttempt) -> String {
+pub(super) fn attempt(c: &ConnectAttempt) -> String {
     let host = c.name.as_ref().map_or_else(|| c.address.to_string(), |name| format!("{name} ({})", c.address));
     let fate = match c.fate {
         Fate::Answered => "answered".to_owned(),
@@ -59,7 +59,7 @@ fn attempt(c: &ConnectAttempt) -> String {
     format!("{verb} {host} port {}: {fate}", c.port)
 }
 
-fn probed(result: &ProbeResult) -> String {
+pub(super) fn probed(result: &ProbeResult) -> String {
     match result {
         ProbeResult::Accepted => "accepted".to_owned(),
         ProbeResult::Status(status) => format!("status {status}"),

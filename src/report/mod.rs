@@ -1,4 +1,4 @@
-//! Consumers of events: the terminal, a run's folder, JSON, and files for CI systems.
+//! Consumers of events: the terminal, a run's folder, JSON, one page of HTML, and files for CI systems.
 
 pub mod account;
 pub mod annotations;
@@ -8,6 +8,7 @@ pub mod evidence;
 mod fixture;
 pub mod folder;
 pub mod gate;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;

@@ -104,7 +104,7 @@ pub fn read(repo: &Repo, path: &Path) -> Result<Named, Failure> {
         }
         None => None,
     };
-    let document = content(&text).unwrap_or_default();
+    let document = content(&text).ok_or_else(|| Failure::internal(format!("{shown}: read once, and not again")))?;
     let mut sources = Vec::new();
     if let Some(within) = &within {
         sources.extend(within.to_str().map(str::to_owned));

@@ -1,0 +1,448 @@
+//! What the page is drawn from, as lean as it can be: empty fields are left out, texts of many cases stand once.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::sentence;
+use super::text::{Texts, plain, tail};
+use crate::event::Planned;
+use crate::event::run::Run;
+use crate::model::Summary;
+use crate::model::image::short_name;
+use crate::model::observation::{Evidence, Fate};
+use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
+use crate::model::words::quote;
+use crate::report::{evidence, terminal};
+
+/// The most bytes of a log, of one case and of all cases together; and so many of one in any case.
+const MOST_LOG: usize = 16 << 10;
+const ALL_LOGS: usize = 4 << 20;
+const LEAST_LOG: usize = 2 << 10;
+/// The most events of a case on its time line: of one that passed, of another.
+const MOST_EVENTS: [usize; 2] = [60, 240];
+/// Milliseconds, the kind of an event, what became of it, its text.
+type Happened = (f64, char, char, usize);
+
+/// Everything that the page shows.
+#[derive(Serialize)]
+pub struct Page {
+    /// The title of the window.
+    pub title: String,
+    /// `pass`, `fail`, `unresolved` or `none`.
+    pub verdict: &'static str,
+    /// The verdict in words.
+    pub headline: String,
+    /// What the run was: name and value.
+    pub about: Vec<(&'static str, String)>,
+    /// Its counts: word for the filter, words for a person, number.
+    pub counts: Vec<(&'static str, &'static str, usize)>,
+    /// What must be known of the run as a whole.
+    pub warnings: Vec<String>,
+    /// Texts that cases name by their number.
+    pub texts: Vec<String>,
+    /// The images: how people call them, the whole name.
+    pub images: Vec<(String, String)>,
+    /// A matrix for each scenario.
+    pub matrices: Vec<Matrix>,
+    /// The cases in the order of the plan.
+    pub cases: Vec<Case>,
+}
+
+/// The cases of one scenario.
+#[derive(Serialize)]
+pub struct Matrix {
+    /// The scenario's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// The columns: places among the images.
+    pub images: Vec<usize>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// One set of conditions.
+#[derive(Serialize)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// For each column the place among the cases.
+    pub cells: Vec<Option<usize>>,
+}
+
+/// One case.
+#[derive(Serialize, Default)]
+pub struct Case {
+    /// Its stable name.
+    pub id: String,
+    /// The place among the images.
+    pub image: usize,
+    /// Its conditions, a text.
+    pub under: usize,
+    /// The mark of its cell.
+    pub mark: String,
+    /// The kind of its cell, which gives it its colour.
+    pub kind: &'static str,
+    /// True when it came out as expected; false where it did not, or where nothing is known.
+    #[serde(skip_serializing_if = "is_true")]
+    pub good: bool,
+    /// True when something was expected of it in a scenario, and something else came.
+    #[serde(skip_serializing_if = "is_false")]
+    pub missed: bool,
+    /// A few words for how it ended.
+    pub cell: String,
+    /// How it ended, in sentences.
+    pub says: String,
+    /// How often it failed, of how many runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<[u32; 2]>,
+    /// Milliseconds: up to the start, and from there to the first open port, to healthy, to the end.
+    #[serde(skip_serializing_if = "nothing")]
+    pub times: [Option<f64>; 4],
+    /// The time line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Happened>,
+    /// Events that are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more: usize,
+    /// When lines of the log came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log_ms: Vec<f64>,
+    /// Rule, what happened, what to do, what it stands on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<(String, usize, usize, Vec<usize>)>,
+    /// What the image says of itself, causes left out: what, what to do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub image_says: Vec<(usize, usize)>,
+    /// What it was waiting for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<usize>,
+    /// Conditions that were never met, each with what shows it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<usize>,
+    /// Notes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<usize>,
+    /// Requests after healthy: passed, name, what came back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<(bool, usize, usize)>,
+    /// What it needed of the machine, and what else was counted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<usize>,
+    /// The service log of the platform.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platform: Vec<usize>,
+    /// The status of the deployment and of the service, failure class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<usize>,
+    /// The end of its log.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub log: String,
+    /// Bytes of the whole log, where its beginning is left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub log_of: usize,
+    /// The commands that re-create it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repro: Option<String>,
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+fn is_zero(value: &usize) -> bool {
+    *value == 0
+}
+
+fn nothing(times: &[Option<f64>; 4]) -> bool {
+    times.iter().all(Option::is_none)
+}
+
+impl Page {
+    /// Everything of a run.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        let counts = run.counts();
+        let good = run.in_order().filter(|r| r.as_expected()).count();
+        let mut texts = Texts::default();
+        let images = run.images();
+        let place: HashMap<&str, usize> = images.iter().enumerate().map(|(at, image)| (*image, at)).collect();
+        let logged = run.in_order().filter(|r| wants_log(r)).count().max(1);
+        let most_log = (ALL_LOGS / logged).clamp(LEAST_LOG, MOST_LOG);
+        let because: HashMap<&str, &str> = run.without_result().map(|(p, why)| (p.id.0.as_str(), why)).collect();
+        let cases = run.header.cases.iter().map(|planned| {
+            let image = place.get(planned.image.as_str()).copied().unwrap_or_default();
+            match run.results.get(&planned.id) {
+                Some(result) => Case::of(planned, result, image, most_log, &mut texts),
+                None => {
+                    let why = because.get(planned.id.0.as_str()).copied().unwrap_or_default();
+                    Case::without_result(planned, why, image, &mut texts)
+                }
+            }
+        });
+        let cases = cases.collect();
+        let (verdict, headline) = headline(&counts);
+        Self {
+            title: format!("exitone: {headline}"),
+            verdict,
+            headline,
+            about: about(run, &counts),
+            counts: vec![
+                ("good", "as expected", good),
+                ("missed", "not as expected", counts.unexpected),
+                ("unresolved", "unresolved", counts.unresolved),
+                ("notrun", "not run", counts.not_run),
+            ],
+            warnings: warnings(run),
+            matrices: matrices(run, &place),
+            images: named(&images),
+            cases,
+            texts: texts.all(),
+        }
+    }
+}
+
+fn headline(counts: &Summary) -> (&'static str, String) {
+    let cases = |n: usize| if n == 1 { "1 case".to_owned() } else { format!("{n} cases") };
+    let all = counts.cases + counts.not_run;
+    match (counts.unexpected, counts.unresolved) {
+        (0, 0) if counts.cases == 0 => ("none", "nothing was run".to_owned()),
+        (0, 0) if counts.not_run > 0 => {
+            ("unresolved", format!("{} of {all} as expected, the others were not run", cases(counts.cases)))
+        }
+        (0, 0) if all == 1 => ("pass", "1 case, as expected".to_owned()),
+        (0, 0) => ("pass", format!("all {all} cases as expected")),
+        (0, n) => ("unresolved", format!("{} of {all} unresolved", cases(n))),
+        (n, _) => ("fail", format!("{} of {all} not as expected", cases(n))),
+    }
+}
+
+fn about(run: &Run, counts: &Summary) -> Vec<(&'static str, String)> {
+    let header = &run.header;
+    let started = header.started.replacen('T', " ", 1);
+    let started = started.split_once('.').map_or(started.clone(), |(whole, _)| format!("{whole}Z"));
+    let jobs = if header.jobs > 0 { header.jobs.to_string() } else { String::new() };
+    let all = [
+        ("platform", header.platform.clone()),
+        ("exitone", header.tool.clone()),
+        ("started", started.replace('Z', " UTC")),
+        ("took", format!("{:.1} s", counts.seconds)),
+        ("at a time", jobs),
+        ("session", header.session.clone()),
+    ];
+    all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, plain(&value))).collect()
+}
+
+/// What is missing, and why.
+fn warnings(run: &Run) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(shard) = &run.header.shard {
+        all.push(format!("This is a part of the run: shard {shard}. The other shards are not in it."));
+    }
+    if run.summary.is_none() {
+        all.push("The run broke off before its end: what was known by then is shown.".to_owned());
+    }
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for (_, because) in run.without_result().filter(|(planned, _)| run.not_run.contains_key(&planned.id)) {
+        match reasons.iter_mut().find(|(known, _)| *known == because) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((because, 1)),
+        }
+    }
+    for (because, count) in reasons {
+        let were = if count == 1 { "1 case was".to_owned() } else { format!("{count} cases were") };
+        all.push(format!("{were} not begun: {because}."));
+    }
+    all.into_iter().map(|text| plain(&text)).collect()
+}
+
+/// The short name of each image, the whole one where two have the same.
+fn named(images: &[&str]) -> Vec<(String, String)> {
+    let alone = |image: &str| images.iter().filter(|other| short_name(other) == short_name(image)).count() == 1;
+    let name = |image: &&str| if alone(image) { plain(short_name(image)) } else { plain(image) };
+    images.iter().map(|image| (name(image), plain(image))).collect()
+}
+
+/// Where each case stands. Cases with the same image and the same name of conditions (they differ in a secret) get
+/// rows of their own.
+fn matrices(run: &Run, place: &HashMap<&str, usize>) -> Vec<Matrix> {
+    let mut all: Vec<Matrix> = Vec::new();
+    let mut of_scenario: HashMap<Option<&str>, usize> = HashMap::new();
+    let mut rows: HashMap<(usize, String), Vec<usize>> = HashMap::new();
+    for planned in &run.header.cases {
+        let scenario = planned.scenario.as_deref();
+        let at = *of_scenario.entry(scenario).or_insert_with(|| {
+            all.push(Matrix { scenario: scenario.map(plain), images: Vec::new(), rows: Vec::new() });
+            all.len() - 1
+        });
+        let image = place.get(planned.image.as_str()).copied().unwrap_or_default();
+        if !all[at].images.contains(&image) {
+            all[at].images.push(image);
+        }
+    }
+    for (case, planned) in run.header.cases.iter().enumerate() {
+        let Some(matrix) = of_scenario.get(&planned.scenario.as_deref()).map(|at| (*at, &mut all[*at])) else {
+            continue;
+        };
+        let (at, matrix) = matrix;
+        let image = place.get(planned.image.as_str()).copied().unwrap_or_default();
+        let Some(column) = matrix.images.iter().position(|known| *known == image) else { continue };
+        let name = plain(&planned.conditions.to_string());
+        let alike = rows.entry((at, name.clone())).or_default();
+        let free = alike.iter().copied().find(|row| matrix.rows[*row].cells[column].is_none());
+        let row = free.unwrap_or_else(|| {
+            matrix.rows.push(Row { name, cells: vec![None; matrix.images.len()] });
+            alike.push(matrix.rows.len() - 1);
+            matrix.rows.len() - 1
+        });
+        matrix.rows[row].cells[column] = Some(case);
+    }
+    all
+}
+
+fn wants_log(result: &CaseResult) -> bool {
+    result.verdict != Verdict::Pass || !result.as_expected()
+}
+
+fn kind(result: &CaseResult) -> &'static str {
+    match (result.verdict, &result.outcome) {
+        (Verdict::Unresolved, _) if result.skipped.is_some() => "skip",
+        (Verdict::Unresolved, _) => "unresolved",
+        (Verdict::Pass, None) => "none",
+        (Verdict::Pass, _) if result.missed_some() => "weak",
+        (Verdict::Pass, _) => "pass",
+        (Verdict::Fail, Some(Outcome::Healthy)) => "soft",
+        (Verdict::Fail, _) => "fail",
+    }
+}
+
+impl Case {
+    fn without_result(planned: &Planned, because: &str, image: usize, texts: &mut Texts) -> Self {
+        let mut says = format!("It was not run: {because}.");
+        if let Some(expect) = &planned.expect {
+            says.push_str(&format!(" Expected was: {expect}."));
+        }
+        Self {
+            id: planned.id.0.clone(),
+            image,
+            under: texts.number(&planned.conditions.to_string()),
+            mark: "–".to_owned(),
+            kind: "notrun",
+            cell: "not run".to_owned(),
+            says: plain(&says),
+            ..Self::default()
+        }
+    }
+
+    fn of(planned: &Planned, result: &CaseResult, image: usize, most_log: usize, texts: &mut Texts) -> Self {
+        let evidence = &result.evidence;
+        let (events, more) = events(evidence, result.verdict == Verdict::Pass, texts);
+        let cause = |c: &Cause, texts: &mut Texts| {
+            let evidence = c.evidence.iter().map(|line| texts.number(line)).collect();
+            (c.id.clone(), texts.number(&c.text), texts.number(&c.fix), evidence)
+        };
+        let told = |id: &str| result.causes.iter().any(|c| c.id == id);
+        let findings = result.findings.iter().filter(|f| !told(&f.cause.id));
+        let whole = if result.log.is_empty() { evidence.log_tail.join("\n") } else { result.log.clone() };
+        let (log, cut) = if wants_log(result) { tail(&whole, most_log) } else { ("", false) };
+        let word = |value: serde_json::Value| value.as_str().map(ToOwned::to_owned);
+        let status = [
+            result.class.map(|class| format!("failure class {class:?}")),
+            word(serde_json::json!(result.operation_status)).map(|status| format!("operation {status}")),
+            word(serde_json::json!(result.service_status)).map(|status| format!("service {status}")),
+        ];
+        let status: Vec<String> = status.into_iter().flatten().collect();
+        let times = [result.started_ms, result.first_listen_ms, result.healthy_ms, result.exited_ms];
+        let mut counted: Vec<String> = evidence::usage(evidence).into_iter().collect();
+        counted.extend((evidence.no_route > 0).then(|| format!("{} packets had no route", evidence.no_route)));
+        let writes = evidence.full_disk_writes;
+        counted.extend((writes > 0).then(|| format!("{writes} writes into full folders")));
+        let mut numbers = |lines: &[String]| lines.iter().map(|line| texts.number(line)).collect::<Vec<_>>();
+        Self {
+            id: planned.id.0.clone(),
+            image,
+            mark: terminal::mark(Some(result)).0,
+            kind: kind(result),
+            good: result.as_expected(),
+            missed: result.expected.as_ref().is_some_and(|e| !e.met) && result.verdict != Verdict::Unresolved,
+            cell: plain(&result.cell()),
+            says: plain(&sentence::of(result)),
+            attempts: result.attempts,
+            times: times.map(|time| time.map(rounded)),
+            events,
+            more,
+            log_ms: if log.is_empty() { Vec::new() } else { moments(&evidence.log_tail_ms) },
+            waiting: numbers(&evidence.waiting_for),
+            unmet: numbers(&evidence::not_exercised(result)),
+            notes: numbers(&result.notes),
+            counted: numbers(&counted),
+            platform: numbers(&result.apprunner_log),
+            status: numbers(&[status.join(" · ")]).first().copied().filter(|_| !status.is_empty()),
+            log: plain(log),
+            log_of: if cut { whole.len() } else { 0 },
+            repro: result.outcome.as_ref().map(|_| repro(&planned.id.0)),
+            checks: (result.checks.iter()).map(|c| (c.passed, texts.number(&c.name), texts.number(&c.text))).collect(),
+            causes: result.causes.iter().map(|c| cause(c, texts)).collect(),
+            image_says: findings.map(|f| (texts.number(&f.cause.text), texts.number(&f.cause.fix))).collect(),
+            under: texts.number(&planned.conditions.to_string()),
+        }
+    }
+}
+
+/// The commands that make a case a script and run it.
+fn repro(id: &str) -> String {
+    format!("exitone repro {} > case.sh\nsh case.sh", quote(id))
+}
+
+fn rounded(ms: f64) -> f64 {
+    (ms * 10.0).round() / 10.0
+}
+
+/// Times that are apart enough to be seen apart.
+fn moments(times: &[f64]) -> Vec<f64> {
+    let mut all: Vec<f64> = times.iter().map(|ms| ms.max(0.0).round()).collect();
+    all.dedup();
+    all
+}
+
+/// What happened in order of time, and how many events are left out.
+fn events(evidence: &Evidence, passed: bool, texts: &mut Texts) -> (Vec<Happened>, usize) {
+    let mut all: Vec<(f64, char, char, String)> = Vec::new();
+    for q in evidence.dns.iter().filter(|q| !q.own && q.record != "AAAA") {
+        let fate = match q.answer.as_str() {
+            "no answer" => 's',
+            "SERVFAIL" | "NXDOMAIN" | "no record" => 'r',
+            _ => 'a',
+        };
+        all.push((q.at_ms, 'd', fate, format!("asked for {} ({}): {}", q.name, q.record, q.answer)));
+    }
+    for c in &evidence.connects {
+        let fate = match c.fate {
+            Fate::Answered => 'a',
+            Fate::Refused => 'r',
+            Fate::Unreachable => 'u',
+            Fate::Silent => 's',
+        };
+        all.push((c.at_ms, 'c', fate, evidence::attempt(c)));
+    }
+    for l in &evidence.listens {
+        all.push((l.at_ms, 'l', 'a', format!("opened {}", evidence::socket(l.address, l.port))));
+    }
+    for p in &evidence.probes {
+        let fate = match (p.result.good(), &p.result) {
+            (true, _) => 'a',
+            (false, crate::model::observation::ProbeResult::TimedOut) => 's',
+            (false, _) => 'r',
+        };
+        all.push((p.at_ms, 'p', fate, format!("probe: {}", evidence::probed(&p.result))));
+    }
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let most = MOST_EVENTS[usize::from(!passed)];
+    let more = all.len().saturating_sub(most);
+    all.truncate(most);
+    (all.into_iter().map(|(at, kind, fate, text)| (rounded(at), kind, fate, texts.number(&text))).collect(), more)
+}

@@ -1,0 +1,68 @@
+//! The run without a script: its tables, and what is not as expected.
+
+use std::fmt::Write;
+
+use super::data::{Case, Matrix, Page};
+use super::text::escaped;
+
+/// As many cases are told in sentences; the tables have all.
+const MOST_TOLD: usize = 100;
+
+/// What a reader sees where no script runs.
+#[must_use]
+pub fn summary(page: &Page) -> String {
+    let mut out = format!("<h1>{}</h1>\n<p>", escaped(&page.headline));
+    let about: Vec<String> = page.about.iter().map(|(name, value)| format!("{name} {}", escaped(value))).collect();
+    let _ = writeln!(out, "{}</p>", about.join(" · "));
+    let counts: Vec<String> = page.counts.iter().map(|(_, name, n)| format!("{n} {name}")).collect();
+    let _ = writeln!(out, "<p>{}</p>", counts.join(" · "));
+    for warning in &page.warnings {
+        let _ = writeln!(out, "<p><strong>{}</strong></p>", escaped(warning));
+    }
+    page.matrices.iter().for_each(|matrix| table(page, matrix, &mut out));
+    let told: Vec<&Case> = page.cases.iter().filter(|case| !case.good).collect();
+    if !told.is_empty() {
+        out.push_str("<h2>Not as expected, or not known</h2>\n<ul>\n");
+        told.iter().take(MOST_TOLD).for_each(|case| sentence(page, case, &mut out));
+        if told.len() > MOST_TOLD {
+            let _ = writeln!(out, "<li>… and {} more</li>", told.len() - MOST_TOLD);
+        }
+        out.push_str("</ul>\n");
+    }
+    out
+}
+
+fn table(page: &Page, matrix: &Matrix, out: &mut String) {
+    out.push_str("<table>");
+    if let Some(name) = &matrix.scenario {
+        let _ = write!(out, "<caption>{}</caption>", escaped(name));
+    }
+    out.push_str("<tr><th>conditions</th>");
+    for image in &matrix.images {
+        let _ = write!(out, "<th>{}</th>", escaped(&page.images[*image].0));
+    }
+    out.push_str("</tr>\n");
+    for row in &matrix.rows {
+        let _ = write!(out, "<tr><th>{}</th>", escaped(&row.name));
+        for cell in &row.cells {
+            match cell.map(|at| &page.cases[at]) {
+                Some(case) => {
+                    let _ = write!(out, "<td class={}>{}</td>", case.kind, escaped(&case.mark));
+                }
+                None => out.push_str("<td></td>"),
+            }
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</table>\n");
+}
+
+fn sentence(page: &Page, case: &Case, out: &mut String) {
+    let image = escaped(&page.images[case.image].0);
+    let under = escaped(&page.texts[case.under]);
+    let _ = write!(out, "<li><b>{image}</b> under {under}: {}", escaped(&case.says));
+    for (_, text, fix, _) in &case.causes {
+        let _ = write!(out, "<br>Why: {}<br>Fix: {}", escaped(&page.texts[*text]), escaped(&page.texts[*fix]));
+    }
+    let _ = writeln!(out, " <code>{}</code></li>", escaped(&case.id));
+}
