@@ -10,6 +10,7 @@ mod internal;
 mod plant;
 mod repro;
 mod run;
+mod schema;
 mod why;
 
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Command {
     Repro(repro::Args),
     /// The bundled candidates
     Images(images::Args),
+    /// JSON Schema of a scenario file, for editors
+    Schema(schema::Args),
     /// Remove everything that exitone ever left on this engine
     Clean(clean::Args),
     #[command(hide = true)]
@@ -101,6 +104,7 @@ impl Cli {
                 Command::Clean(args) => clean::execute(&self.common, &args).await,
                 Command::Watchdog(args) => internal::watchdog(&args).await,
                 Command::Repro(args) => repro::execute(&args),
+                Command::Schema(args) => schema::execute(&args),
                 Command::Doctor(args) => doctor::execute(&self.common, &args).await,
                 Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),
             }
