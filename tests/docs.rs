@@ -8,7 +8,7 @@ use clap::Parser;
 use exitone::cli::Cli;
 use exitone::images::candidate_names;
 use exitone::model::condition::{Argument, KNOWN};
-use exitone::scenario::{apprunner, file, service};
+use exitone::scenario::{apprunner, file, schema, service};
 use serde::Deserialize;
 
 fn root() -> PathBuf {
@@ -72,6 +72,36 @@ fn the_truth_is_about_the_incident() {
     wanted.sort();
     assert_eq!(rows, wanted);
     assert!(truth.cells.values().all(|row| row.len() == truth.images.len()));
+}
+
+/// What is expected of the bundled candidates is the truth about them.
+#[test]
+fn what_scenarios_expect_is_the_truth() {
+    let truth = truth();
+    let mut count = 0;
+    for name in ["history", "criteria", "gate"] {
+        let text = read(&format!("scenarios/{name}.yaml"));
+        let scenario = file::read(name, &text, Path::new("."), &apprunner()).expect("a scenario");
+        for (image, set, expected) in scenario.cases(&scenario.candidates) {
+            let column = truth.images.iter().position(|tag| image.ends_with(&format!(":{tag}"))).expect("a column");
+            let cell = &truth.cells[&set.to_string()][column];
+            let good: &[&str] = match cell.as_str() {
+                "ok" => &["pass", "healthy", "SUCCEEDED", "RUNNING"],
+                "ok*" => &["healthy", "OTP fails", "SUCCEEDED", "RUNNING"],
+                "1" => &["exit 1", "fail", "ROLLBACK_SUCCEEDED"],
+                other => panic!("{other}"),
+            };
+            let expected = expected.expect("every case has one").to_string();
+            assert!(good.contains(&expected.as_str()), "{name}: {image} under {set}: {expected}, and it is {cell}");
+            count += 1;
+        }
+    }
+    assert!(count >= 35 + 4 + 3, "{count}");
+}
+
+#[test]
+fn the_schema_of_scenarios() {
+    in_step("docs/scenario.schema.json", &format!("{:#}\n", schema::scenario()));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod plant;
 mod report;
 mod repro;
 mod run;
+mod schema;
 mod shell;
 mod why;
 
@@ -64,6 +65,8 @@ enum Command {
     Import(import::Args),
     /// The bundled candidates
     Images(images::Args),
+    /// JSON Schema of a scenario file, for editors
+    Schema(schema::Args),
     /// Remove everything that exitone ever left on this engine
     Clean(clean::Args),
     /// Completions for a shell
@@ -127,6 +130,7 @@ impl Cli {
                 Command::Gate(args) => gate::execute(&self.common, args).await,
                 Command::Repro(args) => repro::execute(&args),
                 Command::Import(args) => import::execute(&self.common, &args),
+                Command::Schema(args) => schema::execute(&args),
                 Command::Doctor(args) => doctor::execute(&self.common, &args).await,
                 Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),
             }
