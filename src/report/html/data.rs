@@ -17,7 +17,7 @@ use crate::report::{evidence, terminal};
 
 /// The most bytes of a log, of one case and of all cases together; and so many of one in any case.
 const MOST_LOG: usize = 16 << 10;
-const ALL_LOGS: usize = 4 << 20;
+const ALL_LOGS: usize = 2 << 20;
 const LEAST_LOG: usize = 2 << 10;
 /// The most events of a case on its time line: of one that passed, of another.
 const MOST_EVENTS: [usize; 2] = [60, 240];

@@ -93,7 +93,7 @@ fn a_thousand_cases_are_lean() {
     assert!(page.len() < 1 << 20, "{} bytes", page.len());
     // Long logs of failures have a limit together.
     let page = render(&run(1000, &"a line of a log that is long\n".repeat(2000)));
-    assert!(page.len() < 6 << 20, "{} bytes", page.len());
+    assert!(page.len() < 4 << 20, "{} bytes", page.len());
 }
 
 #[test]
