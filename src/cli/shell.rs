@@ -60,21 +60,16 @@ fn page(command: Command) -> Result<String, Failure> {
 /// The command line without what only exitone itself calls.
 fn visible() -> Command {
     let whole = Cli::command();
-    let mut plain = whole.clone();
     // A command cannot be taken away from a description: it is put together anew.
-    let shown: Vec<Command> = whole.get_subcommands().filter(|c| !c.is_hide_set()).cloned().collect();
-    let mut bare = Command::new("exitone").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
-    for argument in plain.get_arguments().cloned().collect::<Vec<_>>() {
-        bare = bare.arg(argument);
+    let mut plain = Command::new("exitone").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
+    if let Some(about) = whole.get_about() {
+        plain = plain.about(about.clone());
     }
-    if let Some(about) = plain.get_about().cloned() {
-        bare = bare.about(about);
+    if let Some(about) = whole.get_long_about() {
+        plain = plain.long_about(about.clone());
     }
-    if let Some(about) = plain.get_long_about().cloned() {
-        bare = bare.long_about(about);
-    }
-    plain = bare.subcommands(shown);
-    plain
+    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set());
+    plain.args(whole.get_arguments().cloned()).subcommands(shown.cloned())
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl Folder {
             Event::CaseFinished { result } => {
                 let mut result = result.clone();
                 let text = std::mem::take(&mut result.log);
-                std::fs::write(self.log_of(&result.id), text)?;
+                std::fs::write(log_file(&self.path, &result.id), text)?;
                 log::line(&Stamped { event: Event::CaseFinished { result }, ..*stamped })
             }
             _ => log::line(stamped),
@@ -90,10 +90,6 @@ impl Folder {
             }
         }
         Ok(())
-    }
-
-    fn log_of(&self, id: &CaseId) -> PathBuf {
-        log_file(&self.path, id)
     }
 }
 
@@ -139,10 +135,7 @@ pub fn below(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
     if path.join(EVENTS).is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path).map_err(|e| FolderError::Io(path.to_owned(), e))?;
-    let mut found: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|p| p.join(EVENTS).is_file()).collect();
-    found.sort();
+    let found = runs_in(path).map_err(|e| FolderError::Io(path.to_owned(), e))?;
     if found.is_empty() { Err(FolderError::NoRun(path.to_owned())) } else { Ok(found) }
 }
 
@@ -151,10 +144,16 @@ pub fn below(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
 /// # Errors
 /// When the folder cannot be read.
 pub fn keep(runs: &Path, most: usize) -> io::Result<()> {
-    let mut all: Vec<PathBuf> =
-        std::fs::read_dir(runs)?.flatten().map(|entry| entry.path()).filter(|p| p.join(EVENTS).is_file()).collect();
     // Their names begin with the time.
-    all.sort();
+    let all = runs_in(runs)?;
     let old = all.len().saturating_sub(most);
     all[..old].iter().try_for_each(std::fs::remove_dir_all)
+}
+
+/// The folders of runs in a folder, in the order of their names.
+fn runs_in(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(path)?.flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = entries.filter(|path| path.join(EVENTS).is_file()).collect();
+    found.sort();
+    Ok(found)
 }
