@@ -89,7 +89,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let images = signals.unless_asked(references(engine.as_ref(), &asked.images)).await??;
-    let candidates = candidates(engine.as_ref(), &images).await?;
+    let candidates = candidates(engine.as_ref(), &images, &asked.service).await?;
     refuse_twins(&asked.images, &candidates)?;
     let pairs = images.iter().map(|image| (image.clone(), asked.conditions.clone()));
     let plan = Plan::new(asked.service.clone(), candidates.clone(), pairs.collect::<Vec<_>>());

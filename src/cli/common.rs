@@ -19,6 +19,7 @@ use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::event::{Event, Stamped};
 use crate::images::BuildError;
 use crate::model::image::short_name;
+use crate::model::service::UpstreamKind;
 use crate::model::{Candidate, Plan, Service, Summary, Verdict};
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
@@ -252,25 +253,36 @@ pub async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
     Ok((engine, info))
 }
 
-/// Looks images up; all that are missing are named at once.
+/// Looks images up, those of service containers too; all that are missing are named at once.
 ///
 /// # Errors
 /// The engine's; for several missing images, their messages together.
-pub async fn candidates(engine: &dyn Engine, names: &[String]) -> Result<Vec<Candidate>, Failure> {
+pub async fn candidates(engine: &dyn Engine, names: &[String], service: &Service) -> Result<Vec<Candidate>, Failure> {
     let mut found = Vec::new();
-    let mut missing: Vec<EngineError> = Vec::new();
+    let mut missing: Vec<(EngineError, String)> = Vec::new();
     for name in names {
         match engine.inspect_image(name).await {
             Ok(facts) => found.push(Candidate { facts }),
-            Err(e @ EngineError::ImageNotFound { .. }) => missing.push(e),
+            Err(e @ EngineError::ImageNotFound { .. }) => missing.push((e, String::new())),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    for upstream in &service.upstreams {
+        let UpstreamKind::Container(container) = &upstream.kind else { continue };
+        match engine.inspect_image(&container.image).await {
+            Ok(_) => {}
+            Err(e @ EngineError::ImageNotFound { .. }) => {
+                missing.push((e, format!(" (it serves the upstream {}:{})", upstream.host, upstream.port)));
+            }
             Err(e) => return Err(e.into()),
         }
     }
     match missing.first() {
         None => Ok(found),
-        Some(first) => {
+        Some((first, _)) => {
             let hint = Some(first.hint().to_owned());
-            let message = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: ");
+            let each = missing.iter().map(|(error, whose)| format!("{error}{whose}"));
+            let message = each.collect::<Vec<_>>().join("\nerror: ");
             Err(Failure { code: USAGE, message, hint })
         }
     }
@@ -501,4 +513,25 @@ pub fn unless_wrong<T>(asked: T, wrong: &[String], refusals: Vec<String>) -> Res
 /// The folder that a file's own paths start from.
 pub fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::{FakeEngine, healthy};
+
+    #[tokio::test]
+    async fn every_missing_image_is_named_that_of_a_service_container_too() {
+        let engine = FakeEngine::new(true);
+        engine.image("app:1", &[], Arc::new(|_: &crate::engine::fake::Situation| healthy(8000)));
+        let text = "upstreams: [{host: db.internal, port: 5432, container: {image: 'db:1'}}]";
+        let (service, _) = service::read_file("s.yaml", text, Path::new("."), &apprunner()).expect("a service");
+        let names = ["app:1".to_owned(), "app:2".to_owned()];
+        let failure = candidates(&engine, &names, &service).await.expect_err("two are missing");
+        assert_eq!(failure.code, USAGE);
+        assert!(failure.message.contains("app:2") && failure.message.contains("db:1"), "{}", failure.message);
+        assert!(failure.message.contains("(it serves the upstream db.internal:5432)"), "{}", failure.message);
+        engine.image("db:1", &[], Arc::new(|_: &crate::engine::fake::Situation| healthy(5432)));
+        assert_eq!(candidates(&engine, &names[..1], &service).await.expect("both are there").len(), 1);
+    }
 }

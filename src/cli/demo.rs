@@ -46,7 +46,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     }
     let skipped = |image: &String| built.skipped.iter().any(|(left, _)| left == image);
     let images: Vec<String> = scenario.candidates.iter().filter(|image| !skipped(image)).cloned().collect();
-    let candidates = candidates(engine.as_ref(), &images).await?;
+    let candidates = candidates(engine.as_ref(), &images, &scenario.service).await?;
     let pairs = scenario.sets.iter().flat_map(|set| images.iter().map(move |image| (image.clone(), set.clone())));
     let plan = Plan::new(scenario.service, candidates, pairs.collect::<Vec<_>>());
     if args.form.format == Format::Text {

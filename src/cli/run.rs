@@ -107,7 +107,7 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     let (engine, info) = engine().await?;
     let mut plans = Vec::new();
     for one in asked {
-        let candidates = candidates(engine.as_ref(), &one.images).await?;
+        let candidates = candidates(engine.as_ref(), &one.images, &one.part.service).await?;
         let plan = one.plan(candidates);
         warn_of_unknown(&plan);
         plans.push(plan);

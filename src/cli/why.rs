@@ -61,7 +61,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let (image, service, battery) = ask(&args)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
-    let candidate = candidates(engine.as_ref(), std::slice::from_ref(&image)).await?.remove(0);
+    let candidate = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?.remove(0);
     let by_hand = by_hand(&image, &args.service, &args.env_file);
     let jobs = args.running.jobs.map_or(2 * info.cpus, usize::from);
     let question = Question {

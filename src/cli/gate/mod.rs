@@ -346,8 +346,9 @@ impl Gate<'_> {
             }
         };
         let from = Instant::now();
-        let found = candidates(engine.as_ref(), &images).await?;
-        let plan = Plan::of_scenario(self.part(), found, self.cases(&images));
+        let part = self.part();
+        let found = candidates(engine.as_ref(), &images, &part.service).await?;
+        let plan = Plan::of_scenario(part, found, self.cases(&images));
         // By the images as they are now: a name may lead elsewhere when the run ends.
         let key = self.verdict_key(&images, engine.as_ref()).await?;
         let running = running()?;
