@@ -2,6 +2,7 @@
 
 mod bisect;
 mod clean;
+mod builder;
 mod common;
 mod demo;
 mod doctor;

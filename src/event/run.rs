@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, Header, Planned, Stamped};
+use super::{Event, Header, Planned, PlannedSearch, Stamped};
 use crate::model::outcome::CaseResult;
+use crate::model::search::Searched;
 use crate::model::{CaseId, Summary};
 
 /// A run, as far as its events go.
@@ -13,7 +14,9 @@ pub struct Run {
     pub header: Header,
     /// What came out, by case.
     pub results: BTreeMap<CaseId, CaseResult>,
-    /// Cases that were not begun, and why.
+    /// What the searches came to.
+    pub searches: BTreeMap<CaseId, Searched>,
+    /// Cases and searches that were not begun, and why.
     pub not_run: BTreeMap<CaseId, String>,
     /// Its counts, once it has ended; nothing: it was killed.
     pub summary: Option<Summary>,
@@ -45,11 +48,30 @@ impl Run {
             Event::CaseNotRun { id, because } => {
                 self.not_run.insert(id.clone(), because.clone());
             }
+            Event::CaseAdded { planned } => self.add(planned),
+            Event::SearchFinished { searched } => {
+                self.not_run.remove(&searched.id);
+                searched.apply(&mut self.results);
+                self.searches.insert(searched.id.clone(), (**searched).clone());
+            }
+            Event::SearchNotRun { id, because } => {
+                self.not_run.insert(id.clone(), because.clone());
+            }
             Event::RunFinished { summary } => self.summary = Some(summary.clone()),
             Event::CaseStarted { .. }
+            | Event::SearchStarted { .. }
             | Event::CasePhase { .. }
             | Event::CaseConfirming { .. }
             | Event::Draining { .. } => {}
+        }
+    }
+
+    /// A case of a search stands where it would stand had it been planned.
+    fn add(&mut self, planned: &Planned) {
+        let cases = &mut self.header.cases;
+        if cases.iter().all(|known| known.id != planned.id) {
+            let at = cases.iter().rposition(|known| known.place <= planned.place).map_or(0, |at| at + 1);
+            cases.insert(at, planned.clone());
         }
     }
 
@@ -75,6 +97,14 @@ impl Run {
         })
     }
 
+    /// The searches in the order of the plan, each with what it came to, or why it came to nothing.
+    pub fn searches(&self) -> impl Iterator<Item = (&PlannedSearch, Result<&Searched, &str>)> {
+        self.header.searches.iter().map(|planned| {
+            let because = || self.not_run.get(&planned.id).map_or("the run broke off before its end", String::as_str);
+            (planned, self.searches.get(&planned.id).ok_or_else(because))
+        })
+    }
+
     /// The images, in the order of the plan.
     #[must_use]
     pub fn images(&self) -> Vec<&str> {
@@ -92,7 +122,9 @@ impl Run {
     pub fn counts(&self) -> Summary {
         let seconds = self.summary.as_ref().map_or(self.last_ms as f64 / 1000.0, |summary| summary.seconds);
         let counted = Summary::of(self.in_order(), seconds);
-        Summary { not_run: self.without_result().count(), ..counted }
+        let searches = self.header.searches.len();
+        let open = self.searches().filter(|(_, came)| came.as_ref().map_or(true, |s| s.open.is_some())).count();
+        Summary { not_run: self.without_result().count(), searches, open, ..counted }
     }
 
     /// Puts shards of one run together, or runs of different scenarios beside each other.
@@ -118,6 +150,12 @@ impl Run {
                     whole.header.cases.push(planned);
                 }
             }
+            for planned in run.header.searches {
+                if whole.header.searches.iter().all(|known| known.id != planned.id) {
+                    whole.header.searches.push(planned);
+                }
+            }
+            whole.searches.extend(run.searches);
             whole.results.extend(run.results);
             whole.not_run.extend(run.not_run);
             whole.last_ms = whole.last_ms.max(run.last_ms);
@@ -135,9 +173,11 @@ impl Run {
         }
         if shards.len() > 1 {
             whole.header.cases.sort_by_key(|planned| planned.place);
+            whole.header.searches.sort_by_key(|planned| planned.place);
         }
         let done = &whole.results;
-        whole.not_run.retain(|id, _| !done.contains_key(id));
+        let searched = &whole.searches;
+        whole.not_run.retain(|id, _| !done.contains_key(id) && !searched.contains_key(id));
         if shards.len() > 1 || whole.header.shard.is_some() {
             whole.header.shard = whole_of(&shards);
         }
