@@ -1,8 +1,8 @@
 //! The command line: arguments in, exit code out; one file a command.
 
 mod bisect;
-mod clean;
 mod builder;
+mod clean;
 mod common;
 mod demo;
 mod doctor;

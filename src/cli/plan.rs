@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::common::{Failure, print};
 use super::run::asked_of;
-use crate::model::{Case, Plan};
 use crate::model::image::short_name;
 use crate::model::shard::Shard;
+use crate::model::{Case, Plan};
 use crate::report::table::plural;
 use crate::run::schedule::{estimate, of_search, whole};
 
@@ -83,7 +83,11 @@ fn text(plan: &Plan, shards: &[Shard], seconds: f64) -> String {
     for search in &plan.searches {
         let (runs, seconds) = of_search(&search.conditions, SLOTS);
         let (image, among) = (short_name(&search.image), plural(search.conditions.len(), "condition"));
-        let _ = writeln!(text, "  {:width$}  {image}: a search among {among}, about {runs} runs, {seconds:.0} s", search.id.0);
+        let _ = writeln!(
+            text,
+            "  {:width$}  {image}: a search among {among}, about {runs} runs, {seconds:.0} s",
+            search.id.0
+        );
     }
     let shards =
         if shards.len() > 1 { format!(", or {} workers beside each other", shards.len()) } else { String::new() };

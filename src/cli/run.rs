@@ -195,14 +195,15 @@ fn done(run: &Run, plan: &Plan, searched: &[Searched]) -> Result<Vec<CaseResult>
 
 /// Searches of an earlier run that have finished, with the cases that they added.
 fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Searched>) {
-    let stands = |searched: &&Searched| {
-        let search = plan.searches.iter().find(|search| search.id == searched.id);
-        searched.open.is_none()
-            && search.is_some_and(|search| searched.answer.image_id == image_id(plan, &search.image))
-            && run.header.cases.iter().all(|planned| {
-                planned.search.as_ref() != Some(&searched.id) || run.results.contains_key(&planned.id)
-            })
-    };
+    let stands =
+        |searched: &&Searched| {
+            let search = plan.searches.iter().find(|search| search.id == searched.id);
+            searched.open.is_none()
+                && search.is_some_and(|search| searched.answer.image_id == image_id(plan, &search.image))
+                && run.header.cases.iter().all(|planned| {
+                    planned.search.as_ref() != Some(&searched.id) || run.results.contains_key(&planned.id)
+                })
+        };
     let searched: Vec<Searched> = run.searches.values().filter(stands).cloned().collect();
     let added = |planned: &&Planned| {
         let of = |searched: &Searched| planned.search.as_ref() == Some(&searched.id);

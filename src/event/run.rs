@@ -194,3 +194,69 @@ fn whole_of(shards: &[String]) -> Option<String> {
         format!("{}/{of}", numbers.join("+"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    fn planned(id: &str, place: usize) -> Planned {
+        let search = (place > 1).then(|| CaseId("s".to_owned()));
+        let (image, conditions) = ("app:1".to_owned(), crate::model::ConditionSet::baseline());
+        let id = CaseId(id.to_owned());
+        Planned { id, image, image_id: String::new(), place, conditions, scenario: None, expect: None, search }
+    }
+
+    fn folded(header: Header, events: impl IntoIterator<Item = Event>) -> Run {
+        let events = std::iter::once(Event::RunStarted(header)).chain(events).enumerate();
+        let stamped: Vec<Stamped> =
+            events.map(|(n, event)| Stamped { seq: n as u64, at_ms: n as u64, event }).collect();
+        Run::of(&stamped)
+    }
+
+    fn header(shard: &str, cases: &[(&str, usize)], searches: &[(&str, usize)]) -> Header {
+        let search = |(id, place): &(&str, usize)| PlannedSearch {
+            id: CaseId((*id).to_owned()),
+            image: "app:1".to_owned(),
+            image_id: String::new(),
+            place: *place,
+            scenario: None,
+            conditions: Vec::new(),
+        };
+        Header {
+            shard: Some(shard.to_owned()),
+            cases: cases.iter().map(|(id, place)| planned(id, *place)).collect(),
+            searches: searches.iter().map(search).collect(),
+            ..Header::default()
+        }
+    }
+
+    fn ids(run: &Run) -> Vec<&str> {
+        run.header.cases.iter().map(|planned| planned.id.0.as_str()).collect()
+    }
+
+    #[test]
+    fn cases_that_are_added_stand_where_their_search_does() {
+        let added = |id: &str, place| Event::CaseAdded { planned: planned(id, place) };
+        // A search that was made before comes after one that is made again.
+        let first = folded(
+            header("1/2", &[("a", 0)], &[("s", 100), ("t", 200)]),
+            [added("t0", 200), added("s0", 100), added("s1", 101), added("t1", 201), added("s0", 100)],
+        );
+        assert_eq!(ids(&first), ["a", "s0", "s1", "t0", "t1"]);
+        let second = folded(header("2/2", &[("b", 1)], &[("u", 150)]), [added("u0", 150)]);
+        let merged = Run::merged(vec![second, first]).expect("they belong together");
+        assert_eq!(ids(&merged), ["a", "b", "s0", "s1", "u0", "t0", "t1"]);
+        let searches: Vec<&str> = merged.searches().map(|(planned, _)| planned.id.0.as_str()).collect();
+        assert_eq!(searches, ["s", "u", "t"]);
+    }
+
+    #[test]
+    fn a_search_without_an_answer_is_undecided() {
+        let not_made = Event::SearchNotRun { id: CaseId("s".to_owned()), because: "asked".to_owned() };
+        let run = folded(header("1/1", &[], &[("s", 1), ("t", 2)]), [not_made]);
+        let because: Vec<&str> = run.searches().filter_map(|(_, came)| came.err()).collect();
+        assert_eq!(because, ["asked", "the run broke off before its end"]);
+        assert_eq!((run.counts().open, run.counts().exit_code()), (2, 5));
+    }
+}

@@ -154,8 +154,10 @@ impl Plan {
             let search = Search::new(&asked);
             let of_image = self.cases.iter_mut().filter(|case| case.image == asked.image);
             of_image.for_each(|case| case.search = Some(search.id.clone()));
-            let case = |(conditions, expect)| {
-                Case { expect, search: Some(search.id.clone()), ..Case::new(&asked.image, conditions) }
+            let case = |(conditions, expect)| Case {
+                expect,
+                search: Some(search.id.clone()),
+                ..Case::new(&asked.image, conditions)
             };
             self.cases.extend(asked.named.into_iter().map(case));
             self.searches.push(search);

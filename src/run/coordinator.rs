@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::case::{self, Context};
 use super::schedule::{How, Queue, Turn};
-use search::With;
 use crate::event::{Event, Header, Planned, PlannedSearch, Stamped, VERSION};
 use crate::model::expectation::Expected;
 use crate::model::search::Search;
 use crate::model::{Case, CaseId, CaseResult, Plan, Summary, Verdict};
+use search::With;
 
 /// Where the run is told to stop: how often the user asked.
 pub type Interrupts = tokio::sync::watch::Receiver<u32>;

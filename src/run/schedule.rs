@@ -155,7 +155,8 @@ impl Queue {
     #[must_use]
     pub fn new(cases: &[Case], how: &How) -> Self {
         let done = |case: &Case| how.done.iter().any(|result| result.id == case.id);
-        let mut order: Vec<usize> = (0..cases.len()).filter(|n| !done(&cases[*n]) && !cases[*n].is_searched()).collect();
+        let mut order: Vec<usize> =
+            (0..cases.len()).filter(|n| !done(&cases[*n]) && !cases[*n].is_searched()).collect();
         let length = |n: &usize| estimate(&cases[*n].conditions).0;
         order.sort_by(|a, b| length(b).total_cmp(&length(a)));
         let load = |case: &Case| {

@@ -368,7 +368,9 @@ mod tests {
             let refused = read(&text.replace("fail under dns.drop", wrong)).expect_err(wrong).to_string();
             assert!(refused.contains(said), "{refused}");
         }
-        assert!(read("candidates: [a]\nconditions: [dns.drop]\n").expect("good").searches(&["a".to_owned()]).is_empty());
+        assert!(
+            read("candidates: [a]\nconditions: [dns.drop]\n").expect("good").searches(&["a".to_owned()]).is_empty()
+        );
     }
 
     #[test]

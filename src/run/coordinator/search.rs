@@ -215,9 +215,8 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
         if of_baseline && before.is_some_and(|r| r.verdict != Verdict::Pass || result.verdict != Verdict::Fail) {
             return;
         }
-        let stands = before.filter(|r| {
-            r.verdict == Verdict::Fail || (r.verdict == Verdict::Pass && result.verdict != Verdict::Fail)
-        });
+        let stands = before
+            .filter(|r| r.verdict == Verdict::Fail || (r.verdict == Verdict::Pass && result.verdict != Verdict::Fail));
         let mut kept = stands.cloned().unwrap_or_else(|| result.clone());
         kept.id = id;
         if runs > 1 {
