@@ -195,9 +195,9 @@ pub async fn run(
     let with = With { context, jobs: how.jobs, deadline, interrupts: interrupts.clone() };
     let ended = conductor.search(&with).await;
     let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| conductor.results.remove(&c.id)).collect();
-    let not_run = plan.cases.len() - results.len();
     let added = conductor.added.iter().filter_map(|id| conductor.results.remove(id));
     let results: Vec<CaseResult> = results.into_iter().chain(added).collect();
+    let not_run = plan.cases.len() + conductor.added.len() - results.len();
     let summary = Summary {
         not_run,
         searches: plan.searches.len(),

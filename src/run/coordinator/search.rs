@@ -244,10 +244,11 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
         self.stamp(Event::SearchFinished { searched: Box::new(searched) });
     }
 
-    /// The planned cases of a search that have no result.
+    /// Cases of a search that have no result: those that were planned, and those that it was ended in.
     pub(super) fn not_run(&mut self, search: &Search, because: &str) {
-        let left = self.plan.named(search).filter(|case| !self.results.contains_key(&case.id));
-        for id in left.map(|case| case.id.clone()).collect::<Vec<_>>() {
+        let known = self.plan.named(search).map(|case| &case.id).chain(&self.added);
+        let left: Vec<CaseId> = known.filter(|id| !self.results.contains_key(*id)).cloned().collect();
+        for id in left {
             self.stamp(Event::CaseNotRun { id, because: because.to_owned() });
         }
     }
