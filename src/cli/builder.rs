@@ -44,26 +44,32 @@ pub async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> 
     Err(NotBuilt::Image(end(&String::from_utf8_lossy(&said))))
 }
 
+/// What is not there of the files that builds name; asked before anything else is done.
+pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
+    let mut missing = Vec::new();
+    for Build { image, dockerfile, context } in wanted {
+        let parts = [("folder", context, context.is_dir()), ("file", dockerfile, dockerfile.is_file())];
+        let absent = parts.into_iter().find(|(_, _, is_there)| !is_there);
+        missing.extend(
+            absent.map(|(what, path, _)| {
+                format!("error: {image} cannot be built: there is no {what} {}", path.display())
+            }),
+        );
+    }
+    missing
+}
+
 /// Builds a candidate of a scenario, and says so.
 ///
 /// # Errors
-/// 3 when a file or folder that it names is not there, 4 when the builder fails.
+/// When the builder fails.
 pub async fn of_scenario(wanted: &Build) -> Result<(), Failure> {
     let Build { image, dockerfile, context } = wanted;
-    let missing = |what: &str, path: &Path| {
-        Failure::file(format!("{image} cannot be built: there is no {what} {}", path.display()))
-    };
-    if !context.is_dir() {
-        return Err(missing("folder", context));
-    }
-    if !dockerfile.is_file() {
-        return Err(missing("file", dockerfile));
-    }
     say(&format!("building {image} from {} (context {})", dockerfile.display(), context.display()));
     match build(image, "built", dockerfile, context).await {
         Ok(()) => Ok(()),
         Err(NotBuilt::Image(said)) => Err(Failure::no_engine(format!("{image} cannot be built\n{said}"))
-            .with_hint("see what `docker build` says above; --image IMAGE runs an image that is there")),
+            .with_hint("nothing was run; with --image IMAGE an image that is there is run instead")),
         Err(NotBuilt::Machine(why)) => Err(Failure::no_engine(why)),
     }
 }

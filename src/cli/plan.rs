@@ -74,7 +74,8 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
 
 fn text(plan: &Plan, shards: &[Shard], seconds: f64) -> String {
     let mut text = String::new();
-    let width = plan.cases.iter().map(|case| case.id.0.chars().count()).max().unwrap_or_default();
+    let ids = plan.cases.iter().map(|case| &case.id).chain(plan.searches.iter().map(|search| &search.id));
+    let width = ids.map(|id| id.0.chars().count()).max().unwrap_or_default();
     for case in &plan.cases {
         let expect = case.expect.as_ref().map(|e| format!("  → {e}")).unwrap_or_default();
         let (id, image) = (&case.id.0, short_name(&case.image));

@@ -110,6 +110,10 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     if asked.is_empty() {
         return Err(Failure::usage("nothing to run: give a scenario file, or --image IMAGE"));
     }
+    let missing = builder::missing(asked.iter().flat_map(|one| &one.builds));
+    if !missing.is_empty() {
+        return Err(Failure::file(missing.join("\n")));
+    }
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     signals.unless_asked(build_all(&asked)).await??;

@@ -416,9 +416,9 @@ fn search(run: &Run, told: &Told<'_>) -> String {
     }
     for set in &told.sets {
         let (mark, style) = match set.good {
-            Some(true) => ("as expected", GOOD),
-            Some(false) => ("not as expected", BAD),
-            None => ("unresolved", ODD),
+            Some(true) => ("✓", GOOD),
+            Some(false) => ("✗", BAD),
+            None => ("?", ODD),
         };
         let _ = writeln!(text, "  {} {}", styled(style, mark), wrap(&set.text, 4));
     }
