@@ -114,6 +114,7 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
         parts: vec![Part { scenario: None, service: service::defaults(&apprunner()) }],
         candidates: vec![Candidate { facts }],
         cases: vec![Case::new(PLANTED, ConditionSet::baseline())],
+        searches: Vec::new(),
     });
     let (mut ours, mut plain, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
@@ -179,6 +180,7 @@ async fn evidence(engine: &Arc<dyn Engine>) {
         parts: vec![Part { scenario: None, service }],
         candidates: vec![Candidate { facts }],
         cases: vec![case],
+        searches: Vec::new(),
     });
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..=ROUNDS {

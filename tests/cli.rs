@@ -358,3 +358,52 @@ fn the_gates_hook_goes_where_git_looks() {
     repository.git(&["config", "--global", "core.hooksPath", "/everywhere"]);
     install().assert().code(2).stderr(contains("set for all repositories (global)"));
 }
+
+#[test]
+fn a_search_is_planned_as_one_and_belongs_to_one_worker() {
+    let text = "candidates: [a:1, a:2]\ncombine: why\nconditions: [egress.drop, dns.drop, env.unset:B]\nservice: {env: {B: \
+                x}}\nexpect: {'*': [pass, exit 1 under env.unset:B]}\n";
+    let (_folder, path) = with_file("s.yaml", text);
+    exitone().args(["plan", &path]).assert().success().stdout(
+        contains("  1: a search among 3 conditions, about 7 runs, ")
+            .and(contains("2 under env.unset:B  → exit 1"))
+            .and(contains("4 cases and 2 searches, about ")),
+    );
+    let output = exitone().args(["plan", &path, "--format", "json", "--shards", "8"]).output().expect("it ran");
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    let searches = plan["searches"].as_array().expect("searches");
+    assert_eq!((searches.len(), plan["cases"].as_array().map(Vec::len)), (2, Some(4)));
+    for search in searches {
+        let of_image = |case: &&serde_json::Value| case["image"] == search["image"];
+        for case in plan["cases"].as_array().expect("cases").iter().filter(of_image) {
+            assert_eq!(case["shard"], search["shard"], "{case}");
+        }
+    }
+    let output = exitone().args(["plan", &path, "--format", "github", "--shards", "8"]).output().expect("it ran");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let used: std::collections::BTreeSet<&str> = searches.iter().filter_map(|s| s["shard"].as_str()).collect();
+    assert_eq!(said.matches("shard\":").count(), used.len(), "{said}");
+    let many: Vec<String> = (0..65).map(|n| format!("env.unset:V{n}")).collect();
+    let text = format!("candidates: [a:1]\ncombine: why\nconditions: [{}]\n", many.join(", "));
+    let (_folder, path) = with_file("s.yaml", &text);
+    exitone().args(["plan", &path]).assert().code(3).stderr(contains("65 conditions are too many for one search"));
+}
+
+#[test]
+fn what_cannot_be_built_is_said_before_an_engine_is_asked() {
+    let text =
+        "candidates:\n  - {image: 'a:1', context: nowhere}\n  - {image: 'a:2', dockerfile: Dockerfile.no}\n  - b\n";
+    let (_folder, path) = with_file("s.yaml", text);
+    exitone().args(["run", &path]).assert().code(3).stderr(
+        contains("a:1 cannot be built: there is no folder ")
+            .and(contains("nowhere"))
+            .and(contains("a:2 cannot be built: there is no file "))
+            .and(contains("Dockerfile.no")),
+    );
+    // An image in their place is not built, and neither is an image that nobody asks for.
+    exitone().args(["run", &path, "--image", "c"]).assert().code(4).stderr(contains("cannot be built").not());
+    let (_folder, path) = with_file("s.yaml", "candidates: [b]\nbuild: {image: c, context: nowhere}\n");
+    exitone().args(["run", &path]).assert().code(4).stderr(contains("cannot be built").not());
+    let (_folder, path) = with_file("s.yaml", "build: {image: c, context: nowhere}\n");
+    exitone().args(["run", &path]).assert().code(3).stderr(contains("c cannot be built: there is no folder"));
+}

@@ -16,11 +16,11 @@ use super::repro;
 use crate::engine::context::Surroundings;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
-use crate::event::{Event, Stamped};
+use crate::event::{Event, Planned, Stamped};
 use crate::images::BuildError;
 use crate::model::image::short_name;
 use crate::model::service::UpstreamKind;
-use crate::model::{Candidate, Plan, Service, Summary, Verdict};
+use crate::model::{Candidate, Case, Plan, Service, Summary, Verdict};
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
 use crate::run::rig::{Rig, Setup};
@@ -376,21 +376,32 @@ pub async fn run_plan(
     let rig = signals.unless_asked(open(running, engine, &info, how.jobs, first)).await??;
     let context = rig.context.clone();
     let asked = signals.asked.clone();
+    let mut known = plan.clone();
     let plan = Arc::new(plan);
     let finished = coordinator::run(context, plan.clone(), how, asked, |event| {
         // A run that is killed keeps what it has found out.
-        if let Event::CaseFinished { result } = &event.event {
-            repro::remember(&plan, std::slice::from_ref(result));
+        match &event.event {
+            Event::CaseFinished { result } => repro::remember(&known, std::slice::from_ref(result)),
+            // What a search adds is none of the plan's cases.
+            Event::CaseAdded { planned } => known.cases.extend(added(&plan, planned)),
+            _ => {}
         }
         tell(event);
     })
     .await;
-    for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved) {
+    for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved && !r.step) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));
     }
-    close(rig, signals, finished.interrupted > 1).await;
+    close(rig, signals, finished.cut).await;
     Ok(finished)
+}
+
+/// A case that a search has added to a plan.
+fn added(plan: &Plan, planned: &Planned) -> Option<Case> {
+    let search = plan.searches.iter().find(|search| planned.search.as_ref() == Some(&search.id))?;
+    let case = Case::new(&planned.image, planned.conditions.clone());
+    Some(Case { id: planned.id.clone(), part: search.part, search: Some(search.id.clone()), ..case })
 }
 
 /// Sets a session up.

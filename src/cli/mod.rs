@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out; one file a command.
 
 mod bisect;
+mod builder;
 mod clean;
 mod common;
 mod demo;

@@ -8,10 +8,11 @@ use serde_json::json;
 
 use super::common::{Failure, print};
 use super::run::asked_of;
-use crate::model::Plan;
 use crate::model::image::short_name;
 use crate::model::shard::Shard;
-use crate::run::schedule::{estimate, whole};
+use crate::model::{Case, Plan};
+use crate::report::table::plural;
+use crate::run::schedule::{estimate, of_search, whole};
 
 /// What a CI worker is given to do by default (seconds), and the most workers without being told.
 const A_WORKER_S: f64 = 120.0;
@@ -54,12 +55,14 @@ pub struct Args {
 pub fn execute(args: &Args) -> Result<u8, Failure> {
     let asked = asked_of(&args.scenarios, &args.image)?;
     let plan = Plan::joined(asked.into_iter().map(|one| one.plan(Vec::new())).collect());
-    let seconds = whole(&plan.cases, SLOTS);
+    let alone: Vec<Case> = plan.cases.iter().filter(|case| !case.is_searched()).cloned().collect();
+    let searches = plan.searches.iter().map(|search| of_search(&search.conditions, SLOTS).1);
+    let seconds = whole(&alone, SLOTS) + searches.sum::<f64>();
     let default = (seconds / A_WORKER_S).ceil().max(1.0);
     let count = args.shards.unwrap_or(if default < MOST_WORKERS as f64 { default as u64 } else { MOST_WORKERS });
     let shards = (1..=count).map(|number| Shard { number, of: count });
     // A worker without a case would report a run of nothing.
-    let shards: Vec<Shard> = shards.filter(|shard| plan.cases.iter().any(|case| shard.has(&case.id))).collect();
+    let shards: Vec<Shard> = shards.filter(|shard| plan.cases.iter().any(|case| shard.has(case.home()))).collect();
     let text = match args.format {
         Form::Text => text(&plan, &shards, seconds),
         Form::Json => format!("{:#}\n", document(&plan, &shards, seconds)),
@@ -71,15 +74,31 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
 
 fn text(plan: &Plan, shards: &[Shard], seconds: f64) -> String {
     let mut text = String::new();
-    let width = plan.cases.iter().map(|case| case.id.0.chars().count()).max().unwrap_or_default();
+    let ids = plan.cases.iter().map(|case| &case.id).chain(plan.searches.iter().map(|search| &search.id));
+    let width = ids.map(|id| id.0.chars().count()).max().unwrap_or_default();
     for case in &plan.cases {
         let expect = case.expect.as_ref().map(|e| format!("  → {e}")).unwrap_or_default();
         let (id, image) = (&case.id.0, short_name(&case.image));
         let _ = writeln!(text, "  {id:width$}  {image} under {}{expect}", case.conditions);
     }
+    for search in &plan.searches {
+        let (runs, seconds) = of_search(&search.conditions, SLOTS);
+        let (image, among) = (short_name(&search.image), plural(search.conditions.len(), "condition"));
+        let _ = writeln!(
+            text,
+            "  {:width$}  {image}: a search among {among}, about {runs} runs, {seconds:.0} s",
+            search.id.0
+        );
+    }
     let shards =
         if shards.len() > 1 { format!(", or {} workers beside each other", shards.len()) } else { String::new() };
-    let _ = writeln!(text, "\n{} cases, about {seconds:.0} s on two processors{shards}", plan.cases.len());
+    let searches = match plan.searches.len() {
+        0 => String::new(),
+        1 => " and a search".to_owned(),
+        count => format!(" and {count} searches"),
+    };
+    let cases = plural(plan.cases.len(), "case");
+    let _ = writeln!(text, "\n{cases}{searches}, about {seconds:.0} s on two processors{shards}");
     text
 }
 
@@ -94,13 +113,31 @@ fn document(plan: &Plan, shards: &[Shard], seconds: f64) -> serde_json::Value {
                 "conditions": case.conditions,
                 "scenario": plan.part(case).scenario,
                 "expect": case.expect.as_ref().map(ToString::to_string),
+                "search": case.search.as_ref().filter(|_| case.is_searched()),
                 "seconds": estimate(&case.conditions).0,
-                "shard": shards.iter().find(|shard| shard.has(&case.id)).map(ToString::to_string),
+                "shard": shards.iter().find(|shard| shard.has(case.home())).map(ToString::to_string),
+            })
+        })
+        .collect();
+    let searches: Vec<_> = plan
+        .searches
+        .iter()
+        .map(|search| {
+            let (runs, seconds) = of_search(&search.conditions, SLOTS);
+            json!({
+                "id": search.id,
+                "image": search.image,
+                "conditions": search.conditions,
+                "scenario": plan.parts[search.part].scenario,
+                "runs": runs,
+                "seconds": (seconds * 10.0).round() / 10.0,
+                "shard": shards.iter().find(|shard| shard.has(&search.id)).map(ToString::to_string),
             })
         })
         .collect();
     let shards: Vec<String> = shards.iter().map(ToString::to_string).collect();
-    json!({"version": 1, "cases": cases, "seconds": (seconds * 10.0).round() / 10.0, "shards": shards})
+    let seconds = (seconds * 10.0).round() / 10.0;
+    json!({"version": 1, "cases": cases, "searches": searches, "seconds": seconds, "shards": shards})
 }
 
 fn github(shards: &[Shard]) -> String {

@@ -3,19 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::builder;
 use super::common::{
     Common, Failure, Running, Signals, candidates, engine, exit_code, folder_of, how, read_text, run_plan, say,
     service_of, unless_wrong,
 };
 use super::output::{Output, Reporters};
+use crate::event::Planned;
 use crate::event::run::Run;
+use crate::model::search::{self, Searched};
 use crate::model::shard::Shard;
 use crate::model::{Candidate, CaseResult, ConditionSet, Expectation, Part, Plan, Service, Verdict};
 use crate::report::folder::{self, Folder};
 use crate::report::progress::Progress;
 use crate::run::rig::unknown_variables;
 use crate::run::session::state_dir;
-use crate::scenario::{apprunner, file};
+use crate::scenario::{Build, apprunner, file};
+use crate::search::set::MOST;
 
 /// So many runs are kept where nobody asked for a folder.
 const KEPT: usize = 20;
@@ -75,13 +79,16 @@ pub struct Asked {
     /// Images, the oldest version first.
     images: Vec<String>,
     cases: Vec<(String, ConditionSet, Option<Expectation>)>,
+    searches: Vec<search::Asked>,
     repeat: u32,
+    /// Images that are built first.
+    builds: Vec<Build>,
 }
 
 impl Asked {
     /// Its plan.
     pub fn plan(self, candidates: Vec<Candidate>) -> Plan {
-        let mut plan = Plan::of_scenario(self.part, candidates, self.cases);
+        let mut plan = Plan::of_scenario(self.part, candidates, self.cases).with_searches(self.searches);
         plan.cases.iter_mut().for_each(|case| case.repeat = self.repeat);
         plan
     }
@@ -103,8 +110,13 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     if asked.is_empty() {
         return Err(Failure::usage("nothing to run: give a scenario file, or --image IMAGE"));
     }
+    let missing = builder::missing(asked.iter().flat_map(|one| &one.builds));
+    if !missing.is_empty() {
+        return Err(Failure::file(missing.join("\n")));
+    }
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
+    signals.unless_asked(build_all(&asked)).await??;
     let mut plans = Vec::new();
     for one in asked {
         let candidates = candidates(engine.as_ref(), &one.images, &one.part.service).await?;
@@ -114,21 +126,28 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     }
     let mut plan = Plan::joined(plans);
     if let Some(shard) = args.shard {
-        plan.cases.retain(|case| shard.has(&case.id));
+        plan.keep(shard);
     }
-    let mut how = how(&args.running, &info, plan.cases.len());
+    if !plan.searches.is_empty() && (args.repeat.is_some() || plan.cases.iter().any(|case| case.repeat > 1)) {
+        say("note: repeats are for single cases; a search repeats what its answer needs");
+    }
+    let at_once: usize = plan.searches.iter().map(|search| search.conditions.len()).sum();
+    let mut how = how(&args.running, &info, plan.cases.len() + at_once);
     (how.fail_fast, how.shard, how.budget) = (args.fail_fast, args.shard, args.budget);
     how.repeat = args.repeat.unwrap_or(1);
     how.files = args.scenarios.iter().map(|path| absolute(path)).collect();
-    how.done = before.as_ref().map(|run| done(run, &plan)).transpose()?.unwrap_or_default();
-    let folder = opened(&args, how.done.len())?;
+    if let Some(run) = &before {
+        how.searched = searched(run, &plan);
+        how.done = done(run, &plan, &how.searched.1)?;
+    }
+    let folder = opened(&args, how.done.len() + how.searched.0.len() + how.searched.1.len())?;
     let shown = folder.path().display().to_string();
-    let cases = plan.cases.len();
+    let many = plan.cases.len() > FEW || !plan.searches.is_empty();
     let mut reporters = Reporters::new(Progress::new(common.progress()), Some(folder));
     let tell = &mut |event: &_| reporters.on(event);
     let finished = run_plan(&args.running, (engine, info), (plan, how), args.first_deployment, &signals, tell).await?;
     let written = args.output.write(&reporters.run);
-    if cases > FEW && reporters.failed().is_none() {
+    if many && reporters.failed().is_none() {
         say(&format!("the run is kept in {shown}"));
     }
     written?;
@@ -160,19 +179,61 @@ fn earlier(path: &Path) -> Result<Run, Failure> {
 ///
 /// # Errors
 /// When it was another plan.
-fn done(run: &Run, plan: &Plan) -> Result<Vec<CaseResult>, Failure> {
+fn done(run: &Run, plan: &Plan, searched: &[Searched]) -> Result<Vec<CaseResult>, Failure> {
     let same = |id: &_| plan.cases.iter().any(|case| case.id == *id);
-    if let Some(other) = run.header.cases.iter().find(|planned| !same(&planned.id)) {
+    let of_search = |planned: &Planned| planned.search.is_some() && !planned.conditions.is_empty();
+    let known = |planned: &&Planned| of_search(planned) || same(&planned.id);
+    if let Some(other) = run.header.cases.iter().find(|planned| !known(planned)) {
         let message = format!("the run that is to be resumed had other cases: {} is none of these", other.id);
         return Err(Failure::usage(message));
     }
-    let image_of = |result: &CaseResult| {
-        let case = plan.cases.iter().find(|case| case.id == result.id)?;
-        Some(plan.candidate(case)?.facts.id.to_string())
+    // A search that has not finished is made again, with all of its cases.
+    let stands = |planned: &Planned, result: &CaseResult| match (of_search(planned), &planned.search) {
+        (true, Some(search)) => searched.iter().any(|searched| searched.id == *search),
+        // An image that was built anew is run anew.
+        _ => result.verdict != Verdict::Unresolved && result.image_id == image_id(plan, &planned.image),
     };
-    let decided = run.in_order().filter(|result| result.verdict != Verdict::Unresolved);
-    // An image that was built anew is run anew.
-    Ok(decided.filter(|result| image_of(result).as_ref() == Some(&result.image_id)).cloned().collect())
+    let with_result = run.header.cases.iter().filter_map(|planned| Some((planned, run.results.get(&planned.id)?)));
+    Ok(with_result.filter(|(planned, result)| stands(planned, result)).map(|(_, result)| result.clone()).collect())
+}
+
+/// Searches of an earlier run that have finished, with the cases that they added.
+fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Searched>) {
+    let stands =
+        |searched: &&Searched| {
+            let search = plan.searches.iter().find(|search| search.id == searched.id);
+            searched.open.is_none()
+                && search.is_some_and(|search| searched.answer.image_id == image_id(plan, &search.image))
+                && run.header.cases.iter().all(|planned| {
+                    planned.search.as_ref() != Some(&searched.id) || run.results.contains_key(&planned.id)
+                })
+        };
+    let searched: Vec<Searched> = run.searches.values().filter(stands).cloned().collect();
+    let added = |planned: &&Planned| {
+        let of = |searched: &Searched| planned.search.as_ref() == Some(&searched.id);
+        searched.iter().any(of) && !plan.cases.iter().any(|case| case.id == planned.id)
+    };
+    (run.header.cases.iter().filter(added).cloned().collect(), searched)
+}
+
+fn image_id(plan: &Plan, image: &str) -> String {
+    let candidate = plan.candidates.iter().find(|candidate| candidate.facts.reference == image);
+    candidate.map(|candidate| candidate.facts.id.to_string()).unwrap_or_default()
+}
+
+/// Builds what scenarios say is built, each image once.
+///
+/// # Errors
+/// The first that cannot be built.
+async fn build_all(asked: &[Asked]) -> Result<(), Failure> {
+    let mut built: Vec<&Build> = Vec::new();
+    for build in asked.iter().flat_map(|one| &one.builds) {
+        if !built.contains(&build) {
+            builder::of_scenario(build).await?;
+            built.push(build);
+        }
+    }
+    Ok(())
 }
 
 /// The run's folder.
@@ -215,16 +276,33 @@ fn scenarios_of(paths: &[PathBuf], images: &[String], refusals: &mut Vec<String>
         let text = read_text(path)?;
         match file::read(&path.display().to_string(), &text, &folder_of(path), &profile) {
             Ok(scenario) => {
+                let builds = if images.is_empty() { builds(&scenario) } else { Vec::new() };
                 let images = if images.is_empty() { scenario.candidates.clone() } else { images.to_vec() };
-                let cases = scenario.cases(&images);
+                let (cases, searches) = (scenario.cases(&images), scenario.searches(&images));
+                if !searches.is_empty() && scenario.conditions.len() > MOST {
+                    let count = scenario.conditions.len();
+                    refusals.push(format!(
+                        "error: {}: {count} conditions are too many for one search, {MOST} is the most",
+                        path.display()
+                    ));
+                }
                 let part = Part { scenario: Some(scenario.name), service: scenario.service };
                 let repeat = u32::try_from(scenario.repeat).unwrap_or(1);
-                asked.push(Asked { part, images, cases, repeat });
+                asked.push(Asked { part, images, cases, searches, repeat, builds });
             }
             Err(refused) => refusals.push(refused.to_string()),
         }
     }
     Ok(asked)
+}
+
+/// What a scenario says is built of its candidates.
+fn builds(scenario: &file::Scenario) -> Vec<Build> {
+    let mut builds = scenario.builds.clone();
+    // What a candidate says of itself comes first.
+    let own = scenario.build.iter().filter(|build| scenario.builds.iter().all(|known| known.image != build.image));
+    builds.extend(own.filter(|build| scenario.candidates.contains(&build.image)).cloned());
+    builds
 }
 
 fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
@@ -254,7 +332,8 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
 /// Images under one set of conditions.
 fn by_hand(images: Vec<String>, service: Service, conditions: &ConditionSet) -> Asked {
     let cases = images.iter().map(|image| (image.clone(), conditions.clone(), None)).collect();
-    Asked { part: Part { scenario: None, service }, images, cases, repeat: 1 }
+    let part = Part { scenario: None, service };
+    Asked { part, images, cases, searches: Vec::new(), repeat: 1, builds: Vec::new() }
 }
 
 /// Reads conditions; all mistakes at once.

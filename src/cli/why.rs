@@ -83,6 +83,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         parts: vec![Part { scenario: None, service }],
         candidates: vec![candidate],
         cases: cases(&explained.results),
+        searches: Vec::new(),
     };
     repro::remember(&plan, &explained.results);
     close(rig, &signals, explained.cut).await;

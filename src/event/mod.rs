@@ -6,7 +6,8 @@ pub mod run;
 use serde::{Deserialize, Serialize};
 
 use crate::model::outcome::{CaseResult, Phase};
-use crate::model::{CaseId, ConditionSet, Summary};
+use crate::model::search::Searched;
+use crate::model::{CaseId, Condition, ConditionSet, Summary};
 
 /// The format's version; a reader refuses a newer one.
 pub const VERSION: u32 = 1;
@@ -32,6 +33,27 @@ pub struct Planned {
     /// What the scenario expects; nothing: that it passes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expect: Option<String>,
+    /// The search of its candidate, where the scenario asks for one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub search: Option<CaseId>,
+}
+
+/// A search that a run is going to make.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PlannedSearch {
+    /// The search.
+    pub id: CaseId,
+    /// Its image.
+    pub image: String,
+    /// The image's content address.
+    pub image_id: String,
+    /// The place of its first case, behind all that are planned.
+    pub place: usize,
+    /// The scenario that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scenario: Option<String>,
+    /// What it searches among.
+    pub conditions: Vec<Condition>,
 }
 
 /// What a run is, said before its first case.
@@ -57,6 +79,9 @@ pub struct Header {
     pub files: Vec<String>,
     /// The cases, in the order of the report.
     pub cases: Vec<Planned>,
+    /// Searches; they add cases.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub searches: Vec<PlannedSearch>,
 }
 
 /// Something that happened in a run.
@@ -94,6 +119,28 @@ pub enum Event {
     /// A case is not begun any more.
     CaseNotRun {
         /// The case.
+        id: CaseId,
+        /// Why.
+        because: String,
+    },
+    /// A search begins.
+    SearchStarted {
+        /// The search.
+        id: CaseId,
+    },
+    /// A search runs a case that was not planned.
+    CaseAdded {
+        /// The case.
+        planned: Planned,
+    },
+    /// A search has its answer; it says which of its cases stand for themselves.
+    SearchFinished {
+        /// Everything about it.
+        searched: Box<Searched>,
+    },
+    /// A search is not begun any more.
+    SearchNotRun {
+        /// The search.
         id: CaseId,
         /// Why.
         because: String,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, Header, Planned, Stamped};
+use super::{Event, Header, Planned, PlannedSearch, Stamped};
 use crate::model::outcome::CaseResult;
+use crate::model::search::Searched;
 use crate::model::{CaseId, Summary};
 
 /// A run, as far as its events go.
@@ -13,7 +14,9 @@ pub struct Run {
     pub header: Header,
     /// What came out, by case.
     pub results: BTreeMap<CaseId, CaseResult>,
-    /// Cases that were not begun, and why.
+    /// What the searches came to.
+    pub searches: BTreeMap<CaseId, Searched>,
+    /// Cases and searches that were not begun, and why.
     pub not_run: BTreeMap<CaseId, String>,
     /// Its counts, once it has ended; nothing: it was killed.
     pub summary: Option<Summary>,
@@ -45,11 +48,30 @@ impl Run {
             Event::CaseNotRun { id, because } => {
                 self.not_run.insert(id.clone(), because.clone());
             }
+            Event::CaseAdded { planned } => self.add(planned),
+            Event::SearchFinished { searched } => {
+                self.not_run.remove(&searched.id);
+                searched.apply(&mut self.results);
+                self.searches.insert(searched.id.clone(), (**searched).clone());
+            }
+            Event::SearchNotRun { id, because } => {
+                self.not_run.insert(id.clone(), because.clone());
+            }
             Event::RunFinished { summary } => self.summary = Some(summary.clone()),
             Event::CaseStarted { .. }
+            | Event::SearchStarted { .. }
             | Event::CasePhase { .. }
             | Event::CaseConfirming { .. }
             | Event::Draining { .. } => {}
+        }
+    }
+
+    /// A case of a search stands where it would stand had it been planned.
+    fn add(&mut self, planned: &Planned) {
+        let cases = &mut self.header.cases;
+        if cases.iter().all(|known| known.id != planned.id) {
+            let at = cases.iter().rposition(|known| known.place <= planned.place).map_or(0, |at| at + 1);
+            cases.insert(at, planned.clone());
         }
     }
 
@@ -75,6 +97,14 @@ impl Run {
         })
     }
 
+    /// The searches in the order of the plan, each with what it came to, or why it came to nothing.
+    pub fn searches(&self) -> impl Iterator<Item = (&PlannedSearch, Result<&Searched, &str>)> {
+        self.header.searches.iter().map(|planned| {
+            let because = || self.not_run.get(&planned.id).map_or("the run broke off before its end", String::as_str);
+            (planned, self.searches.get(&planned.id).ok_or_else(because))
+        })
+    }
+
     /// The images, in the order of the plan.
     #[must_use]
     pub fn images(&self) -> Vec<&str> {
@@ -92,7 +122,9 @@ impl Run {
     pub fn counts(&self) -> Summary {
         let seconds = self.summary.as_ref().map_or(self.last_ms as f64 / 1000.0, |summary| summary.seconds);
         let counted = Summary::of(self.in_order(), seconds);
-        Summary { not_run: self.without_result().count(), ..counted }
+        let searches = self.header.searches.len();
+        let open = self.searches().filter(|(_, came)| came.as_ref().map_or(true, |s| s.open.is_some())).count();
+        Summary { not_run: self.without_result().count(), searches, open, ..counted }
     }
 
     /// Puts shards of one run together, or runs of different scenarios beside each other.
@@ -118,6 +150,12 @@ impl Run {
                     whole.header.cases.push(planned);
                 }
             }
+            for planned in run.header.searches {
+                if whole.header.searches.iter().all(|known| known.id != planned.id) {
+                    whole.header.searches.push(planned);
+                }
+            }
+            whole.searches.extend(run.searches);
             whole.results.extend(run.results);
             whole.not_run.extend(run.not_run);
             whole.last_ms = whole.last_ms.max(run.last_ms);
@@ -135,9 +173,11 @@ impl Run {
         }
         if shards.len() > 1 {
             whole.header.cases.sort_by_key(|planned| planned.place);
+            whole.header.searches.sort_by_key(|planned| planned.place);
         }
         let done = &whole.results;
-        whole.not_run.retain(|id, _| !done.contains_key(id));
+        let searched = &whole.searches;
+        whole.not_run.retain(|id, _| !done.contains_key(id) && !searched.contains_key(id));
         if shards.len() > 1 || whole.header.shard.is_some() {
             whole.header.shard = whole_of(&shards);
         }
@@ -153,4 +193,70 @@ fn whole_of(shards: &[String]) -> Option<String> {
         numbers.sort_unstable();
         format!("{}/{of}", numbers.join("+"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    fn planned(id: &str, place: usize) -> Planned {
+        let search = (place > 1).then(|| CaseId("s".to_owned()));
+        let (image, conditions) = ("app:1".to_owned(), crate::model::ConditionSet::baseline());
+        let id = CaseId(id.to_owned());
+        Planned { id, image, image_id: String::new(), place, conditions, scenario: None, expect: None, search }
+    }
+
+    fn folded(header: Header, events: impl IntoIterator<Item = Event>) -> Run {
+        let events = std::iter::once(Event::RunStarted(header)).chain(events).enumerate();
+        let stamped: Vec<Stamped> =
+            events.map(|(n, event)| Stamped { seq: n as u64, at_ms: n as u64, event }).collect();
+        Run::of(&stamped)
+    }
+
+    fn header(shard: &str, cases: &[(&str, usize)], searches: &[(&str, usize)]) -> Header {
+        let search = |(id, place): &(&str, usize)| PlannedSearch {
+            id: CaseId((*id).to_owned()),
+            image: "app:1".to_owned(),
+            image_id: String::new(),
+            place: *place,
+            scenario: None,
+            conditions: Vec::new(),
+        };
+        Header {
+            shard: Some(shard.to_owned()),
+            cases: cases.iter().map(|(id, place)| planned(id, *place)).collect(),
+            searches: searches.iter().map(search).collect(),
+            ..Header::default()
+        }
+    }
+
+    fn ids(run: &Run) -> Vec<&str> {
+        run.header.cases.iter().map(|planned| planned.id.0.as_str()).collect()
+    }
+
+    #[test]
+    fn cases_that_are_added_stand_where_their_search_does() {
+        let added = |id: &str, place| Event::CaseAdded { planned: planned(id, place) };
+        // A search that was made before comes after one that is made again.
+        let first = folded(
+            header("1/2", &[("a", 0)], &[("s", 100), ("t", 200)]),
+            [added("t0", 200), added("s0", 100), added("s1", 101), added("t1", 201), added("s0", 100)],
+        );
+        assert_eq!(ids(&first), ["a", "s0", "s1", "t0", "t1"]);
+        let second = folded(header("2/2", &[("b", 1)], &[("u", 150)]), [added("u0", 150)]);
+        let merged = Run::merged(vec![second, first]).expect("they belong together");
+        assert_eq!(ids(&merged), ["a", "b", "s0", "s1", "u0", "t0", "t1"]);
+        let searches: Vec<&str> = merged.searches().map(|(planned, _)| planned.id.0.as_str()).collect();
+        assert_eq!(searches, ["s", "u", "t"]);
+    }
+
+    #[test]
+    fn a_search_without_an_answer_is_undecided() {
+        let not_made = Event::SearchNotRun { id: CaseId("s".to_owned()), because: "asked".to_owned() };
+        let run = folded(header("1/1", &[], &[("s", 1), ("t", 2)]), [not_made]);
+        let because: Vec<&str> = run.searches().filter_map(|(_, came)| came.err()).collect();
+        assert_eq!(because, ["asked", "the run broke off before its end"]);
+        assert_eq!((run.counts().open, run.counts().exit_code()), (2, 5));
+    }
 }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::condition::ConditionSet;
 use super::expectation::Expectation;
 use super::image::{ImageFacts, short_name};
+use super::search::{Asked, Search};
 use super::service::Service;
+use super::shard::Shard;
 
 /// An image that is looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +55,8 @@ pub struct Case {
     pub repeat: u32,
     /// What is expected of it; nothing: that it passes.
     pub expect: Option<Expectation>,
+    /// The search of its candidate, where there is one: both are run in the same shard.
+    pub search: Option<CaseId>,
 }
 
 impl Case {
@@ -60,11 +64,26 @@ impl Case {
     #[must_use]
     pub fn new(image: &str, conditions: ConditionSet) -> Self {
         let hash = fnv1a(&format!("{image}\n{conditions}"));
-        let short: String =
-            short_name(image).chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-        let id = CaseId(format!("{short}-{:08x}", hash >> 32));
-        Self { id, image: image.to_owned(), conditions, place: 0, part: 0, repeat: 1, expect: None }
+        let id = CaseId(format!("{}-{:08x}", tidy(image), hash >> 32));
+        Self { id, image: image.to_owned(), conditions, place: 0, part: 0, repeat: 1, expect: None, search: None }
     }
+
+    /// What tells its shard: a search and its cases belong together.
+    #[must_use]
+    pub fn home(&self) -> &CaseId {
+        self.search.as_ref().unwrap_or(&self.id)
+    }
+
+    /// True when its result comes from the search of its candidate; the baseline is run by itself.
+    #[must_use]
+    pub fn is_searched(&self) -> bool {
+        self.search.is_some() && !self.conditions.is_empty()
+    }
+}
+
+/// An image's short name, of letters, digits, dots and dashes.
+pub(super) fn tidy(image: &str) -> String {
+    short_name(image).chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
 }
 
 /// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same on every machine and in every version.
@@ -90,7 +109,12 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// The cases, in the order of the report.
     pub cases: Vec<Case>,
+    /// Searches, made when the cases are done.
+    pub searches: Vec<Search>,
 }
+
+/// So many places are kept for the cases of a search; none adds as many.
+const PLACES: usize = 1 << 20;
 
 impl Plan {
     /// Puts a plan together. Cases that would have the same id (the same image and conditions twice, or conditions
@@ -119,15 +143,58 @@ impl Plan {
         };
         let mut cases: Vec<Case> = wanted.into_iter().map(case).collect();
         number(&mut cases);
-        Self { parts: vec![part], candidates, cases }
+        Self { parts: vec![part], candidates, cases, searches: Vec::new() }
+    }
+
+    /// The same plan of one scenario with a search for each of these candidates; sets that something is expected of are
+    /// cases.
+    #[must_use]
+    pub fn with_searches(mut self, asked: impl IntoIterator<Item = Asked>) -> Self {
+        for asked in asked {
+            let search = Search::new(&asked);
+            let of_image = self.cases.iter_mut().filter(|case| case.image == asked.image);
+            of_image.for_each(|case| case.search = Some(search.id.clone()));
+            let case = |(conditions, expect)| Case {
+                expect,
+                search: Some(search.id.clone()),
+                ..Case::new(&asked.image, conditions)
+            };
+            self.cases.extend(asked.named.into_iter().map(case));
+            self.searches.push(search);
+        }
+        number(&mut self.cases);
+        place(&mut self.searches, self.cases.len());
+        self
+    }
+
+    /// Leaves what belongs to a shard.
+    pub fn keep(&mut self, shard: Shard) {
+        self.cases.retain(|case| shard.has(case.home()));
+        self.searches.retain(|search| shard.has(&search.id));
+    }
+
+    /// The planned cases of a search.
+    pub fn named(&self, search: &Search) -> impl Iterator<Item = &Case> {
+        self.cases.iter().filter(|case| case.is_searched() && case.search.as_ref() == Some(&search.id))
     }
 
     /// Several plans as one.
     #[must_use]
     pub fn joined(plans: Vec<Self>) -> Self {
-        let mut whole = Self { parts: Vec::new(), candidates: Vec::new(), cases: Vec::new() };
-        for plan in plans {
+        let mut whole = Self { parts: Vec::new(), candidates: Vec::new(), cases: Vec::new(), searches: Vec::new() };
+        for mut plan in plans {
             let first = whole.parts.len();
+            for search in &mut plan.searches {
+                search.part += first;
+                // The same search in two files.
+                if whole.searches.iter().any(|known| known.id == search.id) {
+                    let id = CaseId(format!("{}-{first}", search.id));
+                    let own = plan.cases.iter_mut().filter(|case| case.search.as_ref() == Some(&search.id));
+                    own.for_each(|case| case.search = Some(id.clone()));
+                    search.id = id;
+                }
+            }
+            whole.searches.extend(plan.searches);
             whole.cases.extend(plan.cases.into_iter().map(|case| Case { part: first + case.part, ..case }));
             whole.parts.extend(plan.parts);
             let known = whole.candidates.len();
@@ -138,6 +205,13 @@ impl Plan {
             }
         }
         number(&mut whole.cases);
+        place(&mut whole.searches, whole.cases.len());
+        for search in &mut whole.searches {
+            let elsewhere = |case: &Case| case.image == search.image && case.part != search.part;
+            if whole.cases.iter().any(elsewhere) {
+                search.suffix = format!("-s{}", search.part + 1);
+            }
+        }
         whole
     }
 
@@ -154,6 +228,13 @@ impl Plan {
     #[must_use]
     pub fn candidate(&self, case: &Case) -> Option<&Candidate> {
         self.candidates.iter().find(|c| c.facts.reference == case.image)
+    }
+}
+
+/// Searches get their places behind those of the cases.
+fn place(searches: &mut [Search], cases: usize) {
+    for (n, search) in searches.iter_mut().enumerate() {
+        search.place = cases + n * PLACES;
     }
 }
 

@@ -67,6 +67,18 @@ impl Expectation {
     }
 }
 
+impl Expectation {
+    /// True when only a failure can meet it.
+    #[must_use]
+    pub fn is_of_failure(&self) -> bool {
+        match self {
+            Self::Pass | Self::Outcome(Outcome::Healthy) | Self::Service(ServiceStatus::Running) => false,
+            Self::Operation(status) => *status != OperationStatus::Succeeded,
+            _ => true,
+        }
+    }
+}
+
 impl FromStr for Expectation {
     type Err = String;
 

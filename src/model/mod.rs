@@ -10,6 +10,7 @@ pub mod image;
 pub mod observation;
 pub mod outcome;
 pub mod redact;
+pub mod search;
 pub mod service;
 pub mod shard;
 pub mod summary;

@@ -235,6 +235,9 @@ pub struct CaseResult {
     /// What the scenario expects of it; nothing: that it passes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected: Option<Expected>,
+    /// True for a step of a search: nothing is expected of it, the search's answer says what it means.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub step: bool,
     /// The whole log of the process up to a bound, secrets taken out.
     #[serde(default)]
     pub log: String,
@@ -271,10 +274,10 @@ impl CaseResult {
         self
     }
 
-    /// True when it came out as expected: as the scenario says, else by passing.
+    /// True when it came out as expected: as the scenario says, else by passing. Nothing is expected of a step.
     #[must_use]
     pub fn as_expected(&self) -> bool {
-        self.expected.as_ref().map_or(self.verdict == Verdict::Pass, |expected| expected.met)
+        self.step || self.expected.as_ref().map_or(self.verdict == Verdict::Pass, |expected| expected.met)
     }
 
     /// True when some condition was never met: a pass says nothing about that one.

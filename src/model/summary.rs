@@ -9,9 +9,9 @@ use super::outcome::{CaseResult, Verdict};
 pub struct Summary {
     /// Cases in all.
     pub cases: usize,
-    /// Cases that passed.
+    /// Cases that passed, without steps of searches.
     pub passed: usize,
-    /// Cases that failed.
+    /// Cases that failed, without steps of searches.
     pub failed: usize,
     /// Cases that say nothing.
     pub unresolved: usize,
@@ -21,8 +21,21 @@ pub struct Summary {
     /// Cases that were not begun.
     #[serde(default)]
     pub not_run: usize,
+    /// Cases that are steps of a search: nothing is expected of them.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub steps: usize,
+    /// Searches in all.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub searches: usize,
+    /// Searches that do not know whether there are other sets.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub open: usize,
     /// Wall time of the run in seconds.
     pub seconds: f64,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Summary {
@@ -32,6 +45,10 @@ impl Summary {
         let mut summary = Self { seconds: (seconds * 10.0).round() / 10.0, ..Self::default() };
         for result in results {
             summary.cases += 1;
+            if result.step {
+                summary.steps += 1;
+                continue;
+            }
             match result.verdict {
                 Verdict::Pass => summary.passed += 1,
                 Verdict::Fail => summary.failed += 1,
@@ -45,7 +62,7 @@ impl Summary {
     /// The exit code of a command whose cases came to this (contract, exit codes).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match (self.unexpected, self.unresolved + self.not_run) {
+        match (self.unexpected, self.unresolved + self.not_run + self.open) {
             (0, 0) => 0,
             (0, _) => 5,
             _ => 1,

@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use super::account::Account;
 use super::plain::one_line;
+use super::searches::told;
 use super::table::{Cell, Standing, Table, Tally, plural, severity, tables};
 use crate::event::run::Run;
 
@@ -84,6 +85,13 @@ fn issues(run: &Run) -> Issues {
         let chosen = cells.iter().filter(|(_, _, cell)| standings.contains(&cell.standing())).take(MOST);
         chosen.map(|(image, label, cell)| issue(image, label, *cell)).collect()
     };
+    let mut warnings = of(&[Standing::Unresolved, Standing::Skipped]);
+    let open = told(run).filter_map(|told| {
+        let title = format!("exitone: {}, {}", told.image(), told.title);
+        told.open.map(|open| Issue { title, text: format!("undecided, whether there are other sets: {open}") })
+    });
+    warnings.splice(0..0, open);
+    warnings.truncate(MOST);
     let tally = Tally::of_run(run);
     let more = [
         (tally.unexpected.saturating_sub(MOST), "more case", "not as expected"),
@@ -93,7 +101,7 @@ fn issues(run: &Run) -> Issues {
     let more = more.iter().filter(|(count, _, _)| *count > 0);
     let more: Vec<String> = more.map(|(count, case, what)| format!("{} {what}", plural(*count, case))).collect();
     let rest = (!more.is_empty()).then(|| format!("{}; the report has them all", more.join(", ")));
-    Issues { errors: of(&[Standing::Unexpected]), warnings: of(&[Standing::Unresolved, Standing::Skipped]), rest }
+    Issues { errors: of(&[Standing::Unexpected]), warnings, rest }
 }
 
 fn issue(image: &str, label: &str, cell: Cell<'_>) -> Issue {

@@ -49,6 +49,7 @@ pub fn passed(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
         service_status: None,
         attempts: None,
         expected: None,
+        step: false,
         log: String::new(),
     }
 }
@@ -120,6 +121,7 @@ fn planned(result: &CaseResult, scenario: Option<&str>) -> Planned {
         conditions: result.conditions.clone(),
         scenario: scenario.map(ToOwned::to_owned),
         expect: result.expected.as_ref().map(|expected| expected.text.clone()),
+        search: None,
     }
 }
 
@@ -135,6 +137,7 @@ fn run(cases: Vec<(CaseResult, Option<&str>, bool)>) -> Run {
             shard: Some("1/4".to_owned()),
             files: Vec::new(),
             cases: Vec::new(),
+            searches: Vec::new(),
         },
         last_ms: 9800,
         ..Run::default()

@@ -18,6 +18,22 @@ pub fn of_run(whole: &Run) -> Value {
         .map(|(planned, because)| json!({"id": planned.id, "image": planned.image, "conditions": planned.conditions, "because": because}))
         .collect();
     let mut document = json!({"version": VERSION, "cases": results, "summary": whole.counts()});
+    let searches: Vec<Value> = whole
+        .searches()
+        .map(|(planned, came)| match came {
+            Ok(searched) => json!(searched),
+            Err(because) => json!({
+                "id": planned.id,
+                "image": planned.image,
+                "scenario": planned.scenario,
+                "conditions": planned.conditions,
+                "open": because,
+            }),
+        })
+        .collect();
+    if !searches.is_empty() {
+        document["searches"] = Value::from(searches);
+    }
     if !not_run.is_empty() {
         document["not_run"] = Value::from(not_run);
     }

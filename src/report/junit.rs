@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use super::account::{Account, untold};
 use super::plain::{one_line, plain};
+use super::searches::{Told, told};
 use super::table::{Cell, Standing, Table, Tally, tables};
 use crate::event::run::Run;
 
@@ -16,7 +17,8 @@ use crate::event::run::Run;
 pub fn render(run: &Run) -> String {
     let tally = Tally::of_run(run);
     let mut xml = Xml { text: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(), depth: 0 };
-    let numbers = [tally.cases, tally.unexpected, tally.unresolved].map(|n| n.to_string());
+    let searches = run.header.searches.len();
+    let numbers = [tally.cases + searches, tally.unexpected, tally.unresolved + tally.open].map(|n| n.to_string());
     let [tests, failures, errors] = &numbers;
     let time = seconds(run.counts().seconds);
     let attributes =
@@ -37,7 +39,12 @@ fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize) {
     let short = &table.names[image];
     let name = table.scenario.map_or_else(|| short.clone(), |scenario| format!("{scenario} · {short}"));
     let total = seconds(cases.iter().map(|(_, cell)| cell.seconds()).sum());
-    let numbers = [tally.cases, tally.unexpected, tally.unresolved, tally.skipped + tally.not_run];
+    let searches: Vec<Told<'_>> = told(run)
+        .filter(|told| told.planned.scenario.as_deref() == table.scenario && told.planned.image == table.images[image])
+        .collect();
+    let open = searches.iter().filter(|told| told.open.is_some()).count();
+    let tests = tally.cases + searches.len();
+    let numbers = [tests, tally.unexpected, tally.unresolved + open, tally.skipped + tally.not_run];
     let [tests, failures, errors, skipped] = &numbers.map(|n| n.to_string());
     let attributes = [
         ("name", name.as_str()),
@@ -76,6 +83,7 @@ fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize) {
     for (label, cell) in cases {
         case(xml, &class, label, cell);
     }
+    searches.iter().for_each(|told| search(xml, &class, told, run));
     xml.close("testsuite");
 }
 
@@ -101,16 +109,35 @@ fn case(xml: &mut Xml, class: &str, label: &str, cell: Cell<'_>) {
             let because = result.skipped.as_deref().unwrap_or("skipped");
             xml.empty("skipped", &[("message", &one_line(because))]);
         }
-        Standing::Expected | Standing::NotRun => {}
+        Standing::Expected | Standing::NotRun | Standing::Step => {}
     }
     let mut out = vec![format!("{} {label}: {}", one_line(&result.image), cell.words())];
     out.extend(account.platform.iter().cloned());
     out.extend(account.notes.iter().map(|note| format!("note: {note}")));
     out.extend(untold(result).map(|cause| format!("image: {} {}", one_line(&cause.text), one_line(&cause.fix))));
+    if standing == Standing::Step {
+        out.push("a step of a search: nothing is expected of it".to_owned());
+    }
     if standing == Standing::Expected {
         out.extend(account.timeline.iter().cloned());
     }
     out.extend(account.repro.iter().map(|command| format!("by hand: {command} > case.sh && sh case.sh")));
+    xml.leaf("system-out", &[], &out.join("\n"));
+    xml.close("testcase");
+}
+
+/// A search as a test: an error where it is undecided. Sets that are not as expected are tests of their own.
+fn search(xml: &mut Xml, class: &str, told: &Told<'_>, run: &Run) {
+    let searched = run.searches.get(&told.planned.id);
+    let time = seconds(searched.map_or(0.0, |searched| searched.answer.seconds));
+    xml.open("testcase", &[("name", &told.title), ("classname", class), ("time", &time)]);
+    let mut out = vec![told.verdict.clone()];
+    out.extend(told.sets.iter().map(|set| set.text.clone()));
+    out.extend(told.certainty.clone());
+    if let Some(open) = &told.open {
+        let message = format!("undecided, whether there are other sets: {open}");
+        xml.leaf("error", &[("message", &message), ("type", "unresolved")], &out.join("\n"));
+    }
     xml.leaf("system-out", &[], &out.join("\n"));
     xml.close("testcase");
 }

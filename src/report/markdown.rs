@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use super::account::{Account, untold};
 use super::plain::plain;
+use super::searches::told;
 use super::table::{Cell, Standing, Table, Tally, letters, plural, severity, tables};
 use crate::event::run::Run;
 
@@ -26,6 +27,7 @@ pub fn render(run: &Run) -> String {
     let tables = tables(run);
     let mut page = Page::default();
     head(&mut page, run);
+    searches(&mut page, run);
     for table in &tables {
         matrix(&mut page, table, tables.len() > 1);
     }
@@ -84,7 +86,7 @@ fn head(page: &mut Page, run: &Run) {
     let tally = Tally::of_run(run);
     let sign = match tally {
         Tally { unexpected, .. } if unexpected > 0 => "❌",
-        Tally { cases, expected, .. } if cases == expected && cases > 0 => "✅",
+        Tally { cases, expected, steps, open: 0, .. } if cases == expected + steps && cases > 0 => "✅",
         _ => "⚠️",
     };
     let header = &run.header;
@@ -98,6 +100,31 @@ fn head(page: &mut Page, run: &Run) {
     }
 }
 
+/// What the searches found.
+fn searches(page: &mut Page, run: &Run) {
+    for told in told(run) {
+        let mut text = format!("### {}: {}\n\n{}\n\n", prose(&told.image()), prose(&told.title), prose(&told.verdict));
+        for set in &told.sets {
+            let sign = match set.good {
+                Some(true) => "✅",
+                Some(false) => "❌",
+                None => "❓",
+            };
+            let _ = writeln!(text, "- {sign} {}", prose(&set.text));
+        }
+        if !told.sets.is_empty() {
+            text.push('\n');
+        }
+        if let Some(certainty) = &told.certainty {
+            let _ = writeln!(text, "{}\n", prose(certainty));
+        }
+        if let Some(open) = &told.open {
+            let _ = writeln!(text, "❓ Undecided, whether there are other sets: {}\n", prose(open));
+        }
+        page.add(&text);
+    }
+}
+
 /// A sign for a cell, and what came out in a few letters.
 fn sign(cell: Option<Cell<'_>>) -> String {
     let Some(cell) = cell else { return String::new() };
@@ -108,6 +135,7 @@ fn sign(cell: Option<Cell<'_>>) -> String {
         Standing::Unresolved => "❓ unresolved".to_owned(),
         Standing::Skipped => "⏭️ skipped".to_owned(),
         Standing::NotRun => "⬜ not run".to_owned(),
+        Standing::Step => format!("· {letters}"),
     }
 }
 

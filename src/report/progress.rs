@@ -1,6 +1,6 @@
 //! Live progress on standard error, where it is a terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -23,6 +23,8 @@ const NAMED: usize = 3;
 pub struct Progress {
     bar: ProgressBar,
     running: BTreeMap<String, Running>,
+    /// Those that have a result: a search may run one of them again.
+    finished: BTreeSet<String>,
     failed: usize,
 }
 
@@ -34,7 +36,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len}  {prefix}\n     {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, running: BTreeMap::new(), failed: 0 }
+        Self { bar, running: BTreeMap::new(), finished: BTreeSet::new(), failed: 0 }
     }
 
     /// Shows what an event changes.
@@ -56,8 +58,10 @@ impl Progress {
             }
             Event::CaseFinished { result } => {
                 self.running.remove(&result.id.0);
-                self.failed += usize::from(result.verdict == Verdict::Fail);
-                self.bar.inc(1);
+                if self.finished.insert(result.id.0.clone()) {
+                    self.failed += usize::from(result.verdict == Verdict::Fail);
+                    self.bar.inc(1);
+                }
             }
             Event::CaseConfirming { id } => {
                 if let Some(running) = self.running.get_mut(&id.0) {
@@ -68,7 +72,11 @@ impl Progress {
             Event::Draining { because } => {
                 self.bar.println(format!("stopping ({because}): running cases end first, Ctrl-C ends them at once"));
             }
-            Event::CaseNotRun { .. } => {}
+            Event::CaseAdded { .. } => self.bar.inc_length(1),
+            Event::CaseNotRun { .. }
+            | Event::SearchStarted { .. }
+            | Event::SearchFinished { .. }
+            | Event::SearchNotRun { .. } => {}
             Event::RunFinished { .. } => self.bar.finish_and_clear(),
         }
         self.bar.set_message(self.slowest(stamped.at_ms));

@@ -23,6 +23,8 @@ pub enum Standing {
     NotRun,
     /// It came out as expected.
     Expected,
+    /// It is a step of a search: nothing is expected of it.
+    Step,
 }
 
 impl Standing {
@@ -31,6 +33,7 @@ impl Standing {
     pub fn of(result: Option<&CaseResult>) -> Self {
         match result {
             None => Self::NotRun,
+            Some(result) if result.step => Self::Step,
             Some(result) if result.verdict == Verdict::Unresolved && result.skipped.is_some() => Self::Skipped,
             Some(result) if result.verdict == Verdict::Unresolved => Self::Unresolved,
             Some(result) if result.as_expected() => Self::Expected,
@@ -225,6 +228,10 @@ pub struct Tally {
     pub skipped: usize,
     /// Without a result.
     pub not_run: usize,
+    /// Steps of searches.
+    pub steps: usize,
+    /// Searches that do not know whether there are other sets; they are no cases.
+    pub open: usize,
 }
 
 impl Tally {
@@ -240,6 +247,7 @@ impl Tally {
                 Standing::Unresolved => &mut tally.unresolved,
                 Standing::Skipped => &mut tally.skipped,
                 Standing::NotRun => &mut tally.not_run,
+                Standing::Step => &mut tally.steps,
             } += 1;
         }
         tally
@@ -248,7 +256,7 @@ impl Tally {
     /// Counts the cases of a run.
     #[must_use]
     pub fn of_run(run: &Run) -> Self {
-        Self::of(cells(run))
+        Self { open: run.counts().open, ..Self::of(cells(run)) }
     }
 
     /// What it comes to, in one sentence without a full stop.
@@ -267,6 +275,12 @@ impl Tally {
             Self { not_run, .. } if not_run > 0 => {
                 of(not_run, &format!("{} not run, none failed", if not_run == 1 { "was" } else { "were" }))
             }
+            Self { open, .. } if open > 0 => {
+                format!("{open} of the searches undecided, none failed")
+            }
+            Self { cases, steps, .. } if steps > 0 => {
+                format!("{} as expected, beside the steps of a search", plural(cases - steps, "case"))
+            }
             Self { cases: 1, .. } => "the case is as expected".to_owned(),
             Self { cases, .. } => format!("all {cases} cases are as expected"),
         }
@@ -281,6 +295,7 @@ impl Tally {
             (self.unresolved, "unresolved"),
             (self.skipped, "skipped"),
             (self.not_run, "not run"),
+            (self.steps, "steps of a search"),
         ];
         let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         std::iter::once(plural(self.cases, "case")).chain(parts).collect::<Vec<_>>().join(", ")
@@ -322,7 +337,8 @@ mod tests {
     #[test]
     fn every_case_is_counted_once() {
         let tally = Tally::of_run(&every_kind());
-        let expected = Tally { cases: 11, expected: 3, unexpected: 4, unresolved: 1, skipped: 1, not_run: 2 };
+        let expected =
+            Tally { cases: 11, expected: 3, unexpected: 4, unresolved: 1, skipped: 1, not_run: 2, ..Tally::default() };
         assert_eq!(tally, expected);
         assert_eq!(tally.verdict(), "4 of 11 cases are not as expected");
         let tally = Tally { cases: 1, expected: 1, ..Tally::default() };

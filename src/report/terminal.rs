@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::evidence;
+use super::searches::{Told, told as told_of};
 use super::story::{Story, clauses, in_words};
 use crate::event::Planned;
 use crate::event::run::Run;
@@ -362,7 +363,8 @@ pub fn run(run: &Run) -> String {
     for scenario in &scenarios {
         let planned: Vec<&Planned> = run.header.cases.iter().filter(|p| p.scenario == **scenario).collect();
         let (mut images, mut sets): (Vec<String>, Vec<ConditionSet>) = (Vec::new(), Vec::new());
-        for one in &planned {
+        let is_step = |p: &Planned| run.results.get(&p.id).is_some_and(|result| result.step);
+        for one in planned.iter().filter(|p| !is_step(p)) {
             if !images.contains(&one.image) {
                 images.push(one.image.clone());
             }
@@ -378,12 +380,22 @@ pub fn run(run: &Run) -> String {
         if images.len() > 1 || sets.len() > 2 {
             text += &(matrix(&images, &sets, &results) + "\n");
         }
-        if results.len() > 4 {
-            text += &unmet(&results);
+        let searches = || run.searches().filter(|(search, _)| search.scenario == **scenario);
+        let smallest = searches().filter_map(|(_, came)| came.ok()).flat_map(|searched| &searched.judged);
+        let told: Vec<_> = smallest.filter(|judged| judged.smallest).map(|judged| &judged.case).collect();
+        // What a search says of its sets and steps comes below.
+        let by_themselves: Vec<CaseResult> =
+            results.iter().filter(|r| !r.step && !told.contains(&&r.id)).cloned().collect();
+        let few = by_themselves.len() <= 4;
+        if !few {
+            text += &unmet(&by_themselves);
         }
-        let shown = results.iter().filter(|r| results.len() <= 4 || r.verdict != Verdict::Pass || !r.as_expected());
+        let shown = by_themselves.iter().filter(|r| few || r.verdict != Verdict::Pass || !r.as_expected());
         text.extend(shown.map(|r| case(r) + "\n"));
-        text += &findings(&results);
+        if searches().next().is_none() {
+            text += &findings(&results);
+        }
+        text.extend(told_of(run).filter(|told| told.planned.scenario == **scenario).map(|told| search(run, &told)));
     }
     for (planned, because) in run.without_result() {
         let line = format!("not run: {} under {}: {because}", short_name(&planned.image), planned.conditions);
@@ -392,12 +404,47 @@ pub fn run(run: &Run) -> String {
     text + &summary(&run.counts())
 }
 
+/// What a search found, and how that stands against what is expected.
+fn search(run: &Run, told: &Told<'_>) -> String {
+    let heading = format!("{}: {}", told.image(), told.title);
+    let mut text = format!("{}\n", styled(HEAD, &heading));
+    if let Some(searched) = run.searches.get(&told.planned.id) {
+        let of_search: Vec<&Planned> =
+            run.header.cases.iter().filter(|p| p.search.as_ref() == Some(&searched.id)).collect();
+        let results: Vec<CaseResult> = of_search.iter().filter_map(|p| run.results.get(&p.id)).cloned().collect();
+        text += &super::why::text(&searched.answer, &results, false);
+    }
+    for set in &told.sets {
+        let (mark, style) = match set.good {
+            Some(true) => ("✓", GOOD),
+            Some(false) => ("✗", BAD),
+            None => ("?", ODD),
+        };
+        let _ = writeln!(text, "  {} {}", styled(style, mark), wrap(&set.text, 4));
+    }
+    if let Some(open) = &told.open {
+        let _ = writeln!(
+            text,
+            "  {} {}",
+            styled(ODD, "undecided"),
+            wrap(&format!("whether there are other sets: {open}"), 4)
+        );
+    }
+    text + "\n"
+}
+
 /// The last line.
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
     let mut parts = vec![format!("{} cases", summary.cases), format!("{} passed", summary.passed)];
     if summary.failed > 0 {
         parts.push(format!("{} failed", summary.failed));
+    }
+    if summary.steps > 0 {
+        parts.push(format!("{} steps of a search", summary.steps));
+    }
+    if summary.open > 0 {
+        parts.push(format!("{} of {} searches undecided", summary.open, summary.searches));
     }
     if summary.unresolved > 0 {
         parts.push(format!("{} unresolved", summary.unresolved));

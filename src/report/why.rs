@@ -128,17 +128,26 @@ pub fn text(answer: &Answer, results: &[CaseResult], explain: bool) -> String {
 
 fn headline(answer: &Answer) -> String {
     let name = short_name(&answer.image);
-    let count = answer.minimal_sets.len();
-    let (style, what) = match (answer.verdict, answer.baseline) {
-        (Verdict::Pass, _) => (GOOD, "nothing that was tried makes it fail".to_owned()),
-        (Verdict::Unresolved, _) => (super::terminal::ODD, "no answer".to_owned()),
-        (Verdict::Fail, Verdict::Fail) => (BAD, "it fails everywhere, under friendly conditions already".to_owned()),
-        (Verdict::Fail, _) if count == 1 => (BAD, "one set of conditions makes it fail".to_owned()),
-        (Verdict::Fail, _) if count == 0 => (BAD, "it fails, and the smallest set is not known".to_owned()),
-        (Verdict::Fail, _) => (BAD, format!("{count} smallest sets of conditions make it fail")),
+    let style = match answer.verdict {
+        Verdict::Pass => GOOD,
+        Verdict::Unresolved => super::terminal::ODD,
+        Verdict::Fail => BAD,
     };
     let flaky = if answer.flaky { "  (flaky: the same case does not always answer the same)" } else { "" };
-    format!("{}  {}{flaky}\n", styled(HEAD, name), styled(style, &what))
+    format!("{}  {}{flaky}\n", styled(HEAD, name), styled(style, &verdict(answer)))
+}
+
+/// What came out, in a few words.
+pub(super) fn verdict(answer: &Answer) -> String {
+    let count = answer.minimal_sets.len();
+    match (answer.verdict, answer.baseline) {
+        (Verdict::Pass, _) => "nothing that was tried makes it fail".to_owned(),
+        (Verdict::Unresolved, _) => "no answer".to_owned(),
+        (Verdict::Fail, Verdict::Fail) => "it fails everywhere, under friendly conditions already".to_owned(),
+        (Verdict::Fail, _) if count == 1 => "one set of conditions makes it fail".to_owned(),
+        (Verdict::Fail, _) if count == 0 => "it fails, and the smallest set is not known".to_owned(),
+        (Verdict::Fail, _) => format!("{count} smallest sets of conditions make it fail"),
+    }
 }
 
 /// What the image itself says, unless it is told as a cause.
@@ -209,12 +218,13 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[CaseRes
         text.push_str(&log_of(outcome(group[0])));
     }
     if group[0].fails[1] > 0 {
-        let _ = writeln!(text, "  {} {}", styled(HEAD, "again"), group[0].repro);
-        let _ = writeln!(
-            text,
-            "        {}",
-            styled(DIM, &format!("exitone repro {} > case.sh && sh case.sh", group[0].case))
-        );
+        let script = format!("exitone repro {} > case.sh && sh case.sh", group[0].case);
+        if script.starts_with(&group[0].repro) {
+            let _ = writeln!(text, "  {} {}", styled(HEAD, "again"), styled(DIM, &script));
+        } else {
+            let _ = writeln!(text, "  {} {}", styled(HEAD, "again"), group[0].repro);
+            let _ = writeln!(text, "        {}", styled(DIM, &script));
+        }
     }
     text
 }
@@ -306,14 +316,19 @@ fn around(answer: &Answer) -> String {
     format!("\n{lines}")
 }
 
-/// How sure it is, and what that rests on.
-fn certain(answer: &Answer) -> String {
+/// Whether the list is complete, how sure that is, and what it rests on.
+pub(super) fn certainty(answer: &Answer) -> String {
     let percent = format!("{:.1} %", answer.confidence * 100.0);
-    let list = match (answer.complete, answer.baseline) {
+    match (answer.complete, answer.baseline) {
         (true, _) => format!("The list is complete ({percent}), provided that {}.", answer.assumption),
         (false, Verdict::Unresolved) => "The baseline itself could not be run: nothing can be said.".to_owned(),
         (false, _) => format!("The list may not be complete: {}.", answer.assumption),
-    };
+    }
+}
+
+/// How sure it is, and what that rests on.
+fn certain(answer: &Answer) -> String {
+    let list = certainty(answer);
     let class = match answer.class {
         Some(FailureClass::B) => " App Runner would report that the container exited (class B).",
         Some(FailureClass::C) => " App Runner would report a failed health check (class C).",

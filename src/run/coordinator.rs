@@ -1,6 +1,8 @@
 //! The one coordinator: starts cases as slots come free, stamps and orders what they tell, hands it to the reporters.
 
-use std::collections::BTreeMap;
+mod search;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -9,9 +11,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::case::{self, Context};
 use super::schedule::{How, Queue, Turn};
-use crate::event::{Event, Header, Planned, Stamped, VERSION};
+use crate::event::{Event, Header, Planned, PlannedSearch, Stamped, VERSION};
 use crate::model::expectation::Expected;
+use crate::model::search::Search;
 use crate::model::{Case, CaseId, CaseResult, Plan, Summary, Verdict};
+use search::With;
 
 /// Where the run is told to stop: how often the user asked.
 pub type Interrupts = tokio::sync::watch::Receiver<u32>;
@@ -27,6 +31,8 @@ pub struct Finished {
     pub interrupted: u32,
     /// Cases whose task broke off: a fault of ours.
     pub broken: usize,
+    /// True when cases were ended before they were decided.
+    pub cut: bool,
 }
 
 /// A run under way.
@@ -34,6 +40,14 @@ struct Conductor<'a, R> {
     plan: &'a Plan,
     queue: Queue,
     results: BTreeMap<CaseId, CaseResult>,
+    /// Searches that were not begun.
+    searches: VecDeque<&'a Search>,
+    /// Cases that searches have added, in their order.
+    added: Vec<CaseId>,
+    /// How many each of them has added.
+    counts: BTreeMap<CaseId, usize>,
+    /// Searches that came to no whole answer.
+    open: usize,
     fail_fast: bool,
     begun: Instant,
     seq: u64,
@@ -76,6 +90,11 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
                 let id = self.plan.cases[index].id.clone();
                 self.stamp(Event::CaseNotRun { id, because: because.to_owned() });
             }
+            for search in std::mem::take(&mut self.searches) {
+                self.open += 1;
+                self.stamp(Event::SearchNotRun { id: search.id.clone(), because: because.to_owned() });
+                self.not_run(search, because);
+            }
         }
     }
 }
@@ -93,14 +112,31 @@ pub async fn run(
         plan: &plan,
         queue: Queue::new(&plan.cases, &how),
         results: BTreeMap::new(),
+        searches: plan.searches.iter().collect(),
+        added: Vec::new(),
+        counts: BTreeMap::new(),
+        open: 0,
         fail_fast: how.fail_fast,
         begun: Instant::now(),
         seq: 0,
         report,
     };
     conductor.stamp(Event::RunStarted(header(&context, &plan, &how)));
-    for result in how.done {
-        conductor.finished(Box::new(result));
+    let of_search = |result: &CaseResult| {
+        let case = plan.cases.iter().find(|case| case.id == result.id);
+        case.is_none_or(Case::is_searched)
+    };
+    let (of_searches, done): (Vec<_>, Vec<_>) = how.done.into_iter().partition(of_search);
+    done.into_iter().for_each(|result| conductor.finished(Box::new(result)));
+    let (added, searched) = how.searched;
+    for planned in added {
+        conductor.added.push(planned.id.clone());
+        conductor.stamp(Event::CaseAdded { planned });
+    }
+    of_searches.into_iter().for_each(|result| conductor.again(result));
+    for searched in searched {
+        conductor.searches.retain(|search| search.id != searched.id);
+        conductor.over(searched);
     }
     context.inspector.expect(&plan);
     let mut deadline = how.budget.map(|budget| conductor.begun + budget);
@@ -156,11 +192,21 @@ pub async fn run(
     while let Ok((index, event)) = told.try_recv() {
         conductor.told(index, event);
     }
+    let with = With { context, jobs: how.jobs, deadline, interrupts: interrupts.clone() };
+    let ended = conductor.search(&with).await;
     let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| conductor.results.remove(&c.id)).collect();
-    let mut summary = Summary::of(&results, conductor.begun.elapsed().as_secs_f64());
-    summary.not_run = plan.cases.len() - results.len();
+    let added = conductor.added.iter().filter_map(|id| conductor.results.remove(id));
+    let results: Vec<CaseResult> = results.into_iter().chain(added).collect();
+    let not_run = plan.cases.len() + conductor.added.len() - results.len();
+    let summary = Summary {
+        not_run,
+        searches: plan.searches.len(),
+        open: conductor.open,
+        ..Summary::of(&results, conductor.begun.elapsed().as_secs_f64())
+    };
     conductor.stamp(Event::RunFinished { summary: summary.clone() });
-    Finished { results, summary, interrupted: *interrupts.borrow(), broken }
+    let asked = *interrupts.borrow();
+    Finished { results, summary, interrupted: asked, broken: broken + ended.broken, cut: ended.cut || asked > 1 }
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -171,14 +217,13 @@ async fn until(deadline: Option<Instant>) {
 }
 
 fn header(context: &Context, plan: &Plan, how: &How) -> Header {
-    let planned = |case: &Case| Planned {
-        id: case.id.clone(),
-        image: case.image.clone(),
-        image_id: plan.candidate(case).map(|c| c.facts.id.to_string()).unwrap_or_default(),
-        place: case.place,
-        conditions: case.conditions.clone(),
-        scenario: plan.part(case).scenario.clone(),
-        expect: case.expect.as_ref().map(ToString::to_string),
+    let search = |search: &Search| PlannedSearch {
+        id: search.id.clone(),
+        image: search.image.clone(),
+        image_id: image_id(plan, &search.image),
+        place: search.place,
+        scenario: plan.parts[search.part].scenario.clone(),
+        conditions: search.conditions.clone(),
     };
     Header {
         version: VERSION,
@@ -189,8 +234,27 @@ fn header(context: &Context, plan: &Plan, how: &How) -> Header {
         jobs: how.jobs,
         shard: how.shard.map(|shard| shard.to_string()),
         files: how.files.clone(),
-        cases: plan.cases.iter().map(planned).collect(),
+        cases: plan.cases.iter().map(|case| planned(plan, case)).collect(),
+        searches: plan.searches.iter().map(search).collect(),
     }
+}
+
+fn planned(plan: &Plan, case: &Case) -> Planned {
+    Planned {
+        id: case.id.clone(),
+        image: case.image.clone(),
+        image_id: image_id(plan, &case.image),
+        place: case.place,
+        conditions: case.conditions.clone(),
+        scenario: plan.part(case).scenario.clone(),
+        expect: case.expect.as_ref().map(ToString::to_string),
+        search: case.search.clone(),
+    }
+}
+
+fn image_id(plan: &Plan, image: &str) -> String {
+    let candidate = plan.candidates.iter().find(|c| c.facts.reference == image);
+    candidate.map(|c| c.facts.id.to_string()).unwrap_or_default()
 }
 
 async fn one(

@@ -56,7 +56,8 @@ impl Inspector {
 
     /// Names of variables that will be asked about: one reading of an image serves all of its cases.
     pub fn expect(&self, plan: &Plan) {
-        let named = plan.cases.iter().flat_map(variables);
+        let searched = plan.searches.iter().flat_map(|search| &search.conditions);
+        let named = plan.cases.iter().flat_map(|case| case.conditions.iter()).chain(searched).filter_map(variable);
         self.names.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
     }
 
@@ -136,10 +137,14 @@ fn digest(words: &[String]) -> String {
 
 /// The variables that a case changes.
 fn variables(case: &Case) -> impl Iterator<Item = String> {
-    case.conditions.iter().filter_map(|condition| match condition {
+    case.conditions.iter().filter_map(variable)
+}
+
+fn variable(condition: &Condition) -> Option<String> {
+    match condition {
         Condition::Env(name, _) => Some(name.clone()),
         _ => None,
-    })
+    }
 }
 
 /// ENTRYPOINT and CMD of a case as one list.

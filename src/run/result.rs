@@ -104,6 +104,7 @@ impl Frame<'_> {
             outcome,
             attempts: None,
             expected: None,
+            step: false,
             log: String::new(),
         }
     }

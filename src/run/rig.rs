@@ -129,7 +129,8 @@ pub fn unknown_variables(plan: &Plan) -> BTreeSet<String> {
     use crate::model::{Condition, EnvChange};
     let images = plan.candidates.iter().flat_map(|c| c.facts.env.keys());
     let known: BTreeSet<&String> = plan.parts.iter().flat_map(|p| p.service.env.keys()).chain(images).collect();
-    let named = plan.cases.iter().flat_map(|case| case.conditions.iter());
+    let searched = plan.searches.iter().flat_map(|search| &search.conditions);
+    let named = plan.cases.iter().flat_map(|case| case.conditions.iter()).chain(searched);
     named
         .filter_map(|condition| match condition {
             Condition::Env(name, change) if !matches!(change, EnvChange::Set(_) | EnvChange::Empty) => {

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::event::Planned;
 use crate::model::condition::{DnsFault, MetadataFault, UpstreamFault};
 use crate::model::outcome::Phase;
+use crate::model::search::Searched;
 use crate::model::{Case, CaseResult, Condition, ConditionSet, FailureClass, Verdict};
 
 /// A case that computes takes a whole slot; one that mostly waits, or is only watched, takes these parts of one.
@@ -42,6 +44,8 @@ pub struct How {
     pub files: Vec<String>,
     /// Results of an earlier run of the same plan, which stand.
     pub done: Vec<CaseResult>,
+    /// Cases that its finished searches have added, and what these came to.
+    pub searched: (Vec<Planned>, Vec<Searched>),
 }
 
 impl From<usize> for How {
@@ -56,6 +60,7 @@ impl From<usize> for How {
             budget: None,
             files: Vec::new(),
             done: Vec::new(),
+            searched: (Vec::new(), Vec::new()),
         }
     }
 }
@@ -97,6 +102,19 @@ pub fn whole(cases: &[Case], jobs: usize) -> f64 {
     longest.max(busy / jobs.max(1) as f64 * 1.5)
 }
 
+/// How many runs a search among conditions takes, mostly, and how many seconds, so many runs at a time.
+#[must_use]
+pub fn of_search(conditions: &[Condition], jobs: usize) -> (usize, f64) {
+    let count = conditions.len();
+    // The baseline, everything at once, each alone, and some in between.
+    let runs = 3 + count + count.div_ceil(4);
+    let alone = conditions.iter().map(|c| estimate(&ConditionSet::new([c.clone()]).unwrap_or_default()).0);
+    let mean = alone.sum::<f64>() / count.max(1) as f64;
+    // What is run next depends on what came before.
+    let beside = jobs.clamp(1, 4) as f64 / 1.5;
+    (runs, mean.max(USUAL_S) * runs as f64 / beside.max(1.0))
+}
+
 fn seconds(length: Duration) -> f64 {
     length.as_secs_f64().min(60.0)
 }
@@ -133,11 +151,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The cases of a plan but those that are done.
+    /// The cases of a plan but those that are done and those that searches run.
     #[must_use]
     pub fn new(cases: &[Case], how: &How) -> Self {
         let done = |case: &Case| how.done.iter().any(|result| result.id == case.id);
-        let mut order: Vec<usize> = (0..cases.len()).filter(|n| !done(&cases[*n])).collect();
+        let mut order: Vec<usize> =
+            (0..cases.len()).filter(|n| !done(&cases[*n]) && !cases[*n].is_searched()).collect();
         let length = |n: &usize| estimate(&cases[*n].conditions).0;
         order.sort_by(|a, b| length(b).total_cmp(&length(a)));
         let load = |case: &Case| {

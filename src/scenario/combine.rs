@@ -14,7 +14,7 @@ pub enum Combine {
     Pairs,
     /// All at once.
     All,
-    /// `why` searches among them.
+    /// A search among all of them: which smallest sets make a candidate fail? Only the baseline is run by itself.
     Why,
 }
 
@@ -48,17 +48,20 @@ impl Combine {
                 }
             }
         }
-        if self == Self::All {
+        if matches!(self, Self::All | Self::Why) {
+            let word = if self == Self::All { "all" } else { "why" };
             let mut whole = ConditionSet::baseline();
             for (condition, node) in entries.iter().flat_map(|entry| &entry.conditions) {
                 match ConditionSet::new(whole.iter().chain([condition]).cloned()) {
                     Ok(set) => whole = set,
                     Err(messages) => {
-                        problems.extend(messages.into_iter().map(|m| node.problem(format!("combine: all: {m}"))));
+                        problems.extend(messages.into_iter().map(|m| node.problem(format!("combine: {word}: {m}"))));
                     }
                 }
             }
-            add(whole);
+            if self == Self::All {
+                add(whole);
+            }
         }
         sets
     }

@@ -8,7 +8,7 @@ use super::service::check_problem;
 use crate::model::condition::nearest;
 use crate::model::image::short_name;
 use crate::model::service::HttpCheck;
-use crate::model::{ConditionSet, Expectation};
+use crate::model::{Condition, ConditionSet, Expectation};
 
 /// An expectation and the cases that it is about.
 #[derive(Clone, Debug)]
@@ -23,19 +23,45 @@ pub(super) struct Rule {
 /// What is expected of a case: a rule that names its conditions comes before one that does not, and among these one that
 /// names its candidate.
 pub(super) fn of_case(rules: &[Rule], candidates: &[String], image: &str, set: &ConditionSet) -> Option<Expectation> {
+    find(rules, candidates, image, Some(set))
+}
+
+/// What is expected of cases of an image whose conditions no rule names.
+pub(super) fn of_others(rules: &[Rule], candidates: &[String], image: &str) -> Option<Expectation> {
+    find(rules, candidates, image, None)
+}
+
+/// Every set that a rule about this image names, but for the baseline.
+pub(super) fn named<'a>(rules: &'a [Rule], candidates: &[String], image: &str) -> Vec<&'a ConditionSet> {
+    let mut sets: Vec<&ConditionSet> = Vec::new();
+    for rule in rules.iter().filter(|rule| rank(rule, candidates, image).is_some()) {
+        match &rule.set {
+            Some(set) if !set.is_empty() && !sets.contains(&set) => sets.push(set),
+            _ => {}
+        }
+    }
+    sets
+}
+
+/// Whether a rule is about an image: 1 when it names it, 0 when it names none.
+fn rank(rule: &Rule, candidates: &[String], image: &str) -> Option<u8> {
     // An image of the command line may stand elsewhere than the candidate whose version it is.
     let same_version = |named: &str| short_name(named) == short_name(image);
     let known = candidates.iter().any(|c| c == image);
     let about = |named: &str| named == image || (!known && same_version(named));
+    match &rule.image {
+        None => Some(0),
+        Some(named) if about(named) => Some(1),
+        Some(_) => None,
+    }
+}
+
+fn find(rules: &[Rule], candidates: &[String], image: &str, set: Option<&ConditionSet>) -> Option<Expectation> {
     let rank = |rule: &Rule| {
-        let image = match &rule.image {
-            None => 0,
-            Some(named) if about(named) => 1,
-            Some(_) => return None,
-        };
+        let image = rank(rule, candidates, image)?;
         match &rule.set {
             None => Some((0, image)),
-            Some(named) if named == set => Some((1, image)),
+            Some(named) if Some(named) == set => Some((1, image)),
             Some(_) => None,
         }
     };
@@ -46,9 +72,18 @@ pub(super) fn of_case(rules: &[Rule], candidates: &[String], image: &str, set: &
 /// What expectations may speak of; nothing where it is not known for a mistake of its own.
 pub(super) struct Known<'a> {
     pub candidates: Option<&'a [String]>,
-    pub sets: Option<&'a [ConditionSet]>,
+    pub sets: Option<Sets<'a>>,
     pub checks: Option<&'a [HttpCheck]>,
     pub secrets: &'a BTreeSet<String>,
+}
+
+/// The sets that an expectation may name.
+#[derive(Clone, Copy)]
+pub(super) enum Sets<'a> {
+    /// One of these.
+    These(&'a [ConditionSet]),
+    /// Any set of these conditions: a search runs what it needs.
+    Of(&'a [Condition]),
 }
 
 /// Reads the mapping; what is wrong is added to `problems`.
@@ -121,13 +156,25 @@ fn rule(text: &str, image: Option<&str>, known: &Known) -> Result<Rule, String> 
             Some(set.with_secrets(known.secrets))
         }
     };
-    if let (Some(set), Some(sets)) = (&set, known.sets)
-        && !sets.contains(set)
-    {
-        let known: Vec<String> = sets.iter().map(ToString::to_string).collect();
-        let near = nearest(&set.to_string(), known.iter().map(String::as_str));
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        return Err(format!("no case is under `{set}`{near}"));
+    let mean = |what: &str, known: Vec<String>| {
+        let near = nearest(what, known.iter().map(String::as_str));
+        near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+    };
+    match (&set, known.sets) {
+        (Some(set), Some(Sets::These(sets))) if !sets.contains(set) => {
+            let near = mean(&set.to_string(), sets.iter().map(ToString::to_string).collect());
+            return Err(format!("no case is under `{set}`{near}"));
+        }
+        (Some(set), Some(Sets::Of(conditions))) => {
+            if let Some(other) = set.iter().find(|condition| !conditions.contains(condition)) {
+                let near = mean(&other.to_string(), conditions.iter().map(ToString::to_string).collect());
+                return Err(format!("the search is not among `{other}`{near}"));
+            }
+            if matches!(outcome, Expectation::CheckFails(_)) && !set.is_empty() {
+                return Err(format!("a search makes no requests: `{outcome}` can only be expected under the baseline"));
+            }
+        }
+        _ => {}
     }
     Ok(Rule { image: image.map(ToOwned::to_owned), set, outcome })
 }

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::combine::{self, Combine};
 use super::document;
-use super::expect::{self, Known, Rule};
+use super::expect::{self, Known, Rule, Sets};
 use super::keys::{IMAGE, SCENARIO};
 use super::node::{Node, Value};
 use super::problem::{Place, Problem, Refused};
 use super::service::{self, image_problem, number};
 use super::shape::Shape;
+use crate::model::search::Asked;
 use crate::model::{Condition, ConditionSet, Expectation, Service};
 use crate::profile::Profile;
 
@@ -62,6 +63,25 @@ impl Scenario {
         };
         self.sets.iter().flat_map(|set| images.iter().map(move |image| case(set, image))).collect()
     }
+
+    /// The searches for images, where conditions are searched among.
+    #[must_use]
+    pub fn searches(&self, images: &[String]) -> Vec<Asked> {
+        if self.combine != Combine::Why {
+            return Vec::new();
+        }
+        let search = |image: &String| {
+            let named = expect::named(&self.rules, &self.candidates, image).into_iter();
+            let expected = |set| expect::of_case(&self.rules, &self.candidates, image, set);
+            Asked {
+                image: image.clone(),
+                conditions: self.conditions.clone(),
+                named: named.map(|set| (set.clone(), expected(set))).collect(),
+                others: expect::of_others(&self.rules, &self.candidates, image),
+            }
+        };
+        images.iter().map(search).collect()
+    }
 }
 
 /// Reads a scenario file.
@@ -87,6 +107,12 @@ pub fn read(file: &str, text: &str, folder: &Path, profile: &Profile) -> Result<
             conditions.push(condition);
         }
     }
+    if combine == Combine::Why
+        && entries.is_empty()
+        && let Some(word) = root.get("combine").filter(|_| parts.sound(&["conditions"], &problems))
+    {
+        problems.push(word.problem("`combine: why` needs `conditions` to search among"));
+    }
     let (mut candidates, builds) = candidates(root.get("candidates"), folder, &mut problems);
     let build = root.get("build").and_then(|written| build(written, candidates.last(), folder, &mut problems));
     match (&build, parts.has("candidates")) {
@@ -99,7 +125,10 @@ pub fn read(file: &str, text: &str, folder: &Path, profile: &Profile) -> Result<
     // Beside a mistake in what it speaks of, an expectation would be blamed for it.
     let known = Known {
         candidates: parts.sound(&["candidates", "build"], &problems).then_some(candidates.as_slice()),
-        sets: parts.sound(&["conditions", "combine"], &problems).then_some(sets.as_slice()),
+        sets: parts.sound(&["conditions", "combine"], &problems).then_some(match combine {
+            Combine::Why => Sets::Of(&conditions),
+            _ => Sets::These(&sets),
+        }),
         checks: parts.sound(&["service"], &problems).then_some(service.checks.as_slice()),
         secrets: &service.secrets,
     };
@@ -250,9 +279,12 @@ mod tests {
         assert_eq!(with("combine: all"), ["baseline", "egress.drop + dns.drop"]);
         assert_eq!(with("combine: each"), with(""));
         assert_eq!(with("combine: why"), ["baseline"]);
-        assert_eq!(read(&format!("{text}why")).expect("good").conditions.len(), 3);
-        let said = read(&format!("{text}all")).expect_err("they exclude each other").to_string();
-        assert!(said.contains("ci/s.yaml:2:27") && said.contains("both decide egress"), "{said}");
+        for word in ["all", "why"] {
+            let said = read(&format!("{text}{word}")).expect_err("they exclude each other").to_string();
+            assert!(said.contains("ci/s.yaml:2:27") && said.contains("both decide egress"), "{said}");
+        }
+        let said = read("candidates: [a:1]\ncombine: why\n").expect_err("nothing to search among").to_string();
+        assert!(said.contains("ci/s.yaml:2:10") && said.contains("needs `conditions`"), "{said}");
     }
 
     #[test]
@@ -310,6 +342,35 @@ mod tests {
         assert!(expected(&["ci.io/a:v2"])[0].ends_with("healthy") && expected(&["x"])[0].ends_with("pass"));
         let plain = read("candidates: [a]\n").expect("good");
         assert_eq!(plain.cases(&plain.candidates)[0].2, None);
+    }
+
+    #[test]
+    fn a_search_may_be_expected_to_find_any_set() {
+        let text = "candidates: [r.io/a:v1, b]\ncombine: why\nconditions: [egress.drop, [dns.drop, 'env.set:A=b']]\n\
+                    service: {checks: [{name: OTP, path: /otp}]}\nexpect:\n  '*': pass\n  v1:\n    - OTP fails under \
+                    baseline\n    - exit 1 under env.set:A=b + egress.drop\n    - fail under dns.drop\n  b: fail under \
+                    anything\n";
+        let scenario = read(text).expect("good");
+        assert_eq!(scenario.sets, [ConditionSet::baseline()]);
+        let searches = scenario.searches(&scenario.candidates);
+        let said = |n: usize| {
+            let named = searches[n].named.iter().map(|(set, e)| format!("{set}: {}", e.as_ref().expect("one")));
+            named.chain(searches[n].others.iter().map(|e| format!("others: {e}"))).collect::<Vec<_>>()
+        };
+        assert_eq!(said(0), ["egress.drop + env.set:A=b: exit 1", "dns.drop: fail", "others: pass"]);
+        assert_eq!(said(1), ["others: fail"]);
+        assert_eq!(searches[0].conditions.len(), 3);
+        for (wrong, said) in [
+            ("fail under dns.dro", "dns.dro"),
+            ("fail under dns.servfail", "the search is not among `dns.servfail`"),
+            ("OTP fails under dns.drop", "a search makes no requests"),
+        ] {
+            let refused = read(&text.replace("fail under dns.drop", wrong)).expect_err(wrong).to_string();
+            assert!(refused.contains(said), "{refused}");
+        }
+        assert!(
+            read("candidates: [a]\nconditions: [dns.drop]\n").expect("good").searches(&["a".to_owned()]).is_empty()
+        );
     }
 
     #[test]

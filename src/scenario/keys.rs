@@ -18,13 +18,13 @@ pub const SCENARIO: [Key; 9] = [
     Key::new("name", TEXT, "a name for reports; the file's name"),
     Key::new("platform", Shape::Word(&["apprunner"]), "the platform whose rules hold"),
     Key::new("candidates", Shape::List(&Shape::TextOr(&CANDIDATE)), "the images, the oldest version first"),
-    Key::new("build", Shape::Map(&BUILD), "how the image of a commit is built (the pre-push gate)"),
+    Key::new("build", Shape::Map(&BUILD), "how an image is built: for a run, and for the pre-push gate"),
     Key::new("service", Shape::Map(&SERVICE_IN_SCENARIO), "what the platform is told of the service"),
     Key::new(
         "combine",
         Shape::Word(&["each", "pairs", "all", "why"]),
         "each entry of `conditions` by itself (the default); also every two that can hold together; all at once; or \
-         let `why` search among them",
+         a search for all smallest sets that make a candidate fail",
     ),
     Key::new(
         "conditions",

@@ -14,6 +14,7 @@ mod leftovers;
 mod network;
 mod registry;
 mod repro;
+mod scenario;
 mod sees;
 mod services;
 mod support;

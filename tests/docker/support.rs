@@ -116,7 +116,8 @@ pub async fn run(
     for (service, set) in cases {
         let candidates = vec![Candidate { facts: facts.clone() }];
         let part = Part { scenario: None, service: service.clone() };
-        let plan = Plan { parts: vec![part], candidates, cases: vec![Case::new(image, set.clone())] };
+        let plan =
+            Plan { parts: vec![part], candidates, cases: vec![Case::new(image, set.clone())], searches: Vec::new() };
         let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await;
         results.extend(finished.results);
     }

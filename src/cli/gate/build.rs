@@ -1,18 +1,13 @@
 //! The image of a commit.
 
-use std::process::Stdio;
-
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
 
 use super::git::Repo;
 use super::named::Build;
-use crate::engine::{KEPT, ROLE_LABEL, SESSION_LABEL};
+use crate::cli::builder::{self, NotBuilt};
 
 /// The repository of the gate's images.
 pub const REPOSITORY: &str = "exitone-gate";
-/// As many lines of a build that failed are shown.
-const SHOWN: usize = 40;
 
 /// An image that was built.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -82,27 +77,11 @@ pub async fn build(repo: &Repo, commit: &str, build: &Build) -> Result<String, N
         return Err(NoImage::Commit(format!("it has no folder {}", build.context)));
     }
     let tag = tag(&build.image, commit);
-    let mut docker = Command::new("docker");
-    docker
-        .args(["build", "--quiet", "--label", &format!("{SESSION_LABEL}={KEPT}"), "--label"])
-        .args([&format!("{ROLE_LABEL}=gate"), "--tag", &tag, "--file"])
-        .arg(&dockerfile)
-        .arg(&context)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = docker.output().await.map_err(|e| {
-        NoImage::Machine(format!("`docker build` makes the image of a commit, and docker cannot be started: {e}"))
-    })?;
-    if output.status.success() {
-        return Ok(tag);
+    match builder::build(&tag, "gate", &dockerfile, &context).await {
+        Ok(()) => Ok(tag),
+        Err(NotBuilt::Image(said)) => Err(NoImage::Commit(said)),
+        Err(NotBuilt::Machine(why)) => Err(NoImage::Machine(why)),
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(NoImage::Commit(end(&String::from_utf8_lossy(&said))))
-}
-
-fn end(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
 }
 
 #[cfg(test)]
@@ -121,13 +100,5 @@ mod tests {
         ] {
             assert_eq!(tag(image, commit), expected);
         }
-    }
-
-    #[test]
-    fn only_the_end_of_a_long_build_is_shown() {
-        let text: String = (0..100).map(|n| format!("line {n}\n\n")).collect();
-        let shown = end(&text);
-        assert_eq!(shown.lines().count(), SHOWN);
-        assert!(shown.starts_with("line 60\n") && shown.ends_with("line 99"), "{shown}");
     }
 }

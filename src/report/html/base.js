@@ -29,6 +29,7 @@ const isGood = (c) => c.good !== false;
 // As the counts of the headline tell cases apart.
 function groupOf(c) {
   if (c.kind === "notrun") return "notrun";
+  if (c.step) return "step";
   if (isGood(c)) return "good";
   return c.kind === "unresolved" || c.kind === "skip" ? "unresolved" : "missed";
 }

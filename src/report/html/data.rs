@@ -13,6 +13,7 @@ use crate::model::image::short_name;
 use crate::model::observation::{Evidence, Fate};
 use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
 use crate::model::words::quote;
+use crate::report::searches::{Told, told};
 use crate::report::{evidence, terminal};
 
 /// The most bytes of a log, of one case and of all cases together; and so many of one in any case.
@@ -43,10 +44,26 @@ pub struct Page {
     pub texts: Vec<String>,
     /// The images: how people call them, the whole name.
     pub images: Vec<(String, String)>,
+    /// What searches found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub searches: Vec<Search>,
     /// A matrix for each scenario.
     pub matrices: Vec<Matrix>,
     /// The cases in the order of the plan.
     pub cases: Vec<Case>,
+}
+
+/// A search.
+#[derive(Serialize)]
+pub struct Search {
+    /// The image, and what was searched among.
+    pub title: String,
+    /// What came out.
+    pub verdict: String,
+    /// The sets that stand for themselves: id of the case, text, kind.
+    pub sets: Vec<(String, String, &'static str)>,
+    /// Whether the list is complete, or why that is undecided.
+    pub rests: Vec<String>,
 }
 
 /// The cases of one scenario.
@@ -89,6 +106,9 @@ pub struct Case {
     /// True when something was expected of it in a scenario, and something else came.
     #[serde(skip_serializing_if = "is_false")]
     pub missed: bool,
+    /// True for a step of a search.
+    #[serde(skip_serializing_if = "is_false")]
+    pub step: bool,
     /// A few words for how it ended.
     pub cell: String,
     /// How it ended, in sentences.
@@ -167,7 +187,7 @@ impl Page {
     #[must_use]
     pub fn of(run: &Run) -> Self {
         let counts = run.counts();
-        let good = run.in_order().filter(|r| r.as_expected()).count();
+        let good = run.in_order().filter(|r| r.as_expected() && !r.step).count();
         let mut texts = Texts::default();
         let images = run.images();
         let place: HashMap<&str, usize> = images.iter().enumerate().map(|(at, image)| (*image, at)).collect();
@@ -191,13 +211,18 @@ impl Page {
             verdict,
             headline,
             about: about(run, &counts),
-            counts: vec![
+            counts: [
                 ("good", "as expected", good),
                 ("missed", "not as expected", counts.unexpected),
                 ("unresolved", "unresolved", counts.unresolved),
                 ("notrun", "not run", counts.not_run),
-            ],
+                ("step", "steps of a search", counts.steps),
+            ]
+            .into_iter()
+            .filter(|(group, _, count)| *group != "step" || *count > 0)
+            .collect(),
             warnings: warnings(run),
+            searches: told(run).map(|told| search(&told)).collect(),
             matrices: matrices(run, &place),
             images: named(&images),
             cases,
@@ -206,9 +231,27 @@ impl Page {
     }
 }
 
+fn search(told: &Told<'_>) -> Search {
+    let kind = |good: Option<bool>| match good {
+        Some(true) => "good",
+        Some(false) => "missed",
+        None => "unresolved",
+    };
+    let open = told.open.iter().map(|open| format!("Undecided, whether there are other sets: {open}."));
+    Search {
+        title: plain(&format!("{}: {}", told.image(), told.title)),
+        verdict: plain(&told.verdict),
+        sets: told.sets.iter().map(|set| (set.case.0.clone(), plain(&set.text), kind(set.good))).collect(),
+        rests: told.certainty.iter().cloned().chain(open).map(|text| plain(&text)).collect(),
+    }
+}
+
 fn headline(counts: &Summary) -> (&'static str, String) {
     let cases = |n: usize| if n == 1 { "1 case".to_owned() } else { format!("{n} cases") };
-    let all = counts.cases + counts.not_run;
+    let all = counts.cases + counts.not_run - counts.steps;
+    if counts.unexpected == 0 && counts.open > 0 {
+        return ("unresolved", format!("{} of {} searches undecided", counts.open, counts.searches));
+    }
     match (counts.unexpected, counts.unresolved) {
         (0, 0) if counts.cases == 0 => ("none", "nothing was run".to_owned()),
         (0, 0) if counts.not_run > 0 => {
@@ -368,6 +411,7 @@ impl Case {
             mark: terminal::mark(Some(result)).0,
             kind: kind(result),
             good: result.as_expected(),
+            step: result.step,
             missed: result.expected.as_ref().is_some_and(|e| !e.met) && result.verdict != Verdict::Unresolved,
             cell: plain(&result.cell()),
             says: plain(&sentence::of(result)),

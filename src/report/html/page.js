@@ -47,6 +47,14 @@ function causeList() {
     } }, id + " ", h("b", {}, String(count)))));
 }
 
+// What searches found: each set leads to its case.
+function searchView(s) {
+  return h("section", { class: "search" }, h("h2", {}, s.title), h("p", {}, h("b", {}, s.verdict)),
+    s.sets.length ? h("ul", {}, s.sets.map(([id, what, kind]) =>
+      h("li", { class: kind }, h("a", { href: "#" + encodeURIComponent(id) }, what)))) : null,
+    s.rests.map((line) => h("p", { class: "rests" }, line)));
+}
+
 function matrixView(matrix, n) {
   const narrow = matrix.images.length > 8;
   const grid = [];
@@ -208,7 +216,7 @@ function onKey(event) {
 // On paper every case that failed stands in full.
 const paper = h("div", { id: "paper" });
 function beforePrint() {
-  const told = run.cases.filter((c) => !isGood(c) && c.kind !== "notrun" || FAILED_KINDS.has(c.kind));
+  const told = run.cases.filter((c) => !c.step).filter((c) => !isGood(c) && c.kind !== "notrun" || FAILED_KINDS.has(c.kind));
   paper.replaceChildren(...told.map((c) => casePanel(c)));
 }
 
@@ -226,7 +234,7 @@ function legend() {
 }
 
 document.getElementById("still").remove();
-main.append(heading(), filterBar(), causeList() || "", ...run.matrices.map(matrixView), legend());
+main.append(heading(), filterBar(), causeList() || "", ...(run.searches || []).map(searchView), ...run.matrices.map(matrixView), legend());
 document.body.append(main, aside, paper);
 main.addEventListener("click", (event) => {
   const cell = event.target.closest("[data-case]");

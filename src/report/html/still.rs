@@ -19,6 +19,16 @@ pub fn summary(page: &Page) -> String {
     for warning in &page.warnings {
         let _ = writeln!(out, "<p><strong>{}</strong></p>", escaped(warning));
     }
+    for search in &page.searches {
+        let _ = writeln!(out, "<h2>{}</h2>\n<p>{}</p>\n<ul>", escaped(&search.title), escaped(&search.verdict));
+        for (_, text, _) in &search.sets {
+            let _ = writeln!(out, "<li>{}</li>", escaped(text));
+        }
+        out.push_str("</ul>\n");
+        for line in &search.rests {
+            let _ = writeln!(out, "<p>{}</p>", escaped(line));
+        }
+    }
     page.matrices.iter().for_each(|matrix| table(page, matrix, &mut out));
     let told: Vec<&Case> = page.cases.iter().filter(|case| !case.good).collect();
     if !told.is_empty() {

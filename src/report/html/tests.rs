@@ -38,6 +38,7 @@ fn run(cases: usize, log: &str) -> Run {
             conditions: case.conditions,
             scenario: None,
             expect: None,
+            search: None,
         });
         run.results.insert(case.id, result);
     }

@@ -1,0 +1,93 @@
+//! Images by `docker build`: of a commit for the gate, of a candidate for a run.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use super::common::{Failure, say};
+use crate::engine::{KEPT, ROLE_LABEL, SESSION_LABEL};
+use crate::scenario::Build;
+
+/// As many lines of a build that failed are shown.
+const SHOWN: usize = 40;
+
+/// Why there is no image.
+#[derive(Debug)]
+pub enum NotBuilt {
+    /// It cannot be built; the end of what the builder said.
+    Image(String),
+    /// This machine cannot build.
+    Machine(String),
+}
+
+/// Builds an image; `role` says what it is for.
+///
+/// # Errors
+/// When the builder fails.
+pub async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> Result<(), NotBuilt> {
+    let mut docker = Command::new("docker");
+    docker
+        .args(["build", "--quiet", "--label", &format!("{SESSION_LABEL}={KEPT}"), "--label"])
+        .args([&format!("{ROLE_LABEL}={role}"), "--tag", tag, "--file"])
+        .arg(dockerfile)
+        .arg(context)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = docker.output().await.map_err(|e| {
+        NotBuilt::Machine(format!("`docker build` makes the image {tag}, and docker cannot be started: {e}"))
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(NotBuilt::Image(end(&String::from_utf8_lossy(&said))))
+}
+
+/// What is not there of the files that builds name; asked before anything else is done.
+pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
+    let mut missing = Vec::new();
+    for Build { image, dockerfile, context } in wanted {
+        let parts = [("folder", context, context.is_dir()), ("file", dockerfile, dockerfile.is_file())];
+        let absent = parts.into_iter().find(|(_, _, is_there)| !is_there);
+        missing.extend(
+            absent.map(|(what, path, _)| {
+                format!("error: {image} cannot be built: there is no {what} {}", path.display())
+            }),
+        );
+    }
+    missing
+}
+
+/// Builds a candidate of a scenario, and says so.
+///
+/// # Errors
+/// When the builder fails.
+pub async fn of_scenario(wanted: &Build) -> Result<(), Failure> {
+    let Build { image, dockerfile, context } = wanted;
+    say(&format!("building {image} from {} (context {})", dockerfile.display(), context.display()));
+    match build(image, "built", dockerfile, context).await {
+        Ok(()) => Ok(()),
+        Err(NotBuilt::Image(said)) => Err(Failure::no_engine(format!("{image} cannot be built\n{said}"))
+            .with_hint("nothing was run; with --image IMAGE an image that is there is run instead")),
+        Err(NotBuilt::Machine(why)) => Err(Failure::no_engine(why)),
+    }
+}
+
+fn end(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_long_build_is_shown() {
+        let text: String = (0..100).map(|n| format!("line {n}\n\n")).collect();
+        let shown = end(&text);
+        assert_eq!(shown.lines().count(), SHOWN);
+        assert!(shown.starts_with("line 60\n") && shown.ends_with("line 99"), "{shown}");
+    }
+}

@@ -1,0 +1,337 @@
+//! Searches of a run against the scripted engine: what they add to it, how that is judged, and when they stop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use exitone::engine::Engine;
+use exitone::engine::fake::{FakeEngine, Situation, exits, healthy};
+use exitone::event::run::Run;
+use exitone::event::{Event, Stamped};
+use exitone::model::shard::Shard;
+use exitone::model::{Candidate, CaseResult, Part, Plan};
+use exitone::report::folder::{self, Folder};
+use exitone::report::{annotations, html, json, junit, markdown, terminal};
+use exitone::run::case::Options;
+use exitone::run::coordinator::{self, Finished};
+use exitone::run::rig::{Rig, Setup};
+use exitone::run::schedule::How;
+use exitone::scenario::{apprunner, file};
+use tokio::sync::watch;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HEAD: &str = "candidates: [app:v1, app:v2]\ncombine: why\nservice:\n  port: 8000\n  env: {A: 1, B: 1, C: 1, D: 1}\n  \
+                    health_check: {protocol: HTTP}\nconditions: [env.unset:A, env.unset:B, env.unset:C, env.unset:D]\n";
+/// What is planted: v1 needs B; v2 needs B, and C or D.
+const ALL: &str = "expect:\n  '*': [pass, exit 1 under env.unset:B]\n  v2: exit 3 under env.unset:C + env.unset:D\n";
+
+/// An engine with two images, and how often one was started.
+fn world() -> (FakeEngine, Arc<AtomicUsize>) {
+    let (engine, starts) = (FakeEngine::new(true), Arc::new(AtomicUsize::new(0)));
+    for (image, more) in [("app:v1", false), ("app:v2", true)] {
+        let count = starts.clone();
+        let script = move |s: &Situation| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let has = |name: &str| s.env.contains_key(name);
+            match (has("B"), more && !has("C") && !has("D")) {
+                (false, _) => exits(SECOND, 1, "KeyError: 'B'"),
+                (true, true) => exits(SECOND, 3, "RuntimeError: neither c nor d"),
+                (true, false) => healthy(8000),
+            }
+        };
+        engine.image(image, &[], Arc::new(script));
+    }
+    (engine, starts)
+}
+
+async fn plan(engine: &FakeEngine, expect: &str) -> Plan {
+    let scenario = file::read("s.yaml", &format!("{HEAD}{expect}"), Path::new("."), &apprunner()).expect("good");
+    let mut candidates = Vec::new();
+    for image in &scenario.candidates {
+        candidates.push(Candidate { facts: engine.inspect_image(image).await.expect("an image") });
+    }
+    let (cases, searches) = (scenario.cases(&scenario.candidates), scenario.searches(&scenario.candidates));
+    let part = Part { scenario: Some(scenario.name), service: scenario.service };
+    Plan::joined(vec![Plan::of_scenario(part, candidates, cases).with_searches(searches)])
+}
+
+async fn run(
+    engine: &FakeEngine,
+    plan: Plan,
+    how: How,
+    interrupts: watch::Receiver<u32>,
+    mut tell: impl FnMut(&Stamped),
+) -> (Finished, Run) {
+    let erased: Arc<dyn Engine> = Arc::new(engine.clone());
+    let info = erased.info().await.expect("an engine");
+    let state = tempfile::tempdir().expect("a folder");
+    let setup = Setup {
+        state: state.path().to_owned(),
+        jobs: how.jobs,
+        options: Options::default(),
+        watchdog: false,
+        program: None,
+        mode: None,
+    };
+    let rig = Rig::open(erased, &info, setup).await.expect("a session");
+    let mut live = Run::default();
+    let finished = coordinator::run(rig.context.clone(), Arc::new(plan), how, interrupts, |event| {
+        live.on(event);
+        tell(event);
+    })
+    .await;
+    rig.close(finished.cut).await.expect("closed");
+    assert_eq!(engine.left(), Vec::<String>::new(), "nothing is left on the engine");
+    (finished, live)
+}
+
+fn never() -> watch::Receiver<u32> {
+    watch::channel(0).1
+}
+
+async fn whole(engine: &FakeEngine, expect: &str) -> (Finished, Run) {
+    run(engine, plan(engine, expect).await, How::from(2), never(), |_| {}).await
+}
+
+/// The sets that stand for themselves, each with what is known of it.
+fn judged(run: &Run) -> Vec<String> {
+    let searched = run.searches().filter_map(|(_, came)| came.ok());
+    let line = |image: &str, judged: &exitone::model::search::Judged| {
+        let smallest = if judged.smallest { "" } else { " (no smallest)" };
+        let good = run.results[&judged.case].as_expected();
+        format!("{image} {}{smallest}: {good}", judged.conditions)
+    };
+    searched.flat_map(|s| s.judged.iter().map(|j| line(&s.answer.image, j)).collect::<Vec<_>>()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_search_runs_becomes_cases_and_its_sets_are_judged() {
+    let (engine, _) = world();
+    let (finished, run) = whole(&engine, ALL).await;
+    let all = ["app:v1 env.unset:B: true", "app:v2 env.unset:B: true", "app:v2 env.unset:C + env.unset:D: true"];
+    assert_eq!(judged(&run), all);
+    assert_eq!(finished.summary.exit_code(), 0, "{:?}", finished.summary);
+    assert_eq!(run.counts(), finished.summary, "the fold counts as the run does");
+    let summary = &finished.summary;
+    assert_eq!((summary.unexpected, summary.open, summary.searches, summary.failed), (0, 0, 2, 3));
+    assert!(summary.steps >= 4 && summary.cases == summary.steps + 5, "{summary:?}");
+    assert_eq!(run.header.cases.len(), summary.cases);
+    // Every case of the run belongs to it once, and a failing step is no failure.
+    assert_eq!(finished.results.len(), run.results.len());
+    assert!(finished.results.iter().any(|r| r.step && r.exit_code == Some(1)));
+    for (_, came) in run.searches() {
+        let searched = came.expect("made");
+        assert!(searched.answer.complete && searched.open.is_none());
+        for set in &searched.answer.minimal_sets {
+            assert_eq!(run.results[&set.case].conditions, set.conditions);
+            assert_eq!(set.repro, format!("exitone repro {}", set.case));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_expects_fails_and_what_is_not_found_is_missed() {
+    let (engine, _) = world();
+    for (expect, unexpected, said) in [
+        ("", 3, vec![]),
+        ("expect: {v2: [pass, exit 1 under env.unset:B, exit 3 under env.unset:C + env.unset:D]}\n", 1, vec![]),
+        ("expect: {'*': [fail, pass under baseline]}\n", 0, vec![]),
+        // Another exit code, a set that passes, one of which a part fails already.
+        (
+            "expect:\n  '*': [fail, pass under baseline, exit 2 under env.unset:B, exit 1 under env.unset:A]\n  v2: exit 1 \
+             under env.unset:B + env.unset:C\n",
+            5,
+            vec![
+                "app:v1 env.unset:B: false",
+                "app:v1 env.unset:A (no smallest): false",
+                "app:v2 env.unset:B: false",
+                "app:v2 env.unset:C + env.unset:D: true",
+                "app:v2 env.unset:A (no smallest): false",
+                "app:v2 env.unset:B + env.unset:C (no smallest): false",
+            ],
+        ),
+        // A set that is said to pass is run, whatever the search needs.
+        ("expect: {'*': [fail, pass under baseline, pass under env.unset:A + env.unset:C]}\n", 0, vec![]),
+    ] {
+        let (finished, run) = whole(&engine, expect).await;
+        assert_eq!(
+            (finished.summary.unexpected, finished.summary.open),
+            (unexpected, 0),
+            "{expect} {:?}",
+            judged(&run)
+        );
+        assert_eq!(finished.summary.exit_code(), u8::from(unexpected > 0));
+        assert_eq!(run.counts(), finished.summary);
+        if !said.is_empty() {
+            assert_eq!(judged(&run), said);
+            let text = terminal::run(&run);
+            assert!(text.contains("as a smallest set (env.unset:B fails already)"), "{text}");
+        }
+        if expect.contains("env.unset:A + env.unset:C") {
+            assert!(judged(&run).contains(&"app:v1 env.unset:A + env.unset:C (no smallest): true".to_owned()));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_together_are_the_whole() {
+    let (engine, _) = world();
+    let (_, whole) = whole(&engine, ALL).await;
+    let mut shards = Vec::new();
+    let mut with_a_search = 0;
+    for number in 1..=4 {
+        let shard: Shard = format!("{number}/4").parse().expect("a part");
+        let mut part = plan(&engine, ALL).await;
+        part.keep(shard);
+        for case in &part.cases {
+            assert!(
+                part.searches.iter().any(|s| case.search.as_ref() == Some(&s.id)),
+                "its search is in the same part"
+            );
+        }
+        with_a_search += usize::from(!part.searches.is_empty());
+        let how = How { shard: Some(shard), ..How::from(2) };
+        shards.push(run(&engine, part, how, never(), |_| {}).await.1);
+    }
+    assert!(with_a_search >= 1);
+    shards.reverse();
+    let merged = Run::merged(shards).expect("they belong together");
+    let short = |run: &Run| -> Vec<_> {
+        let one = |r: &CaseResult| (r.id.clone(), r.verdict, r.step, r.attempts, r.expected.clone());
+        run.in_order().map(one).collect()
+    };
+    assert_eq!(short(&merged), short(&whole));
+    assert_eq!(judged(&merged), judged(&whole));
+    let places = |run: &Run| run.header.cases.iter().map(|p| (p.id.clone(), p.place)).collect::<Vec<_>>();
+    assert_eq!(places(&merged), places(&whole));
+    let counted = |run: &Run| exitone::model::Summary { seconds: 0.0, ..run.counts() };
+    assert_eq!((counted(&merged), merged.header.shard), (counted(&whole), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_search_is_not_made_again() {
+    let (engine, starts) = world();
+    let temporary = tempfile::tempdir().expect("a folder");
+    let path = temporary.path().join("run");
+    let mut folder = Folder::create(&path).expect("a folder");
+    let plan = plan(&engine, ALL).await;
+    run(&engine, plan.clone(), How::from(1), never(), |event| folder.on(event).expect("written")).await;
+    let (before, _) = folder::read(&path).expect("a run");
+    // Killed within the second search.
+    let events = path.join("events.jsonl");
+    let text = std::fs::read_to_string(&events).expect("events");
+    let second = text.match_indices("search_started").nth(1).expect("a second").0;
+    let cut = second + text[second..].match_indices("case_finished").nth(2).expect("a third").0;
+    std::fs::write(&events, &text[..cut]).expect("cut");
+    let (broken, _) = folder::read(&path).expect("a run");
+    assert_eq!((broken.searches.len(), broken.counts().open, broken.counts().exit_code()), (1, 1, 5));
+    assert!(broken.searches().nth(1).expect("two").1.is_err_and(|because| because.contains("broke off")));
+    let first = plan.searches[0].id.clone();
+    let of_first = |p: &&exitone::event::Planned| p.search.as_ref() == Some(&first);
+    let first_place = plan.searches[0].place;
+    let added: Vec<_> =
+        broken.header.cases.iter().filter(of_first).filter(|p| p.place >= first_place).cloned().collect();
+    let done: Vec<CaseResult> = broken
+        .header
+        .cases
+        .iter()
+        .filter(|p| p.conditions.is_empty() || of_first(p))
+        .filter_map(|p| broken.results.get(&p.id).cloned())
+        .collect();
+    let events = done.len() + added.len() + 1;
+    let searched = (added, broken.searches.values().cloned().collect());
+    let all = starts.swap(0, Ordering::Relaxed);
+    let mut folder = Folder::resume(&path, events).expect("a folder");
+    let how = How { done, searched, ..How::from(1) };
+    run(&engine, plan, how, never(), |event| folder.on(event).expect("written")).await;
+    let again = starts.load(Ordering::Relaxed);
+    assert!(again > 0 && again < all - 4, "{again} of {all}");
+    let (resumed, cut) = folder::read(&path).expect("a run");
+    assert!(!cut && resumed.summary.is_some());
+    let short = |run: &Run| run.in_order().map(|r| (r.id.clone(), r.verdict, r.expected.clone())).collect::<Vec<_>>();
+    assert_eq!(short(&resumed), short(&before));
+    assert_eq!(judged(&resumed), judged(&before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stops_a_run_stops_its_searches_and_nothing_passes_for_it() {
+    let (engine, _) = world();
+    // The first search finds what nobody expects.
+    let how = How { fail_fast: true, ..How::from(2) };
+    let (finished, run_) = run(&engine, plan(&engine, "").await, how, never(), |_| {}).await;
+    assert_eq!((finished.summary.exit_code(), finished.summary.open, run_.searches.len()), (1, 1, 1));
+    let because = run_.searches().nth(1).expect("two").1.expect_err("not made").to_owned();
+    assert!(because.starts_with("--fail-fast: v1-"), "{because}");
+    // The time is up within the second.
+    let mut ends = Vec::new();
+    run(&engine, plan(&engine, ALL).await, How::from(2), never(), |event| {
+        if matches!(event.event, Event::SearchFinished { .. }) {
+            ends.push(event.at_ms);
+        }
+    })
+    .await;
+    let budget = Duration::from_millis(ends[0] + 2_500);
+    let how = How { budget: Some(budget), ..How::from(2) };
+    let (finished, run_) = run(&engine, plan(&engine, ALL).await, how, never(), |_| {}).await;
+    assert_eq!((finished.summary.open, finished.summary.exit_code(), finished.cut), (1, 5, true));
+    assert_eq!(run_.counts(), finished.summary);
+    let open = run_.searches().nth(1).expect("two").1.expect("begun").open.clone().expect("undecided");
+    assert!(open.contains("stopped before the end"), "{open}");
+    for text in [terminal::run(&run_), markdown::render(&run_), annotations::render(&run_), junit::render(&run_)] {
+        assert!(text.to_lowercase().contains("undecided"), "{text}");
+    }
+    // The user asks to stop while the first one goes on.
+    let (ask, asked) = watch::channel(0);
+    let (finished, run_) = run(&engine, plan(&engine, ALL).await, How::from(2), asked, |event| {
+        if matches!(event.event, Event::CaseAdded { .. }) {
+            ask.send_replace(1);
+        }
+    })
+    .await;
+    assert_eq!((finished.interrupted, finished.summary.open, finished.cut), (1, 2, true));
+    assert_eq!(run_.counts(), finished.summary);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_fails_everywhere_and_one_for_another_processor() {
+    let (engine, _) = world();
+    engine.image("app:v1", &[], Arc::new(|_| exits(SECOND, 1, "always")));
+    engine.image_of("app:v2", "arm64", &[], Arc::new(|_| healthy(8000)));
+    let (finished, run) = whole(&engine, "").await;
+    // Both baselines, and what the second one's image says.
+    assert_eq!((finished.summary.unexpected, finished.summary.open), (3, 0), "{:?}", finished.summary);
+    assert_eq!(judged(&run), ["app:v2 arch.mismatch: false"]);
+    let (finished, _) = whole(&engine, "expect: {v1: exit 1}\n").await;
+    assert_eq!(finished.summary.unexpected, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_report_tells_of_it() {
+    let (engine, _) = world();
+    let (_, run) = whole(&engine, "expect: {'*': [pass, exit 1 under env.unset:B]}\n").await;
+    let text = anstream::adapter::strip_str(&terminal::run(&run)).to_string();
+    for said in [
+        "v2: a search among 4 conditions",
+        "2 smallest sets of conditions make it fail",
+        "It exits with code 1 when B is missing.",
+        "✓ env.unset:B: exit 1, as expected",
+        "✗ env.unset:C + env.unset:D: exit 3, expected: pass",
+        "The list is complete",
+        "provided that",
+        "steps of a search",
+        "1 not as expected",
+    ] {
+        assert!(text.contains(said), "{said}:\n{text}");
+    }
+    let document = json::of_run(&run);
+    assert_eq!(document["searches"][1]["answer"]["minimal_sets"].as_array().map(Vec::len), Some(2));
+    assert_eq!(document["summary"]["unexpected"], 1);
+    let xml = junit::render(&run);
+    assert!(xml.contains("name=\"a search among 4 conditions\"") && xml.matches("<failure").count() == 1, "{xml}");
+    let page = markdown::render(&run);
+    assert!(page.contains("- ❌ env.unset:C + env.unset:D: exit 3") && page.contains("- ✅ env.unset:B"), "{page}");
+    assert_eq!(annotations::render(&run).matches("::error ").count(), 1);
+    let page = html::render(&run);
+    assert!(page.contains("v2: a search among 4 conditions") && page.contains("\"step\":true"));
+}
