@@ -23,7 +23,8 @@ function filterBar() {
   state.groupButtons = buttons;
   search.addEventListener("input", () => filter());
   search.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") focusFirst();
+    // Prevented: the cell would take the same key for its own, and open.
+    if (event.key === "Enter") { event.preventDefault(); focusFirst(); }
     if (event.key === "Escape" && search.value) { search.value = ""; filter(); event.stopPropagation(); }
   });
   return h("div", { class: "bar", role: "search" }, h("label", { class: "find" }, search, h("kbd", {}, "/")),
