@@ -10,6 +10,7 @@ mod driver;
 mod made;
 
 use std::net::TcpListener;
+use std::path::Path;
 
 use driver::{Browser, DOWN, ENTER, ESCAPE, LEFT, RIGHT, TAB, UP};
 use exitone::model::Verdict;
@@ -86,8 +87,11 @@ fn a_click_opens_a_case_and_escape_gives_the_focus_back() {
     assert!(repro.starts_with("exitone repro ") && repro.contains(page.id(at)), "{repro}");
     // The drawing and the table have the same events.
     browser.holds("document.querySelectorAll('#panel svg.line .mark.exit').length === 1");
+    browser.holds("document.querySelectorAll('#panel svg.line rect.starting').length === 1");
     browser.holds("/1\\.000 s\\s+exit 1/.test(document.querySelector('#panel .events').innerText)");
     browser.picture("panel-light");
+    browser.click("#panel .copy");
+    browser.until("document.querySelector('#panel .copy').textContent === 'copied'");
 
     browser.press([ESCAPE]);
     browser.until(&format!("{CLOSED} && {}", is_focused(at)));
@@ -476,6 +480,7 @@ fn paper_shows_all() {
     // Nothing is behind a scroll bar.
     browser.holds("[...document.querySelectorAll('.scroll, #paper .log, #paper .events')].every((e) => e.scrollHeight <= e.clientHeight + 1)");
     browser.holds("getComputedStyle(document.body).backgroundColor === 'rgb(255, 255, 255)'");
+    browser.holds("[...document.querySelectorAll('#paper svg.line > *')].every((e) => e.checkVisibility())");
     browser.picture("paper");
     browser.media("screen", "light");
     browser.js("dispatchEvent(new Event('afterprint'))");
@@ -497,9 +502,44 @@ fn a_thousand_cases_are_drawn() {
     assert!(ready > 0.0);
     eprintln!("1,000 cases, {} KiB: ready after {ready:.0} ms", page.html.len() >> 10);
     browser.picture("thousand");
+    // Where the keyboard is can be seen: no heading that stays in place covers it.
+    browser.size(700, 500);
+    browser.js("document.querySelector('[data-case]').focus()");
+    for key in [DOWN, UP, RIGHT, LEFT].into_iter().flat_map(|key| [key; 25]) {
+        browser.press([key]);
+        let uncovered = "(() => {
+            const cell = document.activeElement;
+            const { left, right, top, bottom } = cell.getBoundingClientRect();
+            const seen = (x, y) => document.elementFromPoint(x, y) === cell;
+            return cell.matches('.cell') && seen(left + 3, top + 3) && seen(right - 3, bottom - 3);
+        })()";
+        browser.holds(uncovered);
+    }
+    browser.picture("thousand-700");
     browser.press("/variable_49 m1".chars());
     let matching =
         page.run.in_order().filter(|r| r.conditions.to_string().contains("VARIABLE_49") && r.log.contains("m1"));
     browser.until(&format!("document.querySelector('#found').textContent === '{} of 1000 cases'", matching.count()));
     console_is_silent(&browser);
+}
+
+#[test]
+fn nothing_of_a_browser_is_left_after_a_panic() {
+    let Some(browser) = Browser::start() else { return };
+    let (driver, profile) = (browser.process(), browser.profile().to_owned());
+    assert!(processes(&profile) > 0 && Path::new(&format!("/proc/{driver}")).exists());
+    let ended = std::thread::spawn(move || browser.js("document.nothing.at.all")).join();
+    assert!(ended.is_err(), "the script fails, and the test that asked with it");
+    assert!(!Path::new(&format!("/proc/{driver}")).exists());
+    assert_eq!(processes(&profile), 0);
+    assert!(!profile.exists());
+}
+
+/// How many processes work with a profile.
+fn processes(profile: &Path) -> usize {
+    let profile = profile.to_string_lossy();
+    let all = std::fs::read_dir("/proc").expect("a list of processes").flatten();
+    all.filter_map(|e| std::fs::read(e.path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).contains(&*profile))
+        .count()
 }

@@ -119,7 +119,7 @@ impl Drop for Driver {
 pub struct Browser {
     session: String,
     driver: Driver,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Drop for Browser {
@@ -143,7 +143,17 @@ impl Browser {
         }}});
         let made = driver.call("POST", "/session", &wanted).unwrap_or_else(|e| panic!("{e}"));
         let session = made["sessionId"].as_str().expect("a session").to_owned();
-        Some(Self { session, driver, _profile: profile })
+        Some(Self { session, driver, profile })
+    }
+
+    /// The process of the driver.
+    pub fn process(&self) -> u32 {
+        self.driver.child.id()
+    }
+
+    /// The folder of the profile.
+    pub fn profile(&self) -> &Path {
+        self.profile.path()
     }
 
     fn command(&self, method: &str, path: &str, body: &Value) -> Value {

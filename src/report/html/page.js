@@ -117,10 +117,20 @@ function setCurrent(at) {
   if (at >= 0) state.cells.get(at)?.button.setAttribute("tabindex", "0");
 }
 
+// Into sight, and not below the headings that stay in place.
+function reveal(button) {
+  const box = button.closest(".scroll");
+  const [head, side] = [box.querySelector("thead"), button.closest("tr").firstElementChild];
+  box.style.scrollPadding = head.offsetHeight + "px 0 0 " + side.offsetWidth + "px";
+  button.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
 function focusCell(at) {
-  if (at === null || at === undefined || at < 0) return;
+  const cell = state.cells.get(at);
+  if (!cell) return;
   setCurrent(at);
-  state.cells.get(at)?.button.focus();
+  cell.button.focus({ preventScroll: true });
+  reveal(cell.button);
 }
 
 const focusFirst = () => focusCell(state.shown.findIndex(Boolean));
@@ -156,7 +166,8 @@ function openCase(at, focus) {
   aside.scrollTop = 0;
   document.body.classList.add("opened");
   if (focus) aside.querySelector("h2").focus({ preventScroll: true });
-  state.cells.get(at)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const cell = state.cells.get(at);
+  if (cell) reveal(cell.button);
 }
 
 // The next shown case in the order of the plan.
