@@ -515,7 +515,12 @@ fn a_thousand_cases_are_drawn() {
         })()";
         browser.holds(uncovered);
     }
-    browser.picture("thousand-700");
+    for width in [700, 500, 360] {
+        browser.size(width, 500);
+        let low = "[...document.querySelectorAll('.matrix tbody tr')].every((row) => row.offsetHeight < 60)";
+        browser.holds(&format!("{low} && document.documentElement.scrollWidth <= innerWidth"));
+        browser.picture(&format!("thousand-{width}"));
+    }
     browser.press("/variable_49 m1".chars());
     let matching =
         page.run.in_order().filter(|r| r.conditions.to_string().contains("VARIABLE_49") && r.log.contains("m1"));

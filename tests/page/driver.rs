@@ -39,7 +39,7 @@ struct Driver {
     child: Child,
     port: u16,
     /// Stays open: who writes into a closed pipe is killed.
-    _output: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
 }
 
 impl Driver {
@@ -57,10 +57,10 @@ impl Driver {
             }
             Err(e) => panic!("chromedriver: {e}"),
         };
-        let mut driver = Self { _output: BufReader::new(child.stdout.take().expect("piped")), child, port: 0 };
+        let mut driver = Self { output: BufReader::new(child.stdout.take().expect("piped")), child, port: 0 };
         let mut said = String::new();
         while driver.port == 0 {
-            let read = driver._output.read_line(&mut said).expect("its output");
+            let read = driver.output.read_line(&mut said).expect("its output");
             assert!(read > 0, "chromedriver ended before it named its port: {said}");
             let named = said.split_once("successfully on port ").map(|(_, port)| port.trim().trim_end_matches('.'));
             driver.port = named.map_or(0, |port| port.parse().expect("a port"));

@@ -121,7 +121,8 @@ function setCurrent(at) {
 function reveal(button) {
   const box = button.closest(".scroll");
   const [head, side] = [box.querySelector("thead"), button.closest("tr").firstElementChild];
-  box.style.scrollPadding = head.offsetHeight + "px 0 0 " + side.offsetWidth + "px";
+  const edge = 2; // of its outline
+  box.style.scrollPadding = [head.offsetHeight + edge, edge, edge, side.offsetWidth + edge].map((n) => n + "px").join(" ");
   button.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
