@@ -23,7 +23,8 @@ function filterBar() {
   state.groupButtons = buttons;
   search.addEventListener("input", () => filter());
   search.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") focusFirst();
+    // Prevented: the cell would take the same key for its own, and open.
+    if (event.key === "Enter") { event.preventDefault(); focusFirst(); }
     if (event.key === "Escape" && search.value) { search.value = ""; filter(); event.stopPropagation(); }
   });
   return h("div", { class: "bar", role: "search" }, h("label", { class: "find" }, search, h("kbd", {}, "/")),
@@ -124,10 +125,21 @@ function setCurrent(at) {
   if (at >= 0) state.cells.get(at)?.button.setAttribute("tabindex", "0");
 }
 
+// Into sight, and not below the headings that stay in place.
+function reveal(button) {
+  const box = button.closest(".scroll");
+  const [head, side] = [box.querySelector("thead"), button.closest("tr").firstElementChild];
+  const edge = 2; // of its outline
+  box.style.scrollPadding = [head.offsetHeight + edge, edge, edge, side.offsetWidth + edge].map((n) => n + "px").join(" ");
+  button.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
 function focusCell(at) {
-  if (at === null || at === undefined || at < 0) return;
+  const cell = state.cells.get(at);
+  if (!cell) return;
   setCurrent(at);
-  state.cells.get(at)?.button.focus();
+  cell.button.focus({ preventScroll: true });
+  reveal(cell.button);
 }
 
 const focusFirst = () => focusCell(state.shown.findIndex(Boolean));
@@ -163,7 +175,8 @@ function openCase(at, focus) {
   aside.scrollTop = 0;
   document.body.classList.add("opened");
   if (focus) aside.querySelector("h2").focus({ preventScroll: true });
-  state.cells.get(at)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const cell = state.cells.get(at);
+  if (cell) reveal(cell.button);
 }
 
 // The next shown case in the order of the plan.

@@ -49,7 +49,7 @@ function drawing(c, all) {
   }
   const tip = (element, what) => { element.append(svg("title", {}, what)); return element; };
   const bar = (from, to, kind, what) => picture.append(tip(svg("rect", { x: x(from), y: 7, height: 10,
-    width: (100 * Math.max(0, to - from) / end).toFixed(3) + "%", class: "bar " + kind }), what));
+    width: (100 * Math.max(0, to - from) / end).toFixed(3) + "%", class: kind }), what));
   const [, listened, healthy, exited] = c.times || [];
   const last = exited ?? end;
   bar(0, Math.min(listened ?? last, last), "starting", "started, its port is not open yet");
