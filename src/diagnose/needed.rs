@@ -70,7 +70,7 @@ fn meaning(condition: &Condition) -> Meaning {
         }
         Condition::EgressReject | Condition::EgressUnreachable | Condition::EgressNone => of(
             "egress-needed",
-            "The program needs to reach the network to start: it fails when its connections are refused.".to_owned(),
+            "The program needs to reach the network to start: it fails when its connections cannot go out.".to_owned(),
             NAT,
             EGRESS,
         ),

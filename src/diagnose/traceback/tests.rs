@@ -37,7 +37,12 @@ fn every_language_is_read() {
              stack:\n- /app/server.js\n    at Module._resolveFilename (node:internal/modules/cjs/loader:1075:15)\n    at \
              Module._compile (node:internal/modules/cjs/loader:1256:14)\n    at Object.<anonymous> \
              (/app/server.js:3:17) {\n  code: 'MODULE_NOT_FOUND',\n",
-            Read { language: Language::Node, said: "Error: Cannot find module 'express'", own: "", importing: true },
+            Read {
+                language: Language::Node,
+                said: "Error: Cannot find module 'express'",
+                own: "/app/server.js:3 Object.<anonymous>",
+                importing: true,
+            },
         ),
         (
             "Uncaught TypeError [ERR_INVALID_URL]: Invalid URL\n    at new URL (node:internal/url:775:36)\n    at \
