@@ -2,6 +2,7 @@
 
 pub mod causes;
 pub mod exercise;
+pub mod explain;
 pub mod needed;
 pub mod platform;
 pub mod prune;
