@@ -1,7 +1,7 @@
 //! What commands share: flags, the engine, interrupts, failures with their exit codes.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -443,6 +443,20 @@ pub fn exit_code(summary: &Summary, broken: usize, signals: &Signals) -> u8 {
         None if broken > 0 => INTERNAL,
         None => summary.exit_code(),
     }
+}
+
+/// The name and the text of a file, or of standard input for `-`.
+///
+/// # Errors
+/// What cannot be read, and what is no text.
+pub fn read_or_stdin(path: &Path) -> Result<(String, String), Failure> {
+    if path.as_os_str() != "-" {
+        return Ok((path.display().to_string(), read_text(path)?));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).map_err(|e| Failure::file(format!("standard input: {e}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::file("standard input: not a text (UTF-8)"))?;
+    Ok(("standard input".to_owned(), text))
 }
 
 /// Reads a file of the user's.

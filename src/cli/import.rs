@@ -1,9 +1,9 @@
 //! `exitone import`: what AWS and people already have, as a scenario.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::common::{Common, Failure, print, read_text, say};
+use super::common::{Common, Failure, print, read_or_stdin, say};
 use crate::scenario::{apprunner, import};
 
 /// What `exitone import --help` says.
@@ -38,11 +38,7 @@ pub fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
     if let Some(output) = args.output.as_deref().filter(|output| is_same(output, &args.file)) {
         return Err(Failure::usage(format!("{}: this is the file that is read", output.display())));
     }
-    let (name, text) = if args.file.as_os_str() == "-" {
-        ("standard input".to_owned(), standard_input()?)
-    } else {
-        (args.file.display().to_string(), read_text(&args.file)?)
-    };
+    let (name, text) = read_or_stdin(&args.file)?;
     let imported = import::scenario(&name, &text, &args.image, &apprunner())?;
     say(&format!("{name}: read as {}", imported.kind));
     match &args.output {
@@ -57,12 +53,6 @@ pub fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
 
 fn is_same(one: &Path, other: &Path) -> bool {
     one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
-}
-
-fn standard_input() -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes).map_err(|e| Failure::file(format!("standard input: {e}")))?;
-    String::from_utf8(bytes).map_err(|_| Failure::file("standard input: not a text (UTF-8)"))
 }
 
 /// Writes a file; one that is there is only overwritten when that is asked for.

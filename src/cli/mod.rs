@@ -6,6 +6,7 @@ mod clean;
 mod common;
 mod demo;
 mod doctor;
+mod explain;
 mod gate;
 mod images;
 mod import;
@@ -45,6 +46,9 @@ enum Command {
     Demo(demo::Args),
     /// Name all smallest sets of conditions that make an image fail, with cause, fix and evidence
     Why(why::Args),
+    /// Name the failure in a log of App Runner: its class, the first true line, what was mostly behind it
+    #[command(long_about = explain::ABOUT)]
+    Explain(explain::Args),
     /// Find the first bad image of an ordered list
     #[command(long_about = bisect::ABOUT)]
     Bisect(bisect::Args),
@@ -128,6 +132,7 @@ impl Cli {
                 Command::Man(args) => shell::man(&args),
                 Command::Plan(args) => plan::execute(&args),
                 Command::Report(args) => report::execute(&args),
+                Command::Explain(args) => explain::execute(&args),
                 Command::Gate(args) => gate::execute(&self.common, args).await,
                 Command::Repro(args) => repro::execute(&args),
                 Command::Import(args) => import::execute(&self.common, &args),

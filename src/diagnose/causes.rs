@@ -1,10 +1,39 @@
-//! Causes: rules over the evidence of one attempt. A rule that sees nothing says nothing.
+//! Causes: the rules over the evidence of one attempt. A rule that sees nothing says nothing. Pure.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::LazyLock;
 
-use crate::model::observation::{Evidence, Fate, ProbeResult};
+use regex::Regex;
+
+use super::rules::{self, Basis, Rule, Seen};
+use super::traceback::{Crash, crash};
+use super::waiting::waiting_for;
+use crate::model::observation::{ConnectAttempt, Evidence, Fate, Listening, ProbeResult};
 use crate::model::outcome::{Cause, Outcome};
-use crate::model::service::{HealthCheck, Service};
+use crate::model::service::{Protocol, Service};
+use crate::model::units::show_bytes;
+
+/// Where no crash says where the end begins, so many lines of a log are looked at.
+const END_LINES: usize = 80;
+/// A line is cited up to so many characters.
+const MOST_CITED: usize = 300;
+/// A text says so much of an error.
+const MOST_SAID: usize = 160;
+/// A process that uses this much of a CPU is computing; one that is held back by its limit, this much.
+const BUSY: (f64, f64) = (0.5, 0.1);
+/// Databases by the port that they listen on by default.
+const DATABASES: [(u16, &str); 7] = [
+    (5432, "PostgreSQL database"),
+    (3306, "MySQL database"),
+    (6379, "Redis server"),
+    (27017, "MongoDB database"),
+    (1433, "SQL Server database"),
+    (1521, "Oracle database"),
+    (5672, "message broker"),
+];
+/// Words of a log that speaks of the network.
+const NETWORK_WORDS: [&str; 7] = ["onnection", "onnect ", "timed out", "imeout", "resol", "unreachable", "refused"];
 
 /// What the rules look at.
 pub struct Facts<'a> {
@@ -24,379 +53,286 @@ pub struct Facts<'a> {
     pub memory: Option<u64>,
 }
 
-type Rule = fn(&Facts<'_>) -> Option<Cause>;
-
-/// The rules, the most certain first.
-const RULES: [Rule; 12] = [
-    exec_format,
-    out_of_memory,
-    settings_attribute,
-    settings_validation,
-    missing_dependency,
-    unbindable,
-    name_not_resolved,
-    outbound_connection,
-    wrong_port,
-    bound_elsewhere,
-    probe_status,
-    silent_exit,
-];
-
-/// Causes that the log itself names.
-const OF_THE_LOG: [&str; 4] = ["exec-format-error", "missing-attribute", "settings-validation", "missing-dependency"];
-/// Causes that stand on what the network saw.
-const OF_THE_NETWORK: [&str; 2] = ["name-not-resolved", "outbound-call-at-startup"];
-/// Words of a log that speaks of the network.
-const NETWORK_WORDS: [&str; 6] = ["onnection", "timed out", "imeout", "resol", "unreachable", "refused"];
-
 /// Every cause that the evidence supports, the most certain first.
 #[must_use]
 pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
     if *facts.outcome == Outcome::Healthy {
         return Vec::new();
     }
-    let all: Vec<Cause> = RULES.iter().filter_map(|rule| rule(facts)).collect();
+    let eyes = Eyes::of(facts);
+    let mut found: Vec<(Basis, Cause)> = Vec::new();
+    for rule in rules::all() {
+        let known = found.iter().any(|(_, cause)| cause.id == rule.id);
+        if !known && (!rule.alone || found.is_empty()) {
+            found.extend(eyes.cause(rule).map(|cause| (rule.basis, cause)));
+        }
+    }
     // An attempt that failed beside an error that has nothing to do with it explains nothing.
-    let told = all.first().is_some_and(|c| OF_THE_LOG.contains(&c.id.as_str()));
-    let network = line_with(facts, &NETWORK_WORDS).is_some();
-    all.into_iter().filter(|c| !told || network || !OF_THE_NETWORK.contains(&c.id.as_str())).collect()
+    let told = found.iter().any(|(basis, _)| *basis == Basis::Log);
+    let network = eyes.lines.iter().any(|line| NETWORK_WORDS.iter().any(|word| line.contains(word)));
+    found.retain(|(basis, _)| !told || network || *basis != Basis::Network);
+    found.into_iter().map(|(_, cause)| cause).collect()
 }
 
-fn cause(id: &str, text: String, fix: &str, evidence: Vec<String>) -> Option<Cause> {
-    Some(Cause { id: id.to_owned(), text, fix: fix.to_owned(), evidence })
+/// The patterns of all rules.
+static PATTERNS: LazyLock<BTreeMap<&'static str, Regex>> = LazyLock::new(|| {
+    let seen = rules::all().flat_map(|rule| rule.seen.iter().chain(rule.unless).chain(rule.also));
+    let lists = seen.filter_map(|seen| if let Seen::Line(patterns) = seen { Some(*patterns) } else { None });
+    // A pattern that is none is refused by a test.
+    lists.flatten().filter_map(|pattern| Some((*pattern, Regex::new(pattern).ok()?))).collect()
+});
+
+type Words = BTreeMap<&'static str, String>;
+
+/// What can be seen of one attempt.
+struct Eyes<'a> {
+    facts: &'a Facts<'a>,
+    crash: Option<Crash>,
+    /// The lines of the log that speak of the end.
+    lines: Vec<&'a str>,
 }
 
-/// The last line of the log that contains one of the words.
-fn line_with<'a>(facts: &Facts<'a>, words: &[&str]) -> Option<&'a str> {
-    facts.log.lines().rev().find(|line| words.iter().any(|word| line.contains(word))).map(str::trim)
+impl<'a> Eyes<'a> {
+    fn of(facts: &'a Facts<'a>) -> Self {
+        let crash = crash(facts.log);
+        let all: Vec<&str> = facts.log.lines().collect();
+        // What came before is of the time when all was well.
+        let from = crash.as_ref().map_or(all.len().saturating_sub(END_LINES), |crash| crash.begins);
+        let lines = all[from.min(all.len())..].iter().map(|line| line.trim_end()).filter(|line| !is_chat(line));
+        Self { facts, crash, lines: lines.collect() }
+    }
+
+    fn cause(&self, rule: &Rule) -> Option<Cause> {
+        let (mut words, mut evidence) = (self.words(), Vec::new());
+        if !rule.seen.iter().all(|seen| self.sees(seen, &mut words, &mut evidence)) {
+            return None;
+        }
+        if rule.unless.iter().any(|seen| self.sees(seen, &mut Words::new(), &mut Vec::new())) {
+            return None;
+        }
+        for seen in rule.also {
+            self.sees(seen, &mut words, &mut evidence);
+        }
+        if matches!(rule.basis, Basis::Log | Basis::Network) {
+            evidence.extend(self.traceback());
+        }
+        if evidence.is_empty() {
+            evidence.push(self.end());
+        }
+        evidence.dedup();
+        let word = |name: &str| words.get(name).cloned();
+        let (text, fix) = (rules::filled(rule.text, &word), rule.fix.to_owned());
+        Some(Cause { id: rule.id.to_owned(), text, fix, evidence })
+    }
+
+    /// Words that every text may use.
+    fn words(&self) -> Words {
+        let Facts { service, exit_code, memory, evidence, .. } = self.facts;
+        let check = &service.health_check;
+        let mut words = Words::from([
+            ("port", service.port.to_string()),
+            ("timeout", check.timeout.to_string()),
+            ("memory", memory.map_or_else(|| "its limit".to_owned(), show_bytes)),
+            ("waiting", waiting_for(evidence).join("; ")),
+        ]);
+        words.extend((check.protocol == Protocol::Http).then(|| ("path", check.path.clone())));
+        words.extend(exit_code.map(|code| ("code", code.to_string())));
+        if let Some(crash) = &self.crash {
+            words.insert("said", short(&crash.said(), MOST_SAID));
+            words.extend(place_of(crash).map(|place| ("where", place)));
+        }
+        words
+    }
+
+    /// The place in the application's own code, as evidence.
+    fn traceback(&self) -> Option<String> {
+        let frame = self.crash.as_ref()?.own.as_ref()?;
+        let function = if frame.function.is_empty() { String::new() } else { format!(", in {}", frame.function) };
+        let source = if frame.source.is_empty() { String::new() } else { format!(": {}", frame.source) };
+        Some(short(&format!("traceback: {}, line {}{function}{source}", frame.file, frame.line), MOST_CITED))
+    }
+
+    /// How it ended, as evidence.
+    fn end(&self) -> String {
+        match (self.facts.outcome, self.facts.exit_code) {
+            (Outcome::OomKilled, _) => "engine: OOMKilled, exit code 137".to_owned(),
+            (_, Some(code)) => format!("engine: exit code {code}"),
+            _ => format!("waiting for: {}", waiting_for(self.facts.evidence).join("; ")),
+        }
+    }
+
+    fn sees(&self, seen: &Seen, words: &mut Words, cited: &mut Vec<String>) -> bool {
+        let outcome = self.facts.outcome;
+        let lives = matches!(outcome, Outcome::NeverListened | Outcome::Unhealthy);
+        match seen {
+            Seen::Line(patterns) => self.line(patterns, words, cited),
+            Seen::AnyCrash => self.crash.as_ref().is_some_and(|crash| {
+                cited.push(logged(&crash.headline));
+                cited.extend(self.traceback());
+                true
+            }),
+            Seen::Fields => self.fields(words, cited),
+            Seen::Exited => self.facts.exit_code.is_some() && *outcome != Outcome::OomKilled,
+            Seen::Code(codes) => self.facts.exit_code.is_some_and(|code| codes.contains(&code)),
+            Seen::OutOfMemory => *outcome == Outcome::OomKilled,
+            Seen::NeverHealthy => lives,
+            Seen::NeverListened => *outcome == Outcome::NeverListened,
+            Seen::Connect(fates) => self.connect(words, cited, |fate| fates.is_empty() || fates.contains(&fate)),
+            Seen::DatabasePort => self.attempt().and_then(|a| database(a.port)).is_some_and(|kind| {
+                words.insert("database_kind", kind.to_owned());
+                true
+            }),
+            Seen::Name => self.name(words, cited),
+            Seen::OtherPort | Seen::Loopback | Seen::OtherAddress => self.listens(seen, words, cited),
+            Seen::Status(..) | Seen::NoAnswer | Seen::NoHttp => self.probed(seen, words, cited),
+            Seen::Computing => self.facts.evidence.usage.is_some_and(|usage| {
+                let held = usage.throttled_ms > 0.0 && usage.recent_cpu > BUSY.1;
+                usage.recent_cpu >= BUSY.0 || held
+            }),
+            Seen::Waiting => {
+                let asked = self.facts.evidence.dns.last().is_some_and(|q| q.answer == "no answer");
+                asked || !self.facts.evidence.sockets.is_empty()
+            }
+            Seen::Quiet => {
+                let quiet = self.facts.log.trim().is_empty();
+                cited.extend(quiet.then(|| "log: empty".to_owned()));
+                quiet
+            }
+        }
+    }
+
+    fn line(&self, patterns: &[&'static str], words: &mut Words, cited: &mut Vec<String>) -> bool {
+        for pattern in patterns {
+            let Some(regex) = PATTERNS.get(pattern) else { continue };
+            let Some((line, found)) = self.lines.iter().rev().find_map(|line| Some((line, regex.captures(line)?)))
+            else {
+                continue;
+            };
+            for name in regex.capture_names().flatten() {
+                if let Some(value) = found.name(name) {
+                    words.insert(name, short(value.as_str(), MOST_SAID));
+                }
+            }
+            words.entry("said").or_insert_with(|| short(line.trim(), MOST_SAID));
+            cited.push(logged(line));
+            return true;
+        }
+        false
+    }
+
+    /// Pydantic names each field on a line of its own below the headline, then the message, indented.
+    fn fields(&self, words: &mut Words, cited: &mut Vec<String>) -> bool {
+        let headline = |line: &&str| line.contains("validation error for") || line.contains("validation errors for");
+        let Some(at) = self.lines.iter().rposition(headline) else { return false };
+        let below = self.lines[at + 1..].iter().take_while(|line| !line.trim().is_empty());
+        let named = |line: &&&str| !line.starts_with(' ') && !line.contains(' ');
+        let fields: Vec<String> = below.filter(named).map(|line| format!("`{}`", line.trim())).collect();
+        let text = if fields.is_empty() { "a setting".to_owned() } else { fields.join(", ") };
+        words.insert("fields", text);
+        cited.push(logged(self.lines[at]));
+        true
+    }
+
+    /// The last outbound attempt that failed. The endpoints beside the container are asked by every AWS SDK, with or
+    /// without success.
+    fn attempt(&self) -> Option<&ConnectAttempt> {
+        let outbound = |c: &&ConnectAttempt| !c.address.is_link_local() && c.protocol == "tcp";
+        self.facts.evidence.connects.iter().rev().filter(outbound).find(|c| c.fate != Fate::Answered)
+    }
+
+    fn connect(&self, words: &mut Words, cited: &mut Vec<String>, wanted: impl Fn(Fate) -> bool) -> bool {
+        let Some(attempt) = self.attempt().filter(|attempt| wanted(attempt.fate)) else { return false };
+        let host = attempt.name.clone().unwrap_or_else(|| attempt.address.to_string());
+        let fate = match attempt.fate {
+            Fate::Silent => "nothing came back",
+            Fate::Refused => "refused",
+            Fate::Unreachable => "host unreachable",
+            Fate::Answered => "answered",
+        };
+        cited.push(format!("connected at {:.0} ms to {host}:{}: {fate}", attempt.at_ms, attempt.port));
+        words.insert("host", host);
+        words.insert("target_port", attempt.port.to_string());
+        words.insert("fate", fate.to_owned());
+        true
+    }
+
+    fn name(&self, words: &mut Words, cited: &mut Vec<String>) -> bool {
+        let failed = |answer: &str| ["SERVFAIL", "NXDOMAIN", "no answer"].contains(&answer);
+        let mut questions = self.facts.evidence.dns.iter().rev();
+        let Some(question) = questions.find(|q| failed(&q.answer) && q.record != "PTR") else { return false };
+        cited.push(format!(
+            "asked at {:.0} ms for {} ({}): {}",
+            question.at_ms, question.name, question.record, question.answer
+        ));
+        words.insert("name", question.name.clone());
+        words.insert("answer", question.answer.clone());
+        true
+    }
+
+    fn listens(&self, seen: &Seen, words: &mut Words, cited: &mut Vec<String>) -> bool {
+        let (port, listens) = (self.facts.service.port, &self.facts.evidence.listens);
+        let of_port = |l: &&Listening| l.port == port;
+        let found = match seen {
+            Seen::OtherPort if !listens.iter().any(|l| of_port(&l)) => listens.first(),
+            Seen::OtherPort => None,
+            _ if listens.iter().filter(of_port).any(|l| l.reachable_at(self.facts.own)) => None,
+            _ => listens.iter().find(of_port).filter(|l| l.address.is_loopback() == matches!(seen, Seen::Loopback)),
+        };
+        let Some(found) = found else { return false };
+        words.insert("other_port", found.port.to_string());
+        words.insert("address", found.address.to_string());
+        cited.push(format!("opened at {:.0} ms: {}:{}", found.at_ms, found.address, found.port));
+        true
+    }
+
+    fn probed(&self, seen: &Seen, words: &mut Words, cited: &mut Vec<String>) -> bool {
+        let Some(last) = self.facts.evidence.probes.last() else { return false };
+        let what = match (seen, &last.result) {
+            (Seen::Status(from, to), ProbeResult::Status(status)) if (from..=to).contains(&status) => {
+                words.insert("status", status.to_string());
+                format!("status {status}")
+            }
+            (Seen::NoAnswer, ProbeResult::TimedOut) if !self.facts.evidence.listens.is_empty() => {
+                "no answer".to_owned()
+            }
+            (Seen::NoHttp, ProbeResult::Broken(what)) => what.clone(),
+            _ => return false,
+        };
+        cited.push(format!("probe at {:.0} ms: {what}", last.at_ms));
+        true
+    }
+}
+
+/// True for a line that a logger has marked as no error.
+fn is_chat(line: &str) -> bool {
+    let head: String = line.chars().take(60).collect();
+    head.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| ["DEBUG", "INFO", "TRACE", "WARN", "WARNING"].contains(&word))
+}
+
+fn database(port: u16) -> Option<&'static str> {
+    DATABASES.iter().find(|(known, _)| *known == port).map(|(_, kind)| *kind)
+}
+
+/// `app/main.py, line 7, `client = Client()`, while it is loaded`.
+fn place_of(crash: &Crash) -> Option<String> {
+    let frame = crash.own.as_ref()?;
+    let source = if frame.source.is_empty() { String::new() } else { format!(", `{}`", short(&frame.source, 80)) };
+    let while_ = if crash.importing { ", while it is loaded" } else { "" };
+    Some(format!("{}, line {}{source}{while_}", frame.file, frame.line))
+}
+
+fn short(text: &str, most: usize) -> String {
+    let mut short: String = text.chars().take(most).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 fn logged(line: &str) -> String {
-    format!("log: {}", line.chars().take(300).collect::<String>())
-}
-
-/// The deepest frame of the application's own code in a Python traceback: `file, line, in function`.
-fn python_frame(log: &str) -> Option<String> {
-    let foreign = ["site-packages", "/opt/site/", "/usr/lib/python", "/usr/local/lib/python", "<frozen"];
-    log.lines()
-        .rev()
-        .map(str::trim)
-        .find(|l| l.starts_with("File \"") && !foreign.iter().any(|f| l.contains(f)))
-        .map(|l| l.trim_start_matches("File ").to_owned())
-}
-
-fn exec_format(facts: &Facts<'_>) -> Option<Cause> {
-    let line = line_with(facts, &["exec format error", "Exec format error"])?;
-    cause(
-        "exec-format-error",
-        "The kernel could not execute the image's program: it is built for another architecture, or a script has no \
-         `#!` line."
-            .to_owned(),
-        "Build for linux/amd64 (`docker buildx build --platform linux/amd64 …`) and give scripts a `#!` line.",
-        vec![logged(line)],
-    )
-}
-
-fn out_of_memory(facts: &Facts<'_>) -> Option<Cause> {
-    if *facts.outcome != Outcome::OomKilled {
-        return None;
-    }
-    let limit = facts.memory.map(crate::model::units::show_bytes).unwrap_or_else(|| "its limit".to_owned());
-    cause(
-        "out-of-memory",
-        format!("The kernel killed the process because it needed more memory than {limit}."),
-        "Give the instance more memory (`aws apprunner update-service --instance-configuration Memory=…`), or start \
-         fewer workers.",
-        vec!["engine: OOMKilled, exit code 137".to_owned()],
-    )
-}
-
-fn settings_attribute(facts: &Facts<'_>) -> Option<Cause> {
-    let line = line_with(facts, &["AttributeError:"])?;
-    let about = line.split('\'').collect::<Vec<_>>();
-    let (object, attribute) = (about.get(1)?, about.get(3)?);
-    let mut evidence = vec![logged(line)];
-    evidence.extend(python_frame(facts.log).map(|f| format!("traceback: {f}")));
-    cause(
-        "missing-attribute",
-        format!(
-            "The code reads the attribute `{attribute}` of `{object}`, which has none of that name; on a settings \
-             object the case must be that of the field."
-        ),
-        "Use the attribute's own name (the field `DATABASE_URL` is `settings.DATABASE_URL`), and run the same branch in \
-         a test with the production value of ENV.",
-        evidence,
-    )
-}
-
-fn settings_validation(facts: &Facts<'_>) -> Option<Cause> {
-    let line = line_with(facts, &["ValidationError:", "validation error for", "validation errors for"])?;
-    let lines: Vec<&str> = facts.log.lines().collect();
-    // Pydantic names each field on a line of its own after the headline, then the message, indented.
-    let headline = lines.iter().rposition(|l| l.contains("validation error"))?;
-    let fields: Vec<&str> = lines[headline + 1..]
-        .iter()
-        .take_while(|l| !l.trim().is_empty())
-        .filter(|l| !l.starts_with(' '))
-        .map(|l| l.trim())
-        .collect();
-    let which = if fields.is_empty() { "a setting".to_owned() } else { format!("`{}`", fields.join("`, `")) };
-    cause(
-        "settings-validation",
-        format!(
-            "The settings are validated when they are loaded, and {which} did not pass: missing, empty or malformed."
-        ),
-        "Set the variable in the service's configuration (RuntimeEnvironmentVariables, or RuntimeEnvironmentSecrets for \
-         a secret). A map that is given to update-service replaces the whole map.",
-        vec![logged(line)],
-    )
-}
-
-fn missing_dependency(facts: &Facts<'_>) -> Option<Cause> {
-    let line =
-        line_with(facts, &["ModuleNotFoundError:", "ImportError:", "Cannot find module", "cannot open shared object"])?;
-    cause(
-        "missing-dependency",
-        "A module or library that the program needs is not in the image.".to_owned(),
-        "Install it in the image, not only on the laptop: a bind mount or a development dependency hides it locally.",
-        vec![logged(line)],
-    )
-}
-
-fn unbindable(facts: &Facts<'_>) -> Option<Cause> {
-    let words = ["EADDRNOTAVAIL", "annot assign requested address"];
-    let line = line_with(facts, &words)?;
-    cause(
-        "bind-host-name",
-        "The program binds an address that no interface of the container has: the one that HOSTNAME resolves to, or one \
-         of IPv6 where there is none."
-            .to_owned(),
-        "Bind 0.0.0.0; where the framework reads HOSTNAME for it, set the bind address in the start command \
-         (`HOSTNAME=0.0.0.0 node server.js`).",
-        vec![logged(line)],
-    )
-}
-
-fn name_not_resolved(facts: &Facts<'_>) -> Option<Cause> {
-    let failed = |answer: &str| ["SERVFAIL", "NXDOMAIN", "no answer"].contains(&answer);
-    let question = facts.evidence.dns.iter().rev().find(|q| failed(&q.answer) && q.record != "PTR")?;
-    let mut evidence = vec![format!(
-        "asked at {:.0} ms for {} ({}): {}",
-        question.at_ms, question.name, question.record, question.answer
-    )];
-    evidence.extend(python_frame(facts.log).map(|f| format!("traceback: {f}")));
-    cause(
-        "name-not-resolved",
-        format!("While it starts the process asks for {}, and the name cannot be resolved.", question.name),
-        "Do not need the network to start: connect when the first request needs it, with a time-out and retries. In a \
-         VPC, switch on DNS resolution and DNS hostnames.",
-        evidence,
-    )
-}
-
-fn outbound_connection(facts: &Facts<'_>) -> Option<Cause> {
-    // The endpoints beside the container are asked by every AWS SDK, with or without success.
-    let outbound = |c: &&crate::model::observation::ConnectAttempt| !c.address.is_link_local() && c.protocol == "tcp";
-    let attempt = facts.evidence.connects.iter().rev().filter(outbound).find(|c| c.fate != Fate::Answered)?;
-    let host = attempt.name.clone().unwrap_or_else(|| attempt.address.to_string());
-    let fate = match attempt.fate {
-        Fate::Silent => "nothing came back",
-        Fate::Refused => "refused",
-        Fate::Unreachable => "host unreachable",
-        Fate::Answered => "answered",
-    };
-    let mut evidence = vec![format!("connected at {:.0} ms to {host}:{}: {fate}", attempt.at_ms, attempt.port)];
-    evidence.extend(python_frame(facts.log).map(|f| format!("traceback: {f}")));
-    cause(
-        "outbound-call-at-startup",
-        format!("While it starts the process opens a connection to {host}:{}, and that fails ({fate}).", attempt.port),
-        "Make the client lazily, in the route that needs it, with a time-out and retries; or give the VPC connector's \
-         subnets a NAT gateway (or a VPC endpoint) so that the host can be reached.",
-        evidence,
-    )
-}
-
-fn class_c(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::NeverListened | Outcome::Unhealthy)
-}
-
-fn wrong_port(facts: &Facts<'_>) -> Option<Cause> {
-    let port = facts.service.port;
-    if !class_c(facts.outcome) || facts.evidence.listens.iter().any(|l| l.port == port) {
-        return None;
-    }
-    let other = facts.evidence.listens.first()?;
-    cause(
-        "port-mismatch",
-        format!("The process listens on port {}, the health check asks port {port}.", other.port),
-        "Let the program listen on the port in PORT, or set the service's port to the one that it uses.",
-        vec![format!("opened at {:.0} ms: {}:{}", other.at_ms, other.address, other.port)],
-    )
-}
-
-fn bound_elsewhere(facts: &Facts<'_>) -> Option<Cause> {
-    let port = facts.service.port;
-    let listens = &facts.evidence.listens;
-    let reached = |l: &&crate::model::observation::Listening| l.reachable_at(facts.own);
-    if !class_c(facts.outcome) || listens.iter().filter(|l| l.port == port).any(|l| reached(&l)) {
-        return None;
-    }
-    let bound = listens.iter().find(|l| l.port == port)?;
-    let (id, what) = if bound.address.is_loopback() {
-        ("bound-to-loopback", "only inside of the container")
-    } else {
-        ("bound-to-host-name", "not at the address that is probed")
-    };
-    let address: IpAddr = bound.address;
-    cause(
-        id,
-        format!("The process listens on {address}:{port}, which can be reached {what}."),
-        "Bind 0.0.0.0 instead.",
-        vec![format!("opened at {:.0} ms: {address}:{port}", bound.at_ms)],
-    )
-}
-
-fn probe_status(facts: &Facts<'_>) -> Option<Cause> {
-    if !class_c(facts.outcome) {
-        return None;
-    }
-    let last = facts.evidence.probes.last()?;
-    let ProbeResult::Status(status) = last.result else { return None };
-    let HealthCheck { path, .. } = &facts.service.health_check;
-    let why = match status {
-        401 | 403 => "the route asks for credentials",
-        404 => "there is no such route in this image",
-        400 => "the Host header of the probe may not be allowed",
-        500..=599 => "the route itself fails",
-        _ => "not a status that passes",
-    };
-    cause(
-        "probe-status",
-        format!("The health check of {path} is answered with {status}: {why}."),
-        "Give the service a health check path that answers 200 without credentials, or use the TCP check.",
-        vec![format!("probe at {:.0} ms: status {status}", last.at_ms)],
-    )
-}
-
-fn silent_exit(facts: &Facts<'_>) -> Option<Cause> {
-    if facts.exit_code.is_none() || !facts.log.trim().is_empty() || *facts.outcome == Outcome::OomKilled {
-        return None;
-    }
-    cause(
-        "no-output",
-        format!("The process ended with code {} without a word.", facts.exit_code.unwrap_or_default()),
-        "Make it speak: PYTHONUNBUFFERED=1 for Python, `set -x` in a start script, logging set up before settings are \
-         loaded.",
-        vec!["log: empty".to_owned()],
-    )
+    format!("log: {}", short(line.trim(), MOST_CITED))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use super::*;
-    use crate::model::observation::{ConnectAttempt, DnsQuestion, Listening, ProbeAttempt};
-    use crate::model::service::Protocol;
-
-    fn service() -> Service {
-        Service {
-            port: 8000,
-            env: BTreeMap::new(),
-            secrets: BTreeSet::new(),
-            start_command: None,
-            upstreams: Vec::new(),
-            health_check: HealthCheck {
-                protocol: Protocol::Http,
-                path: "/healthz".to_owned(),
-                interval: 5,
-                timeout: 2,
-                healthy_threshold: 1,
-                unhealthy_threshold: 5,
-            },
-            checks: Vec::new(),
-            cpu_milli: 1000,
-            memory: 2 << 30,
-        }
-    }
-
-    fn ids(outcome: Outcome, exit_code: Option<i64>, evidence: &Evidence, log: &str) -> Vec<String> {
-        let service = service();
-        let facts = Facts {
-            outcome: &outcome,
-            exit_code,
-            evidence,
-            log,
-            service: &service,
-            own: [10, 0, 61, 20].into(),
-            memory: Some(512 << 20),
-        };
-        causes(&facts).into_iter().map(|c| c.id).collect()
-    }
-
-    #[test]
-    fn what_a_log_says() {
-        let none = Evidence::default();
-        for (log, id) in [
-            ("exec /bin/sh: exec format error", "exec-format-error"),
-            ("AttributeError: 'Settings' object has no attribute 'database_url'", "missing-attribute"),
-            (
-                "pydantic_core.ValidationError: 1 validation error for Settings\nJWT_SECRET\n  Field required",
-                "settings-validation",
-            ),
-            ("ModuleNotFoundError: No module named 'psycopg'", "missing-dependency"),
-            ("Error: listen EADDRNOTAVAIL: address not available 10.0.248.213", "bind-host-name"),
-            ("  \n", "no-output"),
-        ] {
-            assert_eq!(ids(Outcome::Exited, Some(1), &none, log), [id], "{log}");
-        }
-        assert_eq!(ids(Outcome::Exited, Some(1), &none, "something else"), Vec::<String>::new());
-        assert_eq!(ids(Outcome::Healthy, None, &none, "AttributeError: 'a' has no 'b'"), Vec::<String>::new());
-        assert_eq!(ids(Outcome::OomKilled, Some(137), &none, ""), ["out-of-memory"]);
-    }
-
-    #[test]
-    fn what_the_network_says() {
-        let question = DnsQuestion {
-            at_ms: 1.0,
-            name: "h".to_owned(),
-            record: "A".to_owned(),
-            answer: "SERVFAIL".to_owned(),
-            own: false,
-        };
-        let evidence = Evidence { dns: vec![question.clone()], ..Evidence::default() };
-        assert_eq!(ids(Outcome::Exited, Some(1), &evidence, "x"), ["name-not-resolved"]);
-        let good =
-            Evidence { dns: vec![DnsQuestion { answer: "198.18.0.1".to_owned(), ..question }], ..Evidence::default() };
-        assert_eq!(ids(Outcome::Exited, Some(1), &good, "x"), Vec::<String>::new());
-        let attempt = ConnectAttempt {
-            at_ms: 1.0,
-            protocol: "tcp".to_owned(),
-            address: std::net::Ipv4Addr::new(198, 18, 0, 1),
-            port: 443,
-            name: Some("verify.twilio.com".to_owned()),
-            fate: Fate::Silent,
-            sent: 3,
-        };
-        let evidence = Evidence { connects: vec![attempt.clone()], ..Evidence::default() };
-        assert_eq!(ids(Outcome::Exited, Some(1), &evidence, "x"), ["outbound-call-at-startup"]);
-        let evidence =
-            Evidence { connects: vec![ConnectAttempt { fate: Fate::Answered, ..attempt }], ..Evidence::default() };
-        assert_eq!(ids(Outcome::Exited, Some(1), &evidence, "x"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn what_the_ports_and_probes_say() {
-        let at = |address: &str, port: u16| Evidence {
-            listens: vec![Listening { at_ms: 1.0, address: address.parse().expect("an address"), port }],
-            ..Evidence::default()
-        };
-        assert_eq!(ids(Outcome::NeverListened, None, &at("0.0.0.0", 4001), "x"), ["port-mismatch"]);
-        assert_eq!(ids(Outcome::NeverListened, None, &at("127.0.0.1", 8000), "x"), ["bound-to-loopback"]);
-        assert_eq!(ids(Outcome::NeverListened, None, &at("10.0.248.213", 8000), "x"), ["bound-to-host-name"]);
-        assert_eq!(ids(Outcome::Unhealthy, None, &at("0.0.0.0", 8000), "x"), Vec::<String>::new());
-        let probe = ProbeAttempt { at_ms: 1.0, result: ProbeResult::Status(404), early: false };
-        let evidence = Evidence { probes: vec![probe], ..at("0.0.0.0", 8000) };
-        assert_eq!(ids(Outcome::Unhealthy, None, &evidence, "x"), ["probe-status"]);
-    }
-}
+mod tests;

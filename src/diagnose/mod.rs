@@ -2,10 +2,14 @@
 
 pub mod causes;
 pub mod exercise;
+pub mod explain;
+pub mod needed;
 pub mod platform;
 pub mod prune;
+pub mod rules;
 pub mod signature;
 pub mod statics;
 pub mod suspects;
+pub mod traceback;
 pub mod transcript;
 pub mod waiting;

@@ -5,6 +5,7 @@ pub mod case;
 pub mod change;
 pub mod condition;
 pub mod expectation;
+pub mod explanation;
 pub mod files;
 pub mod image;
 pub mod observation;

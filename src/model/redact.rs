@@ -63,6 +63,32 @@ pub fn shown_value(name: &str, value: &str) -> String {
     }
 }
 
+/// A line of somebody's log as it may be shown: without passwords of URLs, and without the values of what looks like a
+/// credential (`NAME=value`, `"name": "value"`).
+#[must_use]
+pub fn shown_line(line: &str) -> String {
+    let mut out = String::new();
+    let mut hide = false;
+    for word in line.split_inclusive(char::is_whitespace) {
+        let bare = word.trim_end();
+        let space = &word[bare.len()..];
+        let name = |text: &str| text.trim_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).to_owned();
+        if hide && !bare.is_empty() {
+            out.push_str(REDACTED);
+            hide = false;
+        } else if let Some((key, value)) = bare.split_once('=').filter(|(key, _)| looks_like_credential(&name(key))) {
+            out.push_str(key);
+            out.push('=');
+            out.push_str(if value.is_empty() { "" } else { REDACTED });
+        } else {
+            out.push_str(&shown_value("", bare));
+            hide = (bare.ends_with("\":") || bare.ends_with("':")) && looks_like_credential(&name(bare));
+        }
+        out.push_str(space);
+    }
+    out
+}
+
 /// A value as a program sees it that has decoded a URL (RFC 3986, 2.1); nothing when there is nothing to decode.
 fn percent_decoded(value: &str) -> Option<String> {
     let mut bytes = Vec::new();
@@ -165,6 +191,22 @@ impl Redactor {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_line_of_a_log_is_shown_without_what_may_be_a_credential() {
+        for (line, shown) in [
+            (
+                "connecting to postgres://app:pw123@db:5432/app now",
+                "connecting to postgres://app:‹redacted›@db:5432/app now",
+            ),
+            ("  JWT_SECRET=abc PORT=8000", "  JWT_SECRET=‹redacted› PORT=8000"),
+            ("{\"api_key\": \"abc\", \"port\": 1}", "{\"api_key\": ‹redacted› \"port\": 1}"),
+            ("JWT_SECRET: NotPresent", "JWT_SECRET: NotPresent"),
+            ("KeyError: 'JWT_SECRET'", "KeyError: 'JWT_SECRET'"),
+        ] {
+            assert_eq!(shown_line(line), shown);
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@ pub mod account;
 pub mod annotations;
 pub mod bisect;
 pub mod evidence;
+pub mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod folder;

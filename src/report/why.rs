@@ -210,7 +210,7 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[CaseRes
         if !told.contains(&cause.text.as_str()) {
             let fix =
                 !group.iter().flat_map(|s| &s.causes).any(|c| told.contains(&c.text.as_str()) && c.fix == cause.fix);
-            text.push_str(&why(cause, fix));
+            text.push_str(&because(cause, fix));
             told.push(&cause.text);
         }
     }
@@ -246,7 +246,8 @@ fn proof(set: &MinimalSet) -> String {
     format!("{runs}{without}")
 }
 
-fn why(cause: &Cause, fix: bool) -> String {
+/// A cause, its fix, and what it stands on.
+pub(super) fn because(cause: &Cause, fix: bool) -> String {
     let mut text = format!("  {}   {}\n", styled(HEAD, "why"), wrap(&cause.text, 8));
     if fix {
         let _ = writeln!(text, "  {}   {}", styled(HEAD, "fix"), wrap(&cause.fix, 8));

@@ -3,6 +3,7 @@
 use super::around::Around;
 use super::memory::{self, Bundle};
 use super::{Explained, Inquiry};
+use crate::diagnose::needed::with_needed;
 use crate::diagnose::signature::signature;
 use crate::model::answer::{Answer, Healed, MinimalSet};
 use crate::model::outcome::Finding;
@@ -168,15 +169,19 @@ impl Inquiry<'_> {
         };
         let of_form = around.sets.iter().find(|(known, _)| known == set);
         let confidence = of_form.map_or(main.confidence, |(_, share)| share.min(main.confidence));
+        let proved = set.iter().all(passed_without);
+        // Only what passes without a condition needs it.
+        let needed = if proved { set.clone() } else { ConditionSet::baseline() };
+        let causes = with_needed(failed.causes.clone(), &needed, [tally.fails, tally.fails + tally.passes]);
         Some(MinimalSet {
             conditions: set.clone(),
             confidence: round(confidence),
             fails: [tally.fails, tally.fails + tally.passes],
-            passes_without_each: set.iter().all(passed_without),
+            passes_without_each: proved,
             signature: signature(failed).map(|s| s.to_string()).unwrap_or_default(),
             class: failed.class,
             exit_code: failed.exit_code,
-            causes: failed.causes.clone(),
+            causes,
             limits: around.limits.iter().filter(|(of, _)| of == set).map(|(_, text)| text.clone()).collect(),
             repro: self.by_hand(set),
             case: failed.id.clone(),

@@ -1,0 +1,190 @@
+//! A service's log after a failed deployment: which line is the failure, of which class, and what was mostly behind it.
+//! Pure.
+//!
+//! The lines are those of App Runner's service log (group `/aws/apprunner/NAME/ID/service`), of the application log, or of
+//! both in one file; as text, or as `aws logs get-log-events` and `filter-log-events` print them
+//! (<https://docs.aws.amazon.com/apprunner/latest/dg/monitor-cwl.html>).
+
+mod likely;
+mod lines;
+
+use super::causes::{Facts, causes};
+use crate::model::explanation::{Explanation, LogLine};
+use crate::model::observation::Evidence;
+use crate::model::outcome::{Cause, FailureClass, Outcome};
+use crate::model::service::Service;
+use crate::model::words::command_line;
+use lines::{Line, Said};
+
+/// The document's version.
+const VERSION: u32 = 1;
+
+/// Why a text cannot be read as a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoLog {
+    /// There is nothing in it.
+    #[error("there is no line in it")]
+    Empty,
+    /// JSON, but not that of a log.
+    #[error("it is JSON without `events` that have a `message`: {what}; `aws logs get-log-events` prints them")]
+    OtherJson {
+        /// What is there instead.
+        what: String,
+    },
+}
+
+/// Reads a log. `service`: defaults, for rules that ask for the port.
+///
+/// # Errors
+/// A text that is no log.
+pub fn explain(text: &str, service: &Service) -> Result<Explanation, NoLog> {
+    let all = lines::read(text)?;
+    let of_service = || all.iter().filter_map(|line| Some((line, line.said.as_ref()?)));
+    let (from, to) = deployment(&all);
+    let part = || of_service().filter(|(line, _)| (from..=to).contains(&line.number));
+    let failure = part().find(|(_, said)| said.class().is_some());
+    let (class, exit_code) = failure.map_or((None, None), |(_, said)| (said.class(), said.exit_code()));
+    let misleading = part().filter(|(line, said)| {
+        let after = failure.is_some_and(|(first, _)| line.number != first.number);
+        matches!(said, Said::Misleading) || (after && said.class().is_some())
+    });
+    let misleading: Vec<LogLine> = misleading.map(|(line, _)| line.shown()).collect();
+    let found = |of: &dyn Fn(&Said) -> Option<String>| part().find_map(|(_, said)| of(said));
+    let image = found(&|said| if let Said::Image(image) = said { Some(image.clone()) } else { None });
+    let deployment = found(&|said| if let Said::Started(id) = said { Some(id.clone()) } else { None });
+    let application: Vec<&str> = all.iter().filter(|line| line.said.is_none()).map(|line| line.text.as_str()).collect();
+    let application_log = application.iter().any(|line| !line.trim().is_empty());
+    let succeeded = part().any(|(_, said)| *said == Said::Succeeded);
+    let causes = if class == Some(FailureClass::A) || (class.is_none() && succeeded) {
+        Vec::new()
+    } else {
+        of_application(&application.join("\n"), class, exit_code, service)
+    };
+    let known = class.is_some() || !causes.is_empty();
+    let likely =
+        if known && causes.is_empty() { likely::causes(class, exit_code, application_log) } else { Vec::new() };
+    let mut notes = Vec::new();
+    if !misleading.is_empty() {
+        notes.push(MISLEADING.to_owned());
+    }
+    if class.is_some() {
+        notes.push(AFTER_ROLLBACK.to_owned());
+    }
+    Ok(Explanation {
+        version: VERSION,
+        text: sentence(class, exit_code, application_log, &causes, succeeded),
+        next: next(class, image.as_deref(), known, application_log),
+        deployment,
+        image,
+        class,
+        succeeded: class.is_none() && succeeded,
+        exit_code,
+        failure: failure.map(|(line, _)| line.shown()),
+        misleading,
+        application_log,
+        causes,
+        likely,
+        notes,
+    })
+}
+
+/// What a rollback prints about roles was false in the field.
+const MISLEADING: &str = "While it rolls back the platform may print another failure, `Invalid Access Role …` above all: the \
+                          first failure line in time is the true one.";
+/// Where the failure stays visible.
+const AFTER_ROLLBACK: &str = "After a rollback `describe-service` says RUNNING again, with the old image: only `aws \
+                              apprunner list-operations` shows the failure.";
+
+/// The lines of the deployment to explain: the last one that failed, else all of them.
+fn deployment(all: &[Line]) -> (usize, usize) {
+    let starts: Vec<usize> =
+        all.iter().filter(|line| matches!(line.said, Some(Said::Started(_)))).map(|line| line.number).collect();
+    let last = all.last().map_or(0, |line| line.number);
+    let mut parts: Vec<(usize, usize)> = Vec::new();
+    for (n, start) in starts.iter().enumerate() {
+        // What stands before the first beginning belongs to it: a log may be cut.
+        let from = if n == 0 { 0 } else { *start };
+        parts.push((from, starts.get(n + 1).map_or(last, |next| next - 1)));
+    }
+    let fails = |(from, to): &(usize, usize)| {
+        let within = all.iter().filter(|line| (*from..=*to).contains(&line.number));
+        within.filter_map(|line| line.said.as_ref()).any(|said| said.class().is_some())
+    };
+    parts.into_iter().rev().find(fails).unwrap_or((0, last))
+}
+
+/// The rules over what the application wrote. Nothing was seen of its network or its ports.
+fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>, service: &Service) -> Vec<Cause> {
+    if log.trim().is_empty() {
+        return Vec::new();
+    }
+    let lives = class == Some(FailureClass::C);
+    let outcome = if lives { Outcome::Unhealthy } else { Outcome::Exited };
+    let exit_code = if lives { None } else { exit_code.or(Some(1)) };
+    let evidence = Evidence::default();
+    let own = std::net::Ipv4Addr::UNSPECIFIED;
+    causes(&Facts { outcome: &outcome, exit_code, evidence: &evidence, log, service, own, memory: None })
+}
+
+fn sentence(
+    class: Option<FailureClass>,
+    exit_code: Option<i64>,
+    application_log: bool,
+    causes: &[Cause],
+    succeeded: bool,
+) -> String {
+    let code = exit_code.unwrap_or(1);
+    let silent = if application_log { "" } else { ", and no line of it is in this log" };
+    match class {
+        Some(FailureClass::A) => {
+            "The deployment failed before the application was started (class A): no process ran, so \
+                                  no log of it exists, and no local run can show why."
+                .to_owned()
+        }
+        Some(FailureClass::B) => {
+            format!("The application's process ended by itself with exit code {code} (class B){silent}.")
+        }
+        Some(FailureClass::C) => format!(
+            "The process went on running, and the health check never passed (class C){}.",
+            if application_log { "" } else { "; no line of the application is in this log" }
+        ),
+        None if succeeded => "The last deployment in this log succeeded: there is no failure to explain.".to_owned(),
+        None if !causes.is_empty() => {
+            "These are lines of the application alone; what they show would end its process (class B).".to_owned()
+        }
+        None => {
+            "No line of this log is a failure that is known: it may be cut, or be the log of something else.".to_owned()
+        }
+    }
+}
+
+/// The commands to go on with.
+fn next(class: Option<FailureClass>, image: Option<&str>, known: bool, application_log: bool) -> Vec<String> {
+    let why =
+        command_line(["exitone", "why", image.unwrap_or("IMAGE"), "--service", "service.json"].map(str::to_owned));
+    let describe = "aws apprunner describe-service --service-arn ARN > service.json".to_owned();
+    match class {
+        Some(FailureClass::A) => likely::ab_test(),
+        Some(_) => {
+            let mut all = vec![describe, why];
+            if !application_log {
+                all.push(
+                    "aws logs get-log-events --log-group-name /aws/apprunner/NAME/ID/application --log-stream-name \
+                     instance/ID > application.json; exitone explain application.json"
+                        .to_owned(),
+                );
+            }
+            all
+        }
+        None if known => vec![describe, why],
+        None => vec![
+            "aws apprunner list-operations --service-arn ARN".to_owned(),
+            "aws logs get-log-events --log-group-name /aws/apprunner/NAME/ID/service --log-stream-name \
+             deployment/OPERATION > service-log.json; exitone explain service-log.json"
+                .to_owned(),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests;

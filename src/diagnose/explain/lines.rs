@@ -1,0 +1,156 @@
+//! The lines of a log, and what those of the platform say.
+
+use super::{FailureClass, LogLine, NoLog};
+use crate::model::redact::shown_line;
+
+/// What stands before what the platform says.
+const PREFIX: &str = "[AppRunner] ";
+
+/// A line.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// From 1 on.
+    pub number: usize,
+    pub time: Option<String>,
+    /// Credentials taken out.
+    pub text: String,
+    /// What it means; nothing for a line of the application.
+    pub said: Option<Said>,
+}
+
+impl Line {
+    pub(super) fn shown(&self) -> LogLine {
+        LogLine { number: self.number, time: self.time.clone(), text: self.text.clone() }
+    }
+}
+
+/// What a line of the platform says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Said {
+    /// A deployment begins.
+    Started(String),
+    /// The image that is deployed.
+    Image(String),
+    /// It never started.
+    NeverStarted,
+    /// It ended with this code.
+    Exited(Option<i64>),
+    /// It was never healthy.
+    Unhealthy,
+    /// A failure that was false in the field.
+    Misleading,
+    /// The deployment succeeded.
+    Succeeded,
+    /// Something else.
+    Other,
+}
+
+impl Said {
+    pub(super) fn class(&self) -> Option<FailureClass> {
+        match self {
+            Self::NeverStarted => Some(FailureClass::A),
+            Self::Exited(_) => Some(FailureClass::B),
+            Self::Unhealthy => Some(FailureClass::C),
+            _ => None,
+        }
+    }
+
+    pub(super) fn exit_code(&self) -> Option<i64> {
+        if let Self::Exited(code) = self { *code } else { None }
+    }
+
+    /// Reads a line of the platform, without its prefix.
+    fn of(text: &str) -> Self {
+        if let Some(rest) = text.strip_prefix("Deployment with ID : ") {
+            let (id, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            return if rest.starts_with("started") { Self::Started(id.to_owned()) } else { Self::Other };
+        }
+        if let Some(rest) = text.strip_prefix("Pulling image ") {
+            return Self::Image(rest.split(' ').next().unwrap_or_default().to_owned());
+        }
+        let starts = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
+        if text.contains("Invalid Access Role") {
+            Self::Misleading
+        } else if starts(&["Your application stopped or failed to start"]) {
+            let code =
+                text.rsplit_once("exit code:").and_then(|(_, code)| code.trim().trim_end_matches('.').parse().ok());
+            Self::Exited(code)
+        } else if starts(&["Health check failed"]) {
+            Self::Unhealthy
+        } else if starts(&[
+            "Failed to deploy your application",
+            "Failed to pull",
+            "Failed to copy",
+            "Failed to provision",
+        ]) {
+            Self::NeverStarted
+        } else if starts(&["Service update completed successfully", "Successfully routed incoming traffic"]) {
+            Self::Succeeded
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// The lines in the order of time.
+pub(super) fn read(text: &str) -> Result<Vec<Line>, NoLog> {
+    let trimmed = text.trim_start_matches('\u{feff}').trim();
+    if trimmed.is_empty() {
+        return Err(NoLog::Empty);
+    }
+    let raw = match serde_json::from_str::<serde_json::Value>(trimmed) {
+        Ok(json @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => of_json(&json)?,
+        _ => of_text(trimmed),
+    };
+    let lines = raw.into_iter().enumerate().map(|(n, (time, text))| line(n + 1, time, &text));
+    let lines: Vec<Line> = lines.collect();
+    if lines.is_empty() { Err(NoLog::Empty) } else { Ok(lines) }
+}
+
+fn line(number: usize, time: Option<String>, text: &str) -> Line {
+    let shown = shown_line(text.trim_end());
+    match shown.split_once(PREFIX) {
+        Some((before, said)) => {
+            // What stands before it is a time, and with `aws logs tail` the stream's name.
+            let before = before.trim().trim_end_matches([':', '-']).trim();
+            let time = time.or_else(|| (!before.is_empty()).then(|| before.to_owned()));
+            Line { number, time, said: Some(Said::of(said.trim())), text: said.trim().to_owned() }
+        }
+        None => Line { number, time, text: shown, said: None },
+    }
+}
+
+/// `{"events": [{"timestamp": …, "message": …}]}`, or the list alone.
+fn of_json(json: &serde_json::Value) -> Result<Vec<(Option<String>, String)>, NoLog> {
+    let other = |what: String| NoLog::OtherJson { what };
+    let events = json.get("events").unwrap_or(json);
+    let events = events.as_array().ok_or_else(|| {
+        let keys: Vec<&str> = json.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).take(6).collect();
+        other(format!("it has the keys {}", keys.join(", ")))
+    })?;
+    let mut all: Vec<(i64, String)> = Vec::new();
+    for (n, event) in events.iter().enumerate() {
+        let message = event.get("message").and_then(serde_json::Value::as_str);
+        let message = message.ok_or_else(|| other(format!("entry {} has no `message`", n + 1)))?;
+        let time = event.get("timestamp").and_then(serde_json::Value::as_i64).unwrap_or_default();
+        all.extend(message.lines().map(|line| (time, line.to_owned())));
+    }
+    // The sort keeps the order of what has the same time.
+    all.sort_by_key(|(time, _)| *time);
+    let shown = |ms: i64| jiff::Timestamp::from_millisecond(ms).ok().map(|time| time.to_string());
+    Ok(all.into_iter().map(|(time, text)| (shown(time).filter(|_| time != 0), text)).collect())
+}
+
+/// Lines of text; a log that is shown with its newest line first is turned round.
+fn of_text(text: &str) -> Vec<(Option<String>, String)> {
+    let mut lines: Vec<(Option<String>, String)> = text.lines().map(|line| (None, line.to_owned())).collect();
+    let at = |word: &str| lines.iter().position(|(_, line)| line.contains(word));
+    let first = at("Triggering event");
+    let later = [at("Performing health check"), at("Pulling image"), at("exit code:"), at("Health check failed")];
+    // With one deployment only: in a longer log the beginning of the next follows the end of the one before.
+    let one = lines.iter().filter(|(_, line)| line.contains("Triggering event")).count() == 1;
+    if one && later.into_iter().flatten().any(|n| first.is_some_and(|first| n < first)) {
+        lines.reverse();
+    }
+    lines
+}

@@ -1,0 +1,156 @@
+//! The log excerpts of the field, and what is no log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::model::service::{HealthCheck, Protocol};
+
+/// The beginning that all have.
+const HEAD: &str = "08-28-2023 07:57:01 PM [AppRunner] Deployment with ID : 0123456789abcdef0123456789abcdef started. Triggering \
+                    event : SERVICE_UPDATE\n08-28-2023 07:57:02 PM [AppRunner] Deployment Artifact: [Repo Type: ECR], \
+                    [Image URL: 1.dkr.ecr.us-east-1.amazonaws.com/app], [Image Tag: v20]\n08-28-2023 07:57:05 PM [AppRunner] \
+                    Pulling image 1.dkr.ecr.us-east-1.amazonaws.com/app:v20 from ECR repository.\n08-28-2023 07:57:25 PM \
+                    [AppRunner] Successfully pulled your application image from ECR.\n";
+const STARTED: &str = "08-28-2023 07:57:36 PM [AppRunner] Provisioning instances and deploying image for publicly accessible \
+                       service.\n08-28-2023 07:57:46 PM [AppRunner] Performing health check on protocol `HTTP` [Path: \
+                       '/healthz'], [Port: '8000'].\n";
+const EXITED: &str = "08-28-2023 07:58:40 PM [AppRunner] Your application stopped or failed to start. See logs for more \
+                      information.  Container exit code: 1\n";
+const UNHEALTHY: &str = "08-28-2023 08:04:40 PM [AppRunner] Health check failed on protocol `HTTP`[Path: '/healthz'], [Port: \
+                         '8000']. Check your configured port number. For more information, see the application logs.\n";
+const NEVER: &str = "08-28-2023 07:57:42 PM [AppRunner] Failed to deploy your application image.\n";
+const FALSE_ONE: &str =
+    "08-28-2023 07:59:30 PM [AppRunner] Invalid Access Role in AuthenticationConfiguration, cannot pull image.\n";
+const FAILED: &str =
+    "08-28-2023 07:59:58 PM [AppRunner] Deployment with ID : 0123456789abcdef0123456789abcdef failed.\n";
+const GOOD: &str = "08-28-2023 07:58:12 PM [AppRunner] Health check is successful. Routing traffic to \
+                    application.\n08-28-2023 07:58:20 PM [AppRunner] Successfully routed incoming traffic to \
+                    application.\n08-28-2023 07:58:21 PM [AppRunner] Service update completed successfully. New \
+                    configuration is deployed.\n08-28-2023 07:58:22 PM [AppRunner] Service status is set to RUNNING.\n";
+
+fn service() -> Service {
+    Service {
+        port: 8080,
+        env: BTreeMap::new(),
+        secrets: BTreeSet::new(),
+        start_command: None,
+        upstreams: Vec::new(),
+        health_check: HealthCheck {
+            protocol: Protocol::Tcp,
+            path: "/".to_owned(),
+            interval: 5,
+            timeout: 2,
+            healthy_threshold: 1,
+            unhealthy_threshold: 5,
+        },
+        checks: Vec::new(),
+        cpu_milli: 1000,
+        memory: 2 << 30,
+    }
+}
+
+fn of(log: &str) -> Explanation {
+    explain(log, &service()).expect("a log")
+}
+
+#[test]
+fn each_class_by_its_line() {
+    for (line, class, code, number) in [
+        (format!("{STARTED}{EXITED}"), Some(FailureClass::B), Some(1), 7),
+        (format!("{STARTED}{UNHEALTHY}"), Some(FailureClass::C), None, 7),
+        (NEVER.to_owned(), Some(FailureClass::A), None, 5),
+    ] {
+        let explanation = of(&format!("{HEAD}{line}{FAILED}"));
+        assert_eq!((explanation.class, explanation.exit_code), (class, code));
+        let failure = explanation.failure.expect("a line");
+        assert_eq!(failure.number, number);
+        assert!(failure.time.expect("a time").starts_with("08-28-2023 0"));
+        assert_eq!(explanation.image.as_deref(), Some("1.dkr.ecr.us-east-1.amazonaws.com/app:v20"));
+        assert_eq!(explanation.deployment.as_deref(), Some("0123456789abcdef0123456789abcdef"));
+        assert!(!explanation.likely.is_empty() && !explanation.next.is_empty());
+    }
+}
+
+#[test]
+fn the_false_last_line_is_not_the_failure() {
+    for text in [
+        format!("{HEAD}{STARTED}{EXITED}{FALSE_ONE}{FAILED}"),
+        // Shown with the newest line first.
+        format!("{HEAD}{STARTED}{EXITED}{FALSE_ONE}{FAILED}").lines().rev().collect::<Vec<_>>().join("\n"),
+    ] {
+        let explanation = of(&text);
+        assert_eq!((explanation.class, explanation.exit_code), (Some(FailureClass::B), Some(1)));
+        assert_eq!(explanation.misleading.len(), 1);
+        assert!(explanation.misleading[0].text.starts_with("Invalid Access Role"));
+        assert!(explanation.notes[0].contains("first failure line in time is the true one"));
+    }
+}
+
+#[test]
+fn a_silent_death_ranks_by_the_field_and_a_class_a_names_what_no_run_shows() {
+    let silent = of(&format!("{HEAD}{STARTED}{EXITED}"));
+    let ids: Vec<&str> = silent.likely.iter().map(|likely| likely.id.as_str()).collect();
+    assert_eq!(ids[..3], ["arch-mismatch", "environment", "upstream-needed"]);
+    assert!(
+        silent
+            .next
+            .iter()
+            .any(|step| step == "exitone why 1.dkr.ecr.us-east-1.amazonaws.com/app:v20 --service service.json")
+    );
+    let never = of(&format!("{HEAD}{NEVER}"));
+    let ids: Vec<&str> = never.likely.iter().map(|likely| likely.id.as_str()).collect();
+    assert_eq!(ids, ["instance-role", "secret-reference", "vpc-connector", "image-pull", "account"]);
+    assert!(never.text.contains("no local run can show why") && never.next[0].contains("hello-app-runner"));
+}
+
+#[test]
+fn the_application_s_own_lines_name_the_cause() {
+    let application = "Traceback (most recent call last):\n  File \"/app/main.py\", line 3, in <module>\n    \
+                       x\nModuleNotFoundError: No module named 'psycopg2'\n";
+    let both = of(&format!("{HEAD}{STARTED}{application}{EXITED}"));
+    assert_eq!(both.causes[0].id, "missing-dependency");
+    assert!(both.application_log && both.likely.is_empty());
+    let alone = of(application);
+    assert_eq!((alone.class, alone.causes[0].id.as_str(), alone.status()), (None, "missing-dependency", 1));
+    // A process that lives has not ended with its traceback.
+    let lives = of(&format!("{HEAD}{STARTED}Invalid HTTP_HOST header: '10.0.1.2:8000'.\n{UNHEALTHY}"));
+    assert_eq!(lives.causes[0].id, "host-check");
+}
+
+#[test]
+fn json_of_the_logs_command_is_read_in_the_order_of_time() {
+    let event = |at: i64, message: &str| serde_json::json!({"timestamp": at, "message": message, "ingestionTime": at});
+    let late = event(1_693_252_770_000, "[AppRunner] Invalid Access Role in AuthenticationConfiguration.");
+    let first = event(
+        1_693_252_720_000,
+        "[AppRunner] Your application stopped or failed to start. See logs for more information.  Container exit code: 3",
+    );
+    let document = serde_json::json!({"events": [late, first], "nextForwardToken": "f/1"}).to_string();
+    let explanation = of(&document);
+    assert_eq!((explanation.class, explanation.exit_code), (Some(FailureClass::B), Some(3)));
+    assert_eq!(explanation.failure.expect("a line").time.as_deref(), Some("2023-08-28T19:58:40Z"));
+    let other = explain("{\"Service\": {\"ServiceName\": \"a\"}}", &service()).expect_err("no log");
+    assert!(other.to_string().contains("it has the keys Service"), "{other}");
+    assert_eq!(explain(" \n", &service()), Err(NoLog::Empty));
+}
+
+#[test]
+fn of_several_deployments_the_last_that_failed_is_explained() {
+    let good = format!("{HEAD}{STARTED}{GOOD}");
+    let failed = format!("{HEAD}{STARTED}{EXITED}{FAILED}").replace("0123456789abcdef0123456789abcdef", "ffff");
+    assert_eq!(of(&format!("{good}{failed}")).deployment.as_deref(), Some("ffff"));
+    assert_eq!(of(&format!("{failed}{good}")).deployment.as_deref(), Some("ffff"));
+    let fine = of(&good);
+    assert!(fine.succeeded && fine.class.is_none() && fine.likely.is_empty());
+    assert_eq!(fine.status(), 0);
+    assert_eq!(of("something else\n").status(), 5);
+}
+
+#[test]
+fn credentials_are_not_shown() {
+    let log = format!(
+        "DATABASE_URL=postgres://app:pw123@db/app\nKeyError: 'X_TOKEN'\nX_TOKEN=abc123 seen\n{HEAD}{STARTED}{EXITED}"
+    );
+    let shown = serde_json::to_string(&of(&log)).expect("a document");
+    assert!(!shown.contains("pw123") && !shown.contains("abc123"), "{shown}");
+}

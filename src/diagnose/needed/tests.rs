@@ -1,0 +1,55 @@
+use super::*;
+
+fn set(text: &str) -> ConditionSet {
+    ConditionSet::new(text.split_whitespace().map(|c| c.parse().expect("a condition"))).expect("a set")
+}
+
+fn seen(id: &str, text: &str) -> Cause {
+    Cause { id: id.to_owned(), text: text.to_owned(), fix: String::new(), evidence: Vec::new() }
+}
+
+fn ids(causes: Vec<Cause>, conditions: &str) -> Vec<String> {
+    with_needed(causes, &set(conditions), [3, 3]).into_iter().map(|cause| cause.id).collect()
+}
+
+#[test]
+fn what_was_seen_comes_first_and_is_not_said_twice() {
+    let outbound = || seen("outbound-call-at-startup", "While it starts …");
+    assert_eq!(ids(vec![outbound()], "egress.drop"), ["outbound-call-at-startup"]);
+    assert_eq!(ids(vec![outbound()], "egress.drop env.set:A=b"), ["outbound-call-at-startup", "variable-value"]);
+    assert_eq!(ids(vec![seen("no-output", "Nothing")], "env.unset:A"), ["missing-variable", "no-output"]);
+    assert_eq!(ids(vec![seen("missing-variable", "needs `A`")], "env.unset:A"), ["missing-variable"]);
+    // Another variable than the one that was named.
+    assert_eq!(
+        ids(vec![seen("missing-variable", "needs `B`")], "env.unset:A"),
+        ["missing-variable", "missing-variable"]
+    );
+    assert_eq!(ids(vec![outbound()], ""), ["outbound-call-at-startup"], "nothing is needed: nothing is added");
+}
+
+#[test]
+fn every_condition_means_something() {
+    let all = "egress.drop:a.example egress.drop:except=a.example egress.reject egress.unreachable egress.none egress.late:20s \
+               latency:200ms dns.servfail dns.nxdomain dns.drop dns.delay:5s dns.late:10s env.unset:A env.empty:A \
+               env.set:A=b env.quoted:A env.newline:A env.json:A hostname.platform hostname.unbindable command.split \
+               command.no-entrypoint arch.mismatch cpu.limit:0.25 memory.limit:512m nofile.limit:1024 metadata.none \
+               metadata.denied metadata.slow:5s ports.privileged ipv6.off upstream.down:a.b upstream.refused:a.b \
+               upstream.slow:a.b=5s upstream.denied:a.b disk.full egress.drop";
+    let mut page = String::new();
+    for name in all.split_whitespace() {
+        let causes = with_needed(Vec::new(), &set(name), [3, 3]);
+        assert_eq!(causes.len(), 1, "{name}");
+        let cause = &causes[0];
+        assert!(cause.text.ends_with('.') && cause.fix.ends_with('.'), "{name}: {}", cause.text);
+        page.push_str(&format!("{name}: {}\n  {}\n  {}\n  {}\n\n", cause.id, cause.text, cause.fix, cause.evidence[0]));
+    }
+    insta::assert_snapshot!(page);
+}
+
+#[test]
+fn a_secret_value_is_not_shown() {
+    let secrets = std::collections::BTreeSet::from(["API".to_owned()]);
+    let hidden = set("env.set:API=not-a-secret").with_secrets(&secrets);
+    let causes = with_needed(Vec::new(), &hidden, [1, 1]);
+    assert!(!format!("{causes:?}").contains("not-a-secret"), "{causes:?}");
+}

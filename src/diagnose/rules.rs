@@ -1,0 +1,130 @@
+//! Rules as data: what must be seen, what it means, what to do about it, and where that is written. Pure.
+//!
+//! A rule fires when everything that it names is seen; each of these leaves the observations that the cause then cites,
+//! and words for its text. `{word}` in a text is filled in; what stands in `[…]` is left out where one of its words is
+//! not known.
+
+mod ends;
+mod log;
+mod network;
+mod serving;
+#[cfg(test)]
+mod tests;
+
+use crate::model::observation::Fate;
+
+/// What a cause stands on, above all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Basis {
+    /// What the program itself wrote.
+    Log,
+    /// What the network saw of it.
+    Network,
+    /// Ports and probes.
+    Serving,
+    /// How the process ended.
+    End,
+}
+
+/// Something that must be seen.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen {
+    /// A line of the log that matches; its named groups are words. The last such line counts.
+    /// The patterns are tried in their order, the first that any line matches is taken.
+    Line(&'static [&'static str]),
+    /// A crash in any form that is known.
+    AnyCrash,
+    /// Fields that a validation names, below its headline.
+    Fields,
+    /// A process that ended by itself.
+    Exited,
+    /// One of these exit codes.
+    Code(&'static [i64]),
+    /// The kernel killed it for its memory.
+    OutOfMemory,
+    /// It lived on and was never healthy (class C).
+    NeverHealthy,
+    /// It never opened the port that is probed.
+    NeverListened,
+    /// An outbound connection failed in one of these ways, or in any where none is named; the last one counts.
+    Connect(&'static [Fate]),
+    /// It failed to a port that one of these databases listens on by default.
+    DatabasePort,
+    /// A name could not be resolved.
+    Name,
+    /// Only other ports than the probed one are open.
+    OtherPort,
+    /// The port is open on the loopback alone.
+    Loopback,
+    /// The port is open on an address that is not probed.
+    OtherAddress,
+    /// The last probe was answered with a status within.
+    Status(u16, u16),
+    /// The port is open, and the last probe had no answer in its time.
+    NoAnswer,
+    /// The last probe met something that is no HTTP.
+    NoHttp,
+    /// It was still computing when it was given up, or held back by its CPU limit.
+    Computing,
+    /// It was waiting for a connection or an answer when it was given up.
+    Waiting,
+    /// Nothing was written.
+    Quiet,
+}
+
+/// A rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its name; stable.
+    pub id: &'static str,
+    /// What it stands on.
+    pub basis: Basis,
+    /// All of these.
+    pub seen: &'static [Seen],
+    /// None of these.
+    pub unless: &'static [Seen],
+    /// Cited as well where it is seen.
+    pub also: &'static [Seen],
+    /// What happened, and why.
+    pub text: &'static str,
+    /// What to do.
+    pub fix: &'static str,
+    /// Where it is written: a page of the platform's, the language's or the tool's documentation.
+    pub reference: &'static str,
+    /// True: only where no other rule has anything to say.
+    pub alone: bool,
+}
+
+/// Every rule, the most certain first.
+pub fn all() -> impl Iterator<Item = &'static Rule> {
+    [log::RULES, network::RULES, serving::RULES, ends::RULES].into_iter().flatten()
+}
+
+/// Fills a text's words in.
+#[must_use]
+pub fn filled(text: &str, word: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(open) = rest.find('[') {
+        let Some(close) = rest[open..].find(']').map(|n| n + open) else { break };
+        out.push_str(&words(&rest[..open], word).unwrap_or_default());
+        out.push_str(&words(&rest[open + 1..close], word).unwrap_or_default());
+        rest = &rest[close + 1..];
+    }
+    out.push_str(&words(rest, word).unwrap_or_default());
+    out
+}
+
+/// A text without options; nothing when a word is not known.
+fn words(text: &str, word: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}')?;
+        out.push_str(before);
+        out.push_str(&word(name)?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
+}

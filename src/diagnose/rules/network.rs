@@ -1,0 +1,49 @@
+//! What the network saw of the candidate.
+
+use super::{Basis, Rule, Seen};
+use crate::model::observation::Fate;
+
+const VPC: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/network-vpc.html";
+const FAILED: &[Fate] = &[Fate::Silent, Fate::Refused, Fate::Unreachable];
+
+/// The rules, the most certain first.
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "name-not-resolved",
+        basis: Basis::Network,
+        seen: &[Seen::Name],
+        unless: &[],
+        also: &[],
+        text: "While it starts the process asks for {name}, and the name cannot be resolved ({answer})[; it does so in {where}].",
+        fix: "Do not need the network to start: connect when the first request needs it, with a time-out and retries. In a \
+              VPC, switch on DNS resolution and DNS hostnames (`aws ec2 modify-vpc-attribute --enable-dns-support`).",
+        reference: "https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html",
+        alone: false,
+    },
+    Rule {
+        id: "database-unreachable",
+        basis: Basis::Network,
+        seen: &[Seen::Connect(FAILED), Seen::DatabasePort],
+        unless: &[],
+        also: &[],
+        text: "While it starts the process connects to the {database_kind} at {host}:{target_port}, and that fails \
+               ({fate})[; it does so in {where}].",
+        fix: "Let the program start without its database and connect with retries; there, give the VPC connector subnets and \
+              a security group that the database's own security group admits.",
+        reference: VPC,
+        alone: false,
+    },
+    Rule {
+        id: "outbound-call-at-startup",
+        basis: Basis::Network,
+        seen: &[Seen::Connect(FAILED)],
+        unless: &[Seen::DatabasePort],
+        also: &[],
+        text: "While it starts the process opens a connection to {host}:{target_port}, and that fails ({fate})[; it does \
+               so in {where}].",
+        fix: "Make the client lazily, in the route that needs it, with a time-out and retries; or give the VPC connector's \
+              subnets a NAT gateway (or a VPC endpoint) so that the host can be reached.",
+        reference: VPC,
+        alone: false,
+    },
+];

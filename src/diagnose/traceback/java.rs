@@ -1,0 +1,69 @@
+//! `Exception in thread "main" …`, `Caused by: …`, `\tat package.Class.method(File.java:12)`
+//! (<https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/lang/Throwable.html>, `printStackTrace`).
+
+use super::{Crash, Frame, Language, parted, place};
+
+/// Packages of what is not the application's own.
+const FOREIGN: [&str; 16] = [
+    "java.",
+    "javax.",
+    "jakarta.",
+    "jdk.",
+    "sun.",
+    "com.sun.",
+    "kotlin.",
+    "scala.",
+    "org.springframework.",
+    "org.hibernate.",
+    "org.apache.",
+    "org.eclipse.",
+    "io.netty.",
+    "com.zaxxer.",
+    "org.postgresql.",
+    "com.mysql.",
+];
+
+pub(super) fn read(lines: &[&str]) -> Option<Crash> {
+    let last = lines.iter().rposition(|line| frame(line).is_some())?;
+    // The whole trace: frames, causes, and what they leave out.
+    let part =
+        |line: &str| frame(line).is_some() || line.starts_with("Caused by: ") || line.trim_start().starts_with("... ");
+    let mut first = last;
+    while first > 0 && part(lines[first - 1]) {
+        first -= 1;
+    }
+    let head = first.checked_sub(1)?;
+    // The last cause is the first thing that went wrong.
+    let cause = lines[first..=last].iter().rposition(|line| line.starts_with("Caused by: ")).map(|n| n + first);
+    let headline = lines[cause.unwrap_or(head)].trim();
+    let text = headline.strip_prefix("Caused by: ").unwrap_or(headline);
+    let text = match text.strip_prefix("Exception in thread ") {
+        Some(rest) => rest.split_once("\" ").map_or(rest, |(_, rest)| rest),
+        None => text,
+    };
+    let (kind, message) = parted(text).filter(|(kind, _)| kind.ends_with("Exception") || kind.ends_with("Error"))?;
+    let mine = |f: &Frame| !FOREIGN.iter().any(|foreign| f.function.starts_with(foreign));
+    let frames = |from: usize| lines[from..=last].iter().filter_map(|line| frame(line)).find(mine);
+    let own = frames(cause.unwrap_or(first)).or_else(|| frames(first));
+    let importing = lines[first..=last].iter().any(|line| line.contains("<clinit>"));
+    let headline = headline.to_owned();
+    Some(Crash { language: Language::Java, kind, message, headline, own, importing, begins: head, ends: last })
+}
+
+fn frame(line: &str) -> Option<Frame> {
+    let text = line.trim_start().strip_prefix("at ")?;
+    let (function, at) = text.split_once('(')?;
+    let at = at.split_once(')')?.0;
+    let function = function.rsplit('/').next().unwrap_or(function);
+    if !function.contains('.') || function.contains(' ') {
+        return None;
+    }
+    let (file, line) = place(at, false).unwrap_or((at.to_owned(), 0));
+    let known = [".java", ".kt", ".scala", ".groovy"].iter().any(|end| file.ends_with(end));
+    (known || ["Native Method", "Unknown Source"].contains(&file.as_str())).then(|| Frame {
+        file,
+        line,
+        function: function.to_owned(),
+        source: String::new(),
+    })
+}

@@ -1,0 +1,72 @@
+//! `Traceback (most recent call last):` (<https://docs.python.org/3/library/traceback.html>).
+
+use super::{Crash, Frame, Language, parted};
+
+/// Paths of what is not the application's own.
+const FOREIGN: [&str; 6] =
+    ["site-packages", "dist-packages", "/opt/site/", "/usr/lib/python", "/usr/local/lib/python", "<frozen"];
+/// What stands in the frames while a module is loaded.
+const IMPORT: [&str; 3] = ["importlib", "import_module", "import_app"];
+
+pub(super) fn read(lines: &[&str]) -> Option<Crash> {
+    let mut last: Option<Crash> = None;
+    let starts = lines.iter().enumerate().filter(|(_, line)| line.ends_with("Traceback (most recent call last):"));
+    for (start, _) in starts {
+        let Some(mut crash) = one(lines, start) else { continue };
+        if let Some(before) = last.take().filter(|_| is_chained(lines, start)) {
+            crash.begins = before.begins;
+            // The place may be in the first part alone.
+            if crash.own.is_none() {
+                (crash.own, crash.importing) = (before.own, before.importing);
+            }
+        }
+        last = Some(crash);
+    }
+    last
+}
+
+/// True for a traceback that goes on from the one above it.
+fn is_chained(lines: &[&str], start: usize) -> bool {
+    let above = lines[..start].iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
+    above.is_some_and(|line| {
+        line.starts_with("During handling of the above exception")
+            || line.starts_with("The above exception was the direct")
+    })
+}
+
+fn one(lines: &[&str], start: usize) -> Option<Crash> {
+    let (mut own, mut importing, mut loads): (Option<Frame>, bool, bool) = (None, false, false);
+    let mut at = start + 1;
+    while let Some(line) = lines.get(at) {
+        // Exception groups are drawn with a margin.
+        let text = line.trim_start_matches([' ', '|', '+', '-']);
+        if let Some(mut frame) = frame(text) {
+            loads |= IMPORT.iter().any(|word| frame.file.contains(word) || frame.function.contains(word));
+            if let Some(source) =
+                lines.get(at + 1).filter(|l| l.starts_with("    ") && !l.trim().starts_with("File \""))
+            {
+                source.trim().clone_into(&mut frame.source);
+                at += 1;
+            }
+            if !FOREIGN.iter().any(|foreign| frame.file.contains(foreign)) {
+                importing |= loads && frame.function == "<module>";
+                own = Some(frame);
+            }
+        } else if !line.starts_with(' ') && !text.is_empty() {
+            let (kind, message) = parted(text)?;
+            let headline = text.to_owned();
+            let language = Language::Python;
+            return Some(Crash { language, kind, message, headline, own, importing, begins: start, ends: at });
+        }
+        at += 1;
+    }
+    None
+}
+
+/// `File "PATH", line N, in FUNCTION`; the last part is not there in a SyntaxError.
+fn frame(text: &str) -> Option<Frame> {
+    let (file, rest) = text.strip_prefix("File \"")?.split_once("\", line ")?;
+    let (line, function) = rest.split_once(", in ").unwrap_or((rest, ""));
+    let (line, function) = (line.trim().parse().ok()?, function.to_owned());
+    Some(Frame { file: file.to_owned(), line, function, source: String::new() })
+}

@@ -1,0 +1,65 @@
+//! What a log says of a failed deployment, for a person.
+
+use std::fmt::Write;
+
+use super::terminal::{BAD, DIM, GOOD, HEAD, styled, wrap};
+use super::why::because;
+use crate::model::FailureClass;
+use crate::model::explanation::{Explanation, LogLine};
+
+/// So many likely causes are shown.
+const MOST_LIKELY: usize = 6;
+/// So many lines that mislead are shown.
+const MOST_MISLEADING: usize = 3;
+
+/// The whole text.
+#[must_use]
+pub fn text(explanation: &Explanation) -> String {
+    let style = if explanation.succeeded { GOOD } else { BAD };
+    let mut text = format!("{}\n", styled(style, &wrap(&explanation.text, 0)));
+    if let Some(line) = &explanation.failure {
+        let _ = writeln!(text, "\n  {}  {}", styled(HEAD, "line"), wrap(&shown(line), 8));
+    }
+    for line in explanation.misleading.iter().take(MOST_MISLEADING) {
+        let _ = writeln!(text, "  {}   {}", styled(DIM, "not"), wrap(&shown(line), 8));
+    }
+    for cause in &explanation.causes {
+        let _ = write!(text, "\n{}", because(cause, true));
+    }
+    if !explanation.likely.is_empty() {
+        let _ = writeln!(text, "\n{}", wrap(heading(explanation), 0));
+        for (n, likely) in explanation.likely.iter().take(MOST_LIKELY).enumerate() {
+            let cases = likely.field_cases.map(|count| format!(" ({count} field cases)")).unwrap_or_default();
+            let _ = writeln!(text, "\n  {}. {}{cases}", n + 1, wrap(&likely.text, 5));
+            let _ = writeln!(text, "     {} {}", styled(DIM, "check:"), wrap(&likely.check, 5));
+        }
+        if explanation.likely.len() > MOST_LIKELY {
+            let _ = writeln!(text, "\n  {} more in --format json", explanation.likely.len() - MOST_LIKELY);
+        }
+    }
+    if !explanation.next.is_empty() {
+        let _ = writeln!(text, "\n{}", styled(HEAD, "next"));
+        for step in &explanation.next {
+            let _ = writeln!(text, "  {}", wrap(step, 2));
+        }
+    }
+    for note in &explanation.notes {
+        let _ = writeln!(text, "\n{}", styled(DIM, &wrap(note, 0)));
+    }
+    text
+}
+
+fn heading(explanation: &Explanation) -> &'static str {
+    match explanation.class {
+        Some(FailureClass::A) => "Rule out, since none of it can be seen from here:",
+        _ if explanation.application_log => {
+            "No line of the application names the cause. What was behind such a failure, the most frequent first:"
+        }
+        _ => "What was behind such a failure with no application log, the most frequent first:",
+    }
+}
+
+fn shown(line: &LogLine) -> String {
+    let time = line.time.as_ref().map(|time| format!("{time}  ")).unwrap_or_default();
+    format!("{}: {time}{}", line.number, line.text)
+}
