@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use exitone::cli::Cli;
+use exitone::diagnose::rules;
 use exitone::images::candidate_names;
 use exitone::model::condition::{Argument, KNOWN};
 use exitone::scenario::{apprunner, file, schema, service};
@@ -102,6 +103,27 @@ fn what_scenarios_expect_is_the_truth() {
 #[test]
 fn the_schema_of_scenarios() {
     in_step("docs/scenario.schema.json", &format!("{:#}\n", schema::scenario()));
+}
+
+#[test]
+fn the_page_of_causes() {
+    let mut page = "# Causes\n\nWhat `exitone` says of a failure, and what it must have seen for it: every rule, the most certain \
+                    first. A rule that sees nothing says nothing; each cause cites the observations that it stands on. What \
+                    stands in braces is filled in. `exitone explain` reads a log by the same rules.\n\nGenerated from \
+                    `src/diagnose/rules/` by `EXITONE_UPDATE_DOCS=1 cargo test --test docs`. In answers of `why` there is also \
+                    a cause for each condition that the failure needs (with it the image fails, without it it passes), where \
+                    nothing that was seen speaks of it.\n"
+        .to_owned();
+    for rule in rules::all() {
+        let seen: Vec<String> = rule.seen.iter().map(ToString::to_string).collect();
+        let _ = write!(page, "\n## {}\n\nSeen: {}.\n", rule.id, seen.join("; "));
+        if !rule.unless.is_empty() {
+            let unless: Vec<String> = rule.unless.iter().map(ToString::to_string).collect();
+            let _ = writeln!(page, "\nUnless: {}.", unless.join("; "));
+        }
+        let _ = write!(page, "\n> {}\n\n{}\n\n<{}>\n", rule.text, rule.fix, rule.reference);
+    }
+    in_step("docs/causes.md", &page);
 }
 
 #[test]

@@ -95,6 +95,46 @@ pub struct Rule {
     pub alone: bool,
 }
 
+impl std::fmt::Display for Seen {
+    /// What must be seen, for the page of causes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Line([only]) => return write!(f, "a line of the log like `{only}`"),
+            Self::Line(patterns) => {
+                return write!(
+                    f,
+                    "a line of the log like one of {} patterns, such as `{}`",
+                    patterns.len(),
+                    patterns[0]
+                );
+            }
+            Self::Code(codes) => {
+                let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+                return write!(f, "exit code {}", codes.join(" or "));
+            }
+            Self::Status(from, to) if from == to => return write!(f, "the last probe was answered with {from}"),
+            Self::Status(from, to) => return write!(f, "the last probe was answered with {from} to {to}"),
+            Self::AnyCrash => "a crash in a form that is known",
+            Self::Fields => "fields that a validation names, below its headline",
+            Self::Exited => "the process ended by itself",
+            Self::OutOfMemory => "the kernel killed it for its memory",
+            Self::NeverHealthy => "it lived on and was never healthy",
+            Self::NeverListened => "it never opened the port that is probed",
+            Self::Connect(_) => "an outbound connection that failed",
+            Self::DatabasePort => "it went to a port that a database listens on",
+            Self::Name => "a name that could not be resolved",
+            Self::OtherPort => "another port is open, and not the probed one",
+            Self::Loopback => "the port is open on the loopback alone",
+            Self::OtherAddress => "the port is open on an address that is not probed",
+            Self::NoAnswer => "the port is open, and the last probe had no answer in its time",
+            Self::NoHttp => "the last probe met something that is no HTTP",
+            Self::Computing => "it was computing when it was given up",
+            Self::Waiting => "it waited for a connection or an answer when it was given up",
+            Self::Quiet => "nothing was written",
+        })
+    }
+}
+
 /// Every rule, the most certain first.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [log::RULES, network::RULES, serving::RULES, ends::RULES].into_iter().flatten()
