@@ -91,6 +91,15 @@ fn help_and_version_are_there() {
 }
 
 #[test]
+fn schemas_are_printed_as_they_are_kept() {
+    for what in ["scenario", "events", "result"] {
+        let kept = std::fs::read_to_string(format!("{}/docs/{what}.schema.json", env!("CARGO_MANIFEST_DIR")));
+        exitone().args(["schema", what]).assert().success().stdout(kept.expect("a schema"));
+    }
+    exitone().args(["schema", "event"]).assert().code(2).stderr(contains("events"));
+}
+
+#[test]
 fn conditions_and_files_are_refused_together_before_an_engine_is_asked() {
     let (_folder, service) = with_file("service.yaml", "port: eight\n");
     let mut command = exitone();

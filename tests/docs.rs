@@ -8,6 +8,7 @@ use clap::Parser;
 use exitone::cli::Cli;
 use exitone::images::candidate_names;
 use exitone::model::condition::{Argument, KNOWN};
+use exitone::report;
 use exitone::scenario::{apprunner, file, schema, service};
 use serde::Deserialize;
 
@@ -102,6 +103,13 @@ fn what_scenarios_expect_is_the_truth() {
 #[test]
 fn the_schema_of_scenarios() {
     in_step("docs/scenario.schema.json", &format!("{:#}\n", schema::scenario()));
+}
+
+/// tests/schema.rs compares them with what is written.
+#[test]
+fn the_schemas_of_what_is_written() {
+    in_step("docs/events.schema.json", &format!("{:#}\n", report::schema::events()));
+    in_step("docs/result.schema.json", &format!("{:#}\n", report::schema::result()));
 }
 
 #[test]

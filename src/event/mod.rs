@@ -3,6 +3,7 @@
 pub mod log;
 pub mod run;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::outcome::{CaseResult, Phase};
@@ -12,7 +13,7 @@ use crate::model::{CaseId, ConditionSet, Summary};
 pub const VERSION: u32 = 1;
 
 /// A case that a run is going to run.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// The case.
     pub id: CaseId,
@@ -35,9 +36,11 @@ pub struct Planned {
 }
 
 /// What a run is, said before its first case.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+// Its keys stand beside the event's name: a part of its own would not know that one.
+#[schemars(inline)]
 pub struct Header {
-    /// [`VERSION`].
+    /// The format's version; a reader refuses a newer one.
     pub version: u32,
     /// The version of the program.
     pub tool: String,
@@ -60,7 +63,7 @@ pub struct Header {
 }
 
 /// Something that happened in a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A run begins.
@@ -111,7 +114,7 @@ pub enum Event {
 }
 
 /// An event with its place and time; the coordinator alone gives them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Stamped {
     /// Counts from 0 without a gap.
     pub seq: u64,

@@ -1,11 +1,12 @@
 //! What a whole run came to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{CaseResult, Verdict};
 
 /// Counts and duration of a run.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Cases in all.
     pub cases: usize,

@@ -1,27 +1,58 @@
 //! Machine output: one document to standard output.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::story::Story;
 use crate::event::run::Run;
-use crate::model::{CaseResult, Summary};
+use crate::model::{CaseId, CaseResult, ConditionSet, Summary};
 
 /// The document's version (contract).
 const VERSION: u32 = 1;
 
+/// The document of `run --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Document<'a> {
+    /// The document's version.
+    version: u32,
+    /// The results, in the order of the plan.
+    cases: Vec<&'a CaseResult>,
+    /// Their counts.
+    summary: Summary,
+    /// Cases without a result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_run: Vec<NotRun<'a>>,
+}
+
+/// A case that was not begun.
+#[derive(Serialize, JsonSchema)]
+struct NotRun<'a> {
+    /// The case.
+    id: &'a CaseId,
+    /// Its image.
+    image: &'a str,
+    /// Its conditions.
+    conditions: &'a ConditionSet,
+    /// Why.
+    because: &'a str,
+}
+
 /// The document of `run`, from a run's events.
 #[must_use]
 pub fn of_run(whole: &Run) -> Value {
-    let results: Vec<&CaseResult> = whole.in_order().collect();
-    let not_run: Vec<Value> = whole
-        .without_result()
-        .map(|(planned, because)| json!({"id": planned.id, "image": planned.image, "conditions": planned.conditions, "because": because}))
-        .collect();
-    let mut document = json!({"version": VERSION, "cases": results, "summary": whole.counts()});
-    if !not_run.is_empty() {
-        document["not_run"] = Value::from(not_run);
-    }
-    document
+    let not_run = whole.without_result().map(|(planned, because)| NotRun {
+        id: &planned.id,
+        image: &planned.image,
+        conditions: &planned.conditions,
+        because,
+    });
+    json!(Document {
+        version: VERSION,
+        cases: whole.in_order().collect(),
+        summary: whole.counts(),
+        not_run: not_run.collect()
+    })
 }
 
 /// `demo --format json`: the document of `run`, and what it says of each version.

@@ -15,6 +15,7 @@ pub mod markdown;
 pub mod plain;
 pub mod progress;
 pub mod repro;
+pub mod schema;
 pub mod story;
 pub mod table;
 pub mod terminal;
