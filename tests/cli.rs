@@ -52,6 +52,10 @@ fn usage_is_refused_before_an_engine_is_asked() {
         .stderr(contains("exclude each other"));
     exitone().args(["run", "--image", "a", "--soak", "2h"]).assert().code(2);
     exitone().args(["run", "--image", "a", "--jobs", "0"]).assert().code(2);
+    exitone().args(["run", "--image", "a", "--retries", "1", "--repeat", "2"]).assert().code(2);
+    let (_folder, path) = with_file("s.yaml", "candidates: [a:1]\nrepeat: 3\n");
+    exitone().args(["run", &path, "--retries", "1"]).assert().code(2).stderr(contains("`repeat: 3` of the scenario s"));
+    exitone().args(["run", &path, "--retries", "0"]).assert().code(4);
 }
 
 #[test]

@@ -47,7 +47,7 @@ const KNOWN: [&str; 20] = [
 const SOME_OF: [&str; 2] = ["oneOf", "anyOf"];
 
 /// Keys that are written only where there is something to say, each with what it is in; every other one is always there.
-const MAY_BE_AWAY: [&str; 15] = [
+const MAY_BE_AWAY: [&str; 17] = [
     "files",
     "not_run",
     "cases/attempts",
@@ -55,6 +55,7 @@ const MAY_BE_AWAY: [&str; 15] = [
     "cases/expected",
     "cases/scenario",
     "cases/skipped",
+    "cases/tried",
     "connects/name",
     "dns/own",
     "image_diff/note",
@@ -62,6 +63,7 @@ const MAY_BE_AWAY: [&str; 15] = [
     "result/attempts",
     "result/expected",
     "result/skipped",
+    "result/tried",
     "tested/because",
 ];
 
@@ -291,6 +293,7 @@ async fn told(how: How) -> Vec<Stamped> {
 async fn events_and_the_document_of_run() {
     let (events, result) = (Schema(schema::events()), Schema(schema::result()));
     for (how, complete) in [
+        (How { retries: 1, files: vec![], ..How::from(2) }, true),
         (How { repeat: 2, files: vec!["s.yaml".to_owned()], ..How::from(3) }, true),
         (How { budget: Some(Duration::from_millis(1)), ..How::from(1) }, false),
     ] {

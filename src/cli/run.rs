@@ -54,6 +54,9 @@ pub struct Args {
     /// How often each case is run; one that fails once has failed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: Option<u32>,
+    /// Try a case that is not as expected, or says nothing, again up to N times; one that then is as expected is flaky
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100), conflicts_with = "repeat")]
+    retries: Option<u32>,
     /// Begin no other case after this time
     #[arg(long, value_name = "TIME", value_parser = super::common::duration)]
     budget: Option<Duration>,
@@ -100,6 +103,11 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
         args.scenarios = run.header.files.iter().map(PathBuf::from).collect();
     }
     let asked = ask(&args)?;
+    if let Some(one) = asked.iter().find(|one| one.repeat > 1 && args.retries.is_some_and(|n| n > 0)) {
+        let name = one.part.scenario.as_deref().unwrap_or_default();
+        let message = format!("--retries does not go with `repeat: {}` of the scenario {name}", one.repeat);
+        return Err(Failure::usage(format!("{message}: there a case that fails once has failed")));
+    }
     if asked.is_empty() {
         return Err(Failure::usage("nothing to run: give a scenario file, or --image IMAGE"));
     }
@@ -119,6 +127,7 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     let mut how = how(&args.running, &info, plan.cases.len());
     (how.fail_fast, how.shard, how.budget) = (args.fail_fast, args.shard, args.budget);
     how.repeat = args.repeat.unwrap_or(1);
+    how.retries = args.retries.unwrap_or(0);
     how.files = args.scenarios.iter().map(|path| absolute(path)).collect();
     how.done = before.as_ref().map(|run| done(run, &plan)).transpose()?.unwrap_or_default();
     let folder = opened(&args, how.done.len())?;

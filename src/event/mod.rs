@@ -94,6 +94,15 @@ pub enum Event {
         /// The case.
         id: CaseId,
     },
+    /// A case did not come out as expected: it is tried again.
+    CaseRetrying {
+        /// The case.
+        id: CaseId,
+        /// From 2.
+        attempt: u32,
+        /// What the attempt before it came to.
+        because: String,
+    },
     /// A case is not begun any more.
     CaseNotRun {
         /// The case.

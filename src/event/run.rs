@@ -49,6 +49,7 @@ impl Run {
             Event::CaseStarted { .. }
             | Event::CasePhase { .. }
             | Event::CaseConfirming { .. }
+            | Event::CaseRetrying { .. }
             | Event::Draining { .. } => {}
         }
     }

@@ -230,9 +230,13 @@ pub struct CaseResult {
     pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
     pub service_status: Option<ServiceStatus>,
-    /// How often it failed, of how many attempts, where more than one was asked for.
+    /// How often it failed, of how many attempts that say something, where more than one was asked for. With `tried`:
+    /// how often it did not come out as expected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub attempts: Option<[u32; 2]>,
+    /// What each attempt came to, in their order, where it was tried again because one was not as expected.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tried: Vec<String>,
     /// What the scenario expects of it; nothing: that it passes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected: Option<Expected>,
@@ -267,6 +271,7 @@ impl CaseResult {
             )
             .chain(self.not_exercised.iter_mut().map(|n| &mut n.because))
             .chain(&mut self.notes)
+            .chain(&mut self.tried)
             .chain([&mut self.log]);
         texts.for_each(|text| *text = redactor.clean(text));
         self
@@ -276,6 +281,17 @@ impl CaseResult {
     #[must_use]
     pub fn as_expected(&self) -> bool {
         self.expected.as_ref().map_or(self.verdict == Verdict::Pass, |expected| expected.met)
+    }
+
+    /// That its attempts did not all come out alike; nothing where they did.
+    #[must_use]
+    pub fn flaky(&self) -> Option<String> {
+        let [failed, of] = self.attempts.filter(|[failed, of]| *failed > 0 && failed < of)?;
+        let what = match (self.tried.is_empty(), &self.expected) {
+            (false, Some(_)) => "not as expected in",
+            _ => "failed",
+        };
+        Some(format!("{what} {failed} of {of} attempts"))
     }
 
     /// True when some condition was never met: a pass says nothing about that one.

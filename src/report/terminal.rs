@@ -213,6 +213,9 @@ pub fn case(result: &CaseResult) -> String {
     if !times.is_empty() {
         let _ = writeln!(text, "  {}", times.join(" · "));
     }
+    if let Some(often) = result.flaky() {
+        let _ = writeln!(text, "  {}", styled(ODD, &format!("flaky: {often}")));
+    }
     if let Some(expected) = &result.expected {
         let (mark, style) = if expected.met { ("as expected", GOOD) } else { ("not as expected", BAD) };
         let _ = writeln!(text, "  {}", styled(style, &format!("{mark}: {}", expected.text)));
@@ -381,7 +384,9 @@ pub fn run(run: &Run) -> String {
         if results.len() > 4 {
             text += &unmet(&results);
         }
-        let shown = results.iter().filter(|r| results.len() <= 4 || r.verdict != Verdict::Pass || !r.as_expected());
+        let shown = results
+            .iter()
+            .filter(|r| results.len() <= 4 || r.verdict != Verdict::Pass || !r.as_expected() || r.flaky().is_some());
         text.extend(shown.map(|r| case(r) + "\n"));
         text += &findings(&results);
     }
@@ -401,6 +406,9 @@ pub fn summary(summary: &Summary) -> String {
     }
     if summary.unresolved > 0 {
         parts.push(format!("{} unresolved", summary.unresolved));
+    }
+    if summary.flaky > 0 {
+        parts.push(format!("{} flaky", summary.flaky));
     }
     if summary.not_run > 0 {
         parts.push(format!("{} not run", summary.not_run));

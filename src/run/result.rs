@@ -103,6 +103,7 @@ impl Frame<'_> {
             service_status: told.then(|| deployment.service_status()),
             outcome,
             attempts: None,
+            tried: Vec::new(),
             expected: None,
             log: String::new(),
         }
