@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use exitone::engine::fake::{FakeEngine, Faults, exits, healthy};
+use exitone::engine::fake::{Act, FakeEngine, Faults, exits, healthy};
 use exitone::engine::{Engine, EngineError};
 use exitone::event::run::{MergeError, Run};
 use exitone::event::{Event, Stamped};
@@ -317,6 +317,39 @@ async fn what_was_found_stands_when_there_is_no_time_to_try_again() {
     assert_eq!((finished.results.len(), finished.summary.exit_code()), (5, 1));
     let [missed, of] = failed.attempts.expect("several");
     assert!(missed == of && (2..100).contains(&of), "{of}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_platform_has_its_own_check_and_no_words_of_app_runner() {
+    let engine = FakeEngine::new(true);
+    // It redirects whoever asks, which only App Runner may take for health; without B it exits.
+    let script = |situation: &exitone::engine::fake::Situation| match situation.env.contains_key("B") {
+        true => Act { status: (Duration::ZERO, 302), ..healthy(8080) },
+        false => exits(SECOND, 1, "KeyError: 'B'"),
+    };
+    engine.image("app:1", &[], Arc::new(script));
+    for (name, verdict, log) in [("apprunner", Verdict::Pass, true), ("ecs-express", Verdict::Fail, false)] {
+        let profile = exitone::scenario::profile(name).expect("a platform");
+        let mut plan = plan(&engine, &[]).await;
+        plan.cases.truncate(3);
+        let mut service = exitone::scenario::service::defaults(&profile);
+        service.health_check.protocol = Protocol::Http;
+        service.env = [("B".to_owned(), "1".to_owned())].into();
+        plan.parts[0].service = service;
+        let mut whole = Run::default();
+        let finished = run(&engine, plan, How::from(1), |event| whole.on(event)).await;
+        assert_eq!((finished.results[0].verdict, whole.header.platform.as_str()), (verdict, name));
+        let died = &finished.results[2];
+        assert_eq!(died.exit_code, Some(1));
+        for result in &finished.results {
+            assert_eq!((!result.apprunner_log.is_empty(), result.operation_status.is_some()), (log, log), "{name}");
+            assert_eq!(result.service_status.is_some(), log, "{name}");
+        }
+        let pages = [report::terminal::run(&whole), report::markdown::render(&whole), report::junit::render(&whole)];
+        for page in pages {
+            assert_eq!(page.contains("AppRunner") || page.contains("App Runner"), log, "{page}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

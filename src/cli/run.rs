@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Running, Signals, candidates, engine, exit_code, folder_of, how, read_text, run_plan, say,
+    Common, Failure, On, Running, Signals, candidates, engine, exit_code, folder_of, how, read_text, run_plan, say,
     service_of, unless_wrong,
 };
 use super::output::{Output, Reporters};
@@ -15,7 +15,7 @@ use crate::report::folder::{self, Folder};
 use crate::report::progress::Progress;
 use crate::run::rig::unknown_variables;
 use crate::run::session::state_dir;
-use crate::scenario::{apprunner, file};
+use crate::scenario::file;
 
 /// So many runs are kept where nobody asked for a folder.
 const KEPT: usize = 20;
@@ -68,6 +68,8 @@ pub struct Args {
     resume: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    on: On,
     #[command(flatten)]
     running: Running,
 }
@@ -175,6 +177,10 @@ fn done(run: &Run, plan: &Plan) -> Result<Vec<CaseResult>, Failure> {
         let message = format!("the run that is to be resumed had other cases: {} is none of these", other.id);
         return Err(Failure::usage(message));
     }
+    if run.header.platform != plan.platforms() {
+        let (then, now) = (&run.header.platform, plan.platforms());
+        return Err(Failure::usage(format!("the run that is to be resumed was for {then}, and this one is for {now}")));
+    }
     let image_of = |result: &CaseResult| {
         let case = plan.cases.iter().find(|case| case.id == result.id)?;
         Some(plan.candidate(case)?.facts.id.to_string())
@@ -211,18 +217,22 @@ fn opened(args: &Args, done: usize) -> Result<Folder, Failure> {
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn asked_of(scenarios: &[PathBuf], images: &[String]) -> Result<Vec<Asked>, Failure> {
+pub fn asked_of(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Asked>, Failure> {
     let mut refusals = Vec::new();
-    let asked = scenarios_of(scenarios, images, &mut refusals)?;
+    let asked = scenarios_of(scenarios, images, on, &mut refusals)?;
     unless_wrong(asked, &[], refusals)
 }
 
-fn scenarios_of(paths: &[PathBuf], images: &[String], refusals: &mut Vec<String>) -> Result<Vec<Asked>, Failure> {
-    let profile = apprunner();
+fn scenarios_of(
+    paths: &[PathBuf],
+    images: &[String],
+    on: &On,
+    refusals: &mut Vec<String>,
+) -> Result<Vec<Asked>, Failure> {
     let mut asked = Vec::new();
     for path in paths {
         let text = read_text(path)?;
-        match file::read(&path.display().to_string(), &text, &folder_of(path), &profile) {
+        match file::read(&path.display().to_string(), &text, &folder_of(path), on.platform.as_ref()) {
             Ok(scenario) => {
                 let images = if images.is_empty() { scenario.candidates.clone() } else { images.to_vec() };
                 let cases = scenario.cases(&images);
@@ -238,7 +248,7 @@ fn scenarios_of(paths: &[PathBuf], images: &[String], refusals: &mut Vec<String>
 
 fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
     let mut refusals: Vec<String> = Vec::new();
-    let mut asked = scenarios_of(&args.scenarios, &args.image, &mut refusals)?;
+    let mut asked = scenarios_of(&args.scenarios, &args.image, &args.on, &mut refusals)?;
     let (conditions, mut wrong) = match conditions(&args.with) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
@@ -251,7 +261,7 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
     let misplaced = own.iter().filter(|(given, _)| *given && !args.scenarios.is_empty());
     wrong.extend(misplaced.map(|(_, flag)| format!("{flag} goes with --image alone; a scenario file has its own")));
     if args.scenarios.is_empty() {
-        let (service, image) = service_of(args.service.as_deref(), args.env_file.as_deref(), &mut refusals)?;
+        let (service, image) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, &mut refusals)?;
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
         if !images.is_empty() {
             asked.push(by_hand(images, service, &conditions));

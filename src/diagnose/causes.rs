@@ -105,8 +105,7 @@ fn out_of_memory(facts: &Facts<'_>) -> Option<Cause> {
     cause(
         "out-of-memory",
         format!("The kernel killed the process because it needed more memory than {limit}."),
-        "Give the instance more memory (`aws apprunner update-service --instance-configuration Memory=…`), or start \
-         fewer workers.",
+        &format!("Give the instance more memory ({}), or start fewer workers.", facts.service.platform.more_memory),
         vec!["engine: OOMKilled, exit code 137".to_owned()],
     )
 }
@@ -301,6 +300,7 @@ mod tests {
 
     fn service() -> Service {
         Service {
+            platform: crate::model::Platform::some(),
             port: 8000,
             env: BTreeMap::new(),
             secrets: BTreeSet::new(),
@@ -395,7 +395,7 @@ mod tests {
         assert_eq!(ids(Outcome::NeverListened, None, &at("127.0.0.1", 8000), "x"), ["bound-to-loopback"]);
         assert_eq!(ids(Outcome::NeverListened, None, &at("10.0.248.213", 8000), "x"), ["bound-to-host-name"]);
         assert_eq!(ids(Outcome::Unhealthy, None, &at("0.0.0.0", 8000), "x"), Vec::<String>::new());
-        let probe = ProbeAttempt { at_ms: 1.0, result: ProbeResult::Status(404), early: false };
+        let probe = ProbeAttempt { at_ms: 1.0, result: ProbeResult::Status(404), passed: false, early: false };
         let evidence = Evidence { probes: vec![probe], ..at("0.0.0.0", 8000) };
         assert_eq!(ids(Outcome::Unhealthy, None, &evidence, "x"), ["probe-status"]);
     }

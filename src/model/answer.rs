@@ -68,6 +68,9 @@ pub struct Answer {
     pub image_id: String,
     /// The platform that is simulated.
     pub platform: String,
+    /// Its name in sentences.
+    #[serde(skip)]
+    pub platform_name: String,
     /// Fail as soon as something makes it fail.
     pub verdict: Verdict,
     /// The class of the likeliest failure.

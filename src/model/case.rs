@@ -123,6 +123,18 @@ impl Plan {
         Self { parts: vec![part], candidates, cases }
     }
 
+    /// The platforms that its parts run on, in their order.
+    #[must_use]
+    pub fn platforms(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for part in &self.parts {
+            if !names.contains(&part.service.platform.id.as_str()) {
+                names.push(&part.service.platform.id);
+            }
+        }
+        names.join(", ")
+    }
+
     /// Several plans as one.
     #[must_use]
     pub fn joined(plans: Vec<Self>) -> Self {
@@ -190,6 +202,7 @@ mod tests {
     fn conditions_that_differ_in_a_secret_are_two_cases() {
         let set = |text: &str| ConditionSet::new([text.parse().expect("valid")]).expect("one");
         let service = Service {
+            platform: crate::model::Platform::some(),
             port: 1,
             env: std::collections::BTreeMap::new(),
             secrets: std::collections::BTreeSet::new(),

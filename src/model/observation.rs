@@ -149,6 +149,8 @@ pub struct ProbeAttempt {
     pub at_ms: f64,
     /// What came back.
     pub result: ProbeResult,
+    /// True when the platform counts it as a success.
+    pub passed: bool,
     /// True for a probe that was sent ahead of the platform's schedule because the port had opened.
     pub early: bool,
 }
@@ -170,14 +172,13 @@ pub enum ProbeResult {
 }
 
 impl ProbeResult {
-    /// True when the platform would count this probe as a success.
-    ///
-    /// Which statuses App Runner passes is not documented; 401 and 404 failed in the field, 200 passes.
+    /// True when the platform would count this probe as a success: `passing` are the lowest and the highest status that
+    /// it takes for one.
     #[must_use]
-    pub fn good(&self) -> bool {
+    pub fn good(&self, passing: [u16; 2]) -> bool {
         match self {
             Self::Accepted => true,
-            Self::Status(status) => (200..400).contains(status),
+            Self::Status(status) => (passing[0]..=passing[1]).contains(status),
             Self::Refused | Self::TimedOut | Self::Broken(_) => false,
         }
     }

@@ -315,11 +315,12 @@ fn certain(answer: &Answer) -> String {
         (false, _) => format!("The list may not be complete: {}.", answer.assumption),
     };
     let class = match answer.class {
-        Some(FailureClass::B) => " App Runner would report that the container exited (class B).",
-        Some(FailureClass::C) => " App Runner would report a failed health check (class C).",
-        Some(FailureClass::A) => " App Runner would fail before it starts the container (class A).",
+        Some(FailureClass::B) => " would report that the container exited (class B).",
+        Some(FailureClass::C) => " would report a failed health check (class C).",
+        Some(FailureClass::A) => " would fail before it starts the container (class A).",
         None => "",
     };
+    let class = if class.is_empty() { String::new() } else { format!(" {}{class}", answer.platform_name) };
     let runs = format!("{} runs in {:.1} s", answer.runs, answer.seconds);
     format!("\n{}\n{runs}\n", wrap(&format!("{list}{class}"), 0))
 }

@@ -264,7 +264,7 @@ fn header(context: &Context, plan: &Plan, how: &How) -> Header {
         version: VERSION,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         session: context.session.name.clone(),
-        platform: "apprunner".to_owned(),
+        platform: plan.platforms(),
         started: jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default(),
         jobs: how.jobs,
         shard: how.shard.map(|shard| shard.to_string()),

@@ -439,7 +439,7 @@ fn events(evidence: &Evidence, passed: bool, texts: &mut Texts) -> (Vec<Happened
         all.push((l.at_ms, 'l', 'a', format!("opened {}", evidence::socket(l.address, l.port))));
     }
     for p in &evidence.probes {
-        let fate = match (p.result.good(), &p.result) {
+        let fate = match (p.passed, &p.result) {
             (true, _) => 'a',
             (false, crate::model::observation::ProbeResult::TimedOut) => 's',
             (false, _) => 'r',
