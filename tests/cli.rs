@@ -52,6 +52,10 @@ fn usage_is_refused_before_an_engine_is_asked() {
         .stderr(contains("exclude each other"));
     exitone().args(["run", "--image", "a", "--soak", "2h"]).assert().code(2);
     exitone().args(["run", "--image", "a", "--jobs", "0"]).assert().code(2);
+    exitone().args(["run", "--image", "a", "--retries", "1", "--repeat", "2"]).assert().code(2);
+    let (_folder, path) = with_file("s.yaml", "candidates: [a:1]\nrepeat: 3\n");
+    exitone().args(["run", &path, "--retries", "1"]).assert().code(2).stderr(contains("`repeat: 3` of the scenario s"));
+    exitone().args(["run", &path, "--retries", "0"]).assert().code(4);
 }
 
 #[test]
@@ -88,6 +92,37 @@ fn a_watchdog_ends_when_its_controller_says_so() {
 fn help_and_version_are_there() {
     exitone().arg("--help").assert().success().stdout(contains("demo").and(contains("clean")));
     exitone().arg("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn platforms_are_known_by_name() {
+    let wrong = "`ecs-expres` is no platform; did you mean `ecs-express`?";
+    for words in [vec!["run", "--image", "a"], vec!["why", "a"], vec!["bisect", "a", "b"], vec!["gate"]] {
+        exitone().args(&words).args(["--platform", "ecs-expres"]).assert().code(2).stderr(contains(wrong));
+    }
+    exitone().args(["run", "--image", "a", "--platform", "ecs-express"]).assert().code(4);
+    exitone().args(["gate", "--install", "--platform", "apprunner"]).assert().code(2);
+    // What only one of them has is refused on the other; the flag beats the file.
+    let text = "platform: ecs-express\ncandidates: [a:1]\nservice: {cpu: 0.25, memory: 2}\nexpect: {a:1: pass}\n";
+    let (_folder, path) = with_file("s.yaml", text);
+    exitone().args(["plan", &path]).assert().success();
+    exitone().args(["plan", &path, "--platform", "apprunner"]).assert().code(3).stderr(contains("0.5, 1 GB do"));
+    let text = "candidates: [a:1]\nexpect: {a:1: RUNNING}\n";
+    let (_folder, path) = with_file("s.yaml", text);
+    exitone().args(["plan", &path]).assert().success();
+    let said = "`RUNNING` is a status of App Runner's; on ECS Express Mode expect";
+    exitone().args(["plan", &path, "--platform", "ecs-express"]).assert().code(3).stderr(contains(said));
+    let (_folder, path) = with_file("s.yaml", "platform: ecs\ncandidates: [a:1]\n");
+    exitone().args(["plan", &path]).assert().code(3).stderr(contains("s.yaml:1:11").and(contains("ecs-express")));
+}
+
+#[test]
+fn schemas_are_printed_as_they_are_kept() {
+    for what in ["scenario", "events", "result"] {
+        let kept = std::fs::read_to_string(format!("{}/docs/{what}.schema.json", env!("CARGO_MANIFEST_DIR")));
+        exitone().args(["schema", what]).assert().success().stdout(kept.expect("a schema"));
+    }
+    exitone().args(["schema", "event"]).assert().code(2).stderr(contains("events"));
 }
 
 #[test]

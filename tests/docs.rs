@@ -9,6 +9,7 @@ use exitone::cli::Cli;
 use exitone::diagnose::rules;
 use exitone::images::candidate_names;
 use exitone::model::condition::{Argument, KNOWN};
+use exitone::report;
 use exitone::scenario::{apprunner, file, schema, service};
 use serde::Deserialize;
 
@@ -64,7 +65,7 @@ fn the_truth_is_about_the_incident() {
     let names: Vec<String> = truth.images.iter().map(|tag| format!("nerava-backend:{tag}")).collect();
     assert_eq!(names, candidate_names());
     let text = read("scenarios/incident.yaml");
-    let scenario = file::read("incident.yaml", &text, Path::new("."), &apprunner()).expect("a scenario");
+    let scenario = file::read("incident.yaml", &text, Path::new("."), None).expect("a scenario");
     assert_eq!(scenario.candidates, names);
     let sets: Vec<String> = scenario.sets.iter().map(ToString::to_string).collect();
     let mut rows: Vec<&String> = truth.cells.keys().collect();
@@ -82,7 +83,7 @@ fn what_scenarios_expect_is_the_truth() {
     let mut count = 0;
     for name in ["history", "criteria", "gate"] {
         let text = read(&format!("scenarios/{name}.yaml"));
-        let scenario = file::read(name, &text, Path::new("."), &apprunner()).expect("a scenario");
+        let scenario = file::read(name, &text, Path::new("."), None).expect("a scenario");
         for (image, set, expected) in scenario.cases(&scenario.candidates) {
             let column = truth.images.iter().position(|tag| image.ends_with(&format!(":{tag}"))).expect("a column");
             let cell = &truth.cells[&set.to_string()][column];
@@ -103,6 +104,13 @@ fn what_scenarios_expect_is_the_truth() {
 #[test]
 fn the_schema_of_scenarios() {
     in_step("docs/scenario.schema.json", &format!("{:#}\n", schema::scenario()));
+}
+
+/// tests/schema.rs compares them with what is written.
+#[test]
+fn the_schemas_of_what_is_written() {
+    in_step("docs/events.schema.json", &format!("{:#}\n", report::schema::events()));
+    in_step("docs/result.schema.json", &format!("{:#}\n", report::schema::result()));
 }
 
 #[test]

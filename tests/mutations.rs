@@ -20,7 +20,7 @@ fn shipped() -> Vec<(PathBuf, String)> {
 }
 
 fn read(path: &Path, text: &str) -> Result<Scenario, Refused> {
-    file::read(&path.display().to_string(), text, path.parent().expect("a folder"), &apprunner())
+    file::read(&path.display().to_string(), text, path.parent().expect("a folder"), None)
 }
 
 #[test]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use exitone::engine::Engine;
-use exitone::engine::fake::{FakeEngine, exits, healthy};
+use exitone::engine::fake::{Act, FakeEngine, Faults, exits, healthy};
+use exitone::engine::{Engine, EngineError};
 use exitone::event::run::{MergeError, Run};
 use exitone::event::{Event, Stamped};
 use exitone::model::service::Protocol;
 use exitone::model::{Candidate, CaseId, ConditionSet, Expectation, Part, Plan, Service, Verdict};
+use exitone::report;
 use exitone::report::folder::{self, Folder, FolderError};
 use exitone::run::case::Options;
 use exitone::run::coordinator::{self, Finished};
@@ -221,6 +222,134 @@ async fn a_case_that_fails_once_of_several_times_fails() {
     let result = &finished.results[0];
     assert_eq!((result.verdict, result.attempts), (Verdict::Fail, Some([1, 3])));
     assert!(result.notes.iter().any(|note| note == "flaky: it failed 1 of 3 times"), "{:?}", result.notes);
+}
+
+/// One case whose attempts come to these outcomes one after the other (`.` healthy, a digit: that exit code), the last
+/// one for ever; it is tried again so often.
+async fn tried(outcomes: &'static str, expect: &[(usize, &str)], retries: u32) -> (Finished, Run) {
+    let engine = FakeEngine::new(true);
+    let count = AtomicUsize::new(0);
+    let script = move |_: &exitone::engine::fake::Situation| {
+        let n = count.fetch_add(1, Ordering::Relaxed).min(outcomes.len() - 1);
+        match outcomes.as_bytes()[n] {
+            b'.' => healthy(8000),
+            code => exits(SECOND, i64::from(code - b'0'), "no"),
+        }
+    };
+    engine.image("app:1", &[], Arc::new(script));
+    let mut one = plan(&engine, expect).await;
+    one.cases.truncate(1);
+    let mut whole = Run::default();
+    let finished = run(&engine, one, How { retries, ..How::from(1) }, |event| whole.on(event)).await;
+    (finished, whole)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_case_is_tried_again_only_where_that_is_asked_for() {
+    let expect_1 = &[(0, "exit 1")][..];
+    for (outcomes, expect, retries, code, attempts, flaky) in [
+        ("1.", &[][..], 0, 1, None, None),
+        ("1.", &[], 1, 0, Some([1, 2]), Some("failed 1 of 2 attempts")),
+        ("12.", &[], 1, 1, Some([2, 2]), None),
+        ("12.", &[], 2, 0, Some([2, 3]), Some("failed 2 of 3 attempts")),
+        (".1", &[], 5, 0, None, None),
+        (".1", expect_1, 5, 0, Some([1, 2]), Some("not as expected in 1 of 2 attempts")),
+        ("1.", expect_1, 5, 0, None, None),
+        ("2", expect_1, 2, 1, Some([3, 3]), None),
+    ] {
+        let what = format!("{outcomes} {expect:?} {retries}");
+        let (finished, run) = tried(outcomes, expect, retries).await;
+        let result = &finished.results[0];
+        assert_eq!((finished.summary.exit_code(), result.attempts), (code, attempts), "{what}");
+        assert_eq!(result.flaky().as_deref(), flaky, "{what}");
+        assert_eq!(
+            (finished.summary.flaky, run.counts().flaky),
+            (flaky.iter().count(), flaky.iter().count()),
+            "{what}"
+        );
+        // The first one stands where none is as expected.
+        assert!(code == 0 || result.exit_code == Some(i64::from(outcomes.as_bytes()[0] - b'0')), "{what}");
+        let pages = [
+            report::terminal::run(&run),
+            report::markdown::render(&run),
+            report::junit::render(&run),
+            report::html::render(&run),
+            report::annotations::render(&run),
+        ];
+        for page in pages {
+            assert_eq!(page.contains(flaky.unwrap_or("of 2 attempts")), flaky.is_some(), "{what}: {page}");
+        }
+        assert_eq!(report::junit::render(&run).contains("<flakyFailure message="), flaky.is_some(), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_says_nothing_is_no_failure() {
+    let (engine, starts) = world();
+    let broken = EngineError::Broken { action: "creating".to_owned(), message: "no space left".to_owned() };
+    let errors = std::collections::HashMap::from([("create", broken)]);
+    engine.set_faults(Faults { errors, ..Faults::default() });
+    let mut events = Vec::new();
+    let mut one = plan(&engine, &[]).await;
+    one.cases.truncate(1);
+    let faulty = engine.clone();
+    let finished = run(&engine, one, How { retries: 3, ..How::from(1) }, |event| {
+        if matches!(event.event, Event::CaseRetrying { attempt: 3, .. }) {
+            faulty.set_faults(Faults::default());
+        }
+        events.push(event.clone());
+    })
+    .await;
+    let result = &finished.results[0];
+    assert_eq!((result.verdict, result.attempts, result.flaky()), (Verdict::Pass, Some([0, 1]), None));
+    assert_eq!(result.tried, ["unresolved", "unresolved", "healthy"]);
+    assert_eq!(starts.load(Ordering::Relaxed), 1);
+    let begun = events.iter().filter(|e| matches!(e.event, Event::CaseStarted { .. })).count();
+    assert_eq!(begun, 1, "a case begins once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_stands_when_there_is_no_time_to_try_again() {
+    let (engine, _) = world();
+    let how = How { retries: 100, budget: Some(SECOND * 30), ..How::from(1) };
+    let finished = run(&engine, plan(&engine, &[]).await, how, |_| {}).await;
+    let failed = finished.results.iter().find(|r| r.verdict == Verdict::Fail).expect("B");
+    assert_eq!((finished.results.len(), finished.summary.exit_code()), (5, 1));
+    let [missed, of] = failed.attempts.expect("several");
+    assert!(missed == of && (2..100).contains(&of), "{of}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_platform_has_its_own_check_and_no_words_of_app_runner() {
+    let engine = FakeEngine::new(true);
+    // It redirects whoever asks, which only App Runner may take for health; without B it exits.
+    let script = |situation: &exitone::engine::fake::Situation| match situation.env.contains_key("B") {
+        true => Act { status: (Duration::ZERO, 302), ..healthy(8080) },
+        false => exits(SECOND, 1, "KeyError: 'B'"),
+    };
+    engine.image("app:1", &[], Arc::new(script));
+    for (name, verdict, log) in [("apprunner", Verdict::Pass, true), ("ecs-express", Verdict::Fail, false)] {
+        let profile = exitone::scenario::profile(name).expect("a platform");
+        let mut plan = plan(&engine, &[]).await;
+        plan.cases.truncate(3);
+        let mut service = exitone::scenario::service::defaults(&profile);
+        service.health_check.protocol = Protocol::Http;
+        service.env = [("B".to_owned(), "1".to_owned())].into();
+        plan.parts[0].service = service;
+        let mut whole = Run::default();
+        let finished = run(&engine, plan, How::from(1), |event| whole.on(event)).await;
+        assert_eq!((finished.results[0].verdict, whole.header.platform.as_str()), (verdict, name));
+        let died = &finished.results[2];
+        assert_eq!(died.exit_code, Some(1));
+        for result in &finished.results {
+            assert_eq!((!result.apprunner_log.is_empty(), result.operation_status.is_some()), (log, log), "{name}");
+            assert_eq!(result.service_status.is_some(), log, "{name}");
+        }
+        let pages = [report::terminal::run(&whole), report::markdown::render(&whole), report::junit::render(&whole)];
+        for page in pages {
+            assert_eq!(page.contains("AppRunner") || page.contains("App Runner"), log, "{page}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

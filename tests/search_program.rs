@@ -46,7 +46,7 @@ fn world() -> (FakeEngine, Arc<AtomicUsize>) {
 }
 
 async fn plan(engine: &FakeEngine, expect: &str) -> Plan {
-    let scenario = file::read("s.yaml", &format!("{HEAD}{expect}"), Path::new("."), &apprunner()).expect("good");
+    let scenario = file::read("s.yaml", &format!("{HEAD}{expect}"), Path::new("."), None).expect("good");
     let mut candidates = Vec::new();
     for image in &scenario.candidates {
         candidates.push(Candidate { facts: engine.inspect_image(image).await.expect("an image") });

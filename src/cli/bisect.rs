@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Form, Format, INTERNAL, Running, Signals, by_hand, candidates, close, duration, engine, folder_of,
-    open, print, read_text, say, service_of, unless_wrong,
+    Common, Failure, Form, Format, INTERNAL, On, Running, Signals, by_hand, candidates, close, duration, engine,
+    folder_of, open, print, read_text, say, service_of, unless_wrong,
 };
 use super::why::share;
 use super::{repro, run};
@@ -67,6 +67,8 @@ pub struct Args {
     /// egress.drop'`
     #[arg(long, conflicts_with = "confidence")]
     git_bisect: bool,
+    #[command(flatten)]
+    on: On,
     #[command(flatten)]
     running: Running,
     #[command(flatten)]
@@ -160,7 +162,7 @@ fn ended(args: &Args, found: &Bisected, signals: &Signals) -> Result<u8, Failure
 fn again(args: &Args, verdicts: &Verdicts) -> Option<String> {
     let image = verdicts.known_bad().filter(|_| args.scenario.is_none() && verdicts.case.is_some())?;
     let with = verdicts.conditions.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]);
-    Some(command_line(by_hand(image, &args.service, &args.env_file).into_iter().chain(with)))
+    Some(command_line(by_hand(image, &args.service, &args.env_file, &args.on).into_iter().chain(with)))
 }
 
 fn warn_of_unknown(plan: &Plan) {
@@ -208,8 +210,7 @@ fn of_scenario(
             wrong.push(format!("{flag} does not go with --scenario; a scenario file has its own"));
         }
     }
-    let profile = apprunner();
-    match file::read(&path.display().to_string(), &read_text(path)?, &folder_of(path), &profile) {
+    match file::read(&path.display().to_string(), &read_text(path)?, &folder_of(path), args.on.platform.as_ref()) {
         Ok(scenario) => {
             let sets: Vec<&ConditionSet> = scenario.sets.iter().filter(|set| !set.is_empty()).collect();
             if sets.len() > 1 && args.with.is_empty() {
@@ -228,14 +229,14 @@ fn of_scenario(
         }
         Err(refused) => {
             refusals.push(refused.to_string());
-            let (service, images) = (service::defaults(&profile), args.images.clone());
+            let (service, images) = (service::defaults(&apprunner()), args.images.clone());
             Ok(Asked { images, service, conditions: ConditionSet::baseline() })
         }
     }
 }
 
 fn of_service(args: &Args, refusals: &mut Vec<String>) -> Result<Asked, Failure> {
-    let (service, _) = service_of(args.service.as_deref(), args.env_file.as_deref(), refusals)?;
+    let (service, _) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, refusals)?;
     Ok(Asked { images: args.images.clone(), service, conditions: ConditionSet::baseline() })
 }
 

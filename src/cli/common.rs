@@ -21,12 +21,13 @@ use crate::images::BuildError;
 use crate::model::image::short_name;
 use crate::model::service::UpstreamKind;
 use crate::model::{Candidate, Case, Plan, Service, Summary, Verdict};
+use crate::profile::Profile;
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
 use crate::run::rig::{Rig, Setup};
 use crate::run::schedule::How;
 use crate::run::{RunError, session};
-use crate::scenario::{Refused, apprunner, env_file, import, service};
+use crate::scenario::{Refused, apprunner, env_file, import, profile, service};
 
 /// Exit codes (contract).
 pub const USAGE: u8 = 2;
@@ -49,6 +50,9 @@ pub struct Common {
     /// No live progress
     #[arg(long, global = true)]
     no_progress: bool,
+    /// Fetch nothing from a registry or a package index; what is missing is named
+    #[arg(long, global = true)]
+    pub offline: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -70,6 +74,14 @@ pub struct Running {
     /// The kernel's and the platform's own times instead of shorter ones
     #[arg(long)]
     pub real_time: bool,
+}
+
+/// The flag of commands that know platforms.
+#[derive(Args)]
+pub struct On {
+    /// The platform whose rules hold: apprunner or ecs-express; it beats a scenario's own [default: apprunner]
+    #[arg(long, value_name = "PROFILE", value_parser = profile)]
+    pub platform: Option<Profile>,
 }
 
 /// The form of a single answer.
@@ -483,9 +495,10 @@ fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
 pub fn service_of(
     file: Option<&Path>,
     env_file: Option<&Path>,
+    on: &On,
     refusals: &mut Vec<String>,
 ) -> Result<(Service, Option<String>), Failure> {
-    let profile = apprunner();
+    let profile = on.platform.clone().unwrap_or_else(apprunner);
     let (mut service, mut image) = (service::defaults(&profile), None);
     if let Some(path) = file {
         let (name, text) = (path.display().to_string(), read_text(path)?);
@@ -512,8 +525,9 @@ pub fn service_of(
 }
 
 /// The words with which a user would run a case of an image.
-pub fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<PathBuf>) -> Vec<String> {
+pub fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
     let mut words = ["exitone", "run", "--image", image].map(str::to_owned).to_vec();
+    words.extend(on.platform.iter().flat_map(|profile| ["--platform".to_owned(), profile.platform.id.clone()]));
     for (flag, path) in [("--service", service), ("--env-file", env_file)] {
         words.extend(path.iter().flat_map(|path| [flag.to_owned(), path.display().to_string()]));
     }

@@ -6,12 +6,12 @@ use super::common::{
     Common, Failure, Form, Format, Running, Signals, candidates, engine, exit_code, how, print, run_plan, say,
 };
 use crate::event::Stamped;
-use crate::images::{Source, build};
+use crate::images::build;
 use crate::model::{Plan, Summary};
 use crate::report::progress::Progress;
 use crate::report::story::Story;
 use crate::report::{json, terminal};
-use crate::scenario::{apprunner, file};
+use crate::scenario::file;
 
 /// The incident's scenario.
 const INCIDENT: &str = include_str!("../../scenarios/incident.yaml");
@@ -32,10 +32,10 @@ pub struct Args {
 /// # Errors
 /// Engine, build.
 pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
-    let scenario = file::read("incident.yaml", INCIDENT, Path::new("."), &apprunner())?;
+    let scenario = file::read("incident.yaml", INCIDENT, Path::new("."), None)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
-    let source: Source = args.source.into();
+    let source = args.source.source(common);
     let progress = |step: &str| say(&format!("  {step}"));
     let built = signals.unless_asked(build(engine.as_ref(), &[], &source, &progress)).await??;
     if !built.built.is_empty() {

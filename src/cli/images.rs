@@ -27,14 +27,12 @@ pub struct SourceArgs {
     /// A registry that has python:3.12-slim (and postgres:16), HOST:PORT [default: Debian packages on Debian, else the engine's own]
     #[arg(long, value_name = "HOST:PORT", env = "EXITONE_REGISTRY")]
     registry: Option<String>,
-    /// Fetch nothing
-    #[arg(long)]
-    offline: bool,
 }
 
-impl From<SourceArgs> for Source {
-    fn from(args: SourceArgs) -> Self {
-        Self { registry: args.registry, offline: args.offline }
+impl SourceArgs {
+    /// Where base images come from, and whether they may be fetched.
+    pub fn source(self, common: &Common) -> Source {
+        Source { registry: self.registry, offline: common.offline }
     }
 }
 
@@ -42,11 +40,11 @@ impl From<SourceArgs> for Source {
 ///
 /// # Errors
 /// Engine, build.
-pub async fn execute(_: &Common, args: Args) -> Result<u8, Failure> {
+pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let Command::Build { names, source } = args.command;
     let (engine, _) = engine().await?;
     let signals = Signals::listen();
-    let (source, progress) = (source.into(), |step: &str| say(&format!("  {step}")));
+    let (source, progress) = (source.source(common), |step: &str| say(&format!("  {step}")));
     let built = signals.unless_asked(build(engine.as_ref(), &names, &source, &progress)).await??;
     let mut text = String::new();
     for (word, names) in [("built", &built.built), ("there", &built.present)] {

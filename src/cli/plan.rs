@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::common::{Failure, print};
+use super::common::{Failure, On, print};
 use super::run::asked_of;
 use crate::model::image::short_name;
 use crate::model::shard::Shard;
@@ -43,6 +43,8 @@ pub struct Args {
     /// How many workers share the cases [default: as many as end in about two minutes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     shards: Option<u64>,
+    #[command(flatten)]
+    on: On,
     /// The form of the plan
     #[arg(long, value_enum, default_value_t = Form::Text)]
     format: Form,
@@ -53,7 +55,7 @@ pub struct Args {
 /// # Errors
 /// Scenario files.
 pub fn execute(args: &Args) -> Result<u8, Failure> {
-    let asked = asked_of(&args.scenarios, &args.image)?;
+    let asked = asked_of(&args.scenarios, &args.image, &args.on)?;
     let plan = Plan::joined(asked.into_iter().map(|one| one.plan(Vec::new())).collect());
     let alone: Vec<Case> = plan.cases.iter().filter(|case| !case.is_searched()).cloned().collect();
     let searches = plan.searches.iter().map(|search| of_search(&search.conditions, SLOTS).1);

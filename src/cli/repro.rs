@@ -128,6 +128,7 @@ fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
         cmd: clean(cmd),
         port: service.port,
         health: service.health_check.clone(),
+        passing: service.platform.passing,
         names,
         ports,
         expected: match (outcome, result.exit_code) {

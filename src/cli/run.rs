@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::builder;
 use super::common::{
-    Common, Failure, Running, Signals, candidates, engine, exit_code, folder_of, how, read_text, run_plan, say,
+    Common, Failure, On, Running, Signals, candidates, engine, exit_code, folder_of, how, read_text, run_plan, say,
     service_of, unless_wrong,
 };
 use super::output::{Output, Reporters};
@@ -18,7 +18,7 @@ use crate::report::folder::{self, Folder};
 use crate::report::progress::Progress;
 use crate::run::rig::unknown_variables;
 use crate::run::session::state_dir;
-use crate::scenario::{Build, apprunner, file};
+use crate::scenario::{Build, file};
 use crate::search::set::MOST;
 
 /// So many runs are kept where nobody asked for a folder.
@@ -58,6 +58,9 @@ pub struct Args {
     /// How often each case is run; one that fails once has failed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: Option<u32>,
+    /// Try a case that is not as expected, or says nothing, again up to N times; one that then is as expected is flaky
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100), conflicts_with = "repeat")]
+    retries: Option<u32>,
     /// Begin no other case after this time
     #[arg(long, value_name = "TIME", value_parser = super::common::duration)]
     budget: Option<Duration>,
@@ -69,6 +72,8 @@ pub struct Args {
     resume: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    on: On,
     #[command(flatten)]
     running: Running,
 }
@@ -107,6 +112,11 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
         args.scenarios = run.header.files.iter().map(PathBuf::from).collect();
     }
     let asked = ask(&args)?;
+    if let Some(one) = asked.iter().find(|one| one.repeat > 1 && args.retries.is_some_and(|n| n > 0)) {
+        let name = one.part.scenario.as_deref().unwrap_or_default();
+        let message = format!("--retries does not go with `repeat: {}` of the scenario {name}", one.repeat);
+        return Err(Failure::usage(format!("{message}: there a case that fails once has failed")));
+    }
     if asked.is_empty() {
         return Err(Failure::usage("nothing to run: give a scenario file, or --image IMAGE"));
     }
@@ -135,6 +145,7 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     let mut how = how(&args.running, &info, plan.cases.len() + at_once);
     (how.fail_fast, how.shard, how.budget) = (args.fail_fast, args.shard, args.budget);
     how.repeat = args.repeat.unwrap_or(1);
+    how.retries = args.retries.unwrap_or(0);
     how.files = args.scenarios.iter().map(|path| absolute(path)).collect();
     if let Some(run) = &before {
         how.searched = searched(run, &plan);
@@ -186,6 +197,10 @@ fn done(run: &Run, plan: &Plan, searched: &[Searched]) -> Result<Vec<CaseResult>
     if let Some(other) = run.header.cases.iter().find(|planned| !known(planned)) {
         let message = format!("the run that is to be resumed had other cases: {} is none of these", other.id);
         return Err(Failure::usage(message));
+    }
+    if run.header.platform != plan.platforms() {
+        let (then, now) = (&run.header.platform, plan.platforms());
+        return Err(Failure::usage(format!("the run that is to be resumed was for {then}, and this one is for {now}")));
     }
     // A search that has not finished is made again, with all of its cases.
     let stands = |planned: &Planned, result: &CaseResult| match (of_search(planned), &planned.search) {
@@ -263,18 +278,22 @@ fn opened(args: &Args, done: usize) -> Result<Folder, Failure> {
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn asked_of(scenarios: &[PathBuf], images: &[String]) -> Result<Vec<Asked>, Failure> {
+pub fn asked_of(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Asked>, Failure> {
     let mut refusals = Vec::new();
-    let asked = scenarios_of(scenarios, images, &mut refusals)?;
+    let asked = scenarios_of(scenarios, images, on, &mut refusals)?;
     unless_wrong(asked, &[], refusals)
 }
 
-fn scenarios_of(paths: &[PathBuf], images: &[String], refusals: &mut Vec<String>) -> Result<Vec<Asked>, Failure> {
-    let profile = apprunner();
+fn scenarios_of(
+    paths: &[PathBuf],
+    images: &[String],
+    on: &On,
+    refusals: &mut Vec<String>,
+) -> Result<Vec<Asked>, Failure> {
     let mut asked = Vec::new();
     for path in paths {
         let text = read_text(path)?;
-        match file::read(&path.display().to_string(), &text, &folder_of(path), &profile) {
+        match file::read(&path.display().to_string(), &text, &folder_of(path), on.platform.as_ref()) {
             Ok(scenario) => {
                 let builds = if images.is_empty() { builds(&scenario) } else { Vec::new() };
                 let images = if images.is_empty() { scenario.candidates.clone() } else { images.to_vec() };
@@ -307,7 +326,7 @@ fn builds(scenario: &file::Scenario) -> Vec<Build> {
 
 fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
     let mut refusals: Vec<String> = Vec::new();
-    let mut asked = scenarios_of(&args.scenarios, &args.image, &mut refusals)?;
+    let mut asked = scenarios_of(&args.scenarios, &args.image, &args.on, &mut refusals)?;
     let (conditions, mut wrong) = match conditions(&args.with) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
@@ -320,7 +339,7 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
     let misplaced = own.iter().filter(|(given, _)| *given && !args.scenarios.is_empty());
     wrong.extend(misplaced.map(|(_, flag)| format!("{flag} goes with --image alone; a scenario file has its own")));
     if args.scenarios.is_empty() {
-        let (service, image) = service_of(args.service.as_deref(), args.env_file.as_deref(), &mut refusals)?;
+        let (service, image) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, &mut refusals)?;
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
         if !images.is_empty() {
             asked.push(by_hand(images, service, &conditions));

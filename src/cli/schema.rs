@@ -1,7 +1,7 @@
 //! `exitone schema`: JSON Schema, for editors and other programs.
 
 use super::common::{Failure, print};
-use crate::scenario::schema;
+use crate::{report, scenario};
 
 /// Arguments of `schema`.
 #[derive(clap::Args)]
@@ -15,6 +15,10 @@ pub struct Args {
 enum What {
     /// A scenario file
     Scenario,
+    /// A line of a run folder's events.jsonl
+    Events,
+    /// What run, why and bisect write with --format json
+    Result,
 }
 
 /// Prints it.
@@ -23,7 +27,9 @@ enum What {
 /// When nobody takes it.
 pub fn execute(args: &Args) -> Result<u8, Failure> {
     let schema = match args.what {
-        What::Scenario => schema::scenario(),
+        What::Scenario => scenario::schema::scenario(),
+        What::Events => report::schema::events(),
+        What::Result => report::schema::result(),
     };
     print(&format!("{schema:#}\n"))?;
     Ok(0)

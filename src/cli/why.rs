@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Form, Format, Running, Signals, by_hand, candidates, close, engine, open, print, say, service_of,
-    unless_wrong,
+    Common, Failure, Form, Format, On, Running, Signals, by_hand, candidates, close, engine, open, print, say,
+    service_of, unless_wrong,
 };
 use super::repro;
 use crate::model::{Condition, ConditionSet, Part, Plan, Service, Verdict};
@@ -40,6 +40,8 @@ pub struct Args {
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
+    on: On,
+    #[command(flatten)]
     running: Running,
     #[command(flatten)]
     form: Form,
@@ -62,7 +64,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let candidate = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?.remove(0);
-    let by_hand = by_hand(&image, &args.service, &args.env_file);
+    let by_hand = by_hand(&image, &args.service, &args.env_file, &args.on);
     let jobs = args.running.jobs.map_or(2 * info.cpus, usize::from);
     let question = Question {
         candidate: candidate.clone(),
@@ -119,10 +121,10 @@ fn seen<'a>(step: &'a Step<'a>) -> Seen<'a> {
 
 /// Reads the question; everything that is wrong is said at once.
 fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
-    let profile = apprunner();
+    let profile = args.on.platform.clone().unwrap_or_else(apprunner);
     let mut refusals: Vec<String> = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
-    let (mut service, named) = service_of(args.service.as_deref(), args.env_file.as_deref(), &mut refusals)?;
+    let (mut service, named) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, &mut refusals)?;
     // Requests after healthy are no part of the question.
     service.checks.clear();
     let battery = match args.with.is_empty() {

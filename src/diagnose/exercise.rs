@@ -228,6 +228,7 @@ mod tests {
 
     fn service() -> Service {
         Service {
+            platform: crate::model::Platform::some(),
             port: 8000,
             env: [("A".to_owned(), "1".to_owned())].into(),
             secrets: Default::default(),

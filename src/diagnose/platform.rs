@@ -1,20 +1,21 @@
 //! What can be said of an image before anything runs.
 
-use crate::model::ImageFacts;
 use crate::model::outcome::Cause;
+use crate::model::{ImageFacts, Platform};
 
-/// What App Runner would do with an image that is not linux/amd64: the pull does not check it, the start fails.
+/// What the platform would do with an image that is not linux/amd64: the pull does not check it, the start fails.
 #[must_use]
-pub fn architecture(facts: &ImageFacts) -> Option<Cause> {
+pub fn architecture(facts: &ImageFacts, platform: &Platform) -> Option<Cause> {
     if facts.runs_on_platform() {
         return None;
     }
     Some(Cause {
         id: "arch-mismatch".to_owned(),
         text: format!(
-            "The image is {}; App Runner runs linux/amd64 only and does not check it when it pulls. The process dies \
+            "The image is {}; {} runs linux/amd64 only and does not check it when it pulls. The process dies \
              with exit code 1 and `exec format error`, or without any log.",
-            facts.platform()
+            facts.platform(),
+            platform.name
         ),
         fix: "Build it for the platform: `docker buildx build --platform linux/amd64 …` (an Apple laptop builds \
               arm64 by default; a run on that laptop proves nothing about this)."

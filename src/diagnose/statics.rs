@@ -1,16 +1,16 @@
-//! What an image says of itself before anything runs, and what App Runner would do with it.
+//! What an image says of itself before anything runs, and what the platform would do with it.
 
 use super::platform::architecture;
 use crate::model::files::{ImageFiles, Machine, Program};
 use crate::model::outcome::{Cause, Finding};
-use crate::model::{ImageFacts, Service};
+use crate::model::{ImageFacts, Platform, Service};
 
-/// The disk of an instance, the image included
-/// (<https://docs.aws.amazon.com/apprunner/latest/dg/develop.html>, 3 GB of ephemeral storage). Whether a GB there has
-/// 10⁹ or 2³⁰ bytes is not said: only what is too large in both readings is.
-const DISK: u64 = 3 << 30;
-/// From here on little is left to write to.
-const NEARLY_FULL: u64 = 2_500_000_000;
+/// In texts: the platform's name.
+const NAME: &str = "{platform}";
+/// In texts: what the platform's service log says of a process that ended, with the exit code in the place of `*`.
+const LOGGED: [&str; 2] = ["{service log of ", "}"];
+/// With so little disk left (bytes) there is little to write to.
+const NEARLY_FULL: u64 = 500_000_000;
 /// Variables that lead programs to certificate authorities elsewhere.
 const CA_VARIABLES: [&str; 3] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"];
 /// What only a shell understands; the platform hands it over as it stands.
@@ -19,25 +19,51 @@ const SHELL_SIGNS: &str = "'\"\\&|;<>$`*?(){}~#\n";
 /// Everything that can be said of an image before it runs, what is fatal first. `files`: what was read from it.
 #[must_use]
 pub fn findings(facts: &ImageFacts, files: Option<&ImageFiles>, service: &Service) -> Vec<Finding> {
-    of(facts, files, service.start_command.as_deref())
+    on(&service.platform, facts, files, service.start_command.as_deref())
 }
 
-fn of(facts: &ImageFacts, files: Option<&ImageFiles>, start_command: Option<&str>) -> Vec<Finding> {
-    let mut all: Vec<Finding> = [foreign_image(facts), foreign_index(facts)].into_iter().flatten().collect();
+fn on(
+    platform: &Platform,
+    facts: &ImageFacts,
+    files: Option<&ImageFiles>,
+    start_command: Option<&str>,
+) -> Vec<Finding> {
+    let mut all: Vec<Finding> = [foreign_image(facts, platform), foreign_index(facts)].into_iter().flatten().collect();
     let foreign = !all.is_empty();
     let program = files.and_then(|f| of_program(&f.program, &By::Runtime));
     // In an image for another processor everything is for that processor.
     all.extend(program.filter(|p| !foreign || p.cause.id != PROGRAM));
     let told = foreign || all.iter().any(|f| f.cause.id == PROGRAM);
     all.extend(files.filter(|_| !told).and_then(native));
-    all.extend(size(facts));
-    if let Some(command) = start_command {
+    all.extend(platform.disk_gb.and_then(|disk| size(facts, disk)));
+    if let Some(command) = start_command.filter(|_| platform.splits_command) {
         all.extend(command_words(command));
         all.extend(command_entrypoint(facts, command));
     }
     all.extend(files.and_then(|files| no_authorities(facts, files)));
     all.sort_by_key(|finding| !finding.fatal);
+    all.iter_mut().for_each(|finding| finding.cause.text = in_words_of(&finding.cause.text, platform));
     all
+}
+
+/// A text in the words of a platform.
+fn in_words_of(text: &str, platform: &Platform) -> String {
+    let mut text = text.replace(NAME, &platform.name);
+    let [begin, end] = LOGGED;
+    while let Some((before, rest)) = text.split_once(begin)
+        && let Some((code, after)) = rest.split_once(end)
+    {
+        let line = if platform.service_log {
+            format!(
+                ", and `Your application stopped or failed to start. See logs for more information.  Container exit \
+                 code: {code}` in the service log, about 54 s after the health check began"
+            )
+        } else {
+            String::new()
+        };
+        text = format!("{before}{line}{after}");
+    }
+    text
 }
 
 /// The rule for the program that is executed.
@@ -61,17 +87,17 @@ fn warning(cause: Cause) -> Finding {
     Finding { cause, fatal: false, exit_code: None }
 }
 
-/// What App Runner shows of a process that ends at once.
+/// What the platform shows of a process that ends at once.
 fn class_b(code: i64, line: &str) -> String {
+    let [begin, end] = LOGGED;
     format!(
-        "On App Runner the process ends at once (class B): `{line}` in the application log, where there is one, and \
-         `Your application stopped or failed to start. See logs for more information.  Container exit code: {code}` in \
-         the service log, about 54 s after the health check began."
+        "On {NAME} the process ends at once (class B): `{line}` in the application log, where there is \
+         one{begin}{code}{end}."
     )
 }
 
-fn foreign_image(facts: &ImageFacts) -> Option<Finding> {
-    architecture(facts).map(|cause| fatal(Some(1), cause))
+fn foreign_image(facts: &ImageFacts, platform: &Platform) -> Option<Finding> {
+    architecture(facts, platform).map(|cause| fatal(Some(1), cause))
 }
 
 fn foreign_index(facts: &ImageFacts) -> Option<Finding> {
@@ -86,7 +112,7 @@ fn foreign_index(facts: &ImageFacts) -> Option<Finding> {
             "index-without-amd64",
             format!(
                 "The name leads to an index of images for {platforms}; none of them is for linux/amd64, the only \
-                 platform of App Runner. The deployment fails when the image is pulled (class A, no application log) \
+                 platform of {NAME}. The deployment fails when the image is pulled (class A, no application log) \
                  or when it is executed (class B, `exec format error`)."
             ),
             "Build and push it for the platform as well: `docker buildx build --platform linux/amd64 --push …`.",
@@ -131,12 +157,12 @@ impl By<'_> {
         }
     }
 
-    /// What the log says, and what App Runner does.
+    /// What the log says, and what the platform does.
     fn says(&self, path: &str, error: &str, by_wrapper: Option<i64>) -> String {
         let path = if let Self::Kernel { script, .. } = self { script } else { path };
         match self.refused(by_wrapper) {
             Some(code) => class_b(code, &format!("exec {path}: {error}")),
-            None => format!("On App Runner the process ends at once (class B), and the log says `{error}`."),
+            None => format!("On {NAME} the process ends at once (class B), and the log says `{error}`."),
         }
     }
 }
@@ -182,7 +208,7 @@ fn foreign_program(path: &str, machine: Machine, by: &By<'_>) -> Option<Finding>
     if [3, 62].contains(&machine.number) {
         let text = format!(
             "{path}, which is executed, is a program for {machine}. It runs only where the kernel has a mode for it; \
-             whether App Runner's has is not known."
+             whether {NAME}'s has is not known."
         );
         return Some(warning(cause(PROGRAM, text, fix, evidence)));
     }
@@ -270,9 +296,10 @@ fn missing(word: &str, by: &By<'_>) -> Finding {
             None,
             cause(
                 "missing-program",
-                "The image has neither ENTRYPOINT nor CMD, and the service has no start command: there is nothing to \
-                 execute. On App Runner the deployment fails without an application log (class A)."
-                    .to_owned(),
+                format!(
+                    "The image has neither ENTRYPOINT nor CMD, and the service has no start command: there is nothing \
+                     to execute. On {NAME} the deployment fails without an application log (class A)."
+                ),
                 "Give the Dockerfile a CMD, or the service a start command.",
                 vec!["image configuration: no ENTRYPOINT, no CMD".to_owned()],
             ),
@@ -282,7 +309,7 @@ fn missing(word: &str, by: &By<'_>) -> Finding {
             cause(
                 "missing-program",
                 format!(
-                    "The command begins with `{word}`, and the image has no such program: {nowhere}. On App Runner the \
+                    "The command begins with `{word}`, and the image has no such program: {nowhere}. On {NAME} the \
                      runtime refuses to start it: exit code 127 (class B), or a deployment that fails without an \
                      application log (class A)."
                 ),
@@ -330,7 +357,7 @@ fn native(files: &ImageFiles) -> Option<Finding> {
     }
     let text = format!(
         "The image has {count} native file(s) for another processor, {} among them ({}). A program that loads one of \
-         them dies on App Runner (class B, mostly exit code 1): `invalid ELF header`, `wrong architecture`, `cannot \
+         them dies on {NAME} (class B, mostly exit code 1): `invalid ELF header`, `wrong architecture`, `cannot \
          open shared object file`.",
         first.path, first.machine
     );
@@ -343,21 +370,21 @@ fn gigabytes(bytes: u64) -> String {
     format!("{:.2} GB", bytes as f64 / 1e9)
 }
 
-fn size(facts: &ImageFacts) -> Option<Finding> {
+fn size(facts: &ImageFacts, disk_gb: u64) -> Option<Finding> {
     let size = gigabytes(facts.size);
     let evidence = vec![format!("size of the image on this engine: {} bytes", facts.size)];
     let fix = "Leave out what only the build needs: a multi-stage Dockerfile, a slim base, no package caches, models and \
                data in S3.";
-    if facts.size > DISK {
+    if facts.size > disk_gb << 30 {
         let text = format!(
-            "The image takes {size}; an instance of App Runner has 3 GB of disk, the image included. The deployment \
+            "The image takes {size}; an instance of {NAME} has {disk_gb} GB of disk, the image included. The deployment \
              fails when the image is unpacked (class A, no application log)."
         );
         return Some(fatal(None, cause("image-too-large", text, fix, evidence)));
     }
-    (facts.size >= NEARLY_FULL).then(|| {
+    (facts.size + NEARLY_FULL >= disk_gb * 1_000_000_000).then(|| {
         let text = format!(
-            "The image takes {size} of the 3 GB of disk that an instance of App Runner has: what the program writes \
+            "The image takes {size} of the {disk_gb} GB of disk that an instance of {NAME} has: what the program writes \
              (caches, uploads, /tmp) may not find room (`No space left on device`)."
         );
         warning(cause("image-too-large", text, fix, evidence))
@@ -376,7 +403,7 @@ fn command_words(command: &str) -> Option<Finding> {
     }
     let words: Vec<&str> = command.split_whitespace().collect();
     let text = format!(
-        "The start command has signs that only a shell understands ({}). App Runner splits it at white space and starts \
+        "The start command has signs that only a shell understands ({}). {NAME} splits it at white space and starts \
          no shell: quotes stay in the words, `&&` and what follows are arguments, variables are not filled in. The \
          program would get {} words. Seen in the field: `sh -c \"uv run x\"` dies with exit code 2 (`Unterminated \
          quoted string`).",
@@ -395,9 +422,10 @@ fn command_entrypoint(facts: &ImageFacts, command: &str) -> Option<Finding> {
     }
     let words: Vec<&str> = command.split_whitespace().collect();
     let both = [entrypoint.as_slice(), &words].concat();
-    let mut text = "The image has an ENTRYPOINT and the service a start command. Whether App Runner hands the start \
-                    command to the ENTRYPOINT or executes it in its place is not documented."
-        .to_owned();
+    let mut text = format!(
+        "The image has an ENTRYPOINT and the service a start command. Whether {NAME} hands the start command to the \
+         ENTRYPOINT or executes it in its place is not documented."
+    );
     if is_shell_form(&entrypoint) {
         text.push_str(
             " This ENTRYPOINT is in shell form (`ENTRYPOINT command …`, without brackets): it would ignore the start \

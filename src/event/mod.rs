@@ -3,6 +3,7 @@
 pub mod log;
 pub mod run;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::outcome::{CaseResult, Phase};
@@ -13,7 +14,7 @@ use crate::model::{CaseId, Condition, ConditionSet, Summary};
 pub const VERSION: u32 = 1;
 
 /// A case that a run is going to run.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// The case.
     pub id: CaseId,
@@ -39,7 +40,7 @@ pub struct Planned {
 }
 
 /// A search that a run is going to make.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedSearch {
     /// The search.
     pub id: CaseId,
@@ -57,9 +58,11 @@ pub struct PlannedSearch {
 }
 
 /// What a run is, said before its first case.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+// Its keys stand beside the event's name: a part of its own would not know that one.
+#[schemars(inline)]
 pub struct Header {
-    /// [`VERSION`].
+    /// The format's version; a reader refuses a newer one.
     pub version: u32,
     /// The version of the program.
     pub tool: String,
@@ -85,7 +88,7 @@ pub struct Header {
 }
 
 /// Something that happened in a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A run begins.
@@ -115,6 +118,15 @@ pub enum Event {
     CaseConfirming {
         /// The case.
         id: CaseId,
+    },
+    /// A case did not come out as expected: it is tried again.
+    CaseRetrying {
+        /// The case.
+        id: CaseId,
+        /// From 2.
+        attempt: u32,
+        /// What the attempt before it came to.
+        because: String,
     },
     /// A case is not begun any more.
     CaseNotRun {
@@ -158,7 +170,7 @@ pub enum Event {
 }
 
 /// An event with its place and time; the coordinator alone gives them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Stamped {
     /// Counts from 0 without a gap.
     pub seq: u64,

@@ -62,6 +62,7 @@ impl Run {
             | Event::SearchStarted { .. }
             | Event::CasePhase { .. }
             | Event::CaseConfirming { .. }
+            | Event::CaseRetrying { .. }
             | Event::Draining { .. } => {}
         }
     }

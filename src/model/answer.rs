@@ -1,5 +1,6 @@
 //! What `why` answers: which smallest sets of conditions make an image fail, how sure that is, and what is not known.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::case::CaseId;
@@ -10,7 +11,7 @@ use super::outcome::{Cause, FailureClass, Finding, NotExercised, Verdict};
 pub type Left = NotExercised;
 
 /// One smallest set under which the image fails.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MinimalSet {
     /// The conditions; none: it fails always.
     pub conditions: ConditionSet,
@@ -37,7 +38,7 @@ pub struct MinimalSet {
 }
 
 /// A condition that takes a failure away.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Healed {
     /// With these the failure is gone.
     pub healers: ConditionSet,
@@ -46,7 +47,7 @@ pub struct Healed {
 }
 
 /// A failure that differs from those of all smallest sets.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OtherFailure {
     /// Its signature.
     pub signature: String,
@@ -57,7 +58,7 @@ pub struct OtherFailure {
 }
 
 /// The whole answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// The document's version.
     pub version: u32,
@@ -67,6 +68,9 @@ pub struct Answer {
     pub image_id: String,
     /// The platform that is simulated.
     pub platform: String,
+    /// Its name in sentences.
+    #[serde(skip)]
+    pub platform_name: String,
     /// Fail as soon as something makes it fail.
     pub verdict: Verdict,
     /// The class of the likeliest failure.

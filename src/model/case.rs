@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::ConditionSet;
@@ -28,7 +29,7 @@ impl Candidate {
 }
 
 /// The stable name of a case: the same image name and conditions give the same id on every machine.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct CaseId(pub String);
 
@@ -178,6 +179,18 @@ impl Plan {
         self.cases.iter().filter(|case| case.is_searched() && case.search.as_ref() == Some(&search.id))
     }
 
+    /// The platforms that its parts run on, in their order.
+    #[must_use]
+    pub fn platforms(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for part in &self.parts {
+            if !names.contains(&part.service.platform.id.as_str()) {
+                names.push(&part.service.platform.id);
+            }
+        }
+        names.join(", ")
+    }
+
     /// Several plans as one.
     #[must_use]
     pub fn joined(plans: Vec<Self>) -> Self {
@@ -270,6 +283,7 @@ mod tests {
     fn conditions_that_differ_in_a_secret_are_two_cases() {
         let set = |text: &str| ConditionSet::new([text.parse().expect("valid")]).expect("one");
         let service = Service {
+            platform: crate::model::Platform::some(),
             port: 1,
             env: std::collections::BTreeMap::new(),
             secrets: std::collections::BTreeSet::new(),

@@ -6,6 +6,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::condition::EnvValue;
@@ -32,7 +33,7 @@ const SYSTEM: [&str; 13] =
 const LIBRARIES: [&str; 3] = ["site-packages", "dist-packages", "node_modules"];
 
 /// What changed from one image to the next; every entry is one line for people, without any secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ImageChange {
     /// `+ NAME=value`, `- NAME`, `NAME: old → new`.
     pub env: Vec<String>,

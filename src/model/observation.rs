@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Questions to the resolver and outbound attempts beyond this number are not kept: the first ones tell.
@@ -39,7 +40,7 @@ pub enum Observation {
 }
 
 /// A question to the resolver and its answer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DnsQuestion {
     /// Milliseconds since the process started.
     pub at_ms: f64,
@@ -55,7 +56,7 @@ pub struct DnsQuestion {
 }
 
 /// What became of an outbound connection attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// The simulated internet answered.
@@ -69,7 +70,7 @@ pub enum Fate {
 }
 
 /// An outbound connection attempt.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectAttempt {
     /// Milliseconds since the process started, of the first packet.
     pub at_ms: f64,
@@ -89,7 +90,7 @@ pub struct ConnectAttempt {
 }
 
 /// A port that opened in the candidate's namespace.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Listening {
     /// Milliseconds since the process started; read every 20 ms.
     pub at_ms: f64,
@@ -111,7 +112,7 @@ impl Listening {
 }
 
 /// What a candidate needed of the machine, as the kernel's control groups count it, children included.
-#[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// The highest memory use in bytes, page cache included.
     pub memory_peak: u64,
@@ -128,7 +129,7 @@ pub struct Usage {
 }
 
 /// A TCP connection of the candidate's own making that is open.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OpenSocket {
     /// Where to.
     pub address: Ipv4Addr,
@@ -142,18 +143,20 @@ pub struct OpenSocket {
 }
 
 /// One probe of the health check.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeAttempt {
     /// Milliseconds since the process started.
     pub at_ms: f64,
     /// What came back.
     pub result: ProbeResult,
+    /// True when the platform counts it as a success.
+    pub passed: bool,
     /// True for a probe that was sent ahead of the platform's schedule because the port had opened.
     pub early: bool,
 }
 
 /// What a probe met.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeResult {
     /// The connection was accepted (TCP check).
@@ -169,21 +172,20 @@ pub enum ProbeResult {
 }
 
 impl ProbeResult {
-    /// True when the platform would count this probe as a success.
-    ///
-    /// Which statuses App Runner passes is not documented; 401 and 404 failed in the field, 200 passes.
+    /// True when the platform would count this probe as a success: `passing` are the lowest and the highest status that
+    /// it takes for one.
     #[must_use]
-    pub fn good(&self) -> bool {
+    pub fn good(&self, passing: [u16; 2]) -> bool {
         match self {
             Self::Accepted => true,
-            Self::Status(status) => (200..400).contains(status),
+            Self::Status(status) => (passing[0]..=passing[1]).contains(status),
             Self::Refused | Self::TimedOut | Self::Broken(_) => false,
         }
     }
 }
 
 /// Everything that was seen in one attempt.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Evidence {
     /// Questions to the resolver.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::case::CaseId;
@@ -11,7 +12,7 @@ use super::observation::{Evidence, ProbeResult};
 use super::redact::Redactor;
 
 /// Where in its life a candidate is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// The namespace is set up and the container created.
@@ -29,7 +30,7 @@ pub enum Phase {
 }
 
 /// How an attempt ended.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The probe passed and the process lived through the soak.
@@ -49,7 +50,7 @@ pub enum Outcome {
 }
 
 /// The three ways a deployment fails (apprunner facts, section 1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub enum FailureClass {
     /// Never started.
     A,
@@ -84,7 +85,7 @@ impl Outcome {
 }
 
 /// What a run says about its case.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Healthy, and every check passed.
@@ -106,7 +107,7 @@ impl fmt::Display for Verdict {
 }
 
 /// The platform's own status of the deployment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OperationStatus {
     /// The new version serves.
@@ -118,7 +119,7 @@ pub enum OperationStatus {
 }
 
 /// The platform's own status of the service after the deployment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServiceStatus {
     /// It serves: the new image, or after a rollback the old one.
@@ -128,7 +129,7 @@ pub enum ServiceStatus {
 }
 
 /// Why it happened and what to do, standing on what was seen.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// The rule's name.
     pub id: String,
@@ -141,7 +142,7 @@ pub struct Cause {
 }
 
 /// A condition that was imposed and never met.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NotExercised {
     /// The condition.
     pub condition: Condition,
@@ -150,7 +151,7 @@ pub struct NotExercised {
 }
 
 /// What an image says of itself before anything runs.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// What it is, what the platform would do, what to do about it.
     #[serde(flatten)]
@@ -162,7 +163,7 @@ pub struct Finding {
 }
 
 /// What a request after healthy came to.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// The check's name.
     pub name: String,
@@ -173,7 +174,7 @@ pub struct CheckResult {
 }
 
 /// The result of a case, as `run --format json` shows it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CaseResult {
     /// The stable name.
     pub id: CaseId,
@@ -229,9 +230,13 @@ pub struct CaseResult {
     pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
     pub service_status: Option<ServiceStatus>,
-    /// How often it failed, of how many attempts, where more than one was asked for.
+    /// How often it failed, of how many attempts that say something, where more than one was asked for. With `tried`:
+    /// how often it did not come out as expected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub attempts: Option<[u32; 2]>,
+    /// What each attempt came to, in their order, where it was tried again because one was not as expected.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tried: Vec<String>,
     /// What the scenario expects of it; nothing: that it passes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected: Option<Expected>,
@@ -269,6 +274,7 @@ impl CaseResult {
             )
             .chain(self.not_exercised.iter_mut().map(|n| &mut n.because))
             .chain(&mut self.notes)
+            .chain(&mut self.tried)
             .chain([&mut self.log]);
         texts.for_each(|text| *text = redactor.clean(text));
         self
@@ -278,6 +284,17 @@ impl CaseResult {
     #[must_use]
     pub fn as_expected(&self) -> bool {
         self.step || self.expected.as_ref().map_or(self.verdict == Verdict::Pass, |expected| expected.met)
+    }
+
+    /// That its attempts did not all come out alike; nothing where they did.
+    #[must_use]
+    pub fn flaky(&self) -> Option<String> {
+        let [failed, of] = self.attempts.filter(|[failed, of]| *failed > 0 && failed < of)?;
+        let what = match (self.tried.is_empty(), &self.expected) {
+            (false, Some(_)) => "not as expected in",
+            _ => "failed",
+        };
+        Some(format!("{what} {failed} of {of} attempts"))
     }
 
     /// True when some condition was never met: a pass says nothing about that one.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
@@ -68,7 +69,7 @@ impl Search {
 }
 
 /// A set of conditions that stands for itself; every other run of a search is a step of it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Judged {
     /// Its case.
     pub case: CaseId,
@@ -82,7 +83,7 @@ pub struct Judged {
 }
 
 /// What a search of a run came to.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Searched {
     /// The search.
     pub id: CaseId,

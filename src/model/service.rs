@@ -7,26 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Host;
-
-/// App Runner's pairs of CPU (thousandths) and memory (GB; 0.5 is written as its half).
-/// <https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html>
-pub const SIZES: [(u32, &[&str]); 5] =
-    [(250, &["0.5", "1"]), (500, &["1"]), (1000, &["2", "3", "4"]), (2000, &["4", "6"]), (4000, &["8", "10", "12"])];
-
-/// What is wrong with limits as sizes of an instance; nothing when App Runner has an instance of that size.
-#[must_use]
-pub fn no_size(cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
-    let bytes = |gb: &&str| gb.parse::<f64>().map_or(0, |gb| (gb * f64::from(1 << 30)) as u64);
-    let fits = |(milli, memories): &(u32, &[&str])| {
-        cpu_milli.is_none_or(|wanted| wanted == *milli)
-            && memory.is_none_or(|m| memories.iter().any(|gb| bytes(gb) == m))
-    };
-    if SIZES.iter().any(fits) {
-        return None;
-    }
-    let pairs = SIZES.map(|(milli, gb)| format!("{} with {} GB", f64::from(milli) / 1000.0, gb.join(", ")));
-    Some(format!("App Runner has no instance of this size: {}", pairs.join("; ")))
-}
+use super::platform::Platform;
 
 /// TCP or HTTP, as the health check of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -174,6 +155,8 @@ impl std::fmt::Debug for ServiceContainer {
 /// What the platform is told of a service.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Service {
+    /// Where it runs.
+    pub platform: Platform,
     /// The port that is probed and that `PORT` is set to.
     pub port: u16,
     /// The variables of the service, secrets included.
@@ -202,24 +185,5 @@ impl std::fmt::Debug for Service {
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .field("health_check", &self.health_check)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_of_instances() {
-        let gb = 1 << 30;
-        assert_eq!(no_size(Some(250), Some(gb / 2)), None);
-        assert_eq!(no_size(None, Some(3 * gb)), None);
-        assert_eq!(no_size(Some(4000), None), None);
-        for (cpu, memory) in [(Some(250), Some(2 * gb)), (None, Some(64 << 20)), (Some(100), None)] {
-            assert!(
-                no_size(cpu, memory).is_some_and(|text| text.contains("0.25 with 0.5, 1 GB")),
-                "{cpu:?} {memory:?}"
-            );
-        }
     }
 }

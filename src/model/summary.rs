@@ -1,11 +1,12 @@
 //! What a whole run came to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::{CaseResult, Verdict};
 
 /// Counts and duration of a run.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Cases in all.
     pub cases: usize,
@@ -18,6 +19,9 @@ pub struct Summary {
     /// Cases that came out otherwise than expected: by failing, or by not failing as the scenario says.
     #[serde(default)]
     pub unexpected: usize,
+    /// Cases whose attempts did not all come out alike, whatever stands.
+    #[serde(default)]
+    pub flaky: usize,
     /// Cases that were not begun.
     #[serde(default)]
     pub not_run: usize,
@@ -54,6 +58,7 @@ impl Summary {
                 Verdict::Fail => summary.failed += 1,
                 Verdict::Unresolved => summary.unresolved += 1,
             }
+            summary.flaky += usize::from(result.flaky().is_some());
             summary.unexpected += usize::from(result.verdict != Verdict::Unresolved && !result.as_expected());
         }
         summary

@@ -1,5 +1,6 @@
 //! What `bisect` answers: which image of an ordered list is the first bad one, and what that stands on.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::case::CaseId;
@@ -8,7 +9,7 @@ use super::condition::ConditionSet;
 use super::outcome::{Cause, Verdict};
 
 /// What became of the search.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Culprit {
     /// The first bad image is known.
@@ -28,7 +29,7 @@ pub enum Culprit {
 }
 
 /// One image that was run.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Tested {
     /// The image's name.
     pub image: String,
@@ -54,7 +55,7 @@ pub struct Tested {
 }
 
 /// Where another failure begins: the newest image fails, and not as the first bad one does.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Also {
     /// The first image that fails like the newest.
     pub first_bad: Option<String>,
@@ -67,7 +68,7 @@ pub struct Also {
 }
 
 /// The whole answer.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Verdicts {
     /// The document's version.
     pub version: u32,

@@ -6,12 +6,15 @@ use serde::Deserialize;
 
 pub use battery::{Battery, battery};
 
+use crate::model::Platform;
 use crate::model::service::{HealthCheck, Protocol};
 
 /// What a platform does where a service says nothing, and what it accepts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
+    /// What a case must know of it.
+    pub platform: Platform,
     /// The health check.
     pub health_check: HealthDefaults,
     /// The port.
@@ -27,7 +30,7 @@ pub struct Profile {
     pub forms: Vec<String>,
 }
 
-/// The health check's defaults and range.
+/// The health check's defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthDefaults {
@@ -37,10 +40,6 @@ pub struct HealthDefaults {
     timeout: u32,
     healthy_threshold: u32,
     unhealthy_threshold: u32,
-    /// The lowest number that is accepted.
-    pub lowest: u32,
-    /// The highest.
-    pub highest: u32,
 }
 
 impl HealthDefaults {
@@ -58,5 +57,10 @@ impl HealthDefaults {
     }
 }
 
-/// The text of the App Runner profile; [`crate::scenario`] reads it.
-pub const APPRUNNER: &str = include_str!("apprunner.yaml");
+/// The platforms by their names, each with the text of its profile, which [`crate::scenario`] reads. The first is the one
+/// where nobody says another.
+pub const PROFILES: [(&str, &str); 2] =
+    [("apprunner", include_str!("apprunner.yaml")), ("ecs-express", include_str!("ecs-express.yaml"))];
+
+/// The names of the platforms.
+pub const NAMES: [&str; PROFILES.len()] = [PROFILES[0].0, PROFILES[1].0];

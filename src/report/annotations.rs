@@ -81,11 +81,16 @@ fn issues(run: &Run) -> Issues {
     let tables = tables(run);
     let mut cells: Vec<(&str, &str, Cell<'_>)> = tables.iter().flat_map(Table::cells).collect();
     cells.sort_by_key(|(_, _, cell)| (cell.standing(), cell.result.map(severity)));
-    let of = |standings: &[Standing]| -> Vec<Issue> {
-        let chosen = cells.iter().filter(|(_, _, cell)| standings.contains(&cell.standing())).take(MOST);
+    let of = |chosen: &dyn Fn(Cell<'_>) -> bool| -> Vec<Issue> {
+        let chosen = cells.iter().filter(|(_, _, cell)| chosen(*cell)).take(MOST);
         chosen.map(|(image, label, cell)| issue(image, label, *cell)).collect()
     };
-    let mut warnings = of(&[Standing::Unresolved, Standing::Skipped]);
+    let doubtful = |cell: Cell<'_>| match cell.standing() {
+        Standing::Unresolved | Standing::Skipped => true,
+        Standing::Expected => cell.result.is_some_and(|result| result.flaky().is_some()),
+        Standing::Unexpected | Standing::NotRun | Standing::Step => false,
+    };
+    let mut warnings = of(&doubtful);
     let open = told(run).filter_map(|told| {
         let title = format!("exitone: {}, {}", told.image(), told.title);
         told.open.map(|open| Issue { title, text: format!("undecided, whether there are other sets: {open}") })
@@ -101,7 +106,7 @@ fn issues(run: &Run) -> Issues {
     let more = more.iter().filter(|(count, _, _)| *count > 0);
     let more: Vec<String> = more.map(|(count, case, what)| format!("{} {what}", plural(*count, case))).collect();
     let rest = (!more.is_empty()).then(|| format!("{}; the report has them all", more.join(", ")));
-    Issues { errors: of(&[Standing::Unexpected]), warnings, rest }
+    Issues { errors: of(&|cell| cell.standing() == Standing::Unexpected), warnings, rest }
 }
 
 fn issue(image: &str, label: &str, cell: Cell<'_>) -> Issue {
@@ -109,6 +114,9 @@ fn issue(image: &str, label: &str, cell: Cell<'_>) -> Issue {
     let Some(result) = cell.result else { return Issue { title, text: cell.words() } };
     if let Some(because) = &result.skipped {
         return Issue { title, text: format!("skipped: {}", one_line(because)) };
+    }
+    if cell.standing() == Standing::Expected {
+        return Issue { title, text: cell.words() };
     }
     let account = Account::of(cell, result);
     let mut text = account.headline;

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::terminal::{BAD, DIM, GOOD, HEAD, mark, shorten_end, styled, why, wrap};
@@ -122,11 +124,18 @@ fn called<'a>(verdicts: &'a Verdicts, image: &'a str) -> &'a str {
 }
 
 /// The document of `bisect --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Document<'a> {
+    #[serde(flatten)]
+    verdicts: &'a Verdicts,
+    /// The answer in one sentence.
+    sentence: String,
+}
+
+/// The document of `bisect --format json`.
 #[must_use]
 pub fn json(verdicts: &Verdicts) -> Value {
-    let mut document = json!(verdicts);
-    document["sentence"] = Value::from(sentence(verdicts));
-    document
+    json!(Document { verdicts, sentence: sentence(verdicts) })
 }
 
 /// The answer in one sentence.

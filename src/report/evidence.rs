@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn in_order_of_time() {
-        let probe = |at_ms, result| ProbeAttempt { at_ms, result, early: false };
+        let probe = |at_ms, result| ProbeAttempt { at_ms, passed: false, result, early: false };
         let evidence = Evidence {
             dns: vec![DnsQuestion {
                 at_ms: 10.0,

@@ -48,6 +48,7 @@ pub fn passed(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
         operation_status: None,
         service_status: None,
         attempts: None,
+        tried: Vec::new(),
         expected: None,
         step: false,
         log: String::new(),

@@ -1,43 +1,94 @@
 //! Machine output: one document to standard output.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::story::Story;
 use crate::event::run::Run;
-use crate::model::{CaseResult, Summary};
+use crate::model::search::Searched;
+use crate::model::{CaseId, CaseResult, Condition, ConditionSet, Summary};
 
 /// The document's version (contract).
 const VERSION: u32 = 1;
 
+/// The document of `run --format json`.
+#[derive(Serialize, JsonSchema)]
+pub struct Document<'a> {
+    /// The document's version.
+    version: u32,
+    /// The results, in the order of the plan.
+    cases: Vec<&'a CaseResult>,
+    /// Their counts.
+    summary: Summary,
+    /// Searches, where scenarios ask for some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    searches: Vec<Search<'a>>,
+    /// Cases without a result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_run: Vec<NotRun<'a>>,
+}
+
+/// What came of a search.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Search<'a> {
+    /// It was made.
+    Made(&'a Searched),
+    /// It was not.
+    NotMade {
+        /// Its stable name.
+        id: &'a CaseId,
+        /// The image.
+        image: &'a str,
+        /// The scenario that it belongs to.
+        scenario: Option<&'a str>,
+        /// The conditions to search among.
+        conditions: &'a [Condition],
+        /// Why nothing is known.
+        open: &'a str,
+    },
+}
+
+/// A case that was not begun.
+#[derive(Serialize, JsonSchema)]
+struct NotRun<'a> {
+    /// The case.
+    id: &'a CaseId,
+    /// Its image.
+    image: &'a str,
+    /// Its conditions.
+    conditions: &'a ConditionSet,
+    /// Why.
+    because: &'a str,
+}
+
 /// The document of `run`, from a run's events.
 #[must_use]
 pub fn of_run(whole: &Run) -> Value {
-    let results: Vec<&CaseResult> = whole.in_order().collect();
-    let not_run: Vec<Value> = whole
-        .without_result()
-        .map(|(planned, because)| json!({"id": planned.id, "image": planned.image, "conditions": planned.conditions, "because": because}))
-        .collect();
-    let mut document = json!({"version": VERSION, "cases": results, "summary": whole.counts()});
-    let searches: Vec<Value> = whole
-        .searches()
-        .map(|(planned, came)| match came {
-            Ok(searched) => json!(searched),
-            Err(because) => json!({
-                "id": planned.id,
-                "image": planned.image,
-                "scenario": planned.scenario,
-                "conditions": planned.conditions,
-                "open": because,
-            }),
-        })
-        .collect();
-    if !searches.is_empty() {
-        document["searches"] = Value::from(searches);
-    }
-    if !not_run.is_empty() {
-        document["not_run"] = Value::from(not_run);
-    }
-    document
+    let not_run = whole.without_result().map(|(planned, because)| NotRun {
+        id: &planned.id,
+        image: &planned.image,
+        conditions: &planned.conditions,
+        because,
+    });
+    let searches = whole.searches().map(|(planned, came)| match came {
+        Ok(searched) => Search::Made(searched),
+        Err(because) => Search::NotMade {
+            id: &planned.id,
+            image: &planned.image,
+            scenario: planned.scenario.as_deref(),
+            conditions: &planned.conditions,
+            open: because,
+        },
+    });
+    json!(Document {
+        version: VERSION,
+        cases: whole.in_order().collect(),
+        summary: whole.counts(),
+        searches: searches.collect(),
+        not_run: not_run.collect()
+    })
 }
 
 /// `demo --format json`: the document of `run`, and what it says of each version.

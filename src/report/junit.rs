@@ -109,7 +109,13 @@ fn case(xml: &mut Xml, class: &str, label: &str, cell: Cell<'_>) {
             let because = result.skipped.as_deref().unwrap_or("skipped");
             xml.empty("skipped", &[("message", &one_line(because))]);
         }
-        Standing::Expected | Standing::NotRun | Standing::Step => {}
+        Standing::Expected => {
+            // As surefire has it: the test passed, and these attempts did not.
+            if let (Some(often), Some(first)) = (result.flaky(), result.tried.first()) {
+                xml.empty("flakyFailure", &[("message", &often), ("type", &one_line(first))]);
+            }
+        }
+        Standing::NotRun | Standing::Step => {}
     }
     let mut out = vec![format!("{} {label}: {}", one_line(&result.image), cell.words())];
     out.extend(account.platform.iter().cloned());

@@ -130,6 +130,7 @@ fn sign(cell: Option<Cell<'_>>) -> String {
     let Some(cell) = cell else { return String::new() };
     let letters = prose(&letters(cell.result));
     match cell.standing() {
+        Standing::Expected if cell.result.is_some_and(|r| r.flaky().is_some()) => format!("✅ {letters}, flaky"),
         Standing::Expected => format!("✅ {letters}"),
         Standing::Unexpected => format!("❌ **{letters}**"),
         Standing::Unresolved => "❓ unresolved".to_owned(),
@@ -231,6 +232,7 @@ fn lists(page: &mut Page, tables: &[Table<'_>]) {
     let mut unmet = Groups::default();
     let mut skipped = Groups::default();
     let mut not_run = Groups::default();
+    let mut flaky = Groups::default();
     let mut images = Groups::default();
     let mut compressed = 0;
     for (image, label, cell) in tables.iter().flat_map(Table::cells) {
@@ -241,6 +243,9 @@ fn lists(page: &mut Page, tables: &[Table<'_>]) {
                 skipped.add(prose(result.skipped.as_deref().unwrap_or("skipped")), case);
             }
             (Standing::Expected, Some(result)) => {
+                if let Some(often) = result.flaky() {
+                    flaky.add(prose(&often), case);
+                }
                 for one in &result.not_exercised {
                     unmet.add(format!("{}: {}", code(&one.condition.to_string()), prose(&one.because)), code(image));
                 }
@@ -253,6 +258,7 @@ fn lists(page: &mut Page, tables: &[Table<'_>]) {
         let notes = cell.result.map(|result| result.notes.as_slice()).unwrap_or_default();
         compressed += usize::from(notes.iter().any(|note| note.starts_with("time compression")));
     }
+    page.add(&flaky.text("As expected, and flaky"));
     page.add(&unmet.text("Passed without having met a condition"));
     page.add(&skipped.text("Skipped: this host cannot impose it"));
     page.add(&not_run.text("Not run"));

@@ -16,6 +16,7 @@ pub mod markdown;
 pub mod plain;
 pub mod progress;
 pub mod repro;
+pub mod schema;
 pub mod searches;
 pub mod story;
 pub mod table;

@@ -69,6 +69,12 @@ impl Progress {
                     running.name.push_str(" (once more, alone)");
                 }
             }
+            Event::CaseRetrying { id, attempt, .. } => {
+                if let Some(running) = self.running.get_mut(&id.0) {
+                    running.phase = Phase::Prepare;
+                    running.name.push_str(&format!(" (attempt {attempt})"));
+                }
+            }
             Event::Draining { because } => {
                 self.bar.println(format!("stopping ({because}): running cases end first, Ctrl-C ends them at once"));
             }

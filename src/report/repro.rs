@@ -46,6 +46,8 @@ pub struct ReproCase {
     /// The health check.
     #[serde(with = "HealthCheckText")]
     pub health: HealthCheck,
+    /// The lowest and the highest status that the health check takes for a success.
+    pub passing: [u16; 2],
     /// Names that the candidate asked DNS for.
     pub names: Vec<String>,
     /// TCP ports that it connected to.
@@ -375,8 +377,10 @@ fn end(case: &ReproCase) -> String {
              import http.client, sys\n\
              candidate = http.client.HTTPConnection(\"10.0.61.20\", {port}, timeout={timeout})\n\
              candidate.request(\"GET\", sys.argv[1])\n\
-             sys.exit(not 200 <= candidate.getresponse().status < 400)' {path} 2>/dev/null\n}}\n",
-            path = quoted(&health.path)
+             sys.exit(not {low} <= candidate.getresponse().status <= {high})' {path} 2>/dev/null\n}}\n",
+            path = quoted(&health.path),
+            low = case.passing[0],
+            high = case.passing[1],
         ),
     };
     let watch = END
@@ -410,6 +414,7 @@ mod tests {
             entrypoint: None,
             cmd: Some(["python", "-m", "app server"].map(ToOwned::to_owned).to_vec()),
             port: 8000,
+            passing: [200, 399],
             health: HealthCheck {
                 protocol: Protocol::Http,
                 path: "/healthz".to_owned(),

@@ -74,10 +74,7 @@ impl Cell<'_> {
     #[must_use]
     pub fn words(&self) -> String {
         let Some(result) = self.result else { return "not run".to_owned() };
-        let often = match result.attempts {
-            Some([failed, of]) if failed > 0 && failed < of => format!(", failed {failed} of {of} times"),
-            _ => String::new(),
-        };
+        let often = result.flaky().map(|often| format!(", flaky: {often}")).unwrap_or_default();
         let cell = one_line(&result.cell());
         match (&result.expected, self.standing()) {
             (Some(expected), Standing::Unexpected) => {
@@ -232,6 +229,8 @@ pub struct Tally {
     pub steps: usize,
     /// Searches that do not know whether there are other sets; they are no cases.
     pub open: usize,
+    /// Whose attempts did not all come out alike; they are counted above as well.
+    pub flaky: usize,
 }
 
 impl Tally {
@@ -241,6 +240,7 @@ impl Tally {
         let mut tally = Self::default();
         for cell in cells {
             tally.cases += 1;
+            tally.flaky += usize::from(cell.result.is_some_and(|result| result.flaky().is_some()));
             *match cell.standing() {
                 Standing::Expected => &mut tally.expected,
                 Standing::Unexpected => &mut tally.unexpected,
@@ -281,8 +281,10 @@ impl Tally {
             Self { cases, steps, .. } if steps > 0 => {
                 format!("{} as expected, beside the steps of a search", plural(cases - steps, "case"))
             }
-            Self { cases: 1, .. } => "the case is as expected".to_owned(),
-            Self { cases, .. } => format!("all {cases} cases are as expected"),
+            Self { cases: 1, flaky: 0, .. } => "the case is as expected".to_owned(),
+            Self { cases: 1, .. } => "the case is as expected, and flaky".to_owned(),
+            Self { cases, flaky: 0, .. } => format!("all {cases} cases are as expected"),
+            Self { cases, flaky, .. } => format!("all {cases} cases are as expected, {flaky} of them flaky"),
         }
     }
 
@@ -296,6 +298,7 @@ impl Tally {
             (self.skipped, "skipped"),
             (self.not_run, "not run"),
             (self.steps, "steps of a search"),
+            (self.flaky, "flaky"),
         ];
         let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         std::iter::once(plural(self.cases, "case")).chain(parts).collect::<Vec<_>>().join(", ")
@@ -337,8 +340,16 @@ mod tests {
     #[test]
     fn every_case_is_counted_once() {
         let tally = Tally::of_run(&every_kind());
-        let expected =
-            Tally { cases: 11, expected: 3, unexpected: 4, unresolved: 1, skipped: 1, not_run: 2, ..Tally::default() };
+        let expected = Tally {
+            cases: 11,
+            expected: 3,
+            unexpected: 4,
+            unresolved: 1,
+            skipped: 1,
+            not_run: 2,
+            flaky: 1,
+            ..Tally::default()
+        };
         assert_eq!(tally, expected);
         assert_eq!(tally.verdict(), "4 of 11 cases are not as expected");
         let tally = Tally { cases: 1, expected: 1, ..Tally::default() };

@@ -214,6 +214,9 @@ pub fn case(result: &CaseResult) -> String {
     if !times.is_empty() {
         let _ = writeln!(text, "  {}", times.join(" · "));
     }
+    if let Some(often) = result.flaky() {
+        let _ = writeln!(text, "  {}", styled(ODD, &format!("flaky: {often}")));
+    }
     if let Some(expected) = &result.expected {
         let (mark, style) = if expected.met { ("as expected", GOOD) } else { ("not as expected", BAD) };
         let _ = writeln!(text, "  {}", styled(style, &format!("{mark}: {}", expected.text)));
@@ -390,7 +393,8 @@ pub fn run(run: &Run) -> String {
         if !few {
             text += &unmet(&by_themselves);
         }
-        let shown = by_themselves.iter().filter(|r| few || r.verdict != Verdict::Pass || !r.as_expected());
+        let odd = |r: &CaseResult| r.verdict != Verdict::Pass || !r.as_expected() || r.flaky().is_some();
+        let shown = by_themselves.iter().filter(|r| few || odd(r));
         text.extend(shown.map(|r| case(r) + "\n"));
         if searches().next().is_none() {
             text += &findings(&results);
@@ -448,6 +452,9 @@ pub fn summary(summary: &Summary) -> String {
     }
     if summary.unresolved > 0 {
         parts.push(format!("{} unresolved", summary.unresolved));
+    }
+    if summary.flaky > 0 {
+        parts.push(format!("{} flaky", summary.flaky));
     }
     if summary.not_run > 0 {
         parts.push(format!("{} not run", summary.not_run));

@@ -331,11 +331,12 @@ pub(super) fn certainty(answer: &Answer) -> String {
 fn certain(answer: &Answer) -> String {
     let list = certainty(answer);
     let class = match answer.class {
-        Some(FailureClass::B) => " App Runner would report that the container exited (class B).",
-        Some(FailureClass::C) => " App Runner would report a failed health check (class C).",
-        Some(FailureClass::A) => " App Runner would fail before it starts the container (class A).",
+        Some(FailureClass::B) => " would report that the container exited (class B).",
+        Some(FailureClass::C) => " would report a failed health check (class C).",
+        Some(FailureClass::A) => " would fail before it starts the container (class A).",
         None => "",
     };
+    let class = if class.is_empty() { String::new() } else { format!(" {}{class}", answer.platform_name) };
     let runs = format!("{} runs in {:.1} s", answer.runs, answer.seconds);
     format!("\n{}\n{runs}\n", wrap(&format!("{list}{class}"), 0))
 }

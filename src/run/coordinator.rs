@@ -35,6 +35,42 @@ pub struct Finished {
     pub cut: bool,
 }
 
+/// What attempts at a case came to so far.
+#[derive(Default)]
+struct Tried {
+    /// The one that stands up to now.
+    stands: Option<Box<CaseResult>>,
+    /// A few words for each.
+    words: Vec<String>,
+    /// How many were not as expected, of how many that say something.
+    attempts: [u32; 2],
+}
+
+impl Tried {
+    /// Takes note of an attempt. One that is as expected stands, else the first that says something.
+    fn take(&mut self, result: Box<CaseResult>, good: bool) {
+        let says = result.verdict != Verdict::Unresolved;
+        self.words.push(if says { result.cell() } else { result.verdict.to_string() });
+        self.attempts[0] += u32::from(says && !good);
+        self.attempts[1] += u32::from(says);
+        let better = self.stands.as_ref().is_none_or(|s| good || (says && s.verdict == Verdict::Unresolved));
+        if better {
+            self.stands = Some(result);
+        }
+    }
+
+    /// What stands, with what it was found by.
+    fn result(self) -> Option<Box<CaseResult>> {
+        let mut result = self.stands?;
+        if self.words.len() > 1 {
+            result.attempts = Some(self.attempts);
+            result.notes.push(format!("tried {} times: {}", self.words.len(), self.words.join(", then ")));
+            result.tried = self.words;
+        }
+        Some(result)
+    }
+}
+
 /// A run under way.
 struct Conductor<'a, R> {
     plan: &'a Plan,
@@ -48,6 +84,9 @@ struct Conductor<'a, R> {
     counts: BTreeMap<CaseId, usize>,
     /// Searches that came to no whole answer.
     open: usize,
+    retries: u32,
+    /// Attempts at cases that are to be tried again, by their place in the plan.
+    tried: BTreeMap<usize, Tried>,
     fail_fast: bool,
     begun: Instant,
     seq: u64,
@@ -69,6 +108,36 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
         self.stamp(event);
     }
 
+    /// An attempt has ended: its result stands, or the case is tried again.
+    fn ended(&mut self, index: usize, result: Box<CaseResult>) {
+        let expect = self.plan.cases[index].expect.as_ref();
+        let good = expect.map_or(result.verdict == Verdict::Pass, |expect| expect.met(&result));
+        // What the host cannot impose it cannot impose the next time.
+        let may_help = !good && result.skipped.is_none();
+        let mut tried = self.tried.remove(&index).unwrap_or_default();
+        tried.take(result, good);
+        let attempt = u32::try_from(tried.words.len()).unwrap_or(u32::MAX);
+        if may_help && attempt <= self.retries && self.queue.again(index) {
+            let because = tried.words.last().cloned().unwrap_or_default();
+            self.tried.insert(index, tried);
+            let id = self.plan.cases[index].id.clone();
+            self.stamp(Event::CaseRetrying { id, attempt: attempt + 1, because });
+        } else if let Some(result) = tried.result() {
+            self.finished(result);
+        }
+    }
+
+    /// What was found out stands where a case is not tried again after all; false: nothing was.
+    fn given_up(&mut self, index: usize) -> bool {
+        let found = self.tried.remove(&index).and_then(Tried::result);
+        let known = found.is_some();
+        found.into_iter().for_each(|mut result| {
+            result.notes.push("not tried again: the run was to stop".to_owned());
+            self.finished(result);
+        });
+        known
+    }
+
     /// Keeps a result that stands, and tells of it.
     fn finished(&mut self, mut result: Box<CaseResult>) {
         let case = self.plan.cases.iter().find(|case| case.id == result.id);
@@ -87,6 +156,9 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
         if self.queue.drain() {
             self.stamp(Event::Draining { because: because.to_owned() });
             for index in self.queue.left() {
+                if self.given_up(index) {
+                    continue;
+                }
                 let id = self.plan.cases[index].id.clone();
                 self.stamp(Event::CaseNotRun { id, because: because.to_owned() });
             }
@@ -116,6 +188,8 @@ pub async fn run(
         added: Vec::new(),
         counts: BTreeMap::new(),
         open: 0,
+        retries: how.retries,
+        tried: BTreeMap::new(),
         fail_fast: how.fail_fast,
         begun: Instant::now(),
         seq: 0,
@@ -150,13 +224,18 @@ pub async fn run(
             if turn.first.is_some() {
                 conductor.stamp(Event::CaseConfirming { id: plan.cases[index].id.clone() });
             }
-            let task = tasks.spawn(one(context.clone(), plan.clone(), turn, how.repeat, tell.clone()));
+            let again = turn.first.is_some() || conductor.tried.contains_key(&index);
+            let task = tasks.spawn(one(context.clone(), plan.clone(), turn, (how.repeat, again), tell.clone()));
             turns.insert(task.id(), index);
         }
         if tasks.is_empty() {
             // Cases that were to be confirmed when the user asked to stop.
-            for result in conductor.queue.unconfirmed() {
-                conductor.finished(Box::new(result));
+            for (index, result) in conductor.queue.unconfirmed() {
+                conductor.ended(index, Box::new(result));
+            }
+            // Cases whose next attempt broke off.
+            for index in conductor.tried.keys().copied().collect::<Vec<_>>() {
+                conductor.given_up(index);
             }
             break;
         }
@@ -167,8 +246,9 @@ pub async fn run(
             Some(joined) = tasks.join_next_with_id() => match joined {
                 Ok((id, (turn, result))) => {
                     turns.remove(&id);
+                    let index = turn.index;
                     if let Some(result) = conductor.queue.ended(turn, result) {
-                        conductor.finished(result);
+                        conductor.ended(index, result);
                     }
                 }
                 Err(e) => {
@@ -229,7 +309,7 @@ fn header(context: &Context, plan: &Plan, how: &How) -> Header {
         version: VERSION,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         session: context.session.name.clone(),
-        platform: "apprunner".to_owned(),
+        platform: plan.platforms(),
         started: jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default(),
         jobs: how.jobs,
         shard: how.shard.map(|shard| shard.to_string()),
@@ -261,7 +341,7 @@ async fn one(
     context: Arc<Context>,
     plan: Arc<Plan>,
     turn: Turn,
-    repeat: u32,
+    (repeat, again): (u32, bool),
     tell: mpsc::UnboundedSender<(usize, Event)>,
 ) -> (Turn, Box<CaseResult>) {
     let case = &plan.cases[turn.index];
@@ -269,7 +349,7 @@ async fn one(
         // The coordinator hears as long as a case runs.
         let _ = tell.send((turn.index, event));
     };
-    if turn.first.is_none() {
+    if !again {
         say(Event::CaseStarted { id: case.id.clone(), image: case.image.clone(), conditions: case.conditions.clone() });
     }
     let Some(candidate) = plan.candidate(case) else {

@@ -10,7 +10,6 @@ use crate::diagnose::{platform, prune};
 use crate::model::files::ImageFiles;
 use crate::model::observation::{ConnectAttempt, Evidence, Fate};
 use crate::model::outcome::{Cause, CheckResult, FailureClass, NotExercised, Phase};
-use crate::model::service::no_size;
 use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Service, Verdict};
 
 /// How a sentence begins that says what this host cannot impose.
@@ -64,8 +63,8 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     fn result(&self, verdict: Verdict, outcome: Option<Outcome>, exit_code: Option<i64>) -> CaseResult {
         let class = (verdict == Verdict::Fail).then(|| outcome.as_ref().and_then(Outcome::class)).flatten();
-        // A run that says nothing has no deployment to imitate.
-        let told = verdict != Verdict::Unresolved && outcome.is_some();
+        // A run that says nothing has no deployment to imitate, and the words of another platform are not made up.
+        let told = self.service.platform.service_log && verdict != Verdict::Unresolved && outcome.is_some();
         let deployment = Deployment {
             id: &deployment_id(&self.case.id.0),
             image: &self.case.image,
@@ -103,6 +102,7 @@ impl Frame<'_> {
             service_status: told.then(|| deployment.service_status()),
             outcome,
             attempts: None,
+            tried: Vec::new(),
             expected: None,
             step: false,
             log: String::new(),
@@ -162,7 +162,7 @@ impl Frame<'_> {
     /// The result of a case that is decided by the image alone: nothing is run.
     #[must_use]
     pub fn of_image(&self) -> Option<CaseResult> {
-        if let Some(cause) = platform::architecture(&self.candidate.facts) {
+        if let Some(cause) = platform::architecture(&self.candidate.facts, &self.service.platform) {
             let mut result = self.result(Verdict::Fail, Some(Outcome::Exited), Some(1));
             result.causes = vec![cause];
             result.notes.push("judged from the image; what it does on this host proves nothing".to_owned());
@@ -187,7 +187,7 @@ impl Frame<'_> {
                 _ => {}
             }
         }
-        no_size(cpu, memory)
+        self.service.platform.no_size(cpu, memory)
     }
 
     /// A program for another processor fails there, whatever emulation makes of it here.
@@ -340,7 +340,7 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
              (--real-time switches it off)"
         ));
     }
-    if attempt.evidence.probes.last().is_some_and(|p| p.early && p.result.good()) {
+    if attempt.evidence.probes.last().is_some_and(|p| p.early && p.passed) {
         notes
             .push("time compression: probed as soon as the port was open, ahead of the platform's schedule".to_owned());
     }

@@ -36,6 +36,8 @@ pub struct How {
     pub fail_fast: bool,
     /// How often each case is run.
     pub repeat: u32,
+    /// How often a case that is not as expected, or says nothing, is tried again.
+    pub retries: u32,
     /// The part of a larger run that this is.
     pub shard: Option<crate::model::shard::Shard>,
     /// After this time no other case is begun.
@@ -56,6 +58,7 @@ impl From<usize> for How {
             memory: None,
             fail_fast: false,
             repeat: 1,
+            retries: 0,
             shard: None,
             budget: None,
             files: Vec::new(),
@@ -249,17 +252,25 @@ impl Queue {
         Some(result)
     }
 
+    /// A case is to be run again, after all that wait; false: none is begun any more.
+    pub fn again(&mut self, index: usize) -> bool {
+        if !self.draining {
+            self.waiting.push_back(index);
+        }
+        !self.draining
+    }
+
     /// A case broke off.
     pub fn broke(&mut self, index: usize) {
         self.running.remove(&index);
     }
 
-    /// Results that were to be confirmed when the run was told to stop.
-    pub fn unconfirmed(&mut self) -> Vec<CaseResult> {
+    /// Results that were to be confirmed when the run was told to stop, each with its place in the plan.
+    pub fn unconfirmed(&mut self) -> Vec<(usize, CaseResult)> {
         let first = |turn: Turn| {
             let mut result = *turn.first?;
             result.notes.push("not confirmed alone: the run was interrupted".to_owned());
-            Some(result)
+            Some((turn.index, result))
         };
         self.confirm.drain(..).filter_map(first).collect()
     }
@@ -269,7 +280,7 @@ impl Queue {
         !std::mem::replace(&mut self.draining, true)
     }
 
-    /// Cases that were not begun, by their place in the plan.
+    /// Cases that are not begun, or not tried again, by their place in the plan.
     #[must_use]
     pub fn left(&self) -> Vec<usize> {
         let mut left: Vec<usize> = self.waiting.iter().copied().collect();

@@ -255,8 +255,8 @@ impl<'a> Watch<'a> {
             return Ok(None);
         };
         let at_ms = millis(sent - self.started);
-        let good = result.good();
-        self.evidence.probes.push(ProbeAttempt { at_ms, result, early });
+        let good = result.good(self.service.platform.passing);
+        self.evidence.probes.push(ProbeAttempt { at_ms, passed: good, result, early });
         match self.machine.result(good, early) {
             Decision::Unhealthy => return Ok(Some(End::Unhealthy)),
             Decision::Healthy => {

@@ -8,7 +8,7 @@ use super::service::check_problem;
 use crate::model::condition::nearest;
 use crate::model::image::short_name;
 use crate::model::service::HttpCheck;
-use crate::model::{Condition, ConditionSet, Expectation};
+use crate::model::{Condition, ConditionSet, Expectation, Platform};
 
 /// An expectation and the cases that it is about.
 #[derive(Clone, Debug)]
@@ -75,6 +75,7 @@ pub(super) struct Known<'a> {
     pub sets: Option<Sets<'a>>,
     pub checks: Option<&'a [HttpCheck]>,
     pub secrets: &'a BTreeSet<String>,
+    pub platform: &'a Platform,
 }
 
 /// The sets that an expectation may name.
@@ -146,6 +147,12 @@ fn rule(text: &str, image: Option<&str>, known: &Known) -> Result<Rule, String> 
         && let Some(message) = known.checks.and_then(|checks| check_problem(name, checks))
     {
         return Err(message);
+    }
+    if let Expectation::Operation(_) | Expectation::Service(_) = outcome
+        && !known.platform.service_log
+    {
+        let name = &known.platform.name;
+        return Err(format!("`{outcome}` is a status of App Runner's; on {name} expect `pass`, `fail` or `exit N`"));
     }
     let set = match under {
         "anything" => None,

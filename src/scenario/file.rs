@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::combine::{self, Combine};
-use super::document;
 use super::expect::{self, Known, Rule, Sets};
 use super::keys::{IMAGE, SCENARIO};
 use super::node::{Node, Value};
 use super::problem::{Place, Problem, Refused};
 use super::service::{self, image_problem, number};
 use super::shape::Shape;
+use super::{apprunner, document, profile};
 use crate::model::search::Asked;
 use crate::model::{Condition, ConditionSet, Expectation, Service};
 use crate::profile::Profile;
@@ -84,17 +84,20 @@ impl Scenario {
     }
 }
 
-/// Reads a scenario file.
+/// Reads a scenario file. `asked`: the platform that beats the file's own.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read(file: &str, text: &str, folder: &Path, profile: &Profile) -> Result<Scenario, Refused> {
+pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> Result<Scenario, Refused> {
     let mut parts = Parts(Vec::new());
     let (root, mut problems) = document(file, text, Shape::Map(&SCENARIO), |root, problems| {
         parts = Parts::of(root);
         without_image(root, problems);
     })?;
     let empty = Node::empty();
+    let named = root.get("platform").and_then(|platform| profile(platform.text()).ok());
+    let own = named.unwrap_or_else(apprunner);
+    let profile = asked.unwrap_or(&own);
     let service = service::check(root.get("service").unwrap_or(&empty), folder, profile, &mut problems);
     let entries = combine::entries(root.get("conditions"), &mut problems);
     let combine = root.get("combine").map(|word| Combine::of(word.text())).unwrap_or_default();
@@ -131,6 +134,7 @@ pub fn read(file: &str, text: &str, folder: &Path, profile: &Profile) -> Result<
         }),
         checks: parts.sound(&["service"], &problems).then_some(service.checks.as_slice()),
         secrets: &service.secrets,
+        platform: &profile.platform,
     };
     let rules = expect::read(root.get("expect"), &known, &mut problems);
     let name = name(file, root.get("name"), &mut problems);
@@ -240,10 +244,9 @@ fn how(written: &Node, image: String, folder: &Path) -> Build {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::apprunner;
 
     fn read(text: &str) -> Result<Scenario, Refused> {
-        super::read("ci/s.yaml", text, Path::new("ci"), &apprunner())
+        super::read("ci/s.yaml", text, Path::new("ci"), None)
     }
 
     fn sets(text: &str) -> Vec<String> {

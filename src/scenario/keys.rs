@@ -16,7 +16,7 @@ const CANDIDATE: [Key; 3] = [Key::required("image", TEXT, "the image's name"), B
 /// A scenario file.
 pub const SCENARIO: [Key; 9] = [
     Key::new("name", TEXT, "a name for reports; the file's name"),
-    Key::new("platform", Shape::Word(&["apprunner"]), "the platform whose rules hold"),
+    Key::new("platform", Shape::Word(&crate::profile::NAMES), "the platform whose rules hold"),
     Key::new("candidates", Shape::List(&Shape::TextOr(&CANDIDATE)), "the images, the oldest version first"),
     Key::new("build", Shape::Map(&BUILD), "how an image is built: for a run, and for the pre-push gate"),
     Key::new("service", Shape::Map(&SERVICE_IN_SCENARIO), "what the platform is told of the service"),

@@ -23,15 +23,31 @@ pub use problem::{Problem, Refused};
 use node::Node;
 use shape::Shape;
 
-use crate::profile::{APPRUNNER, Profile};
+use crate::model::condition::nearest;
+use crate::profile::{NAMES, PROFILES, Profile};
 
-/// The App Runner profile.
-///
-/// # Panics
-/// Never: the text is embedded, and a test reads it.
+/// The profile of App Runner.
 #[must_use]
 pub fn apprunner() -> Profile {
-    yaml::embedded(APPRUNNER).expect("the embedded profile is read by a test")
+    embedded(PROFILES[0].1)
+}
+
+/// The profile of a platform.
+///
+/// # Errors
+/// When there is no platform of that name.
+pub fn profile(name: &str) -> Result<Profile, String> {
+    let known = PROFILES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    known.map(|(_, text)| embedded(text)).ok_or_else(|| match nearest(name, NAMES) {
+        Some(near) => format!("`{name}` is no platform; did you mean `{near}`?"),
+        None => format!("`{name}` is no platform; known are {}", NAMES.join(", ")),
+    })
+}
+
+/// # Panics
+/// Never: the texts are embedded, and a test reads them.
+fn embedded(text: &str) -> Profile {
+    yaml::embedded(text).expect("the embedded profiles are read by a test")
 }
 
 /// A document without what has the wrong shape, and all that has. `prepare` may take out what is wrong for a reason of
@@ -68,6 +84,29 @@ mod tests {
         let check = profile.health_check.check();
         assert_eq!((profile.port, check.interval, check.timeout), (8080, 5, 2));
         assert_eq!((check.healthy_threshold, check.unhealthy_threshold, check.path.as_str()), (1, 5, "/"));
+    }
+
+    #[test]
+    fn every_platform_is_read_whole() {
+        for name in crate::profile::NAMES {
+            let profile = super::profile(name).expect("embedded");
+            assert_eq!(profile.platform.id, name);
+            let service = super::service::defaults(&profile);
+            let (cpu, memory) = (Some(service.cpu_milli), Some(service.memory));
+            assert_eq!(profile.platform.no_size(cpu, memory), None, "the default is one of its sizes");
+            let plain = profile.battery.iter().chain(&profile.forms).filter(|line| !line.contains('*'));
+            for line in plain {
+                assert!(line.parse::<crate::model::Condition>().is_ok(), "{name}: {line}");
+            }
+        }
+        assert_eq!(super::apprunner().platform, crate::model::Platform::some(), "what other tests use");
+        assert_eq!(
+            super::profile("ecs-expres").expect_err("none"),
+            "`ecs-expres` is no platform; did you mean `ecs-express`?"
+        );
+        let express = super::service::defaults(&super::profile("ecs-express").expect("one"));
+        assert_eq!(express.health_check.path, "/ping");
+        assert_eq!(express.health_check.protocol, crate::model::service::Protocol::Http);
     }
 
     fn battery_of(env: &[&str], secrets: &[&str]) -> crate::profile::Battery {

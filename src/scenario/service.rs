@@ -11,7 +11,8 @@ use super::shape::Shape;
 use super::{document, env_file, text, upstreams};
 use crate::model::Service;
 use crate::model::condition::{nearest, variable_name};
-use crate::model::service::{HealthCheck, HttpCheck, Protocol, SIZES};
+use crate::model::platform::gigabytes;
+use crate::model::service::{HealthCheck, HttpCheck, Protocol};
 use crate::model::units::{parse_cpu, parse_duration};
 use crate::profile::Profile;
 
@@ -54,6 +55,7 @@ pub(super) fn check(block: &Node, folder: &Path, profile: &Profile, problems: &m
     env.extend(variables(block.get("env")));
     let (cpu_milli, memory) = sizes(block.get("cpu"), block.get("memory"), profile, problems);
     Service {
+        platform: profile.platform.clone(),
         port: block.get("port").map_or(profile.port, number),
         env,
         secrets: secrets(block.get("secrets"), problems),
@@ -142,35 +144,36 @@ fn read_env_file(path: &Node, folder: &Path, problems: &mut Vec<Problem>) -> BTr
     })
 }
 
-/// Thousandths of a CPU and bytes of memory: App Runner's units (1024, 2048), or `1 vCPU` and `2 GB`.
+/// Thousandths of a CPU and bytes of memory: AWS's units (1024, 2048), or `1 vCPU` and `2 GB`.
 fn sizes(cpu: Option<&Node>, memory: Option<&Node>, profile: &Profile, problems: &mut Vec<Problem>) -> (u32, u64) {
     let defaults = (profile.cpu_milli, gigabytes(&profile.memory));
+    let sizes = &profile.platform.sizes;
     let Some(cpu) = cpu else {
         let Some(memory) = memory else { return defaults };
-        let known = SIZES.iter().flat_map(|(_, all)| all.iter()).find(|gb| is_memory(memory, gb));
+        let known = sizes.iter().flat_map(|size| size.memory.iter()).find(|gb| is_memory(memory, gb));
         if known.is_none() {
-            problems.push(memory.problem(format!("memory `{}` is no size of App Runner's, in GB", memory.text())));
+            let (written, name) = (memory.text(), &profile.platform.name);
+            problems.push(memory.problem(format!("memory `{written}` is no size of {name}'s, in GB")));
         }
         return (defaults.0, known.map_or(defaults.1, |gb| gigabytes(gb)));
     };
     let number = cpu.text().trim_end_matches("vCPU").trim();
     let milli = parse_cpu(number).map(|milli| if milli >= 250_000 { milli / 1000 } else { milli });
-    let size = SIZES
-        .iter()
-        .find(|(milli_allowed, _)| milli == Ok(*milli_allowed) || number == (milli_allowed * 1024 / 1000).to_string());
-    let Some((milli, memories)) = size else {
-        problems.push(cpu.problem(format!("cpu `{}` is none of 0.25, 0.5, 1, 2, 4", cpu.text())));
+    let wanted = |milli_allowed: u32| milli == Ok(milli_allowed) || number == (milli_allowed * 1024 / 1000).to_string();
+    let Some(size) = sizes.iter().find(|size| wanted(size.cpu_milli)) else {
+        let known: Vec<String> = sizes.iter().map(|size| (f64::from(size.cpu_milli) / 1000.0).to_string()).collect();
+        problems.push(cpu.problem(format!("cpu `{}` is none of {}", cpu.text(), known.join(", "))));
         return defaults;
     };
     // Without a memory of its own, the least that goes with the CPU, unless the default does.
-    let least = if memories.contains(&profile.memory.as_str()) { profile.memory.as_str() } else { memories[0] };
-    let Some(memory) = memory else { return (*milli, gigabytes(least)) };
-    match memories.iter().find(|gb| is_memory(memory, gb)) {
-        Some(gb) => (*milli, gigabytes(gb)),
+    let least = if size.memory.contains(&profile.memory) { &profile.memory } else { &size.memory[0] };
+    let Some(memory) = memory else { return (size.cpu_milli, gigabytes(least)) };
+    match size.memory.iter().find(|gb| is_memory(memory, gb)) {
+        Some(gb) => (size.cpu_milli, gigabytes(gb)),
         None => {
-            let (written, with, good) = (memory.text(), cpu.text(), memories.join(", "));
+            let (written, with, good) = (memory.text(), cpu.text(), size.memory.join(", "));
             problems.push(memory.problem(format!("memory `{written}` does not go with cpu {with}: {good} GB do")));
-            (*milli, gigabytes(least))
+            (size.cpu_milli, gigabytes(least))
         }
     }
 }
@@ -179,10 +182,6 @@ fn sizes(cpu: Option<&Node>, memory: Option<&Node>, profile: &Profile, problems:
 fn is_memory(written: &Node, gb: &str) -> bool {
     let number = written.text().trim_end_matches("GB").trim();
     number == gb || (gb.parse::<f64>().unwrap_or_default() * 1024.0).to_string() == number
-}
-
-fn gigabytes(gb: &str) -> u64 {
-    (gb.parse::<f64>().unwrap_or_default() * f64::from(1 << 30)) as u64
 }
 
 fn health_check(written: Option<&Node>, profile: &Profile, problems: &mut Vec<Problem>) -> HealthCheck {

@@ -118,6 +118,12 @@ async fn a_push_is_judged() {
     assert!(installed.status.success() && said(&installed).contains("called first"), "{}", said(&installed));
     world.commit("one");
 
+    // Offline nothing is built, and what is missing is named.
+    let offline = world.exitone(&["gate", "--offline"]);
+    let text = said(&offline);
+    assert!(offline.status.code() == Some(4) && text.contains("exitone-gate/gated:"), "{text}");
+    assert!(text.contains("must be built, and --offline forbids it") && !text.contains("cases; about"), "{text}");
+
     // A good image, for the first time.
     let (good, text, cold) = world.push(&["origin", "main"]);
     assert!(
@@ -127,6 +133,13 @@ async fn a_push_is_judged() {
     assert!(cold < Duration::from_secs(20), "{cold:?}");
     let seen = std::fs::read_to_string(world.path("state").join("seen")).expect("the hook before was called");
     assert!(seen.contains("refs/heads/main") && seen.ends_with("\norigin\n"), "{seen}");
+
+    // Known by now, and another question for another platform.
+    let offline = world.exitone(&["gate", "--offline"]);
+    assert!(offline.status.success() && said(&offline).contains("known for"), "{}", said(&offline));
+    let elsewhere = world.exitone(&["gate", "--offline", "--platform", "ecs-express"]);
+    let text = said(&elsewhere);
+    assert!(elsewhere.status.success() && text.contains("2 cases; about") && !text.contains("known for"), "{text}");
 
     // The same commit under another name, and a commit with the same files.
     let (good, text, known) = world.push(&["origin", "main:refs/heads/again"]);

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 pub use cache::forget;
 
 use super::common::{
-    Common, Failure, INTERNAL, Running, Signals, candidates, engine, exit_code, how, print, run_plan, say,
+    Common, Failure, INTERNAL, On, Running, Signals, candidates, engine, exit_code, how, print, run_plan, say,
 };
 use crate::engine::{Engine, EngineError};
 use crate::event::Stamped;
@@ -55,10 +55,10 @@ const KEPT_IMAGES: usize = 8;
 #[derive(clap::Args)]
 pub struct Args {
     /// Write the pre-push hook; a hook that is there is kept and called first
-    #[arg(long, conflicts_with = "uninstall")]
+    #[arg(long, conflicts_with_all = ["uninstall", "platform"])]
     install: bool,
     /// Take the hook away and put back what was there before it
-    #[arg(long, conflicts_with_all = ["scenario", "no_cache", "max_age", "lenient"])]
+    #[arg(long, conflicts_with_all = ["scenario", "no_cache", "max_age", "lenient", "platform"])]
     uninstall: bool,
     /// The scenario to run; with --install it is written down in this repository's settings
     #[arg(long, value_name = "FILE")]
@@ -72,6 +72,8 @@ pub struct Args {
     /// A push goes on when it could not be judged
     #[arg(long)]
     lenient: bool,
+    #[command(flatten)]
+    on: On,
     /// Called by the hook, with the remote's name and address
     #[arg(long, hide = true, num_args = 0..=2, value_names = ["REMOTE", "URL"])]
     #[arg(conflicts_with_all = ["install", "uninstall"])]
@@ -109,7 +111,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         (None, None) => USUAL_AGE,
     };
     let path = named::find(&repo, args.scenario.as_deref()).await?;
-    let named = named::read(&repo, &path)?;
+    let named = named::read(&repo, &path, &args.on)?;
     let state = state_dir();
     let cache =
         Cache::open(&state).map_err(|e| Failure::internal(format!("the state folder {}: {e}", state.display())))?;
@@ -166,7 +168,7 @@ fn asked(args: &Args) -> Result<Asked, Failure> {
 
 async fn install(repo: &Repo, args: &Args) -> Result<u8, Failure> {
     let path = named::find(repo, args.scenario.as_deref()).await?;
-    named::read(repo, &path)?;
+    named::read(repo, &path, &args.on)?;
     let folder = hook::folder(repo).await?;
     let done = hook::install(&folder)?;
     let written = named::within(repo, &path).unwrap_or_else(|| path.clone());
@@ -316,6 +318,14 @@ impl Gate<'_> {
             && let Some((judged, age)) = self.known_verdict(images, engine.as_ref()).await?
         {
             return self.tell(commit, &judged, Some(age), begun);
+        }
+        if let (None, Some(build), true) = (&images, &self.named.build, self.common.offline) {
+            // A builder fetches the images that a Dockerfile begins with, and whatever its commands want.
+            let (name, tag) = (&commit.name, build::tag(&build.image, &commit.oid));
+            let why = format!("the image {tag} of {name} must be built, and --offline forbids it");
+            return Err(
+                Failure::no_engine(why).with_hint("Judge it once without --offline: images and verdicts are kept.")
+            );
         }
         let cpus = target.1.cpus;
         let count = self.named.scenario.sets.len() * images.as_ref().map_or(1, Vec::len);

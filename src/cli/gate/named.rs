@@ -4,9 +4,9 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::git::Repo;
-use crate::cli::common::{Failure, folder_of, read_text};
+use crate::cli::common::{Failure, On, folder_of, read_text};
 use crate::model::units::parse_duration;
-use crate::scenario::{Build as Written, Scenario, apprunner, content, file};
+use crate::scenario::{Build as Written, Scenario, content, file};
 
 /// Where a scenario is looked for, from the top of the repository.
 pub const PLACES: [&str; 3] = [".exitone.yaml", "exitone.yaml", "scenarios/gate.yaml"];
@@ -91,12 +91,12 @@ pub async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure>
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read(repo: &Repo, path: &Path) -> Result<Named, Failure> {
+pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
     let text = read_text(path)?;
     let within = within(repo, path);
     let shown = within.as_deref().unwrap_or(path).display().to_string();
     let folder = folder_of(path);
-    let scenario = file::read(&shown, &text, &folder, &apprunner())?;
+    let scenario = file::read(&shown, &text, &folder, on.platform.as_ref())?;
     let build = match &scenario.build {
         Some(written) => {
             let build = Build::of(written, &folder, within.as_deref(), &repo.top);
@@ -114,8 +114,9 @@ pub fn read(repo: &Repo, path: &Path) -> Result<Named, Failure> {
     Ok(Named {
         path: within.unwrap_or_else(|| path.to_owned()),
         build,
+        // The same file is another question on another platform.
+        document: format!("{document} on {}", scenario.service.platform.id),
         scenario,
-        document: document.to_string(),
         sources,
     })
 }
@@ -153,7 +154,7 @@ mod tests {
 
     fn build(text: &str, scenario: &str) -> Result<Build, String> {
         let (folder, text) = (folder_of(Path::new(scenario)), format!("candidates: [\"app:1\"]\n{text}\n"));
-        let read = file::read(scenario, &text, &folder, &apprunner()).map_err(|e| e.to_string())?;
+        let read = file::read(scenario, &text, &folder, None).map_err(|e| e.to_string())?;
         Build::of(&read.build.ok_or("none")?, &folder, Some(Path::new(scenario)), Path::new("/src/My App"))
     }
 

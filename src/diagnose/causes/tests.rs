@@ -37,7 +37,10 @@ fn opens(address: &str, port: u16) -> Evidence {
 }
 
 fn probed(result: ProbeResult) -> Evidence {
-    Evidence { probes: vec![ProbeAttempt { at_ms: 5.0, result, early: false }], ..opens("0.0.0.0", 8000) }
+    Evidence {
+        probes: vec![ProbeAttempt { at_ms: 5.0, result, passed: false, early: false }],
+        ..opens("0.0.0.0", 8000)
+    }
 }
 
 fn asked(answer: &str) -> Evidence {
@@ -63,6 +66,7 @@ fn open_socket() -> Evidence {
 
 fn service() -> Service {
     Service {
+        platform: crate::model::Platform::some(),
         port: 8000,
         env: BTreeMap::new(),
         secrets: BTreeSet::new(),

@@ -30,6 +30,7 @@ const GOOD: &str = "08-28-2023 07:58:12 PM [AppRunner] Health check is successfu
 
 fn service() -> Service {
     Service {
+        platform: crate::model::Platform::some(),
         port: 8080,
         env: BTreeMap::new(),
         secrets: BTreeSet::new(),

@@ -3,6 +3,10 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::model::files::ForeignFile;
 
+fn of(facts: &ImageFacts, files: Option<&ImageFiles>, start_command: Option<&str>) -> Vec<Finding> {
+    on(&Platform::some(), facts, files, start_command)
+}
+
 fn facts() -> ImageFacts {
     ImageFacts {
         reference: "app:1".to_owned(),
@@ -169,10 +173,10 @@ fn indexes() {
 fn sizes() {
     let of_size = |size| of(&ImageFacts { size, ..facts() }, None, None);
     assert_eq!(of_size(0), []);
-    assert_eq!(of_size(NEARLY_FULL - 1), []);
-    assert_eq!(ids(&of_size(NEARLY_FULL)), [("image-too-large", false, None)]);
-    assert_eq!(ids(&of_size(DISK)), [("image-too-large", false, None)]);
-    assert_eq!(ids(&of_size(DISK + 1)), [("image-too-large", true, None)]);
+    assert_eq!(of_size(2_499_999_999), []);
+    assert_eq!(ids(&of_size(2_500_000_000)), [("image-too-large", false, None)]);
+    assert_eq!(ids(&of_size(3 << 30)), [("image-too-large", false, None)]);
+    assert_eq!(ids(&of_size((3 << 30) + 1)), [("image-too-large", true, None)]);
     assert!(of_size(3_500_000_000)[0].cause.text.contains("3.50 GB"));
 }
 
@@ -239,8 +243,36 @@ fn certificate_authorities() {
 
 #[test]
 fn what_is_fatal_comes_first() {
-    let large = ImageFacts { size: NEARLY_FULL, ..facts() };
+    let large = ImageFacts { size: 2_500_000_000, ..facts() };
     let found = of(&large, Some(&good(missing("uvicorn"))), Some("uvicorn 'app'"));
     let order: Vec<&str> = found.iter().map(|f| f.cause.id.as_str()).collect();
     assert_eq!(order, ["missing-program", "image-too-large", "start-command-words"]);
+}
+
+/// What is a fact of App Runner's alone is not said of another platform.
+#[test]
+fn another_platform_is_spoken_of_in_its_own_words() {
+    let other = Platform {
+        name: "Elsewhere".to_owned(),
+        service_log: false,
+        splits_command: false,
+        disk_gb: None,
+        ..Platform::some()
+    };
+    let big = ImageFacts { size: 9_000_000_000, entrypoint: vec!["/entry.sh".to_owned()], ..facts() };
+    let files = good(script("#!/bin/sh\r", Some("/bin/sh\r"), None, None));
+    let here = of(&big, Some(&files), Some("sh -c 'a b'"));
+    assert_eq!(here.len(), 4, "{here:?}");
+    assert!(here[0].cause.text.contains("one, and `Your application stopped"), "{}", here[0].cause.text);
+    let there = on(&other, &big, Some(&files), Some("sh -c 'a b'"));
+    assert_eq!(there.len(), 1, "{there:?}");
+    for (finding, platform) in here.iter().map(|f| (f, "App Runner")).chain([(&there[0], "Elsewhere")]) {
+        let text = &finding.cause.text;
+        assert!(text.contains(platform) && !text.contains(['{', '}']), "{text}");
+    }
+    let text = &there[0].cause.text;
+    assert!(
+        !text.contains("App Runner") && !text.contains("service log") && text.contains("where there is one."),
+        "{text}"
+    );
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Condition, DnsFault, MetadataFault, UpstreamFault};
-use crate::model::service::SIZES;
+use crate::model::platform::Platform;
 
 /// Delays that are tried, in milliseconds.
 const DELAYS: [u64; 9] = [50, 100, 250, 500, 1000, 2000, 5000, 10_000, 30_000];
@@ -11,20 +11,20 @@ const DELAYS: [u64; 9] = [50, 100, 250, 500, 1000, 2000, 5000, 10_000, 30_000];
 const FILES: [u64; 6] = [65_536, 16_384, 4096, 1024, 256, 64];
 
 impl Condition {
-    /// The milder forms of a condition with a size, mildest first; none for any other. Limits are those of App Runner's
-    /// instances ([`SIZES`]).
+    /// The milder forms of a condition with a size, mildest first; none for any other. Limits are those of the platform's
+    /// instances.
     #[must_use]
-    pub fn milder(&self) -> Vec<Self> {
+    pub fn milder(&self, platform: &Platform) -> Vec<Self> {
         let shorter = |longest: Duration, make: &dyn Fn(Duration) -> Self| -> Vec<Self> {
             DELAYS.iter().map(|ms| Duration::from_millis(*ms)).filter(|d| *d < longest).map(make).collect()
         };
         match self {
             Self::CpuLimit(milli) => {
-                let larger = SIZES.iter().rev().map(|(size, _)| *size).filter(|size| size > milli);
+                let larger = platform.sizes.iter().rev().map(|size| size.cpu_milli).filter(|size| size > milli);
                 larger.map(Self::CpuLimit).collect()
             }
             Self::MemoryLimit(bytes) => {
-                memories().into_iter().rev().filter(|m| m > bytes).map(Self::MemoryLimit).collect()
+                platform.memories().into_iter().rev().filter(|m| m > bytes).map(Self::MemoryLimit).collect()
             }
             Self::NofileLimit(files) => FILES.iter().filter(|f| *f > files).map(|f| Self::NofileLimit(*f)).collect(),
             Self::EgressLate(d) => shorter(*d, &Self::EgressLate),
@@ -38,15 +38,6 @@ impl Condition {
             _ => Vec::new(),
         }
     }
-}
-
-/// The memories of App Runner's instances in bytes, smallest first.
-fn memories() -> Vec<u64> {
-    let bytes = |gb: &&str| gb.parse::<f64>().map_or(0, |gb| (gb * f64::from(1 << 30)) as u64);
-    let mut all: Vec<u64> = SIZES.iter().flat_map(|(_, gb)| gb.iter().map(bytes)).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
 }
 
 #[cfg(test)]
@@ -65,7 +56,7 @@ mod tests {
             ("env.unset:A", ""),
         ] {
             let condition: Condition = condition.parse().expect("a condition");
-            let shown: Vec<String> = condition.milder().iter().map(ToString::to_string).collect();
+            let shown: Vec<String> = condition.milder(&Platform::some()).iter().map(ToString::to_string).collect();
             assert_eq!(shown.join(" "), forms, "{condition}");
         }
     }

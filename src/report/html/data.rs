@@ -257,11 +257,16 @@ fn headline(counts: &Summary) -> (&'static str, String) {
         (0, 0) if counts.not_run > 0 => {
             ("unresolved", format!("{} of {all} as expected, the others were not run", cases(counts.cases)))
         }
-        (0, 0) if all == 1 => ("pass", "1 case, as expected".to_owned()),
-        (0, 0) => ("pass", format!("all {all} cases as expected")),
+        (0, 0) if all == 1 => ("pass", format!("1 case, as expected{}", flaky(counts))),
+        (0, 0) => ("pass", format!("all {all} cases as expected{}", flaky(counts))),
         (0, n) => ("unresolved", format!("{} of {all} unresolved", cases(n))),
         (n, _) => ("fail", format!("{} of {all} not as expected", cases(n))),
     }
+}
+
+/// What a pass does not say of itself.
+fn flaky(counts: &Summary) -> String {
+    if counts.flaky > 0 { format!(", {} flaky", counts.flaky) } else { String::new() }
 }
 
 fn about(run: &Run, counts: &Summary) -> Vec<(&'static str, String)> {
@@ -274,6 +279,7 @@ fn about(run: &Run, counts: &Summary) -> Vec<(&'static str, String)> {
         ("exitone", header.tool.clone()),
         ("started", started.replace('Z', " UTC")),
         ("took", format!("{:.1} s", counts.seconds)),
+        ("flaky", if counts.flaky > 0 { counts.flaky.to_string() } else { String::new() }),
         ("at a time", jobs),
         ("session", header.session.clone()),
     ];
@@ -477,7 +483,7 @@ fn events(evidence: &Evidence, passed: bool, texts: &mut Texts) -> (Vec<Happened
         all.push((l.at_ms, 'l', 'a', format!("opened {}", evidence::socket(l.address, l.port))));
     }
     for p in &evidence.probes {
-        let fate = match (p.result.good(), &p.result) {
+        let fate = match (p.passed, &p.result) {
             (true, _) => 'a',
             (false, crate::model::observation::ProbeResult::TimedOut) => 's',
             (false, _) => 'r',

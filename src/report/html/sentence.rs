@@ -8,8 +8,14 @@ use crate::model::outcome::{CaseResult, Outcome, Verdict};
 #[must_use]
 pub fn of(result: &CaseResult) -> String {
     let mut text = ended(result);
-    if let Some([failed, of]) = result.attempts {
-        let _ = write!(text, " It failed {failed} times of {of}.");
+    match (result.flaky(), result.attempts) {
+        (Some(often), _) => {
+            let _ = write!(text, " It is flaky: {often}.");
+        }
+        (None, Some([failed, of])) => {
+            let _ = write!(text, " It failed {failed} times of {of}.");
+        }
+        (None, None) => {}
     }
     match &result.expected {
         _ if result.verdict == Verdict::Unresolved => {}

@@ -176,7 +176,7 @@ impl Inquiry<'_> {
     async fn limits_of(&mut self, sets: &[ConditionSet], around: &mut Around) {
         for set in sets {
             for condition in set.iter() {
-                let levels = condition.milder();
+                let levels = condition.milder(&self.question.service.platform);
                 if levels.is_empty() {
                     continue;
                 }

@@ -76,7 +76,7 @@ pub struct Described {
 pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) -> Result<Imported, Refused> {
     let draft = read(file, text)?;
     let lines = emit::scenario(&draft, file, images);
-    let checked = file::read(file, &lines.text(), Path::new("."), profile);
+    let checked = file::read(file, &lines.text(), Path::new("."), Some(profile));
     all_good(file, checked, &lines, draft.problems).map(|_| Imported { kind: draft.kind, text: lines.text() })
 }
 

@@ -17,7 +17,7 @@ fn refused(text: &str) -> String {
 /// The scenario that a file is made into, read again.
 fn again(text: &str) -> Scenario {
     let made = imported("x", text);
-    file::read("made.yaml", &made, Path::new("."), &apprunner()).unwrap_or_else(|e| panic!("{e}\n{made}"))
+    file::read("made.yaml", &made, Path::new("."), None).unwrap_or_else(|e| panic!("{e}\n{made}"))
 }
 
 /// A description whose variables are these.
@@ -104,7 +104,7 @@ fn every_form_of_a_description_is_read() {
 fn the_command_lines_images_come_first() {
     let images = ["b:1".to_owned(), "odd.example:5000/name:2".to_owned()];
     let made = scenario("x", FULL, &images, &apprunner()).expect("good").text;
-    let read = file::read("x", &made, Path::new("."), &apprunner()).expect("good");
+    let read = file::read("x", &made, Path::new("."), None).expect("good");
     assert_eq!(read.candidates, images);
     assert!(!made.contains("dkr.ecr"), "{made}");
 }

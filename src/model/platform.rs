@@ -1,0 +1,116 @@
+//! What a case must know of the platform that it is run for.
+
+use serde::Deserialize;
+
+/// A platform, as its profile describes it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Platform {
+    /// The word for it on the command line and in documents.
+    pub id: String,
+    /// Its name in sentences.
+    pub name: String,
+    /// True where the lines of its service log and its statuses are known.
+    pub service_log: bool,
+    /// True where the start command is split at white space.
+    pub splits_command: bool,
+    /// The disk of an instance in GB, the image included; nothing: none that an image meets.
+    #[serde(default)]
+    pub disk_gb: Option<u64>,
+    /// The lowest and the highest status of an HTTP check that counts as a success.
+    pub passing: [u16; 2],
+    /// What gives an instance more memory.
+    pub more_memory: String,
+    /// The sizes of its instances, smallest first.
+    pub sizes: Vec<Size>,
+}
+
+/// A size of an instance's CPU, and the memories that go with it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    /// Thousandths of a CPU.
+    pub cpu_milli: u32,
+    /// GB (0.5 is written as its half), smallest first.
+    pub memory: Vec<String>,
+}
+
+/// GB in bytes.
+#[must_use]
+pub fn gigabytes(gb: &str) -> u64 {
+    (gb.parse::<f64>().unwrap_or_default() * f64::from(1 << 30)) as u64
+}
+
+impl Platform {
+    /// The memories of its instances in bytes, smallest first.
+    #[must_use]
+    pub fn memories(&self) -> Vec<u64> {
+        let mut all: Vec<u64> = self.sizes.iter().flat_map(|size| size.memory.iter().map(|gb| gigabytes(gb))).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// What is wrong with limits as sizes of an instance; nothing when it has an instance of that size.
+    #[must_use]
+    pub fn no_size(&self, cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
+        let fits = |size: &Size| {
+            cpu_milli.is_none_or(|wanted| wanted == size.cpu_milli)
+                && memory.is_none_or(|m| size.memory.iter().any(|gb| gigabytes(gb) == m))
+        };
+        if self.sizes.iter().any(fits) {
+            return None;
+        }
+        let pairs = self.sizes.iter().map(|size| {
+            let memory = match size.memory.as_slice() {
+                [first, .., last] if size.memory.len() > 3 => format!("{first} to {last}"),
+                few => few.join(", "),
+            };
+            format!("{} with {memory} GB", f64::from(size.cpu_milli) / 1000.0)
+        });
+        let pairs: Vec<String> = pairs.collect();
+        Some(format!("{} has no instance of this size: {}", self.name, pairs.join("; ")))
+    }
+}
+
+/// For tests of this room and its users: App Runner, as its profile has it.
+#[cfg(test)]
+impl Platform {
+    pub(crate) fn some() -> Self {
+        let sizes = [("250", "0.5 1"), ("500", "1"), ("1000", "2 3 4"), ("2000", "4 6"), ("4000", "8 10 12")];
+        let size = |(cpu, memory): (&str, &str)| Size {
+            cpu_milli: cpu.parse().expect("a number"),
+            memory: memory.split(' ').map(str::to_owned).collect(),
+        };
+        Self {
+            id: "apprunner".to_owned(),
+            name: "App Runner".to_owned(),
+            service_log: true,
+            splits_command: true,
+            disk_gb: Some(3),
+            passing: [200, 399],
+            more_memory: "`aws apprunner update-service --instance-configuration Memory=…`".to_owned(),
+            sizes: sizes.map(size).to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_instances() {
+        let (gb, platform) = (1 << 30, Platform::some());
+        assert_eq!(platform.no_size(Some(250), Some(gb / 2)), None);
+        assert_eq!(platform.no_size(None, Some(3 * gb)), None);
+        assert_eq!(platform.no_size(Some(4000), None), None);
+        for (cpu, memory) in [(Some(250), Some(2 * gb)), (None, Some(64 << 20)), (Some(100), None)] {
+            let text = platform.no_size(cpu, memory);
+            assert!(
+                text.as_ref().is_some_and(|text| text.contains("App Runner") && text.contains("0.25 with 0.5, 1 GB")),
+                "{text:?}"
+            );
+        }
+    }
+}
