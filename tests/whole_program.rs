@@ -593,3 +593,19 @@ async fn a_case_that_never_became_healthy_beside_others_is_run_once_more_alone()
     assert!(slow.notes.iter().any(|n| n.starts_with("confirmed alone")), "{:?}", slow.notes);
     assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_image_is_read_to_its_last_file_only_where_somebody_asks_whether_a_condition_was_met() {
+    use exitone::engine::files::Tree;
+    for asked in [true, false] {
+        let mut world = World::new();
+        world.options.whole_images = asked;
+        world.engine.image("app:1", &[], script(|_| healthy(8000)));
+        world.engine.set_files("app:1", Tree::default().file("/app/main.py", 0o644, "print('nothing')"));
+        let result = world.one(service(), &["env.unset:DATABASE_URL"]).await;
+        assert_eq!(result.verdict, Verdict::Pass);
+        let because = result.not_exercised.iter().map(|unmet| unmet.because.as_str()).collect::<Vec<_>>();
+        assert_eq!(because.iter().any(|why| why.contains("occurs in no file")), asked, "{because:?}");
+        assert_eq!(world.state.path().join("images").exists(), asked, "what was read is kept");
+    }
+}

@@ -69,6 +69,9 @@ pub struct Running {
     /// The kernel's and the platform's own times instead of shorter ones
     #[arg(long)]
     pub real_time: bool,
+    /// True: nothing but verdicts is shown.
+    #[arg(skip)]
+    pub verdicts_only: bool,
 }
 
 /// The form of a single answer.
@@ -395,7 +398,13 @@ pub async fn open(
     let setup = Setup {
         state: session::state_dir(),
         jobs,
-        options: Options { soak: running.soak, real_time: running.real_time, first, evidence: true },
+        options: Options {
+            soak: running.soak,
+            real_time: running.real_time,
+            first,
+            evidence: true,
+            whole_images: !running.verdicts_only,
+        },
         watchdog: true,
         program: None,
         mode: None,
