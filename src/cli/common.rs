@@ -352,7 +352,8 @@ pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
     How { most, memory: info.memory.map(|all| all / 5 * 4), ..How::from(jobs) }
 }
 
-/// Sets a session up, runs a plan, and takes the session down again. `tell` hears of every event.
+/// Sets a session up, runs a plan, and takes the session down again; where no case is to be run, there is no session.
+/// `tell` hears of every event.
 ///
 /// # Errors
 /// The engine's and this machine's.
@@ -364,18 +365,20 @@ pub async fn run_plan(
     signals: &Signals,
     tell: &mut dyn FnMut(&Stamped),
 ) -> Result<Finished, Failure> {
-    let rig = signals.unless_asked(open(running, engine, &info, how.jobs, first)).await??;
-    let context = rig.context.clone();
-    let asked = signals.asked.clone();
     let plan = Arc::new(plan);
-    let finished = coordinator::run(context, plan.clone(), how, asked, |event| {
+    let mut tell = |event: &Stamped| {
         // A run that is killed keeps what it has found out.
         if let Event::CaseFinished { result } = &event.event {
             repro::remember(&plan, std::slice::from_ref(result));
         }
         tell(event);
-    })
-    .await;
+    };
+    if let Some(finished) = coordinator::without_session(&plan, &how, &mut tell) {
+        return Ok(finished);
+    }
+    let rig = signals.unless_asked(open(running, engine, &info, how.jobs, first)).await??;
+    let (context, asked) = (rig.context.clone(), signals.asked.clone());
+    let finished = coordinator::run(context, plan.clone(), how, asked, tell).await;
     for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));

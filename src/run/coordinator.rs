@@ -40,7 +40,34 @@ struct Conductor<'a, R> {
     report: R,
 }
 
-impl<R: FnMut(&Stamped)> Conductor<'_, R> {
+impl<'a, R: FnMut(&Stamped)> Conductor<'a, R> {
+    /// Tells of the beginning, and of what is done already.
+    fn begin(plan: &'a Plan, how: &mut How, session: &str, report: R) -> Self {
+        let mut conductor = Self {
+            plan,
+            queue: Queue::new(&plan.cases, how),
+            results: BTreeMap::new(),
+            fail_fast: how.fail_fast,
+            begun: Instant::now(),
+            seq: 0,
+            report,
+        };
+        conductor.stamp(Event::RunStarted(header(session, plan, how)));
+        for result in std::mem::take(&mut how.done) {
+            conductor.finished(Box::new(result));
+        }
+        conductor
+    }
+
+    /// Tells of the end.
+    fn end(mut self, interrupted: u32, broken: usize) -> Finished {
+        let results: Vec<CaseResult> = self.plan.cases.iter().filter_map(|c| self.results.remove(&c.id)).collect();
+        let mut summary = Summary::of(&results, self.begun.elapsed().as_secs_f64());
+        summary.not_run = self.plan.cases.len() - results.len();
+        self.stamp(Event::RunFinished { summary: summary.clone() });
+        Finished { results, summary, interrupted, broken }
+    }
+
     fn stamp(&mut self, event: Event) {
         let at_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         (self.report)(&Stamped { seq: self.seq, at_ms, event });
@@ -88,20 +115,8 @@ pub async fn run(
     mut interrupts: Interrupts,
     report: impl FnMut(&Stamped),
 ) -> Finished {
-    let how: How = how.into();
-    let mut conductor = Conductor {
-        plan: &plan,
-        queue: Queue::new(&plan.cases, &how),
-        results: BTreeMap::new(),
-        fail_fast: how.fail_fast,
-        begun: Instant::now(),
-        seq: 0,
-        report,
-    };
-    conductor.stamp(Event::RunStarted(header(&context, &plan, &how)));
-    for result in how.done {
-        conductor.finished(Box::new(result));
-    }
+    let mut how: How = how.into();
+    let mut conductor = Conductor::begin(&plan, &mut how, &context.session.name, report);
     context.inspector.expect(&plan);
     let mut deadline = how.budget.map(|budget| conductor.begun + budget);
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -156,11 +171,18 @@ pub async fn run(
     while let Ok((index, event)) = told.try_recv() {
         conductor.told(index, event);
     }
-    let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| conductor.results.remove(&c.id)).collect();
-    let mut summary = Summary::of(&results, conductor.begun.elapsed().as_secs_f64());
-    summary.not_run = plan.cases.len() - results.len();
-    conductor.stamp(Event::RunFinished { summary: summary.clone() });
-    Finished { results, summary, interrupted: *interrupts.borrow(), broken }
+    let interrupted = *interrupts.borrow();
+    conductor.end(interrupted, broken)
+}
+
+/// A run without a case to run: a shard that has none, or one where all are done. It needs no session on the engine;
+/// nothing: there is a case to run.
+pub fn without_session(plan: &Plan, how: &How, report: impl FnMut(&Stamped)) -> Option<Finished> {
+    let done = |case: &Case| how.done.iter().any(|result| result.id == case.id);
+    if !plan.cases.iter().all(done) {
+        return None;
+    }
+    Some(Conductor::begin(plan, &mut how.clone(), "", report).end(0, 0))
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -170,7 +192,7 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn header(context: &Context, plan: &Plan, how: &How) -> Header {
+fn header(session: &str, plan: &Plan, how: &How) -> Header {
     let planned = |case: &Case| Planned {
         id: case.id.clone(),
         image: case.image.clone(),
@@ -183,7 +205,7 @@ fn header(context: &Context, plan: &Plan, how: &How) -> Header {
     Header {
         version: VERSION,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
-        session: context.session.name.clone(),
+        session: session.to_owned(),
         platform: "apprunner".to_owned(),
         started: jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default(),
         jobs: how.jobs,
