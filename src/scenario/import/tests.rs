@@ -123,15 +123,9 @@ fn mistakes_are_all_named_with_their_paths() {
     insta::assert_snapshot!("out_of_range", refused(bad));
     // As AWS prints it: an excerpt is shown of lines where no credential can stand.
     let printed: serde_json::Value = serde_json::from_str(bad).expect("JSON");
-    let mut printed = serde_json::to_string_pretty(&printed).expect("JSON");
-    let command = r#""StartCommand": ["run --key hunter2"]"#;
-    printed = printed.replace(
-        r#""Port": "eight""#,
-        &format!(
-            r#""Port": "eight",
- {command}"#
-        ),
-    );
+    let printed = serde_json::to_string_pretty(&printed).expect("JSON");
+    let command = "\"eight\",\n          \"StartCommand\": [\"run --key hunter2\"]";
+    let printed = printed.replace("\"eight\"", command);
     let said = refused(&printed);
     assert!(!said.contains("hunter2"), "{said}");
     insta::assert_snapshot!("printed_by_aws", said);
