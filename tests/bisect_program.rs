@@ -1,33 +1,27 @@
 //! The search for the first bad image against the scripted engine, with a paused clock.
 
+mod support;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use exitone::engine::EngineError;
 use exitone::engine::fake::{Act, FakeEngine, Faults, exits, healthy};
-use exitone::engine::{Engine, EngineError};
-use exitone::model::service::Protocol;
 use exitone::model::verdicts::{Culprit, Verdicts};
-use exitone::model::{Candidate, CaseResult, ConditionSet, Service, Verdict};
+use exitone::model::{CaseResult, ConditionSet, Verdict};
 use exitone::report::bisect::{json, sentence, text};
 use exitone::run::bisect::{Bisected, Question, Step, bisect, judge};
 use exitone::run::case::Options;
 use exitone::run::coordinator::Interrupts;
-use exitone::run::rig::{Rig, Setup};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::json;
+use support::{candidates, close, open, service};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn service() -> Service {
-    let mut service = exitone::scenario::service::defaults(&exitone::scenario::apprunner());
-    service.port = 8000;
-    service.health_check.protocol = Protocol::Http;
-    service
-}
 
 fn fails(log: &str) -> Act {
     exits(SECOND, 1, log)
@@ -61,14 +55,10 @@ impl World {
         Self { engine, images, confidence: None, budget: None, jobs: 2 }
     }
 
-    async fn question(&self, engine: &Arc<dyn Engine>) -> Question {
-        let mut candidates = Vec::new();
-        for image in &self.images {
-            candidates.push(Candidate { facts: engine.inspect_image(image).await.expect("an image") });
-        }
+    async fn question(&self) -> Question {
         Question {
-            candidates,
-            service: service(),
+            candidates: candidates(&self.engine, &self.images).await,
+            service: service(&[]),
             conditions: ConditionSet::new(["egress.drop".parse().expect("valid")]).expect("one"),
             confidence: self.confidence,
             budget: self.budget,
@@ -81,26 +71,15 @@ impl World {
     }
 
     async fn heard(&self, interrupts: Interrupts, tell: &mut dyn FnMut(Step<'_>)) -> Bisected {
-        let engine: Arc<dyn Engine> = Arc::new(self.engine.clone());
-        let info = engine.info().await.expect("an engine");
-        let question = self.question(&engine).await;
+        let question = self.question().await;
         let state = tempfile::tempdir().expect("a folder");
-        let setup = Setup {
-            state: state.path().to_owned(),
-            jobs: self.jobs,
-            options: Options::default(),
-            watchdog: false,
-            program: None,
-            mode: None,
-        };
-        let rig = Rig::open(engine, &info, setup).await.expect("a session");
+        let rig = open(&self.engine, state.path(), self.jobs, Options::default()).await;
         let found = if self.images.len() == 1 {
             judge(rig.context.clone(), &question, interrupts, tell).await
         } else {
             bisect(rig.context.clone(), &question, interrupts, tell).await
         };
-        rig.close(found.cut).await.expect("closed");
-        assert_eq!(self.engine.left(), Vec::<String>::new(), "nothing is left on the engine");
+        close(rig, &self.engine, found.cut).await;
         found
     }
 }

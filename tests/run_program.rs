@@ -1,32 +1,30 @@
 //! Runs as a whole against the scripted engine: their folders, shards, resumption, expectations, and when they stop.
 
+mod support;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use exitone::engine::EngineError;
 use exitone::engine::fake::{Act, FakeEngine, Faults, exits, healthy};
-use exitone::engine::{Engine, EngineError};
 use exitone::event::run::{MergeError, Run};
 use exitone::event::{Event, Stamped};
 use exitone::model::service::Protocol;
-use exitone::model::{Candidate, CaseId, ConditionSet, Expectation, Part, Plan, Service, Verdict};
+use exitone::model::{CaseId, ConditionSet, Expectation, Part, Plan, Service, Verdict};
 use exitone::report;
 use exitone::report::folder::{self, Folder, FolderError};
 use exitone::run::case::Options;
 use exitone::run::coordinator::{self, Finished};
-use exitone::run::rig::{Rig, Setup};
 use exitone::run::schedule::How;
+use support::{candidates, close, open};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn service() -> Service {
-    let mut service = exitone::scenario::service::defaults(&exitone::scenario::apprunner());
-    service.port = 8000;
-    service.health_check.protocol = Protocol::Http;
-    service.env = ["A", "B", "C", "D"].map(|name| (name.to_owned(), "1".to_owned())).into_iter().collect();
-    service
+    support::service(&["A", "B", "C", "D"])
 }
 
 fn set(text: &str) -> ConditionSet {
@@ -48,32 +46,22 @@ fn world() -> (FakeEngine, Arc<AtomicUsize>) {
 const SETS: [&str; 5] = ["", "env.unset:A", "env.unset:B", "env.unset:C", "env.unset:D"];
 
 async fn plan(engine: &FakeEngine, expect: &[(usize, &str)]) -> Plan {
-    let facts = engine.inspect_image("app:1").await.expect("an image");
+    let candidates = candidates(engine, &["app:1"]).await;
     let expected = |n: usize| {
         let text = expect.iter().find(|(at, _)| *at == n).map(|(_, text)| *text);
         text.map(|text| text.parse::<Expectation>().expect("an outcome"))
     };
     let cases = SETS.iter().enumerate().map(|(n, text)| ("app:1".to_owned(), set(text), expected(n)));
     let part = Part { scenario: Some("s".to_owned()), service: service() };
-    Plan::of_scenario(part, vec![Candidate { facts }], cases.collect::<Vec<_>>())
+    Plan::of_scenario(part, candidates, cases.collect::<Vec<_>>())
 }
 
 async fn run(engine: &FakeEngine, plan: Plan, how: How, mut tell: impl FnMut(&Stamped)) -> Finished {
-    let engine: Arc<dyn Engine> = Arc::new(engine.clone());
-    let info = engine.info().await.expect("an engine");
     let state = tempfile::tempdir().expect("a folder");
-    let setup = Setup {
-        state: state.path().to_owned(),
-        jobs: how.jobs,
-        options: Options::default(),
-        watchdog: false,
-        program: None,
-        mode: None,
-    };
-    let rig = Rig::open(engine, &info, setup).await.expect("a session");
+    let rig = open(engine, state.path(), how.jobs, Options::default()).await;
     let interrupts = watch::channel(0).1;
     let finished = coordinator::run(rig.context.clone(), Arc::new(plan), how, interrupts, |e| tell(e)).await;
-    rig.close(false).await.expect("closed");
+    close(rig, engine, false).await;
     finished
 }
 
@@ -151,6 +139,43 @@ async fn shards_together_are_the_whole() {
     let twice = Run::merged(vec![shards[0].clone(), shards[0].clone()]);
     assert!(matches!(twice, Err(MergeError::Shards(_))), "{twice:?}");
     assert!(matches!(Run::merged(vec![whole.clone(), whole]), Err(MergeError::Twice(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_without_a_case_needs_no_session_and_is_a_part_of_the_whole() {
+    let (engine, starts) = world();
+    let temporary = tempfile::tempdir().expect("a folder");
+    let whole = plan(&engine, &[(2, "exit 1")]).await;
+    let (mut shards, mut without) = (Vec::new(), 0);
+    for number in 1..=8 {
+        let shard = format!("{number}/8").parse::<exitone::model::shard::Shard>().expect("a part");
+        let mut part = whole.clone();
+        part.cases.retain(|case| shard.has(&case.id));
+        let mut folder = Folder::create(&temporary.path().join(number.to_string())).expect("one");
+        let how = How { shard: Some(shard), ..How::from(2) };
+        let tell = |event: &Stamped| folder.on(event).expect("written");
+        let finished = match coordinator::without_session(&part, &how, tell) {
+            Some(finished) => {
+                assert!(part.cases.is_empty());
+                without += 1;
+                finished
+            }
+            None => into_folder(&engine, part, how, &mut folder).await,
+        };
+        assert_eq!((finished.summary.exit_code(), finished.summary.not_run), (0, 0));
+        shards.push(folder::read(folder.path()).expect("a run").0);
+    }
+    assert!(without >= 3, "five cases in eight parts");
+    // Whichever comes first.
+    for _ in 0..shards.len() {
+        shards.rotate_left(1);
+        let merged = Run::merged(shards.clone()).expect("they belong together");
+        assert_eq!((merged.header.shard.as_deref(), merged.without_result().count()), (None, 0));
+        let ids: Vec<_> = merged.in_order().map(|result| result.id.clone()).collect();
+        assert_eq!(ids, whole.cases.iter().map(|case| case.id.clone()).collect::<Vec<_>>());
+        assert!(merged.summary.is_some() && !merged.header.session.is_empty());
+    }
+    assert_eq!(starts.load(Ordering::Relaxed), SETS.len());
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use exitone::run::case::Options;
 use exitone::run::coordinator::{self, Finished};
 use exitone::run::rig::{Rig, Setup};
 use exitone::run::schedule::How;
-use exitone::scenario::{apprunner, file};
+use exitone::scenario::file;
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,5 +1,7 @@
 //! The whole program against the scripted engine, with a paused clock: a day of waiting takes no time.
 
+mod support;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -9,21 +11,18 @@ use exitone::engine::fake::{Act, FakeEngine, Faults, Script, exits, healthy};
 use exitone::engine::{Engine, EngineError};
 use exitone::event::{Event, Stamped};
 use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
-use exitone::model::service::{HttpCheck, Protocol};
-use exitone::model::{Candidate, CaseResult, Condition, ConditionSet, Outcome, Plan, Service, Verdict};
+use exitone::model::service::HttpCheck;
+use exitone::model::{CaseResult, Condition, ConditionSet, Outcome, Plan, Service, Verdict};
 use exitone::run::case::Options;
 use exitone::run::coordinator::{self, Finished};
-use exitone::run::rig::{Rig, Setup};
+use support::{candidates, close, open};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// App Runner's defaults with an HTTP check: every 5 s, five failures.
 fn service() -> Service {
-    let mut service = exitone::scenario::service::defaults(&exitone::scenario::apprunner());
-    service.port = 8000;
-    service.env = BTreeMap::from([("DATABASE_URL".to_owned(), "db".to_owned())]);
-    service.health_check.protocol = Protocol::Http;
+    let mut service = support::service(&["DATABASE_URL"]);
     service.health_check.path = "/healthz".to_owned();
     service
 }
@@ -64,30 +63,16 @@ impl World {
         sets: &[ConditionSet],
         interrupts: watch::Receiver<u32>,
     ) -> (Finished, Vec<Stamped>) {
-        let engine: Arc<dyn Engine> = Arc::new(self.engine.clone());
-        let info = engine.info().await.expect("an engine");
-        let mut candidates = Vec::new();
-        for image in images {
-            candidates.push(Candidate { facts: engine.inspect_image(image).await.expect("an image") });
-        }
+        let candidates = candidates(&self.engine, images).await;
         let pairs = sets.iter().flat_map(|s| images.iter().map(move |i| (i, s)));
         let pairs: Vec<_> = pairs.map(|(image, set)| ((*image).to_owned(), set.clone())).collect();
         let plan = Plan::new(service, candidates, pairs);
-        let setup = Setup {
-            state: self.state.path().to_owned(),
-            jobs: self.jobs,
-            options: self.options.clone(),
-            watchdog: false,
-            program: None,
-            mode: None,
-        };
-        let rig = Rig::open(engine, &info, setup).await.expect("a session");
+        let rig = open(&self.engine, self.state.path(), self.jobs, self.options.clone()).await;
         let mut events = Vec::new();
         let finished =
             coordinator::run(rig.context.clone(), Arc::new(plan), self.jobs, interrupts, |e| events.push(e.clone()))
                 .await;
-        rig.close(false).await.expect("closed");
-        assert_eq!(self.engine.left(), Vec::<String>::new(), "nothing is left on the engine");
+        close(rig, &self.engine, false).await;
         (finished, events)
     }
 
@@ -155,7 +140,7 @@ async fn class_c_is_told_apart() {
     let listens = |address: Ipv4Addr, port| Some((SECOND, IpAddr::V4(address), port));
     // Five probes, five seconds apart: the platform gives up after 25 s.
     for (act, outcome, cause) in [
-        (Act::default(), Outcome::NeverListened, None),
+        (Act::default(), Outcome::NeverListened, Some("never-listened")),
         (
             Act { listens: listens(Ipv4Addr::UNSPECIFIED, 4001), ..Act::default() },
             Outcome::NeverListened,
@@ -171,8 +156,8 @@ async fn class_c_is_told_apart() {
         let act = minute(act);
         world.engine.image("app:1", &[], script(move |_| act.clone()));
         let result = world.one(service(), &[]).await;
-        assert_eq!((result.class, result.outcome), (Some(FailureClass::C), Some(outcome)));
-        assert_eq!(result.causes.first().map(|c| c.id.as_str()), cause);
+        assert_eq!((result.class, result.outcome), (Some(FailureClass::C), Some(outcome.clone())));
+        assert_eq!(result.causes.first().map(|c| c.id.as_str()), cause, "{outcome:?}");
         assert!((25_000.0..25_300.0).contains(&result.total_ms), "{}", result.total_ms);
     }
 }
@@ -327,18 +312,9 @@ async fn an_image_that_cannot_start_is_a_failure_of_the_image() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_cannot_begin_leaves_nothing() {
     let world = World::new();
-    let engine: Arc<dyn Engine> = Arc::new(world.engine.clone());
-    let info = engine.info().await.expect("an engine");
     world.engine.set_faults(Faults { errors: HashMap::from([("load_image", broken())]), ..Faults::default() });
-    let setup = Setup {
-        state: world.state.path().to_owned(),
-        jobs: 2,
-        options: Options::default(),
-        watchdog: false,
-        program: None,
-        mode: None,
-    };
-    assert!(Rig::open(engine, &info, setup).await.is_err());
+    let opened = support::try_open(&world.engine, world.state.path(), 2, Options::default()).await;
+    assert!(opened.is_err());
     assert_eq!(world.engine.left(), Vec::<String>::new());
 }
 
@@ -474,7 +450,8 @@ async fn conditions_that_differ_in_a_secret_have_two_results() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_person_reads() {
-    use exitone::report::{story::Story, terminal};
+    use exitone::event::run::Run;
+    use exitone::report::{story::Story, table::tables, terminal};
     let world = World::new();
     let both = |s: &exitone::engine::fake::Situation| {
         let provider = s.env.get("PROVIDER").is_some_and(|p| p == "verify");
@@ -491,10 +468,10 @@ async fn what_a_person_reads() {
     let images = ["app:v1", "app:v2", "app:v3", "app:v4", "app:v5"];
     let sets =
         [set(&[]), set(&["egress.drop"]), set(&["egress.drop", "env.set:PROVIDER=verify"]), set(&["arch.mismatch"])];
-    let (finished, _) = world.run(service(), &images, &sets).await;
-    let names = images.map(ToOwned::to_owned);
-    let story = Story::of(&names, &finished.results);
-    let mut text = terminal::matrix(&names, &sets, &finished.results);
+    let (finished, events) = world.run(service(), &images, &sets).await;
+    let run = Run::of(&events);
+    let story = Story::of(&images.map(ToOwned::to_owned), &finished.results);
+    let mut text: String = tables(&run).iter().map(terminal::matrix).collect();
     text.push_str(&terminal::story(&story, &finished.results));
     insta::assert_snapshot!(anstream::adapter::strip_str(&text));
 }
@@ -523,16 +500,7 @@ async fn a_start_sweeps_what_dead_sessions_left_and_no_others() {
     killed(world.state.path(), dead);
     assert_eq!(engine.volumes(&dead_label).await.map(|v| v.len()), Ok(1), "{dead_volume} is there");
     world.engine.image("app:1", &[], script(|_| healthy(8000)));
-    let info = engine.info().await.expect("an engine");
-    let setup = Setup {
-        state: world.state.path().to_owned(),
-        jobs: 1,
-        options: Options::default(),
-        watchdog: false,
-        program: None,
-        mode: None,
-    };
-    let rig = Rig::open(engine.clone(), &info, setup).await.expect("a session");
+    let rig = open(&world.engine, world.state.path(), 1, Options::default()).await;
     rig.close(false).await.expect("closed");
     assert_eq!(engine.volumes(&dead_label).await.map(|v| v.len()), Ok(0), "the dead session's volume is gone");
     for session in [&alive, &foreign] {
@@ -592,4 +560,20 @@ async fn a_case_that_never_became_healthy_beside_others_is_run_once_more_alone()
     assert_eq!(slow.verdict, Verdict::Pass, "{:?}", slow.notes);
     assert!(slow.notes.iter().any(|n| n.starts_with("confirmed alone")), "{:?}", slow.notes);
     assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_is_read_to_its_last_file_only_where_somebody_asks_whether_a_condition_was_met() {
+    use exitone::engine::files::Tree;
+    for asked in [true, false] {
+        let mut world = World::new();
+        world.options.whole_images = asked;
+        world.engine.image("app:1", &[], script(|_| healthy(8000)));
+        world.engine.set_files("app:1", Tree::default().file("/app/main.py", 0o644, "print('nothing')"));
+        let result = world.one(service(), &["env.unset:DATABASE_URL"]).await;
+        assert_eq!(result.verdict, Verdict::Pass);
+        let because = result.not_exercised.iter().map(|unmet| unmet.because.as_str()).collect::<Vec<_>>();
+        assert_eq!(because.iter().any(|why| why.contains("occurs in no file")), asked, "{because:?}");
+        assert_eq!(world.state.path().join("images").exists(), asked, "what was read is kept");
+    }
 }

@@ -1,29 +1,24 @@
 //! `why` against the scripted engine, with a paused clock.
 
-use std::collections::BTreeMap;
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use exitone::engine::Engine;
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
-use exitone::model::service::Protocol;
-use exitone::model::{Candidate, Condition, Service, Verdict};
+use exitone::model::{Condition, Service, Verdict};
 use exitone::report::why::text;
 use exitone::run::case::Options;
-use exitone::run::rig::{Rig, Setup};
 use exitone::run::why::{Explained, Question, why};
+use support::{candidates, close, open};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
 
 fn service() -> Service {
-    let mut service = exitone::scenario::service::defaults(&exitone::scenario::apprunner());
-    service.port = 8000;
-    service.health_check.protocol = Protocol::Http;
-    service.env = NAMES.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect::<BTreeMap<_, _>>();
-    service
+    support::service(&NAMES)
 }
 
 fn has(situation: &Situation, name: &str) -> bool {
@@ -48,21 +43,10 @@ impl World {
     }
 
     async fn ask(&self) -> Explained {
-        let engine: Arc<dyn Engine> = Arc::new(self.engine.clone());
-        let info = engine.info().await.expect("an engine");
         let state = tempfile::tempdir().expect("a temporary folder");
-        let candidate = Candidate { facts: engine.inspect_image("app:1").await.expect("an image") };
-        let setup = Setup {
-            state: state.path().to_owned(),
-            jobs: 4,
-            options: Options::default(),
-            watchdog: false,
-            program: None,
-            mode: None,
-        };
-        let rig = Rig::open(engine, &info, setup).await.expect("a session");
+        let rig = open(&self.engine, state.path(), 4, Options::default()).await;
         let question = Question {
-            candidate,
+            candidate: candidates(&self.engine, &["app:1"]).await.remove(0),
             service: service(),
             battery: self.battery.clone(),
             variants: Vec::new(),
@@ -73,8 +57,7 @@ impl World {
             by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
         };
         let explained = why(rig.context.clone(), &question, self.interrupts.clone(), &mut |_| {}).await;
-        rig.close(explained.cut).await.expect("closed");
-        assert_eq!(self.engine.left(), Vec::<String>::new(), "nothing is left on the engine");
+        close(rig, &self.engine, explained.cut).await;
         explained
     }
 }

@@ -74,6 +74,9 @@ pub struct Running {
     /// The kernel's and the platform's own times instead of shorter ones
     #[arg(long)]
     pub real_time: bool,
+    /// True: nothing but verdicts is shown.
+    #[arg(skip)]
+    pub verdicts_only: bool,
 }
 
 /// The flag of commands that know platforms.
@@ -373,7 +376,8 @@ pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
     How { most, memory: info.memory.map(|all| all / 5 * 4), ..How::from(jobs) }
 }
 
-/// Sets a session up, runs a plan, and takes the session down again. `tell` hears of every event.
+/// Sets a session up, runs a plan, and takes the session down again; where no case is to be run, there is no session.
+/// `tell` hears of every event.
 ///
 /// # Errors
 /// The engine's and this machine's.
@@ -385,12 +389,9 @@ pub async fn run_plan(
     signals: &Signals,
     tell: &mut dyn FnMut(&Stamped),
 ) -> Result<Finished, Failure> {
-    let rig = signals.unless_asked(open(running, engine, &info, how.jobs, first)).await??;
-    let context = rig.context.clone();
-    let asked = signals.asked.clone();
     let mut known = plan.clone();
     let plan = Arc::new(plan);
-    let finished = coordinator::run(context, plan.clone(), how, asked, |event| {
+    let mut tell = |event: &Stamped| {
         // A run that is killed keeps what it has found out.
         match &event.event {
             Event::CaseFinished { result } => repro::remember(&known, std::slice::from_ref(result)),
@@ -399,8 +400,13 @@ pub async fn run_plan(
             _ => {}
         }
         tell(event);
-    })
-    .await;
+    };
+    if let Some(finished) = coordinator::without_session(&plan, &how, &mut tell) {
+        return Ok(finished);
+    }
+    let rig = signals.unless_asked(open(running, engine, &info, how.jobs, first)).await??;
+    let (context, asked) = (rig.context.clone(), signals.asked.clone());
+    let finished = coordinator::run(context, plan.clone(), how, asked, tell).await;
     for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved && !r.step) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));
@@ -430,7 +436,13 @@ pub async fn open(
     let setup = Setup {
         state: session::state_dir(),
         jobs,
-        options: Options { soak: running.soak, real_time: running.real_time, first, evidence: true },
+        options: Options {
+            soak: running.soak,
+            real_time: running.real_time,
+            first,
+            evidence: true,
+            whole_images: !running.verdicts_only,
+        },
         watchdog: true,
         program: None,
         mode: None,

@@ -6,10 +6,12 @@ use super::common::{
     Common, Failure, Form, Format, Running, Signals, candidates, engine, exit_code, how, print, run_plan, say,
 };
 use crate::event::Stamped;
+use crate::event::run::Run;
 use crate::images::build;
 use crate::model::{Plan, Summary};
 use crate::report::progress::Progress;
 use crate::report::story::Story;
+use crate::report::table::tables;
 use crate::report::{json, terminal};
 use crate::scenario::file;
 
@@ -57,13 +59,17 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     }
     let mut progress = Progress::new(common.progress());
     let how = how(&args.running, &info, plan.cases.len());
-    let tell = &mut |event: &Stamped| progress.on(event);
+    let mut run = Run::default();
+    let tell = &mut |event: &Stamped| {
+        progress.on(event);
+        run.on(event);
+    };
     let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
     let story = Story::of(&images, &finished.results);
     match args.form.format {
         Format::Json => print(&format!("{:#}\n", json::demo(&finished.results, &finished.summary, &story)))?,
         Format::Text => {
-            let mut text = terminal::matrix(&images, &scenario.sets, &finished.results);
+            let mut text: String = tables(&run).iter().map(terminal::matrix).collect();
             text.push_str(&terminal::story(&story, &finished.results));
             text.push_str(NEXT);
             text.push_str(&terminal::summary(&finished.summary));

@@ -60,7 +60,7 @@ pub async fn execute(common: &Common, args: &Args) -> Result<u8, Failure> {
     let setup = Setup {
         state: session::state_dir(),
         jobs,
-        options: Options { soak: SOAK, real_time: false, first: false, evidence: true },
+        options: Options { soak: SOAK, real_time: false, first: false, evidence: true, whole_images: true },
         watchdog: true,
         program: None,
         mode: None,

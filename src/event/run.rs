@@ -146,6 +146,10 @@ impl Run {
             if let Some(id) = run.results.keys().find(|id| whole.results.contains_key(*id)) {
                 return Err(MergeError::Twice(id.clone()));
             }
+            // A shard without a case had no session.
+            if whole.header.session.is_empty() {
+                whole.header.session = run.header.session;
+            }
             for planned in run.header.cases {
                 if whole.header.cases.iter().all(|known| known.id != planned.id) {
                     whole.header.cases.push(planned);

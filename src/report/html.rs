@@ -7,6 +7,7 @@ mod text;
 
 use sha2::{Digest, Sha256};
 
+use super::markup;
 use crate::event::run::Run;
 
 const PAGE: &str = include_str!("html/page.html");
@@ -23,7 +24,7 @@ pub fn render(run: &Run) -> String {
     let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPTS.concat()).replace("\r\n", "\n");
     let json = serde_json::to_string(&page).unwrap_or_else(|_| "null".to_owned());
     let parts = [
-        ("title", text::escaped(&page.title)),
+        ("title", markup::text(&page.title)),
         ("style-hash", hash(&style)),
         ("script-hash", hash(&script)),
         ("still", still::summary(&page)),

@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use super::account::{Account, untold};
+use super::markup;
 use super::plain::{one_line, plain};
 use super::searches::{Told, told};
 use super::table::{Cell, Standing, Table, Tally, tables};
@@ -186,7 +187,7 @@ impl Xml {
     fn tag(&mut self, name: &str, attributes: &[(&str, &str)]) {
         let _ = write!(self.text, "{:1$}<{name}", "", self.depth * 2);
         for (name, value) in attributes {
-            let _ = write!(self.text, " {name}=\"{}\"", escaped(&plain(value), true));
+            let _ = write!(self.text, " {name}=\"{}\"", markup::attribute(&plain(value)));
         }
     }
 
@@ -208,26 +209,8 @@ impl Xml {
 
     fn leaf(&mut self, name: &str, attributes: &[(&str, &str)], content: &str) {
         self.tag(name, attributes);
-        let _ = writeln!(self.text, ">{}</{name}>", escaped(&plain(content), false));
+        let _ = writeln!(self.text, ">{}</{name}>", markup::text(&plain(content)));
     }
-}
-
-/// The characters that XML reads otherwise; in an attribute also those that it would make a space of.
-fn escaped(text: &str, attribute: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            // `]]>` must not stand in a text.
-            '>' => out.push_str("&gt;"),
-            '"' if attribute => out.push_str("&quot;"),
-            '\n' if attribute => out.push_str("&#10;"),
-            '\t' if attribute => out.push_str("&#9;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

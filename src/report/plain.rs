@@ -8,6 +8,16 @@ const MOST: usize = 400;
 /// A text without escape sequences of terminals and without control characters; line breaks and tabs stay.
 #[must_use]
 pub fn plain(text: &str) -> String {
+    readable(text, |c| match c {
+        '\u{1b}' => None,
+        c if c.is_control() || turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => Some(INSTEAD),
+        c => Some(c),
+    })
+}
+
+/// Reads the escape sequences of a terminal (ECMA-48) out of a text. Line breaks and tabs stay; `shown` says what stands
+/// for any other character, the one that begins an escape sequence among them where it begins none.
+pub fn readable(text: &str, shown: impl Fn(char) -> Option<char>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -19,17 +29,16 @@ pub fn plain(text: &str) -> String {
                     out.push('\n');
                 }
             }
-            '\u{1b}' => escape(&mut rest),
+            '\u{1b}' if escape(&mut rest) => {}
             '\u{9b}' => parameters(&mut rest),
-            c if c.is_control() || turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(INSTEAD),
-            c => out.push(c),
+            c => out.extend(shown(c)),
         }
     }
     out
 }
 
 /// True for what turns the direction of the text after it: a line could then read as something else.
-fn turns(c: char) -> bool {
+pub fn turns(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -55,8 +64,9 @@ fn cut(line: &str) -> String {
 
 type Rest<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
-/// Takes an escape sequence (ECMA-48) away, its first character excepted. One that was cut takes no line break along.
-fn escape(rest: &mut Rest<'_>) {
+/// Takes an escape sequence away, its first character excepted; false when there is none. One that was cut takes no
+/// line break along.
+fn escape(rest: &mut Rest<'_>) -> bool {
     match rest.peek() {
         Some('[') => {
             rest.next();
@@ -70,11 +80,13 @@ fn escape(rest: &mut Rest<'_>) {
                 }
             }
         }
-        _ => {
+        Some(' '..='~') => {
             while rest.next_if(|c| (' '..='/').contains(c)).is_some() {}
             rest.next_if(|c| ('0'..='~').contains(c));
         }
+        _ => return false,
     }
+    true
 }
 
 /// Takes the parameters and the last character of a control sequence away.

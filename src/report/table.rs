@@ -127,6 +127,13 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// The same without rows that are nothing but steps of a search.
+    #[must_use]
+    pub fn without_steps(&self) -> Self {
+        let told = |row: &&Row<'_>| row.cells.iter().flatten().any(|cell| cell.standing() != Standing::Step);
+        Self { rows: self.rows.iter().filter(told).cloned().collect(), ..self.clone() }
+    }
+
     /// What stands above it, where a run has more than one.
     #[must_use]
     pub fn title(&self) -> String {

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::evidence;
 use super::searches::{Told, told as told_of};
 use super::story::{Story, clauses, in_words};
+use super::table::{Table, tables};
 use crate::event::Planned;
 use crate::event::run::Run;
 use crate::model::image::short_name;
@@ -57,25 +58,24 @@ fn short(outcome: &Outcome, code: Option<i64>) -> String {
 
 /// The matrix: conditions down, images across.
 #[must_use]
-pub fn matrix(images: &[String], sets: &[ConditionSet], results: &[CaseResult]) -> String {
-    let label = sets.iter().map(|s| s.to_string().chars().count()).max().unwrap_or(0).min(MOST_LABEL);
+pub fn matrix(table: &Table<'_>) -> String {
+    let label = table.rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0).min(MOST_LABEL);
     let mut text = format!("  {:label$}", "");
-    for n in 1..=images.len() {
+    for n in 1..=table.images.len() {
         let _ = write!(text, "{:>CELL$}", format!("[{n}]"));
     }
     text.push('\n');
-    for set in sets {
-        let _ = write!(text, "  {}", shorten(&set.to_string(), label));
-        for image in images {
-            let result = results.iter().find(|r| r.image == *image && r.conditions == *set);
-            let (mark, style) = mark(result);
+    for row in &table.rows {
+        let _ = write!(text, "  {}", shorten(&row.label, label));
+        for cell in &row.cells {
+            let (mark, style) = mark(cell.and_then(|cell| cell.result));
             // Padded before it is coloured: colours have no width.
             let _ = write!(text, "{}", styled(style, &format!("{mark:>CELL$}")));
         }
         text.push('\n');
     }
-    for (i, image) in images.iter().enumerate() {
-        let _ = write!(text, "{}[{}] {}", if i % 4 == 0 { "\n  " } else { "   " }, i + 1, short_name(image));
+    for (i, name) in table.names.iter().enumerate() {
+        let _ = write!(text, "{}[{}] {name}", if i % 4 == 0 { "\n  " } else { "   " }, i + 1);
     }
     let legend = "ok healthy   (ok) healthy, and never met a condition   ok* healthy, but a request after it fails\n  \
                   deaf never listened   sick never healthy   – not run   ? unresolved   skip host cannot";
@@ -357,33 +357,20 @@ pub fn doctor(proved: &[Proved]) -> String {
 #[must_use]
 pub fn run(run: &Run) -> String {
     let mut text = String::new();
-    let mut scenarios: Vec<&Option<String>> = Vec::new();
-    for planned in &run.header.cases {
-        if !scenarios.contains(&&planned.scenario) {
-            scenarios.push(&planned.scenario);
-        }
-    }
-    for scenario in &scenarios {
-        let planned: Vec<&Planned> = run.header.cases.iter().filter(|p| p.scenario == **scenario).collect();
-        let (mut images, mut sets): (Vec<String>, Vec<ConditionSet>) = (Vec::new(), Vec::new());
-        let is_step = |p: &Planned| run.results.get(&p.id).is_some_and(|result| result.step);
-        for one in planned.iter().filter(|p| !is_step(p)) {
-            if !images.contains(&one.image) {
-                images.push(one.image.clone());
-            }
-            if !sets.contains(&one.conditions) {
-                sets.push(one.conditions.clone());
-            }
-        }
-        let results: Vec<CaseResult> = planned.iter().filter_map(|p| run.results.get(&p.id)).cloned().collect();
-        if scenarios.len() > 1 {
-            let name = scenario.as_deref().unwrap_or("by hand");
+    let tables = tables(run);
+    for table in &tables {
+        let of_table = |planned: &&Planned| planned.scenario.as_deref() == table.scenario;
+        let planned = run.header.cases.iter().filter(of_table);
+        let results: Vec<CaseResult> = planned.filter_map(|p| run.results.get(&p.id)).cloned().collect();
+        if tables.len() > 1 {
+            let name = table.scenario.unwrap_or("by hand");
             let _ = writeln!(text, "{}", styled(HEAD, name));
         }
-        if images.len() > 1 || sets.len() > 2 {
-            text += &(matrix(&images, &sets, &results) + "\n");
+        let shown = table.without_steps();
+        if shown.images.len() > 1 || shown.rows.len() > 2 {
+            text += &(matrix(&shown) + "\n");
         }
-        let searches = || run.searches().filter(|(search, _)| search.scenario == **scenario);
+        let searches = || run.searches().filter(|(search, _)| search.scenario.as_deref() == table.scenario);
         let smallest = searches().filter_map(|(_, came)| came.ok()).flat_map(|searched| &searched.judged);
         let told: Vec<_> = smallest.filter(|judged| judged.smallest).map(|judged| &judged.case).collect();
         // What a search says of its sets and steps comes below.
@@ -399,7 +386,11 @@ pub fn run(run: &Run) -> String {
         if searches().next().is_none() {
             text += &findings(&results);
         }
-        text.extend(told_of(run).filter(|told| told.planned.scenario == **scenario).map(|told| search(run, &told)));
+        text.extend(
+            told_of(run)
+                .filter(|told| told.planned.scenario.as_deref() == table.scenario)
+                .map(|told| search(run, &told)),
+        );
     }
     for (planned, because) in run.without_result() {
         let line = format!("not run: {} under {}: {because}", short_name(&planned.image), planned.conditions);

@@ -46,11 +46,13 @@ pub struct Options {
     pub first: bool,
     /// False: nothing is written down of what candidates do (to measure what that costs).
     pub evidence: bool,
+    /// False: nobody asks whether a condition was met; no image is read to its last file for that.
+    pub whole_images: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { soak: Duration::from_secs(1), real_time: false, first: false, evidence: true }
+        Self { soak: Duration::from_secs(1), real_time: false, first: false, evidence: true, whole_images: true }
     }
 }
 

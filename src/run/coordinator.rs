@@ -93,7 +93,59 @@ struct Conductor<'a, R> {
     report: R,
 }
 
-impl<R: FnMut(&Stamped)> Conductor<'_, R> {
+impl<'a, R: FnMut(&Stamped)> Conductor<'a, R> {
+    /// Tells of the beginning, and of what is done already.
+    fn begin(plan: &'a Plan, how: &mut How, session: &str, report: R) -> Self {
+        let mut conductor = Self {
+            plan,
+            queue: Queue::new(&plan.cases, how),
+            results: BTreeMap::new(),
+            searches: plan.searches.iter().collect(),
+            added: Vec::new(),
+            counts: BTreeMap::new(),
+            open: 0,
+            retries: how.retries,
+            tried: BTreeMap::new(),
+            fail_fast: how.fail_fast,
+            begun: Instant::now(),
+            seq: 0,
+            report,
+        };
+        conductor.stamp(Event::RunStarted(header(session, plan, how)));
+        let of_search = |result: &CaseResult| {
+            let case = plan.cases.iter().find(|case| case.id == result.id);
+            case.is_none_or(Case::is_searched)
+        };
+        let (of_searches, done): (Vec<_>, Vec<_>) = std::mem::take(&mut how.done).into_iter().partition(of_search);
+        done.into_iter().for_each(|result| conductor.finished(Box::new(result)));
+        let (added, searched) = std::mem::take(&mut how.searched);
+        for planned in added {
+            conductor.added.push(planned.id.clone());
+            conductor.stamp(Event::CaseAdded { planned });
+        }
+        of_searches.into_iter().for_each(|result| conductor.again(result));
+        for searched in searched {
+            conductor.searches.retain(|search| search.id != searched.id);
+            conductor.over(searched);
+        }
+        conductor
+    }
+
+    /// Tells of the end.
+    fn end(mut self, interrupted: u32, broken: usize) -> Finished {
+        let of_plan = self.plan.cases.iter().map(|case| &case.id);
+        let ids: Vec<CaseId> = of_plan.chain(&self.added).cloned().collect();
+        let results: Vec<CaseResult> = ids.iter().filter_map(|id| self.results.remove(id)).collect();
+        let summary = Summary {
+            not_run: ids.len() - results.len(),
+            searches: self.plan.searches.len(),
+            open: self.open,
+            ..Summary::of(&results, self.begun.elapsed().as_secs_f64())
+        };
+        self.stamp(Event::RunFinished { summary: summary.clone() });
+        Finished { results, summary, interrupted, broken, cut: false }
+    }
+
     fn stamp(&mut self, event: Event) {
         let at_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         (self.report)(&Stamped { seq: self.seq, at_ms, event });
@@ -179,39 +231,8 @@ pub async fn run(
     mut interrupts: Interrupts,
     report: impl FnMut(&Stamped),
 ) -> Finished {
-    let how: How = how.into();
-    let mut conductor = Conductor {
-        plan: &plan,
-        queue: Queue::new(&plan.cases, &how),
-        results: BTreeMap::new(),
-        searches: plan.searches.iter().collect(),
-        added: Vec::new(),
-        counts: BTreeMap::new(),
-        open: 0,
-        retries: how.retries,
-        tried: BTreeMap::new(),
-        fail_fast: how.fail_fast,
-        begun: Instant::now(),
-        seq: 0,
-        report,
-    };
-    conductor.stamp(Event::RunStarted(header(&context, &plan, &how)));
-    let of_search = |result: &CaseResult| {
-        let case = plan.cases.iter().find(|case| case.id == result.id);
-        case.is_none_or(Case::is_searched)
-    };
-    let (of_searches, done): (Vec<_>, Vec<_>) = how.done.into_iter().partition(of_search);
-    done.into_iter().for_each(|result| conductor.finished(Box::new(result)));
-    let (added, searched) = how.searched;
-    for planned in added {
-        conductor.added.push(planned.id.clone());
-        conductor.stamp(Event::CaseAdded { planned });
-    }
-    of_searches.into_iter().for_each(|result| conductor.again(result));
-    for searched in searched {
-        conductor.searches.retain(|search| search.id != searched.id);
-        conductor.over(searched);
-    }
+    let mut how: How = how.into();
+    let mut conductor = Conductor::begin(&plan, &mut how, &context.session.name, report);
     context.inspector.expect(&plan);
     let mut deadline = how.budget.map(|budget| conductor.begun + budget);
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -274,19 +295,20 @@ pub async fn run(
     }
     let with = With { context, jobs: how.jobs, deadline, interrupts: interrupts.clone() };
     let ended = conductor.search(&with).await;
-    let results: Vec<CaseResult> = plan.cases.iter().filter_map(|c| conductor.results.remove(&c.id)).collect();
-    let added = conductor.added.iter().filter_map(|id| conductor.results.remove(id));
-    let results: Vec<CaseResult> = results.into_iter().chain(added).collect();
-    let not_run = plan.cases.len() + conductor.added.len() - results.len();
-    let summary = Summary {
-        not_run,
-        searches: plan.searches.len(),
-        open: conductor.open,
-        ..Summary::of(&results, conductor.begun.elapsed().as_secs_f64())
-    };
-    conductor.stamp(Event::RunFinished { summary: summary.clone() });
-    let asked = *interrupts.borrow();
-    Finished { results, summary, interrupted: asked, broken: broken + ended.broken, cut: ended.cut || asked > 1 }
+    let interrupted = *interrupts.borrow();
+    let finished = conductor.end(interrupted, broken + ended.broken);
+    Finished { cut: ended.cut || interrupted > 1, ..finished }
+}
+
+/// A run without a case to run: a shard that has none, or one where all are done. It needs no session on the engine;
+/// nothing: there is a case to run, or a search to make.
+pub fn without_session(plan: &Plan, how: &How, report: impl FnMut(&Stamped)) -> Option<Finished> {
+    let done = |case: &Case| how.done.iter().any(|result| result.id == case.id);
+    let made = |search: &Search| how.searched.1.iter().any(|searched| searched.id == search.id);
+    if !plan.cases.iter().all(done) || !plan.searches.iter().all(made) {
+        return None;
+    }
+    Some(Conductor::begin(plan, &mut how.clone(), "", report).end(0, 0))
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -296,7 +318,7 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn header(context: &Context, plan: &Plan, how: &How) -> Header {
+fn header(session: &str, plan: &Plan, how: &How) -> Header {
     let search = |search: &Search| PlannedSearch {
         id: search.id.clone(),
         image: search.image.clone(),
@@ -308,7 +330,7 @@ fn header(context: &Context, plan: &Plan, how: &How) -> Header {
     Header {
         version: VERSION,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
-        session: context.session.name.clone(),
+        session: session.to_owned(),
         platform: plan.platforms(),
         started: jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default(),
         jobs: how.jobs,

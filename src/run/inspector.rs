@@ -42,16 +42,18 @@ pub struct Inspector {
     engine: Arc<dyn Engine>,
     session: Arc<Session>,
     folder: PathBuf,
+    /// False: no image is read to its last file.
+    whole: bool,
     known: Mutex<HashMap<Key, Arc<OnceCell<Option<ImageFiles>>>>>,
     /// The variables whose names are looked for.
     names: Mutex<BTreeSet<String>>,
 }
 
 impl Inspector {
-    /// Nothing is looked at yet.
+    /// Nothing is looked at yet. `whole`: every file is read where a case asks what its image names.
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, session: Arc<Session>, state: &Path) -> Self {
-        Self { engine, session, folder: state.join(FOLDER), known: Mutex::default(), names: Mutex::default() }
+    pub fn new(engine: Arc<dyn Engine>, session: Arc<Session>, state: &Path, whole: bool) -> Self {
+        Self { engine, session, folder: state.join(FOLDER), whole, known: Mutex::default(), names: Mutex::default() }
     }
 
     /// Names of variables that will be asked about: one reading of an image serves all of its cases.
@@ -66,7 +68,7 @@ impl Inspector {
         let facts = &candidate.facts;
         let words = words(service, candidate, case);
         let asked: BTreeSet<String> = variables(case).collect();
-        let deep = !asked.is_empty() || case.conditions.has(&Condition::ArchMismatch);
+        let deep = self.whole && (!asked.is_empty() || case.conditions.has(&Condition::ArchMismatch));
         let wanted = {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             if !asked.is_subset(&names) {

@@ -1,5 +1,6 @@
 //! Runs cases: one case as a state machine, one coordinator, the pool of holders, and what keeps the engine clean.
 
+pub mod alone;
 pub mod bisect;
 pub mod case;
 pub mod cleanup;

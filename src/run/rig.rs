@@ -83,7 +83,7 @@ impl Rig {
                 session: session.clone(),
                 pool,
                 deaths,
-                inspector: Inspector::new(engine.clone(), session.clone(), &setup.state),
+                inspector: Inspector::new(engine.clone(), session.clone(), &setup.state, setup.options.whole_images),
                 limits: Limits { cpu: info.cpu_limit, memory: info.memory_limit, cpus: info.cpus },
                 options: setup.options,
                 unsets_variables: info.unsets_variables,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::alone;
 use super::case::{self, Context};
 use crate::model::outcome::Phase;
-use crate::model::{Candidate, Case, CaseResult, ConditionSet, FailureClass, Service, Verdict};
+use crate::model::{Candidate, Case, CaseResult, ConditionSet, Service};
 
 /// What is to be run, and for which question.
 #[derive(Clone, Debug)]
@@ -118,13 +119,17 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
                 biased;
                 Some((tag, phase)) = self.told.recv() => return Some(Heard::Phase(tag, phase)),
                 Some(joined) = self.tasks.join_next() => match joined {
-                    Ok(Ended { order, first: None, result }) if self.beside && result.class == Some(FailureClass::C) => {
+                    Ok(Ended { order, first: None, result }) if alone::is_wanted(self.beside, &result) => {
                         self.alone.push_back((order, result));
                     }
-                    Ok(ended) => {
+                    Ok(Ended { order, first, result }) => {
                         // Nothing else ran beside one that was alone.
                         self.is_alone = false;
-                        return Some(Heard::Result(ended.order.tag.clone(), stands(ended)));
+                        let stands = match first {
+                            Some(first) => alone::stands(first, result),
+                            None => result,
+                        };
+                        return Some(Heard::Result(order.tag, stands));
                     }
                     Err(e) if e.is_panic() => {
                         self.is_alone = false;
@@ -141,17 +146,4 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
         self.alone.clear();
         self.tasks.shutdown().await;
     }
-}
-
-/// The result that stands. A second run that says nothing takes nothing back.
-fn stands<T>(ended: Ended<T>) -> Box<CaseResult> {
-    let Ended { first, mut result, .. } = ended;
-    let Some(mut first) = first else { return result };
-    if result.verdict == Verdict::Unresolved {
-        let why = result.notes.first().cloned().unwrap_or_default();
-        first.notes.push(format!("not confirmed alone: {why}"));
-        return first;
-    }
-    result.notes.push(format!("confirmed alone; beside other cases it was: {}", first.cell()));
-    result
 }

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::alone;
 use crate::event::Planned;
 use crate::model::condition::{DnsFault, MetadataFault, UpstreamFault};
 use crate::model::outcome::Phase;
 use crate::model::search::Searched;
-use crate::model::{Case, CaseResult, Condition, ConditionSet, FailureClass, Verdict};
+use crate::model::{Case, CaseResult, Condition, ConditionSet};
 
 /// A case that computes takes a whole slot; one that mostly waits, or is only watched, takes these parts of one.
 const WAITS: f64 = 0.5;
@@ -230,26 +231,20 @@ impl Queue {
     }
 
     /// Takes note of a case's end; gives its result when that stands.
-    pub fn ended(&mut self, turn: Turn, mut result: Box<CaseResult>) -> Option<Box<CaseResult>> {
+    pub fn ended(&mut self, turn: Turn, result: Box<CaseResult>) -> Option<Box<CaseResult>> {
         let beside = self.running.remove(&turn.index).is_some_and(|running| running.beside);
         if let Some(usage) = &result.evidence.usage {
             let peak = self.peaks.entry(result.image.clone()).or_default();
             *peak = (*peak).max(usage.memory_peak);
         }
-        if let Some(first) = turn.first {
-            if result.verdict == Verdict::Unresolved {
-                let mut first = first;
-                let why = result.notes.first().cloned().unwrap_or_default();
-                first.notes.push(format!("not confirmed alone: {why}"));
-                return Some(first);
+        match turn.first {
+            Some(first) => Some(alone::stands(first, result)),
+            None if alone::is_wanted(beside, &result) => {
+                self.confirm.push_back(Turn { index: turn.index, first: Some(result) });
+                None
             }
-            let before = if first.verdict == Verdict::Unresolved { "unresolved".to_owned() } else { first.cell() };
-            result.notes.push(format!("confirmed alone; beside other cases it was: {before}"));
-        } else if beside && result.class == Some(FailureClass::C) {
-            self.confirm.push_back(Turn { index: turn.index, first: Some(result) });
-            return None;
+            None => Some(result),
         }
-        Some(result)
     }
 
     /// A case is to be run again, after all that wait; false: none is begun any more.
@@ -267,11 +262,7 @@ impl Queue {
 
     /// Results that were to be confirmed when the run was told to stop, each with its place in the plan.
     pub fn unconfirmed(&mut self) -> Vec<(usize, CaseResult)> {
-        let first = |turn: Turn| {
-            let mut result = *turn.first?;
-            result.notes.push("not confirmed alone: the run was interrupted".to_owned());
-            Some((turn.index, result))
-        };
+        let first = |turn: Turn| Some((turn.index, *alone::unconfirmed(turn.first?, "the run was interrupted")));
         self.confirm.drain(..).filter_map(first).collect()
     }
 

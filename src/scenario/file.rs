@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::combine::{self, Combine};
 use super::expect::{self, Known, Rule, Sets};
-use super::keys::{IMAGE, SCENARIO};
-use super::node::{Node, Value};
+use super::keys::{IMAGE, SCENARIO, SERVICE_IN_SCENARIO};
+use super::node::{Entry, Node, Value};
 use super::problem::{Place, Problem, Refused};
 use super::service::{self, image_problem, number};
-use super::shape::Shape;
+use super::shape::{Key, Shape};
 use super::{apprunner, document, profile};
+use crate::model::condition::nearest;
 use crate::model::search::Asked;
 use crate::model::{Condition, ConditionSet, Expectation, Service};
 use crate::profile::Profile;
@@ -112,31 +113,31 @@ pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> R
     }
     if combine == Combine::Why
         && entries.is_empty()
-        && let Some(word) = root.get("combine").filter(|_| parts.sound(&["conditions"], &problems))
+        && let Some(word) = root.get("combine").filter(|_| parts.sound(&["conditions"], &[], &problems))
     {
         problems.push(word.problem("`combine: why` needs `conditions` to search among"));
     }
     let (mut candidates, builds) = candidates(root.get("candidates"), folder, &mut problems);
     let build = root.get("build").and_then(|written| build(written, candidates.last(), folder, &mut problems));
-    match (&build, parts.has("candidates")) {
-        (Some(build), false) => candidates.push(build.image.clone()),
-        (None, false) if !parts.has("build") && !problems.iter().any(|p| p.message.contains("mean `candidates`")) => {
-            problems.push(Problem::at(1, 1, "the key `candidates` is missing"));
-        }
-        _ => {}
+    if let (Some(build), false) = (&build, parts.has("candidates")) {
+        candidates.push(build.image.clone());
     }
     // Beside a mistake in what it speaks of, an expectation would be blamed for it.
     let known = Known {
-        candidates: parts.sound(&["candidates", "build"], &problems).then_some(candidates.as_slice()),
-        sets: parts.sound(&["conditions", "combine"], &problems).then_some(match combine {
+        candidates: (!candidates.is_empty() && parts.sound(&["candidates", "build"], &[], &problems))
+            .then_some(candidates.as_slice()),
+        sets: parts.sound(&["conditions"], &["combine"], &problems).then_some(match combine {
             Combine::Why => Sets::Of(&conditions),
             _ => Sets::These(&sets),
         }),
-        checks: parts.sound(&["service"], &problems).then_some(service.checks.as_slice()),
+        checks: parts.sound(&[CHECKS], &["service"], &problems).then_some(service.checks.as_slice()),
         secrets: &service.secrets,
         platform: &profile.platform,
     };
     let rules = expect::read(root.get("expect"), &known, &mut problems);
+    if !parts.has("candidates") && !parts.has("build") {
+        problems.push(Problem::at(1, 1, "the key `candidates` is missing"));
+    }
     let name = name(file, root.get("name"), &mut problems);
     if !problems.is_empty() {
         return Err(Refused::new(file, text, problems));
@@ -145,26 +146,55 @@ pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> R
     Ok(Scenario { name, candidates, builds, build, service, combine, conditions, sets, repeat, rules })
 }
 
-/// The keys of the whole document and the lines where they begin.
+/// The requests once it is healthy, by their path.
+const CHECKS: &str = "service.checks";
+
+/// The keys of the whole document, and `service.KEY` for those of its service, with their places. A misspelt key stands
+/// for the one that is meant.
 struct Parts(Vec<(String, Place)>);
 
 impl Parts {
     fn of(root: &Node) -> Self {
-        Self(root.entries().iter().map(|entry| (entry.key.clone(), entry.place)).collect())
+        let mut parts = Vec::new();
+        for entry in root.entries() {
+            let name = meant(&entry.key, &SCENARIO);
+            parts.push((name.to_owned(), entry.place));
+            if name == "service" {
+                let inner = entry.node.entries().iter();
+                let path = |inner: &Entry| format!("service.{}", meant(&inner.key, &SERVICE_IN_SCENARIO));
+                parts.extend(inner.map(|inner| (path(inner), inner.place)));
+            }
+        }
+        Self(parts)
     }
 
     fn has(&self, key: &str) -> bool {
         self.0.iter().any(|(name, _)| name == key)
     }
 
-    /// True when no problem is within these keys, and none is about a key itself.
-    fn sound(&self, keys: &[&str], problems: &[Problem]) -> bool {
+    /// True when no problem is within one of these keys. A key that means none may be each that is not there: then one
+    /// of the first must be.
+    fn sound(&self, keys: &[&str], beside: &[&str], problems: &[Problem]) -> bool {
+        let there = keys.iter().any(|key| self.has(key));
         problems.iter().all(|problem| {
             let place = Place { line: problem.line.unwrap_or_default(), column: problem.column };
             let of = self.0.iter().rev().find(|(_, begin)| *begin <= place);
-            of.is_some_and(|(name, begin)| *begin != place && !keys.contains(&name.as_str()))
+            of.is_some_and(|(name, _)| {
+                let name = name.as_str();
+                let known = match name.strip_prefix("service.") {
+                    Some(inner) => SERVICE_IN_SCENARIO.iter().any(|key| key.name == inner) || inner == IMAGE,
+                    None => SCENARIO.iter().any(|key| key.name == name),
+                };
+                !keys.contains(&name) && !beside.contains(&name) && (known || there)
+            })
         })
     }
+}
+
+/// The key that a word means: one of these, or the word itself.
+fn meant<'a>(word: &'a str, keys: &'a [Key]) -> &'a str {
+    let names = || keys.iter().map(|key| key.name);
+    if names().any(|name| name == word) { word } else { nearest(word, names()).unwrap_or(word) }
 }
 
 /// The name of an image stands among the candidates alone.
@@ -374,6 +404,29 @@ mod tests {
         assert!(
             read("candidates: [a]\nconditions: [dns.drop]\n").expect("good").searches(&["a".to_owned()]).is_empty()
         );
+    }
+
+    #[test]
+    fn an_unknown_key_does_not_hide_what_is_wrong_with_expectations() {
+        let expecting = "expect:\n  v9: pass\n  '*': [pass, OPT fails under baseline, exit 1 under egress.reject]\n";
+        let service = "service: {checks: [{name: OTP, path: /otp}]}\n";
+        let good = "candidates: [a:v1]\nconditions: [dns.drop]\n";
+        // How many mistakes are told beside the first: in the candidate, the check, the conditions.
+        for (before, more) in [
+            (format!("repet: 3\n{good}{service}"), 3),
+            (format!("{good}{service}zzzzzzzzzz: 3\n"), 3),
+            (format!("{good}service: {{prot: 1, checks: [{{name: OTP, path: /otp}}]}}\n"), 3),
+            // These may be about what is misspelt.
+            (format!("candidatse: [a:v9]\nconditions: [dns.drop]\n{service}"), 2),
+            (format!("candidates: [a:v1]\nconditons: [egress.reject]\n{service}"), 2),
+            (format!("candidates: [a:v1]\nzzzzzzzzzz: [egress.reject]\n{service}"), 2),
+            (format!("{good}service: {{chekcs: [{{name: OPT, path: /otp}}]}}\n"), 2),
+            (format!("{good}zzzzzzzzzz: {{checks: [{{name: OPT, path: /otp}}]}}\n"), 2),
+            (format!("conditions: [dns.drop]\n{service}"), 2),
+        ] {
+            let refused = read(&format!("{before}{expecting}")).expect_err(&before);
+            assert_eq!(refused.problems.len(), 1 + more, "{refused}");
+        }
     }
 
     #[test]

@@ -58,7 +58,8 @@ const UPSTREAMS: Key = Key::new(
 );
 const CHECKS: Key = Key::new("checks", Shape::List(&Shape::Map(&REQUEST)), "requests once it is healthy");
 
-const SERVICE_IN_SCENARIO: [Key; 11] =
+/// A service as a scenario has it.
+pub const SERVICE_IN_SCENARIO: [Key; 11] =
     [PORT, ENV, ENV_FILE, SECRETS, START, CPU, MEMORY, EGRESS, CHECK, UPSTREAMS, CHECKS];
 
 /// A service file.

@@ -68,7 +68,8 @@ impl Refused {
     fn span(&self, problem: &Problem) -> Option<std::ops::Range<usize>> {
         let line = problem.line?;
         let start: usize = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum();
-        let text = self.source.get(start..)?.lines().next()?;
+        // A line that may not be shown is given empty.
+        let text = self.source.get(start..)?.lines().next().filter(|text| !text.trim().is_empty())?;
         let listed = || secret_names(&self.source).into_iter().any(|name| text.contains(name));
         if line_is_private(text) || text.contains("env.set") || (!text.trim_start().starts_with("secrets:") && listed())
         {

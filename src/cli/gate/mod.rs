@@ -514,7 +514,7 @@ fn own_build() -> String {
     file.map(|m| format!("{} {:?}", m.len(), time(&m))).unwrap_or_default()
 }
 
-/// How cases are run where no flag says otherwise.
+/// How cases are run where no flag says otherwise. A verdict does not depend on what the files of an image name.
 fn running() -> Result<Running, Failure> {
     #[derive(Parser)]
     struct Defaults {
@@ -522,5 +522,7 @@ fn running() -> Result<Running, Failure> {
         running: Running,
     }
     let defaults = Defaults::try_parse_from(["exitone"]);
-    defaults.map(|all| all.running).map_err(|e| Failure::internal(format!("the defaults of a run: {e}")))
+    defaults
+        .map(|all| Running { verdicts_only: true, ..all.running })
+        .map_err(|e| Failure::internal(format!("the defaults of a run: {e}")))
 }

@@ -8,12 +8,13 @@ use super::sentence;
 use super::text::{Texts, plain, tail};
 use crate::event::Planned;
 use crate::event::run::Run;
-use crate::model::Summary;
 use crate::model::image::short_name;
 use crate::model::observation::{Evidence, Fate};
 use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
 use crate::model::words::quote;
+use crate::model::{CaseId, Summary};
 use crate::report::searches::{Told, told};
+use crate::report::table::{Table, tables};
 use crate::report::{evidence, terminal};
 
 /// The most bytes of a log, of one case and of all cases together; and so many of one in any case.
@@ -316,41 +317,21 @@ fn named(images: &[&str]) -> Vec<(String, String)> {
     images.iter().map(|image| (name(image), plain(image))).collect()
 }
 
-/// Where each case stands. Cases with the same image and the same name of conditions (they differ in a secret) get
-/// rows of their own.
+/// Where each case stands.
 fn matrices(run: &Run, place: &HashMap<&str, usize>) -> Vec<Matrix> {
-    let mut all: Vec<Matrix> = Vec::new();
-    let mut of_scenario: HashMap<Option<&str>, usize> = HashMap::new();
-    let mut rows: HashMap<(usize, String), Vec<usize>> = HashMap::new();
-    for planned in &run.header.cases {
-        let scenario = planned.scenario.as_deref();
-        let at = *of_scenario.entry(scenario).or_insert_with(|| {
-            all.push(Matrix { scenario: scenario.map(plain), images: Vec::new(), rows: Vec::new() });
-            all.len() - 1
-        });
-        let image = place.get(planned.image.as_str()).copied().unwrap_or_default();
-        if !all[at].images.contains(&image) {
-            all[at].images.push(image);
-        }
-    }
-    for (case, planned) in run.header.cases.iter().enumerate() {
-        let Some(matrix) = of_scenario.get(&planned.scenario.as_deref()).map(|at| (*at, &mut all[*at])) else {
-            continue;
-        };
-        let (at, matrix) = matrix;
-        let image = place.get(planned.image.as_str()).copied().unwrap_or_default();
-        let Some(column) = matrix.images.iter().position(|known| *known == image) else { continue };
-        let name = plain(&planned.conditions.to_string());
-        let alike = rows.entry((at, name.clone())).or_default();
-        let free = alike.iter().copied().find(|row| matrix.rows[*row].cells[column].is_none());
-        let row = free.unwrap_or_else(|| {
-            matrix.rows.push(Row { name, cells: vec![None; matrix.images.len()] });
-            alike.push(matrix.rows.len() - 1);
-            matrix.rows.len() - 1
-        });
-        matrix.rows[row].cells[column] = Some(case);
-    }
-    all
+    let cases = run.header.cases.iter().enumerate();
+    let case: HashMap<&CaseId, usize> = cases.map(|(at, planned)| (&planned.id, at)).collect();
+    let matrix = |table: Table<'_>| Matrix {
+        scenario: table.scenario.map(plain),
+        images: table.images.iter().map(|image| place.get(image).copied().unwrap_or_default()).collect(),
+        rows: (table.rows.into_iter())
+            .map(|row| Row {
+                name: row.label,
+                cells: row.cells.iter().map(|cell| case.get(&cell.as_ref()?.planned.id).copied()).collect(),
+            })
+            .collect(),
+    };
+    tables(run).into_iter().map(matrix).collect()
 }
 
 fn wants_log(result: &CaseResult) -> bool {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::data::{Case, Matrix, Page};
-use super::text::escaped;
+use crate::report::markup::text as escaped;
 
 /// As many cases are told in sentences; the tables have all.
 const MOST_TOLD: usize = 100;

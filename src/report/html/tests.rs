@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::text::{Texts, escaped, json_in_html, plain, tail};
+use super::text::{Texts, json_in_html, plain, tail};
 use super::{base64, filled, render};
 use crate::event::run::Run;
 use crate::event::{Header, Planned};
@@ -65,7 +65,6 @@ fn nothing_in_the_data_ends_it() {
 
 #[test]
 fn text_from_outside_is_made_fit() {
-    assert_eq!(escaped("<a href='x'>&\"</a>"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;&lt;/a&gt;");
     assert_eq!(json_in_html("\"</script>\u{2028}&\""), r#""\u003c/script\u003e\u2028\u0026""#);
     assert_eq!(plain("a\r\nb\rc\u{7}\u{7f}"), "a\nb\nc␇␡");
     assert_eq!(plain("\u{1b}[38;5;1mred\u{1b}[0m \u{1b}]0;title\u{7}x \u{1b}]8;;u\u{1b}\\y \u{1b}"), "red x y ␛");
@@ -105,7 +104,7 @@ fn a_case_is_never_taken_for_another() {
     second.id = CaseId(format!("{}-2", second.id));
     run.header.cases.push(second);
     let rows = data(&render(&run))["matrices"][0]["rows"].clone();
-    assert_eq!(rows, json!([{"name": "env.unset:V0", "cells": [0]}, {"name": "env.unset:V0", "cells": [1]}]));
+    assert_eq!(rows, json!([{"name": "env.unset:V0", "cells": [0]}, {"name": "env.unset:V0 (2)", "cells": [1]}]));
 }
 
 #[test]

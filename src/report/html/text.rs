@@ -2,22 +2,7 @@
 
 use std::collections::HashMap;
 
-/// Text between tags or in an attribute.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
+use crate::report::plain::{readable, turns};
 
 /// JSON inside of a script element: nothing in it ends the element or begins a comment. The characters that are
 /// written otherwise stand in JSON only inside of strings.
@@ -40,40 +25,14 @@ pub fn json_in_html(json: &str) -> String {
 /// Text as a person reads it: without a terminal's colours, every other control character visible.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' => match chars.peek() {
-                Some('[') => {
-                    chars.next();
-                    // Parameters, then one last character.
-                    while chars.next_if(|c| ('\u{20}'..='\u{3f}').contains(c)).is_some() {}
-                    chars.next_if(|c| ('\u{40}'..='\u{7e}').contains(c));
-                }
-                Some(']') => {
-                    chars.next();
-                    // A title or a link, up to its end or the end of the line.
-                    while let Some(c) = chars.next_if(|c| *c != '\n') {
-                        if c == '\u{7}' || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
-                            break;
-                        }
-                    }
-                }
-                _ => out.push('␛'),
-            },
-            '\r' if chars.peek() == Some(&'\n') => {}
-            // A line that is drawn over.
-            '\r' => out.push('\n'),
-            '\n' | '\t' => out.push(c),
-            '\u{0}'..='\u{1f}' => out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
-            '\u{7f}' => out.push('␡'),
-            // What turns the direction of writing would show another text than was written.
-            '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+    readable(text, |c| {
+        Some(match c {
+            '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+            '\u{7f}' => '␡',
+            c if c.is_control() || turns(c) => '\u{fffd}',
+            c => c,
+        })
+    })
 }
 
 /// The last bytes of a text, from the beginning of a line where there is one; and whether something was left out.

@@ -7,8 +7,10 @@ use serde_json::Value as Json;
 
 use super::Kind;
 use super::draft::{Draft, Store, Value, Variable};
-use super::json::Object;
+use super::json::{Object, shown};
+use crate::scenario::node::Node;
 use crate::scenario::problem::{Problem, Refused};
+use crate::scenario::yaml;
 
 /// The health check's keys, here and there.
 const HEALTH: [(&str, &str); 6] = [
@@ -24,34 +26,39 @@ const HEALTH: [(&str, &str); 6] = [
 ///
 /// # Errors
 /// When no service is described; what is wrong with one is kept beside what is good.
-pub fn read(file: &str, document: &Json) -> Result<Draft, Refused> {
+pub fn read(file: &str, text: &str, document: &Json) -> Result<Draft, Refused> {
     let mut problems = Vec::new();
-    match the_service(document, &mut problems).map(|service| service_of(&service, &mut problems)) {
-        Some(draft) => Ok(draft.finish(problems)),
-        None => Err(Refused::new(file, "", problems)),
+    // JSON is YAML, which is read with its places. A document that only JSON's reader takes is told by paths alone.
+    let tree = yaml::tree(text).ok();
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    // A text of YAML may go on on any number of lines, each of which may be a part of a secret.
+    let shown = tree.as_ref().filter(|_| is_json).map(|root| shown(text, root)).unwrap_or_default();
+    match the_service(document, tree.as_ref(), &mut problems).map(|service| service_of(&service, &mut problems)) {
+        Some(draft) => Ok(Draft { shown, ..draft.finish(problems) }),
+        None => Err(Refused::new(file, &shown, problems)),
     }
 }
 
 /// The one service of a document: under `Service`, the document itself, or the only one of a list.
-fn the_service<'a>(document: &'a Json, problems: &mut Vec<Problem>) -> Option<Object<'a>> {
-    let (list, path) = match document {
-        Json::Array(list) => (Some(list), String::new()),
+fn the_service<'a>(document: &'a Json, tree: Option<&'a Node>, problems: &mut Vec<Problem>) -> Option<Object<'a>> {
+    let (list, node, path) = match document {
+        Json::Array(list) => (Some(list), tree, String::new()),
         Json::Object(map) => match map.get("Services") {
-            Some(Json::Array(list)) => (Some(list), "Services".to_owned()),
-            _ => (None, String::new()),
+            Some(Json::Array(list)) => (Some(list), tree.and_then(|root| root.get("Services")), "Services".to_owned()),
+            _ => (None, tree, String::new()),
         },
-        _ => (None, String::new()),
+        _ => (None, tree, String::new()),
     };
-    let (value, path) = match list.map(Vec::as_slice) {
-        None => (document, path),
-        Some([one]) => (one, format!("{path}[0]")),
+    let (value, node, path) = match list.map(Vec::as_slice) {
+        None => (document, node, path),
+        Some([one]) => (one, node.and_then(|list| list.items().first()), format!("{path}[0]")),
         Some(several) => {
             let message = format!("a list of {} services: give the description of one", several.len());
             problems.push(Problem::of_file(message));
             return None;
         }
     };
-    let object = Object::of(value, &path, problems)?;
+    let object = Object::of(value, node, &path, problems)?;
     if object.has("Service") {
         return object.object("Service", problems);
     }
@@ -79,7 +86,7 @@ fn service_of(service: &Object, problems: &mut Vec<Problem>) -> Draft {
     match service.object("SourceConfiguration", problems) {
         Some(source) => source_of(&source, &mut draft, problems),
         None if service.has("SourceConfiguration") => {}
-        None => problems.push(missing(service, "SourceConfiguration")),
+        None => problems.push(service.missing("SourceConfiguration")),
     }
     let instance = service.object("InstanceConfiguration", problems);
     let mut role = None;
@@ -144,7 +151,7 @@ fn source_of(source: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
             Some(field) if field.text.trim().is_empty() => {
                 problems.push(field.from.problem("the image's name is empty"))
             }
-            None if !image.has("ImageIdentifier") => problems.push(missing(&image, "ImageIdentifier")),
+            None if !image.has("ImageIdentifier") => problems.push(image.missing("ImageIdentifier")),
             _ => {}
         }
         if let Some(configuration) = image.object("ImageConfiguration", problems) {
@@ -160,8 +167,7 @@ fn source_of(source: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
     } else if let Some(code) = source.object("CodeRepository", problems) {
         of_code(&code, draft, problems);
     } else if !source.has("ImageRepository") && !source.has("CodeRepository") {
-        let message = "neither `ImageRepository` nor `CodeRepository` stands here";
-        problems.push(Problem::of_file(format!("{}: {message}", source.path_of("").trim_end_matches('.'))));
+        problems.push(source.problem("neither `ImageRepository` nor `CodeRepository` stands here"));
     }
 }
 
@@ -200,8 +206,4 @@ fn configuration_of(configuration: &Object, draft: &mut Draft, problems: &mut Ve
     for (name, reference, from) in configuration.texts("RuntimeEnvironmentSecrets", problems) {
         draft.add(Variable { name, value: Value::Secret(Store::of(&reference)), from }, problems);
     }
-}
-
-fn missing(object: &Object, key: &str) -> Problem {
-    Problem::of_file(format!("{}: missing", object.path_of(key)))
 }

@@ -137,6 +137,8 @@ pub struct Draft {
     pub notes: Vec<String>,
     /// What is wrong with the file.
     pub problems: Vec<Problem>,
+    /// The lines of the file that may be shown beside a mistake; the others are empty.
+    pub shown: String,
 }
 
 impl Draft {
@@ -156,6 +158,7 @@ impl Draft {
             proposals: Vec::new(),
             notes: Vec::new(),
             problems: Vec::new(),
+            shown: String::new(),
         }
     }
 

@@ -1,15 +1,20 @@
-//! A JSON document with the path of everything in it.
+//! A JSON document with the path of everything in it, and the place.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::draft::{Field, Origin};
-use crate::scenario::problem::Problem;
+use crate::scenario::node::{self, Entry, Node};
+use crate::scenario::problem::{Place, Problem};
 
 /// An object and where it stands.
 #[derive(Clone)]
 pub struct Object<'a> {
     path: String,
     map: &'a serde_json::Map<String, Value>,
+    /// The same with its places.
+    node: Option<&'a Node>,
 }
 
 /// What a value is, in words.
@@ -24,22 +29,18 @@ fn what(value: &Value) -> &'static str {
     }
 }
 
-fn origin(path: String) -> Origin {
-    Origin { path, place: None }
-}
-
 /// A path that is continued by a key.
 fn below(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 impl<'a> Object<'a> {
-    /// A value that must be an object.
-    pub fn of(value: &'a Value, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    /// A value that must be an object; `node` is the same value with its places, where those could be read.
+    pub fn of(value: &'a Value, node: Option<&'a Node>, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
         match value {
-            Value::Object(map) => Some(Self { path: path.to_owned(), map }),
+            Value::Object(map) => Some(Self { path: path.to_owned(), map, node }),
             other => {
-                problems.push(wrong(path, "an object", other));
+                problems.push(wrong(&origin(path.to_owned(), node), "an object", other));
                 None
             }
         }
@@ -48,6 +49,16 @@ impl<'a> Object<'a> {
     /// Where something of it stands.
     pub fn path_of(&self, key: &str) -> String {
         below(&self.path, key)
+    }
+
+    /// A mistake of the object as a whole.
+    pub fn problem(&self, message: &str) -> Problem {
+        origin(self.path.clone(), self.node).problem(message)
+    }
+
+    /// A key that must be there is not.
+    pub fn missing(&self, key: &str) -> Problem {
+        origin(self.path_of(key), self.node).problem("missing")
     }
 
     /// True when it has the key, with something in it.
@@ -60,17 +71,30 @@ impl<'a> Object<'a> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
+    /// The entry of a key with its places; of two the last one counts, as in JSON.
+    fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.node?.entries().iter().rev().find(|entry| entry.key == key)
+    }
+
+    fn node_of(&self, key: &str) -> Option<&'a Node> {
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    fn origin_of(&self, key: &str) -> Origin {
+        origin(self.path_of(key), self.node_of(key))
+    }
+
     /// An object under a key.
     pub fn object(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Self> {
-        Self::of(self.value(key)?, &self.path_of(key), problems)
+        Self::of(self.value(key)?, self.node_of(key), &self.path_of(key), problems)
     }
 
     /// A text under a key.
     pub fn text(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
         match self.value(key)? {
-            Value::String(text) => Some(Field { text: text.clone(), from: origin(self.path_of(key)) }),
+            Value::String(text) => Some(Field { text: text.clone(), from: self.origin_of(key) }),
             other => {
-                problems.push(wrong(&self.path_of(key), "a text", other));
+                problems.push(wrong(&self.origin_of(key), "a text", other));
                 None
             }
         }
@@ -82,11 +106,11 @@ impl<'a> Object<'a> {
             Value::String(text) => text.trim().to_owned(),
             Value::Number(number) => number.to_string(),
             other => {
-                problems.push(wrong(&self.path_of(key), "a number or a text", other));
+                problems.push(wrong(&self.origin_of(key), "a number or a text", other));
                 return None;
             }
         };
-        Some(Field { text, from: origin(self.path_of(key)) })
+        Some(Field { text, from: self.origin_of(key) })
     }
 
     /// The names and texts of an object under a key, in their order.
@@ -98,15 +122,58 @@ impl<'a> Object<'a> {
             let shown = crate::model::condition::variable_name(name).is_ok() || name.starts_with("AWSAPPRUNNER");
             let path = if shown { object.path_of(name) } else { object.path.clone() };
             match value {
-                Value::String(text) => all.push((name.clone(), text.clone(), origin(path))),
-                other => problems.push(wrong(&path, "a text", other)),
+                Value::String(text) => {
+                    let place = object.entry(name).map(|entry| entry.place);
+                    all.push((name.clone(), text.clone(), Origin { path, place: place.map(pair) }));
+                }
+                other => problems.push(wrong(&origin(path, object.node_of(name)), "a text", other)),
             }
         }
         all
     }
 }
 
-fn wrong(path: &str, expected: &str, found: &Value) -> Problem {
-    let message = format!("{expected} is expected here, not {}", what(found));
-    Problem::of_file(if path.is_empty() { message } else { format!("{path}: {message}") })
+fn pair(place: Place) -> (usize, usize) {
+    (place.line, place.column)
+}
+
+fn origin(path: String, node: Option<&Node>) -> Origin {
+    Origin { path, place: node.map(|node| pair(node.place)) }
+}
+
+fn wrong(origin: &Origin, expected: &str, found: &Value) -> Problem {
+    origin.problem(&format!("{expected} is expected here, not {}", what(found)))
+}
+
+/// Keys under which a credential may stand.
+const PRIVATE: [&str; 4] = ["RuntimeEnvironmentVariables", "RuntimeEnvironmentSecrets", "StartCommand", "BuildCommand"];
+
+/// A JSON document as far as a person may be shown its lines: empty is a line with a value that may be a credential,
+/// and one with several values, of which one may be.
+pub fn shown(text: &str, root: &Node) -> String {
+    let (mut private, mut values) = (BTreeSet::new(), BTreeMap::new());
+    lines(root, false, &mut private, &mut values);
+    let hidden = |line: usize| private.contains(&line) || values.get(&line).is_some_and(|count| *count > 1);
+    text.split_inclusive('\n').enumerate().map(|(n, line)| if hidden(n + 1) { "\n" } else { line }).collect()
+}
+
+/// Takes note of the lines on which something private stands, and of how many scalars stand on each line. No value of
+/// JSON goes on on another line.
+fn lines(node: &Node, is_private: bool, private: &mut BTreeSet<usize>, values: &mut BTreeMap<usize, usize>) {
+    if is_private {
+        private.insert(node.place.line);
+    }
+    if node.is_scalar() {
+        *values.entry(node.place.line).or_default() += 1;
+    }
+    for entry in node.entries() {
+        let is_private = is_private || PRIVATE.contains(&entry.key.as_str());
+        if is_private {
+            private.insert(entry.place.line);
+        }
+        lines(&entry.node, is_private, private, values);
+    }
+    if let node::Value::List(items) = &node.value {
+        items.iter().for_each(|item| lines(item, is_private, private, values));
+    }
 }

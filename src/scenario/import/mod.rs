@@ -77,7 +77,8 @@ pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) ->
     let draft = read(file, text)?;
     let lines = emit::scenario(&draft, file, images);
     let checked = file::read(file, &lines.text(), Path::new("."), Some(profile));
-    all_good(file, checked, &lines, draft.problems).map(|_| Imported { kind: draft.kind, text: lines.text() })
+    all_good((file, &draft.shown), checked, &lines, draft.problems)
+        .map(|_| Imported { kind: draft.kind, text: lines.text() })
 }
 
 /// Reads a service file that is `describe-service`'s output; nothing when it is not. Here values are what they are:
@@ -97,7 +98,7 @@ pub fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Descr
     let lines = emit::service(&draft, Values::Real);
     let notes = draft.notes_of_service();
     let checked = service::read_file(file, &lines.text(), Path::new("."), profile);
-    let checked = all_good(file, checked, &lines, draft.problems);
+    let checked = all_good((file, &draft.shown), checked, &lines, draft.problems);
     Some(checked.map(|(service, image)| Described { service, image, notes }))
 }
 
@@ -125,7 +126,7 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     let start = text.trim_start();
     if start.starts_with('{') || start.starts_with('[') {
         return match serde_json::from_str(text) {
-            Ok(value) => describe::read(file, &value),
+            Ok(value) => describe::read(file, text, &value),
             Err(e) => {
                 let words = e.to_string();
                 // The library adds the place to its words.
@@ -138,7 +139,7 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     // `aws --output yaml`. No excerpt is shown: a value of a variable may stand in any line.
     if has_key(text, &DESCRIBE_KEYS) {
         let value = yaml::read(file, text).map_err(|refused| Refused::new(file, "", refused.problems))?;
-        return describe::read(file, &value);
+        return describe::read(file, text, &value);
     }
     if has_key(text, &["candidates", "service", "conditions"]) {
         return refuse("this is a scenario already: exitone run FILE".to_owned());
@@ -173,7 +174,7 @@ fn has_key(text: &str, keys: &[&str]) -> bool {
 /// What was read of the lines, unless something is wrong: with the file (`problems`), or with a line, which is said as
 /// a mistake in what the line was made of.
 fn all_good<T>(
-    file: &str,
+    (file, shown): (&str, &str),
     checked: Result<T, Refused>,
     lines: &Lines,
     mut problems: Vec<Problem>,
@@ -191,5 +192,5 @@ fn all_good<T>(
         }
     }
     problems.sort_by_key(|p| (p.line, p.column));
-    Err(Refused::new(file, "", problems))
+    Err(Refused::new(file, shown, problems))
 }

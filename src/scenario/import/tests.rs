@@ -121,6 +121,14 @@ fn mistakes_are_all_named_with_their_paths() {
         "InstanceConfiguration":{"Cpu":"3000","Memory":"7"},"HealthCheckConfiguration":{"Protocol":"UDP","Path":"x",
         "Interval":0,"UnhealthyThreshold":21},"NetworkConfiguration":{"EgressConfiguration":{"EgressType":"NONE"}}}}"#;
     insta::assert_snapshot!("out_of_range", refused(bad));
+    // As AWS prints it: an excerpt is shown of lines where no credential can stand.
+    let printed: serde_json::Value = serde_json::from_str(bad).expect("JSON");
+    let printed = serde_json::to_string_pretty(&printed).expect("JSON");
+    let command = "\"eight\",\n          \"StartCommand\": [\"run --key hunter2\"]";
+    let printed = printed.replace("\"eight\"", command);
+    let said = refused(&printed);
+    assert!(!said.contains("hunter2"), "{said}");
+    insta::assert_snapshot!("printed_by_aws", said);
     let bad = "version: 1.0\nruntime: python3\nrun:\n  network:\n    port: eight\n  env:\n    - name: A\n      value: \
                hunter2\n    - name: A\n      value: x\n    - name: 9B\n      value: y\n  secrets:\n    - name: A\n      \
                value-from: 'arn:aws:ssm:r:1:parameter/x'\n";
