@@ -199,9 +199,12 @@ fn import_refuses_what_it_cannot_read() {
     let bad = DESCRIBED.replace("\"8000\"", "[]").replace("\"VPC\"", "\"LAN\"");
     let (_folder, path) = with_file("bad.json", &bad);
     exitone().args(["import", &path]).assert().code(3).stdout("").stderr(
-        contains("bad.json: Service.SourceConfiguration.ImageRepository.ImageConfiguration.Port: a number or a text")
-            .and(contains("EgressType: egress `LAN` is neither DEFAULT nor VPC"))
-            .and(contains("hunter2").not()),
+        contains(
+            "bad.json:2:36: Service.SourceConfiguration.ImageRepository.ImageConfiguration.Port: a number or a text",
+        )
+        .and(contains("EgressType: egress `LAN` is neither DEFAULT nor VPC"))
+        .and(contains("bad.json:4:68"))
+        .and(contains("hunter2").not()),
     );
     let (_folder, path) = with_file("x.txt", "hello\n");
     exitone().args(["import", &path]).assert().code(3).stderr(contains("neither the output of"));
