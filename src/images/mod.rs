@@ -11,6 +11,7 @@ mod tree;
 
 pub use build::{Built, build, digest, has};
 pub use recipe::{CANDIDATES, POSTGRES, candidate_names};
+pub use registry::{Saved, take};
 
 use crate::engine::EngineError;
 

@@ -1,15 +1,14 @@
 //! The servers' images: a shared root of Debian packages, and a thin layer for each server. They stay on the engine.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use exitone::engine::archive::{NewImage, write};
+use exitone::engine::archive::{Layer, NewImage, append_mode, write};
 use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Archive, Engine, KEPT, SESSION_LABEL};
 use exitone::images::debian::{Extraction, PREPARE, extract};
-use exitone::images::{CONTENT_LABEL, POSTGRES, Source, digest, has};
+use exitone::images::{CONTENT_LABEL, POSTGRES, Saved, Source, digest, has, take};
 
 use super::table::Server;
 
@@ -62,114 +61,132 @@ pub async fn build(engine: &DockerEngine, servers: &[Server]) {
     if !has(engine, ROOT, &content).await.expect("an engine") {
         root(engine, script, &content).await;
     }
-    if servers.iter().any(|server| server.from.as_deref() == Some(POSTGRES)) {
-        exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
-    }
-    for server in servers {
-        let base = server.from.clone().unwrap_or_else(|| ROOT.to_owned());
-        let under = match base.as_str() {
-            "scratch" => String::new(),
-            base => engine.inspect_image(base).await.expect("a base image").id.0,
-        };
-        let dockerfile = dockerfile(server, &base);
-        let mut parts = vec![under.into_bytes(), dockerfile.clone().into_bytes()];
-        contents(&server.folder(), &mut parts);
-        let content = digest(&parts);
+    exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
+    let mut missing = Vec::new();
+    for server in servers.iter().filter(|server| server.image.is_none()) {
+        let content = server_content(server, &content);
         if !has(engine, &server.image(), &content).await.expect("an engine") {
-            image(server, &dockerfile, &content);
+            missing.push((server, content));
         }
     }
+    if !missing.is_empty() {
+        thin(engine, &missing).await;
+    }
+}
+
+/// Loads thin images in one archive; the root's own layer is taken from the engine.
+async fn thin(engine: &DockerEngine, missing: &[(&Server, String)]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = take(engine, &Source::default(), ROOT, "amd64", folder.path()).await.expect("the root");
+    let images: Vec<NewImage> = missing.iter().map(|(server, content)| image(server, content, &root)).collect();
+    load(engine, &images, folder.path()).await;
+}
+
+async fn load(engine: &DockerEngine, images: &[NewImage], folder: &Path) {
+    let archive = folder.join("images.tar");
+    write(images, std::fs::File::create(&archive).expect("a file")).expect("packed");
+    engine.load_image(Archive::File(archive)).await.expect("loaded");
+}
+
+fn labels(content: &str) -> BTreeMap<String, String> {
+    [(SESSION_LABEL, KEPT), (CONTENT_LABEL, content)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 async fn root(engine: &DockerEngine, script: String, content: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let what = Extraction { name: "servers", architecture: "amd64", packages: PACKAGES, script };
     let layer = extract(&what, &Source::default(), folder.path()).await.expect("Debian's packages");
-    let labels = [(SESSION_LABEL, KEPT), (CONTENT_LABEL, content)];
     let image = NewImage {
         tag: ROOT.to_owned(),
         architecture: "amd64".to_owned(),
         env: [("PATH", PATH), ("LANG", "C.UTF-8")].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         workdir: "/".to_owned(),
-        labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        labels: labels(content),
         layers: vec![layer],
         ..NewImage::default()
     };
-    let archive = folder.path().join("image.tar");
-    write(&[image], std::fs::File::create(&archive).expect("a file")).expect("packed");
-    engine.load_image(Archive::File(archive)).await.expect("loaded");
+    load(engine, &[image], folder.path()).await;
 }
 
-/// A thin image, as its author would write it.
-fn dockerfile(server: &Server, base: &str) -> String {
-    let mut text = format!("FROM {base}\nLABEL {SESSION_LABEL}={KEPT}\n");
+/// The digest of all that an image is made of.
+fn server_content(server: &Server, root: &str) -> String {
+    let Server { compile, files, user, command, .. } = server;
+    let mut parts = vec![root.into(), format!("{compile:?} {files:?} {user:?} {command:?}").into_bytes()];
+    for (path, bytes) in read(&server.folder()) {
+        parts.extend([path.into_bytes(), bytes]);
+    }
+    digest(&parts)
+}
+
+/// Every file below a path with its path relative to it, in order; a file itself has an empty one.
+fn read(path: &Path) -> Vec<(String, Vec<u8>)> {
+    if path.is_file() {
+        return vec![(String::new(), std::fs::read(path).expect("a file"))];
+    }
+    let entries = std::fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    let below =
+        |name: String| read(&path.join(&name)).into_iter().map(move |(rest, bytes)| (format!("/{name}{rest}"), bytes));
+    names.into_iter().flat_map(below).collect()
+}
+
+fn image(server: &Server, content: &str, root: &Saved) -> NewImage {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut add = |name: &str, mode: u32, bytes: &[u8]| {
+        let name = name.trim_start_matches('/');
+        append_mode(&mut tar, name, bytes.len() as u64, mode, bytes).expect("packed");
+    };
     for (from, to) in &server.files {
-        let _ = writeln!(text, "COPY {from} {to}");
-    }
-    if server.files.values().any(|to| to.starts_with("/app")) {
-        text.push_str("WORKDIR /app\n");
-    }
-    if server.compile.is_some() {
-        text.push_str("COPY server /server\nCMD [\"/server\"]\n");
-    }
-    if let Some(user) = &server.user {
-        let _ = writeln!(text, "USER {user}");
-    }
-    if !server.command.is_empty() {
-        let _ = writeln!(text, "CMD {}", serde_json::to_string(&server.command).expect("text"));
-    }
-    text
-}
-
-/// Names and bytes of every file, in order.
-fn contents(folder: &Path, parts: &mut Vec<Vec<u8>>) {
-    let mut paths: Vec<_> = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            contents(&path, parts);
-        } else {
-            parts.extend([path.display().to_string().into_bytes(), std::fs::read(&path).expect("a file")]);
+        for (below, bytes) in read(&server.folder().join(from)) {
+            add(&format!("{to}{below}"), 0o644, &bytes);
         }
     }
-}
-
-fn done(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output().expect("it runs");
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn image(server: &Server, dockerfile: &str, content: &str) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let context = folder.path().join("context");
-    done(Command::new("cp").arg("-r").arg(server.folder()).arg(&context));
-    if let Some(source) = &server.compile {
-        let (source, program) = (context.join(source), context.join("server"));
-        let mut compiler = if source.extension().is_some_and(|e| e == "rs") {
-            let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-            rustc.args(["--edition", "2021", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]);
-            rustc
-        } else {
-            let mut cc = Command::new("cc");
-            cc.args(["-static", "-O2", "-s"]);
-            cc
-        };
-        done(compiler.arg("-o").arg(program).arg(source));
+    let program = server.compile.as_ref().map(|source| compiled(&server.folder().join(source)));
+    if let Some(program) = &program {
+        add("/server", 0o755, program);
     }
-    let file = folder.path().join("Dockerfile");
-    std::fs::write(&file, dockerfile).expect("written");
-    let mut docker = Command::new("docker");
-    // The builder of the engine itself: the other is a plugin that may be missing.
-    docker.env("DOCKER_BUILDKIT", "0").args(["build", "-q", "--pull=false", "-t", &server.image()]);
-    docker.arg("--label").arg(format!("{CONTENT_LABEL}={content}")).arg("-f").arg(file).arg(context);
-    done(&mut docker);
+    let layer = Layer::of_bytes(tar.into_inner().expect("packed"));
+    // A static program needs nothing beside itself.
+    let (mut layers, env) =
+        if program.is_some() { (Vec::new(), Vec::new()) } else { (root.layers.clone(), root.env.clone()) };
+    layers.push(layer);
+    NewImage {
+        tag: server.image(),
+        architecture: "amd64".to_owned(),
+        cmd: if program.is_some() { vec!["/server".to_owned()] } else { server.command.clone() },
+        env: env.into_iter().collect(),
+        workdir: if program.is_some() { "/" } else { "/app" }.to_owned(),
+        user: server.user.clone().unwrap_or_default(),
+        labels: labels(content),
+        layers,
+        ..NewImage::default()
+    }
+}
+
+/// A static program of one source.
+fn compiled(source: &Path) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("server");
+    let mut compiler = if source.extension().is_some_and(|e| e == "rs") {
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        rustc.args(["--edition", "2021", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols"]);
+        rustc
+    } else {
+        let mut cc = Command::new("cc");
+        cc.args(["-static", "-O2", "-s"]);
+        cc
+    };
+    let output = compiler.arg("-o").arg(&program).arg(source).output().expect("a compiler");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(program).expect("compiled")
 }
 
 /// What each server says of its version: major and minor, which a Debian release keeps.
 pub fn versions(servers: &[Server]) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     for base in [ROOT, POSTGRES] {
-        let of_base = servers.iter().filter(|server| server.from.as_deref().unwrap_or(ROOT) == base);
+        let of_base = servers.iter().filter(|server| server.image.as_deref().unwrap_or(ROOT) == base);
         let asked = of_base.filter_map(|server| Some((&server.name, server.version.as_ref()?)));
         let script: String =
             asked.map(|(name, line)| format!("echo \"{name} $({{ {line}; }} 2>&1 | tr '\\n' ' ')\"\n")).collect();

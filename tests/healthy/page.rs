@@ -58,6 +58,7 @@ pub fn check(rows: &[Row]) -> Vec<String> {
     let said: Vec<String> = rows.iter().map(Row::said).collect();
     let said: Vec<&str> = said.iter().map(|line| line.trim_end_matches(" |")).collect();
     let differ = on_page != said;
-    let told = format!("{PAGE} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test healthy\n{said:#?}\n{on_page:#?}");
+    let told =
+        format!("{PAGE} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test healthy\n{said:#?}\n{on_page:#?}");
     if differ { vec![told] } else { Vec::new() }
 }

@@ -11,9 +11,9 @@ use serde::Deserialize;
 pub struct Server {
     /// The name of its folder.
     pub name: String,
-    /// The base image; nothing: the shared one; `scratch`: none.
+    /// A bundled image that is one already.
     #[serde(default)]
-    pub from: Option<String>,
+    pub image: Option<String>,
     /// The source of a static program, `/server` in the image.
     #[serde(default)]
     pub compile: Option<String>,
@@ -55,7 +55,7 @@ impl Server {
 
     /// The image's name.
     pub fn image(&self) -> String {
-        format!("exitone-test/healthy:{}", self.name)
+        self.image.clone().unwrap_or_else(|| format!("exitone-test/healthy:{}", self.name))
     }
 }
 
