@@ -83,10 +83,13 @@ impl Crash {
 #[must_use]
 pub fn crash(log: &str) -> Option<Crash> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
-    let readers: [fn(&[&str]) -> Option<Crash>; 8] =
+    let readers: [Reader; 8] =
         [python::read, node::read, java::read, ruby::read, go::read, rust::read, dotnet::read, php::read];
     readers.iter().filter_map(|read| read(&lines)).max_by_key(|crash| crash.ends)
 }
+
+/// Reads the last crash of one language out of the lines of a log.
+type Reader = fn(&[&str]) -> Option<Crash>;
 
 /// `Kind: message` taken apart; a kind is a dotted name.
 fn parted(text: &str) -> Option<(String, String)> {

@@ -3,7 +3,7 @@
 //! writes it anew. Without an engine the test says so and passes on a laptop; in CI (`CI=true`) it fails.
 
 #![cfg(target_os = "linux")]
-// A skipped test says why.
+// A skipped test says why; with --nocapture each server is told as it is done.
 #![allow(clippy::print_stderr)]
 
 mod images;
@@ -45,6 +45,7 @@ async fn healthy_servers_are_accused_of_nothing() {
                     let mut wrong = baseline(server);
                     let (mut row, answer) = why(server);
                     wrong.extend(differences(server, &answer));
+                    eprintln!("{}: {} runs, {:.0} s", server.name, row.runs, row.seconds);
                     row.version = versions.get(&server.name).cloned().unwrap_or_default();
                     problems.lock().expect("whole").extend(wrong.into_iter().map(|w| format!("{}: {w}", server.name)));
                     rows.lock().expect("whole").insert(at, row);
