@@ -13,13 +13,13 @@ mod table;
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use exitone::engine::Engine;
 use exitone::engine::context::Surroundings;
 use exitone::engine::docker::DockerEngine;
 use exitone::images::debian::is_debian;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use page::Row;
 use table::{Server, Truth};
