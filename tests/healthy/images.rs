@@ -201,11 +201,12 @@ pub fn versions(servers: &[Server]) -> BTreeMap<String, String> {
     versions
 }
 
-/// The first `MAJOR.MINOR` of a text.
+/// The first `MAJOR.MINOR` of a text, or `MAJOR` where there is no more.
 fn version(said: &str) -> Option<String> {
     let mut words = said.split(|c: char| !c.is_ascii_digit() && c != '.');
     words.find_map(|word| {
         let mut parts = word.split('.').filter(|part| !part.is_empty());
-        Some(format!("{}.{}", parts.next()?, parts.next()?))
+        let major = parts.next()?;
+        Some(parts.next().map_or_else(|| major.to_owned(), |minor| format!("{major}.{minor}")))
     })
 }
