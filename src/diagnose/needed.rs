@@ -169,14 +169,11 @@ fn variable(name: &str, change: &EnvChange) -> Meaning {
         &["missing-variable", "settings-validation", "malformed-value", "database-url", "settings-attribute-case"];
     match change {
         EnvChange::Unset => {
-            of("missing-variable", format!("The program does not start without the variable `{name}`."), SET_IT, told)
+            of("missing-variable", format!("The program fails without the variable `{name}`."), SET_IT, told)
         }
-        EnvChange::Empty => of(
-            "missing-variable",
-            format!("The program does not start when the variable `{name}` is empty."),
-            SET_IT,
-            told,
-        ),
+        EnvChange::Empty => {
+            of("missing-variable", format!("The program fails when the variable `{name}` is empty."), SET_IT, told)
+        }
         EnvChange::Set(value) => of(
             "variable-value",
             format!(

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::debian::{self, Extraction};
+use super::debian::{self, Extraction, PREPARE};
 use super::recipe::{DEBIAN_PACKAGES, DEBIAN_PYTHON, DEBIAN_SUITE, REGISTRY_BASE};
 use super::{BuildError, Source, host, registry};
 use crate::engine::Engine;
@@ -13,15 +13,6 @@ use crate::engine::archive::Layer;
 
 const PIP_HINT: &str = "Python's pip on this machine fetches the packages: install Python 3 with pip, and see that PyPI \
                         can be reached.";
-
-/// What the packages' own scripts would do, and without what no program reads.
-const SCRIPT: &str = r#"
-cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd
-cp "$1"/usr/share/base-passwd/group.master "$1"/etc/group
-mkdir -p "$1"/etc/ssl/certs
-find "$1"/usr/share/ca-certificates -name '*.crt' | sort | xargs cat >"$1"/etc/ssl/certs/ca-certificates.crt
-rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale
-"#;
 
 /// A base: its layers, its Python, and the environment that its own image had.
 pub struct Base {
@@ -46,7 +37,7 @@ pub async fn make(engine: &dyn Engine, source: &Source, architecture: &str, work
 }
 
 async fn from_debian(architecture: &str, source: &Source, work: &Path) -> Result<Base, BuildError> {
-    let what = Extraction { name: "Python base", architecture, packages: &DEBIAN_PACKAGES, script: SCRIPT.to_owned() };
+    let what = Extraction { name: "Python base", architecture, packages: &DEBIAN_PACKAGES, script: PREPARE.to_owned() };
     let layer = debian::extract(&what, source, work).await?;
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     Ok(Base {

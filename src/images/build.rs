@@ -195,7 +195,11 @@ impl Work<'_> {
     }
 }
 
-async fn has(engine: &dyn Engine, name: &str, content: &str) -> Result<bool, BuildError> {
+/// True when the engine has an image of this name that was made of just this content.
+///
+/// # Errors
+/// The engine's; an image of that name that is not ours.
+pub async fn has(engine: &dyn Engine, name: &str, content: &str) -> Result<bool, BuildError> {
     match engine.inspect_image(name).await {
         Ok(image) => match image.labels.get(CONTENT_LABEL) {
             Some(label) => Ok(label == content),
@@ -224,7 +228,9 @@ fn postgres_content(architecture: &str) -> String {
     digest(&postgres::parts(architecture))
 }
 
-fn digest(parts: &[Vec<u8>]) -> String {
+/// The digest of everything that an image is made of, for [`CONTENT_LABEL`].
+#[must_use]
+pub fn digest(parts: &[Vec<u8>]) -> String {
     let mut hash = Sha256::new();
     for part in [BUILDER.as_bytes()].into_iter().chain(parts.iter().map(Vec::as_slice)) {
         hash.update((part.len() as u64).to_le_bytes());

@@ -11,6 +11,16 @@ use crate::engine::archive::Layer;
 const HINT: &str = "See that the Debian mirror can be reached; or give a registry that has the image with \
                     `--registry HOST:PORT`.";
 
+/// A script for [`Extraction::script`]: what the packages' own scripts would do of accounts and certificates, and without
+/// what no program reads.
+pub const PREPARE: &str = r#"
+cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd
+cp "$1"/usr/share/base-passwd/group.master "$1"/etc/group
+mkdir -p "$1"/etc/ssl/certs
+find "$1"/usr/share/ca-certificates -name '*.crt' | sort | xargs cat >"$1"/etc/ssl/certs/ca-certificates.crt
+rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale
+"#;
+
 /// What becomes a layer.
 pub struct Extraction<'a> {
     /// What it is, for the progress and for a file's name.
@@ -42,12 +52,17 @@ pub async fn or_registry<T>(
     registry.await
 }
 
-fn is_debian() -> bool {
+/// True when this machine has Debian's packages.
+#[must_use]
+pub fn is_debian() -> bool {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     release.lines().any(|line| line == "ID=debian") && host::has("apt-get")
 }
 
-/// Makes the layer by extraction: no package's own script is run, and any architecture will do.
+/// Makes the layer by extraction into a work folder: no package's own script is run, and any architecture will do.
+///
+/// # Errors
+/// Packages that cannot be fetched.
 pub async fn extract(what: &Extraction<'_>, source: &Source, work: &Path) -> Result<Layer, BuildError> {
     let step = format!("{} for {} from Debian packages", what.name, what.architecture);
     if source.offline {

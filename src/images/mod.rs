@@ -2,15 +2,16 @@
 
 mod base;
 mod build;
-mod debian;
+pub mod debian;
 mod host;
 mod postgres;
 mod recipe;
 mod registry;
 mod tree;
 
-pub use build::{Built, build};
+pub use build::{Built, build, digest, has};
 pub use recipe::{CANDIDATES, POSTGRES, candidate_names};
+pub use registry::{Saved, take};
 
 use crate::engine::EngineError;
 

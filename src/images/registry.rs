@@ -54,7 +54,10 @@ struct SavedRootfs {
     diff_ids: Vec<String>,
 }
 
-/// Takes an image such as `python:3.12-slim` from the named registry, or from the engine's own.
+/// Takes an image such as `python:3.12-slim` from the named registry, or from the engine and its own registry.
+///
+/// # Errors
+/// The engine's; an image that cannot be had.
 pub async fn take(
     engine: &dyn Engine,
     source: &Source,

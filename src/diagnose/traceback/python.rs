@@ -8,11 +8,18 @@ const FOREIGN: [&str; 6] =
 /// What stands in the frames while a module is loaded.
 const IMPORT: [&str; 3] = ["importlib", "import_module", "import_app"];
 
+/// Errors with which a supervisor ends because a worker did: the worker's own, above, is the reason. Gunicorn writes
+/// this one when a second worker fails while it stops the others.
+const RELAYED: [&str; 1] = ["HaltServer"];
+
 pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     let mut last: Option<Crash> = None;
     let starts = lines.iter().enumerate().filter(|(_, line)| line.ends_with("Traceback (most recent call last):"));
     for (start, _) in starts {
         let Some(mut crash) = one(lines, start) else { continue };
+        if last.is_some() && RELAYED.iter().any(|kind| crash.kind.ends_with(kind)) {
+            continue;
+        }
         if let Some(before) = last.take().filter(|_| is_chained(lines, start)) {
             crash.begins = before.begins;
             // The place may be in the first part alone.

@@ -152,3 +152,17 @@ fn what_only_looks_like_one() {
         assert_eq!(crash(log), None, "{log}");
     }
 }
+
+/// Gunicorn's master ends with an error of its own when a second worker fails while it stops the others.
+#[test]
+fn the_end_of_a_supervisor_does_not_hide_that_of_its_worker() {
+    let halt = "Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/gunicorn/arbiter.py\", line \
+                209, in run\n    self.sleep()\ngunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>\n";
+    let worker = "Traceback (most recent call last):\n  File \"/app/settings.py\", line 3, in <module>\n    KEY = \
+                  os.environ[\"KEY\"]\n  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'KEY'\n";
+    let during = "\nDuring handling of the above exception, another exception occurred:\n\n";
+    let read = crash(&format!("{worker}[7] [INFO] Worker exiting (pid: 7)\n{halt}{during}{halt}")).expect("a crash");
+    assert_eq!((read.said().as_str(), own(&read).as_str()), ("KeyError: 'KEY'", "/app/settings.py:3 <module>"));
+    let alone = crash(halt).expect("a crash");
+    assert_eq!(alone.kind, "gunicorn.errors.HaltServer");
+}

@@ -1,0 +1,167 @@
+//! Healthy servers are accused of nothing: ordinary images of `servers.yaml`, run under friendly conditions and searched
+//! under the platform's. What is said of each is `docs/healthy.md`; `EXITONE_UPDATE_DOCS=1 cargo test --test healthy`
+//! writes it anew. Without an engine the test says so and passes on a laptop; in CI (`CI=true`) it fails.
+
+#![cfg(target_os = "linux")]
+// A skipped test says why; with --nocapture each server is told as it is done.
+#![allow(clippy::print_stderr)]
+
+mod images;
+mod page;
+mod table;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Mutex;
+
+use exitone::engine::Engine;
+use exitone::engine::context::Surroundings;
+use exitone::engine::docker::DockerEngine;
+use exitone::images::debian::is_debian;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use page::Row;
+use table::{Server, Truth};
+
+/// Images looked at side by side; most of the time they wait.
+const AT_A_TIME: usize = 4;
+/// Cases of each.
+const JOBS: &str = "2";
+
+#[tokio::test]
+async fn healthy_servers_are_accused_of_nothing() {
+    let Some(engine) = engine().await else { return };
+    let servers = table::read();
+    images::build(&engine, &servers).await;
+    let versions = images::versions(&servers);
+    let rows = Mutex::new(BTreeMap::new());
+    // What fails somewhere takes more runs: it comes first, so that nothing long is left for the end.
+    let mut order: Vec<(usize, &Server)> = servers.iter().enumerate().collect();
+    order.sort_by_key(|(_, server)| Reverse(server.truth.len()));
+    let left = Mutex::new(order.into_iter());
+    let problems = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some((at, server)) = next(&left) {
+                    let mut wrong = baseline(server);
+                    let (mut row, answer) = why(server);
+                    wrong.extend(differences(server, &answer));
+                    eprintln!("{}: {} runs, {:.0} s", server.name, row.runs, row.seconds);
+                    row.version = versions.get(&server.name).cloned().unwrap_or_default();
+                    problems.lock().expect("whole").extend(wrong.into_iter().map(|w| format!("{}: {w}", server.name)));
+                    rows.lock().expect("whole").insert(at, row);
+                }
+            });
+        }
+    });
+    let rows: Vec<Row> = rows.into_inner().expect("whole").into_values().collect();
+    let mut problems = problems.into_inner().expect("whole");
+    problems.extend(page::check(&rows));
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
+
+fn next<'a>(left: &Mutex<impl Iterator<Item = (usize, &'a Server)>>) -> Option<(usize, &'a Server)> {
+    left.lock().expect("whole").next()
+}
+
+/// The engine; nothing, with a printed reason, where there is none, or where the servers cannot be made.
+async fn engine() -> Option<DockerEngine> {
+    let engine = DockerEngine::connect(&Surroundings::of_process());
+    let answer = match &engine {
+        Ok(engine) => engine.info().await.map(drop),
+        Err(e) => Err(e.clone()),
+    };
+    let reason = match answer {
+        Ok(()) if is_debian() => return engine.ok(),
+        Ok(()) => "the servers are made of Debian packages, and this machine has none".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    assert!(std::env::var_os("CI").is_none(), "CI needs an engine and Debian: {reason}");
+    eprintln!("skipped: {reason}");
+    None
+}
+
+/// What the program says of a server, as JSON, and its exit code.
+fn exitone(command: &[&str], server: &Server) -> (Value, Option<i32>) {
+    let service = server.folder().join("service.yaml");
+    let output = Command::new(env!("CARGO_BIN_EXE_exitone"))
+        .arg("--no-progress")
+        .args(command)
+        .arg("--service")
+        .arg(service)
+        .args(["--format", "json"])
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let answer = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}\n{text}\n{said}", server.name));
+    (answer, output.status.code())
+}
+
+/// What is wrong with the answer under friendly conditions.
+fn baseline(server: &Server) -> Vec<String> {
+    let (answer, code) = exitone(&["run", "--image", &server.image()], server);
+    let case = &answer["cases"][0];
+    let well = code == Some(0) && case["verdict"] == "pass" && case["causes"] == Value::Array(Vec::new());
+    let told = format!("the baseline is not simply healthy (exit code {code:?}): {case:#}");
+    if well { Vec::new() } else { vec![told] }
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    let all = list.as_array().into_iter().flatten();
+    all.filter_map(|one| one["id"].as_str()).map(ToOwned::to_owned).collect()
+}
+
+/// Sets with the causes that are given for them.
+fn accused(answer: &Value) -> BTreeMap<String, Vec<String>> {
+    let sets = answer["minimal_sets"].as_array().into_iter().flatten();
+    sets.map(|set| (strings(&set["conditions"]).join(" + "), ids(&set["causes"]))).collect()
+}
+
+/// The search over the platform's whole battery.
+fn why(server: &Server) -> (Row, Value) {
+    let begun = Instant::now();
+    let (answer, _) = exitone(&["why", &server.image(), "--jobs", JOBS], server);
+    let row = Row {
+        name: server.name.clone(),
+        version: String::new(),
+        accused: accused(&answer),
+        warnings: ids(&answer["static"]),
+        runs: answer["runs"].as_u64().unwrap_or(0),
+        seconds: begun.elapsed().as_secs_f64(),
+    };
+    (row, answer)
+}
+
+/// Where the answer is not the truth.
+fn differences(server: &Server, answer: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut say = |what: &str, found: &dyn std::fmt::Debug, truth: &dyn std::fmt::Debug| {
+        wrong.push(format!("{what}: {found:?}, and the truth is {truth:?}"));
+    };
+    let found = accused(answer);
+    let truth: BTreeMap<String, Vec<String>> =
+        server.truth.iter().map(|(set, Truth { causes, .. })| (set.clone(), causes.clone())).collect();
+    if found != truth {
+        say("sets", &found, &truth);
+    }
+    let verdict = if truth.is_empty() { "pass" } else { "fail" };
+    if answer["verdict"] != verdict || answer["baseline"] != "pass" || answer["complete"] != true {
+        let seen = ["verdict", "baseline", "complete"].map(|key| answer[key].to_string());
+        say("verdict, baseline, complete", &seen, &[verdict, "pass", "true"]);
+    }
+    if ids(&answer["static"]) != server.warnings {
+        say("findings", &answer["static"], &server.warnings);
+    }
+    if !wrong.is_empty() {
+        wrong.push(format!("{answer:#}"));
+    }
+    wrong
+}

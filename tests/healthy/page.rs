@@ -1,0 +1,64 @@
+//! `docs/healthy.md`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+const PAGE: &str = "docs/healthy.md";
+
+/// What the page says before its table.
+const HEAD: &str = "\
+# Healthy servers, and what `exitone why` says of them
+
+Ordinary servers with configurations that a careful person would ship, made of Debian packages by `tests/healthy`. Each
+is run under friendly conditions, where nothing may be said against it, and then searched under the platform's whole
+battery (`exitone why IMAGE --service FILE`). Whatever is said of one is true: `tests/healthy/servers.yaml` has the proof.
+
+`EXITONE_UPDATE_DOCS=1 cargo test --test healthy` writes this page anew; the test compares all but runs and seconds
+(four images side by side, on a machine with two cores).
+";
+
+/// One server's line.
+pub struct Row {
+    pub name: String,
+    pub version: String,
+    pub accused: BTreeMap<String, Vec<String>>,
+    pub warnings: Vec<String>,
+    pub runs: u64,
+    pub seconds: f64,
+}
+
+impl Row {
+    /// What is compared.
+    fn said(&self) -> String {
+        let set = |(set, causes): (&String, &Vec<String>)| format!("`{set}`: {}", causes.join(", "));
+        let accused: Vec<String> = self.accused.iter().map(set).collect();
+        let accused = if accused.is_empty() { "nothing".to_owned() } else { accused.join("<br>") };
+        let warnings = if self.warnings.is_empty() { "none".to_owned() } else { self.warnings.join(", ") };
+        let version = if self.version.is_empty() { "-" } else { &self.version };
+        format!("| {} | {version} | {accused} | {warnings} |", self.name)
+    }
+}
+
+/// Writes the page where that is asked for, and says where it is out of step.
+pub fn check(rows: &[Row]) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    if std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
+        let mut page = format!("{HEAD}\n| server | version | makes it fail | warnings | runs | seconds |\n");
+        page.push_str("|---|---|---|---|---|---|\n");
+        for row in rows {
+            let _ = writeln!(page, "{} {} | {:.0} |", row.said(), row.runs, row.seconds);
+        }
+        std::fs::write(&path, page).expect("written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let lines = found.lines().filter(|line| line.starts_with("| ")).skip(1);
+    // The last two columns are the machine's affair.
+    let on_page: Vec<&str> = lines.filter_map(|line| line.rsplitn(3, " | ").nth(2)).collect();
+    let said: Vec<String> = rows.iter().map(Row::said).collect();
+    let said: Vec<&str> = said.iter().map(|line| line.trim_end_matches(" |")).collect();
+    let differ = on_page != said;
+    let told =
+        format!("{PAGE} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test healthy\n{said:#?}\n{on_page:#?}");
+    if differ { vec![told] } else { Vec::new() }
+}
