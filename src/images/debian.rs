@@ -48,6 +48,9 @@ fn is_debian() -> bool {
 }
 
 /// Makes the layer by extraction: no package's own script is run, and any architecture will do.
+///
+/// # Errors
+/// When the packages cannot be fetched.
 pub async fn extract(what: &Extraction<'_>, source: &Source, work: &Path) -> Result<Layer, BuildError> {
     let step = format!("{} for {} from Debian packages", what.name, what.architecture);
     if source.offline {

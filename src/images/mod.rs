@@ -9,8 +9,11 @@ mod recipe;
 mod registry;
 mod tree;
 
+pub use base::{Base, compile as python_compile, make as python_base, packages as python_packages};
 pub use build::{Built, build};
+pub use debian::{Extraction, extract as debian_layer};
 pub use recipe::{CANDIDATES, POSTGRES, candidate_names};
+pub use tree::pack_folder;
 
 use crate::engine::EngineError;
 
