@@ -16,10 +16,12 @@ use super::table::{Base, Case, folder};
 
 /// What the Debian base is made from.
 const DEBIAN: [&str; 7] = ["nodejs", "nginx-light", "dash", "coreutils", "base-files", "base-passwd", "libc-bin"];
+/// What the small base is made from.
+const SMALL: [&str; 5] = ["python3-minimal", "dash", "coreutils", "base-files", "base-passwd"];
 const DEBIAN_SCRIPT: &str = r#"
 cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd
 cp "$1"/usr/share/base-passwd/group.master "$1"/etc/group
-mkdir -p "$1"/var/log/nginx "$1"/var/lib/nginx
+if [ -e "$1"/usr/sbin/nginx ]; then mkdir -p "$1"/var/log/nginx "$1"/var/lib/nginx; fi
 rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale "$1"/usr/share/nodejs/corepack
 "#;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,7 +41,7 @@ pub async fn build(engine: &DockerEngine, cases: &[&Case]) {
         return;
     }
     let work = tempfile::tempdir().expect("a folder");
-    let kinds: BTreeSet<(Base, &str)> = missing.iter().map(|(case, _)| (case.base, &*case.architecture)).collect();
+    let kinds: BTreeSet<(Base, &str)> = missing.iter().map(|(case, _)| (case.base, case.machine())).collect();
     let mut bases: BTreeMap<(Base, &str), Vec<Layer>> = BTreeMap::new();
     for (base, architecture) in kinds {
         eprintln!("making the base {base:?} for {architecture}");
@@ -47,7 +49,7 @@ pub async fn build(engine: &DockerEngine, cases: &[&Case]) {
     }
     let mut images = Vec::new();
     for (case, label) in &missing {
-        images.push(image(case, label, bases[&(case.base, &*case.architecture)].clone(), work.path()));
+        images.push(image(case, label, bases[&(case.base, case.machine())].clone(), work.path()));
     }
     let file = work.path().join("images.tar");
     write(&images, std::fs::File::create(&file).expect("a file")).expect("packed");
@@ -58,13 +60,14 @@ pub async fn build(engine: &DockerEngine, cases: &[&Case]) {
 fn content(case: &Case) -> String {
     let mut hash = Sha256::new();
     let made_of = format!(
-        "{:?} {} {:?} {:?} {:?} {:?} {DEBIAN:?} {DEBIAN_SCRIPT} {}",
+        "{:?} {} {:?} {:?} {:?} {:?} {} {DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}",
         case.base,
         case.architecture,
         case.entrypoint,
         case.cmd,
         case.user,
         case.env,
+        case.machine(),
         requirements()
     );
     hash.update(made_of);
@@ -100,13 +103,14 @@ fn files(case: &Case) -> BTreeMap<String, Vec<u8>> {
 
 /// What rows share; kept among this package's own temporary files for the next time.
 async fn layers(engine: &DockerEngine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
-    if base == Base::Scratch {
-        return Vec::new();
-    }
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let digest = hex(&Sha256::digest(format!("{DEBIAN:?} {DEBIAN_SCRIPT} {}", requirements())));
+    let digest = hex(&Sha256::digest(format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}", requirements())));
     let named = |part: &str| kept.join(format!("field-{part}-{architecture}-{}.tar", &digest[..12]));
-    let parts: &[&str] = if base == Base::Python { &["base", "site"] } else { &["debian"] };
+    let parts: &[&str] = match base {
+        Base::Python => &["base", "site"],
+        Base::Debian => &["debian"],
+        Base::Small => &["small"],
+    };
     let files: Vec<PathBuf> = parts.iter().map(|part| named(part)).collect();
     if !files.iter().all(|file| file.is_file()) {
         let made = make(engine, base, architecture, work).await;
@@ -121,9 +125,9 @@ async fn layers(engine: &DockerEngine, base: Base, architecture: &str, work: &Pa
 
 async fn make(engine: &DockerEngine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
     let source = Source::default();
-    if base == Base::Debian {
-        let script = DEBIAN_SCRIPT.to_owned();
-        let what = Extraction { name: "Node and nginx", architecture, packages: &DEBIAN, script };
+    let (name, packages): (_, &[&str]) = if base == Base::Small { ("small base", &SMALL) } else { ("Debian base", &DEBIAN) };
+    if base != Base::Python {
+        let what = Extraction { name, architecture, packages, script: DEBIAN_SCRIPT.to_owned() };
         return vec![debian_layer(&what, &source, work).await.expect("Debian's packages")];
     }
     let base = python_base(engine, &source, architecture, work).await.expect("the Python base");

@@ -31,10 +31,13 @@ pub struct Case {
     pub env: BTreeMap<String, String>,
     #[serde(default = "amd64")]
     pub architecture: String,
+    /// What its programs are for, where that is something else.
+    #[serde(default)]
+    pub programs: Option<String>,
     /// What `why` must say of the whole.
     #[serde(default = "fail")]
     pub verdict: String,
-    /// `fail`: it fails under friendly conditions too.
+    /// `fail`: it fails under friendly conditions too; `unresolved`: nothing is run for it.
     #[serde(default = "pass")]
     pub baseline: String,
     /// All minimal sets, in any order.
@@ -77,8 +80,8 @@ pub enum Base {
     Python,
     /// Node.js and nginx from Debian's packages.
     Debian,
-    /// Nothing.
-    Scratch,
+    /// A shell and a bare Python.
+    Small,
 }
 
 fn amd64() -> String {
@@ -123,6 +126,11 @@ impl Case {
     /// The image's name.
     pub fn tag(&self) -> String {
         format!("exitone-test/field-{}:latest", self.id.to_lowercase())
+    }
+
+    /// What its programs are for.
+    pub fn machine(&self) -> &str {
+        self.programs.as_ref().unwrap_or(&self.architecture)
     }
 
     /// Everything that `why` says otherwise than the table.

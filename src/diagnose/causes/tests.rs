@@ -83,13 +83,16 @@ fn service() -> Service {
 }
 
 fn of(scene: &Scene) -> Vec<Cause> {
-    let service = service();
+    of_service(scene, &service())
+}
+
+fn of_service(scene: &Scene, service: &Service) -> Vec<Cause> {
     causes(&Facts {
         outcome: &scene.outcome,
         exit_code: scene.code,
         evidence: &scene.evidence,
         log: &scene.log,
-        service: &service,
+        service,
         own: [10, 0, 61, 20].into(),
         memory: Some(512 << 20),
     })
@@ -353,4 +356,14 @@ fn what_was_no_error_is_no_cause() {
     let beside = Scene { evidence: connected(443, Fate::Silent), ..python("ModuleNotFoundError: No module named 'x'") };
     let ids: Vec<String> = of(&beside).into_iter().map(|c| c.id).collect();
     assert_eq!(ids, ["missing-dependency"]);
+}
+
+#[test]
+fn a_start_command_of_the_service_may_start_less_than_the_image_does() {
+    let scene = lives(Outcome::Unhealthy, probed(ProbeResult::Status(404)));
+    let own = Service { start_command: Some("node web.js --token=x".to_owned()), ..service() };
+    let text = |service: &Service| of_service(&scene, service)[0].text.clone();
+    assert!(text(&own).contains("the service's start command takes the place"), "{}", text(&own));
+    assert!(!text(&own).contains("--token"), "it may hold what is secret");
+    assert!(!text(&service()).contains("start command"), "{}", text(&service()));
 }
