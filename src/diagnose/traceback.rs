@@ -79,11 +79,14 @@ impl Crash {
     }
 }
 
+/// Finds the last crash of one language in the lines of a log.
+type Reader = fn(&[&str]) -> Option<Crash>;
+
 /// The last crash of a log; nothing where there is none in a form that is known.
 #[must_use]
 pub fn crash(log: &str) -> Option<Crash> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
-    let readers: [fn(&[&str]) -> Option<Crash>; 8] =
+    let readers: [Reader; 8] =
         [python::read, node::read, java::read, ruby::read, go::read, rust::read, dotnet::read, php::read];
     readers.iter().filter_map(|read| read(&lines)).max_by_key(|crash| crash.ends)
 }

@@ -125,7 +125,8 @@ async fn layers(engine: &DockerEngine, base: Base, architecture: &str, work: &Pa
 
 async fn make(engine: &DockerEngine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
     let source = Source::default();
-    let (name, packages): (_, &[&str]) = if base == Base::Small { ("small base", &SMALL) } else { ("Debian base", &DEBIAN) };
+    let (name, packages): (_, &[&str]) =
+        if base == Base::Small { ("small base", &SMALL) } else { ("Debian base", &DEBIAN) };
     if base != Base::Python {
         let what = Extraction { name, architecture, packages, script: DEBIAN_SCRIPT.to_owned() };
         return vec![debian_layer(&what, &source, work).await.expect("Debian's packages")];
