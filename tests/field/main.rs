@@ -14,12 +14,12 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Instant;
 
 use exitone::engine::Engine;
 use exitone::engine::context::Surroundings;
 use exitone::engine::docker::DockerEngine;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use table::{Case, folder, table};
 
