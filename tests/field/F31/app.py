@@ -1,13 +1,3 @@
-import uvicorn
-from fastapi import FastAPI
+import http.server
 
-app = FastAPI()
-
-
-@app.get("/")
-def root():
-    return {"hello": "world"}
-
-
-if __name__ == "__main__":
-    uvicorn.run(app, host="0.0.0.0", port=8000)
+http.server.ThreadingHTTPServer(("0.0.0.0", 8000), http.server.SimpleHTTPRequestHandler).serve_forever()

@@ -1,11 +1,11 @@
 import asyncio
-import logging
 import os
 
-import uvicorn
-from fastapi import FastAPI
 
-app = FastAPI()
+async def serve(reader, writer):
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    await writer.drain()
+    writer.close()
 
 
 async def main():
@@ -14,8 +14,8 @@ async def main():
     reader, writer = await asyncio.open_connection(host, int(port))
     # The broker greets first.
     await reader.readline()
-    server = uvicorn.Server(uvicorn.Config(app, host="0.0.0.0", port=8080, log_level=logging.ERROR))
-    await server.serve()
+    server = await asyncio.start_server(serve, "0.0.0.0", 8080)
+    await server.serve_forever()
 
 
 asyncio.run(main())
