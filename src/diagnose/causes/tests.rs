@@ -367,3 +367,19 @@ fn a_start_command_of_the_service_may_start_less_than_the_image_does() {
     assert!(!text(&own).contains("--token"), "it may hold what is secret");
     assert!(!text(&service()).contains("start command"), "{}", text(&service()));
 }
+
+#[test]
+fn a_database_that_refuses_was_reached() {
+    let error = |end: &str| {
+        python(&format!(
+            "psycopg.OperationalError: connection failed: connection to server at \"10.0.3.4\", port 5432 failed: {end}"
+        ))
+    };
+    let ids = |scene: &Scene| of(scene).into_iter().map(|cause| cause.id).collect::<Vec<_>>();
+    assert_eq!(ids(&error("FATAL:  password authentication failed for user \"app\"")), ["database-credentials"]);
+    assert_eq!(ids(&error("FATAL:  database \"app\" does not exist")), ["database-missing"]);
+    assert_eq!(ids(&error("Connection refused")), ["database-unreachable"]);
+    let unresolved =
+        of(&python("psycopg.OperationalError: failed to resolve host 'db.internal': [Errno -3] Temporary failure"));
+    assert!(unresolved[0].text.contains("its name, db.internal, could not be resolved"), "{}", unresolved[0].text);
+}
