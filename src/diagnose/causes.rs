@@ -137,6 +137,8 @@ impl<'a> Eyes<'a> {
         ]);
         words.extend((check.protocol == Protocol::Http).then(|| ("path", check.path.clone())));
         words.extend(exit_code.map(|code| ("code", code.to_string())));
+        // Its words may hold what is secret: that there is one is all that is said.
+        words.extend(service.start_command.is_some().then(|| ("start_command", "start command".to_owned())));
         if let Some(crash) = &self.crash {
             words.insert("said", short(&crash.said(), MOST_SAID));
             words.extend(place_of(crash).map(|place| ("where", place)));

@@ -91,9 +91,6 @@ pub fn crash(log: &str) -> Option<Crash> {
     readers.iter().filter_map(|read| read(&lines)).max_by_key(|crash| crash.ends)
 }
 
-/// Reads the last crash of one language out of the lines of a log.
-type Reader = fn(&[&str]) -> Option<Crash>;
-
 /// `Kind: message` taken apart; a kind is a dotted name.
 fn parted(text: &str) -> Option<(String, String)> {
     let text = text.trim();

@@ -27,6 +27,9 @@ pub struct Base {
 }
 
 /// Makes the base for an architecture, in a work folder.
+///
+/// # Errors
+/// When neither Debian's mirror nor the registry has it.
 pub async fn make(engine: &dyn Engine, source: &Source, architecture: &str, work: &Path) -> Result<Base, BuildError> {
     debian::or_registry(
         source,
@@ -62,6 +65,9 @@ async fn from_registry(
 }
 
 /// Installs the pinned packages for a Python and an architecture into a folder, from wheels alone.
+///
+/// # Errors
+/// When one of them cannot be fetched.
 pub async fn packages(requirements: &Path, python: &str, architecture: &str, to: &Path) -> Result<(), BuildError> {
     let step = format!("fetching the Python packages for {architecture}");
     let machine = if architecture == "arm64" { "aarch64" } else { "x86_64" };
@@ -83,6 +89,9 @@ pub async fn packages(requirements: &Path, python: &str, architecture: &str, to:
 }
 
 /// Compiles a folder where this machine's Python is the image's, so that a start need not. Returns whether it did.
+///
+/// # Errors
+/// When it cannot be run.
 pub async fn compile(folder: &Path, python: &str) -> Result<bool, BuildError> {
     let script = format!(
         "import sys, compileall\n\

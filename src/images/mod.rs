@@ -9,9 +9,11 @@ mod recipe;
 mod registry;
 mod tree;
 
+pub use base::{Base, compile as python_compile, make as python_base, packages as python_packages};
 pub use build::{Built, build, digest, has};
 pub use recipe::{CANDIDATES, POSTGRES, candidate_names};
 pub use registry::{Saved, take};
+pub use tree::pack_folder;
 
 use crate::engine::EngineError;
 

@@ -9,6 +9,9 @@ use include_dir::Dir;
 use crate::engine::archive::append_mode;
 
 /// Packs a folder under a prefix into a tar file.
+///
+/// # Errors
+/// When a file cannot be read, or the archive not written.
 pub fn pack_folder(folder: &Path, prefix: &str, to: &Path) -> io::Result<()> {
     let mut tar = tar::Builder::new(BufWriter::new(File::create(to)?));
     let mut paths = Vec::new();

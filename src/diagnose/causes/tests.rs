@@ -87,13 +87,16 @@ fn service() -> Service {
 }
 
 fn of(scene: &Scene) -> Vec<Cause> {
-    let service = service();
+    of_service(scene, &service())
+}
+
+fn of_service(scene: &Scene, service: &Service) -> Vec<Cause> {
     causes(&Facts {
         outcome: &scene.outcome,
         exit_code: scene.code,
         evidence: &scene.evidence,
         log: &scene.log,
-        service: &service,
+        service,
         own: [10, 0, 61, 20].into(),
         memory: Some(512 << 20),
     })
@@ -357,4 +360,30 @@ fn what_was_no_error_is_no_cause() {
     let beside = Scene { evidence: connected(443, Fate::Silent), ..python("ModuleNotFoundError: No module named 'x'") };
     let ids: Vec<String> = of(&beside).into_iter().map(|c| c.id).collect();
     assert_eq!(ids, ["missing-dependency"]);
+}
+
+#[test]
+fn a_start_command_of_the_service_may_start_less_than_the_image_does() {
+    let scene = lives(Outcome::Unhealthy, probed(ProbeResult::Status(404)));
+    let own = Service { start_command: Some("node web.js --token=x".to_owned()), ..service() };
+    let text = |service: &Service| of_service(&scene, service)[0].text.clone();
+    assert!(text(&own).contains("the service's start command takes the place"), "{}", text(&own));
+    assert!(!text(&own).contains("--token"), "it may hold what is secret");
+    assert!(!text(&service()).contains("start command"), "{}", text(&service()));
+}
+
+#[test]
+fn a_database_that_refuses_was_reached() {
+    let error = |end: &str| {
+        python(&format!(
+            "psycopg.OperationalError: connection failed: connection to server at \"10.0.3.4\", port 5432 failed: {end}"
+        ))
+    };
+    let ids = |scene: &Scene| of(scene).into_iter().map(|cause| cause.id).collect::<Vec<_>>();
+    assert_eq!(ids(&error("FATAL:  password authentication failed for user \"app\"")), ["database-credentials"]);
+    assert_eq!(ids(&error("FATAL:  database \"app\" does not exist")), ["database-missing"]);
+    assert_eq!(ids(&error("Connection refused")), ["database-unreachable"]);
+    let unresolved =
+        of(&python("psycopg.OperationalError: failed to resolve host 'db.internal': [Errno -3] Temporary failure"));
+    assert!(unresolved[0].text.contains("its name, db.internal, could not be resolved"), "{}", unresolved[0].text);
 }

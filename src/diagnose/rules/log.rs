@@ -18,6 +18,16 @@ const OF_SETTINGS: Seen = Seen::Line(&[
     r"AttributeError: '(?P<object>\w*(?:[Ss]ettings|[Cc]onfig)\w*)' object has no attribute '(?P<attribute>\w+)'",
 ]);
 
+/// A database that was reached, and refused.
+const REFUSED_CREDENTIALS: Seen = Seen::Line(&[
+    r#"password authentication failed for user|no password supplied|Access denied for user|Login failed for user"#,
+    r"(?i)SASL[: ]+.*(?:failed|must be)|\bWRONGPASS\b|\bNOAUTH\b|MongoServerError: Authentication failed",
+    r"\b28P01\b|no pg_hba\.conf entry",
+]);
+/// One that was reached, and has not what is asked for.
+const NO_DATABASE: Seen =
+    Seen::Line(&[r#"database "(?P<database>[^"]+)" does not exist"#, "Unknown database '(?P<database>[^']+)'"]);
+
 /// The rules, the most certain first.
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -200,11 +210,7 @@ pub(super) const RULES: &[Rule] = &[
         also: &[Seen::Connect(&[])],
         ..says(
             "database-credentials",
-            &[Seen::Line(&[
-                r#"password authentication failed for user|no password supplied|Access denied for user|Login failed for user"#,
-                r"(?i)SASL[: ]+.*(?:failed|must be)|\bWRONGPASS\b|\bNOAUTH\b|MongoServerError: Authentication failed",
-                r"\b28P01\b|no pg_hba\.conf entry",
-            ])],
+            &[REFUSED_CREDENTIALS],
             "The database was reached and refused the credentials[ ({where})].",
             "Compare the secret with the database: a password that was rotated reaches the service only with a new \
              deployment (`aws apprunner start-deployment`), since secrets are read when it begins.",
@@ -212,7 +218,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     says(
         "database-missing",
-        &[Seen::Line(&[r#"database "(?P<database>[^"]+)" does not exist"#, "Unknown database '(?P<database>[^']+)'"])],
+        &[NO_DATABASE],
         "The database server was reached, and it has no database `{database}`.",
         "Create it, or correct the name in the URL: a line break or a quote at the URL's end becomes a part of the name.",
     ),
@@ -227,11 +233,13 @@ pub(super) const RULES: &[Rule] = &[
          instances of both run side by side while a deployment goes on.",
     ),
     Rule {
+        unless: &[REFUSED_CREDENTIALS, NO_DATABASE],
         also: &[Seen::Connect(&[])],
         reference: VPC,
         ..says(
             "database-unreachable",
             &[Seen::Line(&[
+                r#"(?:failed to resolve host|could not translate host name) ['"](?P<unresolved>[^'"]+)"#,
                 r#"connection to server at "(?P<database>[^"]+)".*failed"#,
                 r#"could not (?:connect to server|translate host name "(?P<database>[^"]+)")"#,
                 r"Can't connect to (?:local )?(?:MySQL|server).*'(?P<database>[^']+)'",
@@ -241,7 +249,8 @@ pub(super) const RULES: &[Rule] = &[
                 r"(?i)(?:Error|Exception)[^:]*: .*connecting to (?P<database>\S+:(?:5432|3306|6379|27017|1433))\b|redis\.exceptions\.(?:Connection|Timeout)Error|P1001: Can't reach database server",
                 r"(?i)dial tcp \S*:(?:5432|3306|6379|27017|1433)\b",
             ])],
-            "The database could not be reached while the program starts[ ({where})][; its connection to {host}:{target_port} failed: {fate}].",
+            "The database could not be reached while the program starts[ ({where})][; its name, {unresolved}, \
+             could not be resolved][; its connection to {host}:{target_port} failed: {fate}].",
             "Let the program start without its database and connect with retries; there, give the VPC connector subnets and \
              a security group that the database's own security group admits.",
         )

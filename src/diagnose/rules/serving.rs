@@ -49,9 +49,11 @@ pub(super) const RULES: &[Rule] = &[
     serves(
         "probe-status",
         &[Seen::NeverHealthy, Seen::Status(404, 404)],
-        "The health check of {path} is answered with {status}: there is no such route in this image.",
+        "The health check of {path} is answered with {status}: there is no such route in this image[, or what serves it is \
+         not started: the service's {start_command} takes the place of the image's own command].",
         "Add the route, deploy the image that has it, or give the service the path of one that answers 200 (`aws apprunner \
-         update-service --health-check-configuration Protocol=HTTP,Path=…`).",
+         update-service --health-check-configuration Protocol=HTTP,Path=…`). A StartCommand stays when a new image is \
+         deployed: `aws apprunner describe-service` shows it.",
     ),
     serves(
         "probe-status",

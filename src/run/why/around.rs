@@ -5,6 +5,7 @@ use super::Inquiry;
 use super::memory::{self, Bundle};
 use crate::diagnose::signature::{Signature, signature};
 use crate::model::answer::OtherFailure;
+use crate::model::condition::UpstreamFault;
 use crate::model::{Condition, ConditionSet, EnvChange, Verdict};
 use crate::search::descent::descend;
 use crate::search::minimal::Findings;
@@ -40,6 +41,10 @@ pub(super) struct Around {
 fn stands_for(condition: &Condition, form: &Condition) -> bool {
     match (condition, form) {
         (Condition::Env(a, _), Condition::Env(b, change)) => a == b && !matches!(change, EnvChange::Set(_)),
+        // Whoever refuses credentials was reached: that is another failure than not to be reached.
+        (_, Condition::Upstream(UpstreamFault::Denied, _)) => condition == form,
+        // A process that lives on and one that ends: what is seen of the two has nothing in common.
+        (Condition::HostnamePlatform, Condition::HostnameUnbindable) => false,
         // A fault of everything stands for one of a single host.
         (Condition::EgressDrop(_), Condition::Upstream(..)) => true,
         _ => condition.name().split('.').next() == form.name().split('.').next(),

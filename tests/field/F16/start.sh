@@ -1,0 +1,3 @@
+#!/bin/sh
+node /app/health.js &
+exec node /app/web.js

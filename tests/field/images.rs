@@ -1,0 +1,182 @@
+//! The images: layers of packages that rows share, and each row's files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use exitone::engine::archive::{Layer, NewImage, write};
+use exitone::engine::context::hex;
+use exitone::engine::docker::DockerEngine;
+use exitone::engine::{Archive, Engine, SESSION_LABEL};
+use exitone::images::debian::{Extraction, extract};
+use exitone::images::{CONTENT_LABEL, Source, pack_folder, python_base, python_compile, python_packages};
+use sha2::{Digest, Sha256};
+
+use super::table::{Base, Case, folder};
+
+/// What the Debian base is made from.
+const DEBIAN: [&str; 7] = ["nodejs", "nginx-light", "dash", "coreutils", "base-files", "base-passwd", "libc-bin"];
+/// What the small base is made from.
+const SMALL: [&str; 5] = ["python3-minimal", "dash", "coreutils", "base-files", "base-passwd"];
+const DEBIAN_SCRIPT: &str = r#"
+cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd
+cp "$1"/usr/share/base-passwd/group.master "$1"/etc/group
+if [ -e "$1"/usr/sbin/nginx ]; then mkdir -p "$1"/var/log/nginx "$1"/var/lib/nginx; fi
+rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale "$1"/usr/share/nodejs/corepack
+"#;
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Loads what is not there as the table and the files have it.
+pub async fn build(engine: &DockerEngine, cases: &[&Case]) {
+    let mut missing = Vec::new();
+    for case in cases {
+        let label = content(case);
+        let there = engine.inspect_image(&case.tag()).await;
+        if there.is_ok_and(|image| image.labels.get(CONTENT_LABEL) == Some(&label)) {
+            continue;
+        }
+        missing.push((*case, label));
+    }
+    if missing.is_empty() {
+        return;
+    }
+    let work = tempfile::tempdir().expect("a folder");
+    let kinds: BTreeSet<(Base, &str)> = missing.iter().map(|(case, _)| (case.base, case.machine())).collect();
+    let mut bases: BTreeMap<(Base, &str), Vec<Layer>> = BTreeMap::new();
+    for (base, architecture) in kinds {
+        eprintln!("making the base {base:?} for {architecture}");
+        bases.insert((base, architecture), layers(engine, base, architecture, work.path()).await);
+    }
+    let mut images = Vec::new();
+    for (case, label) in &missing {
+        images.push(image(case, label, bases[&(case.base, case.machine())].clone(), work.path()));
+    }
+    let file = work.path().join("images.tar");
+    write(&images, std::fs::File::create(&file).expect("a file")).expect("packed");
+    engine.load_image(Archive::File(file)).await.expect("loaded");
+}
+
+/// The digest of everything that the image is made of.
+fn content(case: &Case) -> String {
+    let mut hash = Sha256::new();
+    let made_of = format!(
+        "{:?} {} {:?} {:?} {:?} {:?} {} {DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}",
+        case.base,
+        case.architecture,
+        case.entrypoint,
+        case.cmd,
+        case.user,
+        case.env,
+        case.machine(),
+        requirements()
+    );
+    hash.update(made_of);
+    for (name, bytes) in files(case) {
+        hash.update(format!("{name} {}\n", bytes.len()));
+        hash.update(bytes);
+    }
+    hex(&hash.finalize())
+}
+
+fn requirements() -> String {
+    concat!(include_str!("../../images/requirements.txt"), include_str!("requirements.txt")).to_owned()
+}
+
+/// The files of a row: all but its service file.
+fn files(case: &Case) -> BTreeMap<String, Vec<u8>> {
+    let root = folder(&case.id);
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.strip_prefix(&root).expect("below").display().to_string();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name != "service.yaml" {
+                found.insert(name, std::fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    found
+}
+
+/// What rows share; kept among this package's own temporary files for the next time.
+async fn layers(engine: &DockerEngine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let digest = hex(&Sha256::digest(format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}", requirements())));
+    let named = |part: &str| kept.join(format!("field-{part}-{architecture}-{}.tar", &digest[..12]));
+    let parts: &[&str] = match base {
+        Base::Python => &["base", "site"],
+        Base::Debian => &["debian"],
+        Base::Small => &["small"],
+    };
+    let files: Vec<PathBuf> = parts.iter().map(|part| named(part)).collect();
+    if !files.iter().all(|file| file.is_file()) {
+        let made = make(engine, base, architecture, work).await;
+        for (layer, file) in made.iter().zip(&files) {
+            let exitone::engine::archive::Blob::File(from) = &layer.blob else { continue };
+            std::fs::copy(from, file).expect("copied");
+        }
+        return made;
+    }
+    files.iter().map(|file| Layer::of_file(file).expect("a layer")).collect()
+}
+
+async fn make(engine: &DockerEngine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
+    let source = Source::default();
+    let (name, packages): (_, &[&str]) =
+        if base == Base::Small { ("small base", &SMALL) } else { ("Debian base", &DEBIAN) };
+    if base != Base::Python {
+        let what = Extraction { name, architecture, packages, script: DEBIAN_SCRIPT.to_owned() };
+        return vec![extract(&what, &source, work).await.expect("Debian's packages")];
+    }
+    let base = python_base(engine, &source, architecture, work).await.expect("the Python base");
+    let list = work.join("requirements.txt");
+    std::fs::write(&list, requirements()).expect("written");
+    let site = work.join(format!("site-{architecture}"));
+    python_packages(&list, &base.python, architecture, &site).await.expect("the packages");
+    python_compile(&site, &base.python).await.expect("compiled");
+    let tar = work.join(format!("site-{architecture}.tar"));
+    pack_folder(&site, "opt/site", &tar).expect("packed");
+    let mut layers = base.layers;
+    layers.push(Layer::of_file(&tar).expect("a layer"));
+    layers
+}
+
+fn image(case: &Case, label: &str, mut layers: Vec<Layer>, work: &Path) -> NewImage {
+    let app = work.join(&case.id);
+    for (name, bytes) in files(case) {
+        let path = app.join(&name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        std::fs::write(&path, bytes).expect("written");
+        if name.ends_with(".sh") {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+        }
+    }
+    if app.is_dir() {
+        let tar = work.join(format!("{}.tar", case.id));
+        pack_folder(&app, "app", &tar).expect("packed");
+        layers.push(Layer::of_file(&tar).expect("a layer"));
+    }
+    let mut env = BTreeMap::from([("PATH", PATH), ("LANG", "C.UTF-8")].map(|(n, v)| (n.to_owned(), v.to_owned())));
+    if case.base == Base::Python {
+        env.insert("PYTHONPATH".to_owned(), "/app:/opt/site".to_owned());
+    }
+    env.extend(case.env.clone());
+    NewImage {
+        tag: case.tag(),
+        architecture: case.architecture.clone(),
+        entrypoint: case.entrypoint.clone(),
+        cmd: case.cmd.clone(),
+        env,
+        workdir: "/app".to_owned(),
+        user: case.user.clone(),
+        labels: BTreeMap::from([
+            (SESSION_LABEL.to_owned(), "kept".to_owned()),
+            (CONTENT_LABEL.to_owned(), label.to_owned()),
+        ]),
+        layers,
+        ..NewImage::default()
+    }
+}

@@ -1,0 +1,102 @@
+//! Failures of the field, reproduced as small images and named by `exitone why`. The table is `cases.yaml`; a folder each
+//! has the image's files and the service file. Without an engine this says so and passes; in CI (`CI=true`) it fails.
+//!
+//! With `EXITONE_UPDATE_DOCS=1` the rows are run one after the other, and what comes out is written to
+//! `docs/field-cases.md`; without it the rows of that page are compared with what comes out.
+
+#![cfg(target_os = "linux")]
+// A skipped test says why.
+#![allow(clippy::print_stderr)]
+
+mod images;
+mod page;
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use exitone::engine::Engine;
+use exitone::engine::context::Surroundings;
+use exitone::engine::docker::DockerEngine;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use table::{Case, folder, table};
+
+/// So many rows at a time, unless their seconds are to be written down.
+const ROWS: usize = 3;
+
+/// What `why` said of a row.
+pub struct Said {
+    /// Its document.
+    pub answer: Value,
+    /// Seconds on the clock, the program's own start included.
+    pub seconds: f64,
+}
+
+#[tokio::test]
+async fn every_failure_of_the_field_is_named() {
+    let engine = DockerEngine::connect(&Surroundings::of_process());
+    let info = match &engine {
+        Ok(engine) => engine.info().await,
+        Err(e) => Err(e.clone()),
+    };
+    let (engine, info) = match (engine, info) {
+        (Ok(engine), Ok(info)) => (engine, info),
+        (Err(e), _) | (_, Err(e)) if std::env::var_os("CI").is_some() => panic!("CI needs an engine: {e}"),
+        (Err(e), _) | (_, Err(e)) => {
+            eprintln!("skipped: {e}");
+            return;
+        }
+    };
+    let cases = table();
+    // A few rows alone, while they are worked on: `EXITONE_FIELD=F01,F02`.
+    let only = std::env::var("EXITONE_FIELD").ok();
+    let wanted = |case: &&Case| only.as_ref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
+    let wanted: Vec<&Case> = cases.iter().filter(wanted).filter(|case| case.cannot.is_none()).collect();
+    images::build(&engine, &wanted).await;
+    let update = std::env::var_os("EXITONE_UPDATE_DOCS").is_some();
+    let said = all(&wanted, if update { 1 } else { ROWS });
+    let mut wrong: Vec<String> = wanted.iter().flat_map(|case| case.wrong(&said[&case.id].answer)).collect();
+    if only.is_none() {
+        wrong.extend(page::agrees(&cases, &said, &info, update));
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn all(cases: &[&Case], at_a_time: usize) -> BTreeMap<String, Said> {
+    let left = Mutex::new(cases.iter());
+    let said = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                loop {
+                    let Some(case) = left.lock().expect("whole").next() else { return };
+                    let one = why(case);
+                    said.lock().expect("whole").insert(case.id.clone(), one);
+                }
+            });
+        }
+    });
+    said.into_inner().expect("whole")
+}
+
+fn why(case: &Case) -> Said {
+    let begun = Instant::now();
+    let output = assert_cmd::Command::cargo_bin("exitone")
+        .expect("built")
+        .args(["--no-progress", "why", &case.tag(), "--format", "json", "--service"])
+        .arg(folder(&case.id).join("service.yaml"))
+        .output()
+        .expect("it runs");
+    let seconds = begun.elapsed().as_secs_f64();
+    let err = String::from_utf8_lossy(&output.stderr);
+    let answer = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
+    // The whole answers, for whoever wants to read them.
+    if let Some(to) = std::env::var_os("EXITONE_FIELD_ANSWERS") {
+        let path = std::path::Path::new(&to).join(format!("{}.json", case.id));
+        std::fs::write(path, format!("{answer:#}")).expect("written");
+    }
+    eprintln!("{}: {seconds:.1} s, {} wrong", case.id, case.wrong(&answer).len());
+    Said { answer, seconds }
+}

@@ -1,0 +1,127 @@
+//! `docs/field-cases.md`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use exitone::engine::EngineInfo;
+use regex::Regex;
+use serde_json::Value;
+
+use super::Said;
+use super::table::{Case, joined, texts};
+
+const HEAD: &str = "# Failures of the field\n\n\
+    Deployments to App Runner that failed, as people reported them, each reproduced as a small image \
+    (`tests/field/`) and given to `exitone why` with nothing but its service file. Written by `EXITONE_UPDATE_DOCS=1 \
+    cargo test --release --test field`, which runs one row at a time; `cargo test --test field` compares.\n\n\
+    A row has all smallest sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why.\n";
+
+/// What is different in every run.
+static VARIES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+\.\d+ (CPUs|s)\b").expect("a pattern"));
+
+/// Writes the page, or says where it does not agree.
+pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, update: bool) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/field-cases.md");
+    let mut page = HEAD.to_owned();
+    page.push_str("\n| id | what happened | `why`: conditions | cause | runs | seconds |\n|---|---|---|---|---|---|\n");
+    let (mut runs, mut seconds) = (Vec::new(), Vec::new());
+    for case in cases {
+        let (row, figures) = match (&case.cannot, said.get(&case.id)) {
+            (None, Some(said)) => {
+                let count = said.answer["runs"].as_u64().unwrap_or_default();
+                runs.push(count as f64);
+                seconds.push(said.seconds);
+                (row(case, &said.answer), format!("{count} | {:.1}", said.seconds))
+            }
+            (why, _) => (cannot(case, why.as_deref().unwrap_or("not run")), "– | –".to_owned()),
+        };
+        page.push_str(&format!("{row}{figures} |\n"));
+    }
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    page.push_str(&format!(
+        "\nMedians: {:.0} runs, {:.1} s. Measured with a {build} build on {} CPUs, {} {}, at a load average of {load}.\n",
+        median(runs),
+        median(seconds),
+        info.cpus,
+        info.name,
+        info.version,
+    ));
+    if update {
+        std::fs::write(&path, page).expect("written");
+        return Vec::new();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    let (old, new) = (rows(&there), rows(&page));
+    let differs = |id: &&String| old.get(*id) != new.get(*id);
+    let known: Vec<&String> = old.keys().chain(new.keys().filter(|id| !old.contains_key(*id))).collect();
+    let differing = known.into_iter().filter(differs);
+    let say = |row: Option<&String>| row.map_or("no row", String::as_str).to_owned();
+    let told = differing.map(|id| {
+        format!("docs/field-cases.md does not agree:\n  there {}\n  now   {}", say(old.get(id)), say(new.get(id)))
+    });
+    told.collect()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The rows of a page without their figures.
+fn rows(page: &str) -> BTreeMap<String, String> {
+    let rows = page.lines().filter(|line| line.starts_with("| F"));
+    let cut = |line: &str| {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let row = cells[..cells.len().saturating_sub(2)].join(" | ");
+        (cells[0].trim_start_matches("| ").to_owned(), VARIES.replace_all(&row, "… $1").into_owned())
+    };
+    rows.map(cut).collect()
+}
+
+fn happened(case: &Case) -> String {
+    let source = case.source.as_ref().map(|source| {
+        let short = source.trim_start_matches("https://").trim_start_matches("github.com/").replace("/issues/", "#");
+        format!(" ([{short}]({source}))")
+    });
+    cell(&format!("{}{}", case.happened, source.unwrap_or_default()))
+}
+
+fn row(case: &Case, answer: &Value) -> String {
+    let sets = answer["minimal_sets"].as_array().cloned().unwrap_or_default();
+    let conditions: Vec<String> = sets.iter().map(|set| format!("`{}`", joined(&texts(&set["conditions"])))).collect();
+    let mut causes: Vec<String> = Vec::new();
+    for set in &sets {
+        let cause = &set["causes"][0];
+        let text = cause["text"].as_str().unwrap_or("nothing said");
+        let said = format!("**{}**: {}", cause["id"].as_str().unwrap_or("none"), sentence(text));
+        if !causes.contains(&said) {
+            causes.push(said);
+        }
+    }
+    let note = if case.note.is_empty() { String::new() } else { format!("<br>({})", case.note) };
+    format!(
+        "| {} | {} | {} | {}{} | ",
+        case.id,
+        happened(case),
+        conditions.join("<br>"),
+        cell(&causes.join("<br>")),
+        cell(&note)
+    )
+}
+
+fn cannot(case: &Case, why: &str) -> String {
+    format!("| {} | {} | – | {} | ", case.id, happened(case), cell(why))
+}
+
+/// The first sentence.
+fn sentence(text: &str) -> &str {
+    text.split_inclusive(". ").next().unwrap_or(text).trim_end()
+}
+
+/// A text in a table's cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}

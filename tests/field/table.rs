@@ -1,0 +1,195 @@
+//! The table of what happened and what must be said of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A row.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// `F01`.
+    pub id: String,
+    /// In one line.
+    pub happened: String,
+    /// A public thread or write-up; nothing where the report is not public.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// What the image is made from.
+    #[serde(default)]
+    pub base: Base,
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    #[serde(default)]
+    pub cmd: Vec<String>,
+    #[serde(default)]
+    pub user: String,
+    /// The image's ENV.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    #[serde(default = "amd64")]
+    pub architecture: String,
+    /// What its programs are for, where that is something else.
+    #[serde(default)]
+    pub programs: Option<String>,
+    /// What `why` must say of the whole.
+    #[serde(default = "fail")]
+    pub verdict: String,
+    /// `fail`: it fails under friendly conditions too; `unresolved`: nothing is run for it.
+    #[serde(default = "pass")]
+    pub baseline: String,
+    /// All minimal sets, in any order.
+    #[serde(default)]
+    pub sets: Vec<Set>,
+    /// Ids of what must be said of the image before it runs.
+    #[serde(default)]
+    pub statics: Vec<String>,
+    /// What the page says beside it.
+    #[serde(default)]
+    pub note: String,
+    /// Why there is no image of it.
+    #[serde(default)]
+    pub cannot: Option<String>,
+}
+
+/// A minimal set, and what must be said of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Set {
+    /// Nothing: it fails everywhere.
+    #[serde(default)]
+    pub conditions: Vec<String>,
+    /// The first cause.
+    pub cause: String,
+    /// Further causes.
+    #[serde(default)]
+    pub also: Vec<String>,
+    /// What the first cause's text must name.
+    #[serde(default)]
+    pub words: Vec<String>,
+}
+
+/// What an image is made from.
+#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Base {
+    /// The Python base with the candidates' packages and those of `requirements.txt`.
+    #[default]
+    Python,
+    /// Node.js and nginx from Debian's packages.
+    Debian,
+    /// A shell and a bare Python.
+    Small,
+}
+
+fn amd64() -> String {
+    "amd64".to_owned()
+}
+
+fn fail() -> String {
+    "fail".to_owned()
+}
+
+fn pass() -> String {
+    "pass".to_owned()
+}
+
+/// The folder of a row.
+pub fn folder(id: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/field").join(id)
+}
+
+/// Every row.
+pub fn table() -> Vec<Case> {
+    let cases: Vec<Case> = serde_saphyr::from_str(include_str!("cases.yaml")).expect("the table");
+    for case in &cases {
+        assert!(case.cannot.is_some() || folder(&case.id).join("service.yaml").is_file(), "{} has no files", case.id);
+    }
+    cases
+}
+
+/// A list of texts in a document.
+pub fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// `a + b`; `baseline` for nothing.
+pub fn joined(conditions: &[&str]) -> String {
+    let mut conditions = conditions.to_vec();
+    conditions.sort_unstable();
+    if conditions.is_empty() { "baseline".to_owned() } else { conditions.join(" + ") }
+}
+
+impl Case {
+    /// The image's name.
+    pub fn tag(&self) -> String {
+        format!("exitone-test/field-{}:latest", self.id.to_lowercase())
+    }
+
+    /// What its programs are for.
+    pub fn machine(&self) -> &str {
+        self.programs.as_ref().unwrap_or(&self.architecture)
+    }
+
+    /// Everything that `why` says otherwise than the table.
+    pub fn wrong(&self, answer: &Value) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if !answer.is_object() {
+            return vec![format!("{}: no answer: {answer}", self.id)];
+        }
+        for (name, wanted) in [("verdict", &self.verdict), ("baseline", &self.baseline)] {
+            if answer[name] != wanted.as_str() {
+                wrong.push(format!("{name} is {}, not {wanted}", answer[name]));
+            }
+        }
+        let said: Vec<&Value> = answer["minimal_sets"].as_array().into_iter().flatten().collect();
+        let name = |set: &Value| joined(&texts(&set["conditions"]));
+        let wanted: Vec<String> = self
+            .sets
+            .iter()
+            .map(|set| joined(&set.conditions.iter().map(String::as_str).collect::<Vec<_>>()))
+            .collect();
+        for set in &said {
+            if !wanted.contains(&name(set)) {
+                wrong.push(format!("also fails under {}: {}", name(set), first(set)));
+            }
+        }
+        for (set, wanted) in self.sets.iter().zip(&wanted) {
+            match said.iter().find(|said| name(said) == *wanted) {
+                Some(said) => wrong.extend(set.wrong(said).into_iter().map(|what| format!("{wanted}: {what}"))),
+                None => wrong.push(format!("does not fail under {wanted}")),
+            }
+        }
+        let statics: Vec<&str> =
+            answer["static"].as_array().into_iter().flatten().filter_map(|found| found["id"].as_str()).collect();
+        for wanted in self.statics.iter().filter(|wanted| !statics.contains(&wanted.as_str())) {
+            wrong.push(format!("nothing of {wanted} before it runs, but {statics:?}"));
+        }
+        wrong.into_iter().map(|what| format!("{}: {what}", self.id)).collect()
+    }
+}
+
+impl Set {
+    fn wrong(&self, said: &Value) -> Vec<String> {
+        let ids: Vec<&str> =
+            said["causes"].as_array().into_iter().flatten().filter_map(|cause| cause["id"].as_str()).collect();
+        let text = said["causes"][0]["text"].as_str().unwrap_or_default();
+        let mut wrong = Vec::new();
+        if ids.first() != Some(&self.cause.as_str()) {
+            wrong.push(format!("the first cause is not {}: {ids:?}, {}", self.cause, first(said)));
+        }
+        wrong.extend(self.also.iter().filter(|id| !ids.contains(&id.as_str())).map(|id| format!("no {id}: {ids:?}")));
+        let missing = self.words.iter().filter(|word| !text.contains(word.as_str()));
+        wrong.extend(missing.map(|word| format!("no {word:?} in: {text}")));
+        wrong
+    }
+}
+
+/// The first cause in short.
+fn first(set: &Value) -> String {
+    let cause = &set["causes"][0];
+    let (id, text) = (cause["id"].as_str().unwrap_or("no cause"), cause["text"].as_str().unwrap_or_default());
+    format!("{id}: {text} [{}]", set["signature"].as_str().unwrap_or_default())
+}
