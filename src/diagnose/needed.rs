@@ -26,7 +26,9 @@ pub fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2]) -> V
     for condition in needed.iter() {
         let meaning = meaning(condition);
         let told = all.iter().any(|c| c.id == meaning.id || meaning.told_by.contains(&c.id.as_str()));
-        let named = subject(condition).is_none_or(|name| all.iter().any(|c| c.text.contains(&name)));
+        // Settings name their fields in small letters.
+        let names = |text: &str, name: &str| text.to_ascii_uppercase().contains(&name.to_ascii_uppercase());
+        let named = subject(condition).is_none_or(|name| all.iter().any(|c| names(&c.text, &name)));
         if told && named {
             continue;
         }

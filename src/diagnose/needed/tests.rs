@@ -19,6 +19,9 @@ fn what_was_seen_comes_first_and_is_not_said_twice() {
     assert_eq!(ids(vec![outbound()], "egress.drop env.set:A=b"), ["outbound-call-at-startup", "variable-value"]);
     assert_eq!(ids(vec![seen("no-output", "Nothing")], "env.unset:A"), ["missing-variable", "no-output"]);
     assert_eq!(ids(vec![seen("missing-variable", "needs `A`")], "env.unset:A"), ["missing-variable"]);
+    let field = || seen("settings-validation", "… and `pool_size` did not pass");
+    assert_eq!(ids(vec![field()], "env.empty:POOL_SIZE"), ["settings-validation"], "the field is the variable");
+    assert_eq!(ids(vec![field()], "env.empty:POOL_NAME"), ["settings-validation", "missing-variable"]);
     // Another variable than the one that was named.
     assert_eq!(
         ids(vec![seen("missing-variable", "needs `B`")], "env.unset:A"),
