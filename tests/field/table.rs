@@ -49,7 +49,7 @@ pub struct Case {
     /// What the page says beside it.
     #[serde(default)]
     pub note: String,
-    /// Why there is no image of it.
+    /// Why it is not run, unless it is asked for by its id.
     #[serde(default)]
     pub cannot: Option<String>,
 }
