@@ -20,8 +20,9 @@ const HEAD: &str = "# Failures of the field\n\n\
 /// What is different in every run.
 static VARIES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+\.\d+ (CPUs|s)\b").expect("a pattern"));
 
-/// Writes the page, or says where it does not agree.
-pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, update: bool) -> Vec<String> {
+/// Writes the page, or says where it does not agree. `whole`: all rows are there.
+pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, how: (bool, bool)) -> Vec<String> {
+    let (update, whole) = how;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/field-cases.md");
     let mut page = HEAD.to_owned();
     page.push_str("\n| id | what happened | `why`: conditions | cause | runs | seconds |\n|---|---|---|---|---|---|\n");
@@ -56,7 +57,8 @@ pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, 
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     let (old, new) = (rows(&there), rows(&page));
     let differs = |id: &&String| old.get(*id) != new.get(*id);
-    let known: Vec<&String> = old.keys().chain(new.keys().filter(|id| !old.contains_key(*id))).collect();
+    let asked = |id: &&String| whole || new.contains_key(*id);
+    let known: Vec<&String> = old.keys().filter(asked).chain(new.keys().filter(|id| !old.contains_key(*id))).collect();
     let differing = known.into_iter().filter(differs);
     let say = |row: Option<&String>| row.map_or("no row", String::as_str).to_owned();
     let told = differing.map(|id| {

@@ -33,7 +33,10 @@ const JOBS: &str = "2";
 #[tokio::test]
 async fn healthy_servers_are_accused_of_nothing() {
     let Some(engine) = engine().await else { return };
-    let servers = table::read();
+    // Some servers alone, where time is short or while they are worked on: `EXITONE_HEALTHY=nginx,flask`.
+    let only = std::env::var("EXITONE_HEALTHY").ok();
+    let wanted = |server: &Server| only.as_ref().is_none_or(|names| names.split(',').any(|name| name == server.name));
+    let servers: Vec<Server> = table::read().into_iter().filter(wanted).collect();
     images::build(&engine, &servers).await;
     let versions = images::versions(&servers);
     let rows = Mutex::new(BTreeMap::new());
@@ -59,7 +62,7 @@ async fn healthy_servers_are_accused_of_nothing() {
     });
     let rows: Vec<Row> = rows.into_inner().expect("whole").into_values().collect();
     let mut problems = problems.into_inner().expect("whole");
-    problems.extend(page::check(&rows));
+    problems.extend(page::check(&rows, only.is_none()));
     assert!(problems.is_empty(), "{}", problems.join("\n\n"));
 }
 
