@@ -70,7 +70,7 @@ enum Command {
     Import(import::Args),
     /// The bundled candidates
     Images(images::Args),
-    /// JSON Schema of a scenario file, for editors
+    /// JSON Schema of scenario files, of a run's events, and of what `--format json` writes
     Schema(schema::Args),
     /// Remove everything that exitone ever left on this engine
     Clean(clean::Args),

@@ -218,7 +218,10 @@ fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Searched>) {
         |searched: &&Searched| {
             let search = plan.searches.iter().find(|search| search.id == searched.id);
             searched.open.is_none()
-                && search.is_some_and(|search| searched.answer.image_id == image_id(plan, &search.image))
+                && search.is_some_and(|search| {
+                    let known = plan.named(search).all(|case| run.results.contains_key(&case.id));
+                    known && searched.answer.image_id == image_id(plan, &search.image)
+                })
                 && run.header.cases.iter().all(|planned| {
                     planned.search.as_ref() != Some(&searched.id) || run.results.contains_key(&planned.id)
                 })

@@ -33,7 +33,19 @@ const DATABASES: [(u16, &str); 7] = [
     (5672, "message broker"),
 ];
 /// Words of a log that speaks of the network.
-const NETWORK_WORDS: [&str; 7] = ["onnection", "onnect ", "timed out", "imeout", "resol", "unreachable", "refused"];
+const NETWORK_WORDS: [&str; 11] = [
+    "onnection",
+    "onnect ",
+    "onnectError",
+    "timed out",
+    "imeout",
+    "resol",
+    "unreachable",
+    "refused",
+    "route to host",
+    "ENOTFOUND",
+    "EAI_AGAIN",
+];
 
 /// What the rules look at.
 pub struct Facts<'a> {
@@ -63,14 +75,10 @@ pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
     let mut found: Vec<(Basis, Cause)> = Vec::new();
     for rule in rules::all() {
         let known = found.iter().any(|(_, cause)| cause.id == rule.id);
-        if !known && (!rule.alone || found.is_empty()) {
+        if !known && (!rule.alone || found.is_empty()) && (rule.basis != Basis::Network || eyes.network(&found)) {
             found.extend(eyes.cause(rule).map(|cause| (rule.basis, cause)));
         }
     }
-    // An attempt that failed beside an error that has nothing to do with it explains nothing.
-    let told = found.iter().any(|(basis, _)| *basis == Basis::Log);
-    let network = eyes.lines.iter().any(|line| NETWORK_WORDS.iter().any(|word| line.contains(word)));
-    found.retain(|(basis, _)| !told || network || *basis != Basis::Network);
     found.into_iter().map(|(_, cause)| cause).collect()
 }
 
@@ -89,17 +97,28 @@ struct Eyes<'a> {
     facts: &'a Facts<'a>,
     crash: Option<Crash>,
     /// The lines of the log that speak of the end.
-    lines: Vec<&'a str>,
+    lines: Vec<String>,
 }
 
 impl<'a> Eyes<'a> {
     fn of(facts: &'a Facts<'a>) -> Self {
-        let crash = crash(facts.log);
-        let all: Vec<&str> = facts.log.lines().collect();
+        // What a terminal would obey is neither read nor shown.
+        let log = anstream::adapter::strip_str(facts.log).to_string();
+        let crash = crash(&log);
+        let all: Vec<&str> = log.lines().collect();
         // What came before is of the time when all was well.
         let from = crash.as_ref().map_or(all.len().saturating_sub(END_LINES), |crash| crash.begins);
-        let lines = all[from.min(all.len())..].iter().map(|line| line.trim_end()).filter(|line| !is_chat(line));
-        Self { facts, crash, lines: lines.collect() }
+        let within = |n: usize| crash.as_ref().is_some_and(|crash| (crash.begins..=crash.ends).contains(&n));
+        let said = all.iter().enumerate().skip(from).filter(|(n, line)| within(*n) || !is_chat(line));
+        let lines = said.map(|(_, line)| line.trim_end().to_owned()).collect();
+        Self { facts, crash, lines }
+    }
+
+    /// True when what the network saw may be why: an attempt that failed beside an error that has nothing to do with it
+    /// explains nothing.
+    fn network(&self, found: &[(Basis, Cause)]) -> bool {
+        let told = self.crash.is_some() || found.iter().any(|(basis, _)| *basis == Basis::Log);
+        !told || self.lines.iter().any(|line| NETWORK_WORDS.iter().any(|word| line.contains(word)))
     }
 
     fn cause(&self, rule: &Rule) -> Option<Cause> {
@@ -121,7 +140,7 @@ impl<'a> Eyes<'a> {
         }
         evidence.dedup();
         let word = |name: &str| words.get(name).cloned();
-        let (text, fix) = (rules::filled(rule.text, &word), rule.fix.to_owned());
+        let (text, fix) = (rules::filled(rule.text, &word), rules::filled(rule.fix, &word));
         Some(Cause { id: rule.id.to_owned(), text, fix, evidence })
     }
 
@@ -131,6 +150,7 @@ impl<'a> Eyes<'a> {
         let check = &service.health_check;
         let mut words = Words::from([
             ("port", service.port.to_string()),
+            ("more_memory", service.platform.more_memory.clone()),
             ("timeout", check.timeout.to_string()),
             ("memory", memory.map_or_else(|| "its limit".to_owned(), show_bytes)),
             ("waiting", waiting_for(evidence).join("; ")),
@@ -224,14 +244,14 @@ impl<'a> Eyes<'a> {
 
     /// Pydantic names each field on a line of its own below the headline, then the message, indented.
     fn fields(&self, words: &mut Words, cited: &mut Vec<String>) -> bool {
-        let headline = |line: &&str| line.contains("validation error for") || line.contains("validation errors for");
+        let headline = |line: &String| line.contains("validation error for") || line.contains("validation errors for");
         let Some(at) = self.lines.iter().rposition(headline) else { return false };
         let below = self.lines[at + 1..].iter().take_while(|line| !line.trim().is_empty());
-        let named = |line: &&&str| !line.starts_with(' ') && !line.contains(' ');
+        let named = |line: &&String| !line.starts_with(' ') && !line.contains(' ');
         let fields: Vec<String> = below.filter(named).map(|line| format!("`{}`", line.trim())).collect();
         let text = if fields.is_empty() { "a setting".to_owned() } else { fields.join(", ") };
         words.insert("fields", text);
-        cited.push(logged(self.lines[at]));
+        cited.push(logged(&self.lines[at]));
         true
     }
 
@@ -239,7 +259,12 @@ impl<'a> Eyes<'a> {
     /// without success.
     fn attempt(&self) -> Option<&ConnectAttempt> {
         let outbound = |c: &&ConnectAttempt| !c.address.is_link_local() && c.protocol == "tcp";
-        self.facts.evidence.connects.iter().rev().filter(outbound).find(|c| c.fate != Fate::Answered)
+        let all = &self.facts.evidence.connects;
+        let got_over = |c: &ConnectAttempt| {
+            let same = |other: &ConnectAttempt| (other.address, other.port) == (c.address, c.port);
+            all.iter().any(|other| same(other) && other.fate == Fate::Answered && other.at_ms > c.at_ms)
+        };
+        all.iter().rev().filter(outbound).find(|c| c.fate != Fate::Answered && !got_over(c))
     }
 
     fn connect(&self, words: &mut Words, cited: &mut Vec<String>, wanted: impl Fn(Fate) -> bool) -> bool {
@@ -305,11 +330,18 @@ impl<'a> Eyes<'a> {
     }
 }
 
+/// A level below an error, in a logger's place, with something behind it.
+static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let level = "(?:DEBUG|INFO|TRACE|WARN|WARNING)";
+    Regex::new(&format!(
+        r#"^.{{0,40}}?(?:^|[\s\[(|]){level}(?:[\]):|]|\s+\S)|(?i:^\s*{level}\s*:|\[{level}\]|\blevel"?\s*[=:]\s*"?{level}\b)"#
+    ))
+    .ok()
+});
+
 /// True for a line that a logger has marked as no error.
 fn is_chat(line: &str) -> bool {
-    let head: String = line.chars().take(60).collect();
-    head.split(|c: char| !c.is_ascii_alphanumeric())
-        .any(|word| ["DEBUG", "INFO", "TRACE", "WARN", "WARNING"].contains(&word))
+    CHAT.as_ref().is_some_and(|chat| chat.is_match(line))
 }
 
 fn database(port: u16) -> Option<&'static str> {

@@ -41,18 +41,24 @@ pub fn explain(text: &str, service: &Service) -> Result<Explanation, NoLog> {
     let all = lines::read(text)?;
     let of_service = || all.iter().filter_map(|line| Some((line, line.said.as_ref()?)));
     let (from, to) = deployment(&all);
-    let part = || of_service().filter(|(line, _)| (from..=to).contains(&line.number));
+    let part = || of_service().filter(|(line, _)| (from..=to).contains(&line.at));
     let failure = part().find(|(_, said)| said.class().is_some());
-    let (class, exit_code) = failure.map_or((None, None), |(_, said)| (said.class(), said.exit_code()));
+    // Where nothing else failed before it, what a rollback is known to print falsely is the failure itself.
+    let failure = failure.or_else(|| part().find(|(_, said)| **said == Said::Role));
+    let class = failure.map(|(_, said)| said.class().unwrap_or(FailureClass::A));
+    let exit_code = failure.and_then(|(_, said)| said.exit_code());
     let misleading = part().filter(|(line, said)| {
-        let after = failure.is_some_and(|(first, _)| line.number != first.number);
-        matches!(said, Said::Misleading) || (after && said.class().is_some())
+        let other = failure.is_none_or(|(first, _)| line.at != first.at);
+        other && (**said == Said::Role || said.class().is_some())
     });
     let misleading: Vec<LogLine> = misleading.map(|(line, _)| line.shown()).collect();
     let found = |of: &dyn Fn(&Said) -> Option<String>| part().find_map(|(_, said)| of(said));
     let image = found(&|said| if let Said::Image(image) = said { Some(image.clone()) } else { None });
     let deployment = found(&|said| if let Said::Started(id) = said { Some(id.clone()) } else { None });
-    let application: Vec<&str> = all.iter().filter(|line| line.said.is_none()).map(|line| line.text.as_str()).collect();
+    // Application lines between those of deployments belong to one; a log of the application alone is of no deployment.
+    let mixed = all.iter().any(|line| matches!(line.said, Some(Said::Started(_))));
+    let own = |line: &&Line| line.said.is_none() && (!mixed || (from..=to).contains(&line.at));
+    let application: Vec<&str> = all.iter().filter(own).map(|line| line.text.as_str()).collect();
     let application_log = application.iter().any(|line| !line.trim().is_empty());
     let succeeded = part().any(|(_, said)| *said == Said::Succeeded);
     let causes = if class == Some(FailureClass::A) || (class.is_none() && succeeded) {
@@ -98,8 +104,8 @@ const AFTER_ROLLBACK: &str = "After a rollback `describe-service` says RUNNING a
 /// The lines of the deployment to explain: the last one that failed, else all of them.
 fn deployment(all: &[Line]) -> (usize, usize) {
     let starts: Vec<usize> =
-        all.iter().filter(|line| matches!(line.said, Some(Said::Started(_)))).map(|line| line.number).collect();
-    let last = all.last().map_or(0, |line| line.number);
+        all.iter().filter(|line| matches!(line.said, Some(Said::Started(_)))).map(|line| line.at).collect();
+    let last = all.last().map_or(0, |line| line.at);
     let mut parts: Vec<(usize, usize)> = Vec::new();
     for (n, start) in starts.iter().enumerate() {
         // What stands before the first beginning belongs to it: a log may be cut.
@@ -107,7 +113,7 @@ fn deployment(all: &[Line]) -> (usize, usize) {
         parts.push((from, starts.get(n + 1).map_or(last, |next| next - 1)));
     }
     let fails = |(from, to): &(usize, usize)| {
-        let within = all.iter().filter(|line| (*from..=*to).contains(&line.number));
+        let within = all.iter().filter(|line| (*from..=*to).contains(&line.at));
         within.filter_map(|line| line.said.as_ref()).any(|said| said.class().is_some())
     };
     parts.into_iter().rev().find(fails).unwrap_or((0, last))
@@ -123,7 +129,16 @@ fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>
     let exit_code = if lives { None } else { exit_code.or(Some(1)) };
     let evidence = Evidence::default();
     let own = std::net::Ipv4Addr::UNSPECIFIED;
-    causes(&Facts { outcome: &outcome, exit_code, evidence: &evidence, log, service, own, memory: None })
+    let mut found =
+        causes(&Facts { outcome: &outcome, exit_code, evidence: &evidence, log, service, own, memory: None });
+    // Who killed a process is not in a log.
+    found.retain(|cause| cause.id != "killed");
+    for evidence in found.iter_mut().flat_map(|cause| &mut cause.evidence) {
+        if let Some(code) = evidence.strip_prefix("engine: ") {
+            *evidence = format!("service log: {code}");
+        }
+    }
+    found
 }
 
 fn sentence(

@@ -1,6 +1,9 @@
 //! Secrets never reach an output: values are replaced before a text leaves the program.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "‹redacted›";
@@ -63,29 +66,53 @@ pub fn shown_value(name: &str, value: &str) -> String {
     }
 }
 
+/// A name and what is assigned to it, in any of the forms that logs have.
+static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?P<name>[A-Za-z_][\w.-]*)["']?\s*(?P<sign>[:=])\s*(?P<value>"[^"]*"|'[^']*'|[^\s,&;}\]]+)"#).ok()
+});
+/// The password of a URL that stands anywhere in a line.
+static PASSWORD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?P<user>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@").ok());
+/// Words that stand behind a name and a colon and say something of it.
+const REMARKS: [&str; 14] = [
+    "not",
+    "notpresent",
+    "missing",
+    "required",
+    "unset",
+    "unbound",
+    "parameter",
+    "undefined",
+    "null",
+    "none",
+    "empty",
+    "invalid",
+    "must",
+    "field",
+];
+
 /// A line of somebody's log as it may be shown: without passwords of URLs, and without the values of what looks like a
-/// credential (`NAME=value`, `"name": "value"`).
+/// credential (`NAME=value`, `NAME: value`, `"name":"value"`).
 #[must_use]
 pub fn shown_line(line: &str) -> String {
+    // A pattern that cannot be read would be a fault of ours that a test finds; nothing is shown then.
+    let (Some(assigned), Some(password)) = (ASSIGNED.as_ref(), PASSWORD.as_ref()) else { return REDACTED.to_owned() };
+    let line = password.replace_all(line, format!("${{user}}{REDACTED}@"));
     let mut out = String::new();
-    let mut hide = false;
-    for word in line.split_inclusive(char::is_whitespace) {
-        let bare = word.trim_end();
-        let space = &word[bare.len()..];
-        let name = |text: &str| text.trim_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).to_owned();
-        if hide && !bare.is_empty() {
-            out.push_str(REDACTED);
-            hide = false;
-        } else if let Some((key, value)) = bare.split_once('=').filter(|(key, _)| looks_like_credential(&name(key))) {
-            out.push_str(key);
-            out.push('=');
-            out.push_str(if value.is_empty() { "" } else { REDACTED });
-        } else {
-            out.push_str(&shown_value("", bare));
-            hide = (bare.ends_with("\":") || bare.ends_with("':")) && looks_like_credential(&name(bare));
+    let mut end = 0;
+    for found in assigned.captures_iter(&line) {
+        let (Some(name), Some(value)) = (found.name("name"), found.name("value")) else { continue };
+        let text = value.as_str().trim_matches(['"', '\'']);
+        let error = ["Error", "Exception"].iter().any(|end| name.as_str().ends_with(end));
+        let remark = &found["sign"] == ":" && REMARKS.contains(&text.to_ascii_lowercase().as_str());
+        if !looks_like_credential(name.as_str()) || error || remark || text.is_empty() {
+            continue;
         }
-        out.push_str(space);
+        out.push_str(&line[end..value.start()]);
+        out.push_str(REDACTED);
+        end = value.end();
     }
+    out.push_str(&line[end..]);
     out
 }
 
@@ -199,7 +226,11 @@ mod tests {
                 "connecting to postgres://app:‹redacted›@db:5432/app now",
             ),
             ("  JWT_SECRET=abc PORT=8000", "  JWT_SECRET=‹redacted› PORT=8000"),
-            ("{\"api_key\": \"abc\", \"port\": 1}", "{\"api_key\": ‹redacted› \"port\": 1}"),
+            ("{\"api_key\": \"abc\", \"port\": 1}", "{\"api_key\": ‹redacted›, \"port\": 1}"),
+            ("{\"level\":\"error\",\"JWT_SECRET\":\"abc\"}", "{\"level\":\"error\",\"JWT_SECRET\":‹redacted›}"),
+            ("JWT_SECRET: abc", "JWT_SECRET: ‹redacted›"),
+            ("    password = \"hunter2\"", "    password = ‹redacted›"),
+            ("GET https://h/?a=1&token=abc&b=2", "GET https://h/?a=1&token=‹redacted›&b=2"),
             ("JWT_SECRET: NotPresent", "JWT_SECRET: NotPresent"),
             ("KeyError: 'JWT_SECRET'", "KeyError: 'JWT_SECRET'"),
         ] {

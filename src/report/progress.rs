@@ -59,7 +59,7 @@ impl Progress {
             Event::CaseFinished { result } => {
                 self.running.remove(&result.id.0);
                 if self.finished.insert(result.id.0.clone()) {
-                    self.failed += usize::from(result.verdict == Verdict::Fail);
+                    self.failed += usize::from(result.verdict == Verdict::Fail && !result.step);
                     self.bar.inc(1);
                 }
             }

@@ -346,6 +346,43 @@ fn patterns_of_many_languages() {
 }
 
 #[test]
+fn what_only_sounds_like_a_cause() {
+    let listening = |log: &str| Scene { log: log.to_owned(), ..deaf(opens("0.0.0.0", 4001)) };
+    let ids = |scene: Scene| of(&scene).into_iter().map(|cause| cause.id).collect::<Vec<_>>();
+    for log in ["LOG_LEVEL is set to debug", "NODE_ENV set to production", "SENTRY_DSN is not set, tracking is off"] {
+        assert_eq!(ids(listening(log)), ["port-mismatch"], "{log}");
+    }
+    for log in [
+        "LOG_LEVEL is set to debug",
+        "Authentication required: E_AUTH_FAILED",
+        "{\"level\":\"warn\",\"msg\":\"SENTRY_DSN is not set\"}",
+        "\u{1b}[33mWARN\u{1b}[0m SENTRY_DSN is not set",
+        "time=x level=warning msg=\"SENTRY_DSN is not set\"",
+        "Error 99 connecting to localhost:6379. Cannot assign requested address.",
+        "connection to server at \"db\", port 5432 failed: FATAL:  sorry, too many clients already",
+        "error: unknown option '--reload'; see --help",
+        "SyntaxError: unterminated quoted string at or near \"x\"",
+        "/app/start.sh: line 12: unexpected EOF while looking for matching",
+        "Error: ENOSPC: System limit for number of file watchers reached",
+        "ImportError: attempted relative import with no known parent package",
+        "bind() to unix:/run/app.sock failed (13: Permission denied)",
+    ] {
+        assert_eq!(ids(says(log)), Vec::<String>::new(), "{log}");
+    }
+    assert_eq!(ids(says("Error: listen EACCES: permission denied 0.0.0.0:80")), ["privileged-port"]);
+    assert_eq!(ids(python("KeyError: 'DEBUG'")), ["missing-variable"]);
+    // What telemetry met and got over is not why the program ended.
+    let beside = Scene { evidence: connected(4317, Fate::Refused), ..python("ValueError: bad thing") };
+    assert_eq!(ids(beside), ["uncaught-exception"]);
+    let mut retried = connected(443, Fate::Refused);
+    let again = ConnectAttempt { at_ms: 9.0, fate: Fate::Answered, ..retried.connects[0].clone() };
+    retried.connects.push(again);
+    assert_eq!(ids(Scene { evidence: retried, ..says("boom") }), Vec::<String>::new());
+    let obeyed = of(&says("\u{1b}]0;owned\u{7}\u{1b}[2JKeyError: 'JWT_SECRET'"));
+    assert!(!format!("{obeyed:?}").contains("u{1b}") && obeyed[0].id == "missing-variable", "{obeyed:?}");
+}
+
+#[test]
 fn what_was_no_error_is_no_cause() {
     // A remark of a start that went on is not why it ended; nor is what an earlier crash said that was got over.
     let scene = says("WARNING: SENTRY_DSN is not set\nINFO: NEW_RELIC_KEY missing\nboom");

@@ -9,7 +9,9 @@ const PREFIX: &str = "[AppRunner] ";
 /// A line.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// From 1 on.
+    /// Its place in the order of time, from 1 on.
+    pub at: usize,
+    /// Its place in the file, from 1 on; of JSON: its event's.
     pub number: usize,
     pub time: Option<String>,
     /// Credentials taken out.
@@ -37,8 +39,8 @@ pub(super) enum Said {
     Exited(Option<i64>),
     /// It was never healthy.
     Unhealthy,
-    /// A failure that was false in the field.
-    Misleading,
+    /// The access role is named invalid: false in the field when it follows another failure.
+    Role,
     /// The deployment succeeded.
     Succeeded,
     /// Something else.
@@ -69,9 +71,7 @@ impl Said {
             return Self::Image(rest.split(' ').next().unwrap_or_default().to_owned());
         }
         let starts = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
-        if text.contains("Invalid Access Role") {
-            Self::Misleading
-        } else if starts(&["Your application stopped or failed to start"]) {
+        if starts(&["Your application stopped or failed to start"]) {
             let code =
                 text.rsplit_once("exit code:").and_then(|(_, code)| code.trim().trim_end_matches('.').parse().ok());
             Self::Exited(code)
@@ -84,6 +84,8 @@ impl Said {
             "Failed to provision",
         ]) {
             Self::NeverStarted
+        } else if text.contains("Invalid Access Role") {
+            Self::Role
         } else if starts(&["Service update completed successfully", "Successfully routed incoming traffic"]) {
             Self::Succeeded
         } else {
@@ -92,63 +94,68 @@ impl Said {
     }
 }
 
+/// A line before it is read: its place in the file, its time, its text.
+type Raw = (usize, Option<String>, String);
+
 /// The lines in the order of time.
 pub(super) fn read(text: &str) -> Result<Vec<Line>, NoLog> {
-    let trimmed = text.trim_start_matches('\u{feff}').trim();
-    if trimmed.is_empty() {
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
         return Err(NoLog::Empty);
     }
-    let raw = match serde_json::from_str::<serde_json::Value>(trimmed) {
+    let raw = match serde_json::from_str::<serde_json::Value>(text) {
         Ok(json @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => of_json(&json)?,
-        _ => of_text(trimmed),
+        _ => of_text(text),
     };
-    let lines = raw.into_iter().enumerate().map(|(n, (time, text))| line(n + 1, time, &text));
-    let lines: Vec<Line> = lines.collect();
+    let lines: Vec<Line> = raw.into_iter().enumerate().map(|(n, raw)| line(n + 1, raw)).collect();
     if lines.is_empty() { Err(NoLog::Empty) } else { Ok(lines) }
 }
 
-fn line(number: usize, time: Option<String>, text: &str) -> Line {
-    let shown = shown_line(text.trim_end());
+fn line(at: usize, (number, time, text): Raw) -> Line {
+    // What a terminal would obey is not shown to one.
+    let plain: String = anstream::adapter::strip_str(&text).to_string();
+    let plain: String = plain.chars().filter(|c| !c.is_control() || *c == '\t').collect();
+    let shown = shown_line(plain.trim_end());
     match shown.split_once(PREFIX) {
         Some((before, said)) => {
             // What stands before it is a time, and with `aws logs tail` the stream's name.
             let before = before.trim().trim_end_matches([':', '-']).trim();
             let time = time.or_else(|| (!before.is_empty()).then(|| before.to_owned()));
-            Line { number, time, said: Some(Said::of(said.trim())), text: said.trim().to_owned() }
+            Line { at, number, time, said: Some(Said::of(said.trim())), text: said.trim().to_owned() }
         }
-        None => Line { number, time, text: shown, said: None },
+        None => Line { at, number, time, text: shown, said: None },
     }
 }
 
 /// `{"events": [{"timestamp": …, "message": …}]}`, or the list alone.
-fn of_json(json: &serde_json::Value) -> Result<Vec<(Option<String>, String)>, NoLog> {
+fn of_json(json: &serde_json::Value) -> Result<Vec<Raw>, NoLog> {
     let other = |what: String| NoLog::OtherJson { what };
     let events = json.get("events").unwrap_or(json);
     let events = events.as_array().ok_or_else(|| {
         let keys: Vec<&str> = json.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).take(6).collect();
         other(format!("it has the keys {}", keys.join(", ")))
     })?;
-    let mut all: Vec<(i64, String)> = Vec::new();
+    let mut all: Vec<(i64, usize, String)> = Vec::new();
     for (n, event) in events.iter().enumerate() {
         let message = event.get("message").and_then(serde_json::Value::as_str);
         let message = message.ok_or_else(|| other(format!("entry {} has no `message`", n + 1)))?;
         let time = event.get("timestamp").and_then(serde_json::Value::as_i64).unwrap_or_default();
-        all.extend(message.lines().map(|line| (time, line.to_owned())));
+        all.extend(message.lines().map(|line| (time, n + 1, line.to_owned())));
     }
     // The sort keeps the order of what has the same time.
-    all.sort_by_key(|(time, _)| *time);
+    all.sort_by_key(|(time, ..)| *time);
     let shown = |ms: i64| jiff::Timestamp::from_millisecond(ms).ok().map(|time| time.to_string());
-    Ok(all.into_iter().map(|(time, text)| (shown(time).filter(|_| time != 0), text)).collect())
+    Ok(all.into_iter().map(|(time, n, text)| (n, shown(time).filter(|_| time != 0), text)).collect())
 }
 
 /// Lines of text; a log that is shown with its newest line first is turned round.
-fn of_text(text: &str) -> Vec<(Option<String>, String)> {
-    let mut lines: Vec<(Option<String>, String)> = text.lines().map(|line| (None, line.to_owned())).collect();
-    let at = |word: &str| lines.iter().position(|(_, line)| line.contains(word));
+fn of_text(text: &str) -> Vec<Raw> {
+    let mut lines: Vec<Raw> = text.lines().enumerate().map(|(n, line)| (n + 1, None, line.to_owned())).collect();
+    let at = |word: &str| lines.iter().position(|(_, _, line)| line.contains(word));
     let first = at("Triggering event");
     let later = [at("Performing health check"), at("Pulling image"), at("exit code:"), at("Health check failed")];
     // With one deployment only: in a longer log the beginning of the next follows the end of the one before.
-    let one = lines.iter().filter(|(_, line)| line.contains("Triggering event")).count() == 1;
+    let one = lines.iter().filter(|(_, _, line)| line.contains("Triggering event")).count() == 1;
     if one && later.into_iter().flatten().any(|n| first.is_some_and(|first| n < first)) {
         lines.reverse();
     }

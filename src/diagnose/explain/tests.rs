@@ -148,6 +148,33 @@ fn of_several_deployments_the_last_that_failed_is_explained() {
 }
 
 #[test]
+fn a_role_that_is_the_only_failure_is_the_failure() {
+    let explanation = of(&format!("{HEAD}{FALSE_ONE}{FAILED}"));
+    assert_eq!((explanation.class, explanation.misleading.len()), (Some(FailureClass::A), 0));
+    let pull =
+        "08-28-2023 07:57:09 PM [AppRunner] Failed to pull your application image. Reason: Invalid Access Role.\n";
+    assert_eq!(of(&format!("{HEAD}{pull}{FAILED}")).class, Some(FailureClass::A));
+}
+
+#[test]
+fn a_killed_process_says_nothing_of_who_killed_it() {
+    let explanation = of(&format!("{HEAD}{STARTED}loading the model\n{}", EXITED.replace("code: 1", "code: 137")));
+    assert!(explanation.causes.is_empty() && explanation.likely.iter().any(|likely| likely.id == "out-of-memory"));
+}
+
+#[test]
+fn only_the_lines_of_the_failed_deployment_are_read_and_numbers_are_those_of_the_file() {
+    let other = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1, in f\n    x\nKeyError: 'FOO_BAR'\n";
+    let failed = format!("{HEAD}{STARTED}boom\n{EXITED}{FAILED}");
+    let log = format!("{failed}{HEAD}{STARTED}{other}{GOOD}");
+    let explanation = of(&log);
+    assert_eq!((explanation.class, explanation.causes.len()), (Some(FailureClass::B), 0));
+    let lines: Vec<&str> = failed.lines().rev().collect();
+    let number = of(&format!("\n{}", lines.join("\n"))).failure.expect("a line").number;
+    assert_eq!(lines[number - 2], EXITED.trim_end());
+}
+
+#[test]
 fn credentials_are_not_shown() {
     let log = format!(
         "DATABASE_URL=postgres://app:pw123@db/app\nKeyError: 'X_TOKEN'\nX_TOKEN=abc123 seen\n{HEAD}{STARTED}{EXITED}"

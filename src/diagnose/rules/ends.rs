@@ -15,8 +15,7 @@ pub(super) const RULES: &[Rule] = &[
         "out-of-memory",
         &[Seen::OutOfMemory],
         "The kernel killed the process because it needed more memory than {memory}.",
-        "Give the instance more memory (`aws apprunner update-service --instance-configuration Memory=…`), or start fewer \
-         workers.",
+        "Give the instance more memory ({more_memory}), or start fewer workers.",
     ),
     Rule {
         unless: &[Seen::OutOfMemory],

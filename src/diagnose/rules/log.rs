@@ -13,6 +13,12 @@ const fn says(id: &'static str, seen: &'static [Seen], text: &'static str, fix: 
     Rule { id, basis: Basis::Log, seen, unless: &[], also: &[], text, fix, reference: DEVELOP, alone: false }
 }
 
+/// A port that only root may open.
+const LOW_PORT: Seen = Seen::Line(&[
+    r"(?i)\b(?:bind|listen)\b.*(?:permission denied|EACCES)",
+    r"(?i)permission denied.*\b(?:bind|listen)",
+    r"(?i)attempting to bind on address .*permission denied",
+]);
 /// An attribute of a settings object.
 const OF_SETTINGS: Seen = Seen::Line(&[
     r"AttributeError: '(?P<object>\w*(?:[Ss]ettings|[Cc]onfig)\w*)' object has no attribute '(?P<attribute>\w+)'",
@@ -46,19 +52,18 @@ pub(super) const RULES: &[Rule] = &[
         "A script has Windows line ends: the carriage return becomes a part of a program's name.",
         "Give it Unix line ends: `*.sh text eol=lf` in .gitattributes, and `RUN sed -i 's/\\r$//' …` in the Dockerfile.",
     ),
-    says(
-        "privileged-port",
-        &[Seen::Line(&[
-            r"(?i)\b(?:bind|listen)\b.*(?:permission denied|EACCES)",
-            r"(?i)permission denied.*\b(?:bind|listen)",
-            r"(?i)attempting to bind on address .*permission denied",
-        ])],
-        "The program may not listen on a port below 1024: it does not run as root, and the platform keeps these ports for \
-         root. A local Docker opens them to everybody.",
-        "Listen on PORT (8080 unless the service says otherwise), or leave out the image's USER.",
-    ),
     Rule {
-        unless: &[Seen::Line(&[r"(?i)\bconnect\b.*(?:EADDRNOTAVAIL|cannot assign requested)"])],
+        unless: &[Seen::Line(&[r"unix[: ]|\.sock\b"])],
+        ..says(
+            "privileged-port",
+            &[LOW_PORT],
+            "The program may not listen on a port below 1024: it does not run as root, and the platform keeps these ports for \
+         root. A local Docker opens them to everybody.",
+            "Listen on PORT (8080 unless the service says otherwise), or leave out the image's USER.",
+        )
+    },
+    Rule {
+        unless: &[Seen::Line(&[r"(?i)\bconnect(?:ing|ion)?\b.*(?:EADDRNOTAVAIL|cannot assign requested)"])],
         reference: "https://github.com/vercel/next.js/issues/49777",
         ..says(
             "bind-host-name",
@@ -83,8 +88,9 @@ pub(super) const RULES: &[Rule] = &[
         ..says(
             "start-command-split",
             &[Seen::Line(&[
-                r"(?i)(?:unrecogni[sz]ed|unexpected|unknown|extra|invalid|illegal|too many)[ \w]*(?:arguments?|options?|operands?|commands?|choice)\b.*(?P<word>&&|\|\||;|\bexec\b)",
-                r"(?i)(?P<word>unterminated quoted string|unexpected EOF while looking for matching|syntax error: [^ ]*(?:&&|\|\|))",
+                r#"(?i)(?:unrecogni[sz]ed|unexpected|unknown|extra|invalid|illegal|too many)[ \w]*(?:arguments?|options?|operands?|commands?|choice)\b.*[:\s]['"]?(?P<word>&&|\|\||;|exec)['"]?(?:\s|$)"#,
+                r"(?i)^[^/]*: \d+: .*(?P<word>unterminated quoted string)",
+                r#"(?i)-c: (?:line \d+: )?(?P<word>unexpected EOF while looking for matching|syntax error near unexpected token `(?:&&|\|\||;)')"#,
             ])],
             "The start command is not read by a shell: it is split at white space, quotes stay in the words, and `&&`, `;` \
              or `exec` reach the program as arguments (seen: `{word}`).",
@@ -149,18 +155,23 @@ pub(super) const RULES: &[Rule] = &[
         reference: ENVIRONMENT,
         ..says(
             "missing-variable",
-            &[Seen::Line(&[
-                r#"KeyError: ['"](?P<variable>[A-Z][A-Z0-9_]{2,})['"]"#,
-                r#"key not found: "(?P<variable>[A-Z][A-Z0-9_]{2,})""#,
-                r"required key (?P<variable>[A-Z][A-Z0-9_]{2,}) missing value",
-                r"Could not resolve placeholder '(?P<variable>[^':]+)'",
-                r"(?P<variable>[A-Z][A-Z0-9_]{2,}): (?:parameter (?:null or )?not set|unbound variable)",
-                r"(?P<variable>[A-Z][A-Z0-9_]{2,})\b.*(?:\bNotPresent\b|environment variable not found)",
-                r"ArgumentNullException: .*\(Parameter '(?P<variable>[A-Z][A-Z0-9_]{2,})'\)",
-                r#"(?i:environment variable)s?:? [`'"]?(?P<variable>[A-Z][A-Z0-9_]{2,})\b[`'"]?.*(?i:not (?:set|found|defined|present|configured)|missing|required|must be|empty|undefined)"#,
-                r#"(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)[`'"]?:?,? (?i:(?:environment variable )?(?:(?:is|was|are|must be|has) )?(?:not (?:been )?(?:set|defined|provided|found|configured)|missing|required|undefined|unset|empty|set\b))"#,
-                r#"(?i:missing|required|requires|set the|undefined|unset|needs?)\b[^A-Z]{0,40}(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"#,
-            ])],
+            &[
+                Seen::Exited,
+                Seen::Line(&[
+                    r#"KeyError: ['"](?P<variable>[A-Z][A-Z0-9_]{2,})['"]"#,
+                    r#"key not found: "(?P<variable>[A-Z][A-Z0-9_]{2,})""#,
+                    r"required key (?P<variable>[A-Z][A-Z0-9_]{2,}) missing value",
+                    r"Could not resolve placeholder '(?P<variable>[^':]+)'",
+                    r"(?P<variable>[A-Z][A-Z0-9_]{2,}): (?:parameter (?:null or )?not set|unbound variable)",
+                    r"(?P<variable>[A-Z][A-Z0-9_]{2,})\b.*(?:\bNotPresent\b|environment variable not found)",
+                    r"ArgumentNullException: .*\(Parameter '(?P<variable>[A-Z][A-Z0-9_]{2,})'\)",
+                    r#"(?i:environment variable)s?:? [`'"]?(?P<variable>[A-Z][A-Z0-9_]{2,})\b[`'"]?.*(?i:not (?:set|found|defined|present|configured)|missing|required|must be|empty|undefined)"#,
+                    r#"(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)[`'"]?:?,? (?i:(?:environment variable )?(?:(?:is|was|are|has) )?(?:not (?:been )?(?:set|defined|provided|found|configured)|missing|required|undefined|unset|(?:must not be )?empty|must be set\b))"#,
+                    r#"(?i:missing|set the|undefined|unset)\b[^A-Z]{0,40}(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"#,
+                    r#"(?i:requires?|needs?) (?i:the )?(?i:environment )?(?i:variable )?[`'"]?(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"#,
+                    r"The (?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+) setting must not be empty",
+                ]),
+            ],
             "The program needs the variable `{variable}` when it starts, and it is missing or empty[ ({where})].",
             "Set it in the service's configuration (RuntimeEnvironmentVariables, or RuntimeEnvironmentSecrets for a secret). \
              A map that is given to `aws apprunner update-service` replaces the whole map: give all of them.",
@@ -189,23 +200,27 @@ pub(super) const RULES: &[Rule] = &[
         "Look at the value as the container gets it: quotes that were typed are a part of it, a secret that was made with \
          `echo` ends with a line break, a secret that holds JSON arrives as JSON.",
     ),
-    says(
-        "missing-dependency",
-        &[Seen::Line(&[
-            r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
-            r"ImportError: cannot import name '(?P<module>[^']+)'",
-            r"Cannot find (?:module|package) '(?P<module>[^']+)'",
-            r"(?P<module>[^ :]+): cannot open shared object file",
-            r"cannot load such file -- (?P<module>\S+)",
-            r"(?:ClassNotFoundException|NoClassDefFoundError): (?P<module>\S+)",
-            r"Could not find or load main class (?P<module>\S+)",
-            r"Could not load file or assembly '(?P<module>[^',]+)",
-            r#"Failed opening required '(?P<module>[^']+)'|Class "(?P<class>[^"]+)" not found"#,
-            r"ImportError: (?P<module>.+)",
-        ])],
-        "A module or library that the program needs is not in the image[: `{module}`][ ({where})].",
-        "Install it in the image, not only on the laptop: a bind mount or a development dependency hides it locally.",
-    ),
+    Rule {
+        // What is there and cannot be loaded is another mistake; the crash itself says it.
+        unless: &[Seen::Line(&["partially initialized module|circular import|attempted relative import"])],
+        ..says(
+            "missing-dependency",
+            &[Seen::Line(&[
+                r"ModuleNotFoundError: No module named '(?P<module>[^']+)'",
+                r"ImportError: cannot import name '(?P<module>[^']+)'",
+                r"Cannot find (?:module|package) '(?P<module>[^']+)'",
+                r"(?P<module>[^ :]+): cannot open shared object file",
+                r"cannot load such file -- (?P<module>\S+)",
+                r"(?:ClassNotFoundException|NoClassDefFoundError): (?P<module>\S+)",
+                r"Could not find or load main class (?P<module>\S+)",
+                r"Could not load file or assembly '(?P<module>[^',]+)",
+                r#"Failed opening required '(?P<module>[^']+)'|Class "(?P<class>[^"]+)" not found"#,
+                r"ImportError: (?P<module>.+)",
+            ])],
+            "A module or library that the program needs is not in the image[: `{module}`][ ({where})].",
+            "Install it in the image, not only on the laptop: a bind mount or a development dependency hides it locally.",
+        )
+    },
     Rule {
         also: &[Seen::Connect(&[])],
         ..says(
@@ -233,7 +248,8 @@ pub(super) const RULES: &[Rule] = &[
          instances of both run side by side while a deployment goes on.",
     ),
     Rule {
-        unless: &[REFUSED_CREDENTIALS, NO_DATABASE],
+        // What the server itself says, it was reached for.
+        unless: &[REFUSED_CREDENTIALS, NO_DATABASE, Seen::Line(&["failed: (?:FATAL|ERROR):"])],
         also: &[Seen::Connect(&[])],
         reference: VPC,
         ..says(
@@ -303,12 +319,15 @@ pub(super) const RULES: &[Rule] = &[
         "Give the instance more memory (`aws apprunner update-service --instance-configuration Cpu=…,Memory=…`), start fewer \
          workers, or raise the runtime's own limit (`--max-old-space-size`, `-Xmx`).",
     ),
-    says(
-        "disk-full",
-        &[Seen::Line(&["(?i)ENOSPC|no space left on device"])],
-        "The disk is full: an instance has 3 GB, the image included.",
-        "Write less when the program starts, to S3 or a database, or make the image smaller.",
-    ),
+    Rule {
+        unless: &[Seen::Line(&["file watchers"])],
+        ..says(
+            "disk-full",
+            &[Seen::Line(&["(?i)ENOSPC|no space left on device"])],
+            "The disk is full: an instance has 3 GB, the image included.",
+            "Write less when the program starts, to S3 or a database, or make the image smaller.",
+        )
+    },
     says(
         "read-only-files",
         &[Seen::Line(&["(?i)EROFS|read-only file system"])],
@@ -331,15 +350,18 @@ pub(super) const RULES: &[Rule] = &[
         "Allow every host on the health check's route (Django: ALLOWED_HOSTS, or a middleware that answers the route before \
          the check), or use the TCP check.",
     ),
-    says(
-        "file-permission",
-        &[Seen::Line(&[
-            r#"(?i)permission denied:?,? (?:open |mkdir )?['"](?P<path_denied>[^'"]+)['"]"#,
-            "PermissionError|EACCES",
-        ])],
-        "The program may not open a file[, {path_denied}][ ({where})]: it does not run as the user who owns it.",
-        "Give it to the image's USER (`COPY --chown=…`), or write to /tmp; a local run as root hides it.",
-    ),
+    Rule {
+        unless: &[LOW_PORT],
+        ..says(
+            "file-permission",
+            &[Seen::Line(&[
+                r#"(?i)permission denied:?,? (?:open |mkdir )?['"](?P<path_denied>[^'"]+)['"]"#,
+                "PermissionError|EACCES",
+            ])],
+            "The program may not open a file[, {path_denied}][ ({where})]: it does not run as the user who owns it.",
+            "Give it to the image's USER (`COPY --chown=…`), or write to /tmp; a local run as root hides it.",
+        )
+    },
     says(
         "missing-file",
         &[Seen::Line(&[

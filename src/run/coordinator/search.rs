@@ -93,10 +93,14 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
         let scenario = plan.parts[search.part].scenario.as_deref();
         let searched = Searched::of(search, scenario, &named, (answer, cut), &self.results);
         if cut {
-            let because = if ended.interrupted > 0 { INTERRUPTED } else { NO_TIME };
+            let because = match (ended.broken, ended.interrupted) {
+                (1.., _) => "a case broke off",
+                (0, 1..) => INTERRUPTED,
+                (0, 0) => NO_TIME,
+            };
             self.not_run(search, because);
             self.over(searched);
-            self.drain(if ended.broken > 0 { "a case broke off" } else { because });
+            self.drain(because);
             return;
         }
         let bad = searched.judged.iter().map(|judged| judged.case.clone()).collect::<Vec<_>>();
