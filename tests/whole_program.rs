@@ -563,6 +563,19 @@ async fn a_case_that_never_became_healthy_beside_others_is_run_once_more_alone()
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_to_the_probe_is_no_matter_of_time() {
+    let world = World::new();
+    for (status, confirmed) in [(404, false), (503, true)] {
+        world.engine.image("app:1", &[], script(move |_| Act { status: (SECOND, status), ..healthy(8000) }));
+        let sets = [set(&["env.set:A=1"]), set(&["env.set:B=1"])];
+        let (finished, _) = world.run(service(), &["app:1"], &sets).await;
+        let told = |r: &exitone::model::CaseResult| r.notes.iter().any(|n| n.starts_with("confirmed alone"));
+        assert_eq!(finished.results.iter().filter(|r| told(r)).count() > 0, confirmed, "{status}");
+        assert!(finished.results.iter().all(|r| r.outcome == Some(Outcome::Unhealthy)), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_image_is_read_to_its_last_file_only_where_somebody_asks_whether_a_condition_was_met() {
     use exitone::engine::files::Tree;
     for asked in [true, false] {
