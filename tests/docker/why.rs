@@ -60,7 +60,7 @@ async fn why_names_what_is_planted() {
     planted.extend(always);
     assert_eq!(sets(&answer), planted, "{answer:#}");
     assert_eq!((&answer["baseline"], &answer["complete"]), (&Value::from("pass"), &Value::from(true)));
-    assert_eq!(causes(&answer, "env.set:ENV=production"), ["missing-attribute"]);
+    assert_eq!(causes(&answer, "env.set:ENV=production"), ["settings-attribute-case", "variable-value"]);
     let pruned = answer["pruned"].as_array().expect("a list");
     assert!(pruned.iter().any(|left| left["condition"] == "dns.servfail"), "{pruned:#?}");
 
