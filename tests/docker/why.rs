@@ -68,7 +68,7 @@ async fn why_names_what_is_planted() {
     let answer = why("nerava-backend:v22-with-env", &service, &[]);
     let mut planted = vec!["dns.servfail", "egress.drop"];
     planted.extend(always);
-    planted.push("env.unset:TWILIO_ACCOUNT_SID");
+    planted.extend(["env.unset:TWILIO_ACCOUNT_SID", "upstream.denied:verify.twilio.com"]);
     assert_eq!(sets(&answer), planted, "{answer:#}");
     assert_eq!(causes(&answer, "egress.drop"), ["outbound-call-at-startup"]);
 }
