@@ -144,7 +144,7 @@ pub(super) const RULES: &[Rule] = &[
         ..says(
             "missing-attribute",
             &[Seen::Line(&[
-                r"AttributeError: (?:(?:partially initialized )?module )?'(?P<object>[^']+)'(?: object)? has no attribute '(?P<attribute>\w+)'",
+                r"AttributeError: (?:(?:partially initialized )?module )?'(?P<object>[^']+)'(?: object)? has no attribute '(?P<attribute>[^']+)'",
             ])],
             "The code reads the attribute `{attribute}` of `{object}`, which has none of that name[ ({where})].",
             "A plain mistake that the laptop hides: compare the files in the image with the checkout (a bind mount, a .dockerignore, \
