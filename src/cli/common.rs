@@ -273,21 +273,19 @@ pub async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
 /// # Errors
 /// The engine's; for several missing images, their messages together.
 pub async fn candidates(engine: &dyn Engine, names: &[String], service: &Service) -> Result<Vec<Candidate>, Failure> {
+    let served = service.upstreams.iter().filter_map(|upstream| match &upstream.kind {
+        UpstreamKind::Container(container) => Some((&container.image, Some(upstream))),
+        UpstreamKind::Stub(_) => None,
+    });
     let mut found = Vec::new();
     let mut missing: Vec<(EngineError, String)> = Vec::new();
-    for name in names {
+    for (name, serves) in names.iter().map(|name| (name, None)).chain(served) {
         match engine.inspect_image(name).await {
-            Ok(facts) => found.push(Candidate { facts }),
-            Err(e @ EngineError::ImageNotFound { .. }) => missing.push((e, String::new())),
-            Err(e) => return Err(e.into()),
-        }
-    }
-    for upstream in &service.upstreams {
-        let UpstreamKind::Container(container) = &upstream.kind else { continue };
-        match engine.inspect_image(&container.image).await {
+            Ok(facts) if serves.is_none() => found.push(Candidate { facts }),
             Ok(_) => {}
             Err(e @ EngineError::ImageNotFound { .. }) => {
-                missing.push((e, format!(" (it serves the upstream {}:{})", upstream.host, upstream.port)));
+                let whose = serves.map(|up| format!(" (it serves the upstream {}:{})", up.host, up.port));
+                missing.push((e, whose.unwrap_or_default()));
             }
             Err(e) => return Err(e.into()),
         }

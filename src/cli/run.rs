@@ -206,7 +206,7 @@ fn done(run: &Run, plan: &Plan, searched: &[Searched]) -> Result<Vec<CaseResult>
     let stands = |planned: &Planned, result: &CaseResult| match (of_search(planned), &planned.search) {
         (true, Some(search)) => searched.iter().any(|searched| searched.id == *search),
         // An image that was built anew is run anew.
-        _ => result.verdict != Verdict::Unresolved && result.image_id == image_id(plan, &planned.image),
+        _ => result.verdict != Verdict::Unresolved && result.image_id == plan.image_id(&planned.image),
     };
     let with_result = run.header.cases.iter().filter_map(|planned| Some((planned, run.results.get(&planned.id)?)));
     Ok(with_result.filter(|(planned, result)| stands(planned, result)).map(|(_, result)| result.clone()).collect())
@@ -220,7 +220,7 @@ fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Searched>) {
             searched.open.is_none()
                 && search.is_some_and(|search| {
                     let known = plan.named(search).all(|case| run.results.contains_key(&case.id));
-                    known && searched.answer.image_id == image_id(plan, &search.image)
+                    known && searched.answer.image_id == plan.image_id(&search.image)
                 })
                 && run.header.cases.iter().all(|planned| {
                     planned.search.as_ref() != Some(&searched.id) || run.results.contains_key(&planned.id)
@@ -232,11 +232,6 @@ fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Searched>) {
         searched.iter().any(of) && !plan.cases.iter().any(|case| case.id == planned.id)
     };
     (run.header.cases.iter().filter(added).cloned().collect(), searched)
-}
-
-fn image_id(plan: &Plan, image: &str) -> String {
-    let candidate = plan.candidates.iter().find(|candidate| candidate.facts.reference == image);
-    candidate.map(|candidate| candidate.facts.id.to_string()).unwrap_or_default()
 }
 
 /// Builds what scenarios say is built, each image once.

@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::rules::{self, Basis, Rule, Seen};
+use super::signature::short;
 use super::traceback::{Crash, crash};
-use super::waiting::waiting_for;
+use super::waiting::{is_computing, unanswered, waiting_for};
 use crate::model::observation::{ConnectAttempt, Evidence, Fate, Listening, ProbeResult};
 use crate::model::outcome::{Cause, Outcome};
 use crate::model::service::{Protocol, Service};
@@ -20,8 +21,6 @@ const END_LINES: usize = 80;
 const MOST_CITED: usize = 300;
 /// A text says so much of an error.
 const MOST_SAID: usize = 160;
-/// A process that uses this much of a CPU is computing; one that is held back by its limit, this much.
-const BUSY: (f64, f64) = (0.5, 0.1);
 /// Databases by the port that they listen on by default.
 const DATABASES: [(u16, &str); 7] = [
     (5432, "PostgreSQL database"),
@@ -47,8 +46,28 @@ const NETWORK_WORDS: [&str; 11] = [
     "EAI_AGAIN",
 ];
 
+/// Who says how a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Witness {
+    /// The engine that ran it.
+    Engine,
+    /// A log of the platform, which knows the exit code and no more.
+    ServiceLog,
+}
+
+impl std::fmt::Display for Witness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Engine => "engine",
+            Self::ServiceLog => "service log",
+        })
+    }
+}
+
 /// What the rules look at.
 pub struct Facts<'a> {
+    /// Who says how it ended.
+    pub witness: Witness,
     /// How the attempt ended.
     pub outcome: &'a Outcome,
     /// The exit code, where there was one.
@@ -98,6 +117,8 @@ struct Eyes<'a> {
     crash: Option<Crash>,
     /// The lines of the log that speak of the end.
     lines: Vec<String>,
+    /// Words that every text may use.
+    common: Words,
 }
 
 impl<'a> Eyes<'a> {
@@ -111,7 +132,8 @@ impl<'a> Eyes<'a> {
         let within = |n: usize| crash.as_ref().is_some_and(|crash| (crash.begins..=crash.ends).contains(&n));
         let said = all.iter().enumerate().skip(from).filter(|(n, line)| within(*n) || !is_chat(line));
         let lines = said.map(|(_, line)| line.trim_end().to_owned()).collect();
-        Self { facts, crash, lines }
+        let common = common(facts, crash.as_ref());
+        Self { facts, crash, lines, common }
     }
 
     /// True when what the network saw may be why: an attempt that failed beside an error that has nothing to do with it
@@ -122,7 +144,7 @@ impl<'a> Eyes<'a> {
     }
 
     fn cause(&self, rule: &Rule) -> Option<Cause> {
-        let (mut words, mut evidence) = (self.words(), Vec::new());
+        let (mut words, mut evidence) = (Words::new(), Vec::new());
         if !rule.seen.iter().all(|seen| self.sees(seen, &mut words, &mut evidence)) {
             return None;
         }
@@ -139,31 +161,9 @@ impl<'a> Eyes<'a> {
             evidence.push(self.end());
         }
         evidence.dedup();
-        let word = |name: &str| words.get(name).cloned();
+        let word = |name: &str| self.common.get(name).or_else(|| words.get(name)).cloned();
         let (text, fix) = (rules::filled(rule.text, &word), rules::filled(rule.fix, &word));
         Some(Cause { id: rule.id.to_owned(), text, fix, evidence })
-    }
-
-    /// Words that every text may use.
-    fn words(&self) -> Words {
-        let Facts { service, exit_code, memory, evidence, .. } = self.facts;
-        let check = &service.health_check;
-        let mut words = Words::from([
-            ("port", service.port.to_string()),
-            ("more_memory", service.platform.more_memory.clone()),
-            ("timeout", check.timeout.to_string()),
-            ("memory", memory.map_or_else(|| "its limit".to_owned(), show_bytes)),
-            ("waiting", waiting_for(evidence).join("; ")),
-        ]);
-        words.extend((check.protocol == Protocol::Http).then(|| ("path", check.path.clone())));
-        words.extend(exit_code.map(|code| ("code", code.to_string())));
-        // Its words may hold what is secret: that there is one is all that is said.
-        words.extend(service.start_command.is_some().then(|| ("start_command", "start command".to_owned())));
-        if let Some(crash) = &self.crash {
-            words.insert("said", short(&crash.said(), MOST_SAID));
-            words.extend(place_of(crash).map(|place| ("where", place)));
-        }
-        words
     }
 
     /// The place in the application's own code, as evidence.
@@ -177,8 +177,8 @@ impl<'a> Eyes<'a> {
     /// How it ended, as evidence.
     fn end(&self) -> String {
         match (self.facts.outcome, self.facts.exit_code) {
-            (Outcome::OomKilled, _) => "engine: OOMKilled, exit code 137".to_owned(),
-            (_, Some(code)) => format!("engine: exit code {code}"),
+            (Outcome::OomKilled, _) => format!("{}: OOMKilled, exit code 137", self.facts.witness),
+            (_, Some(code)) => format!("{}: exit code {code}", self.facts.witness),
             _ => format!("waiting for: {}", waiting_for(self.facts.evidence).join("; ")),
         }
     }
@@ -196,6 +196,7 @@ impl<'a> Eyes<'a> {
             Seen::Fields => self.fields(words, cited),
             Seen::Exited => self.facts.exit_code.is_some() && *outcome != Outcome::OomKilled,
             Seen::Code(codes) => self.facts.exit_code.is_some_and(|code| codes.contains(&code)),
+            Seen::ByEngine => self.facts.witness == Witness::Engine,
             Seen::OutOfMemory => *outcome == Outcome::OomKilled,
             Seen::NeverHealthy => lives,
             Seen::NeverListened => *outcome == Outcome::NeverListened,
@@ -207,14 +208,8 @@ impl<'a> Eyes<'a> {
             Seen::Name => self.name(words, cited),
             Seen::OtherPort | Seen::Loopback | Seen::OtherAddress => self.listens(seen, words, cited),
             Seen::Status(..) | Seen::NoAnswer | Seen::NoHttp => self.probed(seen, words, cited),
-            Seen::Computing => self.facts.evidence.usage.is_some_and(|usage| {
-                let held = usage.throttled_ms > 0.0 && usage.recent_cpu > BUSY.1;
-                usage.recent_cpu >= BUSY.0 || held
-            }),
-            Seen::Waiting => {
-                let asked = self.facts.evidence.dns.last().is_some_and(|q| q.answer == "no answer");
-                asked || !self.facts.evidence.sockets.is_empty()
-            }
+            Seen::Computing => is_computing(self.facts.evidence).is_some(),
+            Seen::Waiting => !self.facts.evidence.sockets.is_empty() || unanswered(self.facts.evidence).is_some(),
             Seen::Quiet => {
                 let quiet = self.facts.log.trim().is_empty();
                 cited.extend(quiet.then(|| "log: empty".to_owned()));
@@ -330,6 +325,28 @@ impl<'a> Eyes<'a> {
     }
 }
 
+/// Words that every text may use.
+fn common(facts: &Facts<'_>, crash: Option<&Crash>) -> Words {
+    let Facts { service, exit_code, memory, evidence, .. } = facts;
+    let check = &service.health_check;
+    let mut words = Words::from([
+        ("port", service.port.to_string()),
+        ("more_memory", service.platform.more_memory.clone()),
+        ("timeout", check.timeout.to_string()),
+        ("memory", memory.map_or_else(|| "its limit".to_owned(), show_bytes)),
+        ("waiting", waiting_for(evidence).join("; ")),
+    ]);
+    words.extend((check.protocol == Protocol::Http).then(|| ("path", check.path.clone())));
+    words.extend(exit_code.map(|code| ("code", code.to_string())));
+    // Its words may hold what is secret: that there is one is all that is said.
+    words.extend(service.start_command.is_some().then(|| ("start_command", "start command".to_owned())));
+    if let Some(crash) = crash {
+        words.insert("said", short(&crash.said(), MOST_SAID));
+        words.extend(place_of(crash).map(|place| ("where", place)));
+    }
+    words
+}
+
 /// A level below an error, in a logger's place, with something behind it.
 static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let level = "(?:DEBUG|INFO|TRACE|WARN|WARNING)";
@@ -354,14 +371,6 @@ fn place_of(crash: &Crash) -> Option<String> {
     let source = if frame.source.is_empty() { String::new() } else { format!(", `{}`", short(&frame.source, 80)) };
     let while_ = if crash.importing { ", while it is loaded" } else { "" };
     Some(format!("{}, line {}{source}{while_}", frame.file, frame.line))
-}
-
-fn short(text: &str, most: usize) -> String {
-    let mut short: String = text.chars().take(most).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 fn logged(line: &str) -> String {

@@ -227,25 +227,9 @@ mod tests {
     use crate::model::service::{HealthCheck, Protocol};
 
     fn service() -> Service {
-        Service {
-            platform: crate::model::Platform::some(),
-            port: 8000,
-            env: [("A".to_owned(), "1".to_owned())].into(),
-            secrets: Default::default(),
-            start_command: Some("run 'a b'".to_owned()),
-            upstreams: Vec::new(),
-            health_check: HealthCheck {
-                protocol: Protocol::Tcp,
-                path: "/".to_owned(),
-                interval: 5,
-                timeout: 2,
-                healthy_threshold: 1,
-                unhealthy_threshold: 5,
-            },
-            checks: Vec::new(),
-            cpu_milli: 1000,
-            memory: 2 << 30,
-        }
+        let health_check = HealthCheck { protocol: Protocol::Tcp, path: "/".to_owned(), ..HealthCheck::some() };
+        let (env, start_command) = ([("A".to_owned(), "1".to_owned())].into(), Some("run 'a b'".to_owned()));
+        Service { env, start_command, health_check, ..Service::some() }
     }
 
     fn because(condition: &str, evidence: &Evidence) -> Option<String> {

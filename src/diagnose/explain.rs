@@ -8,7 +8,7 @@
 mod likely;
 mod lines;
 
-use super::causes::{Facts, causes};
+use super::causes::{Facts, Witness, causes};
 use crate::model::explanation::{Explanation, LogLine};
 use crate::model::observation::Evidence;
 use crate::model::outcome::{Cause, FailureClass, Outcome};
@@ -128,17 +128,16 @@ fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>
     let outcome = if lives { Outcome::Unhealthy } else { Outcome::Exited };
     let exit_code = if lives { None } else { exit_code.or(Some(1)) };
     let evidence = Evidence::default();
-    let own = std::net::Ipv4Addr::UNSPECIFIED;
-    let mut found =
-        causes(&Facts { outcome: &outcome, exit_code, evidence: &evidence, log, service, own, memory: None });
-    // Who killed a process is not in a log.
-    found.retain(|cause| cause.id != "killed");
-    for evidence in found.iter_mut().flat_map(|cause| &mut cause.evidence) {
-        if let Some(code) = evidence.strip_prefix("engine: ") {
-            *evidence = format!("service log: {code}");
-        }
-    }
-    found
+    causes(&Facts {
+        witness: Witness::ServiceLog,
+        outcome: &outcome,
+        exit_code,
+        evidence: &evidence,
+        log,
+        service,
+        own: std::net::Ipv4Addr::UNSPECIFIED,
+        memory: None,
+    })
 }
 
 fn sentence(

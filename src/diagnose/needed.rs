@@ -1,6 +1,7 @@
 //! What it means that a failure needs a condition: with it the image fails, without it the same image passes. That is
 //! an experiment and not a sign, so each condition of a minimal set has a cause, whatever the log says. Pure.
 
+use super::rules::fixes;
 use crate::model::condition::{DnsFault, EnvChange, MetadataFault, Reach, UpstreamFault};
 use crate::model::outcome::Cause;
 use crate::model::{Condition, ConditionSet};
@@ -46,9 +47,6 @@ fn subject(condition: &Condition) -> Option<String> {
     if let Condition::Env(name, _) = condition { Some(name.clone()) } else { None }
 }
 
-const SET_IT: &str = "Set it in the service's configuration (RuntimeEnvironmentVariables, or RuntimeEnvironmentSecrets for a \
-                      secret). A map that is given to `aws apprunner update-service` replaces the whole map: give all of \
-                      them.";
 const NAT: &str = "Do not need the network to start: connect when the first request needs it, with a time-out and retries; or \
                    give the VPC connector's subnets a NAT gateway (or a VPC endpoint of the service that is called).";
 const EGRESS: &[&str] = &["outbound-call-at-startup", "database-unreachable", "never-listened", "name-not-resolved"];
@@ -93,8 +91,7 @@ fn meaning(condition: &Condition) -> Meaning {
             "bind-host-name",
             "The program listens on the address that its host name resolves to, and there that is none of the container's."
                 .to_owned(),
-            "Bind 0.0.0.0; where the framework reads HOSTNAME for it, set the bind address in the start command (`env \
-             HOSTNAME=0.0.0.0 node server.js`).",
+            fixes::BIND_ALL,
             &["bound-to-host-name"],
         ),
         Condition::CommandSplit => of(
@@ -138,7 +135,7 @@ fn meaning(condition: &Condition) -> Meaning {
         Condition::PortsPrivileged => of(
             "privileged-port",
             "The program listens on a port below 1024 without being root, which the platform does not allow.".to_owned(),
-            "Listen on PORT (8080 unless the service says otherwise), or leave out the image's USER.",
+            fixes::HIGH_PORT,
             &[],
         ),
         Condition::Ipv6Off => of(
@@ -159,7 +156,7 @@ fn meaning(condition: &Condition) -> Meaning {
         Condition::NofileLimit(count) => of(
             "too-many-files",
             format!("The program needs more than {count} open files and connections."),
-            "Use smaller pools and fewer workers; the limit of the platform is not settable.",
+            fixes::FEWER_FILES,
             &[],
         ),
     }
@@ -170,12 +167,18 @@ fn variable(name: &str, change: &EnvChange) -> Meaning {
     let told: &'static [&'static str] =
         &["missing-variable", "settings-validation", "malformed-value", "database-url", "settings-attribute-case"];
     match change {
-        EnvChange::Unset => {
-            of("missing-variable", format!("The program fails without the variable `{name}`."), SET_IT, told)
-        }
-        EnvChange::Empty => {
-            of("missing-variable", format!("The program fails when the variable `{name}` is empty."), SET_IT, told)
-        }
+        EnvChange::Unset => of(
+            "missing-variable",
+            format!("The program fails without the variable `{name}`."),
+            fixes::SET_VARIABLE,
+            told,
+        ),
+        EnvChange::Empty => of(
+            "missing-variable",
+            format!("The program fails when the variable `{name}` is empty."),
+            fixes::SET_VARIABLE,
+            told,
+        ),
         EnvChange::Set(value) => of(
             "variable-value",
             format!(
@@ -223,9 +226,7 @@ fn resolver(fault: &DnsFault) -> Meaning {
     Meaning {
         id,
         text: format!("The program needs a name to be resolved to start: it fails when {text}."),
-        fix: "Do not need the network to start: connect when the first request needs it, with a time-out and retries. In a \
-              VPC, switch on DNS resolution and DNS hostnames (`aws ec2 modify-vpc-attribute --enable-dns-support`)."
-            .to_owned(),
+        fix: fixes::RESOLVE_LATER.to_owned(),
         told_by: &["name-not-resolved"],
     }
 }

@@ -5,6 +5,7 @@
 //! not known.
 
 mod ends;
+pub(super) mod fixes;
 mod log;
 mod network;
 mod serving;
@@ -12,6 +13,11 @@ mod serving;
 mod tests;
 
 use crate::model::observation::Fate;
+
+/// How App Runner runs an image.
+const DEVELOP: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/develop.html";
+/// Its outgoing traffic in a VPC.
+const VPC: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/network-vpc.html";
 
 /// What a cause stands on, above all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -38,6 +44,8 @@ pub enum Seen {
     Fields,
     /// A process that ended by itself.
     Exited,
+    /// An engine saw its end: who killed it is known.
+    ByEngine,
     /// One of these exit codes.
     Code(&'static [i64]),
     /// The kernel killed it for its memory.
@@ -117,6 +125,7 @@ impl std::fmt::Display for Seen {
             Self::AnyCrash => "a crash in a form that is known",
             Self::Fields => "fields that a validation names, below its headline",
             Self::Exited => "the process ended by itself",
+            Self::ByEngine => "an engine saw the end",
             Self::OutOfMemory => "the kernel killed it for its memory",
             Self::NeverHealthy => "it lived on and was never healthy",
             Self::NeverListened => "it never opened the port that is probed",

@@ -69,8 +69,12 @@ pub fn normalised(line: &str) -> String {
         }
         kept.push(word);
     }
-    let text = kept.join(" ");
-    let mut short: String = text.chars().take(MOST_LINE).collect();
+    short(&kept.join(" "), MOST_LINE)
+}
+
+/// The first so many characters, with a mark where there are more.
+pub(super) fn short(text: &str, most: usize) -> String {
+    let mut short: String = text.chars().take(most).collect();
     if short.len() < text.len() {
         short.push('…');
     }

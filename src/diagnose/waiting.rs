@@ -1,9 +1,19 @@
 //! What a process that never served was waiting for, as far as that can be seen from outside.
 
-use crate::model::observation::Evidence;
+use crate::model::observation::{DnsQuestion, Evidence, Usage};
 
-/// A process that uses this much of a CPU is computing.
-const BUSY: f64 = 0.5;
+/// A process that uses this much of a CPU is computing; one that is held back by its limit, this much.
+const BUSY: (f64, f64) = (0.5, 0.1);
+
+/// What a process uses that was computing when it was last looked at; nothing: it was not.
+pub(super) fn is_computing(evidence: &Evidence) -> Option<Usage> {
+    evidence.usage.filter(|u| u.recent_cpu >= BUSY.0 || (u.throttled_ms > 0.0 && u.recent_cpu > BUSY.1))
+}
+
+/// The last question to the resolver, when it was not answered.
+pub(super) fn unanswered(evidence: &Evidence) -> Option<&DnsQuestion> {
+    evidence.dns.last().filter(|question| question.answer == "no answer")
+}
 
 /// What it was waiting for when it was given up, the most telling first.
 #[must_use]
@@ -17,12 +27,10 @@ pub fn waiting_for(evidence: &Evidence) -> Vec<String> {
             format!("{host}:{} to accept its connection", socket.port)
         });
     }
-    let asked = evidence.dns.last().filter(|q| q.answer == "no answer");
-    if let Some(question) = asked.filter(|_| found.is_empty()) {
+    if let Some(question) = unanswered(evidence).filter(|_| found.is_empty()) {
         found.push(format!("the resolver's answer for {} ({})", question.name, question.record));
     }
-    if let Some(usage) = evidence.usage.filter(|u| u.recent_cpu >= BUSY || (u.throttled_ms > 0.0 && u.recent_cpu > 0.1))
-    {
+    if let Some(usage) = is_computing(evidence) {
         let held = if usage.throttled_ms > 0.0 {
             format!("; its limit has held it back for {:.1} s", usage.throttled_ms / 1000.0)
         } else {
@@ -43,7 +51,7 @@ pub fn waiting_for(evidence: &Evidence) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::observation::{DnsQuestion, OpenSocket, Usage};
+    use crate::model::observation::OpenSocket;
 
     #[test]
     fn what_is_waited_for() {

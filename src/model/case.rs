@@ -240,7 +240,19 @@ impl Plan {
     /// The candidate of a case.
     #[must_use]
     pub fn candidate(&self, case: &Case) -> Option<&Candidate> {
-        self.candidates.iter().find(|c| c.facts.reference == case.image)
+        self.candidate_of(&case.image)
+    }
+
+    /// The candidate of an image's name.
+    #[must_use]
+    pub fn candidate_of(&self, image: &str) -> Option<&Candidate> {
+        self.candidates.iter().find(|candidate| candidate.facts.reference == image)
+    }
+
+    /// The content address of an image; empty where the plan has no such candidate.
+    #[must_use]
+    pub fn image_id(&self, image: &str) -> String {
+        self.candidate_of(image).map(|candidate| candidate.facts.id.to_string()).unwrap_or_default()
     }
 }
 
@@ -282,27 +294,8 @@ mod tests {
     #[test]
     fn conditions_that_differ_in_a_secret_are_two_cases() {
         let set = |text: &str| ConditionSet::new([text.parse().expect("valid")]).expect("one");
-        let service = Service {
-            platform: crate::model::Platform::some(),
-            port: 1,
-            env: std::collections::BTreeMap::new(),
-            secrets: std::collections::BTreeSet::new(),
-            start_command: None,
-            upstreams: Vec::new(),
-            health_check: crate::model::service::HealthCheck {
-                protocol: crate::model::service::Protocol::Tcp,
-                path: "/".to_owned(),
-                interval: 5,
-                timeout: 2,
-                healthy_threshold: 1,
-                unhealthy_threshold: 5,
-            },
-            checks: Vec::new(),
-            cpu_milli: 1000,
-            memory: 2 << 30,
-        };
         let pairs = ["env.set:API_KEY=a", "env.set:API_KEY=b"].map(|c| ("app:1".to_owned(), set(c)));
-        let plan = Plan::new(service, Vec::new(), pairs);
+        let plan = Plan::new(Service::some(), Vec::new(), pairs);
         assert_eq!(plan.cases[1].id.0, format!("{}-2", plan.cases[0].id));
         // The same case in two scenarios.
         let both = Plan::joined(vec![plan.clone(), plan.clone()]);

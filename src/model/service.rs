@@ -187,3 +187,31 @@ impl std::fmt::Debug for Service {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+impl Service {
+    /// A service for tests: an HTTP check of /healthz on port 8000, one vCPU and 2 GB.
+    pub fn some() -> Self {
+        Self {
+            platform: Platform::some(),
+            port: 8000,
+            env: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            start_command: None,
+            upstreams: Vec::new(),
+            health_check: HealthCheck::some(),
+            checks: Vec::new(),
+            cpu_milli: 1000,
+            memory: 2 << 30,
+        }
+    }
+}
+
+#[cfg(test)]
+impl HealthCheck {
+    /// App Runner's numbers, by HTTP.
+    pub fn some() -> Self {
+        let (protocol, path) = (Protocol::Http, "/healthz".to_owned());
+        Self { protocol, path, interval: 5, timeout: 2, healthy_threshold: 1, unhealthy_threshold: 5 }
+    }
+}

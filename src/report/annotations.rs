@@ -93,7 +93,7 @@ fn issues(run: &Run) -> Issues {
     let mut warnings = of(&doubtful);
     let open = told(run).filter_map(|told| {
         let title = format!("exitone: {}, {}", told.image(), told.title);
-        told.open.map(|open| Issue { title, text: format!("undecided, whether there are other sets: {open}") })
+        told.undecided().map(|text| Issue { title, text })
     });
     warnings.splice(0..0, open);
     warnings.truncate(MOST);

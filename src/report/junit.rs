@@ -141,8 +141,7 @@ fn search(xml: &mut Xml, class: &str, told: &Told<'_>, run: &Run) {
     let mut out = vec![told.verdict.clone()];
     out.extend(told.sets.iter().map(|set| set.text.clone()));
     out.extend(told.certainty.clone());
-    if let Some(open) = &told.open {
-        let message = format!("undecided, whether there are other sets: {open}");
+    if let Some(message) = told.undecided() {
         xml.leaf("error", &[("message", &message), ("type", "unresolved")], &out.join("\n"));
     }
     xml.leaf("system-out", &[], &out.join("\n"));

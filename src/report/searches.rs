@@ -62,6 +62,12 @@ impl Told<'_> {
     pub fn image(&self) -> String {
         one_line(short_name(&self.planned.image))
     }
+
+    /// That, and why, it is undecided; nothing: it is decided.
+    #[must_use]
+    pub fn undecided(&self) -> Option<String> {
+        self.open.as_ref().map(|open| format!("undecided, whether there are other sets: {open}"))
+    }
 }
 
 fn set<'a>(run: &Run, judged: &'a Judged) -> Set<'a> {

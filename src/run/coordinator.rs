@@ -78,10 +78,8 @@ struct Conductor<'a, R> {
     results: BTreeMap<CaseId, CaseResult>,
     /// Searches that were not begun.
     searches: VecDeque<&'a Search>,
-    /// Cases that searches have added, in their order.
-    added: Vec<CaseId>,
-    /// How many each of them has added.
-    counts: BTreeMap<CaseId, usize>,
+    /// Cases that searches have added, in their order, each behind its search.
+    added: Vec<(CaseId, CaseId)>,
     /// Searches that came to no whole answer.
     open: usize,
     retries: u32,
@@ -102,7 +100,6 @@ impl<'a, R: FnMut(&Stamped)> Conductor<'a, R> {
             results: BTreeMap::new(),
             searches: plan.searches.iter().collect(),
             added: Vec::new(),
-            counts: BTreeMap::new(),
             open: 0,
             retries: how.retries,
             tried: BTreeMap::new(),
@@ -120,7 +117,7 @@ impl<'a, R: FnMut(&Stamped)> Conductor<'a, R> {
         done.into_iter().for_each(|result| conductor.finished(Box::new(result)));
         let (added, searched) = std::mem::take(&mut how.searched);
         for planned in added {
-            conductor.added.push(planned.id.clone());
+            conductor.added.extend(planned.search.clone().map(|search| (search, planned.id.clone())));
             conductor.stamp(Event::CaseAdded { planned });
         }
         of_searches.into_iter().for_each(|result| conductor.again(result));
@@ -134,7 +131,7 @@ impl<'a, R: FnMut(&Stamped)> Conductor<'a, R> {
     /// Tells of the end.
     fn end(mut self, interrupted: u32, broken: usize) -> Finished {
         let of_plan = self.plan.cases.iter().map(|case| &case.id);
-        let ids: Vec<CaseId> = of_plan.chain(&self.added).cloned().collect();
+        let ids: Vec<CaseId> = of_plan.chain(self.added.iter().map(|(_, id)| id)).cloned().collect();
         let results: Vec<CaseResult> = ids.iter().filter_map(|id| self.results.remove(id)).collect();
         let summary = Summary {
             not_run: ids.len() - results.len(),
@@ -322,7 +319,7 @@ fn header(session: &str, plan: &Plan, how: &How) -> Header {
     let search = |search: &Search| PlannedSearch {
         id: search.id.clone(),
         image: search.image.clone(),
-        image_id: image_id(plan, &search.image),
+        image_id: plan.image_id(&search.image),
         place: search.place,
         scenario: plan.parts[search.part].scenario.clone(),
         conditions: search.conditions.clone(),
@@ -345,18 +342,13 @@ fn planned(plan: &Plan, case: &Case) -> Planned {
     Planned {
         id: case.id.clone(),
         image: case.image.clone(),
-        image_id: image_id(plan, &case.image),
+        image_id: plan.image_id(&case.image),
         place: case.place,
         conditions: case.conditions.clone(),
         scenario: plan.part(case).scenario.clone(),
         expect: case.expect.as_ref().map(ToString::to_string),
         search: case.search.clone(),
     }
-}
-
-fn image_id(plan: &Plan, image: &str) -> String {
-    let candidate = plan.candidates.iter().find(|c| c.facts.reference == image);
-    candidate.map(|c| c.facts.id.to_string()).unwrap_or_default()
 }
 
 async fn one(

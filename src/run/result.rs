@@ -1,7 +1,7 @@
 //! From what an attempt brought to the result of its case: pure.
 
 use super::spec;
-use crate::diagnose::causes::{Facts, causes};
+use crate::diagnose::causes::{Facts, Witness, causes};
 use crate::diagnose::exercise::{Seen, not_met};
 use crate::diagnose::statics::{decides, findings};
 use crate::diagnose::transcript::Deployment;
@@ -125,6 +125,7 @@ impl Frame<'_> {
             _ => None,
         });
         let facts = Facts {
+            witness: Witness::Engine,
             outcome: &attempt.outcome,
             exit_code: attempt.exit_code,
             evidence: &attempt.evidence,

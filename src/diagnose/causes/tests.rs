@@ -1,10 +1,7 @@
 //! Every rule with something that fires it and something near it that does not.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::*;
 use crate::model::observation::{DnsQuestion, OpenSocket, ProbeAttempt, Usage};
-use crate::model::service::HealthCheck;
 
 /// What is seen of one attempt.
 #[derive(Clone)]
@@ -64,34 +61,13 @@ fn open_socket() -> Evidence {
     Evidence { sockets: vec![socket], ..Evidence::default() }
 }
 
-fn service() -> Service {
-    Service {
-        platform: crate::model::Platform::some(),
-        port: 8000,
-        env: BTreeMap::new(),
-        secrets: BTreeSet::new(),
-        start_command: None,
-        upstreams: Vec::new(),
-        health_check: HealthCheck {
-            protocol: Protocol::Http,
-            path: "/healthz".to_owned(),
-            interval: 5,
-            timeout: 2,
-            healthy_threshold: 1,
-            unhealthy_threshold: 5,
-        },
-        checks: Vec::new(),
-        cpu_milli: 1000,
-        memory: 2 << 30,
-    }
-}
-
 fn of(scene: &Scene) -> Vec<Cause> {
-    of_service(scene, &service())
+    of_service(scene, &Service::some())
 }
 
 fn of_service(scene: &Scene, service: &Service) -> Vec<Cause> {
     causes(&Facts {
+        witness: Witness::Engine,
         outcome: &scene.outcome,
         exit_code: scene.code,
         evidence: &scene.evidence,
@@ -402,11 +378,11 @@ fn what_was_no_error_is_no_cause() {
 #[test]
 fn a_start_command_of_the_service_may_start_less_than_the_image_does() {
     let scene = lives(Outcome::Unhealthy, probed(ProbeResult::Status(404)));
-    let own = Service { start_command: Some("node web.js --token=x".to_owned()), ..service() };
+    let own = Service { start_command: Some("node web.js --token=x".to_owned()), ..Service::some() };
     let text = |service: &Service| of_service(&scene, service)[0].text.clone();
     assert!(text(&own).contains("the service's start command takes the place"), "{}", text(&own));
     assert!(!text(&own).contains("--token"), "it may hold what is secret");
-    assert!(!text(&service()).contains("start command"), "{}", text(&service()));
+    assert!(!text(&Service::some()).contains("start command"), "{}", text(&Service::some()));
 }
 
 #[test]

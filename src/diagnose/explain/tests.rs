@@ -1,9 +1,6 @@
 //! The log excerpts of the field, and what is no log.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::*;
-use crate::model::service::{HealthCheck, Protocol};
 
 /// The beginning that all have.
 const HEAD: &str = "08-28-2023 07:57:01 PM [AppRunner] Deployment with ID : 0123456789abcdef0123456789abcdef started. Triggering \
@@ -28,30 +25,8 @@ const GOOD: &str = "08-28-2023 07:58:12 PM [AppRunner] Health check is successfu
                     application.\n08-28-2023 07:58:21 PM [AppRunner] Service update completed successfully. New \
                     configuration is deployed.\n08-28-2023 07:58:22 PM [AppRunner] Service status is set to RUNNING.\n";
 
-fn service() -> Service {
-    Service {
-        platform: crate::model::Platform::some(),
-        port: 8080,
-        env: BTreeMap::new(),
-        secrets: BTreeSet::new(),
-        start_command: None,
-        upstreams: Vec::new(),
-        health_check: HealthCheck {
-            protocol: Protocol::Tcp,
-            path: "/".to_owned(),
-            interval: 5,
-            timeout: 2,
-            healthy_threshold: 1,
-            unhealthy_threshold: 5,
-        },
-        checks: Vec::new(),
-        cpu_milli: 1000,
-        memory: 2 << 30,
-    }
-}
-
 fn of(log: &str) -> Explanation {
-    explain(log, &service()).expect("a log")
+    explain(log, &Service::some()).expect("a log")
 }
 
 #[test]
@@ -130,9 +105,9 @@ fn json_of_the_logs_command_is_read_in_the_order_of_time() {
     let explanation = of(&document);
     assert_eq!((explanation.class, explanation.exit_code), (Some(FailureClass::B), Some(3)));
     assert_eq!(explanation.failure.expect("a line").time.as_deref(), Some("2023-08-28T19:58:40Z"));
-    let other = explain("{\"Service\": {\"ServiceName\": \"a\"}}", &service()).expect_err("no log");
+    let other = explain("{\"Service\": {\"ServiceName\": \"a\"}}", &Service::some()).expect_err("no log");
     assert!(other.to_string().contains("it has the keys Service"), "{other}");
-    assert_eq!(explain(" \n", &service()), Err(NoLog::Empty));
+    assert_eq!(explain(" \n", &Service::some()), Err(NoLog::Empty));
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! How the process ended, and what is left to say when nothing else says it.
 
-use super::{Basis, Rule, Seen};
+use super::{Basis, DEVELOP, Rule, Seen};
 
-const DEVELOP: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/develop.html";
 const SIGNALS: &str = "https://man7.org/linux/man-pages/man7/signal.7.html";
 
 const fn ends(id: &'static str, seen: &'static [Seen], text: &'static str, fix: &'static str) -> Rule {
@@ -22,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         reference: SIGNALS,
         ..ends(
             "killed",
-            &[Seen::Exited, Seen::Code(&[137])],
+            &[Seen::Exited, Seen::ByEngine, Seen::Code(&[137])],
             "The process was killed (SIGKILL, code 137), and not by the kernel for its memory: something in the container did \
              it.",
             "Look for what ends it: a supervisor's time-out, a worker's time-out, a script.",

@@ -1,12 +1,10 @@
 //! What the program itself wrote.
 
-use super::{Basis, Rule, Seen};
+use super::{Basis, DEVELOP, Rule, Seen, VPC, fixes};
 
 const ENVIRONMENT: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/env-variable.html";
 const IMAGE_SETTINGS: &str = "https://docs.aws.amazon.com/apprunner/latest/api/API_ImageConfiguration.html";
-const DEVELOP: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/develop.html";
 const ROLES: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/security_iam_service-with-iam.html";
-const VPC: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/network-vpc.html";
 
 /// A rule of this kind: nothing that it needs beside the log.
 const fn says(id: &'static str, seen: &'static [Seen], text: &'static str, fix: &'static str) -> Rule {
@@ -59,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
             &[LOW_PORT],
             "The program may not listen on a port below 1024: it does not run as root, and the platform keeps these ports for \
          root. A local Docker opens them to everybody.",
-            "Listen on PORT (8080 unless the service says otherwise), or leave out the image's USER.",
+            fixes::HIGH_PORT,
         )
     },
     Rule {
@@ -73,8 +71,7 @@ pub(super) const RULES: &[Rule] = &[
             ])],
             "The program binds an address[, {bound},] that no interface of the container has: the one that HOSTNAME \
              resolves to, or one of IPv6 where there is none.",
-            "Bind 0.0.0.0; where the framework reads HOSTNAME for it, set the bind address in the start command \
-             (`env HOSTNAME=0.0.0.0 node server.js`).",
+            fixes::BIND_ALL,
         )
     },
     says(
@@ -173,8 +170,7 @@ pub(super) const RULES: &[Rule] = &[
                 ]),
             ],
             "The program needs the variable `{variable}` when it starts, and it is missing or empty[ ({where})].",
-            "Set it in the service's configuration (RuntimeEnvironmentVariables, or RuntimeEnvironmentSecrets for a secret). \
-             A map that is given to `aws apprunner update-service` replaces the whole map: give all of them.",
+            fixes::SET_VARIABLE,
         )
     },
     says(
@@ -267,8 +263,7 @@ pub(super) const RULES: &[Rule] = &[
             ])],
             "The database could not be reached while the program starts[ ({where})][; its name, {unresolved}, \
              could not be resolved][; its connection to {host}:{target_port} failed: {fate}].",
-            "Let the program start without its database and connect with retries; there, give the VPC connector subnets and \
-             a security group that the database's own security group admits.",
+            fixes::DATABASE_LATER,
         )
     },
     Rule {
@@ -338,7 +333,7 @@ pub(super) const RULES: &[Rule] = &[
         "too-many-files",
         &[Seen::Line(&["(?i)EMFILE|too many open files"])],
         "The program opens more files and connections than a process may.",
-        "Use smaller pools and fewer workers; the limit of the platform is not settable.",
+        fixes::FEWER_FILES,
     ),
     says(
         "host-check",

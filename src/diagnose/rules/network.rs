@@ -1,9 +1,8 @@
 //! What the network saw of the candidate.
 
-use super::{Basis, Rule, Seen};
+use super::{Basis, Rule, Seen, VPC, fixes};
 use crate::model::observation::Fate;
 
-const VPC: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/network-vpc.html";
 const FAILED: &[Fate] = &[Fate::Silent, Fate::Refused, Fate::Unreachable];
 
 /// The rules, the most certain first.
@@ -15,8 +14,7 @@ pub(super) const RULES: &[Rule] = &[
         unless: &[],
         also: &[],
         text: "While it starts the process asks for {name}, and the name cannot be resolved ({answer})[; it does so in {where}].",
-        fix: "Do not need the network to start: connect when the first request needs it, with a time-out and retries. In a \
-              VPC, switch on DNS resolution and DNS hostnames (`aws ec2 modify-vpc-attribute --enable-dns-support`).",
+        fix: fixes::RESOLVE_LATER,
         reference: "https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html",
         alone: false,
     },
@@ -28,8 +26,7 @@ pub(super) const RULES: &[Rule] = &[
         also: &[],
         text: "While it starts the process connects to the {database_kind} at {host}:{target_port}, and that fails \
                ({fate})[; it does so in {where}].",
-        fix: "Let the program start without its database and connect with retries; there, give the VPC connector subnets and \
-              a security group that the database's own security group admits.",
+        fix: fixes::DATABASE_LATER,
         reference: VPC,
         alone: false,
     },

@@ -52,7 +52,7 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
 
     async fn one_search(&mut self, search: &Search, with: &With, ended: &mut Ended) {
         let plan = self.plan;
-        let Some(candidate) = plan.candidates.iter().find(|c| c.facts.reference == search.image) else {
+        let Some(candidate) = plan.candidate_of(&search.image) else {
             // A plan is made from its candidates.
             unreachable!("{} has no candidate", search.id)
         };
@@ -185,23 +185,18 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
 
     /// Says that a case belongs to the run, when that is new.
     fn add(&mut self, search: &Search, id: &CaseId, set: &ConditionSet) {
-        if self.added.contains(id) || self.plan.cases.iter().any(|case| case.id == *id) {
+        if self.added.iter().any(|(_, known)| known == id) || self.plan.cases.iter().any(|case| case.id == *id) {
             return;
         }
         let case = Case {
             id: id.clone(),
             part: search.part,
-            place: search.place + self.added_of(search),
+            place: search.place + self.added.iter().filter(|(of, _)| *of == search.id).count(),
             search: Some(search.id.clone()),
             ..Case::new(&search.image, set.clone())
         };
-        self.added.push(id.clone());
-        *self.counts.entry(search.id.clone()).or_default() += 1;
+        self.added.push((search.id.clone(), id.clone()));
         self.stamp(Event::CaseAdded { planned: planned(self.plan, &case) });
-    }
-
-    fn added_of(&self, search: &Search) -> usize {
-        self.counts.get(&search.id).copied().unwrap_or_default()
     }
 
     /// Keeps the result of a run. A set that is run several times has failed when it fails once.
@@ -250,7 +245,7 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
 
     /// Cases of a search that have no result: those that were planned, and those that it was ended in.
     pub(super) fn not_run(&mut self, search: &Search, because: &str) {
-        let known = self.plan.named(search).map(|case| &case.id).chain(&self.added);
+        let known = self.plan.named(search).map(|case| &case.id).chain(self.added.iter().map(|(_, id)| id));
         let left: Vec<CaseId> = known.filter(|id| !self.results.contains_key(*id)).cloned().collect();
         for id in left {
             self.stamp(Event::CaseNotRun { id, because: because.to_owned() });
