@@ -12,6 +12,8 @@ mod incident;
 mod isolation;
 mod leftovers;
 mod network;
+#[path = "../support/real.rs"]
+mod real;
 mod registry;
 mod repro;
 mod scenario;

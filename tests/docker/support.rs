@@ -6,8 +6,6 @@ use std::process::Command;
 use std::sync::Arc;
 
 use exitone::engine::archive::{Layer, NewImage, append_mode, write};
-use exitone::engine::context::Surroundings;
-use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Archive, Engine};
 use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Part, Plan, Service};
 use exitone::run::case::Options;
@@ -25,19 +23,8 @@ pub const PLANTED: &str = "exitone-test/planted:latest";
 /// The engine, for one test at a time; nothing, with a printed reason, where there is none.
 pub async fn engine() -> Option<(Arc<dyn Engine>, MutexGuard<'static, ()>)> {
     let guard = ONE_AT_A_TIME.lock().await;
-    let engine = DockerEngine::connect(&Surroundings::of_process());
-    let answer = match &engine {
-        Ok(engine) => engine.info().await.map(drop),
-        Err(e) => Err(e.clone()),
-    };
-    match answer {
-        Ok(()) => Some((Arc::new(engine.expect("it answered")), guard)),
-        Err(e) if std::env::var_os("CI").is_some() => panic!("CI needs an engine: {e}"),
-        Err(e) => {
-            eprintln!("skipped: {e}");
-            None
-        }
-    }
+    let (engine, _) = super::real::engine().await?;
+    Some((Arc::new(engine), guard))
 }
 
 /// Compiles the planted program.

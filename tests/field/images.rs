@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use exitone::engine::archive::{Layer, NewImage, write};
-use exitone::engine::context::hex;
+use exitone::engine::archive::{Layer, NewImage};
 use exitone::engine::docker::DockerEngine;
-use exitone::engine::{Archive, Engine, SESSION_LABEL};
 use exitone::images::debian::{Extraction, extract};
-use exitone::images::{CONTENT_LABEL, Source, pack_folder, python_base, python_compile, python_packages};
-use sha2::{Digest, Sha256};
+use exitone::images::{Source, digest, has, pack_folder, python_base, python_compile, python_packages};
 
+use super::kept;
 use super::table::{Base, Case, folder};
 
 /// What the Debian base is made from.
@@ -30,11 +28,9 @@ pub async fn build(engine: &DockerEngine, cases: &[&Case]) {
     let mut missing = Vec::new();
     for case in cases {
         let label = content(case);
-        let there = engine.inspect_image(&case.tag()).await;
-        if there.is_ok_and(|image| image.labels.get(CONTENT_LABEL) == Some(&label)) {
-            continue;
+        if !has(engine, &case.tag(), &label).await.expect("an engine") {
+            missing.push((*case, label));
         }
-        missing.push((*case, label));
     }
     if missing.is_empty() {
         return;
@@ -50,14 +46,11 @@ pub async fn build(engine: &DockerEngine, cases: &[&Case]) {
     for (case, label) in &missing {
         images.push(image(case, label, bases[&(case.base, case.machine())].clone(), work.path()));
     }
-    let file = work.path().join("images.tar");
-    write(&images, std::fs::File::create(&file).expect("a file")).expect("packed");
-    engine.load_image(Archive::File(file)).await.expect("loaded");
+    kept::load(engine, &images, work.path()).await;
 }
 
 /// The digest of everything that the image is made of.
 fn content(case: &Case) -> String {
-    let mut hash = Sha256::new();
     let made_of = format!(
         "{:?} {} {:?} {:?} {:?} {:?} {} {DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}",
         case.base,
@@ -69,12 +62,11 @@ fn content(case: &Case) -> String {
         case.machine(),
         requirements()
     );
-    hash.update(made_of);
+    let mut parts = vec![made_of.into_bytes()];
     for (name, bytes) in files(case) {
-        hash.update(format!("{name} {}\n", bytes.len()));
-        hash.update(bytes);
+        parts.extend([name.into_bytes(), bytes]);
     }
-    hex(&hash.finalize())
+    digest(&parts)
 }
 
 fn requirements() -> String {
@@ -103,7 +95,8 @@ fn files(case: &Case) -> BTreeMap<String, Vec<u8>> {
 /// What rows share; kept among this package's own temporary files for the next time.
 async fn layers(engine: &DockerEngine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let digest = hex(&Sha256::digest(format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}", requirements())));
+    let made_of = format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}", requirements());
+    let digest = digest(&[made_of.into_bytes()]);
     let named = |part: &str| kept.join(format!("field-{part}-{architecture}-{}.tar", &digest[..12]));
     let parts: &[&str] = match base {
         Base::Python => &["base", "site"],
@@ -172,10 +165,7 @@ fn image(case: &Case, label: &str, mut layers: Vec<Layer>, work: &Path) -> NewIm
         env,
         workdir: "/app".to_owned(),
         user: case.user.clone(),
-        labels: BTreeMap::from([
-            (SESSION_LABEL.to_owned(), "kept".to_owned()),
-            (CONTENT_LABEL.to_owned(), label.to_owned()),
-        ]),
+        labels: kept::labels(label),
         layers,
         ..NewImage::default()
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use exitone::engine::archive::{Layer, NewImage, append_mode, write};
+use exitone::engine::archive::{Layer, NewImage, append_mode};
 use exitone::engine::docker::DockerEngine;
-use exitone::engine::{Archive, Engine, KEPT, SESSION_LABEL};
 use exitone::images::debian::{Extraction, PREPARE, extract};
-use exitone::images::{CONTENT_LABEL, POSTGRES, Saved, Source, digest, has, take};
+use exitone::images::{POSTGRES, Saved, Source, digest, has, take};
 
+use super::kept;
 use super::table::Server;
 
 const ROOT: &str = "exitone-test/servers:latest";
@@ -79,17 +79,7 @@ async fn thin(engine: &DockerEngine, missing: &[(&Server, String)]) {
     let folder = tempfile::tempdir().expect("a folder");
     let root = take(engine, &Source::default(), ROOT, "amd64", folder.path()).await.expect("the root");
     let images: Vec<NewImage> = missing.iter().map(|(server, content)| image(server, content, &root)).collect();
-    load(engine, &images, folder.path()).await;
-}
-
-async fn load(engine: &DockerEngine, images: &[NewImage], folder: &Path) {
-    let archive = folder.join("images.tar");
-    write(images, std::fs::File::create(&archive).expect("a file")).expect("packed");
-    engine.load_image(Archive::File(archive)).await.expect("loaded");
-}
-
-fn labels(content: &str) -> BTreeMap<String, String> {
-    [(SESSION_LABEL, KEPT), (CONTENT_LABEL, content)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    kept::load(engine, &images, folder.path()).await;
 }
 
 async fn root(engine: &DockerEngine, script: String, content: &str) {
@@ -101,11 +91,11 @@ async fn root(engine: &DockerEngine, script: String, content: &str) {
         architecture: "amd64".to_owned(),
         env: [("PATH", PATH), ("LANG", "C.UTF-8")].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         workdir: "/".to_owned(),
-        labels: labels(content),
+        labels: kept::labels(content),
         layers: vec![layer],
         ..NewImage::default()
     };
-    load(engine, &[image], folder.path()).await;
+    kept::load(engine, &[image], folder.path()).await;
 }
 
 /// The digest of all that an image is made of.
@@ -158,7 +148,7 @@ fn image(server: &Server, content: &str, root: &Saved) -> NewImage {
         env: env.into_iter().collect(),
         workdir: if program.is_some() { "/" } else { "/app" }.to_owned(),
         user: server.user.clone().unwrap_or_default(),
-        labels: labels(content),
+        labels: kept::labels(content),
         layers,
         ..NewImage::default()
     }

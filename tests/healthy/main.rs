@@ -7,7 +7,11 @@
 #![allow(clippy::print_stderr)]
 
 mod images;
+#[path = "../support/kept.rs"]
+mod kept;
 mod page;
+#[path = "../support/real.rs"]
+mod real;
 mod table;
 
 use std::cmp::Reverse;
@@ -15,8 +19,6 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Mutex;
 
-use exitone::engine::Engine;
-use exitone::engine::context::Surroundings;
 use exitone::engine::docker::DockerEngine;
 use exitone::images::debian::is_debian;
 use serde_json::Value;
@@ -72,18 +74,12 @@ fn next<'a>(left: &Mutex<impl Iterator<Item = (usize, &'a Server)>>) -> Option<(
 
 /// The engine; nothing, with a printed reason, where there is none, or where the servers cannot be made.
 async fn engine() -> Option<DockerEngine> {
-    let engine = DockerEngine::connect(&Surroundings::of_process());
-    let answer = match &engine {
-        Ok(engine) => engine.info().await.map(drop),
-        Err(e) => Err(e.clone()),
-    };
-    let reason = match answer {
-        Ok(()) if is_debian() => return engine.ok(),
-        Ok(()) => "the servers are made of Debian packages, and this machine has none".to_owned(),
-        Err(e) => e.to_string(),
-    };
-    assert!(std::env::var_os("CI").is_none(), "CI needs an engine and Debian: {reason}");
-    eprintln!("skipped: {reason}");
+    let (engine, _) = real::engine().await?;
+    if is_debian() {
+        return Some(engine);
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI needs Debian: the servers are made of its packages");
+    eprintln!("skipped: the servers are made of Debian packages, and this machine has none");
     None
 }
 

@@ -1,0 +1,21 @@
+//! Images of tests that stay on the engine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use exitone::engine::archive::{NewImage, write};
+use exitone::engine::docker::DockerEngine;
+use exitone::engine::{Archive, Engine, KEPT, SESSION_LABEL};
+use exitone::images::CONTENT_LABEL;
+
+/// The labels of an image that stays on the engine, made of this content.
+pub fn labels(content: &str) -> BTreeMap<String, String> {
+    [(SESSION_LABEL, KEPT), (CONTENT_LABEL, content)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+/// Loads images in one archive.
+pub async fn load(engine: &DockerEngine, images: &[NewImage], folder: &Path) {
+    let archive = folder.join("images.tar");
+    write(images, std::fs::File::create(&archive).expect("a file")).expect("packed");
+    engine.load_image(Archive::File(archive)).await.expect("loaded");
+}
