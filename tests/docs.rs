@@ -10,7 +10,7 @@ use exitone::diagnose::rules;
 use exitone::images::candidate_names;
 use exitone::model::condition::{Argument, KNOWN};
 use exitone::report;
-use exitone::scenario::{apprunner, file, schema, service};
+use exitone::scenario::{apprunner, file, profile, schema, service};
 use serde::Deserialize;
 
 fn root() -> PathBuf {
@@ -122,6 +122,8 @@ fn the_page_of_causes() {
                     a cause for each condition that the failure needs (with it the image fails, without it it passes), where \
                     nothing that was seen speaks of it.\n"
         .to_owned();
+    // In the words of App Runner; other platforms have their own.
+    let ways = apprunner().platform.ways;
     for rule in rules::all() {
         let seen: Vec<String> = rule.seen.iter().map(ToString::to_string).collect();
         let _ = write!(page, "\n## {}\n\nSeen: {}.\n", rule.id, seen.join("; "));
@@ -129,9 +131,26 @@ fn the_page_of_causes() {
             let unless: Vec<String> = rule.unless.iter().map(ToString::to_string).collect();
             let _ = writeln!(page, "\nUnless: {}.", unless.join("; "));
         }
-        let _ = write!(page, "\n> {}\n\n{}\n\n<{}>\n", rule.text, rule.fix, rule.reference);
+        let fix = ways.iter().fold(rule.fix.to_owned(), |fix, (name, way)| fix.replace(&format!("{{{name}}}"), way));
+        let _ = write!(page, "\n> {}\n\n{fix}\n\n<{}>\n", rule.text, rule.reference);
     }
     in_step("docs/causes.md", &page);
+}
+
+#[test]
+fn every_platform_has_words_for_what_fixes_name() {
+    let names = |ways: &BTreeMap<String, String>| ways.keys().cloned().collect::<Vec<_>>();
+    let own = names(&apprunner().platform.ways);
+    for name in exitone::profile::NAMES {
+        let ways = profile(name).expect("known").platform.ways;
+        assert_eq!(names(&ways), own, "{name}");
+        assert_eq!(name == "apprunner", ways.values().any(|way| way.contains("apprunner")), "{name}");
+    }
+    let fixes: String = rules::all().map(|rule| rule.fix).collect();
+    for name in own {
+        let needed = ["more_cpu", "network"].contains(&name.as_str());
+        assert!(needed || fixes.contains(&format!("{{{name}}}")), "no fix says {{{name}}}");
+    }
 }
 
 #[test]

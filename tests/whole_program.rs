@@ -10,6 +10,7 @@ use std::time::Duration;
 use exitone::engine::fake::{Act, FakeEngine, Faults, Script, exits, healthy};
 use exitone::engine::{Engine, EngineError};
 use exitone::event::{Event, Stamped};
+use exitone::model::observation::{Contention, Usage};
 use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
 use exitone::model::service::HttpCheck;
 use exitone::model::{CaseResult, Condition, ConditionSet, Outcome, Plan, Service, Verdict};
@@ -572,6 +573,34 @@ async fn an_answer_to_the_probe_is_no_matter_of_time() {
         let told = |r: &exitone::model::CaseResult| r.notes.iter().any(|n| n.starts_with("confirmed alone"));
         assert_eq!(finished.results.iter().filter(|r| told(r)).count() > 0, confirmed, "{status}");
         assert!(finished.results.iter().all(|r| r.outcome == Some(Outcome::Unhealthy)), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_had_the_cpus_is_not_run_again_and_who_was_kept_from_them_says_nothing() {
+    let of = |waited_ms, quiet_ms, others| Contention { waited_ms, quiet_ms, others };
+    for (contention, again, verdict) in [
+        (of(3_000.0, 12_000.0, 0.3), false, Verdict::Fail),
+        // Its own threads may have waited for each other.
+        (of(22_000.0, 0.0, 0.2), true, Verdict::Fail),
+        (of(6_000.0, 5_000.0, 0.9), true, Verdict::Fail),
+        (of(22_000.0, 0.0, 0.97), true, Verdict::Unresolved),
+    ] {
+        let world = World::new();
+        let usage = Some(Usage { contention: Some(contention), ..Usage::default() });
+        world.engine.image("app:1", &[], script(move |_| Act { usage, ..Act::default() }));
+        let sets = [set(&["env.set:A=1"]), set(&["env.set:B=1"])];
+        let (finished, _) = world.run(service(), &["app:1"], &sets).await;
+        for result in &finished.results {
+            let told = result.notes.iter().any(|n| n.contains("confirmed alone"));
+            assert_eq!((told, result.verdict), (again, verdict), "{contention:?} {:?}", result.notes);
+        }
+        let alone = world.one(service(), &["env.set:A=1"]).await;
+        assert_eq!(alone.verdict, verdict, "{contention:?}");
+        if verdict == Verdict::Unresolved {
+            assert_eq!((alone.class, alone.outcome), (None, None));
+            assert!(alone.notes.last().expect("a note").contains("busy with other work"), "{:?}", alone.notes);
+        }
     }
 }
 

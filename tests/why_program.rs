@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
+use exitone::model::observation::{Contention, Usage};
 use exitone::model::{Condition, Service, Verdict};
 use exitone::report::why::text;
 use exitone::run::case::Options;
@@ -119,6 +120,19 @@ async fn an_image_that_fails_everywhere_needs_no_condition() {
     assert!(explained.answer.runs <= 3, "{} runs", explained.answer.runs);
     let said = text(&explained.answer, &explained.results, false);
     assert!(said.contains("fails everywhere") && said.contains("always"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_that_is_late_is_tried_again_beside_itself() {
+    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
+    let usage = Some(Usage { contention: Some(idle), ..Usage::default() });
+    let begun = tokio::time::Instant::now();
+    let explained = World::new(move |_| Act { usage, ..Act::default() }).ask().await;
+    assert_eq!((sets(&explained), explained.results.len()), (vec!["baseline".to_owned()], 3));
+    // One whole health check and a part of the second: nothing kept it from the CPUs, so none is repeated alone.
+    let check = service().health_check;
+    let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
+    assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

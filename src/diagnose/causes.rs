@@ -161,7 +161,8 @@ impl<'a> Eyes<'a> {
             evidence.push(self.end());
         }
         evidence.dedup();
-        let word = |name: &str| self.common.get(name).or_else(|| words.get(name)).cloned();
+        let ways = &self.facts.service.platform.ways;
+        let word = |name: &str| self.common.get(name).or_else(|| words.get(name)).or_else(|| ways.get(name)).cloned();
         let (text, fix) = (rules::filled(rule.text, &word), rules::filled(rule.fix, &word));
         Some(Cause { id: rule.id.to_owned(), text, fix, evidence })
     }
@@ -210,6 +211,10 @@ impl<'a> Eyes<'a> {
             Seen::Status(..) | Seen::NoAnswer | Seen::NoHttp => self.probed(seen, words, cited),
             Seen::Computing => is_computing(self.facts.evidence).is_some(),
             Seen::Waiting => !self.facts.evidence.sockets.is_empty() || unanswered(self.facts.evidence).is_some(),
+            Seen::Opening => {
+                let open = self.facts.evidence.sockets.iter().any(|socket| !socket.accepted);
+                open || unanswered(self.facts.evidence).is_some()
+            }
             Seen::Quiet => {
                 let quiet = self.facts.log.trim().is_empty();
                 cited.extend(quiet.then(|| "log: empty".to_owned()));
@@ -237,10 +242,16 @@ impl<'a> Eyes<'a> {
         false
     }
 
-    /// Pydantic names each field on a line of its own below the headline, then the message, indented.
+    /// Pydantic names each field on a line of its own below the headline, then the message, indented. What is validated
+    /// when a request comes is no setting: a class of settings is known by its name, or by being made at import.
     fn fields(&self, words: &mut Words, cited: &mut Vec<String>) -> bool {
         let headline = |line: &String| line.contains("validation error for") || line.contains("validation errors for");
         let Some(at) = self.lines.iter().rposition(headline) else { return false };
+        let class = self.lines[at].rsplit(" for ").next().unwrap_or_default().to_ascii_lowercase();
+        let of_settings = ["setting", "config", "env", "secret", "option"].iter().any(|word| class.contains(word));
+        if !of_settings && !self.crash.as_ref().is_some_and(|crash| crash.importing) {
+            return false;
+        }
         let below = self.lines[at + 1..].iter().take_while(|line| !line.trim().is_empty());
         let named = |line: &&String| !line.starts_with(' ') && !line.contains(' ');
         let fields: Vec<String> = below.filter(named).map(|line| format!("`{}`", line.trim())).collect();
@@ -331,7 +342,7 @@ fn common(facts: &Facts<'_>, crash: Option<&Crash>) -> Words {
     let check = &service.health_check;
     let mut words = Words::from([
         ("port", service.port.to_string()),
-        ("more_memory", service.platform.more_memory.clone()),
+        ("platform", service.platform.name.clone()),
         ("timeout", check.timeout.to_string()),
         ("memory", memory.map_or_else(|| "its limit".to_owned(), show_bytes)),
         ("waiting", waiting_for(evidence).join("; ")),

@@ -1,10 +1,10 @@
 //! What it means that a failure needs a condition: with it the image fails, without it the same image passes. That is
 //! an experiment and not a sign, so each condition of a minimal set has a cause, whatever the log says. Pure.
 
-use super::rules::fixes;
+use super::rules::{filled, fixes};
 use crate::model::condition::{DnsFault, EnvChange, MetadataFault, Reach, UpstreamFault};
 use crate::model::outcome::Cause;
-use crate::model::{Condition, ConditionSet};
+use crate::model::{Condition, ConditionSet, Platform};
 
 /// Causes that say nothing which an experiment does not say better.
 const VAGUE: [&str; 2] = ["uncaught-exception", "no-output"];
@@ -21,7 +21,7 @@ struct Meaning {
 /// The causes of a failure that needs all of these conditions: those that were seen, and for each condition that none
 /// of them speaks of, what its being needed means. `runs`: how many failed with them, of how many.
 #[must_use]
-pub fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2]) -> Vec<Cause> {
+pub fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2], platform: &Platform) -> Vec<Cause> {
     let (vague, mut all): (Vec<Cause>, Vec<Cause>) =
         seen.into_iter().partition(|cause| VAGUE.contains(&cause.id.as_str()));
     for condition in needed.iter() {
@@ -36,7 +36,8 @@ pub fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2]) -> V
         let with =
             if needed.iter().count() > 1 { format!("{needed}, of which it needs each") } else { needed.to_string() };
         let evidence = format!("runs: {} of {} under {with} failed; without {condition} it passes", runs[0], runs[1]);
-        all.push(Cause { id: meaning.id.to_owned(), text: meaning.text, fix: meaning.fix, evidence: vec![evidence] });
+        let fix = filled(&meaning.fix, &|word: &str| platform.ways.get(word).cloned());
+        all.push(Cause { id: meaning.id.to_owned(), text: meaning.text, fix, evidence: vec![evidence] });
     }
     all.extend(vague);
     all
@@ -48,7 +49,7 @@ fn subject(condition: &Condition) -> Option<String> {
 }
 
 const NAT: &str = "Do not need the network to start: connect when the first request needs it, with a time-out and retries; or \
-                   give the VPC connector's subnets a NAT gateway (or a VPC endpoint of the service that is called).";
+                   give the subnets of {network} a NAT gateway (or a VPC endpoint of the service that is called).";
 const EGRESS: &[&str] = &["outbound-call-at-startup", "database-unreachable", "never-listened", "name-not-resolved"];
 const DATABASE: &[&str] =
     &["database-unreachable", "database-credentials", "outbound-call-at-startup", "never-listened", "migration-failed"];
@@ -119,16 +120,18 @@ fn meaning(condition: &Condition) -> Meaning {
         ),
         Condition::CpuLimit(milli) => of(
             "slow-start",
-            format!("With {} vCPU the program does not open its port in the time that the health check gives.", f64::from(*milli) / 1000.0),
-            "Give the instance more CPU (`aws apprunner update-service --instance-configuration Cpu=…`), start faster, or give \
-             the health check more time (interval × unhealthy threshold, 20 s × 20 at most).",
+            format!(
+                "The program is too slow with {} vCPU: the health check gives up, or a time-out of its own does.",
+                f64::from(*milli) / 1000.0
+            ),
+            "Give the instance more CPU ({more_cpu}), start faster, or give the health check more time \
+             ({health_time}).",
             &[],
         ),
         Condition::MemoryLimit(bytes) => of(
             "out-of-memory",
             format!("The program needs more memory than {} to start.", crate::model::units::show_bytes(*bytes)),
-            "Give the instance more memory (`aws apprunner update-service --instance-configuration Memory=…`), or start fewer \
-             workers.",
+            "Give the instance more memory ({more_memory}), or start fewer workers.",
             &["heap-out-of-memory", "killed"],
         ),
         Condition::Metadata(fault) => metadata(fault),
@@ -240,9 +243,7 @@ fn metadata(fault: &MetadataFault) -> Meaning {
     Meaning {
         id: "aws-credentials",
         text: format!("The program needs AWS credentials to start: it fails when {text}."),
-        fix: "Give the service an instance role (`aws apprunner update-service --instance-configuration \
-              InstanceRoleArn=…`), and do not need AWS to start."
-            .to_owned(),
+        fix: "Give the service a role of its own ({role}), and do not need AWS to start.".to_owned(),
         told_by: &["aws-region"],
     }
 }

@@ -76,6 +76,8 @@ pub enum Seen {
     Computing,
     /// It was waiting for a connection or an answer when it was given up.
     Waiting,
+    /// A connection that nobody accepts, or a question that nobody answers, was open when it was given up.
+    Opening,
     /// Nothing was written.
     Quiet,
 }
@@ -138,6 +140,7 @@ impl std::fmt::Display for Seen {
             Self::NoAnswer => "the port is open, and the last probe had no answer in its time",
             Self::NoHttp => "the last probe met something that is no HTTP",
             Self::Computing => "it was computing when it was given up",
+            Self::Opening => "a connection or a question of it had no answer when it was given up",
             Self::Waiting => "it waited for a connection or an answer when it was given up",
             Self::Quiet => "nothing was written",
         })

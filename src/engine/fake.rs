@@ -25,7 +25,7 @@ use super::{
 };
 use crate::holder::protocol::{FromHolder, ToHolder, VERSION, line};
 use crate::model::image::env_map;
-use crate::model::observation::{Listening, Observation, ProbeResult};
+use crate::model::observation::{Listening, Observation, ProbeResult, Usage};
 use crate::model::{Condition, ImageFacts, ImageId};
 
 /// What a script is told.
@@ -56,6 +56,8 @@ pub struct Act {
     pub deaf: bool,
     /// True when it waits for an answer of the network as long as it lives.
     pub waits: bool,
+    /// What it needed of the machine, as holders tell it at a run's end.
+    pub usage: Option<Usage>,
 }
 
 /// What an image does.
@@ -303,7 +305,12 @@ impl FakeEngine {
                     let open = usize::from(self.tenant(&id).is_some_and(|(_, act)| act.waits));
                     self.say(&id, &FromHolder::Pending { run, open });
                 }
-                Ok(ToHolder::Finish { run }) => self.say(&id, &FromHolder::Finished { run }),
+                Ok(ToHolder::Finish { run }) => {
+                    if let Some(usage) = self.tenant(&id).and_then(|(_, act)| act.usage) {
+                        self.say(&id, &FromHolder::Observed { run, observation: Observation::Usage(usage) });
+                    }
+                    self.say(&id, &FromHolder::Finished { run });
+                }
                 Err(e) => self.say(&id, &FromHolder::Failed { run: None, message: e.to_string() }),
             }
         }

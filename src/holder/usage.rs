@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::time::{Duration, Instant};
 
-use crate::model::observation::Usage;
+use super::contention::{self, Machine, Quiet};
+use crate::model::observation::{Contention, Usage};
 
 /// Groups of containers are not deeper than this.
 const DEEPEST: usize = 6;
@@ -87,6 +88,8 @@ impl Groups {
             version: self.version,
             marks: Vec::new(),
             usage: None,
+            machine: Machine::now(),
+            quiet: Quiet::default(),
         }
     }
 }
@@ -100,6 +103,9 @@ pub struct Meter {
     /// CPU time at moments of the last second.
     marks: Vec<(Instant, f64)>,
     usage: Option<Usage>,
+    /// What the machine had counted when the meter was made.
+    machine: Machine,
+    quiet: Quiet,
 }
 
 fn number(path: PathBuf) -> Option<u64> {
@@ -124,7 +130,10 @@ impl Meter {
             if length > 0.0 { (read.cpu_ms - from.1) / length } else { 0.0 }
         };
         let window = self.marks.iter().rev().find(|(at, _)| now - *at >= WINDOW);
+        let quiet = self.quiet.look(now, self.marks.first().map_or(0.0, rate));
+        let machine = Machine::now().since(&self.machine, self.pressure(), read.cpu_ms);
         self.usage = Some(Usage {
+            contention: machine.map(|found| Contention { quiet_ms: quiet.as_secs_f64() * 1000.0, ..found }),
             memory_peak: read.memory_peak.max(before.memory_peak),
             cpu_peak: window.map_or(0.0, rate).max(before.cpu_peak),
             recent_cpu: self.marks.first().map_or(0.0, rate),
@@ -154,6 +163,12 @@ impl Meter {
             throttled_ms: millis(after(&stat, "throttled_time"), 1e6),
             ..Usage::default()
         })
+    }
+
+    /// What its own group counts of waiting for a CPU (version 2).
+    fn pressure(&self) -> Option<f64> {
+        let text = (self.version == 2).then(|| fs::read_to_string(self.cpu.join("cpu.pressure")).ok()).flatten()?;
+        contention::waited_ms(&text)
     }
 
     /// What there was so far.

@@ -111,6 +111,10 @@ impl Listening {
     }
 }
 
+/// Other work takes a machine's CPUs when it uses this part of them: a candidate that competes with its own threads only
+/// waits as well, but leaves the others little.
+const STARVED_BY: f64 = 0.75;
+
 /// What a candidate needed of the machine, as the kernel's control groups count it, children included.
 #[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
@@ -126,6 +130,36 @@ pub struct Usage {
     pub throttled_ms: f64,
     /// The CPUs that were busy in the last second.
     pub recent_cpu: f64,
+    /// What other work on the machine took from it; nothing: the kernel does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub contention: Option<Contention>,
+}
+
+/// What other work on the machine may have taken from a candidate.
+#[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Contention {
+    /// For so long, in milliseconds and at the most, something of it waited for a CPU: as its control group counts it
+    /// (version 2), else the whole machine (Documentation/accounting/psi.rst).
+    pub waited_ms: f64,
+    /// For so long, in milliseconds until it was last looked at, it used less than a tenth of a CPU.
+    pub quiet_ms: f64,
+    /// The part of the machine's CPU time that other work took, from 0 to 1.
+    pub others: f64,
+}
+
+impl Contention {
+    /// True when it would have done nothing else with the machine to itself: whatever it did before it fell silent came
+    /// later by no more than the time that it waited, and it has been silent for longer than that.
+    #[must_use]
+    pub fn changed_nothing(&self) -> bool {
+        self.quiet_ms >= self.waited_ms
+    }
+
+    /// True when others kept it from the CPUs for most of so long a time (milliseconds).
+    #[must_use]
+    pub fn starved(&self, of_ms: f64) -> bool {
+        !self.changed_nothing() && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
+    }
 }
 
 /// A TCP connection of the candidate's own making that is open.

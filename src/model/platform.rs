@@ -1,5 +1,7 @@
 //! What a case must know of the platform that it is run for.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// A platform, as its profile describes it.
@@ -19,8 +21,8 @@ pub struct Platform {
     pub disk_gb: Option<u64>,
     /// The lowest and the highest status of an HTTP check that counts as a success.
     pub passing: [u16; 2],
-    /// What gives an instance more memory.
-    pub more_memory: String,
+    /// Its own words for what a fix needs: `more_memory`, `role` …
+    pub ways: BTreeMap<String, String>,
     /// The sizes of its instances, smallest first.
     pub sizes: Vec<Size>,
 }
@@ -76,6 +78,13 @@ impl Platform {
 /// For tests of this room and its users: App Runner, as its profile has it.
 #[cfg(test)]
 impl Platform {
+    /// The lines below `ways:` in a profile, which only the room of scenarios reads as a whole.
+    fn ways_of(profile: &str) -> BTreeMap<String, String> {
+        let lines = profile.lines().skip_while(|line| *line != "  ways:").skip(1);
+        let ways = lines.map_while(|line| line.strip_prefix("    ")?.split_once(": "));
+        ways.map(|(name, text)| (name.to_owned(), text.trim_matches('"').to_owned())).collect()
+    }
+
     pub(crate) fn some() -> Self {
         let sizes = [("250", "0.5 1"), ("500", "1"), ("1000", "2 3 4"), ("2000", "4 6"), ("4000", "8 10 12")];
         let size = |(cpu, memory): (&str, &str)| Size {
@@ -89,7 +98,7 @@ impl Platform {
             splits_command: true,
             disk_gb: Some(3),
             passing: [200, 399],
-            more_memory: "`aws apprunner update-service --instance-configuration Memory=…`".to_owned(),
+            ways: Self::ways_of(include_str!("../profile/apprunner.yaml")),
             sizes: sizes.map(size).to_vec(),
         }
     }

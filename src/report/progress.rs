@@ -25,7 +25,10 @@ pub struct Progress {
     running: BTreeMap<String, Running>,
     /// Those that have a result: a search may run one of them again.
     finished: BTreeSet<String>,
+    /// Those that did not come out as expected.
     failed: usize,
+    /// How these are called.
+    called: &'static str,
 }
 
 impl Progress {
@@ -36,7 +39,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len}  {prefix}\n     {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, running: BTreeMap::new(), finished: BTreeSet::new(), failed: 0 }
+        Self { bar, running: BTreeMap::new(), finished: BTreeSet::new(), failed: 0, called: "failed" }
     }
 
     /// Shows what an event changes.
@@ -59,7 +62,10 @@ impl Progress {
             Event::CaseFinished { result } => {
                 self.running.remove(&result.id.0);
                 if self.finished.insert(result.id.0.clone()) {
-                    self.failed += usize::from(result.verdict == Verdict::Fail && !result.step);
+                    self.failed += usize::from(result.verdict != Verdict::Unresolved && !result.as_expected());
+                    if result.expected.is_some() {
+                        self.called = "not as expected";
+                    }
                     self.bar.inc(1);
                 }
             }
@@ -86,7 +92,7 @@ impl Progress {
             Event::RunFinished { .. } => self.bar.finish_and_clear(),
         }
         self.bar.set_message(self.slowest(stamped.at_ms));
-        self.bar.set_prefix(if self.failed == 0 { String::new() } else { format!("{} failed", self.failed) });
+        self.bar.set_prefix(if self.failed == 0 { String::new() } else { format!("{} {}", self.failed, self.called) });
     }
 
     /// Those that have run longest, each with its time and what it is at.

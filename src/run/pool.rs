@@ -4,8 +4,9 @@
 //! after run. Elsewhere every run gets a holder of its own, and the next one is launched while the run goes on.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
 use super::RunError;
@@ -20,18 +21,50 @@ pub enum Mode {
     OneRun,
 }
 
+type Task = JoinHandle<Result<Holder, RunError>>;
+
+/// A holder that will be there.
+enum Coming {
+    /// It is being launched.
+    New(Task),
+    /// Its last candidate has yet to leave.
+    Back(Task),
+}
+
+impl Coming {
+    fn is_here(&self) -> bool {
+        let (Self::New(task) | Self::Back(task)) = self;
+        task.is_finished()
+    }
+
+    fn task(self) -> Task {
+        let (Self::New(task) | Self::Back(task)) = self;
+        task
+    }
+}
+
+/// Who is there, and who is coming.
+#[derive(Default)]
+struct Holders {
+    coming: VecDeque<Coming>,
+    /// So many were launched and not ended.
+    count: usize,
+}
+
 /// The holders of a session.
 pub struct Pool {
     launch: Launch,
     mode: Mode,
-    ready: Mutex<VecDeque<JoinHandle<Result<Holder, RunError>>>>,
+    /// Some wait for their last candidate to leave while others are taken: no more than this are needed.
+    most: usize,
+    holders: Mutex<Holders>,
 }
 
 impl Pool {
-    /// A pool that has no holder yet.
+    /// A pool that has no holder yet, for so many runs at a time.
     #[must_use]
-    pub fn new(launch: Launch, mode: Mode) -> Self {
-        Self { launch, mode, ready: Mutex::default() }
+    pub fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
+        Self { launch, mode, most: jobs + jobs / 2, holders: Mutex::default() }
     }
 
     /// True when a run needs a fresh namespace inside its holder.
@@ -48,10 +81,17 @@ impl Pool {
 
     /// Launches so many holders now, beside whatever else goes on.
     pub fn warm(&self, holders: usize) {
+        let mut all = self.lock();
         for _ in 0..holders {
-            let launch = self.launch.clone();
-            self.put(tokio::spawn(async move { Holder::launch(&launch).await }));
+            let task = self.launched(&mut all);
+            all.coming.push_back(Coming::New(task));
         }
+    }
+
+    fn launched(&self, all: &mut Holders) -> Task {
+        all.count += 1;
+        let launch = self.launch.clone();
+        tokio::spawn(async move { Holder::launch(&launch).await })
     }
 
     /// A holder that nobody else uses.
@@ -59,13 +99,23 @@ impl Pool {
     /// # Errors
     /// When none can be launched.
     pub async fn take(&self) -> Result<Holder, RunError> {
-        let next = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let next = self.next();
         if self.mode == Mode::OneRun {
             self.warm(1);
         }
-        match next {
-            Some(launching) => launching.await.map_err(|e| RunError::Holder(e.to_string()))?,
-            None => Holder::launch(&self.launch).await,
+        next.await.map_err(|e| RunError::Holder(e.to_string()))?
+    }
+
+    /// The one that is there first: none waits for a candidate to leave while another can be had.
+    fn next(&self) -> Task {
+        let mut all = self.lock();
+        let here = all.coming.iter().position(Coming::is_here);
+        let new = || all.coming.iter().position(|coming| matches!(coming, Coming::New(_)));
+        let at = here.or_else(new);
+        let at = at.or_else(|| (all.count >= self.most && !all.coming.is_empty()).then_some(0));
+        match at.and_then(|at| all.coming.remove(at)) {
+            Some(coming) => coming.task(),
+            None => self.launched(&mut all),
         }
     }
 
@@ -73,10 +123,13 @@ impl Pool {
     /// time to leave, shares the files that name things with whoever comes next.
     pub async fn give_back(&self, holder: Holder, gone: impl Future<Output = ()> + Send + 'static) {
         match self.mode {
-            Mode::Shared => self.put(tokio::spawn(async {
-                gone.await;
-                Ok(holder)
-            })),
+            Mode::Shared => {
+                let task = tokio::spawn(async {
+                    gone.await;
+                    Ok(holder)
+                });
+                self.lock().coming.push_back(Coming::Back(task));
+            }
             Mode::OneRun => self.discard(holder).await,
         }
     }
@@ -84,6 +137,7 @@ impl Pool {
     /// Ends a holder that is not.
     pub async fn discard(&self, holder: Holder) {
         let engine: Arc<_> = self.launch.engine.clone();
+        self.lock().count -= 1;
         if let Err(error) = engine.remove(&holder.container).await {
             tracing::warn!(%error, "a holder could not be removed; the end of the session removes it");
         }
@@ -91,15 +145,16 @@ impl Pool {
 
     /// Ends every holder that is ready, and those that are still being launched.
     pub async fn close(&self) {
-        let ready = std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner));
-        for launching in ready {
-            if let Ok(Ok(holder)) = launching.await {
+        let coming = std::mem::take(&mut self.lock().coming);
+        let ended = coming.into_iter().map(|coming| async {
+            if let Ok(Ok(holder)) = coming.task().await {
                 self.discard(holder).await;
             }
-        }
+        });
+        join_all(ended).await;
     }
 
-    fn put(&self, holder: JoinHandle<Result<Holder, RunError>>) {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(holder);
+    fn lock(&self) -> MutexGuard<'_, Holders> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -74,9 +74,10 @@ impl Rig {
                 authority: Arc::new(authority),
             };
             let mode = if info.joins_current_namespace { Mode::Shared } else { Mode::OneRun };
-            let pool = Pool::new(launch, setup.mode.unwrap_or(mode));
-            // Some are waiting for their last candidate to leave while others are taken.
-            pool.warm(if setup.jobs > 1 { setup.jobs + setup.jobs.div_ceil(2) } else { 1 });
+            let pool = Pool::new(launch, setup.mode.unwrap_or(mode), setup.jobs);
+            // A holder costs a quarter of a second of a CPU, which the first candidates need: the others come when they
+            // are wanted.
+            pool.warm(setup.jobs.min(2));
             let deaths = Deaths::follow(&engine, &session.filter());
             Ok(Context {
                 engine: engine.clone(),

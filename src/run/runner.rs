@@ -127,7 +127,7 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
                         self.is_alone = false;
                         let stands = match first {
                             Some(first) => alone::stands(first, result),
-                            None => result,
+                            None => alone::unless_starved(result),
                         };
                         return Some(Heard::Result(order.tag, stands));
                     }

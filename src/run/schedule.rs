@@ -243,7 +243,7 @@ impl Queue {
                 self.confirm.push_back(Turn { index: turn.index, first: Some(result) });
                 None
             }
-            None => Some(result),
+            None => Some(alone::unless_starved(result)),
         }
     }
 

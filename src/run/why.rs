@@ -14,14 +14,15 @@ use super::coordinator::Interrupts;
 use super::result::{Touch, touch};
 use super::runner::{Heard, Order, Runner};
 use crate::diagnose::statics::{decides, findings};
+use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Answer, Left};
 use crate::model::files::ImageFiles;
 use crate::model::outcome::{Finding, Phase};
 use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Service, Verdict};
-use crate::search::minimal::{Findings, Search, Settings};
+use crate::search::minimal::{Findings, NAMED, Search, Settings};
 use crate::search::noise::{Answer as Said, Rates};
 use crate::search::set::Set;
-use memory::{Bundle, Memory};
+use memory::{Bundle, Memory, Universe};
 
 /// What is asked.
 pub struct Question {
@@ -146,6 +147,7 @@ impl Inquiry<'_> {
         let baseline = self.baseline().await;
         if baseline == Some(Verdict::Pass) && !self.stopped {
             self.files = in_time(self.deadline, self.look()).await.flatten();
+            self.suspect_what_is_needed();
             self.prune();
         }
         let mut main = (self.universe(), Findings::default());
@@ -170,6 +172,15 @@ impl Inquiry<'_> {
         let case = Case::new(&facts.reference, ConditionSet::baseline());
         let files = self.context.inspector.look(service, &self.question.candidate, &case).await;
         findings(facts, files.as_ref(), service)
+    }
+
+    /// What a clean start had need of is suspected before any failure names it.
+    fn suspect_what_is_needed(&mut self) {
+        let passed = |result: &&CaseResult| result.conditions.is_empty() && result.verdict == Verdict::Pass;
+        let Some(evidence) = self.memory.results().iter().find(passed).map(|result| result.evidence.clone()) else {
+            return;
+        };
+        self.memory.suspect(needed_to_start(&evidence, self.active.iter()));
     }
 
     /// Every file of the image, for the names of variables.
@@ -199,7 +210,7 @@ impl Inquiry<'_> {
     }
 
     /// The baseline, and beside it everything at once, which is needed whatever the baseline does. A failure of the
-    /// baseline is tried once more.
+    /// baseline is tried once more; where it is late, beside the first try.
     async fn baseline(&mut self) -> Option<Verdict> {
         for attempt in 0..3 {
             self.start(ConditionSet::baseline());
@@ -207,7 +218,14 @@ impl Inquiry<'_> {
             if attempt == 0 && self.question.jobs > 1 && !all.is_empty() {
                 self.start(all);
             }
-            self.hear_all().await;
+            if attempt == 0 {
+                let _ = tokio::time::timeout_at(Instant::now() + self.usual(), self.hear_baseline()).await;
+                if self.running.contains(&ConditionSet::baseline()) && self.runner.free() > 0 {
+                    self.start(ConditionSet::baseline());
+                }
+            }
+            // Everything at once may take longer: what the baseline says is gone on with.
+            self.hear_baseline().await;
             let tally = self.memory.tally(&ConditionSet::baseline());
             if self.stopped {
                 break;
@@ -285,7 +303,7 @@ impl Inquiry<'_> {
     async fn search(&mut self) -> (Vec<Bundle>, Findings) {
         loop {
             let universe = self.universe();
-            let (findings, end) = self.search_among(&universe, self.question.confidence, true).await;
+            let (findings, end) = self.search_once(&universe).await;
             let blamed = |n: usize| findings.sets.iter().chain(&findings.perhaps).any(|set| set.has(n));
             let whole = (0..universe.len()).find(|n| universe[*n].len() > 1 && blamed(*n));
             match end {
@@ -301,49 +319,70 @@ impl Inquiry<'_> {
         }
     }
 
-    /// One search; nothing for an end when the universe has changed.
-    async fn search_among(&mut self, universe: &[Bundle], confidence: f64, adapts: bool) -> (Findings, Option<End>) {
-        let mut search = self.prepared(universe, confidence, adapts);
+    /// The main search; nothing for an end when the universe has changed.
+    async fn search_once(&mut self, universe: &[Bundle]) -> (Findings, Option<End>) {
+        let universes = [Universe::from(universe.to_vec())];
+        let (mut findings, end) = self.search_among(&universes, self.question.confidence, true).await;
+        (findings.pop().unwrap_or_default(), end)
+    }
+
+    /// Searches over some universes, side by side; nothing for an end when the universe has changed.
+    async fn search_among(
+        &mut self,
+        universes: &[Universe],
+        confidence: f64,
+        adapts: bool,
+    ) -> (Vec<Findings>, Option<End>) {
+        let mut searches: Vec<Search> = universes.iter().map(|u| self.prepared(u, confidence, adapts)).collect();
+        let findings = |searches: &mut [Search]| searches.iter_mut().map(Search::findings).collect::<Vec<_>>();
         loop {
             if self.is_over() {
-                return (search.findings(), Some(End::Stopped));
+                return (findings(&mut searches), Some(End::Stopped));
             }
-            let running: Vec<Set> = self.running.iter().filter_map(|set| memory::bits(universe, set)).collect();
-            for wanted in search.next(self.runner.free(), &running) {
-                let conditions = memory::conditions(universe, wanted);
-                // What cannot be imposed together is never run as something else.
-                if memory::bits(universe, &conditions) == Some(wanted) {
-                    self.start(conditions);
-                } else {
-                    search.record(wanted, Said::Unresolved);
-                }
+            for (search, universe) in searches.iter_mut().zip(universes) {
+                self.begin_what_is_wanted(search, universe);
             }
             if self.runner.is_idle() {
-                if search.findings().finished {
-                    return (search.findings(), Some(End::Finished));
+                if searches.iter_mut().all(|search| search.findings().finished) {
+                    return (findings(&mut searches), Some(End::Finished));
                 }
                 continue;
             }
             let Some(set) = self.hear().await else { continue };
             if adapts && (self.skip(&set) || self.prune()) {
-                return (Findings::default(), None);
+                return (Vec::new(), None);
             }
-            if let Some(bits) = memory::bits(universe, &set)
-                && let Some(answer) = self.memory.last_answer(&set)
-            {
-                search.record(bits, answer);
-                self.suspect(&mut search, universe);
+            if let Some(answer) = self.memory.last_answer(&set) {
                 let (fails, passes) = self.memory.costs();
-                search.costs(fails, passes);
+                for (search, universe) in searches.iter_mut().zip(universes) {
+                    let Some(bits) = universe.bits(&set) else { continue };
+                    search.record(bits, answer);
+                    self.suspect(search, universe);
+                    search.costs(fails, passes);
+                }
             }
             let found: Vec<ConditionSet> = self.memory.smallest_failing();
             (self.tell)(Step::Found(&found));
         }
     }
 
+    fn begin_what_is_wanted(&mut self, search: &mut Search, universe: &Universe) {
+        let running: Vec<Set> = self.running.iter().filter_map(|set| universe.bits(set)).collect();
+        for wanted in search.next(self.runner.free(), &running) {
+            let conditions = universe.conditions(wanted);
+            // What cannot be imposed together is never run as something else.
+            if universe.bits(&conditions) == Some(wanted) {
+                self.start(conditions);
+            } else {
+                search.record(wanted, Said::Unresolved);
+            }
+        }
+    }
+
     /// A search that knows everything that was run already. `adapts`: the main one, which also looks for variables that
     /// hide each other.
-    fn prepared(&self, universe: &[Bundle], confidence: f64, adapts: bool) -> Search {
+    fn prepared(&self, universe: &Universe, confidence: f64, adapts: bool) -> Search {
+        let (whole, universe) = (universe, &universe.bundles);
         let may_heal = (0..universe.len()).filter(|n| universe[*n].iter().all(may_heal)).collect();
         let mut settings =
             Settings { may_heal, rates: self.question.rates, confidence, ..Settings::plain(universe.len()) };
@@ -354,17 +393,22 @@ impl Inquiry<'_> {
         settings.aside = (0..universe.len()).filter(|n| universe[*n].len() > 1).collect();
         let mut search = Search::new(settings);
         for (set, answer) in self.memory.answers() {
-            if let Some(bits) = memory::bits(universe, set) {
+            if let Some(bits) = whole.bits(set) {
                 search.record(bits, answer);
             }
         }
-        self.suspect(&mut search, universe);
+        self.suspect(&mut search, whole);
+        if !adapts {
+            // Of all others it is known that they do no harm.
+            let form = |n: &usize| universe[*n].iter().all(|c| self.question.variants.contains(c));
+            (0..universe.len()).filter(form).for_each(|n| search.suspect(n, NAMED));
+        }
         search
     }
 
-    fn suspect(&self, search: &mut Search, universe: &[Bundle]) {
+    fn suspect(&self, search: &mut Search, universe: &Universe) {
         for (condition, factor) in self.memory.suspicions() {
-            if let Some(n) = universe.iter().position(|bundle| bundle == std::slice::from_ref(condition)) {
+            if let Some(n) = universe.bundles.iter().position(|bundle| bundle == std::slice::from_ref(condition)) {
                 search.suspect(n, *factor);
             }
         }
@@ -372,6 +416,7 @@ impl Inquiry<'_> {
 
     fn start(&mut self, conditions: ConditionSet) {
         (self.tell)(Step::Begun(&conditions));
+        tracing::debug!(%conditions, "begun");
         self.running.push(conditions.clone());
         let candidate = self.question.candidate.clone();
         self.runner.start(Order { tag: conditions.clone(), candidate, conditions });
@@ -411,6 +456,18 @@ impl Inquiry<'_> {
             }
         }
         None
+    }
+
+    /// Who is not healthy when the platform probes for the second time mostly never will be.
+    fn usual(&self) -> Duration {
+        Duration::from_secs(u64::from(self.question.service.health_check.interval)) * 2
+    }
+
+    /// Waits until the baseline does not run any more.
+    async fn hear_baseline(&mut self) {
+        while self.running.contains(&ConditionSet::baseline()) && !self.is_over() {
+            self.hear().await;
+        }
     }
 
     /// Waits until nothing runs.

@@ -77,6 +77,7 @@ pub struct Telling {
 }
 
 /// The posterior over families of sets.
+#[derive(Clone)]
 pub struct Posterior {
     /// The conditions, in the order of the bits.
     conditions: Vec<usize>,

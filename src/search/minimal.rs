@@ -113,6 +113,7 @@ impl Findings {
 }
 
 /// The search.
+#[derive(Clone)]
 pub struct Search {
     settings: Settings,
     tallies: BTreeMap<Set, Tally>,
@@ -144,6 +145,7 @@ struct Frame {
 }
 
 /// A posterior, and what it has learnt so far: only what is new has to be added.
+#[derive(Clone)]
 struct Belief {
     frame: Frame,
     suspicion: Vec<f64>,
@@ -277,18 +279,20 @@ impl Search {
         if let Some((small, large)) = self.healing.or_else(|| self.contradiction()) {
             return self.settle(small, large, running);
         }
-        // A run of everything, and one of what is named, say so much that nothing is started beside them, but for the
+        // A run of everything, and one of what is named, say so much that nothing else is started beside them, but for the
         // run of all that is not named: where the evidence is right, it comes next.
         let everything = Set::first(self.settings.conditions);
         let named = self.named(running);
         if running.contains(&everything) {
-            return Vec::new();
+            return named;
         }
         if !named.is_empty() || running.iter().any(|set| self.is_named(*set)) {
             let all: Set = self.universe.iter().filter(|n| self.is_named(Set::one(*n))).collect();
             let rest = self.universe.without(all);
             let unknown = !rest.is_empty() && self.believed()(rest).is_none() && !running.contains(&rest);
-            return named.into_iter().chain(unknown.then_some(rest)).collect();
+            let wanted: Vec<Set> = named.into_iter().chain(unknown.then_some(rest)).collect();
+            let after = self.if_right(all, &wanted, running, free.saturating_sub(wanted.len()));
+            return wanted.into_iter().chain(after).collect();
         }
         let aside = self.settings.aside;
         if self.universe.without(aside).len() <= families::MOST {
@@ -320,7 +324,26 @@ impl Search {
             return Vec::new();
         }
         let frame = self.doubting(&smallest(&descent.minimal));
-        self.telling(&frame, free, running)
+        let wanted = self.telling(&frame, free, running);
+        self.as_many_as_it_takes(wanted, &descent, running)
+    }
+
+    /// Repeats whose answers, if they come as is believed, make it as sure as is asked for; none where those that are under
+    /// way do.
+    fn as_many_as_it_takes(&self, mut wanted: Vec<Set>, descent: &Descent, running: &[Set]) -> Vec<Set> {
+        let believed = self.believed();
+        let mut guess = self.clone();
+        let tell = |guess: &mut Self, set: Set| {
+            guess.record(set, believed(set).unwrap_or(Answer::Unresolved));
+            guess.share(descent).is_some_and(|share| share >= self.settings.confidence)
+        };
+        if running.iter().fold(false, |_, set| tell(&mut guess, *set)) {
+            return Vec::new();
+        }
+        if let Some(last) = wanted.iter().position(|set| tell(&mut guess, *set)) {
+            wanted.truncate(last + 1);
+        }
+        wanted
     }
 
     /// What the certificate will likely need, whatever the runs that are under way answer.
@@ -383,6 +406,20 @@ impl Search {
         let answers = self.believed();
         let named = self.universe.iter().map(Set::one).filter(|set| self.is_named(*set));
         named.filter(|set| answers(*set).is_none() && !running.contains(set)).collect()
+    }
+
+    /// What is wanted once these and those that run have answered, if the evidence is right in all: what is named fails,
+    /// and nothing else does.
+    fn if_right(&self, named: Set, wanted: &[Set], running: &[Set], free: usize) -> Vec<Set> {
+        if free == 0 {
+            return Vec::new();
+        }
+        let mut guess = self.clone();
+        for set in wanted.iter().chain(running) {
+            guess.record(*set, if set.shared(named).is_empty() { Answer::Pass } else { Answer::Fail });
+        }
+        // What contradicts what is known is no guess to go by.
+        if guess.contradiction().is_some() { Vec::new() } else { guess.next_plain(free, &[]) }
     }
 
     fn is_named(&self, set: Set) -> bool {

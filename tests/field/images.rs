@@ -25,6 +25,10 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Loads what is not there as the table and the files have it.
 pub async fn build(engine: &DockerEngine, cases: &[&Case]) {
+    let service = |case: &&&Case| std::fs::read_to_string(folder(&case.id).join("service.yaml")).unwrap_or_default();
+    if cases.iter().any(|case| service(&case).contains("exitone/postgres:latest")) {
+        exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
+    }
     let mut missing = Vec::new();
     for case in cases {
         let label = content(case);

@@ -61,6 +61,13 @@ fn open_socket() -> Evidence {
     Evidence { sockets: vec![socket], ..Evidence::default() }
 }
 
+/// A port for metrics is open, the program's own is not yet.
+fn metrics_while_connecting() -> Evidence {
+    let mut evidence = open_socket();
+    evidence.sockets.iter_mut().for_each(|socket| socket.accepted = false);
+    Evidence { listens: opens("0.0.0.0", 9090).listens, ..evidence }
+}
+
 fn of(scene: &Scene) -> Vec<Cause> {
     of_service(scene, &Service::some())
 }
@@ -125,6 +132,17 @@ fn table() -> Vec<(&'static str, Scene, Scene)> {
                  required [type=missing]\nPORT\n  Input should be a valid integer",
             ),
             python("ValueError: validation failed"),
+        ),
+        (
+            "settings-validation",
+            says(
+                "pydantic_core._pydantic_core.ValidationError: 1 validation error for AppConfig\nPORT\n  Field required",
+            ),
+            // An order that a request brings, or a message at start.
+            says(
+                "Traceback (most recent call last):\n  File \"/app/app/orders.py\", line 9, in read\n    Order(**data)\n\
+                 pydantic_core._pydantic_core.ValidationError: 1 validation error for Order\nquantity\n  Field required",
+            ),
         ),
         (
             "settings-attribute-case",
@@ -223,6 +241,8 @@ fn table() -> Vec<(&'static str, Scene, Scene)> {
             Scene { evidence: connected(443, Fate::Silent), ..python("requests.exceptions.ConnectTimeout: timed out") },
             Scene { evidence: connected(443, Fate::Answered), ..says("x") },
         ),
+        ("port-mismatch", deaf(opens("0.0.0.0", 4001)), deaf(metrics_while_connecting())),
+        ("never-listened", deaf(metrics_while_connecting()), deaf(opens("0.0.0.0", 9090))),
         ("port-mismatch", deaf(opens("0.0.0.0", 4001)), lives(Outcome::Unhealthy, opens("0.0.0.0", 8000))),
         ("bound-to-loopback", deaf(opens("127.0.0.1", 8000)), deaf(opens("0.0.0.0", 8000))),
         ("bound-to-host-name", deaf(opens("10.0.248.213", 8000)), deaf(opens("10.0.61.20", 8000))),

@@ -9,7 +9,7 @@ fn seen(id: &str, text: &str) -> Cause {
 }
 
 fn ids(causes: Vec<Cause>, conditions: &str) -> Vec<String> {
-    with_needed(causes, &set(conditions), [3, 3]).into_iter().map(|cause| cause.id).collect()
+    with_needed(causes, &set(conditions), [3, 3], &Platform::some()).into_iter().map(|cause| cause.id).collect()
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn every_condition_means_something() {
                upstream.slow:a.b=5s upstream.denied:a.b disk.full egress.drop";
     let mut page = String::new();
     for name in all.split_whitespace() {
-        let causes = with_needed(Vec::new(), &set(name), [3, 3]);
+        let causes = with_needed(Vec::new(), &set(name), [3, 3], &Platform::some());
         assert_eq!(causes.len(), 1, "{name}");
         let cause = &causes[0];
         assert!(cause.text.ends_with('.') && cause.fix.ends_with('.'), "{name}: {}", cause.text);
@@ -53,6 +53,6 @@ fn every_condition_means_something() {
 fn a_secret_value_is_not_shown() {
     let secrets = std::collections::BTreeSet::from(["API".to_owned()]);
     let hidden = set("env.set:API=not-a-secret").with_secrets(&secrets);
-    let causes = with_needed(Vec::new(), &hidden, [1, 1]);
+    let causes = with_needed(Vec::new(), &hidden, [1, 1], &Platform::some());
     assert!(!format!("{causes:?}").contains("not-a-secret"), "{causes:?}");
 }

@@ -121,8 +121,7 @@ pub(super) const RULES: &[Rule] = &[
             "settings-validation",
             &[Seen::Fields],
             "The settings are validated when they are loaded, and {fields} did not pass: missing, empty or malformed[ ({where})].",
-            "Set the variable in the service's configuration (RuntimeEnvironmentVariables, or \
-             RuntimeEnvironmentSecrets for a secret). A map that is given to update-service replaces the whole map.",
+            fixes::SET_VARIABLE,
         )
     },
     Rule {
@@ -224,7 +223,7 @@ pub(super) const RULES: &[Rule] = &[
             &[REFUSED_CREDENTIALS],
             "The database was reached and refused the credentials[ ({where})].",
             "Compare the secret with the database: a password that was rotated reaches the service only with a new \
-             deployment (`aws apprunner start-deployment`), since secrets are read when it begins.",
+             deployment ({redeploy}), since secrets are read when it begins.",
         )
     },
     says(
@@ -276,7 +275,7 @@ pub(super) const RULES: &[Rule] = &[
                 r"InvalidClientTokenId|security token included in the request is (?:invalid|expired)|PartialCredentialsError",
             ])],
             "The program asks AWS for something when it starts, and it has no credentials[ ({where})].",
-            "Give the service an instance role (`aws apprunner update-service --instance-configuration InstanceRoleArn=…`): the \
+            "Give the service a role of its own ({role}): the \
              access role of the image repository is another one. Do not need AWS to start.",
         )
     },
@@ -311,8 +310,7 @@ pub(super) const RULES: &[Rule] = &[
             r"(?i)\bMemoryError\b|heap out of memory|java\.lang\.OutOfMemoryError|runtime: out of memory|cannot allocate memory|bad_alloc|allowed memory size of",
         ])],
         "The program ran out of memory before the kernel had to end it.",
-        "Give the instance more memory (`aws apprunner update-service --instance-configuration Cpu=…,Memory=…`), start fewer \
-         workers, or raise the runtime's own limit (`--max-old-space-size`, `-Xmx`).",
+        "Give the instance more memory ({more_memory}), start fewer workers, or raise the runtime's own limit (`--max-old-space-size`, `-Xmx`).",
     ),
     Rule {
         unless: &[Seen::Line(&["file watchers"])],

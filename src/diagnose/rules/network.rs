@@ -38,8 +38,8 @@ pub(super) const RULES: &[Rule] = &[
         also: &[],
         text: "While it starts the process opens a connection to {host}:{target_port}, and that fails ({fate})[; it does \
                so in {where}].",
-        fix: "Make the client lazily, in the route that needs it, with a time-out and retries; or give the VPC connector's \
-              subnets a NAT gateway (or a VPC endpoint) so that the host can be reached.",
+        fix: "Make the client lazily, in the route that needs it, with a time-out and retries; or give the subnets of \
+              {network} a NAT gateway (or a VPC endpoint) so that the host can be reached.",
         reference: VPC,
         alone: false,
     },

@@ -3,8 +3,8 @@
 use super::{Basis, Rule, Seen};
 
 const CHECK: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/manage-configure-healthcheck.html";
-const STATUS_FIX: &str = "Give the service a health check path that answers 200 without credentials (`aws apprunner \
-                          update-service --health-check-configuration Protocol=HTTP,Path=…`), or use the TCP check.";
+const STATUS_FIX: &str =
+    "Give the service a health check path that answers 200 without credentials ({health_path}){or_tcp}.";
 
 const fn serves(id: &'static str, seen: &'static [Seen], text: &'static str, fix: &'static str) -> Rule {
     Rule { id, basis: Basis::Serving, seen, unless: &[], also: &[], text, fix, reference: CHECK, alone: false }
@@ -12,14 +12,18 @@ const fn serves(id: &'static str, seen: &'static [Seen], text: &'static str, fix
 
 /// The rules, the most certain first.
 pub(super) const RULES: &[Rule] = &[
-    serves(
-        "port-mismatch",
-        &[Seen::NeverHealthy, Seen::OtherPort],
-        "The process listens on port {other_port}, the health check asks port {port}: the program or its start command has a \
-         port of its own and does not read PORT, which the platform sets to {port}.",
-        "Let the program listen on the port in PORT, or set the service's port to the one that it uses \
-         (`ImageConfiguration.Port`).",
-    ),
+    // A port for metrics may be open while the program still waits with its own.
+    Rule {
+        unless: &[Seen::Opening],
+        ..serves(
+            "port-mismatch",
+            &[Seen::NeverHealthy, Seen::OtherPort],
+            "The process listens on port {other_port}, the health check asks port {port}: the program or its start command \
+             has a port of its own and does not read PORT, which the platform sets to {port}.",
+            "Let the program listen on the port in PORT, or set the service's port to the one that it uses \
+             ({service_port}).",
+        )
+    },
     serves(
         "bound-to-loopback",
         &[Seen::NeverHealthy, Seen::Loopback],
@@ -51,15 +55,14 @@ pub(super) const RULES: &[Rule] = &[
         &[Seen::NeverHealthy, Seen::Status(404, 404)],
         "The health check of {path} is answered with {status}: there is no such route in this image[, or what serves it is \
          not started: the service's {start_command} takes the place of the image's own command].",
-        "Add the route, deploy the image that has it, or give the service the path of one that answers 200 (`aws apprunner \
-         update-service --health-check-configuration Protocol=HTTP,Path=…`). A StartCommand stays when a new image is \
-         deployed: `aws apprunner describe-service` shows it.",
+        "Add the route, deploy the image that has it, or give the service the path of one that answers 200 \
+         ({health_path}).{command_stays}",
     ),
     serves(
         "probe-status",
         &[Seen::NeverHealthy, Seen::Status(400, 400)],
         "The health check of {path} is answered with {status}: the Host header of the probe, an address, may not be allowed.",
-        "Allow every host on the health check's route, or use the TCP check.",
+        "Allow every host on the health check's route{or_tcp}.",
     ),
     serves(
         "probe-status",
@@ -78,13 +81,13 @@ pub(super) const RULES: &[Rule] = &[
         &[Seen::NeverHealthy, Seen::NoAnswer],
         "The port is open, and the health check[ of {path}] has no answer within {timeout} s.",
         "Answer the health check at once: let it ask nothing of the network, and keep what blocks out of the event loop. The \
-         time-out can be longer (`--health-check-configuration Timeout=…`, 20 s at most).",
+         time-out can be longer ({health_timeout}).",
     ),
     serves(
         "probe-no-http",
         &[Seen::NeverHealthy, Seen::NoHttp],
         "What answers on port {port} is no HTTP/1.1.",
-        "Serve plain HTTP/1.1 there (TLS ends at the platform's edge), or use the TCP check.",
+        "Serve plain HTTP/1.1 there (TLS ends at the platform's edge){or_tcp}.",
     ),
     Rule {
         unless: &[Seen::Waiting, Seen::OtherPort, Seen::Loopback, Seen::OtherAddress],
@@ -92,9 +95,18 @@ pub(super) const RULES: &[Rule] = &[
             "slow-start",
             &[Seen::NeverListened, Seen::Computing],
             "The process was still starting when it was given up: {waiting}.",
-            "Start faster (fewer imports, no work before the port opens), or give the instance more CPU (`aws apprunner \
-             update-service --instance-configuration Cpu=…`) and the health check more time (interval × unhealthy threshold, \
-             20 s × 20 at most).",
+            "Start faster (fewer imports, no work before the port opens), or give the instance more CPU ({more_cpu}) and the \
+             health check more time ({health_time}).",
+        )
+    },
+    Rule {
+        unless: &[Seen::Loopback, Seen::OtherAddress],
+        ..serves(
+            "never-listened",
+            &[Seen::NeverListened, Seen::Opening, Seen::OtherPort],
+            "The process opened port {other_port} and never port {port}: it was waiting for {waiting}.",
+            "Open the port first and connect afterwards, with a time-out; or, where {other_port} is the port that serves, let \
+             the program read PORT.",
         )
     },
     Rule {
@@ -113,7 +125,7 @@ pub(super) const RULES: &[Rule] = &[
             &[Seen::NeverListened],
             "The process lives and never opened a port: {waiting}.",
             "Look at what it does first: it may not be a server, wait for standard input, or wait for a child. For an image \
-             that serves nothing App Runner is the wrong place.",
+             that serves nothing {platform} is the wrong place.",
         )
     },
 ];

@@ -245,7 +245,8 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
 
     /// Cases of a search that have no result: those that were planned, and those that it was ended in.
     pub(super) fn not_run(&mut self, search: &Search, because: &str) {
-        let known = self.plan.named(search).map(|case| &case.id).chain(self.added.iter().map(|(_, id)| id));
+        let added = self.added.iter().filter(|(of, _)| *of == search.id).map(|(_, id)| id);
+        let known = self.plan.named(search).map(|case| &case.id).chain(added);
         let left: Vec<CaseId> = known.filter(|id| !self.results.contains_key(*id)).cloned().collect();
         for id in left {
             self.stamp(Event::CaseNotRun { id, because: because.to_owned() });

@@ -173,7 +173,8 @@ impl Inquiry<'_> {
         let proved = set.iter().all(passed_without);
         // Only what passes without a condition needs it.
         let needed = if proved { set.clone() } else { ConditionSet::baseline() };
-        let causes = with_needed(failed.causes.clone(), &needed, [tally.fails, tally.fails + tally.passes]);
+        let runs = [tally.fails, tally.fails + tally.passes];
+        let causes = with_needed(failed.causes.clone(), &needed, runs, &self.question.service.platform);
         Some(MinimalSet {
             conditions: set.clone(),
             confidence: round(confidence),
@@ -232,7 +233,7 @@ impl Inquiry<'_> {
             return format!("stopped before the end, after {} runs: the list may not be whole", answer.runs);
         }
         if !answer.healed.is_empty() {
-            return "some conditions heal: the list is complete among sets without them".to_owned();
+            return "some conditions heal: the list is complete among sets without them, and those with them were searched as well".to_owned();
         }
         if open {
             return "some sets could not be judged: the list may not be whole".to_owned();

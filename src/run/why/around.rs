@@ -2,7 +2,7 @@
 //! the limits and delays inside the sets.
 
 use super::Inquiry;
-use super::memory::{self, Bundle};
+use super::memory::{self, Bundle, Universe};
 use crate::diagnose::signature::{Signature, signature};
 use crate::model::answer::OtherFailure;
 use crate::model::condition::UpstreamFault;
@@ -54,12 +54,64 @@ fn stands_for(condition: &Condition, form: &Condition) -> bool {
 impl Inquiry<'_> {
     pub(super) async fn around(&mut self, universe: &[Bundle], main: &Findings) -> Around {
         let mut around = Around::default();
-        let found: Vec<ConditionSet> = main.sets.iter().map(|set| memory::conditions(universe, *set)).collect();
+        let mut found: Vec<ConditionSet> = main.sets.iter().map(|set| memory::conditions(universe, *set)).collect();
+        self.with_healers(universe, main, &found, &mut around).await;
+        found.extend(around.sets.iter().map(|(set, _)| set.clone()));
         self.forms(&found, &mut around).await;
         let all: Vec<ConditionSet> = found.iter().chain(around.sets.iter().map(|(set, _)| set)).cloned().collect();
         self.other_signatures(&all, &mut around).await;
         self.limits_of(&all, &mut around).await;
+        // What a form has led the program to is not left out.
+        let aside = std::mem::take(&mut self.pruned);
+        self.pruned = aside.into_iter().filter(|left| self.unmet(&left.condition).is_some()).collect();
         around
+    }
+
+    /// Failing sets that need what heals another one, and so were left out of the main search: with all that heals
+    /// imposed throughout, what fails then is shrunk.
+    async fn with_healers(
+        &mut self,
+        universe: &[Bundle],
+        main: &Findings,
+        found: &[ConditionSet],
+        around: &mut Around,
+    ) {
+        for healing in &main.healed {
+            let healers = memory::conditions(universe, healing.healers);
+            if self.is_over() {
+                around.not_tried.push(format!("{healers} with other conditions: the time was up"));
+                continue;
+            }
+            (self.tell)(super::Step::Doing("what fails together with what heals"));
+            let alone = |c: &Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
+            let rest = |n: &usize| !healing.healers.has(*n) && !universe[*n].iter().any(alone);
+            let bundles = (0..universe.len()).filter(rest).map(|n| universe[n].clone()).collect();
+            let with = Universe { base: healers.iter().cloned().collect(), bundles };
+            let universes = [with];
+            let (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
+            around.open |= !findings.iter().all(Findings::complete);
+            let failing = findings.iter().flat_map(|of| of.sets.iter().chain(&of.perhaps));
+            let failing: Vec<ConditionSet> = failing.map(|set| universes[0].conditions(*set)).collect();
+            for set in failing.iter().filter(|set| !found.iter().any(|known| known.is_subset(set))) {
+                self.within(set, &healers, around).await;
+            }
+        }
+    }
+
+    /// The smallest failing parts of a set that have one of the healers.
+    async fn within(&mut self, set: &ConditionSet, healers: &ConditionSet, around: &mut Around) {
+        let parts: Vec<Condition> = set.iter().cloned().collect();
+        let universes = [Universe::from(memory::each(&parts))];
+        let (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
+        for findings in findings {
+            around.open |= !findings.finished;
+            let sets = findings.sets.iter().map(|set| universes[0].conditions(*set));
+            let new = |set: &ConditionSet| {
+                set.iter().any(|c| healers.has(c)) && around.sets.iter().all(|(known, _)| known != set)
+            };
+            let new: Vec<ConditionSet> = sets.filter(new).collect();
+            around.sets.extend(new.into_iter().map(|set| (set, findings.confidence)));
+        }
     }
 
     /// Other forms of the conditions (a slower resolver, a late network): each where its first form did not fail.
@@ -90,18 +142,45 @@ impl Inquiry<'_> {
         if !spared.is_empty() {
             around.not_tried.push(format!("{}: a condition of the same kind fails already", spared.join(", ")));
         }
-        for group in groups {
-            if self.is_over() {
-                around.not_tried.extend(group.iter().map(|c| format!("{c}: the time was up")));
-                continue;
-            }
-            self.form(&group, found, around).await;
+        if self.is_over() {
+            around.not_tried.extend(groups.iter().flatten().map(|c| format!("{c}: the time was up")));
+        } else if !groups.is_empty() {
+            self.search_groups(&groups, found, around).await;
         }
     }
 
-    /// One group of forms that go together, beside what does not fail alone and does not exclude them.
-    async fn form(&mut self, group: &[Condition], found: &[ConditionSet], around: &mut Around) {
+    /// Groups of forms that go together, each beside what does not fail alone and does not exclude it.
+    async fn search_groups(&mut self, groups: &[Vec<Condition>], found: &[ConditionSet], around: &mut Around) {
         (self.tell)(super::Step::Doing("other forms of the conditions"));
+        let mut universes: Vec<Universe> = groups.iter().map(|group| self.beside(group, found)).collect();
+        let (mut findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
+        // A form may lead the program to what a clean start never touches.
+        let matters = |(universe, findings): (&Universe, &Findings)| {
+            let mut blamed = findings.sets.iter().chain(&findings.perhaps).flat_map(|set| set.iter());
+            blamed.any(|n| universe.bundles[n].len() > 1)
+        };
+        let touched: Vec<bool> = universes.iter().zip(&findings).map(matters).collect();
+        if touched.contains(&true) {
+            for (universe, _) in universes.iter_mut().zip(touched).filter(|(_, touched)| *touched) {
+                *universe = memory::each(&universe.bundles.concat()).into();
+            }
+            (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
+        }
+        for ((group, universe), findings) in groups.iter().zip(&universes).zip(findings) {
+            around.open |= !findings.complete();
+            let with_form = |sets: &[Set]| -> Vec<ConditionSet> {
+                let sets = sets.iter().map(|set| universe.conditions(*set));
+                sets.filter(|set| set.iter().any(|c| group.contains(c))).collect()
+            };
+            let mut new = with_form(&findings.sets);
+            new.retain(|set| around.sets.iter().all(|(known, _)| known != set));
+            around.sets.extend(new.into_iter().map(|set| (set, findings.confidence)));
+            around.perhaps.extend(with_form(&findings.perhaps));
+        }
+    }
+
+    /// What a group of forms is searched among: as in the main search, what was set aside goes along.
+    fn beside(&self, group: &[Condition], found: &[ConditionSet]) -> Universe {
         let network = group.iter().any(Condition::is_of_network);
         let alone = |c: &Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
         let goes = |c: &Condition| {
@@ -109,19 +188,14 @@ impl Inquiry<'_> {
             let clash = network && c.is_of_network();
             !clash && !alone(c) && ConditionSet::new(with).is_ok()
         };
-        let mut universe: Vec<Condition> = self.active.iter().filter(|c| goes(c)).cloned().collect();
-        universe.extend(group.iter().cloned());
-        let universe = memory::each(&universe);
-        let (findings, _) = self.search_among(&universe, CONFIDENCE, false).await;
-        around.open |= !findings.complete();
-        let with_form = |sets: &[Set]| -> Vec<ConditionSet> {
-            let sets = sets.iter().map(|set| memory::conditions(&universe, *set));
-            sets.filter(|set| set.iter().any(|c| group.contains(c))).collect()
-        };
-        let mut new = with_form(&findings.sets);
-        new.retain(|set| around.sets.iter().all(|(known, _)| known != set));
-        around.sets.extend(new.into_iter().map(|set| (set, findings.confidence)));
-        around.perhaps.extend(with_form(&findings.perhaps));
+        let mut active: Vec<Condition> = self.active.iter().filter(|c| goes(c)).cloned().collect();
+        active.extend(group.iter().cloned());
+        let battery = &self.question.battery;
+        let aside = self.pruned.iter().map(|left| &left.condition).filter(|c| battery.contains(c) && goes(c));
+        let aside: Bundle = aside.cloned().collect();
+        let mut universe = memory::each(&active);
+        universe.extend((!aside.is_empty()).then_some(aside));
+        universe.into()
     }
 
     /// Failures that are none of those that the sets lead to: what else can go wrong behind them?

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnose::signature::{Signature, signature};
-use crate::diagnose::suspects::suspects;
+use crate::diagnose::suspects::{Failed, suspects};
 use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 use crate::search::noise::{Answer, Tally};
 use crate::search::set::Set;
@@ -42,6 +42,33 @@ pub(super) fn each(conditions: &[Condition]) -> Vec<Bundle> {
     conditions.iter().map(|c| vec![c.clone()]).collect()
 }
 
+/// What a search is made over: bundles, and conditions that are imposed throughout.
+pub(super) struct Universe {
+    pub(super) base: Bundle,
+    pub(super) bundles: Vec<Bundle>,
+}
+
+impl From<Vec<Bundle>> for Universe {
+    fn from(bundles: Vec<Bundle>) -> Self {
+        Self { base: Vec::new(), bundles }
+    }
+}
+
+impl Universe {
+    /// A set in bits; nothing when it has not all that is imposed throughout, or more than the bundles have.
+    pub(super) fn bits(&self, set: &ConditionSet) -> Option<Set> {
+        let rest = set.iter().filter(|c| !self.base.contains(c)).cloned();
+        let whole = self.base.iter().all(|c| set.has(c));
+        whole.then(|| bits(&self.bundles, &ConditionSet::new(rest).unwrap_or_default())).flatten()
+    }
+
+    /// Bits as conditions.
+    pub(super) fn conditions(&self, bits: Set) -> ConditionSet {
+        let with = bits.iter().flat_map(|n| self.bundles[n].iter()).chain(&self.base);
+        ConditionSet::new(with.cloned()).unwrap_or_default()
+    }
+}
+
 impl Memory {
     /// Keeps a result.
     pub(super) fn keep(&mut self, set: &ConditionSet, result: CaseResult) {
@@ -51,15 +78,21 @@ impl Memory {
             Verdict::Unresolved => Answer::Unresolved,
         };
         if answer == Answer::Fail {
-            for (condition, factor) in suspects(&result, set) {
-                match self.suspicions.iter_mut().find(|(known, _)| *known == condition) {
-                    Some((_, known)) => *known = known.max(factor),
-                    None => self.suspicions.push((condition, factor)),
-                }
-            }
+            let CaseResult { outcome, evidence, causes, log, .. } = &result;
+            self.suspect(suspects(&Failed { outcome: outcome.as_ref(), evidence, causes, log }, set));
         }
         self.answers.push((set.clone(), answer));
         self.results.push(result);
+    }
+
+    /// Conditions are suspected, each by a factor.
+    pub(super) fn suspect(&mut self, suspected: Vec<Suspicion>) {
+        for (condition, factor) in suspected {
+            match self.suspicions.iter_mut().find(|(known, _)| *known == condition) {
+                Some((_, known)) => *known = known.max(factor),
+                None => self.suspicions.push((condition, factor)),
+            }
+        }
     }
 
     /// Every result, in the order of time.

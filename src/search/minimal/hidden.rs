@@ -8,7 +8,7 @@ use crate::search::set::Set;
 
 impl Search {
     /// Runs that would show what the largest passing sets hide: each without anything that may heal, until each of the
-    /// other conditions was seen to pass in such a run; then halves of those that may hide each other.
+    /// other conditions was seen to pass in such a run; and halves of those that may hide each other.
     pub(super) fn hidden(&self, descent: &Descent) -> Vec<Set> {
         let may_heal = self.settings.may_heal;
         let told = self.tallies.iter().filter(|(run, tally)| run.shared(may_heal).is_empty() && tally.told() > 0);
@@ -21,7 +21,8 @@ impl Search {
                 hidden.push(run);
             }
         }
-        if hidden.is_empty() { self.apart(descent) } else { hidden }
+        hidden.extend(self.apart(descent));
+        hidden
     }
 
     /// Numbered in binary, any two differ in a digit: the halves of each digit part every pair, so that twice the
