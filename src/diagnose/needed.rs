@@ -243,7 +243,7 @@ fn metadata(fault: &MetadataFault) -> Meaning {
     Meaning {
         id: "aws-credentials",
         text: format!("The program needs AWS credentials to start: it fails when {text}."),
-        fix: "Give the service a role of its own ({role}), and do not need AWS to start.".to_owned(),
+        fix: "Give the service {role}, and do not need AWS to start.".to_owned(),
         told_by: &["aws-region"],
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -106,6 +106,8 @@ pub struct Context {
     pub unsets_variables: bool,
     /// Candidates that are being stopped and removed.
     pub leaving: Mutex<JoinSet<()>>,
+    /// True once the session ends.
+    pub ending: watch::Sender<bool>,
 }
 
 /// Runs one case. `on_phase` hears of every phase that is reached.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::RunError;
@@ -55,7 +55,8 @@ impl<'a> Leaving<'a> {
     fn task(&mut self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let ids = std::iter::once(std::mem::take(&mut self.id)).chain(std::mem::take(&mut self.also));
         let ids: Vec<String> = ids.filter(|id| !id.is_empty()).collect();
-        let left = leave(self.context.engine.clone(), ids, std::mem::take(&mut self.volumes), self.death.take());
+        let grace = self.death.take().map(|death| (death, self.context.ending.subscribe()));
+        let left = leave(self.context.engine.clone(), ids, std::mem::take(&mut self.volumes), grace);
         let gone = self.gone.take();
         async move {
             left.await;
@@ -92,14 +93,17 @@ async fn leave(
     engine: Arc<dyn Engine>,
     ids: Vec<String>,
     volumes: Vec<String>,
-    death: Option<oneshot::Receiver<Result<(), RunError>>>,
+    grace: Option<(oneshot::Receiver<Result<(), RunError>>, watch::Receiver<bool>)>,
 ) {
-    if let (Some(death), Some(id)) = (death, ids.first()) {
+    if let (Some((death, mut ending)), Some(id)) = (grace, ids.first()) {
         if let Err(error) = engine.kill(id, "SIGTERM").await {
             tracing::debug!(%error, "SIGTERM");
         }
-        // Dead or not, what follows removes it by force.
-        let _ = timeout(STOP_WITHIN, death).await;
+        // Dead or not, what follows removes it by force; at the session's end nobody has use of its grace.
+        tokio::select! {
+            _ = timeout(STOP_WITHIN, death) => {}
+            _ = ending.wait_for(|ending| *ending) => {}
+        }
     }
     for id in ids {
         if let Err(error) = engine.remove(&id).await {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use super::RunError;
@@ -90,6 +90,7 @@ impl Rig {
                 unsets_variables: info.unsets_variables,
                 architecture: info.architecture().to_owned(),
                 leaving: Mutex::new(JoinSet::new()),
+                ending: watch::Sender::new(false),
             })
         };
         match opened.await {
@@ -107,6 +108,7 @@ impl Rig {
     /// # Errors
     /// The engine's; the watchdog then tries again.
     pub async fn close(self, broken_off: bool) -> Result<(), RunError> {
+        self.context.ending.send_replace(true);
         self.context.pool.close().await;
         let mut leaving = std::mem::take(&mut *self.context.leaving.lock().await);
         while leaving.join_next().await.is_some() {}

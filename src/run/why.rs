@@ -341,12 +341,19 @@ impl Inquiry<'_> {
             }
             for (search, universe) in searches.iter_mut().zip(universes) {
                 self.begin_what_is_wanted(search, universe);
+                if adapts && self.runner.free() > 0 && !self.runner.is_idle() {
+                    self.begin_ahead(search, universe);
+                }
             }
-            if self.runner.is_idle() {
+            // What was begun ahead may go on.
+            let own = |set: &ConditionSet| universes.iter().any(|universe| universe.bits(set).is_some());
+            if !self.running.iter().any(own) {
                 if searches.iter_mut().all(|search| search.findings().finished) {
                     return (findings(&mut searches), Some(End::Finished));
                 }
-                continue;
+                if self.runner.is_idle() {
+                    continue;
+                }
             }
             let Some(set) = self.hear().await else { continue };
             if adapts && (self.skip(&set) || self.prune()) {
@@ -363,6 +370,15 @@ impl Inquiry<'_> {
             }
             let found: Vec<ConditionSet> = self.memory.smallest_failing();
             (self.tell)(Step::Found(&found));
+        }
+    }
+
+    /// While the last runs of a search go on, what is asked after it.
+    fn begin_ahead(&mut self, search: &Search, universe: &Universe) {
+        let running: Vec<Set> = self.running.iter().filter_map(|set| universe.bits(set)).collect();
+        if let Some(sets) = search.foreseen(&running) {
+            let found: Vec<ConditionSet> = sets.iter().map(|set| universe.conditions(*set)).collect();
+            self.begin_forms(&found);
         }
     }
 
@@ -393,7 +409,7 @@ impl Inquiry<'_> {
         settings.aside = (0..universe.len()).filter(|n| universe[*n].len() > 1).collect();
         let mut search = Search::new(settings);
         for (set, answer) in self.memory.answers() {
-            if let Some(bits) = whole.bits(set) {
+            if let Some(bits) = whole.bits(set).or_else(|| whole.implied(set, answer)) {
                 search.record(bits, answer);
             }
         }

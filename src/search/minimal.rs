@@ -422,6 +422,22 @@ impl Search {
         if guess.contradiction().is_some() { Vec::new() } else { guess.next_plain(free, &[]) }
     }
 
+    /// The smallest failing sets, when nothing runs but what is named, which will fail, and repeats, which will come as
+    /// before, and nothing will be left to run then.
+    #[must_use]
+    pub fn foreseen(&self, running: &[Set]) -> Option<Vec<Set>> {
+        if self.tally(Set::EMPTY).plain() != Some(Answer::Pass) || !self.healed.is_empty() {
+            return None;
+        }
+        let mut guess = self.clone();
+        let believed = self.believed();
+        for set in running {
+            guess.record(*set, believed(*set).or_else(|| self.is_named(*set).then_some(Answer::Fail))?);
+        }
+        let open = guess.flaky || guess.contradiction().is_some() || !guess.next(1, &[]).is_empty();
+        (!open).then(|| smallest(&guess.descent().minimal))
+    }
+
     fn is_named(&self, set: Set) -> bool {
         set.len() == 1 && set.iter().all(|n| self.settings.suspicion[n] >= NAMED)
     }

@@ -275,7 +275,7 @@ pub(super) const RULES: &[Rule] = &[
                 r"InvalidClientTokenId|security token included in the request is (?:invalid|expired)|PartialCredentialsError",
             ])],
             "The program asks AWS for something when it starts, and it has no credentials[ ({where})].",
-            "Give the service a role of its own ({role}): the \
+            "Give the service {role}: the \
              access role of the image repository is another one. Do not need AWS to start.",
         )
     },

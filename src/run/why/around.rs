@@ -4,7 +4,7 @@
 use super::Inquiry;
 use super::memory::{self, Bundle, Universe};
 use crate::diagnose::signature::{Signature, signature};
-use crate::model::answer::OtherFailure;
+use crate::model::answer::{Left, OtherFailure};
 use crate::model::condition::UpstreamFault;
 use crate::model::{Condition, ConditionSet, EnvChange, Verdict};
 use crate::search::descent::descend;
@@ -35,6 +35,16 @@ pub(super) struct Around {
     pub(super) not_tried: Vec<String>,
     /// Forms that were tried and not believed enough.
     pub(super) open: bool,
+}
+
+/// The other forms of conditions, in groups that go together.
+#[derive(Default)]
+struct Forms {
+    groups: Vec<Vec<Condition>>,
+    /// Those of which nothing new is to be learnt.
+    spared: Vec<String>,
+    /// Those that no run would have met.
+    unmet: Vec<Left>,
 }
 
 /// True when nothing new is to be learnt of a form, once this condition is known to fail.
@@ -116,29 +126,8 @@ impl Inquiry<'_> {
 
     /// Other forms of the conditions (a slower resolver, a late network): each where its first form did not fail.
     async fn forms(&mut self, found: &[ConditionSet], around: &mut Around) {
-        let mut groups: Vec<Vec<Condition>> = Vec::new();
-        let mut spared: Vec<String> = Vec::new();
-        for form in &self.question.variants.clone() {
-            if self.skipped.iter().any(|s| s.condition == *form) {
-                continue;
-            }
-            if let Some(because) = self.unmet(form) {
-                self.pruned.push(crate::model::answer::Left { condition: form.clone(), because });
-                continue;
-            }
-            if found.iter().flat_map(ConditionSet::iter).any(|c| stands_for(c, form)) {
-                spared.push(form.to_string());
-                continue;
-            }
-            let fits = |group: &&mut Vec<Condition>| {
-                ConditionSet::new(group.iter().cloned().chain([form.clone()])).is_ok()
-                    && group.iter().all(|c| c.is_of_network() == form.is_of_network())
-            };
-            match groups.iter_mut().find(fits) {
-                Some(group) => group.push(form.clone()),
-                None => groups.push(vec![form.clone()]),
-            }
-        }
+        let Forms { groups, spared, unmet } = self.forms_beside(found);
+        self.pruned.extend(unmet);
         if !spared.is_empty() {
             around.not_tried.push(format!("{}: a condition of the same kind fails already", spared.join(", ")));
         }
@@ -146,6 +135,44 @@ impl Inquiry<'_> {
             around.not_tried.extend(groups.iter().flatten().map(|c| format!("{c}: the time was up")));
         } else if !groups.is_empty() {
             self.search_groups(&groups, found, around).await;
+        }
+    }
+
+    fn forms_beside(&self, found: &[ConditionSet]) -> Forms {
+        let mut forms = Forms::default();
+        for form in &self.question.variants {
+            if self.skipped.iter().any(|s| s.condition == *form) {
+                continue;
+            }
+            if let Some(because) = self.unmet(form) {
+                forms.unmet.push(Left { condition: form.clone(), because });
+                continue;
+            }
+            if found.iter().flat_map(ConditionSet::iter).any(|c| stands_for(c, form)) {
+                forms.spared.push(form.to_string());
+                continue;
+            }
+            let fits = |group: &&mut Vec<Condition>| {
+                ConditionSet::new(group.iter().cloned().chain([form.clone()])).is_ok()
+                    && group.iter().all(|c| c.is_of_network() == form.is_of_network())
+            };
+            match forms.groups.iter_mut().find(fits) {
+                Some(group) => group.push(form.clone()),
+                None => forms.groups.push(vec![form.clone()]),
+            }
+        }
+        forms
+    }
+
+    /// Begins what will be asked of the forms, where the main search comes to `found`.
+    pub(super) fn begin_forms(&mut self, found: &[ConditionSet]) {
+        for group in self.forms_beside(found).groups {
+            let universe = self.beside(&group, found);
+            let all = universe.conditions(Set::first(universe.bundles.len()));
+            let known = self.running.contains(&all) || self.memory.last_answer(&all).is_some();
+            if !known && self.runner.free() > 0 {
+                self.start(all);
+            }
         }
     }
 
