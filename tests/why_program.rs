@@ -31,6 +31,7 @@ struct World {
     engine: FakeEngine,
     budget: Option<Duration>,
     battery: Vec<Condition>,
+    variants: Vec<Condition>,
     confidence: f64,
     interrupts: watch::Receiver<u32>,
 }
@@ -40,7 +41,7 @@ impl World {
         let engine = FakeEngine::new(true);
         engine.image("app:1", &[], Arc::new(act));
         let battery = NAMES.map(|name| format!("env.unset:{name}").parse().expect("a condition")).to_vec();
-        Self { engine, budget: None, battery, confidence: 0.95, interrupts: watch::channel(0).1 }
+        Self { engine, budget: None, battery, variants: Vec::new(), confidence: 0.95, interrupts: watch::channel(0).1 }
     }
 
     async fn ask(&self) -> Explained {
@@ -50,7 +51,7 @@ impl World {
             candidate: candidates(&self.engine, &["app:1"]).await.remove(0),
             service: service(),
             battery: self.battery.clone(),
-            variants: Vec::new(),
+            variants: self.variants.clone(),
             rates: None,
             confidence: self.confidence,
             budget: self.budget,
@@ -153,6 +154,35 @@ async fn what_heals_is_found() {
     assert_eq!(explained.answer.healed.len(), 1);
     assert_eq!(explained.answer.healed[0].healers.to_string(), "env.unset:B");
     assert!(!explained.answer.complete && explained.answer.assumption.contains("heal"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_only_with_what_heals_is_found_too() {
+    // Without D another branch is taken: it has no need of C, and needs G, which is not asked for without E.
+    let world = World::new(|s| match (has(s, "D"), has(s, "C"), has(s, "G"), has(s, "E")) {
+        (true, false, ..) => boom("c"),
+        (false, _, false, true) => boom("g"),
+        _ => healthy(8000),
+    });
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["env.unset:C", "env.unset:D + env.unset:G"]);
+    assert!(!explained.answer.healed.is_empty() && !explained.answer.complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_may_lead_to_what_a_clean_start_never_touches() {
+    use exitone::engine::files::Tree;
+    let mut world = World::new(|s| {
+        let production = s.env.get("A").is_some_and(|value| value == "production");
+        if production && !has(s, "B") { boom("b") } else { healthy(8000) }
+    });
+    // No file names B: it is set aside.
+    world.engine.set_files("app:1", Tree::default().file("/app/main.py", 0o644, "os.environ['A']"));
+    world.variants = vec!["env.set:A=production".parse().expect("a condition")];
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["env.set:A=production + env.unset:B"]);
+    let left: Vec<String> = explained.answer.pruned.iter().map(|left| left.condition.to_string()).collect();
+    assert!(left.contains(&"env.unset:H".to_owned()) && !left.contains(&"env.unset:B".to_owned()), "{left:?}");
 }
 
 #[tokio::test(start_paused = true)]

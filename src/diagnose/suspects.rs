@@ -164,7 +164,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::observation::{ConnectAttempt, DnsQuestion};
+    use crate::model::observation::{ConnectAttempt, DnsQuestion, Listening};
 
     fn asked(answer: &str) -> Evidence {
         let question = DnsQuestion {
@@ -175,6 +175,20 @@ mod tests {
             own: false,
         };
         Evidence { dns: vec![question], ..Evidence::default() }
+    }
+
+    #[test]
+    fn what_is_asked_before_the_port_is_open_is_needed_to_start() {
+        let battery: Vec<Condition> =
+            ["egress.drop", "dns.servfail", "dns.late:10s", "env.unset:A"].map(|c| c.parse().expect("valid")).into();
+        let named = |evidence: &Evidence| {
+            let found = needed_to_start(evidence, battery.iter());
+            found.iter().map(|(condition, _)| condition.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let opened = |at_ms| vec![Listening { at_ms, address: Ipv4Addr::UNSPECIFIED.into(), port: 8000 }];
+        assert_eq!(named(&Evidence { listens: opened(500.0), ..asked("198.18.0.1") }), "dns.servfail");
+        assert_eq!(named(&Evidence { listens: opened(0.5), ..asked("198.18.0.1") }), "", "a thread in the background");
+        assert_eq!(named(&Evidence::default()), "");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Pool {
     /// A pool that has no holder yet, for so many runs at a time.
     #[must_use]
     pub fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
-        Self { launch, mode, most: jobs + jobs / 2, holders: Mutex::default() }
+        Self { launch, mode, most: jobs * 2, holders: Mutex::default() }
     }
 
     /// True when a run needs a fresh namespace inside its holder.

@@ -13,6 +13,7 @@ use super::case::Context;
 use super::coordinator::Interrupts;
 use super::result::{Touch, touch};
 use super::runner::{Heard, Order, Runner};
+use super::schedule;
 use crate::diagnose::statics::{decides, findings};
 use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Answer, Left};
@@ -384,7 +385,11 @@ impl Inquiry<'_> {
 
     fn begin_what_is_wanted(&mut self, search: &mut Search, universe: &Universe) {
         let running: Vec<Set> = self.running.iter().filter_map(|set| universe.bits(set)).collect();
-        for wanted in search.next(self.runner.free(), &running) {
+        let mut all = search.next(self.runner.free(), &running);
+        // What takes longest begins first.
+        let length = |set: &Set| schedule::estimate(&universe.conditions(*set)).0;
+        all.sort_by(|a, b| length(b).total_cmp(&length(a)));
+        for wanted in all {
             let conditions = universe.conditions(wanted);
             // What cannot be imposed together is never run as something else.
             if universe.bits(&conditions) == Some(wanted) {
@@ -414,11 +419,6 @@ impl Inquiry<'_> {
             }
         }
         self.suspect(&mut search, whole);
-        if !adapts {
-            // Of all others it is known that they do no harm.
-            let form = |n: &usize| universe[*n].iter().all(|c| self.question.variants.contains(c));
-            (0..universe.len()).filter(form).for_each(|n| search.suspect(n, NAMED));
-        }
         search
     }
 
@@ -427,6 +427,12 @@ impl Inquiry<'_> {
             if let Some(n) = universe.bundles.iter().position(|bundle| bundle == std::slice::from_ref(condition)) {
                 search.suspect(n, *factor);
             }
+        }
+        // Of all others than the forms it is known that they do no harm.
+        let all = universe.conditions(Set::first(universe.bundles.len()));
+        if self.memory.last_answer(&all) == Some(Said::Fail) {
+            let form = |n: &usize| universe.bundles[*n].iter().all(|c| self.question.variants.contains(c));
+            (0..universe.bundles.len()).filter(form).for_each(|n| search.suspect(n, NAMED));
         }
     }
 

@@ -169,9 +169,14 @@ impl Inquiry<'_> {
         for group in self.forms_beside(found).groups {
             let universe = self.beside(&group, found);
             let all = universe.conditions(Set::first(universe.bundles.len()));
-            let known = self.running.contains(&all) || self.memory.last_answer(&all).is_some();
-            if !known && self.runner.free() > 0 {
-                self.start(all);
+            let failed = self.memory.last_answer(&all) == Some(Answer::Fail);
+            let alone =
+                group.iter().filter(|_| failed).map(|form| ConditionSet::new([form.clone()]).unwrap_or_default());
+            for set in std::iter::once(all).chain(alone) {
+                let known = self.running.contains(&set) || self.memory.last_answer(&set).is_some();
+                if !known && self.runner.free() > 0 {
+                    self.start(set);
+                }
             }
         }
     }
