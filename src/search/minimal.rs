@@ -422,8 +422,8 @@ impl Search {
         if guess.contradiction().is_some() { Vec::new() } else { guess.next_plain(free, &[]) }
     }
 
-    /// The smallest failing sets, when nothing runs but what is named, which will fail, and repeats, which will come as
-    /// before, and nothing will be left to run then.
+    /// The smallest failing sets, when nothing runs but what is named, which will fail, the rest of it all, which will pass,
+    /// and repeats, which will come as before, and nothing will be left to run then.
     #[must_use]
     pub fn foreseen(&self, running: &[Set]) -> Option<Vec<Set>> {
         if self.tally(Set::EMPTY).plain() != Some(Answer::Pass) || !self.healed.is_empty() {
@@ -431,8 +431,13 @@ impl Search {
         }
         let mut guess = self.clone();
         let believed = self.believed();
+        let named: Set = self.universe.iter().filter(|n| self.is_named(Set::one(*n))).collect();
+        let thought = |set: Set| match self.is_named(set) {
+            true => Some(Answer::Fail),
+            false => (set == self.universe.without(named)).then_some(Answer::Pass),
+        };
         for set in running {
-            guess.record(*set, believed(*set).or_else(|| self.is_named(*set).then_some(Answer::Fail))?);
+            guess.record(*set, believed(*set).or_else(|| thought(*set))?);
         }
         let open = guess.flaky || guess.contradiction().is_some() || !guess.next(1, &[]).is_empty();
         (!open).then(|| smallest(&guess.descent().minimal))
