@@ -594,12 +594,14 @@ async fn who_had_the_cpus_is_not_run_again_and_who_was_kept_from_them_says_nothi
         for result in &finished.results {
             let told = result.notes.iter().any(|n| n.contains("confirmed alone"));
             assert_eq!((told, result.verdict), (again, verdict), "{contention:?} {:?}", result.notes);
+            let confirmed = result.notes.iter().any(|n| n.starts_with("confirmed alone"));
+            assert_eq!(confirmed, again && verdict == Verdict::Fail, "{contention:?} {:?}", result.notes);
         }
         let alone = world.one(service(), &["env.set:A=1"]).await;
         assert_eq!(alone.verdict, verdict, "{contention:?}");
         if verdict == Verdict::Unresolved {
             assert_eq!((alone.class, alone.outcome), (None, None));
-            assert!(alone.notes.last().expect("a note").contains("busy with other work"), "{:?}", alone.notes);
+            assert!(alone.notes[0].contains("busy with other work"), "{:?}", alone.notes);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Which conditions does a failure's evidence point to? Pure. A suspicion only says what is tried first: no answer stands
-//! on it.
+//! Which conditions does a failure's evidence point to? Pure. A suspicion says what is tried first, and
+//! weighs in how sure an answer is; no set is told that did not fail.
 
 use crate::model::condition::{DnsFault, EnvChange};
 use crate::model::observation::{Evidence, Fate};

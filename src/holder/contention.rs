@@ -31,10 +31,11 @@ impl Machine {
         }
     }
 
-    /// What was counted since `before`; `own`: what the candidate's own group counts of waiting, `cpu_ms`: its CPU time.
-    /// Nothing where the kernel counts none of it.
-    pub fn since(&self, before: &Self, own: Option<f64>, cpu_ms: f64) -> Option<Contention> {
-        let waited = own.or_else(|| Some(self.waited_ms? - before.waited_ms?))?;
+    /// What was counted since `before`; `own`: what the candidate's own group counts of waiting, `cpu_ms`: its CPU time,
+    /// `throttled_ms`: what its own limit held it back, which is no other's work. Nothing where the kernel counts none of
+    /// it.
+    pub fn since(&self, before: &Self, own: Option<f64>, (cpu_ms, throttled_ms): (f64, f64)) -> Option<Contention> {
+        let waited = own.or_else(|| Some(self.waited_ms? - before.waited_ms?))? - throttled_ms;
         let ((used, all), (used_before, all_before)) = (self.ticks?, before.ticks?);
         // A machine's tick is a hundredth of a second, on every architecture that there is (USER_HZ).
         let all_ms = all.saturating_sub(all_before) as f64 * 10.0;
@@ -64,12 +65,22 @@ fn ticks(text: &str) -> Option<(u64, u64)> {
 #[derive(Default)]
 pub struct Quiet {
     since: Option<Instant>,
+    /// When it was last looked at, and how long something had waited for a CPU by then, in milliseconds.
+    last: Option<(Instant, f64)>,
 }
 
+/// Who uses no CPU while something waits for one for this part of the time may be the one that waits.
+const WAITING: f64 = 0.5;
+
 impl Quiet {
-    /// It is looked at: so many CPUs were busy in the last second. Gives for how long it has been silent.
-    pub fn look(&mut self, now: Instant, busy: f64) -> Duration {
-        if busy >= QUIET {
+    /// It is looked at: so many CPUs were busy in the last second, and something has waited for so long. Gives for how long
+    /// it has been silent.
+    pub fn look(&mut self, now: Instant, busy: f64, waited_ms: f64) -> Duration {
+        let waits = self.last.replace((now, waited_ms)).is_some_and(|(then, before)| {
+            let length = (now - then).as_secs_f64() * 1000.0;
+            length > 0.0 && (waited_ms - before) / length >= WAITING
+        });
+        if busy >= QUIET || waits {
             self.since = Some(now);
         }
         now - *self.since.get_or_insert(now)
@@ -97,18 +108,23 @@ mod tests {
         let at = |waited, used, all| Machine { waited_ms: Some(waited), ticks: Some((used, all)) };
         let (before, after) = (at(100.0, 1000, 5000), at(600.0, 1150, 5200));
         // 2 s of CPU time passed, 1.5 s were used, half a second of these by the candidate.
-        let found = after.since(&before, None, 500.0).expect("counted");
+        let found = after.since(&before, None, (500.0, 0.0)).expect("counted");
         assert_eq!((found.waited_ms, found.others), (500.0, 0.5));
         // Its own group knows better than the machine.
-        assert_eq!(after.since(&before, Some(20.0), 500.0).expect("counted").waited_ms, 20.0);
+        assert_eq!(after.since(&before, Some(20.0), (500.0, 0.0)).expect("counted").waited_ms, 20.0);
+        // What its own limit held it back is no other's doing.
+        assert_eq!(after.since(&before, None, (500.0, 400.0)).expect("counted").waited_ms, 100.0);
         let silent = Machine { waited_ms: None, ..after };
-        assert_eq!(silent.since(&before, None, 0.0), None);
+        assert_eq!(silent.since(&before, None, (0.0, 0.0)), None);
     }
 
     #[test]
     fn silence_begins_when_it_computes_no_more() {
         let (mut quiet, begun) = (Quiet::default(), Instant::now());
-        let mut look = |second, busy| quiet.look(begun + Duration::from_secs(second), busy).as_secs();
-        assert_eq!((look(0, 0.0), look(3, 0.9), look(4, 0.05), look(9, 0.0)), (0, 0, 1, 6));
+        let mut look = |second, busy, waited| quiet.look(begun + Duration::from_secs(second), busy, waited).as_secs();
+        let calm = [look(0, 0.0, 0.0), look(3, 0.9, 100.0), look(4, 0.05, 200.0), look(9, 0.0, 300.0)];
+        assert_eq!(calm, [0, 0, 1, 6]);
+        // It may be silent because it is kept from the CPUs.
+        assert_eq!([look(10, 0.05, 1200.0), look(11, 0.05, 1250.0)], [0, 1]);
     }
 }

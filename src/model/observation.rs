@@ -115,6 +115,9 @@ impl Listening {
 /// waits as well, but leaves the others little.
 const STARVED_BY: f64 = 0.75;
 
+/// Waiting for a CPU that changes little: the platform's usual time between two probes.
+const LITTLE_MS: f64 = 5000.0;
+
 /// What a candidate needed of the machine, as the kernel's control groups count it, children included.
 #[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
@@ -148,17 +151,17 @@ pub struct Contention {
 }
 
 impl Contention {
-    /// True when it would have done nothing else with the machine to itself: whatever it did before it fell silent came
-    /// later by no more than the time that it waited, and it has been silent for longer than that.
+    /// True when it would hardly have done anything else with the machine to itself: whatever it did before it fell silent
+    /// came later by no more than the time that it waited, which is little, and it has been silent for longer than that.
     #[must_use]
     pub fn changed_nothing(&self) -> bool {
-        self.quiet_ms >= self.waited_ms
+        self.waited_ms <= LITTLE_MS && self.quiet_ms >= self.waited_ms
     }
 
     /// True when others kept it from the CPUs for most of so long a time (milliseconds).
     #[must_use]
     pub fn starved(&self, of_ms: f64) -> bool {
-        !self.changed_nothing() && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
+        of_ms > 0.0 && !self.changed_nothing() && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
     }
 }
 

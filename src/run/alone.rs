@@ -38,7 +38,7 @@ fn is_answered(result: &CaseResult) -> bool {
 pub fn stands(first: Box<CaseResult>, alone: Box<CaseResult>) -> Box<CaseResult> {
     let mut alone = unless_starved(alone);
     if alone.verdict == Verdict::Unresolved {
-        let why = alone.notes.last().cloned().unwrap_or_default();
+        let why = alone.notes.first().cloned().unwrap_or_default();
         return unless_starved(unconfirmed(first, &why));
     }
     alone.notes.push(format!("confirmed alone; beside other cases it was: {}", first.cell()));
@@ -76,6 +76,6 @@ pub fn unless_starved(mut result: Box<CaseResult>) -> Box<CaseResult> {
     (result.verdict, result.class, result.outcome, result.causes) = (Verdict::Unresolved, None, None, vec![cause]);
     result.apprunner_log.clear();
     (result.operation_status, result.service_status) = (None, None);
-    result.notes.push(why);
+    result.notes.insert(0, why);
     result
 }

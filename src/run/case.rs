@@ -313,6 +313,11 @@ async fn attempt(
     services.go().await;
     let mut attempt = settled?;
     attempt.evidence.full_disk_writes = writes;
+    // What kept its own service containers from the CPUs is not seen.
+    let contained = service.upstreams.iter().any(|upstream| matches!(upstream.kind, UpstreamKind::Container(_)));
+    if let Some(usage) = attempt.evidence.usage.as_mut().filter(|_| contained) {
+        usage.contention = None;
+    }
     attempt.started_ms = attempt.started_ms.map(|lag| started_ms + lag);
     on_phase(Phase::Stop);
     let gone = async move {

@@ -55,7 +55,7 @@ impl<'a> Leaving<'a> {
     fn task(&mut self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let ids = std::iter::once(std::mem::take(&mut self.id)).chain(std::mem::take(&mut self.also));
         let ids: Vec<String> = ids.filter(|id| !id.is_empty()).collect();
-        let grace = self.death.take().map(|death| (death, self.context.ending.subscribe()));
+        let grace = self.death.take().map(|death| Grace { death, ending: self.context.ending.subscribe() });
         let left = leave(self.context.engine.clone(), ids, std::mem::take(&mut self.volumes), grace);
         let gone = self.gone.take();
         async move {
@@ -89,13 +89,16 @@ impl Drop for Leaving<'_> {
     }
 }
 
-async fn leave(
-    engine: Arc<dyn Engine>,
-    ids: Vec<String>,
-    volumes: Vec<String>,
-    grace: Option<(oneshot::Receiver<Result<(), RunError>>, watch::Receiver<bool>)>,
-) {
-    if let (Some((death, mut ending)), Some(id)) = (grace, ids.first()) {
+/// For how long somebody may take leave.
+struct Grace {
+    /// Resolves when it has ended.
+    death: oneshot::Receiver<Result<(), RunError>>,
+    /// True once the session ends.
+    ending: watch::Receiver<bool>,
+}
+
+async fn leave(engine: Arc<dyn Engine>, ids: Vec<String>, volumes: Vec<String>, grace: Option<Grace>) {
+    if let (Some(Grace { death, mut ending }), Some(id)) = (grace, ids.first()) {
         if let Err(error) = engine.kill(id, "SIGTERM").await {
             tracing::debug!(%error, "SIGTERM");
         }

@@ -262,7 +262,10 @@ impl Queue {
 
     /// Results that were to be confirmed when the run was told to stop, each with its place in the plan.
     pub fn unconfirmed(&mut self) -> Vec<(usize, CaseResult)> {
-        let first = |turn: Turn| Some((turn.index, *alone::unconfirmed(turn.first?, "the run was interrupted")));
+        let first = |turn: Turn| {
+            let first = alone::unconfirmed(turn.first?, "the run was interrupted");
+            Some((turn.index, *alone::unless_starved(first)))
+        };
         self.confirm.drain(..).filter_map(first).collect()
     }
 

@@ -2,7 +2,8 @@
 //! has the image's files and the service file. Without an engine this says so and passes; in CI (`CI=true`) it fails.
 //!
 //! With `EXITONE_UPDATE_DOCS=1` the rows are run one after the other, and what comes out is written to
-//! `docs/field-cases.md`; without it the rows of that page are compared with what comes out.
+//! `docs/field-cases.md`, where rows that were not run stay as they are; without it the rows of that page are compared
+//! with what comes out.
 
 #![cfg(target_os = "linux")]
 // A skipped test says why.
@@ -49,8 +50,7 @@ async fn every_failure_of_the_field_is_named() {
     let said = all(&wanted, if update { 1 } else { ROWS });
     let mut wrong: Vec<String> = wanted.iter().flat_map(|case| case.wrong(&said[&case.id].answer)).collect();
     let whole = only.is_none();
-    assert!(whole || !update, "the page is written of all rows");
-    let told: Vec<Case> = cases.into_iter().filter(|case| whole || said.contains_key(&case.id)).collect();
+    let told: Vec<Case> = cases.into_iter().filter(|case| whole || update || said.contains_key(&case.id)).collect();
     wrong.extend(page::agrees(&told, &said, &info, (update, whole)));
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -27,7 +27,20 @@ pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, 
     let mut page = HEAD.to_owned();
     page.push_str("\n| id | what happened | `why`: conditions | cause | runs | seconds |\n|---|---|---|---|---|---|\n");
     let (mut runs, mut seconds) = (Vec::new(), Vec::new());
+    let old = std::fs::read_to_string(&path).unwrap_or_default();
     for case in cases {
+        // A row that was not run now stays as it is.
+        let kept =
+            old.lines().find(|line| !said.contains_key(&case.id) && line.starts_with(&format!("| {} |", case.id)));
+        if let Some(line) = kept.filter(|_| update && !whole) {
+            let figures = line.trim_end_matches(" |").rsplit(" | ").take(2).filter_map(|cell| cell.parse::<f64>().ok());
+            if let [took, count] = figures.collect::<Vec<_>>()[..] {
+                runs.push(count);
+                seconds.push(took);
+            }
+            page.push_str(&format!("{line}\n"));
+            continue;
+        }
         let (row, figures) = match (&case.cannot, said.get(&case.id)) {
             (None, Some(said)) => {
                 let count = said.answer["runs"].as_u64().unwrap_or_default();
@@ -54,8 +67,7 @@ pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, 
         std::fs::write(&path, page).expect("written");
         return Vec::new();
     }
-    let there = std::fs::read_to_string(&path).unwrap_or_default();
-    let (old, new) = (rows(&there), rows(&page));
+    let (old, new) = (rows(&old), rows(&page));
     let differs = |id: &&String| old.get(*id) != new.get(*id);
     let asked = |id: &&String| whole || new.contains_key(*id);
     let known: Vec<&String> = old.keys().filter(asked).chain(new.keys().filter(|id| !old.contains_key(*id))).collect();

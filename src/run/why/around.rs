@@ -68,6 +68,8 @@ impl Inquiry<'_> {
         self.with_healers(universe, main, &found, &mut around).await;
         found.extend(around.sets.iter().map(|(set, _)| set.clone()));
         self.forms(&found, &mut around).await;
+        // What was begun ahead for nothing ends before anything else is begun.
+        self.hear_all().await;
         let all: Vec<ConditionSet> = found.iter().chain(around.sets.iter().map(|(set, _)| set)).cloned().collect();
         self.other_signatures(&all, &mut around).await;
         self.limits_of(&all, &mut around).await;
@@ -114,7 +116,9 @@ impl Inquiry<'_> {
         let universes = [Universe::from(memory::each(&parts))];
         let (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
         for findings in findings {
-            around.open |= !findings.finished;
+            around.open |= !findings.complete();
+            let perhaps = findings.perhaps.iter().map(|set| universes[0].conditions(*set));
+            around.perhaps.extend(perhaps.filter(|set| set.iter().any(|c| healers.has(c))));
             let sets = findings.sets.iter().map(|set| universes[0].conditions(*set));
             let new = |set: &ConditionSet| {
                 set.iter().any(|c| healers.has(c)) && around.sets.iter().all(|(known, _)| known != set)

@@ -65,11 +65,11 @@ impl Universe {
     /// What a pass says although it had more conditions than the bundles have: nothing where one of these may have healed
     /// something.
     pub(super) fn implied(&self, set: &ConditionSet, answer: Answer) -> Option<Set> {
-        let known = |c: &Condition| self.base.contains(c) || self.bundles.iter().flatten().any(|other| other == c);
-        let harmless = set.iter().all(|c| known(c) || !super::may_heal(c));
         let whole = |bundle: &Bundle| bundle.iter().all(|c| set.has(c));
-        let pass = answer == Answer::Pass && harmless && self.base.iter().all(|c| set.has(c));
-        pass.then(|| (0..self.bundles.len()).filter(|n| whole(&self.bundles[*n])).collect())
+        let bits: Set = (0..self.bundles.len()).filter(|n| whole(&self.bundles[*n])).collect();
+        let told = self.conditions(bits);
+        let harmless = set.iter().all(|c| told.has(c) || !super::may_heal(c));
+        (answer == Answer::Pass && harmless && whole(&self.base)).then_some(bits)
     }
 
     /// Bits as conditions.
