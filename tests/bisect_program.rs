@@ -62,7 +62,7 @@ impl World {
             conditions: ConditionSet::new(["egress.drop".parse().expect("valid")]).expect("one"),
             confidence: self.confidence,
             budget: self.budget,
-            jobs: self.jobs,
+            room: self.jobs.into(),
         }
     }
 

@@ -334,7 +334,7 @@ async fn the_documents_of_why_and_bisect() {
             rates: None,
             confidence: 0.95,
             budget,
-            jobs: 2,
+            room: 2.into(),
             by_hand: vec!["exitone".to_owned()],
         };
         let explained = why::why(rig.context.clone(), &question, watch::channel(0).1, &mut |_| {}).await;
@@ -347,7 +347,7 @@ async fn the_documents_of_why_and_bisect() {
             conditions: set("env.unset:B"),
             confidence: None,
             budget,
-            jobs: 2,
+            room: 2.into(),
         };
         let found = find::bisect(rig.context.clone(), &question, watch::channel(0).1, &mut |_| {}).await;
         let document = bisect::json(&found.verdicts);

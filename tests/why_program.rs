@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
 use exitone::model::observation::{Contention, Usage};
+use exitone::model::outcome::Phase;
 use exitone::model::{Condition, Service, Verdict};
 use exitone::report::why::text;
 use exitone::run::case::Options;
-use exitone::run::why::{Explained, Question, why};
+use exitone::run::why::{Explained, Question, Step, why};
 use support::{candidates, close, open};
 use tokio::sync::watch;
 
@@ -45,6 +46,10 @@ impl World {
     }
 
     async fn ask(&self) -> Explained {
+        self.heard(&mut |_| {}).await
+    }
+
+    async fn heard(&self, tell: &mut dyn FnMut(Step<'_>)) -> Explained {
         let state = tempfile::tempdir().expect("a temporary folder");
         let rig = open(&self.engine, state.path(), 4, Options::default()).await;
         let question = Question {
@@ -55,10 +60,10 @@ impl World {
             rates: None,
             confidence: self.confidence,
             budget: self.budget,
-            jobs: 4,
+            room: 4.into(),
             by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
         };
-        let explained = why(rig.context.clone(), &question, self.interrupts.clone(), &mut |_| {}).await;
+        let explained = why(rig.context.clone(), &question, self.interrupts.clone(), tell).await;
         close(rig, &self.engine, explained.cut).await;
         explained
     }
@@ -134,6 +139,36 @@ async fn a_baseline_that_is_late_is_tried_again_beside_itself() {
     let check = service().health_check;
     let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
     assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_next_begins_while_the_baseline_is_watched() {
+    let world = World::new(|s| if has(s, "C") { healthy(8000) } else { boom("no variable C") });
+    let mut heard = Vec::new();
+    let explained = world
+        .heard(&mut |step| match step {
+            Step::Begun(set) => heard.push(format!("begun {set}")),
+            Step::Phase(set, Phase::Soak) => heard.push(format!("healthy {set}")),
+            Step::Result(result) => heard.push(format!("decided {}", result.conditions)),
+            _ => {}
+        })
+        .await;
+    assert_eq!(sets(&explained), ["env.unset:C"]);
+    let at = |line: &str| heard.iter().position(|known| known == line).unwrap_or_else(|| panic!("{line}: {heard:#?}"));
+    let named = at("begun env.unset:C");
+    assert!(at("healthy baseline") < named && named < at("decided baseline"), "{heard:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_that_was_healthy_and_then_fails_sets_nothing_aside() {
+    use exitone::engine::files::Tree;
+    // It is healthy soon, and ends before it has been watched long enough.
+    let mut world = World::new(|_| Act { exits: Some((SECOND, 1)), ..healthy(8000) });
+    world.engine.set_files("app:1", Tree::default().file("/app/main.py", 0o644, "os.environ['A']"));
+    world.battery.push("disk.full".parse().expect("a condition"));
+    let explained = world.ask().await;
+    assert_eq!((sets(&explained), explained.answer.baseline), (vec!["baseline".to_owned()], Verdict::Fail));
+    assert!(explained.answer.pruned.is_empty() && !explained.answer.complete, "{:?}", explained.answer.pruned);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::common::{
     Common, Failure, Form, Format, INTERNAL, On, Running, Signals, by_hand, candidates, close, duration, engine,
-    folder_of, open, print, read_text, say, service_of, unless_wrong,
+    folder_of, open, print, read_text, room, say, service_of, unless_wrong,
 };
 use super::why::share;
 use super::{repro, run};
@@ -96,16 +96,16 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let pairs = images.iter().map(|image| (image.clone(), asked.conditions.clone()));
     let plan = Plan::new(asked.service.clone(), candidates.clone(), pairs.collect::<Vec<_>>());
     warn_of_unknown(&plan);
-    let jobs = args.running.jobs.map_or(2 * info.cpus, usize::from);
+    let room = room(&args.running, &info);
     let question = Question {
         candidates,
         service: asked.service,
         conditions: asked.conditions,
         confidence: args.confidence,
         budget: args.budget,
-        jobs,
+        room,
     };
-    let rig = signals.unless_asked(open(&args.running, engine, &info, jobs, false)).await??;
+    let rig = signals.unless_asked(open(&args.running, engine, &info, room.jobs, false)).await??;
     let mut live = Live::new(common.progress(), &images);
     let context = rig.context.clone();
     let mut tell = |step: Step<'_>| show(&mut live, &step);

@@ -25,6 +25,7 @@ use crate::profile::Profile;
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
 use crate::run::rig::{Rig, Setup};
+use crate::run::runner::Room;
 use crate::run::schedule::How;
 use crate::run::{RunError, session};
 use crate::scenario::{Refused, apprunner, env_file, import, profile, service};
@@ -367,10 +368,16 @@ impl Signals {
 /// So many cases for each slot at the most: those that wait leave their slot to others.
 const WAITING_TOO: usize = 2;
 
+/// How many cases of a search there is room for on this engine.
+pub fn room(running: &Running, info: &EngineInfo) -> Room {
+    let jobs = running.jobs.map_or(2 * info.cpus, usize::from);
+    Room { jobs, most: if running.jobs.is_some() { jobs } else { WAITING_TOO * jobs } }
+}
+
 /// How cases are run beside each other on this engine.
 pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
-    let jobs = running.jobs.map_or(2 * info.cpus, usize::from).min(cases.max(1));
-    let most = if running.jobs.is_some() { jobs } else { (WAITING_TOO * jobs).min(cases.max(1)) };
+    let Room { jobs, most } = room(running, info);
+    let (jobs, most) = (jobs.min(cases.max(1)), most.min(cases.max(1)));
     How { most, memory: info.memory.map(|all| all / 5 * 4), ..How::from(jobs) }
 }
 

@@ -13,7 +13,7 @@ use crate::engine::{Engine, EngineInfo};
 use crate::model::condition::ConditionSet;
 use crate::model::{Candidate, Case, CaseResult, Verdict};
 use crate::report::terminal::{Proved, doctor};
-use crate::run::case::{self, Context, Options};
+use crate::run::case::{self, Context, Listener, Options};
 use crate::run::program::ensure_planted;
 use crate::run::proofs::{Proof, idle, proofs, service};
 use crate::run::rig::{Rig, Setup};
@@ -180,7 +180,7 @@ async fn prove(context: &Context, proof: &Proof, here: &Candidate, elsewhere: &C
     let run = async |candidate: &Candidate, command: &str, set: &ConditionSet| {
         let service = service(&defaults(&apprunner()), command);
         let case = Case::new(&candidate.facts.reference, set.clone());
-        case::run(context, &service, candidate, &case, &|_| {}).await
+        case::run(context, &service, candidate, &case, Listener::NOBODY).await
     };
     let friendly = run(here, &proof.meets, &ConditionSet::baseline()).await;
     let met = run(if proof.of_image { elsewhere } else { here }, &proof.meets, &proof.condition).await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::common::{
-    Common, Failure, Form, Format, On, Running, Signals, by_hand, candidates, close, engine, open, print, say,
+    Common, Failure, Form, Format, On, Running, Signals, by_hand, candidates, close, engine, open, print, room, say,
     service_of, unless_wrong,
 };
 use super::repro;
@@ -65,7 +65,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let (engine, info) = engine().await?;
     let candidate = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?.remove(0);
     let by_hand = by_hand(&image, &args.service, &args.env_file, &args.on);
-    let jobs = args.running.jobs.map_or(2 * info.cpus, usize::from);
+    let room = room(&args.running, &info);
     let question = Question {
         candidate: candidate.clone(),
         service: service.clone(),
@@ -74,10 +74,10 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         rates: None,
         confidence: args.confidence,
         budget: args.budget,
-        jobs,
+        room,
         by_hand,
     };
-    let rig = signals.unless_asked(open(&args.running, engine, &info, jobs, false)).await??;
+    let rig = signals.unless_asked(open(&args.running, engine, &info, room.jobs, false)).await??;
     let mut live = Live::new(common.progress());
     let explained = why(rig.context.clone(), &question, signals.asked(), &mut |step| live.on(&seen(&step))).await;
     drop(live);

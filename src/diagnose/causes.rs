@@ -264,13 +264,13 @@ impl<'a> Eyes<'a> {
     /// The last outbound attempt that failed. The endpoints beside the container are asked by every AWS SDK, with or
     /// without success.
     fn attempt(&self) -> Option<&ConnectAttempt> {
-        let outbound = |c: &&ConnectAttempt| !c.address.is_link_local() && c.protocol == "tcp";
         let all = &self.facts.evidence.connects;
         let got_over = |c: &ConnectAttempt| {
             let same = |other: &ConnectAttempt| (other.address, other.port) == (c.address, c.port);
             all.iter().any(|other| same(other) && other.fate == Fate::Answered && other.at_ms > c.at_ms)
         };
-        all.iter().rev().filter(outbound).find(|c| c.fate != Fate::Answered && !got_over(c))
+        let failed = |c: &&ConnectAttempt| c.protocol == "tcp" && c.fate != Fate::Answered && !got_over(c);
+        self.facts.evidence.outbound().filter(failed).last()
     }
 
     fn connect(&self, words: &mut Words, cited: &mut Vec<String>, wanted: impl Fn(Fate) -> bool) -> bool {

@@ -40,12 +40,12 @@ pub fn not_met(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
         Condition::EgressReject | Condition::EgressUnreachable => egress(&Reach::Everything, seen),
         Condition::EgressNone => (seen.evidence.no_route == 0).then(|| "nothing was sent out".to_owned()),
         Condition::EgressLate(_) if seen.evidence.no_route > 0 => None,
-        Condition::EgressLate(_) => Some(match outbound(seen).next() {
+        Condition::EgressLate(_) => Some(match seen.evidence.outbound().next() {
             Some(first) => format!("the first connection was tried at {:.1} s, after that", first.at_ms / 1000.0),
             None => "nothing was sent out".to_owned(),
         }),
         Condition::Latency(_) => {
-            let met = outbound(seen).next().is_some();
+            let met = seen.evidence.outbound().next().is_some();
             (!met).then(|| "no connection to the internet was made".to_owned())
         }
         Condition::Dns(fault, host) => dns(*fault, host.as_ref(), seen),
@@ -96,11 +96,6 @@ fn unseen(seen: &Seen<'_>, words: &[&str], what: &str) -> Option<String> {
         .then(|| format!("it stayed healthy, and nothing that can be seen from outside shows that {what}"))
 }
 
-/// Attempts to reach the internet: not the endpoints beside the container.
-fn outbound<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a ConnectAttempt> + use<'a> {
-    seen.evidence.connects.iter().filter(|c| !c.address.is_link_local())
-}
-
 fn goes_to(attempt: &ConnectAttempt, target: &Target) -> bool {
     match target {
         Target::Host(host) => attempt.name.as_deref() == Some(host.as_str()) || host.address() == Some(attempt.address),
@@ -113,7 +108,7 @@ fn egress(reach: &Reach, seen: &Seen<'_>) -> Option<String> {
     if seen.evidence.connects.len() >= MOST_KEPT {
         return None;
     }
-    let mut tried = outbound(seen);
+    let mut tried = seen.evidence.outbound();
     match reach {
         Reach::Everything => tried.next().is_none().then(|| "no outbound connection was tried".to_owned()),
         Reach::Only(target) => {
@@ -147,7 +142,7 @@ fn upstream(fault: UpstreamFault, host: &Host, seen: &Seen<'_>) -> Option<String
         return None;
     }
     let target = Target::Host(host.clone());
-    let tried = outbound(seen).any(|c| {
+    let tried = seen.evidence.outbound().any(|c| {
         let reached = matches!(fault, UpstreamFault::Down | UpstreamFault::Refused) || c.fate == Fate::Answered;
         reached && goes_to(c, &target)
     });

@@ -46,12 +46,12 @@ pub fn needed_to_start<'a>(
 ) -> Vec<(Condition, f64)> {
     let ready = evidence.listens.first().map_or(f64::INFINITY, |listening| listening.at_ms);
     let asked = evidence.dns.iter().any(|question| !question.own && question.at_ms < ready);
-    let outbound = evidence.connects.iter().filter(|attempt| !attempt.address.is_link_local());
-    let connected = outbound.filter(|attempt| attempt.at_ms < ready).count() > 0;
+    let early: Vec<_> = evidence.outbound().filter(|attempt| attempt.at_ms < ready).collect();
     let needed = |condition: &Condition| match condition {
         Condition::EgressDrop(_) | Condition::EgressReject | Condition::EgressUnreachable | Condition::EgressNone => {
-            connected
+            !early.is_empty()
         }
+        Condition::Upstream(_, host) => early.iter().any(|attempt| attempt.name.as_deref() == Some(host.as_str())),
         Condition::Dns(DnsFault::Servfail | DnsFault::Nxdomain | DnsFault::Drop, _) => asked,
         _ => false,
     };
@@ -133,8 +133,7 @@ fn factor(condition: &Condition, result: &Failed<'_>, conditions: &ConditionSet,
 
 /// True when a connection to elsewhere failed.
 fn unanswered(result: &Failed<'_>) -> bool {
-    let outbound = result.evidence.connects.iter().filter(|c| !c.address.is_link_local());
-    outbound.filter(|c| c.fate != Fate::Answered).count() > 0
+    result.evidence.outbound().any(|attempt| attempt.fate != Fate::Answered)
 }
 
 /// A variable is named by its name, by a part of its value, or by what the network was asked for.

@@ -305,6 +305,7 @@ impl FakeEngine {
                     let open = usize::from(self.tenant(&id).is_some_and(|(_, act)| act.waits));
                     self.say(&id, &FromHolder::Pending { run, open });
                 }
+                Ok(ToHolder::SoFar { run }) => self.say(&id, &FromHolder::SoFar { run, seen: Vec::new() }),
                 Ok(ToHolder::Finish { run }) => {
                     if let Some(usage) = self.tenant(&id).and_then(|(_, act)| act.usage) {
                         self.say(&id, &FromHolder::Observed { run, observation: Observation::Usage(usage) });

@@ -258,8 +258,8 @@ impl Attempts {
     }
 
     /// What was seen, in order of time.
-    pub fn into_list(self) -> Vec<ConnectAttempt> {
-        self.list
+    pub fn list(&self) -> &[ConnectAttempt] {
+        &self.list
     }
 }
 
@@ -299,7 +299,7 @@ mod tests {
         let mut unreachable = vec![3, 1, 0, 0, 0, 0, 0, 0];
         unreachable.extend(&udp);
         attempts.see(&ip(ICMP, GATEWAY, OWN, &unreachable), 5.1);
-        let seen: Vec<_> = attempts.into_list().iter().map(|a| (a.protocol.clone(), a.fate, a.sent)).collect();
+        let seen: Vec<_> = attempts.list().iter().map(|a| (a.protocol.clone(), a.fate, a.sent)).collect();
         let expected = [
             ("tcp".to_owned(), Fate::Silent, 2),
             ("tcp".to_owned(), Fate::Answered, 1),
@@ -319,7 +319,7 @@ mod tests {
         let mut fragment = tcp((OWN, 1), (FAR, 2), FLAG_SYN);
         fragment[7] = 9;
         attempts.see(&fragment, 0.0);
-        assert!(attempts.into_list().is_empty());
+        assert!(attempts.list().is_empty());
     }
 
     #[test]

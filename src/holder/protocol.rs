@@ -76,6 +76,11 @@ pub enum ToHolder {
         /// The run.
         run: u64,
     },
+    /// Tell what was seen so far of what is otherwise told at the end.
+    SoFar {
+        /// The run.
+        run: u64,
+    },
     /// Tell what is left to tell of a run, and take it down.
     Finish {
         /// The run.
@@ -257,6 +262,13 @@ pub enum FromHolder {
         run: u64,
         /// Connections and questions that nobody has answered yet.
         open: usize,
+    },
+    /// What was seen so far of what is told again, and whole, at the end.
+    SoFar {
+        /// The run.
+        run: u64,
+        /// What.
+        seen: Vec<Observation>,
     },
     /// The run is taken down.
     Finished {

@@ -218,6 +218,13 @@ impl Runs {
         self.say.say(FromHolder::Pending { run: number, open: opening + asking });
     }
 
+    /// Tells what will be told at the end, as far as it is known now.
+    pub fn so_far(&self, number: u64) {
+        let run = self.run.as_ref().filter(|run| run.number == number && run.evidence);
+        let seen = run.map(last_observations).unwrap_or_default();
+        self.say.say(FromHolder::SoFar { run: number, seen });
+    }
+
     /// Tells what is left to tell of a run and takes it down.
     pub async fn finish(&mut self, number: u64) {
         let Some(run) = self.run.take_if(|run| run.number == number) else {
@@ -242,12 +249,12 @@ impl Runs {
     }
 }
 
-/// What is known of a run at its end only. The calling thread is still in the candidate's namespace.
+/// What is told of a run when it is asked for. The calling thread is still in the candidate's namespace.
 fn last_observations(run: &Run) -> Vec<Observation> {
     let names = run.names.lock().unwrap_or_else(PoisonError::into_inner);
-    let attempts = std::mem::take(&mut *run.attempts.lock().unwrap_or_else(PoisonError::into_inner));
+    let attempts = run.attempts.lock().unwrap_or_else(PoisonError::into_inner).list().to_vec();
     let mut told = Vec::new();
-    for mut attempt in attempts.into_list() {
+    for mut attempt in attempts {
         attempt.name = names.name_of(attempt.address);
         told.push(Observation::Connect(attempt));
     }
@@ -263,7 +270,12 @@ fn last_observations(run: &Run) -> Vec<Observation> {
     }
     if let Some(meter) = run.meter.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         meter.look(Instant::now());
-        told.extend(meter.usage().map(Observation::Usage));
+        let mut usage = meter.usage();
+        // What kept its own service containers from the CPUs is not seen.
+        if let Some(usage) = usage.as_mut().filter(|_| !run.services.is_empty()) {
+            usage.contention = None;
+        }
+        told.extend(usage.map(Observation::Usage));
     }
     told
 }

@@ -142,6 +142,7 @@ async fn obey(holder: &mut Runs, text: &str) {
             });
         }
         Ok(ToHolder::Pending { run }) => holder.pending(run),
+        Ok(ToHolder::SoFar { run }) => holder.so_far(run),
         Ok(ToHolder::Finish { run }) => holder.finish(run).await,
         Ok(ToHolder::Hello(_)) => {}
         Err(e) => say.say(FromHolder::Failed { run: None, message: format!("not understood: {e}") }),

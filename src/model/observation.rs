@@ -266,6 +266,11 @@ impl Evidence {
         }
     }
 
+    /// Connections to elsewhere: the platform's own services have link-local addresses (RFC 3927).
+    pub fn outbound(&self) -> impl Iterator<Item = &ConnectAttempt> + Clone {
+        self.connects.iter().filter(|attempt| !attempt.address.is_link_local())
+    }
+
     /// Moves every time by this many milliseconds: the holder counts from the set-up, a reader from the start.
     pub fn shift(&mut self, by_ms: f64) {
         let times = (self.dns.iter_mut().map(|x| &mut x.at_ms))

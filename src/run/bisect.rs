@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::case::Context;
 use super::compare::change;
 use super::coordinator::Interrupts;
-use super::runner::{Heard, Order, Runner};
+use super::runner::{Heard, Order, Room, Runner};
 use crate::diagnose::signature::{Signature, signature};
 use crate::model::change::ImageChange;
 use crate::model::outcome::Phase;
@@ -36,8 +36,8 @@ pub struct Question {
     pub confidence: Option<f64>,
     /// When to stop, whatever is known then.
     pub budget: Option<Duration>,
-    /// Cases at a time.
-    pub jobs: usize,
+    /// How many cases there is room for.
+    pub room: Room,
 }
 
 /// What a listener hears while it goes on. Images are counted from 0, the oldest.
@@ -157,7 +157,7 @@ impl<'a> Hunt<'a> {
         let begun = Instant::now();
         let service = Arc::new(question.service.clone());
         Self {
-            runner: Runner::new(context.clone(), service, question.jobs),
+            runner: Runner::new(context.clone(), service, question.room),
             context,
             running: Vec::new(),
             results: vec![Vec::new(); question.candidates.len()],
@@ -280,7 +280,8 @@ impl<'a> Hunt<'a> {
         (self.tell)(Step::Begun(version));
         self.running.push(version);
         let candidate = self.question.candidates[version].clone();
-        self.runner.start(Order { tag: version, candidate, conditions: self.question.conditions.clone() });
+        let conditions = self.question.conditions.clone();
+        self.runner.start(Order { tag: version, candidate, conditions, so_far: false });
     }
 
     /// Waits for the next result, and keeps it; nothing when nothing runs any more.
@@ -293,6 +294,7 @@ impl<'a> Hunt<'a> {
                 () = due(deadline) => self.out_of_time().await,
                 heard = self.runner.next() => match heard {
                     Some(Heard::Phase(version, phase)) => (self.tell)(Step::Phase(version, phase)),
+                    Some(Heard::Healthy(..)) => {}
                     Some(Heard::Result(version, result)) => {
                         self.keep(version, *result);
                         return Some(version);

@@ -110,13 +110,27 @@ pub struct Context {
     pub ending: watch::Sender<bool>,
 }
 
-/// Runs one case. `on_phase` hears of every phase that is reached.
+/// Who hears of a case while it goes on.
+#[derive(Clone, Copy)]
+pub struct Listener<'a> {
+    /// Hears of every phase that is reached.
+    pub phase: &'a (dyn Fn(Phase) + Sync),
+    /// Hears, once the candidate is healthy, what comes of the case if nothing more happens.
+    pub healthy: Option<&'a (dyn Fn(CaseResult) + Sync)>,
+}
+
+impl Listener<'_> {
+    /// Nobody does.
+    pub const NOBODY: Self = Self { phase: &|_| {}, healthy: None };
+}
+
+/// Runs one case.
 pub async fn run(
     context: &Context,
     service: &Service,
     candidate: &Candidate,
     case: &Case,
-    on_phase: &(dyn Fn(Phase) + Sync),
+    listener: Listener<'_>,
 ) -> CaseResult {
     let begun = Instant::now();
     let first = context.options.first;
@@ -128,7 +142,7 @@ pub async fn run(
         return bare.unresolved(why, "Another engine, or another setting of its machine, can.");
     }
     let run = async {
-        let tried = tried(context, service, candidate, case, on_phase).await;
+        let tried = tried(context, service, candidate, case, listener).await;
         (tried, millis(begun.elapsed()))
     };
     let look = context.inspector.look(service, candidate, case);
@@ -161,11 +175,11 @@ async fn tried(
     service: &Service,
     candidate: &Candidate,
     case: &Case,
-    on_phase: &(dyn Fn(Phase) + Sync),
+    listener: Listener<'_>,
 ) -> Result<Attempt, Failure> {
     let begun = Instant::now();
     let mut holder = context.pool.take().await?;
-    let tried = attempt(context, service, candidate, case, &mut holder, begun, on_phase).await;
+    let tried = attempt(context, service, candidate, case, &mut holder, begun, listener).await;
     match tried {
         Ok((attempt, gone)) => {
             context.pool.give_back(holder, gone).await;
@@ -233,8 +247,9 @@ async fn attempt(
     case: &Case,
     holder: &mut Holder,
     begun: Instant,
-    on_phase: &(dyn Fn(Phase) + Sync),
+    listener: Listener<'_>,
 ) -> Result<(Attempt, impl Future<Output = ()> + Send + 'static + use<>), Failure> {
+    let on_phase = listener.phase;
     on_phase(Phase::Prepare);
     let engine = &context.engine;
     let env = spec::environment(candidate, service, &case.conditions);
@@ -283,7 +298,13 @@ async fn attempt(
     }
     holder.say(&ToHolder::Started { run }).await?;
     let output = attached.output;
-    let mut watch = Watch::begin(Begin { service, options: &context.options, holder, run, output, death, on_phase });
+    let redactor = redactor(candidate, service, case);
+    let frame = Frame { case, candidate, service, files: None, first: context.options.first, total_ms: 0.0 };
+    let tell = listener.healthy.map(|tell| |attempt| tell(frame.of_attempt(attempt).cleaned(&redactor)));
+    let on_healthy = tell.as_ref().map(|tell| tell as &(dyn Fn(Attempt) + Sync));
+    let options = &context.options;
+    let begin = Begin { service, options, holder, run, output, death, on_phase, on_healthy, redactor: &redactor };
+    let mut watch = Watch::begin(begin);
     on_phase(Phase::Listen);
     let end = watch.until_decided().await;
     let end = match end {
@@ -293,9 +314,8 @@ async fn attempt(
             return Err(e.into());
         }
     };
-    let redactor = redactor(candidate, service, case);
     let started_ms = millis(watch.started - begun);
-    let settled = watch.settle(end, engine.as_ref(), &id, zero, &redactor).await;
+    let settled = watch.settle(end, engine.as_ref(), &id, zero).await;
     let writes = match &mut disk {
         Some(disk) => disk.writes().await?,
         None => 0,
@@ -313,11 +333,6 @@ async fn attempt(
     services.go().await;
     let mut attempt = settled?;
     attempt.evidence.full_disk_writes = writes;
-    // What kept its own service containers from the CPUs is not seen.
-    let contained = service.upstreams.iter().any(|upstream| matches!(upstream.kind, UpstreamKind::Container(_)));
-    if let Some(usage) = attempt.evidence.usage.as_mut().filter(|_| contained) {
-        usage.contention = None;
-    }
     attempt.started_ms = attempt.started_ms.map(|lag| started_ms + lag);
     on_phase(Phase::Stop);
     let gone = async move {

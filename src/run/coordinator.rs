@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::case::{self, Context};
+use super::case::{self, Context, Listener};
+use super::runner::Room;
 use super::schedule::{How, Queue, Turn};
 use crate::event::{Event, Header, Planned, PlannedSearch, Stamped, VERSION};
 use crate::model::expectation::Expected;
@@ -290,7 +291,8 @@ pub async fn run(
     while let Ok((index, event)) = told.try_recv() {
         conductor.told(index, event);
     }
-    let with = With { context, jobs: how.jobs, deadline, interrupts: interrupts.clone() };
+    let with =
+        With { context, room: Room { jobs: how.jobs, most: how.most }, deadline, interrupts: interrupts.clone() };
     let ended = conductor.search(&with).await;
     let interrupted = *interrupts.borrow();
     let finished = conductor.end(interrupted, broken + ended.broken);
@@ -372,11 +374,12 @@ async fn one(
     };
     let service = &plan.part(case).service;
     let on_phase = |phase| say(Event::CasePhase { id: case.id.clone(), phase });
-    let mut result = case::run(&context, service, candidate, case, &on_phase).await;
+    let listener = Listener { phase: &on_phase, healthy: None };
+    let mut result = case::run(&context, service, candidate, case, listener).await;
     let mut attempts = [u32::from(result.verdict == Verdict::Fail), u32::from(result.verdict != Verdict::Unresolved)];
     let repeat = repeat.max(case.repeat);
     for _ in 1..repeat {
-        let next = case::run(&context, service, candidate, case, &on_phase).await;
+        let next = case::run(&context, service, candidate, case, listener).await;
         attempts[0] += u32::from(next.verdict == Verdict::Fail);
         attempts[1] += u32::from(next.verdict != Verdict::Unresolved);
         // The first failure stands: a case that fails at times fails.

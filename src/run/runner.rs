@@ -1,13 +1,13 @@
 //! Cases that are decided upon one after the other, some at a time: what searches run.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::alone;
-use super::case::{self, Context};
+use super::case::{self, Context, Listener};
+use super::{alone, schedule};
 use crate::model::outcome::Phase;
 use crate::model::{Candidate, Case, CaseResult, ConditionSet, Service};
 
@@ -20,12 +20,32 @@ pub struct Order<T> {
     pub candidate: Candidate,
     /// The conditions.
     pub conditions: ConditionSet,
+    /// True: it is told, too, what comes of it if nothing more happens, once it is healthy.
+    pub so_far: bool,
+}
+
+/// How many cases there is room for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// Slots: so many cases compute at a time.
+    pub jobs: usize,
+    /// No more cases at a time than this, however many of them wait.
+    pub most: usize,
+}
+
+impl From<usize> for Room {
+    /// As many as there are slots, whether they wait or not.
+    fn from(jobs: usize) -> Self {
+        Self { jobs, most: jobs }
+    }
 }
 
 /// Something that happened.
 pub enum Heard<T> {
     /// A case reached a phase.
     Phase(T, Phase),
+    /// A case is healthy, and this comes of it if nothing more happens.
+    Healthy(T, Box<CaseResult>),
     /// A case is decided.
     Result(T, Box<CaseResult>),
     /// A case broke off: a fault of ours.
@@ -34,6 +54,7 @@ pub enum Heard<T> {
 
 /// A case that has ended; `first`: what came of it beside others, when this was its second run, alone.
 struct Ended<T> {
+    run: usize,
     order: Order<T>,
     first: Option<Box<CaseResult>>,
     result: Box<CaseResult>,
@@ -43,32 +64,50 @@ struct Ended<T> {
 pub struct Runner<T> {
     context: Arc<Context>,
     service: Arc<Service>,
-    jobs: usize,
+    room: Room,
     tasks: JoinSet<Ended<T>>,
     /// True for as long as more than one case has run at the same time.
     beside: bool,
     alone: VecDeque<(Order<T>, Box<CaseResult>)>,
     /// True while a case runs that must be alone.
     is_alone: bool,
-    tell: mpsc::UnboundedSender<(T, Phase)>,
-    told: mpsc::UnboundedReceiver<(T, Phase)>,
+    tell: mpsc::UnboundedSender<(usize, Heard<T>)>,
+    told: mpsc::UnboundedReceiver<(usize, Heard<T>)>,
+    /// The runs under way, by their number: their conditions, and the furthest phase of each.
+    running: BTreeMap<usize, (ConditionSet, Phase)>,
     runs: usize,
 }
 
 impl<T: Clone + Send + Sync + 'static> Runner<T> {
     /// Nothing runs yet.
     #[must_use]
-    pub fn new(context: Arc<Context>, service: Arc<Service>, jobs: usize) -> Self {
+    pub fn new(context: Arc<Context>, service: Arc<Service>, room: Room) -> Self {
         let (tell, told) = mpsc::unbounded_channel();
-        let (tasks, alone) = (JoinSet::new(), VecDeque::new());
-        Self { context, service, jobs, tasks, beside: false, alone, is_alone: false, tell, told, runs: 0 }
+        Self {
+            context,
+            service,
+            room,
+            tasks: JoinSet::new(),
+            beside: false,
+            alone: VecDeque::new(),
+            is_alone: false,
+            tell,
+            told,
+            running: BTreeMap::new(),
+            runs: 0,
+        }
     }
 
     /// How many more may run at this moment.
     #[must_use]
     pub fn free(&self) -> usize {
         // What waits to be alone comes first.
-        if self.alone.is_empty() && !self.is_alone { self.jobs.saturating_sub(self.tasks.len()) } else { 0 }
+        if !self.alone.is_empty() || self.is_alone {
+            return 0;
+        }
+        let taken: f64 = self.running.values().map(|(conditions, phase)| schedule::load(conditions, *phase)).sum();
+        let slots = (self.room.jobs as f64 - taken + 1e-9).max(0.0) as usize;
+        slots.min(self.room.most.saturating_sub(self.running.len()))
     }
 
     /// True when nothing runs and nothing waits.
@@ -92,16 +131,20 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
 
     fn begin(&mut self, order: Order<T>, first: Option<Box<CaseResult>>) {
         self.runs += 1;
+        let run = self.runs;
+        self.running.insert(run, (order.conditions.clone(), Phase::Prepare));
         let (context, service, tell) = (self.context.clone(), self.service.clone(), self.tell.clone());
         self.tasks.spawn(async move {
             let case = Case::new(&order.candidate.facts.reference, order.conditions.clone());
-            let tag = order.tag.clone();
-            let on_phase = move |phase| {
-                // The asker may have ended.
-                let _ = tell.send((tag.clone(), phase));
-            };
-            let result = case::run(&context, &service, &order.candidate, &case, &on_phase).await;
-            Ended { order, first, result: Box::new(result) }
+            // The asker may have ended.
+            let say = |heard| drop(tell.send((run, heard)));
+            let phase = |phase| say(Heard::Phase(order.tag.clone(), phase));
+            let healthy = |result| say(Heard::Healthy(order.tag.clone(), Box::new(result)));
+            // What must be run alone may come out differently.
+            let is_told = order.so_far && first.is_none();
+            let listener = Listener { phase: &phase, healthy: is_told.then_some(&healthy) };
+            let result = case::run(&context, &service, &order.candidate, &case, listener).await;
+            Ended { run, order, first, result: Box::new(result) }
         });
     }
 
@@ -117,12 +160,19 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
             }
             tokio::select! {
                 biased;
-                Some((tag, phase)) = self.told.recv() => return Some(Heard::Phase(tag, phase)),
+                Some((run, heard)) = self.told.recv() => {
+                    if let (Heard::Phase(_, new), Some((_, phase))) = (&heard, self.running.get_mut(&run)) {
+                        *phase = *new;
+                    }
+                    return Some(heard);
+                }
                 Some(joined) = self.tasks.join_next() => match joined {
-                    Ok(Ended { order, first: None, result }) if alone::is_wanted(self.beside, &result) => {
+                    Ok(Ended { run, order, first: None, result }) if alone::is_wanted(self.beside, &result) => {
+                        self.running.remove(&run);
                         self.alone.push_back((order, result));
                     }
-                    Ok(Ended { order, first, result }) => {
+                    Ok(Ended { run, order, first, result }) => {
+                        self.running.remove(&run);
                         // Nothing else ran beside one that was alone.
                         self.is_alone = false;
                         let stands = match first {

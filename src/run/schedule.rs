@@ -96,6 +96,17 @@ pub fn estimate(conditions: &ConditionSet) -> (f64, f64) {
     (USUAL_S + waits, waits)
 }
 
+/// The part of a slot that a case takes; `phase`: the furthest that it has reached.
+#[must_use]
+pub fn load(conditions: &ConditionSet, phase: Phase) -> f64 {
+    let (all, waits) = estimate(conditions);
+    match phase {
+        Phase::Soak | Phase::Stop => WATCHED,
+        _ if waits * 2.0 >= all => WAITS,
+        _ => 1.0,
+    }
+}
+
 /// How long cases take together, so many at a time, in seconds.
 #[must_use]
 pub fn whole(cases: &[Case], jobs: usize) -> f64 {
@@ -145,7 +156,7 @@ pub struct Queue {
     how: (usize, usize, Option<u64>),
     waiting: VecDeque<usize>,
     images: Vec<String>,
-    loads: Vec<f64>,
+    conditions: Vec<ConditionSet>,
     limits: Vec<Option<u64>>,
     /// The most memory that each image was seen to need (bytes).
     peaks: BTreeMap<String, u64>,
@@ -163,10 +174,6 @@ impl Queue {
             (0..cases.len()).filter(|n| !done(&cases[*n]) && !cases[*n].is_searched()).collect();
         let length = |n: &usize| estimate(&cases[*n].conditions).0;
         order.sort_by(|a, b| length(b).total_cmp(&length(a)));
-        let load = |case: &Case| {
-            let (all, waits) = estimate(&case.conditions);
-            if waits * 2.0 >= all { WAITS } else { 1.0 }
-        };
         let limit = |case: &Case| {
             case.conditions.iter().find_map(|c| if let Condition::MemoryLimit(bytes) = c { Some(*bytes) } else { None })
         };
@@ -174,7 +181,7 @@ impl Queue {
             how: (how.jobs, how.most.max(1), how.memory),
             waiting: order.into(),
             images: cases.iter().map(|case| case.image.clone()).collect(),
-            loads: cases.iter().map(load).collect(),
+            conditions: cases.iter().map(|case| case.conditions.clone()).collect(),
             limits: cases.iter().map(limit).collect(),
             peaks: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -197,7 +204,8 @@ impl Queue {
             None if self.running.is_empty() => self.confirm.pop_front()?,
             None => return None,
         };
-        let running = Running { beside: false, load: self.loads[turn.index], memory: self.memory(turn.index) };
+        let load = load(&self.conditions[turn.index], Phase::Prepare);
+        let running = Running { beside: false, load, memory: self.memory(turn.index) };
         self.running.insert(turn.index, running);
         if self.running.len() > 1 {
             self.running.values_mut().for_each(|running| running.beside = true);
@@ -211,10 +219,10 @@ impl Queue {
         if self.running.is_empty() {
             return true;
         }
-        let load: f64 = self.running.values().map(|running| running.load).sum();
+        let taken_up: f64 = self.running.values().map(|running| running.load).sum();
         let taken: u64 = self.running.values().map(|running| running.memory).sum();
         self.running.len() < most
-            && load + self.loads[index] <= jobs as f64 + 1e-9
+            && taken_up + load(&self.conditions[index], Phase::Prepare) <= jobs as f64 + 1e-9
             && memory.is_none_or(|all| taken + self.memory(index) <= all)
     }
 
@@ -226,7 +234,7 @@ impl Queue {
     /// A case has reached a phase: from now on it is only watched, or computes again.
     pub fn reached(&mut self, index: usize, phase: Phase) {
         if let Some(running) = self.running.get_mut(&index) {
-            running.load = if matches!(phase, Phase::Soak | Phase::Stop) { WATCHED } else { self.loads[index] };
+            running.load = load(&self.conditions[index], phase);
         }
     }
 

@@ -74,6 +74,10 @@ pub struct Begin<'a> {
     pub death: oneshot::Receiver<Result<(), RunError>>,
     /// Hears of every phase.
     pub on_phase: &'a (dyn Fn(Phase) + Sync),
+    /// Hears, once it is healthy, how it would end if nothing more happened.
+    pub on_healthy: Option<&'a (dyn Fn(Attempt) + Sync)>,
+    /// Knows its secret values.
+    pub redactor: &'a Redactor,
 }
 
 /// A candidate that is watched.
@@ -101,6 +105,8 @@ pub struct Watch<'a> {
     soaked: Option<Instant>,
     checks: Vec<CheckResult>,
     on_phase: &'a (dyn Fn(Phase) + Sync),
+    on_healthy: Option<&'a (dyn Fn(Attempt) + Sync)>,
+    redactor: &'a Redactor,
 }
 
 impl<'a> Watch<'a> {
@@ -126,6 +132,8 @@ impl<'a> Watch<'a> {
             soaked: None,
             checks: Vec::new(),
             on_phase: begin.on_phase,
+            on_healthy: begin.on_healthy,
+            redactor: begin.redactor,
         }
     }
 
@@ -206,6 +214,7 @@ impl<'a> Watch<'a> {
                 }
                 self.soaked = Some(Instant::now() + WAITING_AGAIN);
             }
+            FromHolder::SoFar { run, seen } if run == self.run => self.tell_so_far(seen),
             FromHolder::Probed { run, seq, result } if run == self.run => return self.probed(seq, result).await,
             FromHolder::Responded { run, seq, result, body } if run == self.run => {
                 self.waiting.remove(&seq);
@@ -222,6 +231,27 @@ impl<'a> Watch<'a> {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         (self.on_phase)(phase);
+    }
+
+    /// Its times are a little off: they are put right at the end.
+    fn tell_so_far(&self, seen: Vec<Observation>) {
+        let Some(tell) = self.on_healthy else { return };
+        let mut evidence = self.evidence.clone();
+        seen.into_iter().for_each(|observation| evidence.add(observation));
+        tell(Attempt {
+            outcome: Outcome::Healthy,
+            phase: self.phase,
+            exit_code: None,
+            oom: false,
+            started_ms: None,
+            exited_ms: None,
+            verdict_ms: None,
+            healthy_ms: self.healthy_at.map(|at| millis(at - self.started)),
+            evidence,
+            checks: self.checks.clone(),
+            log: self.log.text(self.redactor),
+            real_time: self.options.real_time,
+        });
     }
 
     fn timeout_ms(&self) -> u64 {
@@ -263,6 +293,9 @@ impl<'a> Watch<'a> {
                 self.healthy_at = Some(Instant::now());
                 self.soaked = self.healthy_at.map(|at| at + self.options.soak);
                 self.enter(Phase::Soak);
+                if self.on_healthy.is_some() {
+                    self.holder.say(&ToHolder::SoFar { run: self.run }).await?;
+                }
                 self.next_check().await?;
             }
             Decision::Open if early => {
@@ -293,14 +326,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// The holder's and the engine's.
-    pub async fn settle(
-        &mut self,
-        end: End,
-        engine: &dyn Engine,
-        id: &str,
-        zero: Zero,
-        redactor: &Redactor,
-    ) -> Result<Attempt, RunError> {
+    pub async fn settle(&mut self, end: End, engine: &dyn Engine, id: &str, zero: Zero) -> Result<Attempt, RunError> {
         let evidence = &mut self.evidence;
         let finish = self.holder.finish(self.run, |message| {
             if let FromHolder::Observed { observation, .. } = message {
@@ -322,7 +348,7 @@ impl<'a> Watch<'a> {
         self.evidence.shift(millis_between(started_us, zero.epoch_us));
         self.evidence.probes = probes;
         self.evidence.probes.iter_mut().for_each(|p| p.at_ms = ((p.at_ms + lag) * 10.0).round() / 10.0);
-        let log = self.log.text(redactor);
+        let log = self.log.text(self.redactor);
         (self.evidence.log_tail, self.evidence.log_tail_ms) = self.log.last_lines(&log, lag);
         let reachable = |l: &crate::model::observation::Listening| l.port == self.service.port && l.reachable_at(OWN);
         let (outcome, exit_code) = match end {

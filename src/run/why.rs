@@ -2,6 +2,7 @@
 
 pub mod answer;
 mod around;
+mod baseline;
 mod memory;
 
 use std::sync::Arc;
@@ -12,10 +13,9 @@ use tokio::time::{Instant, sleep_until};
 use super::case::Context;
 use super::coordinator::Interrupts;
 use super::result::{Touch, touch};
-use super::runner::{Heard, Order, Runner};
+use super::runner::{Heard, Order, Room, Runner};
 use super::schedule;
 use crate::diagnose::statics::{decides, findings};
-use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Answer, Left};
 use crate::model::files::ImageFiles;
 use crate::model::outcome::{Finding, Phase};
@@ -41,8 +41,8 @@ pub struct Question {
     pub confidence: f64,
     /// When to stop, whatever is known then.
     pub budget: Option<Duration>,
-    /// Cases at a time.
-    pub jobs: usize,
+    /// How many cases there is room for.
+    pub room: Room,
     /// The words with which a user would run a case of this image: `exitone run --image X`.
     pub by_hand: Vec<String>,
 }
@@ -89,6 +89,10 @@ struct Inquiry<'a> {
     context: Arc<Context>,
     runner: Runner<ConditionSet>,
     running: Vec<ConditionSet>,
+    /// Those that are healthy, and only watched a little longer.
+    soaking: Vec<ConditionSet>,
+    /// What comes of the baseline if nothing more happens, once it is healthy.
+    so_far: Option<CaseResult>,
     memory: Memory,
     files: Option<ImageFiles>,
     /// Conditions of the battery that are searched among now.
@@ -117,9 +121,11 @@ pub async fn why(
     let service = Arc::new(question.service.clone());
     let mut inquiry = Inquiry {
         question,
-        runner: Runner::new(context.clone(), service, question.jobs),
+        runner: Runner::new(context.clone(), service, question.room),
         context,
         running: Vec::new(),
+        soaking: Vec::new(),
+        so_far: None,
         memory: Memory::default(),
         files: None,
         active: question.battery.clone(),
@@ -145,18 +151,24 @@ impl Inquiry<'_> {
         }
         self.leave_out_what_the_host_cannot();
         (self.tell)(Step::Doing("the baseline"));
-        let baseline = self.baseline().await;
-        if baseline == Some(Verdict::Pass) && !self.stopped {
-            self.files = in_time(self.deadline, self.look()).await.flatten();
-            self.suspect_what_is_needed();
-            self.prune();
-        }
         let mut main = (self.universe(), Findings::default());
-        if baseline != Some(Verdict::Unresolved) && !self.stopped {
-            (self.tell)(Step::Doing("the conditions"));
-            main = self.search().await;
-        }
-        let around = if baseline == Some(Verdict::Pass) && !self.stopped {
+        let baseline = loop {
+            let baseline = self.baseline().await;
+            if baseline == Verdict::Pass && !self.stopped {
+                self.files = in_time(self.deadline, self.look()).await.flatten();
+                self.suspect_what_is_needed();
+                self.prune();
+            }
+            if baseline != Verdict::Unresolved && !self.stopped {
+                (self.tell)(Step::Doing("the conditions"));
+                main = self.search().await;
+            }
+            // What was healthy so far may have come to something else.
+            if self.so_far.take().is_none() || self.stopped || self.baseline_verdict() == baseline {
+                break baseline;
+            }
+        };
+        let around = if baseline == Verdict::Pass && !self.stopped {
             self.around(&main.0, &main.1).await
         } else {
             around::Around::default()
@@ -173,15 +185,6 @@ impl Inquiry<'_> {
         let case = Case::new(&facts.reference, ConditionSet::baseline());
         let files = self.context.inspector.look(service, &self.question.candidate, &case).await;
         findings(facts, files.as_ref(), service)
-    }
-
-    /// What a clean start had need of is suspected before any failure names it.
-    fn suspect_what_is_needed(&mut self) {
-        let passed = |result: &&CaseResult| result.conditions.is_empty() && result.verdict == Verdict::Pass;
-        let Some(evidence) = self.memory.results().iter().find(passed).map(|result| result.evidence.clone()) else {
-            return;
-        };
-        self.memory.suspect(needed_to_start(&evidence, self.active.iter()));
     }
 
     /// Every file of the image, for the names of variables.
@@ -208,41 +211,6 @@ impl Inquiry<'_> {
         let skipped: Vec<Left> = self.active.iter().chain(&self.question.variants).filter_map(cannot).collect();
         self.active.retain(|c| !skipped.iter().any(|s| s.condition == *c));
         self.skipped.extend(skipped);
-    }
-
-    /// The baseline, and beside it everything at once, which is needed whatever the baseline does. A failure of the
-    /// baseline is tried once more; where it is late, beside the first try.
-    async fn baseline(&mut self) -> Option<Verdict> {
-        for attempt in 0..3 {
-            self.start(ConditionSet::baseline());
-            let all = ConditionSet::new(self.active.iter().cloned()).unwrap_or_default();
-            if attempt == 0 && self.question.jobs > 1 && !all.is_empty() {
-                self.start(all);
-            }
-            if attempt == 0 {
-                let _ = tokio::time::timeout_at(Instant::now() + self.usual(), self.hear_baseline()).await;
-                if self.running.contains(&ConditionSet::baseline()) && self.runner.free() > 0 {
-                    self.start(ConditionSet::baseline());
-                }
-            }
-            // Everything at once may take longer: what the baseline says is gone on with.
-            self.hear_baseline().await;
-            let tally = self.memory.tally(&ConditionSet::baseline());
-            if self.stopped {
-                break;
-            }
-            if tally.passes > 0 && tally.fails == 0 {
-                return Some(Verdict::Pass);
-            }
-            if tally.fails >= 2 || tally.unresolved >= 2 {
-                break;
-            }
-        }
-        let tally = self.memory.tally(&ConditionSet::baseline());
-        match (tally.passes, tally.fails) {
-            (0, 0) => Some(Verdict::Unresolved),
-            (passes, fails) => Some(if fails > passes { Verdict::Fail } else { Verdict::Pass }),
-        }
     }
 
     /// Sets conditions aside that no run so far would have met, and takes those back that one did meet; true when one
@@ -278,7 +246,8 @@ impl Inquiry<'_> {
         }
         let Question { candidate, service, .. } = self.question;
         let mut because = None;
-        for result in self.memory.results().iter().filter(|r| r.verdict != Verdict::Unresolved) {
+        let so_far = self.so_far.iter().filter(|_| self.running.contains(&ConditionSet::baseline()));
+        for result in self.memory.results().iter().chain(so_far).filter(|r| r.verdict != Verdict::Unresolved) {
             match touch(candidate, service, self.files.as_ref(), result, condition) {
                 Touch::Met => return None,
                 Touch::NotMet(why) => because = because.or(Some(why)),
@@ -290,41 +259,30 @@ impl Inquiry<'_> {
 
     /// What is searched among: the active conditions one by one, and all that were set aside together. A run that has
     /// these as well proves more than their being set aside does.
-    fn universe(&self) -> Vec<Bundle> {
-        let aside: Bundle = self.pruned.iter().map(|left| left.condition.clone()).collect();
-        let aside = aside.into_iter().filter(|c| self.question.battery.contains(c)).collect::<Bundle>();
-        let mut universe = memory::each(&self.active);
-        if !aside.is_empty() {
-            universe.push(aside);
-        }
-        universe
+    fn universe(&self) -> Universe {
+        let aside = self.pruned.iter().map(|left| &left.condition);
+        let aside = aside.filter(|c| self.question.battery.contains(c)).cloned().collect();
+        Universe { may_hide: true, ..Universe::each(self.active.clone()).and(aside) }
     }
 
     /// Searches among the active conditions; they may become more, or fewer, on the way.
-    async fn search(&mut self) -> (Vec<Bundle>, Findings) {
+    async fn search(&mut self) -> (Universe, Findings) {
         loop {
-            let universe = self.universe();
-            let (findings, end) = self.search_once(&universe).await;
+            let universes = [self.universe()];
+            let (mut findings, end) = self.search_among(&universes, self.question.confidence, true).await;
+            let ([universe], findings) = (universes, findings.pop().unwrap_or_default());
             let blamed = |n: usize| findings.sets.iter().chain(&findings.perhaps).any(|set| set.has(n));
-            let whole = (0..universe.len()).find(|n| universe[*n].len() > 1 && blamed(*n));
+            let whole = (0..universe.bundles.len()).any(|n| universe.bundles[n].len() > 1 && blamed(n));
             match end {
-                Some(End::Stopped) => return (universe, findings),
                 // One of those that were set aside matters after all.
-                Some(End::Finished) if whole.is_some() => {
-                    self.active = self.universe().concat();
+                Some(End::Finished) if whole => {
+                    self.active = universe.bundles.concat();
                     self.pruned.clear();
                 }
-                Some(End::Finished) => return (universe, findings),
+                Some(End::Finished | End::Stopped) => return (universe, findings),
                 None => {}
             }
         }
-    }
-
-    /// The main search; nothing for an end when the universe has changed.
-    async fn search_once(&mut self, universe: &[Bundle]) -> (Findings, Option<End>) {
-        let universes = [Universe::from(universe.to_vec())];
-        let (mut findings, end) = self.search_among(&universes, self.question.confidence, true).await;
-        (findings.pop().unwrap_or_default(), end)
     }
 
     /// Searches over some universes, side by side; nothing for an end when the universe has changed.
@@ -334,17 +292,14 @@ impl Inquiry<'_> {
         confidence: f64,
         adapts: bool,
     ) -> (Vec<Findings>, Option<End>) {
-        let mut searches: Vec<Search> = universes.iter().map(|u| self.prepared(u, confidence, adapts)).collect();
+        let mut searches: Vec<Search> = universes.iter().map(|u| self.prepared(u, confidence)).collect();
         let findings = |searches: &mut [Search]| searches.iter_mut().map(Search::findings).collect::<Vec<_>>();
         loop {
             if self.is_over() {
                 return (findings(&mut searches), Some(End::Stopped));
             }
             for (search, universe) in searches.iter_mut().zip(universes) {
-                self.begin_what_is_wanted(search, universe);
-                if adapts && self.runner.free() > 0 && !self.runner.is_idle() {
-                    self.begin_ahead(search, universe);
-                }
+                self.begin_what_is_wanted(search, universe, adapts);
             }
             // What was begun ahead may go on.
             let own = |set: &ConditionSet| universes.iter().any(|universe| universe.bits(set).is_some());
@@ -374,22 +329,21 @@ impl Inquiry<'_> {
         }
     }
 
-    /// While the last runs of a search go on, what is asked after it.
-    fn begin_ahead(&mut self, search: &Search, universe: &Universe) {
-        let running: Vec<Set> = self.running.iter().filter_map(|set| universe.bits(set)).collect();
-        if let Some(sets) = search.foreseen(&running) {
-            let found: Vec<ConditionSet> = sets.iter().map(|set| universe.conditions(*set)).collect();
-            self.begin_forms(&found);
+    /// What the search wants where there is room, and, while the last runs of the main search go on, what is asked after
+    /// it. Who is healthy is taken to pass.
+    fn begin_what_is_wanted(&mut self, search: &mut Search, universe: &Universe, is_main: bool) {
+        if self.runner.free() == 0 {
+            return;
         }
-    }
-
-    fn begin_what_is_wanted(&mut self, search: &mut Search, universe: &Universe) {
-        let running: Vec<Set> = self.running.iter().filter_map(|set| universe.bits(set)).collect();
-        let mut all = search.next(self.runner.free(), &running);
+        let healthy: Vec<Set> = self.soaking.iter().filter_map(|set| universe.bits(set)).collect();
+        let mut guess = (!healthy.is_empty()).then(|| search.clone());
+        let asked = guess.as_mut().unwrap_or(search);
+        healthy.iter().for_each(|set| asked.record(*set, Said::Pass));
+        let mut wanted = asked.next(self.runner.free(), &self.open(universe));
         // What takes longest begins first.
         let length = |set: &Set| schedule::estimate(&universe.conditions(*set)).0;
-        all.sort_by(|a, b| length(b).total_cmp(&length(a)));
-        for wanted in all {
+        wanted.sort_by(|a, b| length(b).total_cmp(&length(a)));
+        for wanted in wanted {
             let conditions = universe.conditions(wanted);
             // What cannot be imposed together is never run as something else.
             if universe.bits(&conditions) == Some(wanted) {
@@ -398,27 +352,50 @@ impl Inquiry<'_> {
                 search.record(wanted, Said::Unresolved);
             }
         }
+        if is_main
+            && self.runner.free() > 0
+            && !self.runner.is_idle()
+            && let Some(found) = guess.as_ref().unwrap_or(search).foreseen(&self.open(universe))
+        {
+            let found: Vec<ConditionSet> = found.iter().map(|set| universe.conditions(*set)).collect();
+            self.begin_forms(&found);
+        }
     }
 
-    /// A search that knows everything that was run already. `adapts`: the main one, which also looks for variables that
-    /// hide each other.
-    fn prepared(&self, universe: &Universe, confidence: f64, adapts: bool) -> Search {
-        let (whole, universe) = (universe, &universe.bundles);
-        let may_heal = (0..universe.len()).filter(|n| universe[*n].iter().all(may_heal)).collect();
-        let mut settings =
-            Settings { may_heal, rates: self.question.rates, confidence, ..Settings::plain(universe.len()) };
-        if adapts {
-            let variable = |n: &usize| universe[*n].iter().all(|c| matches!(c, Condition::Env(..)));
-            settings.may_hide = (0..universe.len()).filter(variable).collect();
+    /// The sets that run and are not healthy, in bits.
+    fn open(&self, universe: &Universe) -> Vec<Set> {
+        let mut soaking = self.soaking.clone();
+        let mut is_open = |set: &&ConditionSet| match soaking.iter().position(|healthy| healthy == *set) {
+            Some(at) => {
+                soaking.remove(at);
+                false
+            }
+            None => true,
+        };
+        self.running.iter().filter(|set| is_open(set)).filter_map(|set| universe.bits(set)).collect()
+    }
+
+    /// A search that knows everything that was run already.
+    fn prepared(&self, universe: &Universe, confidence: f64) -> Search {
+        let bundles = &universe.bundles;
+        let having = |is: &dyn Fn(&Bundle) -> bool| (0..bundles.len()).filter(|n| is(&bundles[*n])).collect();
+        let mut settings = Settings {
+            may_heal: having(&|bundle| bundle.iter().all(may_heal)),
+            aside: having(&|bundle| bundle.len() > 1),
+            rates: self.question.rates,
+            confidence,
+            ..Settings::plain(bundles.len())
+        };
+        if universe.may_hide {
+            settings.may_hide = having(&|bundle| bundle.iter().all(|c| matches!(c, Condition::Env(..))));
         }
-        settings.aside = (0..universe.len()).filter(|n| universe[*n].len() > 1).collect();
         let mut search = Search::new(settings);
         for (set, answer) in self.memory.answers() {
-            if let Some(bits) = whole.bits(set).or_else(|| whole.implied(set, answer)) {
+            if let Some(bits) = universe.bits(set).or_else(|| universe.implied(set, answer)) {
                 search.record(bits, answer);
             }
         }
-        self.suspect(&mut search, whole);
+        self.suspect(&mut search, universe);
         search
     }
 
@@ -429,7 +406,7 @@ impl Inquiry<'_> {
             }
         }
         // Of all others than the forms it is known that they do no harm.
-        let all = universe.conditions(Set::first(universe.bundles.len()));
+        let all = universe.conditions(universe.all());
         if self.memory.last_answer(&all) == Some(Said::Fail) {
             let form = |n: &usize| universe.bundles[*n].iter().all(|c| self.question.variants.contains(c));
             (0..universe.bundles.len()).filter(form).for_each(|n| search.suspect(n, NAMED));
@@ -441,7 +418,9 @@ impl Inquiry<'_> {
         tracing::debug!(%conditions, "begun");
         self.running.push(conditions.clone());
         let candidate = self.question.candidate.clone();
-        self.runner.start(Order { tag: conditions.clone(), candidate, conditions });
+        // Of a clean start it is told at once what it needs.
+        let so_far = conditions.is_empty();
+        self.runner.start(Order { tag: conditions.clone(), candidate, conditions, so_far });
     }
 
     /// Waits for the next result, and keeps it; nothing for anything else that happens.
@@ -456,10 +435,18 @@ impl Inquiry<'_> {
         tokio::select! {
             biased;
             heard = self.runner.next() => match heard {
-                Some(Heard::Phase(set, phase)) => (self.tell)(Step::Phase(&set, phase)),
+                Some(Heard::Phase(set, phase)) => {
+                    (self.tell)(Step::Phase(&set, phase));
+                    if phase == Phase::Soak {
+                        self.soaking.push(set);
+                    }
+                }
+                Some(Heard::Healthy(_, result)) => self.so_far = Some(*result),
                 Some(Heard::Result(set, result)) => {
-                    if let Some(at) = self.running.iter().position(|r| *r == set) {
-                        self.running.remove(at);
+                    for sets in [&mut self.running, &mut self.soaking] {
+                        if let Some(at) = sets.iter().position(|r| *r == set) {
+                            sets.remove(at);
+                        }
                     }
                     (self.tell)(Step::Result(&result));
                     self.memory.keep(&set, *result);
@@ -478,18 +465,6 @@ impl Inquiry<'_> {
             }
         }
         None
-    }
-
-    /// Who is not healthy when the platform probes for the second time mostly never will be.
-    fn usual(&self) -> Duration {
-        Duration::from_secs(u64::from(self.question.service.health_check.interval)) * 2
-    }
-
-    /// Waits until the baseline does not run any more.
-    async fn hear_baseline(&mut self) {
-        while self.running.contains(&ConditionSet::baseline()) && !self.is_over() {
-            self.hear().await;
-        }
     }
 
     /// Waits until nothing runs.

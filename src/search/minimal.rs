@@ -287,11 +287,10 @@ impl Search {
             return named;
         }
         if !named.is_empty() || running.iter().any(|set| self.is_named(*set)) {
-            let all: Set = self.universe.iter().filter(|n| self.is_named(Set::one(*n))).collect();
-            let rest = self.universe.without(all);
+            let rest = self.universe.without(self.all_named());
             let unknown = !rest.is_empty() && self.believed()(rest).is_none() && !running.contains(&rest);
             let wanted: Vec<Set> = named.into_iter().chain(unknown.then_some(rest)).collect();
-            let after = self.if_right(all, &wanted, running, free.saturating_sub(wanted.len()));
+            let after = self.if_right(&wanted, running, free.saturating_sub(wanted.len()));
             return wanted.into_iter().chain(after).collect();
         }
         let aside = self.settings.aside;
@@ -410,13 +409,13 @@ impl Search {
 
     /// What is wanted once these and those that run have answered, if the evidence is right in all: what is named fails,
     /// and nothing else does.
-    fn if_right(&self, named: Set, wanted: &[Set], running: &[Set], free: usize) -> Vec<Set> {
+    fn if_right(&self, wanted: &[Set], running: &[Set], free: usize) -> Vec<Set> {
         if free == 0 {
             return Vec::new();
         }
         let mut guess = self.clone();
         for set in wanted.iter().chain(running) {
-            guess.record(*set, if set.shared(named).is_empty() { Answer::Pass } else { Answer::Fail });
+            guess.record(*set, self.if_evidence_is_right(*set));
         }
         // What contradicts what is known is no guess to go by.
         if guess.contradiction().is_some() { Vec::new() } else { guess.next_plain(free, &[]) }
@@ -431,16 +430,22 @@ impl Search {
         }
         let mut guess = self.clone();
         let believed = self.believed();
-        let named: Set = self.universe.iter().filter(|n| self.is_named(Set::one(*n))).collect();
-        let thought = |set: Set| match self.is_named(set) {
-            true => Some(Answer::Fail),
-            false => (set == self.universe.without(named)).then_some(Answer::Pass),
-        };
+        let rest = self.universe.without(self.all_named());
         for set in running {
-            guess.record(*set, believed(*set).or_else(|| thought(*set))?);
+            let is_foreseen = self.is_named(*set) || *set == rest;
+            guess.record(*set, believed(*set).or(is_foreseen.then(|| self.if_evidence_is_right(*set)))?);
         }
         let open = guess.flaky || guess.contradiction().is_some() || !guess.next(1, &[]).is_empty();
         (!open).then(|| smallest(&guess.descent().minimal))
+    }
+
+    /// What a set answers, if what is named fails, and nothing else does.
+    fn if_evidence_is_right(&self, set: Set) -> Answer {
+        if set.shared(self.all_named()).is_empty() { Answer::Pass } else { Answer::Fail }
+    }
+
+    fn all_named(&self) -> Set {
+        self.universe.iter().filter(|n| self.is_named(Set::one(*n))).collect()
     }
 
     fn is_named(&self, set: Set) -> bool {

@@ -11,7 +11,7 @@ use exitone::holder::protocol::CREDENTIALS_PATH;
 use exitone::model::condition::{Host, KNOWN};
 use exitone::model::service::{Stub, Upstream, UpstreamKind};
 use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Outcome, Service, Verdict};
-use exitone::run::case::{self, Options};
+use exitone::run::case::{self, Listener, Options};
 use exitone::run::rig::{Rig, Setup};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -202,7 +202,7 @@ async fn measure(engine: &Arc<dyn Engine>, info: &EngineInfo) -> Vec<[String; 3]
             let (service, case) = (service(program, action), Case::new(IMAGE, conditions.clone()));
             cases.spawn(async move {
                 let _turn = turns.acquire().await.expect("never closed");
-                (number, column, cell(&case::run(&context, &service, &candidate, &case, &|_| {}).await))
+                (number, column, cell(&case::run(&context, &service, &candidate, &case, Listener::NOBODY).await))
             });
         }
     }

@@ -10,7 +10,7 @@ use crate::event::{Event, Stamped};
 use crate::model::search::{Search, Searched};
 use crate::model::{Case, CaseId, CaseResult, ConditionSet, Verdict};
 use crate::run::case::Context;
-use crate::run::runner::{Heard, Order, Runner};
+use crate::run::runner::{Heard, Order, Room, Runner};
 use crate::run::why::{Question, Step, why};
 
 /// How sure the answer of a search must be, as of `why` where nothing is said.
@@ -22,7 +22,7 @@ const NO_TIME: &str = "the time that --budget gives was up";
 /// With what searches are made.
 pub(super) struct With {
     pub context: Arc<Context>,
-    pub jobs: usize,
+    pub room: Room,
     pub deadline: Option<Instant>,
     pub interrupts: Interrupts,
 }
@@ -67,7 +67,7 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
             rates: None,
             confidence: CONFIDENCE,
             budget: with.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())),
-            jobs: with.jobs,
+            room: with.room,
             by_hand: Vec::new(),
         };
         self.stamp(Event::SearchStarted { id: search.id.clone() });
@@ -123,14 +123,19 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
         ended: &mut Ended,
     ) -> bool {
         let service = Arc::new(question.service.clone());
-        let mut runner: Runner<ConditionSet> = Runner::new(with.context.clone(), service, with.jobs);
+        let mut runner: Runner<ConditionSet> = Runner::new(with.context.clone(), service, with.room);
         let mut interrupts = with.interrupts.clone();
         loop {
             while runner.free() > 0
                 && let Some(set) = sets.pop_front()
             {
                 self.step(search, &Step::Begun(&set));
-                runner.start(Order { tag: set.clone(), candidate: question.candidate.clone(), conditions: set });
+                runner.start(Order {
+                    tag: set.clone(),
+                    candidate: question.candidate.clone(),
+                    conditions: set,
+                    so_far: false,
+                });
             }
             if runner.is_idle() {
                 return false;
@@ -140,11 +145,11 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
                 heard = runner.next() => match heard {
                     Some(Heard::Phase(set, phase)) => self.step(search, &Step::Phase(&set, phase)),
                     Some(Heard::Result(_, result)) => self.step(search, &Step::Result(&result)),
+                    Some(Heard::Healthy(..)) | None => {}
                     Some(Heard::Broken) => {
                         ended.broken += 1;
                         break;
                     }
-                    None => {}
                 },
                 () = until(with.deadline) => break,
                 Ok(()) = interrupts.changed() => {

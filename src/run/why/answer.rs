@@ -1,7 +1,7 @@
 //! From what an inquiry has found to its answer.
 
 use super::around::Around;
-use super::memory::{self, Bundle};
+use super::memory::Universe;
 use super::{Explained, Inquiry};
 use crate::diagnose::needed::with_needed;
 use crate::diagnose::signature::signature;
@@ -51,12 +51,12 @@ impl Inquiry<'_> {
     /// Puts everything together.
     pub(super) fn finish(
         &mut self,
-        universe: &[Bundle],
+        universe: &Universe,
         main: &Findings,
         around: Around,
         findings: Vec<Finding>,
     ) -> Explained {
-        let convert = |set: &crate::search::set::Set| memory::conditions(universe, *set);
+        let convert = |set: &crate::search::set::Set| universe.conditions(*set);
         let mut sets: Vec<ConditionSet> = main.sets.iter().map(convert).collect();
         sets.extend(around.sets.iter().map(|(set, _)| set.clone()));
         self.most_likely_first(&mut sets);
@@ -233,7 +233,9 @@ impl Inquiry<'_> {
             return format!("stopped before the end, after {} runs: the list may not be whole", answer.runs);
         }
         if !answer.healed.is_empty() {
-            return "some conditions heal: the list is complete among sets without them, and those with them were searched as well".to_owned();
+            return "some conditions heal: the list is complete among sets without them, and those with them were \
+                    searched as well"
+                .to_owned();
         }
         if open {
             return "some sets could not be judged: the list may not be whole".to_owned();

@@ -2,8 +2,9 @@
 //! the limits and delays inside the sets.
 
 use super::Inquiry;
-use super::memory::{self, Bundle, Universe};
+use super::memory::Universe;
 use crate::diagnose::signature::{Signature, signature};
+use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Left, OtherFailure};
 use crate::model::condition::UpstreamFault;
 use crate::model::{Condition, ConditionSet, EnvChange, Verdict};
@@ -62,9 +63,9 @@ fn stands_for(condition: &Condition, form: &Condition) -> bool {
 }
 
 impl Inquiry<'_> {
-    pub(super) async fn around(&mut self, universe: &[Bundle], main: &Findings) -> Around {
+    pub(super) async fn around(&mut self, universe: &Universe, main: &Findings) -> Around {
         let mut around = Around::default();
-        let mut found: Vec<ConditionSet> = main.sets.iter().map(|set| memory::conditions(universe, *set)).collect();
+        let mut found: Vec<ConditionSet> = main.sets.iter().map(|set| universe.conditions(*set)).collect();
         self.with_healers(universe, main, &found, &mut around).await;
         found.extend(around.sets.iter().map(|(set, _)| set.clone()));
         self.forms(&found, &mut around).await;
@@ -83,22 +84,22 @@ impl Inquiry<'_> {
     /// imposed throughout, what fails then is shrunk.
     async fn with_healers(
         &mut self,
-        universe: &[Bundle],
+        universe: &Universe,
         main: &Findings,
         found: &[ConditionSet],
         around: &mut Around,
     ) {
         for healing in &main.healed {
-            let healers = memory::conditions(universe, healing.healers);
+            let healers = universe.conditions(healing.healers);
             if self.is_over() {
                 around.not_tried.push(format!("{healers} with other conditions: the time was up"));
                 continue;
             }
             (self.tell)(super::Step::Doing("what fails together with what heals"));
             let alone = |c: &Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
-            let rest = |n: &usize| !healing.healers.has(*n) && !universe[*n].iter().any(alone);
-            let bundles = (0..universe.len()).filter(rest).map(|n| universe[n].clone()).collect();
-            let with = Universe { base: healers.iter().cloned().collect(), bundles };
+            let rest = |n: &usize| !healing.healers.has(*n) && !universe.bundles[*n].iter().any(alone);
+            let bundles = (0..universe.bundles.len()).filter(rest).map(|n| universe.bundles[n].clone()).collect();
+            let with = Universe { base: healers.iter().cloned().collect(), bundles, may_hide: true };
             let universes = [with];
             let (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
             around.open |= !findings.iter().all(Findings::complete);
@@ -112,8 +113,7 @@ impl Inquiry<'_> {
 
     /// The smallest failing parts of a set that have one of the healers.
     async fn within(&mut self, set: &ConditionSet, healers: &ConditionSet, around: &mut Around) {
-        let parts: Vec<Condition> = set.iter().cloned().collect();
-        let universes = [Universe::from(memory::each(&parts))];
+        let universes = [Universe::each(set.iter().cloned())];
         let (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
         for findings in findings {
             around.open |= !findings.complete();
@@ -172,10 +172,13 @@ impl Inquiry<'_> {
     pub(super) fn begin_forms(&mut self, found: &[ConditionSet]) {
         for group in self.forms_beside(found).groups {
             let universe = self.beside(&group, found);
-            let all = universe.conditions(Set::first(universe.bundles.len()));
+            let all = universe.conditions(universe.all());
             let failed = self.memory.last_answer(&all) == Some(Answer::Fail);
-            let alone =
-                group.iter().filter(|_| failed).map(|form| ConditionSet::new([form.clone()]).unwrap_or_default());
+            let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, group.iter()));
+            let is_needed = |form: &Condition| needed.iter().flatten().any(|(needed, _)| needed == form);
+            let likely = group.iter().filter(|form| failed || is_needed(form));
+            let alone: Vec<ConditionSet> =
+                likely.map(|form| ConditionSet::new([form.clone()]).unwrap_or_default()).collect();
             for set in std::iter::once(all).chain(alone) {
                 let known = self.running.contains(&set) || self.memory.last_answer(&set).is_some();
                 if !known && self.runner.free() > 0 {
@@ -198,7 +201,7 @@ impl Inquiry<'_> {
         let touched: Vec<bool> = universes.iter().zip(&findings).map(matters).collect();
         if touched.contains(&true) {
             for (universe, _) in universes.iter_mut().zip(touched).filter(|(_, touched)| *touched) {
-                *universe = memory::each(&universe.bundles.concat()).into();
+                *universe = Universe::each(universe.bundles.concat());
             }
             (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
         }
@@ -224,14 +227,10 @@ impl Inquiry<'_> {
             let clash = network && c.is_of_network();
             !clash && !alone(c) && ConditionSet::new(with).is_ok()
         };
-        let mut active: Vec<Condition> = self.active.iter().filter(|c| goes(c)).cloned().collect();
-        active.extend(group.iter().cloned());
+        let active = self.active.iter().filter(|c| goes(c)).chain(group).cloned();
         let battery = &self.question.battery;
         let aside = self.pruned.iter().map(|left| &left.condition).filter(|c| battery.contains(c) && goes(c));
-        let aside: Bundle = aside.cloned().collect();
-        let mut universe = memory::each(&active);
-        universe.extend((!aside.is_empty()).then_some(aside));
-        universe.into()
+        Universe::each(active).and(aside.cloned().collect())
     }
 
     /// Failures that are none of those that the sets lead to: what else can go wrong behind them?
@@ -260,18 +259,18 @@ impl Inquiry<'_> {
 
     /// A small part of the set that fails with the same signature. Another failure says nothing about this one.
     async fn shrunk(&mut self, wanted: &Signature, set: &ConditionSet) -> ConditionSet {
-        let universe: Vec<Bundle> = set.iter().map(|c| vec![c.clone()]).collect();
+        let universe = Universe::each(set.iter().cloned());
         for _ in 0..MOST_FOR_SIGNATURE {
-            let answers = |part: Set| self.answer_for(wanted, &memory::conditions(&universe, part));
-            let descent = descend(Set::first(universe.len()), &[], &answers);
+            let answers = |part: Set| self.answer_for(wanted, &universe.conditions(part));
+            let descent = descend(universe.all(), &[], &answers);
             if let Some(small) = descent.minimal.first().or(descent.perhaps.first()) {
-                return memory::conditions(&universe, *small);
+                return universe.conditions(*small);
             }
             let Some(next) = descent.needed.first().copied() else { break };
             if self.is_over() {
                 break;
             }
-            self.start(memory::conditions(&universe, next));
+            self.start(universe.conditions(next));
             self.hear_all().await;
         }
         set.clone()

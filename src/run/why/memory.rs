@@ -23,57 +23,64 @@ pub(super) struct Memory {
 /// Conditions that are imposed together or not at all; most are alone.
 pub(super) type Bundle = Vec<Condition>;
 
-/// A set in the bits of a universe; nothing when it has a condition outside of it, or a part of a bundle.
-pub(super) fn bits(universe: &[Bundle], set: &ConditionSet) -> Option<Set> {
-    let whole = |bundle: &Bundle| bundle.iter().all(|c| set.has(c));
-    let found: Set = (0..universe.len()).filter(|n| whole(&universe[*n])).collect();
-    let count: usize = found.iter().map(|n| universe[n].len()).sum();
-    (count == set.iter().count()).then_some(found)
-}
-
-/// A set of bits as conditions.
-pub(super) fn conditions(universe: &[Bundle], bits: Set) -> ConditionSet {
-    // Conditions of one universe go together.
-    ConditionSet::new(bits.iter().flat_map(|n| universe[n].iter().cloned())).unwrap_or_default()
-}
-
-/// Every condition by itself.
-pub(super) fn each(conditions: &[Condition]) -> Vec<Bundle> {
-    conditions.iter().map(|c| vec![c.clone()]).collect()
-}
-
 /// What a search is made over: bundles, and conditions that are imposed throughout.
 pub(super) struct Universe {
     pub(super) base: Bundle,
     pub(super) bundles: Vec<Bundle>,
-}
-
-impl From<Vec<Bundle>> for Universe {
-    fn from(bundles: Vec<Bundle>) -> Self {
-        Self { base: Vec::new(), bundles }
-    }
+    /// True: variables may hide each other's failure here, and it is looked for.
+    pub(super) may_hide: bool,
 }
 
 impl Universe {
-    /// A set in bits; nothing when it has not all that is imposed throughout, or more than the bundles have.
+    /// Of bundles alone.
+    pub(super) fn new(bundles: Vec<Bundle>) -> Self {
+        Self { base: Vec::new(), bundles, may_hide: false }
+    }
+
+    /// Of conditions one by one.
+    pub(super) fn each(conditions: impl IntoIterator<Item = Condition>) -> Self {
+        Self::new(conditions.into_iter().map(|c| vec![c]).collect())
+    }
+
+    /// The same with these together, if there are any.
+    pub(super) fn and(mut self, together: Bundle) -> Self {
+        self.bundles.extend((!together.is_empty()).then_some(together));
+        self
+    }
+
+    /// All of it.
+    pub(super) fn all(&self) -> Set {
+        Set::first(self.bundles.len())
+    }
+
+    /// A set in bits; nothing when it has not all that is imposed throughout, a part of a bundle, or more than the bundles
+    /// have.
     pub(super) fn bits(&self, set: &ConditionSet) -> Option<Set> {
-        let rest = set.iter().filter(|c| !self.base.contains(c)).cloned();
+        let found = self.within(set);
         let whole = self.base.iter().all(|c| set.has(c));
-        whole.then(|| bits(&self.bundles, &ConditionSet::new(rest).unwrap_or_default())).flatten()
+        let count = found.iter().flat_map(|n| &self.bundles[n]).filter(|c| !self.base.contains(c)).count();
+        let rest = set.iter().filter(|c| !self.base.contains(c)).count();
+        (whole && count == rest).then_some(found)
+    }
+
+    /// The bundles that a set has.
+    fn within(&self, set: &ConditionSet) -> Set {
+        (0..self.bundles.len()).filter(|n| self.bundles[*n].iter().all(|c| set.has(c))).collect()
     }
 
     /// What a pass says although it had more conditions than the bundles have: nothing where one of these may have healed
     /// something.
     pub(super) fn implied(&self, set: &ConditionSet, answer: Answer) -> Option<Set> {
-        let whole = |bundle: &Bundle| bundle.iter().all(|c| set.has(c));
-        let bits: Set = (0..self.bundles.len()).filter(|n| whole(&self.bundles[*n])).collect();
+        let bits = self.within(set);
         let told = self.conditions(bits);
         let harmless = set.iter().all(|c| told.has(c) || !super::may_heal(c));
-        (answer == Answer::Pass && harmless && whole(&self.base)).then_some(bits)
+        let whole = self.base.iter().all(|c| set.has(c));
+        (answer == Answer::Pass && harmless && whole).then_some(bits)
     }
 
     /// Bits as conditions.
     pub(super) fn conditions(&self, bits: Set) -> ConditionSet {
+        // Conditions of one universe go together.
         let with = bits.iter().flat_map(|n| self.bundles[n].iter()).chain(&self.base);
         ConditionSet::new(with.cloned()).unwrap_or_default()
     }
