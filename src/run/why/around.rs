@@ -246,34 +246,56 @@ impl Inquiry<'_> {
                 others.push((signature, (*set).clone()));
             }
         }
-        for (signature, set) in others.into_iter().take(MOST_SIGNATURES) {
-            if self.is_over() {
+        others.truncate(MOST_SIGNATURES);
+        let small = self.shrunk(&others).await;
+        for ((signature, _), conditions) in others.into_iter().zip(small) {
+            let Some(conditions) = conditions else {
                 around.not_tried.push(format!("how small a set leads to: {signature}"));
                 continue;
-            }
-            let conditions = self.shrunk(&signature, &set).await;
+            };
             let Some(behind) = sets.iter().find(|s| s.is_subset(&conditions)).cloned() else { continue };
             around.others.push(OtherFailure { signature: signature.to_string(), conditions, behind });
         }
     }
 
-    /// A small part of the set that fails with the same signature. Another failure says nothing about this one.
-    async fn shrunk(&mut self, wanted: &Signature, set: &ConditionSet) -> ConditionSet {
-        let universe = Universe::each(set.iter().cloned());
-        for _ in 0..MOST_FOR_SIGNATURE {
-            let answers = |part: Set| self.answer_for(wanted, &universe.conditions(part));
-            let descent = descend(universe.all(), &[], &answers);
-            if let Some(small) = descent.minimal.first().or(descent.perhaps.first()) {
-                return universe.conditions(*small);
+    /// Of each set a small part that fails with the same signature, side by side; nothing where the time was up before.
+    /// Another failure says nothing about this one.
+    async fn shrunk(&mut self, failures: &[(Signature, ConditionSet)]) -> Vec<Option<ConditionSet>> {
+        let mut left = vec![MOST_FOR_SIGNATURE; failures.len()];
+        while !self.is_over() {
+            let mut waits = false;
+            for ((signature, set), left) in failures.iter().zip(&mut left) {
+                let Err(needed) = self.small_part(signature, set) else { continue };
+                let is_begun = self.running.contains(&needed);
+                if !is_begun && *left > 0 && self.runner.free() > 0 {
+                    *left -= 1;
+                    self.start(needed);
+                }
+                waits |= is_begun || *left > 0;
             }
-            let Some(next) = descent.needed.first().copied() else { break };
-            if self.is_over() {
+            if !waits && self.runner.is_idle() {
                 break;
             }
-            self.start(universe.conditions(next));
-            self.hear_all().await;
+            self.hear().await;
         }
-        set.clone()
+        let stopped = self.stopped;
+        let of = |(signature, set): &(Signature, ConditionSet)| match self.small_part(signature, set) {
+            Ok(small) => Some(small),
+            Err(_) => (!stopped).then(|| set.clone()),
+        };
+        failures.iter().map(of).collect()
+    }
+
+    /// A small part of the set that fails with this signature, as far as such a one is found; `Err`: what has to be run
+    /// for it.
+    fn small_part(&self, signature: &Signature, set: &ConditionSet) -> Result<ConditionSet, ConditionSet> {
+        let universe = Universe::each(set.iter().cloned());
+        let answers = |part: Set| self.answer_for(signature, &universe.conditions(part));
+        let descent = descend(universe.all(), &[], &answers);
+        match (descent.minimal.first().or(descent.perhaps.first()), descent.needed.first()) {
+            (None, Some(needed)) => Err(universe.conditions(*needed)),
+            (small, _) => Ok(small.map_or_else(|| set.clone(), |small| universe.conditions(*small))),
+        }
     }
 
     fn answer_for(&self, wanted: &Signature, set: &ConditionSet) -> Option<Answer> {
