@@ -10,7 +10,7 @@ use std::time::Duration;
 use exitone::engine::fake::{Act, FakeEngine, Faults, Script, exits, healthy};
 use exitone::engine::{Engine, EngineError};
 use exitone::event::{Event, Stamped};
-use exitone::model::observation::{Contention, Usage};
+use exitone::model::observation::{Contention, Observation, Usage};
 use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
 use exitone::model::service::HttpCheck;
 use exitone::model::{CaseResult, Condition, ConditionSet, Outcome, Plan, Service, Verdict};
@@ -587,8 +587,8 @@ async fn who_had_the_cpus_is_not_run_again_and_who_was_kept_from_them_says_nothi
         (of(22_000.0, 0.0, 0.97), true, Verdict::Unresolved),
     ] {
         let world = World::new();
-        let usage = Some(Usage { contention: Some(contention), ..Usage::default() });
-        world.engine.image("app:1", &[], script(move |_| Act { usage, ..Act::default() }));
+        let usage = Observation::Usage(Usage { contention: Some(contention), ..Usage::default() });
+        world.engine.image("app:1", &[], script(move |_| Act { seen: vec![usage.clone()], ..Act::default() }));
         let sets = [set(&["env.set:A=1"]), set(&["env.set:B=1"])];
         let (finished, _) = world.run(service(), &["app:1"], &sets).await;
         for result in &finished.results {

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
-use exitone::model::observation::{Contention, Usage};
+use exitone::model::observation::{ConnectAttempt, Contention, Fate, Observation, Usage};
 use exitone::model::outcome::Phase;
 use exitone::model::{Condition, Service, Verdict};
 use exitone::report::why::text;
 use exitone::run::case::Options;
+use exitone::run::runner::Room;
 use exitone::run::why::{Explained, Question, Step, why};
 use support::{candidates, close, open};
 use tokio::sync::watch;
@@ -35,6 +36,7 @@ struct World {
     variants: Vec<Condition>,
     confidence: f64,
     interrupts: watch::Receiver<u32>,
+    room: Room,
 }
 
 impl World {
@@ -42,7 +44,8 @@ impl World {
         let engine = FakeEngine::new(true);
         engine.image("app:1", &[], Arc::new(act));
         let battery = NAMES.map(|name| format!("env.unset:{name}").parse().expect("a condition")).to_vec();
-        Self { engine, budget: None, battery, variants: Vec::new(), confidence: 0.95, interrupts: watch::channel(0).1 }
+        let interrupts = watch::channel(0).1;
+        Self { engine, budget: None, battery, variants: Vec::new(), confidence: 0.95, interrupts, room: 4.into() }
     }
 
     async fn ask(&self) -> Explained {
@@ -60,7 +63,7 @@ impl World {
             rates: None,
             confidence: self.confidence,
             budget: self.budget,
-            room: 4.into(),
+            room: self.room,
             by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
         };
         let explained = why(rig.context.clone(), &question, self.interrupts.clone(), tell).await;
@@ -131,9 +134,9 @@ async fn an_image_that_fails_everywhere_needs_no_condition() {
 #[tokio::test(start_paused = true)]
 async fn a_baseline_that_is_late_is_tried_again_beside_itself() {
     let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
-    let usage = Some(Usage { contention: Some(idle), ..Usage::default() });
+    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
     let begun = tokio::time::Instant::now();
-    let explained = World::new(move |_| Act { usage, ..Act::default() }).ask().await;
+    let explained = World::new(move |_| Act { seen: vec![usage.clone()], ..Act::default() }).ask().await;
     assert_eq!((sets(&explained), explained.results.len()), (vec!["baseline".to_owned()], 3));
     // One whole health check and a part of the second: nothing kept it from the CPUs, so none is repeated alone.
     let check = service().health_check;
@@ -143,7 +146,21 @@ async fn a_baseline_that_is_late_is_tried_again_beside_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_next_begins_while_the_baseline_is_watched() {
-    let world = World::new(|s| if has(s, "C") { healthy(8000) } else { boom("no variable C") });
+    let connected = Observation::Connect(ConnectAttempt {
+        at_ms: 1.0,
+        protocol: "tcp".to_owned(),
+        address: std::net::Ipv4Addr::new(198, 18, 0, 1),
+        port: 443,
+        name: None,
+        fate: Fate::Answered,
+        sent: 1,
+    });
+    let mut world = World::new(move |s| {
+        let seen = vec![connected.clone()];
+        let starts = has(s, "C") && s.conditions.is_empty();
+        if starts { Act { seen, ..healthy(8000) } } else { boom("no variable C") }
+    });
+    world.battery.push("egress.drop".parse().expect("a condition"));
     let mut heard = Vec::new();
     let explained = world
         .heard(&mut |step| match step {
@@ -153,10 +170,37 @@ async fn what_comes_next_begins_while_the_baseline_is_watched() {
             _ => {}
         })
         .await;
-    assert_eq!(sets(&explained), ["env.unset:C"]);
+    assert_eq!(sets(&explained), ["env.unset:C", "egress.drop"]);
     let at = |line: &str| heard.iter().position(|known| known == line).unwrap_or_else(|| panic!("{line}: {heard:#?}"));
-    let named = at("begun env.unset:C");
-    assert!(at("healthy baseline") < named && named < at("decided baseline"), "{heard:#?}");
+    // The log names the one, what the clean start has done so far the other.
+    for named in ["begun env.unset:C", "begun egress.drop"] {
+        assert!(at("healthy baseline") < at(named) && at(named) < at("decided baseline"), "{heard:#?}");
+    }
+}
+
+/// The most runs that were under way at once, and whether each that was begun came to a result.
+async fn at_once(world: &World) -> (usize, bool) {
+    let (mut now, mut most) = (0_usize, 0);
+    world
+        .heard(&mut |step| match step {
+            Step::Begun(_) => (now, most) = (now + 1, most.max(now + 1)),
+            Step::Result(_) => now -= 1,
+            _ => {}
+        })
+        .await;
+    (most, now == 0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_only_watched_leaves_room_within_what_the_user_and_the_memory_allow() {
+    let mut world = World::new(|s| if has(s, "C") && has(s, "F") { healthy(8000) } else { boom("none") });
+    let all = Room { jobs: 2, most: 4, memory: None };
+    let mut found = Vec::new();
+    for room in [all, 2.into(), 1.into(), Room { memory: Some(1), ..all }] {
+        world.room = room;
+        found.push(at_once(&world).await);
+    }
+    assert_eq!(found, [(4, true), (2, true), (1, true), (1, true)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +212,8 @@ async fn a_baseline_that_was_healthy_and_then_fails_sets_nothing_aside() {
     world.battery.push("disk.full".parse().expect("a condition"));
     let explained = world.ask().await;
     assert_eq!((sets(&explained), explained.answer.baseline), (vec!["baseline".to_owned()], Verdict::Fail));
-    assert!(explained.answer.pruned.is_empty() && !explained.answer.complete, "{:?}", explained.answer.pruned);
+    assert!(explained.answer.pruned.is_empty(), "{:?}", explained.answer.pruned);
+    assert_eq!(explained.answer.runs, explained.results.len(), "nothing is cut off");
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,6 +316,23 @@ async fn a_failure_behind_another_one_is_told() {
         (other.behind.to_string().as_str(), other.signature.as_str()),
         ("env.unset:A", "exit 1 · RuntimeError: other")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_behind_another_one_are_made_small_side_by_side() {
+    // What is missing beside A changes what it says; no letter of it is the name of a variable.
+    let says = |what: &str| exits(SECOND, 1, &format!("lost: {what}"));
+    let world = World::new(move |s| match (has(s, "A"), has(s, "H"), has(s, "G")) {
+        (true, ..) => healthy(8000),
+        (_, false, _) => says("mu"),
+        (_, _, false) => says("nu"),
+        _ => says("xi"),
+    });
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["env.unset:A"]);
+    let others = explained.answer.other_failures.iter();
+    let found: Vec<String> = others.map(|other| format!("{}: {}", other.conditions, other.signature)).collect();
+    assert_eq!(found, ["env.unset:A + env.unset:H: exit 1 · lost: mu", "env.unset:A + env.unset:G: exit 1 · lost: nu"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -105,7 +105,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         budget: args.budget,
         room,
     };
-    let rig = signals.unless_asked(open(&args.running, engine, &info, room.jobs, false)).await??;
+    let rig = signals.unless_asked(open(&args.running, engine, &info, room.most, false)).await??;
     let mut live = Live::new(common.progress(), &images);
     let context = rig.context.clone();
     let mut tell = |step: Step<'_>| show(&mut live, &step);

@@ -66,7 +66,7 @@ enum Colour {
 /// Flags of commands that run cases.
 #[derive(Args)]
 pub struct Running {
-    /// Cases at a time [default: 2 × the engine's CPUs]
+    /// Cases at a time [default: 2 × the engine's CPUs, and more while some only wait]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
     /// How long a healthy candidate is watched
@@ -371,14 +371,15 @@ const WAITING_TOO: usize = 2;
 /// How many cases of a search there is room for on this engine.
 pub fn room(running: &Running, info: &EngineInfo) -> Room {
     let jobs = running.jobs.map_or(2 * info.cpus, usize::from);
-    Room { jobs, most: if running.jobs.is_some() { jobs } else { WAITING_TOO * jobs } }
+    let most = if running.jobs.is_some() { jobs } else { WAITING_TOO * jobs };
+    Room { jobs, most, memory: info.memory.map(|all| all / 5 * 4) }
 }
 
 /// How cases are run beside each other on this engine.
 pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
-    let Room { jobs, most } = room(running, info);
+    let Room { jobs, most, memory } = room(running, info);
     let (jobs, most) = (jobs.min(cases.max(1)), most.min(cases.max(1)));
-    How { most, memory: info.memory.map(|all| all / 5 * 4), ..How::from(jobs) }
+    How { most, memory, ..How::from(jobs) }
 }
 
 /// Sets a session up, runs a plan, and takes the session down again; where no case is to be run, there is no session.
@@ -409,7 +410,7 @@ pub async fn run_plan(
     if let Some(finished) = coordinator::without_session(&plan, &how, &mut tell) {
         return Ok(finished);
     }
-    let rig = signals.unless_asked(open(running, engine, &info, how.jobs, first)).await??;
+    let rig = signals.unless_asked(open(running, engine, &info, how.most, first)).await??;
     let (context, asked) = (rig.context.clone(), signals.asked.clone());
     let finished = coordinator::run(context, plan.clone(), how, asked, tell).await;
     for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved && !r.step) {

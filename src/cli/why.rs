@@ -77,7 +77,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         room,
         by_hand,
     };
-    let rig = signals.unless_asked(open(&args.running, engine, &info, room.jobs, false)).await??;
+    let rig = signals.unless_asked(open(&args.running, engine, &info, room.most, false)).await??;
     let mut live = Live::new(common.progress());
     let explained = why(rig.context.clone(), &question, signals.asked(), &mut |step| live.on(&seen(&step))).await;
     drop(live);

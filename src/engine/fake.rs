@@ -25,7 +25,7 @@ use super::{
 };
 use crate::holder::protocol::{FromHolder, ToHolder, VERSION, line};
 use crate::model::image::env_map;
-use crate::model::observation::{Listening, Observation, ProbeResult, Usage};
+use crate::model::observation::{Listening, Observation, ProbeResult};
 use crate::model::{Condition, ImageFacts, ImageId};
 
 /// What a script is told.
@@ -56,8 +56,8 @@ pub struct Act {
     pub deaf: bool,
     /// True when it waits for an answer of the network as long as it lives.
     pub waits: bool,
-    /// What it needed of the machine, as holders tell it at a run's end.
-    pub usage: Option<Usage>,
+    /// What holders tell of it when they are asked, and at a run's end.
+    pub seen: Vec<Observation>,
 }
 
 /// What an image does.
@@ -262,6 +262,10 @@ impl FakeEngine {
         Some((tenant.started?, tenant.act.clone()))
     }
 
+    fn seen(&self, holder: &str) -> Vec<Observation> {
+        self.tenant(holder).map(|(_, act)| act.seen).unwrap_or_default()
+    }
+
     async fn serve_holder(self, id: String, stdin: DuplexStream) {
         let mut lines = BufReader::new(stdin).lines();
         while let Ok(Some(text)) = lines.next_line().await {
@@ -297,19 +301,17 @@ impl FakeEngine {
                     self.say(&id, &FromHolder::Probed { run: probe.run, seq: probe.seq, result });
                 }
                 Ok(ToHolder::Request(request)) => {
-                    let result = self.answer(&id, request.port, true);
-                    let (run, seq) = (request.run, request.seq);
+                    let (run, seq, result) = (request.run, request.seq, self.answer(&id, request.port, true));
                     self.say(&id, &FromHolder::Responded { run, seq, result, body: "{}".to_owned() });
                 }
                 Ok(ToHolder::Pending { run }) => {
                     let open = usize::from(self.tenant(&id).is_some_and(|(_, act)| act.waits));
                     self.say(&id, &FromHolder::Pending { run, open });
                 }
-                Ok(ToHolder::SoFar { run }) => self.say(&id, &FromHolder::SoFar { run, seen: Vec::new() }),
+                Ok(ToHolder::SoFar { run }) => self.say(&id, &FromHolder::SoFar { run, seen: self.seen(&id) }),
                 Ok(ToHolder::Finish { run }) => {
-                    if let Some(usage) = self.tenant(&id).and_then(|(_, act)| act.usage) {
-                        self.say(&id, &FromHolder::Observed { run, observation: Observation::Usage(usage) });
-                    }
+                    let told = |observation| self.say(&id, &FromHolder::Observed { run, observation });
+                    self.seen(&id).into_iter().for_each(told);
                     self.say(&id, &FromHolder::Finished { run });
                 }
                 Err(e) => self.say(&id, &FromHolder::Failed { run: None, message: e.to_string() }),

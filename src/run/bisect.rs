@@ -294,7 +294,7 @@ impl<'a> Hunt<'a> {
                 () = due(deadline) => self.out_of_time().await,
                 heard = self.runner.next() => match heard {
                     Some(Heard::Phase(version, phase)) => (self.tell)(Step::Phase(version, phase)),
-                    Some(Heard::Healthy(..)) => {}
+                    Some(Heard::Healthy(_)) => {}
                     Some(Heard::Result(version, result)) => {
                         self.keep(version, *result);
                         return Some(version);

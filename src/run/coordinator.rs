@@ -291,8 +291,12 @@ pub async fn run(
     while let Ok((index, event)) = told.try_recv() {
         conductor.told(index, event);
     }
-    let with =
-        With { context, room: Room { jobs: how.jobs, most: how.most }, deadline, interrupts: interrupts.clone() };
+    let with = With {
+        context,
+        room: Room { jobs: how.jobs, most: how.most, memory: how.memory },
+        deadline,
+        interrupts: interrupts.clone(),
+    };
     let ended = conductor.search(&with).await;
     let interrupted = *interrupts.borrow();
     let finished = conductor.end(interrupted, broken + ended.broken);

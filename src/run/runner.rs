@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::alone;
 use super::case::{self, Context, Listener};
-use super::{alone, schedule};
+use super::schedule::{self, Needs};
 use crate::model::outcome::Phase;
 use crate::model::{Candidate, Case, CaseResult, ConditionSet, Service};
 
@@ -31,12 +32,14 @@ pub struct Room {
     pub jobs: usize,
     /// No more cases at a time than this, however many of them wait.
     pub most: usize,
+    /// The memory of the engine's machine that cases may take together (bytes); nothing: it is not known.
+    pub memory: Option<u64>,
 }
 
 impl From<usize> for Room {
     /// As many as there are slots, whether they wait or not.
     fn from(jobs: usize) -> Self {
-        Self { jobs, most: jobs }
+        Self { jobs, most: jobs, memory: None }
     }
 }
 
@@ -45,11 +48,19 @@ pub enum Heard<T> {
     /// A case reached a phase.
     Phase(T, Phase),
     /// A case is healthy, and this comes of it if nothing more happens.
-    Healthy(T, Box<CaseResult>),
+    Healthy(Box<CaseResult>),
     /// A case is decided.
     Result(T, Box<CaseResult>),
     /// A case broke off: a fault of ours.
     Broken,
+}
+
+/// A run under way.
+struct Running {
+    image: String,
+    conditions: ConditionSet,
+    /// The furthest that it has reached.
+    phase: Phase,
 }
 
 /// A case that has ended; `first`: what came of it beside others, when this was its second run, alone.
@@ -73,8 +84,9 @@ pub struct Runner<T> {
     is_alone: bool,
     tell: mpsc::UnboundedSender<(usize, Heard<T>)>,
     told: mpsc::UnboundedReceiver<(usize, Heard<T>)>,
-    /// The runs under way, by their number: their conditions, and the furthest phase of each.
-    running: BTreeMap<usize, (ConditionSet, Phase)>,
+    /// The runs under way, by their number.
+    running: BTreeMap<usize, Running>,
+    needs: Needs,
     runs: usize,
 }
 
@@ -94,6 +106,7 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
             tell,
             told,
             running: BTreeMap::new(),
+            needs: Needs::default(),
             runs: 0,
         }
     }
@@ -105,9 +118,18 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
         if !self.alone.is_empty() || self.is_alone {
             return 0;
         }
-        let taken: f64 = self.running.values().map(|(conditions, phase)| schedule::load(conditions, *phase)).sum();
+        let taken: f64 = self.running.values().map(|run| schedule::load(&run.conditions, run.phase)).sum();
         let slots = (self.room.jobs as f64 - taken + 1e-9).max(0.0) as usize;
-        slots.min(self.room.most.saturating_sub(self.running.len()))
+        slots.min(self.room.most.saturating_sub(self.running.len())).min(self.fitting())
+    }
+
+    /// How many more the memory of the machine has room for; one always runs, whatever it needs.
+    fn fitting(&self) -> usize {
+        let Some(all) = self.room.memory else { return usize::MAX };
+        let need = |run: &Running| self.needs.of(&run.image, &run.conditions);
+        let left = all.saturating_sub(self.running.values().map(need).sum());
+        let each = self.needs.largest().max(1);
+        usize::try_from(left / each).unwrap_or(usize::MAX).max(usize::from(self.running.is_empty()))
     }
 
     /// True when nothing runs and nothing waits.
@@ -132,20 +154,26 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
     fn begin(&mut self, order: Order<T>, first: Option<Box<CaseResult>>) {
         self.runs += 1;
         let run = self.runs;
-        self.running.insert(run, (order.conditions.clone(), Phase::Prepare));
+        let (image, conditions) = (order.candidate.facts.reference.clone(), order.conditions.clone());
+        self.running.insert(run, Running { image, conditions, phase: Phase::Prepare });
         let (context, service, tell) = (self.context.clone(), self.service.clone(), self.tell.clone());
         self.tasks.spawn(async move {
             let case = Case::new(&order.candidate.facts.reference, order.conditions.clone());
             // The asker may have ended.
             let say = |heard| drop(tell.send((run, heard)));
             let phase = |phase| say(Heard::Phase(order.tag.clone(), phase));
-            let healthy = |result| say(Heard::Healthy(order.tag.clone(), Box::new(result)));
+            let healthy = |result| say(Heard::Healthy(Box::new(result)));
             // What must be run alone may come out differently.
             let is_told = order.so_far && first.is_none();
             let listener = Listener { phase: &phase, healthy: is_told.then_some(&healthy) };
             let result = case::run(&context, &service, &order.candidate, &case, listener).await;
             Ended { run, order, first, result: Box::new(result) }
         });
+    }
+
+    fn ended(&mut self, run: usize, result: &CaseResult) {
+        self.running.remove(&run);
+        self.needs.saw(result);
     }
 
     /// The next thing that happens; nothing when nothing runs.
@@ -161,18 +189,18 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
             tokio::select! {
                 biased;
                 Some((run, heard)) = self.told.recv() => {
-                    if let (Heard::Phase(_, new), Some((_, phase))) = (&heard, self.running.get_mut(&run)) {
-                        *phase = *new;
+                    if let (Heard::Phase(_, phase), Some(running)) = (&heard, self.running.get_mut(&run)) {
+                        running.phase = *phase;
                     }
                     return Some(heard);
                 }
                 Some(joined) = self.tasks.join_next() => match joined {
                     Ok(Ended { run, order, first: None, result }) if alone::is_wanted(self.beside, &result) => {
-                        self.running.remove(&run);
+                        self.ended(run, &result);
                         self.alone.push_back((order, result));
                     }
                     Ok(Ended { run, order, first, result }) => {
-                        self.running.remove(&run);
+                        self.ended(run, &result);
                         // Nothing else ran beside one that was alone.
                         self.is_alone = false;
                         let stands = match first {

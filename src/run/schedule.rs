@@ -150,6 +150,38 @@ struct Running {
     memory: u64,
 }
 
+/// How much memory cases take, as far as their images were seen to run.
+#[derive(Default)]
+pub struct Needs {
+    /// The most that each image was seen to need (bytes).
+    peaks: BTreeMap<String, u64>,
+}
+
+impl Needs {
+    /// Takes note of what a case needed.
+    pub fn saw(&mut self, result: &CaseResult) {
+        if let Some(usage) = &result.evidence.usage {
+            let peak = self.peaks.entry(result.image.clone()).or_default();
+            *peak = (*peak).max(usage.memory_peak);
+        }
+    }
+
+    /// What a case of the image is taken to need (bytes): half as much again as was seen, and no more than its limit.
+    #[must_use]
+    pub fn of(&self, image: &str, conditions: &ConditionSet) -> u64 {
+        let seen = self.peaks.get(image).map_or(UNKNOWN_MEMORY, |peak| peak + peak / 2);
+        let limits =
+            conditions.iter().filter_map(|c| if let Condition::MemoryLimit(most) = c { Some(*most) } else { None });
+        limits.fold(seen, u64::min)
+    }
+
+    /// What any case is taken to need.
+    #[must_use]
+    pub fn largest(&self) -> u64 {
+        self.peaks.values().max().map_or(UNKNOWN_MEMORY, |peak| peak + peak / 2)
+    }
+}
+
 /// The cases that are left. One of class C depends on time: when it ran beside others, it is run once more, alone,
 /// when all others have ended.
 pub struct Queue {
@@ -157,9 +189,7 @@ pub struct Queue {
     waiting: VecDeque<usize>,
     images: Vec<String>,
     conditions: Vec<ConditionSet>,
-    limits: Vec<Option<u64>>,
-    /// The most memory that each image was seen to need (bytes).
-    peaks: BTreeMap<String, u64>,
+    needs: Needs,
     running: BTreeMap<usize, Running>,
     confirm: VecDeque<Turn>,
     draining: bool,
@@ -174,16 +204,12 @@ impl Queue {
             (0..cases.len()).filter(|n| !done(&cases[*n]) && !cases[*n].is_searched()).collect();
         let length = |n: &usize| estimate(&cases[*n].conditions).0;
         order.sort_by(|a, b| length(b).total_cmp(&length(a)));
-        let limit = |case: &Case| {
-            case.conditions.iter().find_map(|c| if let Condition::MemoryLimit(bytes) = c { Some(*bytes) } else { None })
-        };
         Self {
             how: (how.jobs, how.most.max(1), how.memory),
             waiting: order.into(),
             images: cases.iter().map(|case| case.image.clone()).collect(),
             conditions: cases.iter().map(|case| case.conditions.clone()).collect(),
-            limits: cases.iter().map(limit).collect(),
-            peaks: BTreeMap::new(),
+            needs: Needs::default(),
             running: BTreeMap::new(),
             confirm: VecDeque::new(),
             draining: false,
@@ -227,8 +253,7 @@ impl Queue {
     }
 
     fn memory(&self, index: usize) -> u64 {
-        let seen = self.peaks.get(&self.images[index]).map_or(UNKNOWN_MEMORY, |peak| peak + peak / 2);
-        self.limits[index].map_or(seen, |limit| limit.min(seen))
+        self.needs.of(&self.images[index], &self.conditions[index])
     }
 
     /// A case has reached a phase: from now on it is only watched, or computes again.
@@ -241,10 +266,7 @@ impl Queue {
     /// Takes note of a case's end; gives its result when that stands.
     pub fn ended(&mut self, turn: Turn, result: Box<CaseResult>) -> Option<Box<CaseResult>> {
         let beside = self.running.remove(&turn.index).is_some_and(|running| running.beside);
-        if let Some(usage) = &result.evidence.usage {
-            let peak = self.peaks.entry(result.image.clone()).or_default();
-            *peak = (*peak).max(usage.memory_peak);
-        }
+        self.needs.saw(&result);
         match turn.first {
             Some(first) => Some(alone::stands(first, result)),
             None if alone::is_wanted(beside, &result) => {

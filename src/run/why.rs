@@ -154,6 +154,7 @@ impl Inquiry<'_> {
         let mut main = (self.universe(), Findings::default());
         let baseline = loop {
             let baseline = self.baseline().await;
+            let is_foretold = self.so_far.is_some();
             if baseline == Verdict::Pass && !self.stopped {
                 self.files = in_time(self.deadline, self.look()).await.flatten();
                 self.suspect_what_is_needed();
@@ -164,7 +165,7 @@ impl Inquiry<'_> {
                 main = self.search().await;
             }
             // What was healthy so far may have come to something else.
-            if self.so_far.take().is_none() || self.stopped || self.baseline_verdict() == baseline {
+            if !is_foretold || self.stopped || self.baseline_verdict() == baseline {
                 break baseline;
             }
         };
@@ -173,6 +174,8 @@ impl Inquiry<'_> {
         } else {
             around::Around::default()
         };
+        // What was begun ahead for nothing ends before the session does.
+        self.hear_all().await;
         if self.stopped {
             self.runner.stop().await;
         }
@@ -246,8 +249,7 @@ impl Inquiry<'_> {
         }
         let Question { candidate, service, .. } = self.question;
         let mut because = None;
-        let so_far = self.so_far.iter().filter(|_| self.running.contains(&ConditionSet::baseline()));
-        for result in self.memory.results().iter().chain(so_far).filter(|r| r.verdict != Verdict::Unresolved) {
+        for result in self.memory.results().iter().chain(&self.so_far).filter(|r| r.verdict != Verdict::Unresolved) {
             match touch(candidate, service, self.files.as_ref(), result, condition) {
                 Touch::Met => return None,
                 Touch::NotMet(why) => because = because.or(Some(why)),
@@ -335,11 +337,11 @@ impl Inquiry<'_> {
         if self.runner.free() == 0 {
             return;
         }
-        let healthy: Vec<Set> = self.soaking.iter().filter_map(|set| universe.bits(set)).collect();
+        let (healthy, open) = self.healthy_and_open(search, universe);
         let mut guess = (!healthy.is_empty()).then(|| search.clone());
         let asked = guess.as_mut().unwrap_or(search);
         healthy.iter().for_each(|set| asked.record(*set, Said::Pass));
-        let mut wanted = asked.next(self.runner.free(), &self.open(universe));
+        let mut wanted = asked.next(self.runner.free(), &open);
         // What takes longest begins first.
         let length = |set: &Set| schedule::estimate(&universe.conditions(*set)).0;
         wanted.sort_by(|a, b| length(b).total_cmp(&length(a)));
@@ -352,27 +354,31 @@ impl Inquiry<'_> {
                 search.record(wanted, Said::Unresolved);
             }
         }
-        if is_main
-            && self.runner.free() > 0
-            && !self.runner.is_idle()
-            && let Some(found) = guess.as_ref().unwrap_or(search).foreseen(&self.open(universe))
-        {
+        if !is_main || self.runner.free() == 0 || self.runner.is_idle() {
+            return;
+        }
+        let (_, open) = self.healthy_and_open(search, universe);
+        if let Some(found) = guess.as_ref().unwrap_or(search).foreseen(&open) {
             let found: Vec<ConditionSet> = found.iter().map(|set| universe.conditions(*set)).collect();
             self.begin_forms(&found);
         }
     }
 
-    /// The sets that run and are not healthy, in bits.
-    fn open(&self, universe: &Universe) -> Vec<Set> {
+    /// The sets that run, in bits: those that are healthy and may pass, and all others.
+    fn healthy_and_open(&self, search: &Search, universe: &Universe) -> (Vec<Set>, Vec<Set>) {
         let mut soaking = self.soaking.clone();
-        let mut is_open = |set: &&ConditionSet| match soaking.iter().position(|healthy| healthy == *set) {
-            Some(at) => {
-                soaking.remove(at);
-                false
+        let (mut healthy, mut open) = (Vec::new(), Vec::new());
+        for set in &self.running {
+            let Some(bits) = universe.bits(set) else { continue };
+            match soaking.iter().position(|known| known == set).filter(|_| search.may_pass(bits)) {
+                Some(at) => {
+                    soaking.remove(at);
+                    healthy.push(bits);
+                }
+                None => open.push(bits),
             }
-            None => true,
-        };
-        self.running.iter().filter(|set| is_open(set)).filter_map(|set| universe.bits(set)).collect()
+        }
+        (healthy, open)
     }
 
     /// A search that knows everything that was run already.
@@ -423,7 +429,7 @@ impl Inquiry<'_> {
         self.runner.start(Order { tag: conditions.clone(), candidate, conditions, so_far });
     }
 
-    /// Waits for the next result, and keeps it; nothing for anything else that happens.
+    /// Waits for the next result, and keeps it; nothing for anything else that may change what is run.
     async fn hear(&mut self) -> Option<ConditionSet> {
         let deadline = self.deadline;
         let late = async {
@@ -432,39 +438,56 @@ impl Inquiry<'_> {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            biased;
-            heard = self.runner.next() => match heard {
-                Some(Heard::Phase(set, phase)) => {
-                    (self.tell)(Step::Phase(&set, phase));
-                    if phase == Phase::Soak {
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                biased;
+                heard = self.runner.next() => match heard {
+                    Some(Heard::Phase(set, phase)) => {
+                        (self.tell)(Step::Phase(&set, phase));
+                        if phase != Phase::Soak {
+                            continue;
+                        }
                         self.soaking.push(set);
                     }
-                }
-                Some(Heard::Healthy(_, result)) => self.so_far = Some(*result),
-                Some(Heard::Result(set, result)) => {
-                    for sets in [&mut self.running, &mut self.soaking] {
-                        if let Some(at) = sets.iter().position(|r| *r == set) {
-                            sets.remove(at);
-                        }
+                    Some(Heard::Healthy(result)) => self.so_far = Some(*result),
+                    Some(Heard::Result(set, result)) => {
+                        self.keep(&set, *result);
+                        return Some(set);
                     }
-                    (self.tell)(Step::Result(&result));
-                    self.memory.keep(&set, *result);
-                    return Some(set);
-                }
-                Some(Heard::Broken) => {
-                    self.broken += 1;
+                    Some(Heard::Broken) => {
+                        self.broken += 1;
+                        self.stopped = true;
+                    }
+                    None => {}
+                },
+                () = &mut late => self.stopped = true,
+                Ok(()) = self.interrupts.changed() => {
+                    self.interrupted = *self.interrupts.borrow_and_update();
                     self.stopped = true;
                 }
-                None => {}
-            },
-            () = late => self.stopped = true,
-            Ok(()) = self.interrupts.changed() => {
-                self.interrupted = *self.interrupts.borrow_and_update();
-                self.stopped = true;
             }
+            return None;
         }
-        None
+    }
+
+    fn keep(&mut self, set: &ConditionSet, result: CaseResult) {
+        (self.tell)(Step::Result(&result));
+        let take_one = |sets: &mut Vec<ConditionSet>| {
+            if let Some(at) = sets.iter().position(|known| known == set) {
+                sets.remove(at);
+            }
+        };
+        take_one(&mut self.running);
+        // Two runs of one set may go on side by side: which of them was healthy?
+        let count = |sets: &[ConditionSet]| sets.iter().filter(|known| *known == set).count();
+        if result.phase == Phase::Soak || count(&self.soaking) > count(&self.running) {
+            take_one(&mut self.soaking);
+        }
+        if set.is_empty() {
+            self.so_far = None;
+        }
+        self.memory.keep(set, result);
     }
 
     /// Waits until nothing runs.

@@ -185,6 +185,12 @@ impl Search {
         self.costs = (fails, passes);
     }
 
+    /// True unless it is known that the set fails.
+    #[must_use]
+    pub fn may_pass(&self, set: Set) -> bool {
+        self.believed()(set) != Some(Answer::Fail)
+    }
+
     /// Takes note of an answer.
     pub fn record(&mut self, set: Set, answer: Answer) {
         let tally = self.tallies.entry(set).or_default();

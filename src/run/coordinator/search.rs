@@ -145,7 +145,7 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
                 heard = runner.next() => match heard {
                     Some(Heard::Phase(set, phase)) => self.step(search, &Step::Phase(&set, phase)),
                     Some(Heard::Result(_, result)) => self.step(search, &Step::Result(&result)),
-                    Some(Heard::Healthy(..)) | None => {}
+                    Some(Heard::Healthy(_)) | None => {}
                     Some(Heard::Broken) => {
                         ended.broken += 1;
                         break;

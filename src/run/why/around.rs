@@ -7,6 +7,7 @@ use crate::diagnose::signature::{Signature, signature};
 use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Left, OtherFailure};
 use crate::model::condition::UpstreamFault;
+use crate::model::service::UpstreamKind;
 use crate::model::{Condition, ConditionSet, EnvChange, Verdict};
 use crate::search::descent::descend;
 use crate::search::minimal::Findings;
@@ -176,7 +177,7 @@ impl Inquiry<'_> {
             let failed = self.memory.last_answer(&all) == Some(Answer::Fail);
             let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, group.iter()));
             let is_needed = |form: &Condition| needed.iter().flatten().any(|(needed, _)| needed == form);
-            let likely = group.iter().filter(|form| failed || is_needed(form));
+            let likely = group.iter().filter(|form| failed || (self.is_of_database(form) && is_needed(form)));
             let alone: Vec<ConditionSet> =
                 likely.map(|form| ConditionSet::new([form.clone()]).unwrap_or_default()).collect();
             for set in std::iter::once(all).chain(alone) {
@@ -186,6 +187,13 @@ impl Inquiry<'_> {
                 }
             }
         }
+    }
+
+    /// True of a service container: whoever it refuses mostly goes no further, where a web client may.
+    fn is_of_database(&self, form: &Condition) -> bool {
+        let Condition::Upstream(_, host) = form else { return false };
+        let upstreams = &self.question.service.upstreams;
+        upstreams.iter().any(|upstream| upstream.host == *host && matches!(upstream.kind, UpstreamKind::Container(_)))
     }
 
     /// Groups of forms that go together, each beside what does not fail alone and does not exclude it.

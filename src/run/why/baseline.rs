@@ -21,7 +21,7 @@ impl Inquiry<'_> {
             self.start(ConditionSet::baseline());
             if first {
                 let all = ConditionSet::new(self.active.iter().cloned()).unwrap_or_default();
-                if self.question.room.jobs > 1 && !all.is_empty() {
+                if self.runner.free() > 0 && !all.is_empty() {
                     self.start(all);
                 }
                 let _ = tokio::time::timeout_at(Instant::now() + self.usual(), self.hear_baseline()).await;

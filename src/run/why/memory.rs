@@ -32,14 +32,10 @@ pub(super) struct Universe {
 }
 
 impl Universe {
-    /// Of bundles alone.
-    pub(super) fn new(bundles: Vec<Bundle>) -> Self {
-        Self { base: Vec::new(), bundles, may_hide: false }
-    }
-
     /// Of conditions one by one.
     pub(super) fn each(conditions: impl IntoIterator<Item = Condition>) -> Self {
-        Self::new(conditions.into_iter().map(|c| vec![c]).collect())
+        let bundles = conditions.into_iter().map(|c| vec![c]).collect();
+        Self { base: Vec::new(), bundles, may_hide: false }
     }
 
     /// The same with these together, if there are any.
