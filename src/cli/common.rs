@@ -66,7 +66,7 @@ enum Colour {
 /// Flags of commands that run cases.
 #[derive(Args)]
 pub struct Running {
-    /// Cases at a time [default: 2 × the engine's CPUs, and more while some only wait]
+    /// Cases at a time [default: 2 × the engine's CPUs, of a search 1.5 ×, and more while some only wait]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
     /// How long a healthy candidate is watched
@@ -368,16 +368,21 @@ impl Signals {
 /// So many cases for each slot at the most: those that wait leave their slot to others.
 const WAITING_TOO: usize = 2;
 
-/// How many cases of a search there is room for on this engine.
+/// How many cases of a search there is room for on this engine: fewer than of a run, as the next one is chosen the better
+/// the sooner the others have answered.
 pub fn room(running: &Running, info: &EngineInfo) -> Room {
-    let jobs = running.jobs.map_or(2 * info.cpus, usize::from);
+    room_for(running, info, (3 * info.cpus).div_ceil(2))
+}
+
+fn room_for(running: &Running, info: &EngineInfo, jobs: usize) -> Room {
+    let jobs = running.jobs.map_or(jobs, usize::from);
     let most = if running.jobs.is_some() { jobs } else { WAITING_TOO * jobs };
     Room { jobs, most, memory: info.memory.map(|all| all / 5 * 4) }
 }
 
 /// How cases are run beside each other on this engine.
 pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
-    let Room { jobs, most, memory } = room(running, info);
+    let Room { jobs, most, memory } = room_for(running, info, 2 * info.cpus);
     let (jobs, most) = (jobs.min(cases.max(1)), most.min(cases.max(1)));
     How { most, memory, ..How::from(jobs) }
 }

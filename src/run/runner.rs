@@ -10,7 +10,7 @@ use super::alone;
 use super::case::{self, Context, Listener};
 use super::schedule::{self, Needs};
 use crate::model::outcome::Phase;
-use crate::model::{Candidate, Case, CaseResult, ConditionSet, Service};
+use crate::model::{Candidate, Case, CaseResult, ConditionSet, Evidence, Service};
 
 /// What is to be run, and for which question.
 #[derive(Clone, Debug)]
@@ -87,6 +87,8 @@ pub struct Runner<T> {
     /// The runs under way, by their number.
     running: BTreeMap<usize, Running>,
     needs: Needs,
+    /// True once a candidate was seen to ask for a name or to connect: before, none is thought to wait for the network.
+    meets_network: bool,
     runs: usize,
 }
 
@@ -107,6 +109,7 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
             told,
             running: BTreeMap::new(),
             needs: Needs::default(),
+            meets_network: false,
             runs: 0,
         }
     }
@@ -118,9 +121,14 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
         if !self.alone.is_empty() || self.is_alone {
             return 0;
         }
-        let taken: f64 = self.running.values().map(|run| schedule::load(&run.conditions, run.phase)).sum();
+        let taken: f64 = self.running.values().map(|run| self.load(run)).sum();
         let slots = (self.room.jobs as f64 - taken + 1e-9).max(0.0) as usize;
         slots.min(self.room.most.saturating_sub(self.running.len())).min(self.fitting())
+    }
+
+    fn load(&self, run: &Running) -> f64 {
+        let met = run.conditions.iter().filter(|c| self.meets_network || !c.is_of_network()).cloned();
+        schedule::load(&ConditionSet::new(met).unwrap_or_default(), run.phase)
     }
 
     /// How many more the memory of the machine has room for; one always runs, whatever it needs.
@@ -174,6 +182,11 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
     fn ended(&mut self, run: usize, result: &CaseResult) {
         self.running.remove(&run);
         self.needs.saw(result);
+        self.saw(&result.evidence);
+    }
+
+    fn saw(&mut self, evidence: &Evidence) {
+        self.meets_network |= evidence.outbound().next().is_some() || evidence.dns.iter().any(|question| !question.own);
     }
 
     /// The next thing that happens; nothing when nothing runs.
@@ -191,6 +204,9 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
                 Some((run, heard)) = self.told.recv() => {
                     if let (Heard::Phase(_, phase), Some(running)) = (&heard, self.running.get_mut(&run)) {
                         running.phase = *phase;
+                    }
+                    if let Heard::Healthy(result) = &heard {
+                        self.saw(&result.evidence);
                     }
                     return Some(heard);
                 }
