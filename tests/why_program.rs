@@ -9,10 +9,10 @@ use std::time::Duration;
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
 use exitone::model::observation::{ConnectAttempt, Contention, Fate, Observation, Usage};
 use exitone::model::outcome::Phase;
-use exitone::model::{Condition, Service, Verdict};
+use exitone::model::{Condition, ConditionSet, Service, Verdict};
 use exitone::report::why::text;
 use exitone::run::case::Options;
-use exitone::run::runner::Room;
+use exitone::run::runner::{Heard, Order, Room, Runner};
 use exitone::run::why::{Explained, Question, Step, why};
 use support::{candidates, close, open};
 use tokio::sync::watch;
@@ -74,6 +74,18 @@ impl World {
 
 fn sets(explained: &Explained) -> Vec<String> {
     explained.answer.minimal_sets.iter().map(|set| set.conditions.to_string()).collect()
+}
+
+fn connected() -> Observation {
+    Observation::Connect(ConnectAttempt {
+        at_ms: 1.0,
+        protocol: "tcp".to_owned(),
+        address: std::net::Ipv4Addr::new(198, 18, 0, 1),
+        port: 443,
+        name: None,
+        fate: Fate::Answered,
+        sent: 1,
+    })
 }
 
 fn boom(what: &str) -> Act {
@@ -146,17 +158,8 @@ async fn a_baseline_that_is_late_is_tried_again_beside_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_next_begins_while_the_baseline_is_watched() {
-    let connected = Observation::Connect(ConnectAttempt {
-        at_ms: 1.0,
-        protocol: "tcp".to_owned(),
-        address: std::net::Ipv4Addr::new(198, 18, 0, 1),
-        port: 443,
-        name: None,
-        fate: Fate::Answered,
-        sent: 1,
-    });
     let mut world = World::new(move |s| {
-        let seen = vec![connected.clone()];
+        let seen = vec![connected()];
         let starts = has(s, "C") && s.conditions.is_empty();
         if starts { Act { seen, ..healthy(8000) } } else { boom("no variable C") }
     });
@@ -201,6 +204,30 @@ async fn who_is_only_watched_leaves_room_within_what_the_user_and_the_memory_all
         found.push(at_once(&world).await);
     }
     assert_eq!(found, [(4, true), (2, true), (1, true), (1, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_was_seen_to_need_the_network_is_thought_to_wait_for_it() {
+    for (seen, free) in [(vec![connected()], 1), (Vec::new(), 0)] {
+        let world = World::new(move |_| Act { seen: seen.clone(), ..healthy(8000) });
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let rig = open(&world.engine, state.path(), 8, Options::default()).await;
+        let candidate = candidates(&world.engine, &["app:1"]).await.remove(0);
+        let room = Room { jobs: 2, most: 8, memory: None };
+        let mut runner = Runner::new(rig.context.clone(), Arc::new(service()), room);
+        let order = |condition: &[&str]| {
+            let conditions = condition.iter().map(|c| c.parse().expect("a condition"));
+            let conditions = ConditionSet::new(conditions).expect("a set");
+            Order { tag: (), candidate: candidate.clone(), conditions, so_far: false }
+        };
+        runner.start(order(&[]));
+        while !matches!(runner.next().await, Some(Heard::Result(..))) {}
+        runner.start(order(&["egress.drop"]));
+        runner.start(order(&["egress.drop"]));
+        assert_eq!(runner.free(), free);
+        runner.stop().await;
+        close(rig, &world.engine, true).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
