@@ -190,13 +190,7 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[CaseRes
             causes: Vec::new(),
         })
         .collect();
-    let always = group.iter().any(|set| set.conditions.is_empty());
-    let sentence = match always {
-        true => {
-            clauses(&failing).replace(" when ", " always").trim_end_matches(|c: char| !c.is_alphanumeric()).to_owned()
-        }
-        false => clauses(&failing),
-    };
+    let sentence = clauses(&failing).replace(" when always", " always");
     let mut text = format!("\n{}{}\n", styled(HEAD, &number), wrap(&format!("It {sentence}."), 4));
     for set in group.iter().filter(|set| !set.conditions.is_empty()) {
         let _ = writeln!(text, "    {}  {}", set.conditions, styled(DIM, &proof(set)));

@@ -367,6 +367,10 @@ fn what_only_sounds_like_a_cause() {
     }
     assert_eq!(ids(says("Error: listen EACCES: permission denied 0.0.0.0:80")), ["privileged-port"]);
     assert_eq!(ids(python("KeyError: 'DEBUG'")), ["missing-variable"]);
+    // The value that is shown beside what is missing is there.
+    let shown = "ValidationError: 1 validation error for Settings\nJWT_SECRET\n  Field required [type=missing, \
+                 input_value={'OTP_PROVIDER': 'twilio'}, input_type=dict]";
+    assert_eq!(ids(python(shown)), ["settings-validation"]);
     // What telemetry met and got over is not why the program ended.
     let beside = Scene { evidence: connected(4317, Fate::Refused), ..python("ValueError: bad thing") };
     assert_eq!(ids(beside), ["uncaught-exception"]);

@@ -163,7 +163,7 @@ pub(super) const RULES: &[Rule] = &[
                     r"ArgumentNullException: .*\(Parameter '(?P<variable>[A-Z][A-Z0-9_]{2,})'\)",
                     r#"(?i:environment variable)s?:? [`'"]?(?P<variable>[A-Z][A-Z0-9_]{2,})\b[`'"]?.*(?i:not (?:set|found|defined|present|configured)|missing|required|must be|empty|undefined)"#,
                     r#"(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)[`'"]?:?,? (?i:(?:environment variable )?(?:(?:is|was|are|has) )?(?:not (?:been )?(?:set|defined|provided|found|configured)|missing|required|undefined|unset|(?:must not be )?empty|must be set\b))"#,
-                    r#"(?i:missing|set the|undefined|unset)\b[^A-Z]{0,40}(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"#,
+                    r#"(?i:missing|set the|undefined|unset)\b[^A-Z={]{0,40}(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"#,
                     r#"(?i:requires?|needs?) (?i:the )?(?i:environment )?(?i:variable )?[`'"]?(?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"#,
                     r"The (?P<variable>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+) setting must not be empty",
                 ]),
