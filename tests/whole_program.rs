@@ -202,6 +202,18 @@ async fn memory_and_signals_are_not_plain_exits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_killed_for_its_memory_is_known_though_the_engine_missed_it() {
+    for (oom_kills, outcome, cause) in [(1, Outcome::OomKilled, "out-of-memory"), (0, Outcome::Signalled, "killed")] {
+        let world = World::new();
+        let seen = vec![Observation::Usage(Usage { oom_kills, ..Usage::default() })];
+        world.engine.image("app:1", &[], script(move |_| Act { seen: seen.clone(), ..exits(SECOND, 137, "") }));
+        let killed = world.one(service(), &["memory.limit:64m"]).await;
+        let found = (killed.outcome, killed.oom, killed.causes[0].id.as_str());
+        assert_eq!(found, (Some(outcome), oom_kills > 0, cause));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn conditions_reach_the_candidate() {
     let world = World::new();
     let act = |s: &exitone::engine::fake::Situation| {

@@ -3,7 +3,9 @@
 //! It knows images by name, each with a script that says what the process does under the conditions that its
 //! holder was told. Nothing in it waits for real time.
 
-use std::collections::{BTreeMap, HashMap};
+mod script;
+
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::pin::Pin;
@@ -17,6 +19,8 @@ use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+pub use script::{Act, Faults, Script, Situation};
+
 use super::files::{FileStat, Tree};
 use super::saved::{Saved, read_saved};
 use super::{
@@ -27,58 +31,6 @@ use crate::holder::protocol::{FromHolder, ToHolder, VERSION, line};
 use crate::model::image::env_map;
 use crate::model::observation::{Listening, Observation, ProbeResult};
 use crate::model::{Condition, ImageFacts, ImageId};
-
-/// What a script is told.
-#[derive(Clone, Debug)]
-pub struct Situation {
-    /// The image's ENV with the container's over it.
-    pub env: BTreeMap<String, String>,
-    /// The conditions of the namespace.
-    pub conditions: Vec<Condition>,
-    /// The memory limit in bytes.
-    pub memory: Option<u64>,
-}
-
-/// What a process does: at times from its start.
-#[derive(Clone, Debug, Default)]
-pub struct Act {
-    /// What it writes to standard error.
-    pub logs: Vec<(Duration, String)>,
-    /// When it opens which address and port.
-    pub listens: Option<(Duration, std::net::IpAddr, u16)>,
-    /// The status that it answers probes with, from when on.
-    pub status: (Duration, u16),
-    /// When it exits, and with which code.
-    pub exits: Option<(Duration, i64)>,
-    /// True when the kernel kills it for its memory.
-    pub oom: bool,
-    /// True when it does not end at SIGTERM.
-    pub deaf: bool,
-    /// True when it waits for an answer of the network as long as it lives.
-    pub waits: bool,
-    /// What holders tell of it when they are asked, and at a run's end.
-    pub seen: Vec<Observation>,
-}
-
-/// What an image does.
-pub type Script = Arc<dyn Fn(&Situation) -> Act + Send + Sync>;
-
-/// What the engine does wrong.
-#[derive(Clone, Debug, Default)]
-pub struct Faults {
-    /// The error of an operation, by its name (`create`, `start`, `inspect_image` …).
-    pub errors: HashMap<&'static str, EngineError>,
-    /// Holders refuse to prepare, with these words.
-    pub holder: Option<String>,
-    /// Holders end when they are told to prepare.
-    pub holder_ends: bool,
-    /// Holders do not answer probes.
-    pub holder_silent: bool,
-    /// Service containers never serve.
-    pub services_asleep: bool,
-    /// Events of ends come this much later.
-    pub late_events: Duration,
-}
 
 #[derive(Clone)]
 struct Image {
@@ -254,16 +206,22 @@ impl FakeEngine {
         }
     }
 
-    /// The candidate that is in a holder's namespace.
-    fn tenant(&self, holder: &str) -> Option<(Instant, Act)> {
+    /// The candidate that is in a holder's namespace, or was the last there, and whether it still runs.
+    fn last(&self, holder: &str) -> Option<(bool, Instant, Act)> {
         let joined = Network::Container(holder.to_owned());
         let state = self.lock();
-        let tenant = state.containers.values().find(|c| c.spec.network == joined && c.state.running)?;
-        Some((tenant.started?, tenant.act.clone()))
+        let last = state.containers.values().filter(|c| c.spec.network == joined).max_by_key(|c| c.started)?;
+        Some((last.state.running, last.started?, last.act.clone()))
     }
 
+    /// The candidate that runs in a holder's namespace.
+    fn tenant(&self, holder: &str) -> Option<(Instant, Act)> {
+        self.last(holder).filter(|(running, ..)| *running).map(|(_, started, act)| (started, act))
+    }
+
+    /// A holder tells of one that has ended as well.
     fn seen(&self, holder: &str) -> Vec<Observation> {
-        self.tenant(holder).map(|(_, act)| act.seen).unwrap_or_default()
+        self.last(holder).map(|(.., act)| act.seen).unwrap_or_default()
     }
 
     async fn serve_holder(self, id: String, stdin: DuplexStream) {

@@ -17,6 +17,8 @@ const DEEPEST: usize = 6;
 const WINDOW: Duration = Duration::from_millis(100);
 /// What "recent" means.
 const RECENT: Duration = Duration::from_secs(1);
+/// Counts, since Linux 4.13, the processes that were killed for want of memory (`oom_kill`), as the groups do.
+const VMSTAT: &str = "/proc/vmstat";
 
 /// Where the groups of this engine's containers are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +92,7 @@ impl Groups {
             usage: None,
             machine: Machine::now(),
             quiet: Quiet::default(),
+            killed: None,
         }
     }
 }
@@ -106,6 +109,8 @@ pub struct Meter {
     /// What the machine had counted when the meter was made.
     machine: Machine,
     quiet: Quiet,
+    /// How many processes the kernel had killed for want of memory when the group was last read.
+    killed: Option<u64>,
 }
 
 fn number(path: PathBuf) -> Option<u64> {
@@ -119,9 +124,12 @@ fn after(text: &str, word: &str) -> u64 {
 }
 
 impl Meter {
-    /// Looks once. Before the group is there, and after, nothing changes.
+    /// Looks once. Before the group is there nothing changes; after, only what the kernel killed in the meantime.
     pub fn look(&mut self, now: Instant) {
-        let Some(read) = self.read() else { return };
+        // In this order: a kill between the two is in the group's own count.
+        let killed = fs::read_to_string(VMSTAT).ok().map(|text| after(&text, "oom_kill"));
+        let Some(read) = self.read() else { return self.gone(killed) };
+        self.killed = killed;
         let before = self.usage.unwrap_or_default();
         self.marks.retain(|(at, _)| now - *at <= RECENT);
         self.marks.push((now, read.cpu_ms));
@@ -142,6 +150,16 @@ impl Meter {
         });
     }
 
+    /// A group is taken away within milliseconds of its last process's end, often before that end was looked at. Engines
+    /// miss it the same way and then know of no want of memory (github.com/containerd/containerd/issues/8180): who was
+    /// killed since the last look is told by the machine's own count.
+    fn gone(&mut self, killed: Option<u64>) {
+        if let (Some(usage), Some(before), Some(now)) = (&mut self.usage, self.killed.take(), killed) {
+            // Others may have been killed in the same moment.
+            usage.oom_kills = usage.oom_kills.max(now.saturating_sub(before).min(1));
+        }
+    }
+
     fn read(&self) -> Option<Usage> {
         let millis = |n: u64, unit: f64| n as f64 / unit;
         let stat = fs::read_to_string(self.cpu.join("cpu.stat")).ok()?;
@@ -152,13 +170,16 @@ impl Meter {
             return Some(Usage {
                 memory_peak: peak?,
                 memory_limit_hits: after(&events, "max"),
+                oom_kills: after(&events, "oom_kill"),
                 cpu_ms: millis(after(&stat, "usage_usec"), 1e3),
                 throttled_ms: millis(after(&stat, "throttled_usec"), 1e3),
                 ..Usage::default()
             });
         }
+        let control = fs::read_to_string(self.memory.join("memory.oom_control")).unwrap_or_default();
         Some(Usage {
             memory_peak: number(self.memory.join("memory.max_usage_in_bytes"))?,
+            oom_kills: after(&control, "oom_kill"),
             memory_limit_hits: number(self.memory.join("memory.failcnt")).unwrap_or_default(),
             cpu_ms: millis(number(self.time.join("cpuacct.usage"))?, 1e6),
             throttled_ms: millis(after(&stat, "throttled_time"), 1e6),
@@ -200,13 +221,14 @@ mod tests {
         assert_eq!(meter.usage(), None);
         write(&at("memory/outer/docker/bbb/memory.max_usage_in_bytes"), "1000\n");
         write(&at("memory/outer/docker/bbb/memory.failcnt"), "3\n");
+        write(&at("memory/outer/docker/bbb/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
         write(&at("cpu,cpuacct/outer/docker/bbb/cpuacct.usage"), "0\n");
         write(&at("cpu,cpuacct/outer/docker/bbb/cpu.stat"), "nr_periods 1\nnr_throttled 1\nthrottled_time 5000000\n");
         meter.look(begun);
         write(&at("cpu,cpuacct/outer/docker/bbb/cpuacct.usage"), "50000000\n");
         meter.look(begun + Duration::from_millis(100));
         let usage = meter.usage().expect("seen");
-        assert_eq!((usage.memory_peak, usage.memory_limit_hits), (1000, 3));
+        assert_eq!((usage.memory_peak, usage.memory_limit_hits, usage.oom_kills), (1000, 3, 2));
         assert!((usage.cpu_ms - 50.0).abs() < 0.01 && (usage.throttled_ms - 5.0).abs() < 0.01);
         assert!((usage.cpu_peak - 0.5).abs() < 0.01 && (usage.recent_cpu - 0.5).abs() < 0.01);
     }
@@ -219,13 +241,33 @@ mod tests {
         write(&at("system.slice/docker-aaa.scope/x"), "");
         let scope = "system.slice/docker-bbb.scope";
         write(&at(&format!("{scope}/memory.current")), "7\n");
-        write(&at(&format!("{scope}/memory.events")), "low 0\nhigh 0\nmax 2\noom 0\n");
+        write(&at(&format!("{scope}/memory.events")), "low 0\nhigh 0\nmax 2\noom 4\noom_kill 1\n");
         write(&at(&format!("{scope}/cpu.stat")), "usage_usec 2000\nthrottled_usec 1000\n");
         let mut meter = Groups::find(tree.path(), "aaa").expect("found").meter("bbb");
         meter.look(Instant::now());
         let usage = meter.usage().expect("seen");
-        assert_eq!((usage.memory_peak, usage.memory_limit_hits), (7, 2));
+        assert_eq!((usage.memory_peak, usage.memory_limit_hits, usage.oom_kills), (7, 2, 1));
         assert!((usage.cpu_ms - 2.0).abs() < 0.01 && (usage.throttled_ms - 1.0).abs() < 0.01);
         assert_eq!(Groups::find(tree.path(), "zzz"), None);
+    }
+
+    #[test]
+    fn who_was_killed_before_its_group_was_looked_at_again_is_told_by_the_machines_count() {
+        let tree = tempfile::tempdir().expect("a folder");
+        write(&tree.path().join("cgroup.controllers"), "memory\n");
+        write(&tree.path().join("aaa/x"), "");
+        let group = tree.path().join("bbb");
+        write(&group.join("memory.current"), "7\n");
+        write(&group.join("cpu.stat"), "usage_usec 2000\n");
+        let mut meter = Groups::find(tree.path(), "aaa").expect("found").meter("bbb");
+        meter.gone(Some(3));
+        assert_eq!(meter.usage(), None, "before the group is there nobody was killed");
+        meter.look(Instant::now());
+        fs::remove_dir_all(&group).expect("removed");
+        meter.killed = Some(3);
+        meter.gone(Some(5));
+        // What the kernel kills later is another's.
+        meter.gone(Some(9));
+        assert_eq!(meter.usage().expect("seen").oom_kills, 1);
     }
 }

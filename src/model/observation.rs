@@ -125,6 +125,10 @@ pub struct Usage {
     pub memory_peak: u64,
     /// How often the memory limit was met.
     pub memory_limit_hits: u64,
+    /// How many of its processes the kernel killed for want of memory, as far as its group was seen to count them; one, where
+    /// the kernel killed any on the machine between the last look at that group and the first that did not find it.
+    #[serde(default)]
+    pub oom_kills: u64,
     /// CPU time in milliseconds.
     pub cpu_ms: f64,
     /// The most CPUs that were busy at a time, over 100 ms.

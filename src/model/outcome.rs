@@ -190,7 +190,7 @@ pub struct CaseResult {
     pub class: Option<FailureClass>,
     /// The exit code, where there was one.
     pub exit_code: Option<i64>,
-    /// True when the kernel killed the process for its memory.
+    /// True when the kernel killed a process of it for want of memory.
     pub oom: bool,
     /// How it ended; nothing where nothing ran.
     pub outcome: Option<Outcome>,

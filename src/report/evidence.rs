@@ -85,6 +85,9 @@ pub fn usage(evidence: &Evidence) -> Option<String> {
     if usage.memory_limit_hits > 0 {
         text.push_str(&format!(", met its memory limit {} times", usage.memory_limit_hits));
     }
+    if usage.oom_kills > 0 {
+        text.push_str(&format!(", {} of its processes killed by the kernel for want of memory", usage.oom_kills));
+    }
     Some(text)
 }
 

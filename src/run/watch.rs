@@ -350,9 +350,10 @@ impl<'a> Watch<'a> {
         self.evidence.probes.iter_mut().for_each(|p| p.at_ms = ((p.at_ms + lag) * 10.0).round() / 10.0);
         let log = self.log.text(self.redactor);
         (self.evidence.log_tail, self.evidence.log_tail_ms) = self.log.last_lines(&log, lag);
+        let oom = state.oom_killed || self.evidence.usage.is_some_and(|usage| usage.oom_kills > 0);
         let reachable = |l: &crate::model::observation::Listening| l.port == self.service.port && l.reachable_at(OWN);
         let (outcome, exit_code) = match end {
-            End::Died => (Outcome::of_exit(state.exit_code, state.oom_killed), Some(state.exit_code)),
+            End::Died => (Outcome::of_exit(state.exit_code, oom), Some(state.exit_code)),
             End::Healthy => (Outcome::Healthy, None),
             End::Unhealthy if self.evidence.listens.iter().any(reachable) => (Outcome::Unhealthy, None),
             End::Unhealthy => (Outcome::NeverListened, None),
@@ -361,7 +362,7 @@ impl<'a> Watch<'a> {
             outcome,
             phase: self.phase,
             exit_code,
-            oom: state.oom_killed,
+            oom,
             started_ms: Some(-lag),
             exited_ms: (end == End::Died)
                 .then(|| state.finished_at_us.map(|at| millis_between(started_us, at)))
