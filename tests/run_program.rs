@@ -58,7 +58,7 @@ async fn plan(engine: &FakeEngine, expect: &[(usize, &str)]) -> Plan {
 
 async fn run(engine: &FakeEngine, plan: Plan, how: How, mut tell: impl FnMut(&Stamped)) -> Finished {
     let state = tempfile::tempdir().expect("a folder");
-    let rig = open(engine, state.path(), how.jobs, Options::default()).await;
+    let rig = open(engine, state.path(), how.room.jobs, Options::default()).await;
     let interrupts = watch::channel(0).1;
     let finished = coordinator::run(rig.context.clone(), Arc::new(plan), how, interrupts, |e| tell(e)).await;
     close(rig, engine, false).await;

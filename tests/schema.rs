@@ -281,7 +281,7 @@ async fn told(how: How) -> Vec<Stamped> {
     }];
     let part = Part { scenario: Some("s".to_owned()), service };
     let plan = Plan::of_scenario(part, vec![Candidate { facts }], cases.collect::<Vec<_>>());
-    let rig = rig(&engine, how.jobs).await;
+    let rig = rig(&engine, how.room.jobs).await;
     let mut events = Vec::new();
     let interrupts = watch::channel(0).1;
     coordinator::run(rig.context.clone(), Arc::new(plan), how, interrupts, |e| events.push(e.clone())).await;

@@ -68,7 +68,7 @@ async fn run(
     let state = tempfile::tempdir().expect("a folder");
     let setup = Setup {
         state: state.path().to_owned(),
-        jobs: how.jobs,
+        jobs: how.room.jobs,
         options: Options::default(),
         watchdog: false,
         program: None,

@@ -25,8 +25,7 @@ use crate::profile::Profile;
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished, Interrupts};
 use crate::run::rig::{Rig, Setup};
-use crate::run::runner::Room;
-use crate::run::schedule::How;
+use crate::run::schedule::{How, Room};
 use crate::run::{RunError, session};
 use crate::scenario::{Refused, apprunner, env_file, import, profile, service};
 
@@ -383,8 +382,8 @@ fn room_for(running: &Running, info: &EngineInfo, jobs: usize) -> Room {
 /// How cases are run beside each other on this engine.
 pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
     let Room { jobs, most, memory } = room_for(running, info, 2 * info.cpus);
-    let (jobs, most) = (jobs.min(cases.max(1)), most.min(cases.max(1)));
-    How { most, memory, ..How::from(jobs) }
+    let cases = cases.max(1);
+    How { room: Room { jobs: jobs.min(cases), most: most.min(cases), memory }, ..How::from(1) }
 }
 
 /// Sets a session up, runs a plan, and takes the session down again; where no case is to be run, there is no session.
@@ -415,7 +414,7 @@ pub async fn run_plan(
     if let Some(finished) = coordinator::without_session(&plan, &how, &mut tell) {
         return Ok(finished);
     }
-    let rig = signals.unless_asked(open(running, engine, &info, how.most, first)).await??;
+    let rig = signals.unless_asked(open(running, engine, &info, how.room.most, first)).await??;
     let (context, asked) = (rig.context.clone(), signals.asked.clone());
     let finished = coordinator::run(context, plan.clone(), how, asked, tell).await;
     for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved && !r.step) {

@@ -113,7 +113,7 @@ fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
     let clean = |words: Option<Vec<String>>| words.map(|words| words.iter().map(|w| redactor.clean(w)).collect());
     let mut ports: Vec<u16> = result.evidence.connects.iter().filter(|c| c.protocol == "tcp").map(|c| c.port).collect();
     ports.extend(service.upstreams.iter().map(|u| u.port));
-    let mut names: Vec<String> = result.evidence.dns.iter().filter(|q| !q.own).map(|q| q.name.clone()).collect();
+    let mut names: Vec<String> = result.evidence.questions().map(|q| q.name.clone()).collect();
     names.extend(service.upstreams.iter().map(|u| u.host.to_string()));
     names.sort();
     names.dedup();

@@ -125,14 +125,14 @@ fn dns(fault: DnsFault, host: Option<&Host>, seen: &Seen<'_>) -> Option<String> 
     if seen.evidence.dns.len() >= MOST_KEPT {
         return None;
     }
-    let about = |q: &&DnsQuestion| !q.own && host.is_none_or(|host| q.name == host.as_str());
-    let Some(first) = seen.evidence.dns.iter().find(about) else {
+    let about = |q: &&DnsQuestion| host.is_none_or(|host| q.name == host.as_str());
+    let Some(first) = seen.evidence.questions().find(about) else {
         return Some(match host {
             Some(host) => format!("the name {host} was not asked for"),
             None => "no name was asked for".to_owned(),
         });
     };
-    let silent = seen.evidence.dns.iter().filter(about).any(|q| q.answer == "no answer");
+    let silent = seen.evidence.questions().filter(about).any(|q| q.answer == "no answer");
     let late = matches!(fault, DnsFault::Late(_)) && !silent;
     late.then(|| format!("the first question came at {:.1} s, after that", first.at_ms / 1000.0))
 }

@@ -22,7 +22,7 @@ pub fn would_not_meet(condition: &Condition, seen: &Seen<'_>) -> Option<String> 
     match condition {
         Condition::EgressNone | Condition::EgressLate(_) => not_met(&Condition::EgressDrop(Reach::Everything), seen),
         Condition::Dns(_, host) => {
-            let asked = evidence.dns.iter().any(|q| !q.own && host.as_ref().is_none_or(|h| q.name == h.as_str()));
+            let asked = evidence.questions().any(|q| host.as_ref().is_none_or(|h| q.name == h.as_str()));
             let what = host.as_ref().map_or_else(|| "no name".to_owned(), |h| format!("the name {h} not"));
             (!asked && evidence.dns.len() < crate::model::observation::MOST_KEPT)
                 .then(|| format!("{what} was asked for in a clean start"))

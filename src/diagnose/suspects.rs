@@ -45,7 +45,7 @@ pub fn needed_to_start<'a>(
     conditions: impl Iterator<Item = &'a Condition>,
 ) -> Vec<(Condition, f64)> {
     let ready = evidence.listens.first().map_or(f64::INFINITY, |listening| listening.at_ms);
-    let asked = evidence.dns.iter().any(|question| !question.own && question.at_ms < ready);
+    let asked = evidence.questions().any(|question| question.at_ms < ready);
     let early: Vec<_> = evidence.outbound().filter(|attempt| attempt.at_ms < ready).collect();
     let needed = |condition: &Condition| match condition {
         Condition::EgressDrop(_) | Condition::EgressReject | Condition::EgressUnreachable | Condition::EgressNone => {
@@ -84,7 +84,7 @@ fn factor(condition: &Condition, result: &Failed<'_>, conditions: &ConditionSet,
         | Condition::Latency(_) => {
             let unanswered = unanswered(result);
             // Whoever asks for a name means to connect, whatever became of the question.
-            let asked = result.evidence.dns.iter().any(|q| !q.own);
+            let asked = result.evidence.questions().next().is_some();
             let hidden = asked && conditions.iter().any(|c| matches!(c, Condition::Dns(..)));
             if (unanswered || hidden) && cause(&NETWORK) {
                 return NAMED;
@@ -93,7 +93,7 @@ fn factor(condition: &Condition, result: &Failed<'_>, conditions: &ConditionSet,
         }
         Condition::Dns(fault, _) => {
             let failed = |answer: &str| ["SERVFAIL", "NXDOMAIN", "no answer"].contains(&answer);
-            let asked = result.evidence.dns.iter().any(|q| !q.own && failed(&q.answer));
+            let asked = result.evidence.questions().any(|q| failed(&q.answer));
             if asked && cause(&NETWORK) {
                 return NAMED;
             }

@@ -275,6 +275,11 @@ impl Evidence {
         self.connects.iter().filter(|attempt| !attempt.address.is_link_local())
     }
 
+    /// What the candidate asked its resolver, but for its own name.
+    pub fn questions(&self) -> impl Iterator<Item = &DnsQuestion> + Clone {
+        self.dns.iter().filter(|question| !question.own)
+    }
+
     /// Moves every time by this many milliseconds: the holder counts from the set-up, a reader from the start.
     pub fn shift(&mut self, by_ms: f64) {
         let times = (self.dns.iter_mut().map(|x| &mut x.at_ms))

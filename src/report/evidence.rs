@@ -10,7 +10,7 @@ const MOST_LINES: usize = 14;
 #[must_use]
 pub fn timeline(evidence: &Evidence) -> Vec<String> {
     let mut lines: Vec<(f64, String)> = Vec::new();
-    for q in evidence.dns.iter().filter(|q| !q.own && q.record != "AAAA") {
+    for q in evidence.questions().filter(|q| q.record != "AAAA") {
         lines.push((q.at_ms, format!("asked for {} ({}): {}", q.name, q.record, q.answer)));
     }
     lines.extend(evidence.connects.iter().map(|c| (c.at_ms, attempt(c))));

@@ -276,8 +276,11 @@ pub fn clauses(sets: &[FailingSet]) -> String {
             None => groups.push((how, vec![&set.conditions])),
         }
     }
-    let parts: Vec<String> = groups.into_iter().map(|(how, sets)| format!("{how} when {}", whens(&sets))).collect();
-    parts.join("; it ")
+    let part = |(how, sets): (String, Vec<&ConditionSet>)| match sets.iter().find(|set| set.is_empty()) {
+        Some(always) => format!("{how} {}", in_words(always)),
+        None => format!("{how} when {}", whens(&sets)),
+    };
+    groups.into_iter().map(part).collect::<Vec<_>>().join("; it ")
 }
 
 /// Sets of one condition in one list; those of several by what they share beside a condition of the network.

@@ -190,8 +190,7 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[CaseRes
             causes: Vec::new(),
         })
         .collect();
-    let sentence = clauses(&failing).replace(" when always", " always");
-    let mut text = format!("\n{}{}\n", styled(HEAD, &number), wrap(&format!("It {sentence}."), 4));
+    let mut text = format!("\n{}{}\n", styled(HEAD, &number), wrap(&format!("It {}.", clauses(&failing)), 4));
     for set in group.iter().filter(|set| !set.conditions.is_empty()) {
         let _ = writeln!(text, "    {}  {}", set.conditions, styled(DIM, &proof(set)));
         for limit in &set.limits {

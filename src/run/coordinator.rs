@@ -10,7 +10,6 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::case::{self, Context, Listener};
-use super::runner::Room;
 use super::schedule::{How, Queue, Turn};
 use crate::event::{Event, Header, Planned, PlannedSearch, Stamped, VERSION};
 use crate::model::expectation::Expected;
@@ -291,12 +290,7 @@ pub async fn run(
     while let Ok((index, event)) = told.try_recv() {
         conductor.told(index, event);
     }
-    let with = With {
-        context,
-        room: Room { jobs: how.jobs, most: how.most, memory: how.memory },
-        deadline,
-        interrupts: interrupts.clone(),
-    };
+    let with = With { context, room: how.room, deadline, interrupts: interrupts.clone() };
     let ended = conductor.search(&with).await;
     let interrupted = *interrupts.borrow();
     let finished = conductor.end(interrupted, broken + ended.broken);
@@ -336,7 +330,7 @@ fn header(session: &str, plan: &Plan, how: &How) -> Header {
         session: session.to_owned(),
         platform: plan.platforms(),
         started: jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default(),
-        jobs: how.jobs,
+        jobs: how.room.jobs,
         shard: how.shard.map(|shard| shard.to_string()),
         files: how.files.clone(),
         cases: plan.cases.iter().map(|case| planned(plan, case)).collect(),

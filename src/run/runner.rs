@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::alone;
 use super::case::{self, Context, Listener};
-use super::schedule::{self, Needs};
+use super::schedule::{self, Needs, Room};
 use crate::model::outcome::Phase;
 use crate::model::{Candidate, Case, CaseResult, ConditionSet, Evidence, Service};
 
@@ -23,24 +23,6 @@ pub struct Order<T> {
     pub conditions: ConditionSet,
     /// True: it is told, too, what comes of it if nothing more happens, once it is healthy.
     pub so_far: bool,
-}
-
-/// How many cases there is room for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Room {
-    /// Slots: so many cases compute at a time.
-    pub jobs: usize,
-    /// No more cases at a time than this, however many of them wait.
-    pub most: usize,
-    /// The memory of the engine's machine that cases may take together (bytes); nothing: it is not known.
-    pub memory: Option<u64>,
-}
-
-impl From<usize> for Room {
-    /// As many as there are slots, whether they wait or not.
-    fn from(jobs: usize) -> Self {
-        Self { jobs, most: jobs, memory: None }
-    }
 }
 
 /// Something that happened.
@@ -186,7 +168,7 @@ impl<T: Clone + Send + Sync + 'static> Runner<T> {
     }
 
     fn saw(&mut self, evidence: &Evidence) {
-        self.meets_network |= evidence.outbound().next().is_some() || evidence.dns.iter().any(|question| !question.own);
+        self.meets_network |= evidence.outbound().next().is_some() || evidence.questions().next().is_some();
     }
 
     /// The next thing that happens; nothing when nothing runs.

@@ -24,15 +24,29 @@ const NO_ANSWER_S: f64 = 10.0;
 /// Until an image has been seen to run, it is taken to need so much memory (bytes).
 const UNKNOWN_MEMORY: u64 = 512 << 20;
 
-/// How cases are run beside each other.
-#[derive(Clone, Debug)]
-pub struct How {
+/// How many cases there is room for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
     /// Slots: so many cases compute at a time.
     pub jobs: usize,
     /// No more cases at a time than this, however many of them wait.
     pub most: usize,
     /// The memory of the engine's machine that cases may take together (bytes); nothing: it is not known.
     pub memory: Option<u64>,
+}
+
+impl From<usize> for Room {
+    /// As many as there are slots, whether they wait or not.
+    fn from(jobs: usize) -> Self {
+        Self { jobs, most: jobs, memory: None }
+    }
+}
+
+/// How cases are run beside each other.
+#[derive(Clone, Debug)]
+pub struct How {
+    /// So many at a time.
+    pub room: Room,
     /// True: after the first case that is not as expected no other one is begun.
     pub fail_fast: bool,
     /// How often each case is run.
@@ -54,9 +68,7 @@ pub struct How {
 impl From<usize> for How {
     fn from(jobs: usize) -> Self {
         Self {
-            jobs,
-            most: jobs,
-            memory: None,
+            room: jobs.into(),
             fail_fast: false,
             repeat: 1,
             retries: 0,
@@ -169,7 +181,7 @@ impl Needs {
     /// What a case of the image is taken to need (bytes): half as much again as was seen, and no more than its limit.
     #[must_use]
     pub fn of(&self, image: &str, conditions: &ConditionSet) -> u64 {
-        let seen = self.peaks.get(image).map_or(UNKNOWN_MEMORY, |peak| peak + peak / 2);
+        let seen = taken(self.peaks.get(image));
         let limits =
             conditions.iter().filter_map(|c| if let Condition::MemoryLimit(most) = c { Some(*most) } else { None });
         limits.fold(seen, u64::min)
@@ -178,14 +190,19 @@ impl Needs {
     /// What any case is taken to need.
     #[must_use]
     pub fn largest(&self) -> u64 {
-        self.peaks.values().max().map_or(UNKNOWN_MEMORY, |peak| peak + peak / 2)
+        taken(self.peaks.values().max())
     }
+}
+
+/// What is taken for needed, by the most that was seen (bytes).
+fn taken(peak: Option<&u64>) -> u64 {
+    peak.map_or(UNKNOWN_MEMORY, |peak| peak + peak / 2)
 }
 
 /// The cases that are left. One of class C depends on time: when it ran beside others, it is run once more, alone,
 /// when all others have ended.
 pub struct Queue {
-    how: (usize, usize, Option<u64>),
+    room: Room,
     waiting: VecDeque<usize>,
     images: Vec<String>,
     conditions: Vec<ConditionSet>,
@@ -205,7 +222,7 @@ impl Queue {
         let length = |n: &usize| estimate(&cases[*n].conditions).0;
         order.sort_by(|a, b| length(b).total_cmp(&length(a)));
         Self {
-            how: (how.jobs, how.most.max(1), how.memory),
+            room: how.room,
             waiting: order.into(),
             images: cases.iter().map(|case| case.image.clone()).collect(),
             conditions: cases.iter().map(|case| case.conditions.clone()).collect(),
@@ -240,7 +257,7 @@ impl Queue {
     }
 
     fn fits(&self, index: usize) -> bool {
-        let (jobs, most, memory) = self.how;
+        let Room { jobs, most, memory } = self.room;
         // One case always runs, whatever it needs.
         if self.running.is_empty() {
             return true;
@@ -330,7 +347,7 @@ mod tests {
     #[test]
     fn the_longest_begin_first_and_what_waits_leaves_room() {
         let all = cases(&["", "env.unset:A", "egress.drop", "dns.drop", "env.unset:B"]);
-        let how = How { most: 8, ..How::from(2) };
+        let how = How { room: Room { most: 8, ..2.into() }, ..How::from(2) };
         let mut queue = Queue::new(&all, &how);
         // Two that wait take one slot together.
         assert_eq!(started(&mut queue), [3, 2, 0]);
@@ -345,10 +362,9 @@ mod tests {
     #[test]
     fn memory_is_kept_within_its_bounds() {
         let all = cases(&["", "env.unset:A", "memory.limit:64m", "env.unset:B"]);
-        let how = How { memory: Some(1200 << 20), ..How::from(8) };
-        assert_eq!(started(&mut Queue::new(&all, &how)), [0, 1, 2], "512 + 512 + 64 MB");
-        let how = How { memory: Some(1), ..How::from(8) };
-        assert_eq!(started(&mut Queue::new(&all, &how)), [0], "one always runs");
+        let how = |memory| How { room: Room { memory: Some(memory), ..8.into() }, ..How::from(8) };
+        assert_eq!(started(&mut Queue::new(&all, &how(1200 << 20))), [0, 1, 2], "512 + 512 + 64 MB");
+        assert_eq!(started(&mut Queue::new(&all, &how(1))), [0], "one always runs");
     }
 
     #[test]

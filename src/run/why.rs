@@ -5,6 +5,7 @@ mod around;
 mod baseline;
 mod memory;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use tokio::time::{Instant, sleep_until};
 use super::case::Context;
 use super::coordinator::Interrupts;
 use super::result::{Touch, touch};
-use super::runner::{Heard, Order, Room, Runner};
-use super::schedule;
+use super::runner::{Heard, Order, Runner};
+use super::schedule::{self, Room};
 use crate::diagnose::statics::{decides, findings};
 use crate::model::answer::{Answer, Left};
 use crate::model::files::ImageFiles;
@@ -83,14 +84,22 @@ enum End {
     Stopped,
 }
 
+/// A run under way.
+struct Running {
+    conditions: ConditionSet,
+    /// True while it is healthy, and only watched a little longer.
+    is_watched: bool,
+}
+
 /// An inquiry under way.
 struct Inquiry<'a> {
     question: &'a Question,
     context: Arc<Context>,
-    runner: Runner<ConditionSet>,
-    running: Vec<ConditionSet>,
-    /// Those that are healthy, and only watched a little longer.
-    soaking: Vec<ConditionSet>,
+    runner: Runner<usize>,
+    /// What runs, by its number.
+    running: BTreeMap<usize, Running>,
+    /// The runs that were asked for so far.
+    asked: usize,
     /// What comes of the baseline if nothing more happens, once it is healthy.
     so_far: Option<CaseResult>,
     memory: Memory,
@@ -123,8 +132,8 @@ pub async fn why(
         question,
         runner: Runner::new(context.clone(), service, question.room),
         context,
-        running: Vec::new(),
-        soaking: Vec::new(),
+        running: BTreeMap::new(),
+        asked: 0,
         so_far: None,
         memory: Memory::default(),
         files: None,
@@ -305,7 +314,7 @@ impl Inquiry<'_> {
             }
             // What was begun ahead may go on.
             let own = |set: &ConditionSet| universes.iter().any(|universe| universe.bits(set).is_some());
-            if !self.running.iter().any(own) {
+            if !self.running.values().any(|run| own(&run.conditions)) {
                 if searches.iter_mut().all(|search| search.findings().finished) {
                     return (findings(&mut searches), Some(End::Finished));
                 }
@@ -337,7 +346,7 @@ impl Inquiry<'_> {
         if self.runner.free() == 0 {
             return;
         }
-        let (healthy, open) = self.healthy_and_open(search, universe);
+        let (healthy, mut open) = self.healthy_and_open(search, universe);
         let mut guess = (!healthy.is_empty()).then(|| search.clone());
         let asked = guess.as_mut().unwrap_or(search);
         healthy.iter().for_each(|set| asked.record(*set, Said::Pass));
@@ -350,6 +359,7 @@ impl Inquiry<'_> {
             // What cannot be imposed together is never run as something else.
             if universe.bits(&conditions) == Some(wanted) {
                 self.start(conditions);
+                open.push(wanted);
             } else {
                 search.record(wanted, Said::Unresolved);
             }
@@ -357,7 +367,6 @@ impl Inquiry<'_> {
         if !is_main || self.runner.free() == 0 || self.runner.is_idle() {
             return;
         }
-        let (_, open) = self.healthy_and_open(search, universe);
         if let Some(found) = guess.as_ref().unwrap_or(search).foreseen(&open) {
             let found: Vec<ConditionSet> = found.iter().map(|set| universe.conditions(*set)).collect();
             self.begin_forms(&found);
@@ -366,19 +375,12 @@ impl Inquiry<'_> {
 
     /// The sets that run, in bits: those that are healthy and may pass, and all others.
     fn healthy_and_open(&self, search: &Search, universe: &Universe) -> (Vec<Set>, Vec<Set>) {
-        let mut soaking = self.soaking.clone();
-        let (mut healthy, mut open) = (Vec::new(), Vec::new());
-        for set in &self.running {
-            let Some(bits) = universe.bits(set) else { continue };
-            match soaking.iter().position(|known| known == set).filter(|_| search.may_pass(bits)) {
-                Some(at) => {
-                    soaking.remove(at);
-                    healthy.push(bits);
-                }
-                None => open.push(bits),
-            }
-        }
-        (healthy, open)
+        let in_bits = |run: &Running| Some((universe.bits(&run.conditions)?, run.is_watched));
+        let runs = self.running.values().filter_map(in_bits);
+        let (healthy, open): (Vec<_>, Vec<_>) =
+            runs.partition(|(bits, is_watched)| *is_watched && search.may_pass(*bits));
+        let bits = |runs: Vec<(Set, bool)>| runs.into_iter().map(|(bits, _)| bits).collect();
+        (bits(healthy), bits(open))
     }
 
     /// A search that knows everything that was run already.
@@ -419,14 +421,19 @@ impl Inquiry<'_> {
         }
     }
 
+    fn runs(&self, set: &ConditionSet) -> bool {
+        self.running.values().any(|run| run.conditions == *set)
+    }
+
     fn start(&mut self, conditions: ConditionSet) {
         (self.tell)(Step::Begun(&conditions));
         tracing::debug!(%conditions, "begun");
-        self.running.push(conditions.clone());
+        self.asked += 1;
+        self.running.insert(self.asked, Running { conditions: conditions.clone(), is_watched: false });
         let candidate = self.question.candidate.clone();
         // Of a clean start it is told at once what it needs.
         let so_far = conditions.is_empty();
-        self.runner.start(Order { tag: conditions.clone(), candidate, conditions, so_far });
+        self.runner.start(Order { tag: self.asked, candidate, conditions, so_far });
     }
 
     /// Waits for the next result, and keeps it; nothing for anything else that may change what is run.
@@ -443,17 +450,19 @@ impl Inquiry<'_> {
             tokio::select! {
                 biased;
                 heard = self.runner.next() => match heard {
-                    Some(Heard::Phase(set, phase)) => {
-                        (self.tell)(Step::Phase(&set, phase));
+                    Some(Heard::Phase(run, phase)) => {
+                        let Some(run) = self.running.get_mut(&run) else { continue };
+                        (self.tell)(Step::Phase(&run.conditions, phase));
                         if phase != Phase::Soak {
                             continue;
                         }
-                        self.soaking.push(set);
+                        run.is_watched = true;
                     }
                     Some(Heard::Healthy(result)) => self.so_far = Some(*result),
-                    Some(Heard::Result(set, result)) => {
-                        self.keep(&set, *result);
-                        return Some(set);
+                    Some(Heard::Result(run, result)) => {
+                        let Some(run) = self.running.remove(&run) else { continue };
+                        self.keep(&run.conditions, *result);
+                        return Some(run.conditions);
                     }
                     Some(Heard::Broken) => {
                         self.broken += 1;
@@ -473,17 +482,6 @@ impl Inquiry<'_> {
 
     fn keep(&mut self, set: &ConditionSet, result: CaseResult) {
         (self.tell)(Step::Result(&result));
-        let take_one = |sets: &mut Vec<ConditionSet>| {
-            if let Some(at) = sets.iter().position(|known| known == set) {
-                sets.remove(at);
-            }
-        };
-        take_one(&mut self.running);
-        // Two runs of one set may go on side by side: which of them was healthy?
-        let count = |sets: &[ConditionSet]| sets.iter().filter(|known| *known == set).count();
-        if result.phase == Phase::Soak || count(&self.soaking) > count(&self.running) {
-            take_one(&mut self.soaking);
-        }
         if set.is_empty() {
             self.so_far = None;
         }

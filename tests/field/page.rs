@@ -28,10 +28,10 @@ pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, 
     page.push_str("\n| id | what happened | `why`: conditions | cause | runs | seconds |\n|---|---|---|---|---|---|\n");
     let (mut runs, mut seconds) = (Vec::new(), Vec::new());
     let old = std::fs::read_to_string(&path).unwrap_or_default();
+    let written = lines(&old);
     for case in cases {
         // A row that was not run now stays as it is.
-        let kept =
-            old.lines().find(|line| !said.contains_key(&case.id) && line.starts_with(&format!("| {} |", case.id)));
+        let kept = written.get(case.id.as_str()).filter(|_| !said.contains_key(&case.id));
         if let Some(line) = kept.filter(|_| update && !whole) {
             let figures = line.trim_end_matches(" |").rsplit(" | ").take(2).filter_map(|cell| cell.parse::<f64>().ok());
             if let [took, count] = figures.collect::<Vec<_>>()[..] {
@@ -67,7 +67,7 @@ pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, 
         std::fs::write(&path, page).expect("written");
         return Vec::new();
     }
-    let (old, new) = (rows(&old), rows(&page));
+    let (old, new) = (rows(&written), rows(&lines(&page)));
     let differs = |id: &&String| old.get(*id) != new.get(*id);
     let asked = |id: &&String| whole || new.contains_key(*id);
     let known: Vec<&String> = old.keys().filter(asked).chain(new.keys().filter(|id| !old.contains_key(*id))).collect();
@@ -84,15 +84,20 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// The rows of a page without their figures.
-fn rows(page: &str) -> BTreeMap<String, String> {
-    let rows = page.lines().filter(|line| line.starts_with("| F"));
-    let cut = |line: &str| {
+/// The rows of a page by their names.
+fn lines(page: &str) -> BTreeMap<&str, &str> {
+    let named = |line| Some((str::strip_prefix(line, "| ")?.split(" | ").next()?, line));
+    page.lines().filter(|line| line.starts_with("| F")).filter_map(named).collect()
+}
+
+/// Rows without their figures.
+fn rows(lines: &BTreeMap<&str, &str>) -> BTreeMap<String, String> {
+    let cut = |(id, line): (&&str, &&str)| {
         let cells: Vec<&str> = line.split(" | ").collect();
         let row = cells[..cells.len().saturating_sub(2)].join(" | ");
-        (cells[0].trim_start_matches("| ").to_owned(), VARIES.replace_all(&row, "… $1").into_owned())
+        ((*id).to_owned(), VARIES.replace_all(&row, "… $1").into_owned())
     };
-    rows.map(cut).collect()
+    lines.iter().map(cut).collect()
 }
 
 fn happened(case: &Case) -> String {

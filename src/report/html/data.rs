@@ -443,7 +443,7 @@ fn moments(times: &[f64]) -> Vec<f64> {
 /// What happened in order of time, and how many events are left out.
 fn events(evidence: &Evidence, passed: bool, texts: &mut Texts) -> (Vec<Happened>, usize) {
     let mut all: Vec<(f64, char, char, String)> = Vec::new();
-    for q in evidence.dns.iter().filter(|q| !q.own && q.record != "AAAA") {
+    for q in evidence.questions().filter(|q| q.record != "AAAA") {
         let fate = match q.answer.as_str() {
             "no answer" => 's',
             "SERVFAIL" | "NXDOMAIN" | "no record" => 'r',

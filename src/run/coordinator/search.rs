@@ -10,7 +10,8 @@ use crate::event::{Event, Stamped};
 use crate::model::search::{Search, Searched};
 use crate::model::{Case, CaseId, CaseResult, ConditionSet, Verdict};
 use crate::run::case::Context;
-use crate::run::runner::{Heard, Order, Room, Runner};
+use crate::run::runner::{Heard, Order, Runner};
+use crate::run::schedule::Room;
 use crate::run::why::{Question, Step, why};
 
 /// How sure the answer of a search must be, as of `why` where nothing is said.

@@ -171,17 +171,18 @@ impl Inquiry<'_> {
 
     /// Begins what will be asked of the forms, where the main search comes to `found`.
     pub(super) fn begin_forms(&mut self, found: &[ConditionSet]) {
-        for group in self.forms_beside(found).groups {
+        let groups = self.forms_beside(found).groups;
+        let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, groups.iter().flatten()));
+        let is_needed = |form: &Condition| needed.iter().flatten().any(|(needed, _)| needed == form);
+        for group in groups {
             let universe = self.beside(&group, found);
             let all = universe.conditions(universe.all());
             let failed = self.memory.last_answer(&all) == Some(Answer::Fail);
-            let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, group.iter()));
-            let is_needed = |form: &Condition| needed.iter().flatten().any(|(needed, _)| needed == form);
             let likely = group.iter().filter(|form| failed || (self.is_of_database(form) && is_needed(form)));
             let alone: Vec<ConditionSet> =
                 likely.map(|form| ConditionSet::new([form.clone()]).unwrap_or_default()).collect();
             for set in std::iter::once(all).chain(alone) {
-                let known = self.running.contains(&set) || self.memory.last_answer(&set).is_some();
+                let known = self.runs(&set) || self.memory.last_answer(&set).is_some();
                 if !known && self.runner.free() > 0 {
                     self.start(set);
                 }
@@ -274,7 +275,7 @@ impl Inquiry<'_> {
             let mut waits = false;
             for ((signature, set), left) in failures.iter().zip(&mut left) {
                 let Err(needed) = self.small_part(signature, set) else { continue };
-                let is_begun = self.running.contains(&needed);
+                let is_begun = self.runs(&needed);
                 if !is_begun && *left > 0 && self.runner.free() > 0 {
                     *left -= 1;
                     self.start(needed);
