@@ -203,13 +203,22 @@ async fn memory_and_signals_are_not_plain_exits() {
 
 #[tokio::test(start_paused = true)]
 async fn who_was_killed_for_its_memory_is_known_though_the_engine_missed_it() {
-    for (oom_kills, outcome, cause) in [(1, Outcome::OomKilled, "out-of-memory"), (0, Outcome::Signalled, "killed")] {
+    for (code, oom_kills, oom_kills_at_end, oom, outcome) in [
+        (137, 1, 0, true, Outcome::OomKilled),
+        (137, 0, 2, true, Outcome::OomKilled),
+        (137, 0, 0, false, Outcome::Signalled),
+        // Who was killed may have been another's, and one that exits by itself was not killed.
+        (1, 0, 2, false, Outcome::Exited),
+        // A worker was.
+        (1, 1, 0, true, Outcome::Exited),
+    ] {
         let world = World::new();
-        let seen = vec![Observation::Usage(Usage { oom_kills, ..Usage::default() })];
-        world.engine.image("app:1", &[], script(move |_| Act { seen: seen.clone(), ..exits(SECOND, 137, "") }));
-        let killed = world.one(service(), &["memory.limit:64m"]).await;
-        let found = (killed.outcome, killed.oom, killed.causes[0].id.as_str());
-        assert_eq!(found, (Some(outcome), oom_kills > 0, cause));
+        let seen = vec![Observation::Usage(Usage { oom_kills, oom_kills_at_end, ..Usage::default() })];
+        world.engine.image("app:1", &[], script(move |_| Act { seen: seen.clone(), ..exits(SECOND, code, "") }));
+        let ended = world.one(service(), &["memory.limit:64m"]).await;
+        let is_told = ended.causes[0].id == "out-of-memory";
+        assert_eq!(is_told, outcome == Outcome::OomKilled, "{:?}", ended.causes);
+        assert_eq!((ended.oom, ended.outcome), (oom, Some(outcome)));
     }
 }
 

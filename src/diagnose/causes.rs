@@ -178,7 +178,9 @@ impl<'a> Eyes<'a> {
     /// How it ended, as evidence.
     fn end(&self) -> String {
         match (self.facts.outcome, self.facts.exit_code) {
-            (Outcome::OomKilled, _) => format!("{}: OOMKilled, exit code 137", self.facts.witness),
+            (Outcome::OomKilled, _) => {
+                format!("{}: exit code 137; kernel: killed for want of memory", self.facts.witness)
+            }
             (_, Some(code)) => format!("{}: exit code {code}", self.facts.witness),
             _ => format!("waiting for: {}", waiting_for(self.facts.evidence).join("; ")),
         }

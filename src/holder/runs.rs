@@ -356,7 +356,8 @@ async fn watch_ports(say: Say, run: u64, zero: Instant, meter: Arc<Mutex<Option<
     let mut ticks = tokio::time::interval(LISTEN_EVERY);
     let mut known = vec![];
     let mut listeners = Listeners::open();
-    for tick in 0_u32.. {
+    let mut looks = 0_u32;
+    loop {
         ticks.tick().await;
         for (address, port) in listeners.now() {
             // The resolver's own socket is not the candidate's.
@@ -367,12 +368,12 @@ async fn watch_ports(say: Say, run: u64, zero: Instant, meter: Arc<Mutex<Option<
             let observation = Observation::Listen(Listening { at_ms: since(zero), address, port });
             say.say(FromHolder::Observed { run, observation });
         }
-        // At first it is looked at often, as it may live briefly, then every 100 ms: each look reads four files.
-        if tick > 100 && tick % 5 != 0 {
-            continue;
-        }
         if let Some(meter) = meter.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            meter.look(Instant::now());
+            looks += 1;
+            // At first it is looked at often, as it may live briefly, then every 100 ms: each look reads some files.
+            if looks <= 100 || looks.is_multiple_of(5) {
+                meter.look(Instant::now());
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a candidate needs of the machine, read from the kernel's control groups beside the holder's own.
+//! What a candidate needs of the machine, read from the kernel's control groups beside the holder's own, and, for its
+//! end, from what the kernel counts of the whole machine.
 //!
 //! The tree is mounted into the holder, read-only; the candidate has no part in it. Version 1 and version 2 are read
 //! (Documentation/admin-guide/cgroup-v1/memory.rst, cgroup-v2.rst).
@@ -17,6 +18,8 @@ const DEEPEST: usize = 6;
 const WINDOW: Duration = Duration::from_millis(100);
 /// What "recent" means.
 const RECENT: Duration = Duration::from_secs(1);
+/// A limit above this is none: version 1 says the largest number that it has.
+const NO_LIMIT: u64 = 1 << 62;
 /// Counts, since Linux 4.13, the processes that were killed for want of memory (`oom_kill`), as the groups do.
 const VMSTAT: &str = "/proc/vmstat";
 
@@ -92,6 +95,7 @@ impl Groups {
             usage: None,
             machine: Machine::now(),
             quiet: Quiet::default(),
+            vmstat: VMSTAT.into(),
             killed: None,
         }
     }
@@ -109,7 +113,9 @@ pub struct Meter {
     /// What the machine had counted when the meter was made.
     machine: Machine,
     quiet: Quiet,
-    /// How many processes the kernel had killed for want of memory when the group was last read.
+    /// Where the kernel counts whom it kills.
+    vmstat: PathBuf,
+    /// How many processes it had killed for want of memory when the group was last read.
     killed: Option<u64>,
 }
 
@@ -127,8 +133,8 @@ impl Meter {
     /// Looks once. Before the group is there nothing changes; after, only what the kernel killed in the meantime.
     pub fn look(&mut self, now: Instant) {
         // In this order: a kill between the two is in the group's own count.
-        let killed = fs::read_to_string(VMSTAT).ok().map(|text| after(&text, "oom_kill"));
-        let Some(read) = self.read() else { return self.gone(killed) };
+        let killed = self.killed();
+        let Some(read) = self.read(killed.is_some()) else { return self.gone(killed) };
         self.killed = killed;
         let before = self.usage.unwrap_or_default();
         self.marks.retain(|(at, _)| now - *at <= RECENT);
@@ -155,12 +161,21 @@ impl Meter {
     /// killed since the last look is told by the machine's own count.
     fn gone(&mut self, killed: Option<u64>) {
         if let (Some(usage), Some(before), Some(now)) = (&mut self.usage, self.killed.take(), killed) {
-            // Others may have been killed in the same moment.
-            usage.oom_kills = usage.oom_kills.max(now.saturating_sub(before).min(1));
+            usage.oom_kills_at_end = now.saturating_sub(before);
         }
     }
 
-    fn read(&self) -> Option<Usage> {
+    /// Whom the kernel has killed so far; not read where no limit can be the reason, as that takes as long as all else.
+    fn killed(&self) -> Option<u64> {
+        let limit = if self.version == 2 { "memory.max" } else { "memory.limit_in_bytes" };
+        let limited = || number(self.memory.join(limit)).is_some_and(|limit| limit < NO_LIMIT);
+        if self.killed.is_none() && !limited() {
+            return None;
+        }
+        fs::read_to_string(&self.vmstat).ok().map(|text| after(&text, "oom_kill"))
+    }
+
+    fn read(&self, limited: bool) -> Option<Usage> {
         let millis = |n: u64, unit: f64| n as f64 / unit;
         let stat = fs::read_to_string(self.cpu.join("cpu.stat")).ok()?;
         if self.version == 2 {
@@ -176,10 +191,10 @@ impl Meter {
                 ..Usage::default()
             });
         }
-        let control = fs::read_to_string(self.memory.join("memory.oom_control")).unwrap_or_default();
+        let control = || fs::read_to_string(self.memory.join("memory.oom_control")).unwrap_or_default();
         Some(Usage {
             memory_peak: number(self.memory.join("memory.max_usage_in_bytes"))?,
-            oom_kills: after(&control, "oom_kill"),
+            oom_kills: if limited { after(&control(), "oom_kill") } else { 0 },
             memory_limit_hits: number(self.memory.join("memory.failcnt")).unwrap_or_default(),
             cpu_ms: millis(number(self.time.join("cpuacct.usage"))?, 1e6),
             throttled_ms: millis(after(&stat, "throttled_time"), 1e6),
@@ -221,6 +236,7 @@ mod tests {
         assert_eq!(meter.usage(), None);
         write(&at("memory/outer/docker/bbb/memory.max_usage_in_bytes"), "1000\n");
         write(&at("memory/outer/docker/bbb/memory.failcnt"), "3\n");
+        write(&at("memory/outer/docker/bbb/memory.limit_in_bytes"), "1000\n");
         write(&at("memory/outer/docker/bbb/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
         write(&at("cpu,cpuacct/outer/docker/bbb/cpuacct.usage"), "0\n");
         write(&at("cpu,cpuacct/outer/docker/bbb/cpu.stat"), "nr_periods 1\nnr_throttled 1\nthrottled_time 5000000\n");
@@ -254,20 +270,25 @@ mod tests {
     #[test]
     fn who_was_killed_before_its_group_was_looked_at_again_is_told_by_the_machines_count() {
         let tree = tempfile::tempdir().expect("a folder");
-        write(&tree.path().join("cgroup.controllers"), "memory\n");
-        write(&tree.path().join("aaa/x"), "");
-        let group = tree.path().join("bbb");
-        write(&group.join("memory.current"), "7\n");
-        write(&group.join("cpu.stat"), "usage_usec 2000\n");
-        let mut meter = Groups::find(tree.path(), "aaa").expect("found").meter("bbb");
-        meter.gone(Some(3));
-        assert_eq!(meter.usage(), None, "before the group is there nobody was killed");
-        meter.look(Instant::now());
-        fs::remove_dir_all(&group).expect("removed");
-        meter.killed = Some(3);
-        meter.gone(Some(5));
-        // What the kernel kills later is another's.
-        meter.gone(Some(9));
-        assert_eq!(meter.usage().expect("seen").oom_kills, 1);
+        let at = |rest: &str| tree.path().join(rest);
+        write(&at("cgroup.controllers"), "memory\n");
+        write(&at("aaa/x"), "");
+        for (limit, at_end) in [("1000000\n", 2), ("max\n", 0)] {
+            let mut meter = Groups::find(tree.path(), "aaa").expect("found").meter("bbb");
+            meter.vmstat = at("vmstat");
+            let mut look = |killed: u64| {
+                write(&at("vmstat"), &format!("nr_free_pages 1\noom_kill {killed}\n"));
+                meter.look(Instant::now());
+                meter.usage().map(|usage| (usage.oom_kills, usage.oom_kills_at_end))
+            };
+            assert_eq!((look(1), look(2)), (None, None), "its group is not there yet");
+            write(&at("bbb/memory.max"), limit);
+            write(&at("bbb/memory.current"), "7\n");
+            write(&at("bbb/cpu.stat"), "usage_usec 2000\n");
+            assert_eq!((look(3), look(4)), (Some((0, 0)), Some((0, 0))), "others were killed");
+            fs::remove_dir_all(at("bbb")).expect("removed");
+            let found = Some((0, at_end));
+            assert_eq!((look(6), look(9)), (found, found), "whom the kernel kills later is another: {limit}");
+        }
     }
 }

@@ -125,10 +125,14 @@ pub struct Usage {
     pub memory_peak: u64,
     /// How often the memory limit was met.
     pub memory_limit_hits: u64,
-    /// How many of its processes the kernel killed for want of memory, as far as its group was seen to count them; one, where
-    /// the kernel killed any on the machine between the last look at that group and the first that did not find it.
+    /// How many of its processes the kernel killed for want of memory, as far as its group was seen to count them (version 1:
+    /// only where it has a limit).
     #[serde(default)]
     pub oom_kills: u64,
+    /// How many processes of the whole machine the kernel killed so between the last look at the group and the first that
+    /// did not find it any more, where it has a limit: one of them may be its own.
+    #[serde(default)]
+    pub oom_kills_at_end: u64,
     /// CPU time in milliseconds.
     pub cpu_ms: f64,
     /// The most CPUs that were busy at a time, over 100 ms.
@@ -152,6 +156,14 @@ pub struct Contention {
     pub quiet_ms: f64,
     /// The part of the machine's CPU time that other work took, from 0 to 1.
     pub others: f64,
+}
+
+impl Usage {
+    /// True when the kernel killed a process of it for want of memory. `killed`: it ended by SIGKILL, which nobody here sent.
+    #[must_use]
+    pub fn out_of_memory(&self, killed: bool) -> bool {
+        self.oom_kills > 0 || (killed && self.oom_kills_at_end > 0)
+    }
 }
 
 impl Contention {

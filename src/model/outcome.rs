@@ -60,6 +60,9 @@ pub enum FailureClass {
     C,
 }
 
+/// The exit code of a process that SIGKILL ended.
+pub const SIGKILLED: i64 = 128 + 9;
+
 impl Outcome {
     /// The class of a failure, or nothing for a healthy run.
     #[must_use]
@@ -76,7 +79,7 @@ impl Outcome {
     #[must_use]
     pub fn of_exit(code: i64, oom: bool) -> Self {
         match code {
-            137 if oom => Self::OomKilled,
+            SIGKILLED if oom => Self::OomKilled,
             // A shell's own 128 … 128+64 range; 255 is a plain exit code.
             129..=192 => Self::Signalled,
             _ => Self::Exited,

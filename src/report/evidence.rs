@@ -87,6 +87,8 @@ pub fn usage(evidence: &Evidence) -> Option<String> {
     }
     if usage.oom_kills > 0 {
         text.push_str(&format!(", {} of its processes killed by the kernel for want of memory", usage.oom_kills));
+    } else if usage.oom_kills_at_end > 0 {
+        text.push_str(", gone when the kernel killed for want of memory");
     }
     Some(text)
 }

@@ -24,7 +24,7 @@ pub struct Attempt {
     pub phase: Phase,
     /// The exit code, where there was one.
     pub exit_code: Option<i64>,
-    /// True when the kernel killed the process for its memory.
+    /// True when the kernel killed a process of it for want of memory.
     pub oom: bool,
     /// From the beginning of the case to the start of the process.
     pub started_ms: Option<f64>,

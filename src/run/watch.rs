@@ -17,7 +17,7 @@ use super::result::Attempt;
 use crate::engine::{Engine, EngineResult, Output};
 use crate::holder::protocol::{FromHolder, OWN, Probe, Request, ToHolder};
 use crate::model::observation::{Observation, ProbeAttempt, ProbeResult};
-use crate::model::outcome::{CheckResult, Phase};
+use crate::model::outcome::{CheckResult, Phase, SIGKILLED};
 use crate::model::service::{HttpCheck, Protocol};
 use crate::model::{Evidence, Outcome, Redactor, Service};
 
@@ -350,7 +350,8 @@ impl<'a> Watch<'a> {
         self.evidence.probes.iter_mut().for_each(|p| p.at_ms = ((p.at_ms + lag) * 10.0).round() / 10.0);
         let log = self.log.text(self.redactor);
         (self.evidence.log_tail, self.evidence.log_tail_ms) = self.log.last_lines(&log, lag);
-        let oom = state.oom_killed || self.evidence.usage.is_some_and(|usage| usage.oom_kills > 0);
+        let killed = end == End::Died && state.exit_code == SIGKILLED;
+        let oom = state.oom_killed || self.evidence.usage.is_some_and(|usage| usage.out_of_memory(killed));
         let reachable = |l: &crate::model::observation::Listening| l.port == self.service.port && l.reachable_at(OWN);
         let (outcome, exit_code) = match end {
             End::Died => (Outcome::of_exit(state.exit_code, oom), Some(state.exit_code)),

@@ -98,8 +98,8 @@ struct Inquiry<'a> {
     runner: Runner<usize>,
     /// What runs, by its number.
     running: BTreeMap<usize, Running>,
-    /// The runs that were asked for so far.
-    asked: usize,
+    /// The number of the last that was begun.
+    last: usize,
     /// What comes of the baseline if nothing more happens, once it is healthy.
     so_far: Option<CaseResult>,
     memory: Memory,
@@ -133,7 +133,7 @@ pub async fn why(
         runner: Runner::new(context.clone(), service, question.room),
         context,
         running: BTreeMap::new(),
-        asked: 0,
+        last: 0,
         so_far: None,
         memory: Memory::default(),
         files: None,
@@ -421,19 +421,19 @@ impl Inquiry<'_> {
         }
     }
 
-    fn runs(&self, set: &ConditionSet) -> bool {
+    fn is_running(&self, set: &ConditionSet) -> bool {
         self.running.values().any(|run| run.conditions == *set)
     }
 
     fn start(&mut self, conditions: ConditionSet) {
         (self.tell)(Step::Begun(&conditions));
         tracing::debug!(%conditions, "begun");
-        self.asked += 1;
-        self.running.insert(self.asked, Running { conditions: conditions.clone(), is_watched: false });
+        self.last += 1;
+        self.running.insert(self.last, Running { conditions: conditions.clone(), is_watched: false });
         let candidate = self.question.candidate.clone();
         // Of a clean start it is told at once what it needs.
         let so_far = conditions.is_empty();
-        self.runner.start(Order { tag: self.asked, candidate, conditions, so_far });
+        self.runner.start(Order { tag: self.last, candidate, conditions, so_far });
     }
 
     /// Waits for the next result, and keeps it; nothing for anything else that may change what is run.

@@ -182,7 +182,7 @@ impl Inquiry<'_> {
             let alone: Vec<ConditionSet> =
                 likely.map(|form| ConditionSet::new([form.clone()]).unwrap_or_default()).collect();
             for set in std::iter::once(all).chain(alone) {
-                let known = self.runs(&set) || self.memory.last_answer(&set).is_some();
+                let known = self.is_running(&set) || self.memory.last_answer(&set).is_some();
                 if !known && self.runner.free() > 0 {
                     self.start(set);
                 }
@@ -275,7 +275,7 @@ impl Inquiry<'_> {
             let mut waits = false;
             for ((signature, set), left) in failures.iter().zip(&mut left) {
                 let Err(needed) = self.small_part(signature, set) else { continue };
-                let is_begun = self.runs(&needed);
+                let is_begun = self.is_running(&needed);
                 if !is_begun && *left > 0 && self.runner.free() > 0 {
                     *left -= 1;
                     self.start(needed);

@@ -71,7 +71,7 @@ impl Inquiry<'_> {
 
     /// True while the baseline runs and is not healthy.
     fn is_baseline_open(&self) -> bool {
-        self.runs(&ConditionSet::baseline()) && self.so_far.is_none()
+        self.is_running(&ConditionSet::baseline()) && self.so_far.is_none()
     }
 
     /// Waits until the baseline is healthy or does not run any more.
