@@ -421,10 +421,10 @@ fn a_search_is_planned_as_one_and_belongs_to_one_worker() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let used: std::collections::BTreeSet<&str> = searches.iter().filter_map(|s| s["shard"].as_str()).collect();
     assert_eq!(said.matches("shard\":").count(), used.len(), "{said}");
-    let many: Vec<String> = (0..65).map(|n| format!("env.unset:V{n}")).collect();
+    let many: Vec<String> = (0..513).map(|n| format!("env.unset:V{n}")).collect();
     let text = format!("candidates: [a:1]\ncombine: why\nconditions: [{}]\n", many.join(", "));
     let (_folder, path) = with_file("s.yaml", &text);
-    exitone().args(["plan", &path]).assert().code(3).stderr(contains("65 conditions are too many for one search"));
+    exitone().args(["plan", &path]).assert().code(3).stderr(contains("513 conditions are too many for one search"));
 }
 
 #[test]

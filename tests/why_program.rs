@@ -7,30 +7,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
+use exitone::model::answer::Answer;
 use exitone::model::observation::{ConnectAttempt, Contention, Fate, Observation, Usage};
 use exitone::model::outcome::Phase;
 use exitone::model::{Condition, ConditionSet, Service, Verdict};
+use exitone::profile::{Battery, battery};
 use exitone::report::why::text;
 use exitone::run::case::Options;
 use exitone::run::runner::{Heard, Order, Runner};
 use exitone::run::schedule::Room;
 use exitone::run::why::{Explained, Question, Step, why};
+use exitone::scenario::apprunner;
 use support::{candidates, close, open};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
 
-fn service() -> Service {
-    support::service(&NAMES)
-}
-
 fn has(situation: &Situation, name: &str) -> bool {
     situation.env.contains_key(name)
 }
 
-/// Asks `why`; the conditions are that each of the eight variables is missing.
+/// Asks `why`; the conditions are that each of the variables is missing.
 struct World {
+    service: Service,
     engine: FakeEngine,
     budget: Option<Duration>,
     battery: Vec<Condition>,
@@ -42,11 +42,16 @@ struct World {
 
 impl World {
     fn new(act: impl Fn(&Situation) -> Act + Send + Sync + 'static) -> Self {
+        Self::of(&NAMES, act)
+    }
+
+    fn of(names: &[&str], act: impl Fn(&Situation) -> Act + Send + Sync + 'static) -> Self {
         let engine = FakeEngine::new(true);
         engine.image("app:1", &[], Arc::new(act));
-        let battery = NAMES.map(|name| format!("env.unset:{name}").parse().expect("a condition")).to_vec();
+        let battery = names.iter().map(|name| format!("env.unset:{name}").parse().expect("a condition")).collect();
         let interrupts = watch::channel(0).1;
-        Self { engine, budget: None, battery, variants: Vec::new(), confidence: 0.95, interrupts, room: 4.into() }
+        let (service, variants) = (support::service(names), Vec::new());
+        Self { service, engine, budget: None, battery, variants, confidence: 0.95, interrupts, room: 4.into() }
     }
 
     async fn ask(&self) -> Explained {
@@ -58,7 +63,7 @@ impl World {
         let rig = open(&self.engine, state.path(), 4, Options::default()).await;
         let question = Question {
             candidate: candidates(&self.engine, &["app:1"]).await.remove(0),
-            service: service(),
+            service: self.service.clone(),
             battery: self.battery.clone(),
             variants: self.variants.clone(),
             rates: None,
@@ -150,10 +155,11 @@ async fn a_baseline_that_is_late_is_tried_again_beside_itself() {
     let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
     let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
     let begun = tokio::time::Instant::now();
-    let explained = World::new(move |_| Act { seen: vec![usage.clone()], ..Act::default() }).ask().await;
+    let world = World::new(move |_| Act { seen: vec![usage.clone()], ..Act::default() });
+    let explained = world.ask().await;
     assert_eq!((sets(&explained), explained.results.len()), (vec!["baseline".to_owned()], 3));
     // One whole health check and a part of the second: nothing kept it from the CPUs, so none is repeated alone.
-    let check = service().health_check;
+    let check = world.service.health_check;
     let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
     assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
 }
@@ -216,7 +222,7 @@ async fn only_who_was_seen_to_need_the_network_is_thought_to_wait_for_it() {
         let rig = open(&world.engine, state.path(), 8, Options::default()).await;
         let candidate = candidates(&world.engine, &["app:1"]).await.remove(0);
         let room = Room { jobs: 2, most: 8, memory: None };
-        let mut runner = Runner::new(rig.context.clone(), Arc::new(service()), room);
+        let mut runner = Runner::new(rig.context.clone(), Arc::new(world.service.clone()), room);
         let order = |condition: &[&str]| {
             let conditions = condition.iter().map(|c| c.parse().expect("a condition"));
             let conditions = ConditionSet::new(conditions).expect("a set");
@@ -399,4 +405,25 @@ async fn an_image_for_another_processor_is_answered_without_a_run() {
     assert_eq!(sets(&explained), ["arch.mismatch"]);
     assert_eq!((explained.answer.runs, explained.answer.exit_code), (0, Some(1)));
     assert_eq!(explained.answer.minimal_sets[0].causes[0].id, "arch-mismatch");
+}
+
+/// A service with 150 variables, and the whole battery of the platform with every form.
+fn large(act: impl Fn(&Situation) -> Act + Send + Sync + 'static) -> World {
+    let names: Vec<String> = (0..150).map(|n| format!("V{n:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::of(&names, act);
+    // Half of the variables are secrets.
+    world.service.secrets = names.iter().step_by(2).map(|name| (*name).to_owned()).collect();
+    let Battery { conditions, forms } = battery(&apprunner(), &world.service);
+    (world.battery, world.variants) = (conditions, forms);
+    world.confidence = 0.99;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn none_of_150_variables_matters() {
+    let explained = large(|_| healthy(8000)).ask().await;
+    let Answer { verdict, complete, runs, .. } = explained.answer;
+    assert_eq!((verdict, complete), (Verdict::Pass, true));
+    assert!(runs <= 40, "{runs} runs");
 }

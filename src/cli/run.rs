@@ -299,7 +299,7 @@ fn scenarios_of(
                 if !searches.is_empty() && scenario.conditions.len() > MOST {
                     let count = scenario.conditions.len();
                     refusals.push(format!(
-                        "error: {}: {count} conditions are too many for one search, {MOST} is the most",
+                        "error: {}: {count} conditions are too many for one search (at most {MOST})",
                         path.display()
                     ));
                 }

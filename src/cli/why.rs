@@ -137,9 +137,7 @@ fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
     }
     if battery.conditions.len() > MOST {
         let count = battery.conditions.len();
-        wrong.push(format!(
-            "{count} conditions are too many for one search, {MOST} is the most; choose some with --with"
-        ));
+        wrong.push(format!("{count} conditions are too many for one search (at most {MOST}); choose some with --with"));
     }
     unless_wrong((image.unwrap_or_default(), service, battery), &wrong, refusals)
 }

@@ -214,7 +214,7 @@ mod tests {
             sets in prop::collection::vec(1_u64..256, 0..5),
             first in prop::collection::vec(0_usize..8, 0..4),
         ) {
-            let sets: Vec<Set> = sets.into_iter().map(Set).collect();
+            let sets: Vec<Set> = sets.into_iter().map(Set::from).collect();
             let truth = |s: Set| if sets.iter().any(|f| f.is_subset(s)) { Answer::Fail } else { Answer::Pass };
             let (descent, _) = play(Set::first(8), truth, &first);
             let mut found = descent.minimal.clone();
@@ -228,9 +228,9 @@ mod tests {
             sets in prop::collection::vec(1_u64..64, 0..4),
             dark in prop::collection::vec(0_u64..64, 0..12),
         ) {
-            let sets: Vec<Set> = sets.into_iter().map(Set).collect();
+            let sets: Vec<Set> = sets.into_iter().map(Set::from).collect();
             let fails = |s: Set| sets.iter().any(|f| f.is_subset(s));
-            let truth = |s: Set| match dark.contains(&s.0) {
+            let truth = |s: Set| match dark.iter().any(|dark| Set::from(*dark) == s) {
                 true => Answer::Unresolved,
                 false if fails(s) => Answer::Fail,
                 false => Answer::Pass,

@@ -7,7 +7,7 @@
 //! (F. Yates, *The design and analysis of factorial experiments*, 1937).
 
 use super::noise::{Noise, Rates, Tally};
-use super::set::{Set, largest_without, smallest};
+use super::set::{Bits, Set, largest_without, smallest};
 
 /// Beyond this number of conditions the families are too many to be listed.
 pub const MOST: usize = 12;
@@ -262,13 +262,13 @@ impl Posterior {
             return None;
         }
         let mut needed = vec![0.0; runs];
-        let all = Set::first(self.conditions.len());
+        let all = Bits::<1>::first(self.conditions.len());
         for (family, weights) in self.families.iter().zip(self.weights.chunks(self.rates.len())) {
             let weight: f64 = weights.iter().sum();
-            let sets: Vec<Set> = self.known.iter().chain(family.sets()).map(|s| Set(u64::from(*s))).collect();
+            let sets: Vec<Bits<1>> = self.known.iter().chain(family.sets()).map(|s| u64::from(*s).into()).collect();
             let passing = largest_without(all, &sets).into_iter();
             for run in passing.chain(sets.iter().copied()) {
-                needed[run.0 as usize] += weight;
+                needed[usize::from(run)] += weight;
             }
         }
         Some(needed)

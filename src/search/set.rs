@@ -1,111 +1,173 @@
 //! Sets of conditions by number, as bits.
 
+use std::cmp::Ordering;
 use std::fmt;
 
-/// The most conditions that a search can have.
-pub const MOST: usize = 64;
+/// Words of a [`Set`].
+const WORDS: usize = 8;
+
+/// The largest number of conditions that a search can have. A service with this many variables does not exist; whoever
+/// builds a search from user input checks it and says so.
+pub const MOST: usize = Set::MOST;
 
 /// A set of conditions, each by its number from 0 to [`MOST`] − 1.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Set(pub u64);
+pub type Set = Bits<WORDS>;
 
-impl Set {
-    /// No condition at all.
-    pub const EMPTY: Self = Self(0);
+/// A set of numbers from 0 to 64 × `W` − 1.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bits<const W: usize>([u64; W]);
 
-    /// One condition.
+impl<const W: usize> Bits<W> {
+    /// The set without a number.
+    pub const EMPTY: Self = Self([0; W]);
+    /// How many numbers there are.
+    pub const MOST: usize = W * 64;
+
+    /// The set of one number.
+    ///
+    /// # Panics
+    /// If the number is [`Self::MOST`] or more.
     #[must_use]
     pub fn one(number: usize) -> Self {
-        Self(1 << number)
+        let mut words = [0; W];
+        words[number / 64] = 1 << (number % 64);
+        Self(words)
     }
 
-    /// The first so many conditions.
+    /// The first `count` numbers.
+    ///
+    /// # Panics
+    /// If `count` is more than [`Self::MOST`].
     #[must_use]
     pub fn first(count: usize) -> Self {
-        Self(if count >= MOST { u64::MAX } else { (1 << count) - 1 })
+        assert!(count <= Self::MOST, "{count} conditions in a set of at most {}", Self::MOST);
+        Self(std::array::from_fn(|word| match count.saturating_sub(word * 64) {
+            64.. => u64::MAX,
+            bits => (1 << bits) - 1,
+        }))
     }
 
-    /// True for the set without a condition.
+    /// True for the set without a number.
     #[must_use]
     pub fn is_empty(self) -> bool {
-        self.0 == 0
+        self == Self::EMPTY
     }
 
-    /// How many conditions it has.
+    /// How many numbers are in it.
     #[must_use]
     pub fn len(self) -> usize {
-        self.0.count_ones() as usize
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// True when the condition is in it.
+    /// True when the number is in it.
     #[must_use]
     pub fn has(self, number: usize) -> bool {
-        self.0 >> number & 1 == 1
+        self.0[number / 64] >> (number % 64) & 1 == 1
     }
 
     /// What is in one of the two, or in both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
     /// What is in both.
     #[must_use]
     pub fn shared(self, other: Self) -> Self {
-        Self(self.0 & other.0)
+        Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
 
     /// What is in this one only.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
+        Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
     }
 
     /// True when everything in it is in the other as well.
     #[must_use]
     pub fn is_subset(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
+        self.0.iter().zip(other.0).all(|(own, other)| own & !other == 0)
     }
 
     /// The numbers, lowest first.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..MOST).filter(move |n| self.has(*n))
+        self.0.into_iter().enumerate().flat_map(|(at, mut word)| {
+            std::iter::from_fn(move || {
+                let bit = word.trailing_zeros() as usize;
+                word &= word.checked_sub(1)?;
+                Some(at * 64 + bit)
+            })
+        })
     }
 }
 
-impl FromIterator<usize> for Set {
+/// The numbers of the bits that are set.
+impl<const W: usize> From<u64> for Bits<W> {
+    fn from(bits: u64) -> Self {
+        let mut words = [0; W];
+        words[0] = bits;
+        Self(words)
+    }
+}
+
+impl From<Bits<1>> for usize {
+    fn from(Bits([word]): Bits<1>) -> Self {
+        word as Self
+    }
+}
+
+impl<const W: usize> Default for Bits<W> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+/// In the order of the bits as one large number.
+impl<const W: usize> Ord for Bits<W> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.iter().rev().cmp(other.0.iter().rev())
+    }
+}
+
+impl<const W: usize> PartialOrd for Bits<W> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<const W: usize> FromIterator<usize> for Bits<W> {
     fn from_iter<I: IntoIterator<Item = usize>>(numbers: I) -> Self {
         numbers.into_iter().fold(Self::EMPTY, |set, n| set.union(Self::one(n)))
     }
 }
 
-impl fmt::Debug for Set {
+impl<const W: usize> fmt::Debug for Bits<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
     }
 }
 
-/// Those that have no other one of them as a part.
+/// The sets that contain no other one of them.
 #[must_use]
-pub fn smallest(sets: &[Set]) -> Vec<Set> {
-    let mut kept: Vec<Set> =
-        super::table::minimal(&sets.iter().collect::<Vec<_>>(), |a, b| a.is_subset(*b)).into_iter().copied().collect();
+pub fn smallest<const W: usize>(sets: &[Bits<W>]) -> Vec<Bits<W>> {
+    let sets: Vec<&Bits<W>> = sets.iter().collect();
+    let mut kept: Vec<Bits<W>> = super::table::minimal(&sets, |a, b| a.is_subset(*b)).into_iter().copied().collect();
     kept.sort();
     kept.dedup();
     kept
 }
 
-/// The largest parts of `all` that contain none of the sets: what is left of `all` when a smallest set that meets each
-/// of them is taken away (C. Berge, *Hypergraphs*, 1989, ch. 2: one set after the other).
+/// The largest parts of `all` that contain none of the sets: `all` without a smallest set that meets each of them
+/// (C. Berge, *Hypergraphs*, 1989, ch. 2: one set after the other).
 #[must_use]
-pub fn largest_without(all: Set, sets: &[Set]) -> Vec<Set> {
-    let mut taken = vec![Set::EMPTY];
+pub fn largest_without<const W: usize>(all: Bits<W>, sets: &[Bits<W>]) -> Vec<Bits<W>> {
+    let mut taken = vec![Bits::EMPTY];
     for set in sets {
-        let (meet, miss): (Vec<Set>, Vec<Set>) = taken.iter().partition(|t| !t.shared(*set).is_empty());
-        let extended = miss.iter().flat_map(|t| set.iter().map(move |n| t.union(Set::one(n))));
+        let (meet, miss): (Vec<_>, Vec<_>) = taken.iter().partition(|t: &&Bits<W>| !t.shared(*set).is_empty());
+        let extended = miss.iter().flat_map(|t: &Bits<W>| set.iter().map(move |n| t.union(Bits::one(n))));
         taken = smallest(&meet.into_iter().chain(extended).collect::<Vec<_>>());
     }
-    let mut left: Vec<Set> = taken.into_iter().map(|t| all.without(t)).collect();
+    let mut left: Vec<Bits<W>> = taken.into_iter().map(|t| all.without(t)).collect();
     left.sort_by_key(|set| (std::cmp::Reverse(set.len()), *set));
     left
 }
@@ -122,10 +184,29 @@ mod tests {
     fn sets_are_sets() {
         assert_eq!(Set::first(3), set(&[0, 1, 2]));
         assert_eq!(Set::first(MOST).len(), MOST);
+        assert_eq!(Set::first(64), (0..64).collect());
+        assert_eq!(Set::first(130), (0..130).collect());
         assert_eq!(set(&[5, 1]).iter().collect::<Vec<_>>(), [1, 5]);
         assert_eq!(set(&[1, 2]).without(set(&[2])), set(&[1]));
         assert!(Set::EMPTY.is_subset(set(&[1])) && !set(&[1]).is_subset(Set::EMPTY));
         assert_eq!(format!("{:?}", set(&[2, 0])), "{0, 2}");
+    }
+
+    #[test]
+    fn numbers_beyond_one_word() {
+        let far = set(&[2, 66, 150, 511]);
+        assert_eq!(far.iter().collect::<Vec<_>>(), [2, 66, 150, 511]);
+        assert!(far.has(66) && !far.has(3), "66 is not 2");
+        assert!(set(&[66]).is_subset(far) && !set(&[67]).is_subset(far));
+        assert!(set(&[63]) < set(&[64]) && set(&[0, 64]) > set(&[64]), "ordered as one large number");
+        let both: Bits<1> = [0, 63].into_iter().collect();
+        assert_eq!(both.len(), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "513 conditions")]
+    fn more_than_fit_are_refused() {
+        let _ = Set::first(MOST + 1);
     }
 
     #[test]

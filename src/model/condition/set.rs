@@ -1,6 +1,6 @@
 //! Sets of conditions that can hold together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -19,16 +19,25 @@ impl ConditionSet {
     /// One sentence for each pair that excludes each other.
     pub fn new(conditions: impl IntoIterator<Item = Condition>) -> Result<Self, Vec<String>> {
         let set: BTreeSet<Condition> = conditions.into_iter().collect();
-        let mut problems = Vec::new();
-        for (i, a) in set.iter().enumerate() {
-            for b in set.iter().skip(i + 1) {
-                let (slots, others) = (a.slots(), b.slots());
-                let Some(slot) = slots.iter().find(|slot| others.contains(slot)) else { continue };
-                // By name: whether a value may be shown is not known yet.
-                let (first, second) = (a.name(), b.name());
-                problems.push(format!("`{first}` and `{second}` exclude each other: both decide {slot}"));
+        // By slot, for a service may have hundreds of variables.
+        let mut deciding: BTreeMap<String, Vec<(usize, &Condition)>> = BTreeMap::new();
+        for (place, condition) in set.iter().enumerate() {
+            for slot in condition.slots() {
+                deciding.entry(slot).or_default().push((place, condition));
             }
         }
+        let mut clashes = Vec::new();
+        for (slot, conditions) in &deciding {
+            for (n, (i, a)) in conditions.iter().enumerate() {
+                clashes.extend(conditions[n + 1..].iter().map(|(j, b)| (*i, *j, *a, *b, slot)));
+            }
+        }
+        clashes.sort_by_key(|(i, j, ..)| (*i, *j));
+        // By name: whether a value may be shown is not known yet.
+        let problem = |(_, _, a, b, slot): &(usize, usize, &Condition, &Condition, &String)| {
+            format!("`{}` and `{}` exclude each other: both decide {slot}", a.name(), b.name())
+        };
+        let problems: Vec<String> = clashes.iter().map(problem).collect();
         if problems.is_empty() { Ok(Self(set)) } else { Err(problems) }
     }
 

@@ -12,7 +12,7 @@ use crate::model::{Condition, ConditionSet, EnvChange, Verdict};
 use crate::search::descent::descend;
 use crate::search::minimal::Findings;
 use crate::search::noise::Answer;
-use crate::search::set::Set;
+use crate::search::set::{MOST, Set};
 use crate::search::threshold::Threshold;
 
 /// A form of a condition is believed at this confidence: the main search has seen how flaky the image is.
@@ -157,8 +157,11 @@ impl Inquiry<'_> {
                 forms.spared.push(form.to_string());
                 continue;
             }
+            // Forms are searched among beside the battery, and a search has room for so many conditions.
+            let room = MOST.saturating_sub(self.question.battery.len());
             let fits = |group: &&mut Vec<Condition>| {
-                ConditionSet::new(group.iter().cloned().chain([form.clone()])).is_ok()
+                group.len() < room
+                    && ConditionSet::new(group.iter().cloned().chain([form.clone()])).is_ok()
                     && group.iter().all(|c| c.is_of_network() == form.is_of_network())
             };
             match forms.groups.iter_mut().find(fits) {
