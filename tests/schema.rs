@@ -47,10 +47,11 @@ const KNOWN: [&str; 20] = [
 const SOME_OF: [&str; 2] = ["oneOf", "anyOf"];
 
 /// Keys that are written only where there is something to say, each with what it is in; every other one is always there.
-const MAY_BE_AWAY: [&str; 17] = [
+const MAY_BE_AWAY: [&str; 19] = [
     "files",
     "not_run",
     "cases/attempts",
+    "cases/cannot_impose",
     "cases/expect",
     "cases/expected",
     "cases/scenario",
@@ -61,6 +62,7 @@ const MAY_BE_AWAY: [&str; 17] = [
     "image_diff/note",
     "newest/because",
     "result/attempts",
+    "result/cannot_impose",
     "result/expected",
     "result/skipped",
     "result/tried",

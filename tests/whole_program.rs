@@ -309,14 +309,28 @@ async fn an_infrastructure_failure_is_never_a_verdict() {
         assert!(result.notes[0].contains("it broke"), "{operation}: {:?}", result.notes);
     }
     for faults in [
-        Faults { holder: Some("host cannot".to_owned()), ..Faults::default() },
+        // The words alone skip nothing.
+        Faults { holder: Some("host cannot: ipv6.off".to_owned()), ..Faults::default() },
         Faults { holder_ends: true, ..Faults::default() },
     ] {
         let world = World::new();
         world.engine.image("app:1", &[], script(|_| healthy(8000)));
         world.engine.set_faults(faults);
-        assert_eq!(world.one(service(), &["egress.drop"]).await.verdict, Verdict::Unresolved);
+        let result = world.one(service(), &["egress.drop"]).await;
+        assert_eq!((result.verdict, result.skipped, result.cannot_impose), (Verdict::Unresolved, None, None));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_condition_that_the_holder_cannot_impose_is_named() {
+    let world = World::new();
+    world.engine.image("app:1", &[], script(|_| healthy(8000)));
+    let cannot_impose = vec!["ipv6.off".parse().expect("a condition")];
+    world.engine.set_faults(Faults { cannot_impose: cannot_impose.clone(), ..Faults::default() });
+    let result = world.one(service(), &["egress.drop", "ipv6.off"]).await;
+    assert_eq!((result.verdict, result.cannot_impose), (Verdict::Unresolved, cannot_impose.first().cloned()));
+    assert_eq!(result.skipped.as_deref(), Some("host cannot: ipv6.off: the kernel refused"));
+    assert_eq!(world.one(service(), &["egress.drop"]).await.verdict, Verdict::Pass);
 }
 
 #[tokio::test(start_paused = true)]

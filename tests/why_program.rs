@@ -301,6 +301,29 @@ async fn a_form_may_lead_to_what_a_clean_start_never_touches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_this_host_cannot_impose_is_skipped() {
+    let cannot_impose: Vec<Condition> = ["ipv6.off", "ports.privileged", "egress.unreachable", "latency:200ms"]
+        .map(|c| c.parse().expect("valid"))
+        .to_vec();
+    let mut world =
+        World::new(
+            |s| {
+                if has(s, "C") { Act { seen: vec![connected()], ..healthy(8000) } } else { boom("C is missing") }
+            },
+        );
+    world.battery.extend_from_slice(&cannot_impose[..2]);
+    world.variants.extend_from_slice(&cannot_impose[2..]);
+    world.engine.set_faults(Faults { cannot_impose: cannot_impose.clone(), ..Faults::default() });
+    let answer = world.ask().await.answer;
+    let skipped: Vec<String> = answer.skipped.iter().map(|s| format!("{}: {}", s.condition, s.because)).collect();
+    for condition in &cannot_impose {
+        let line = format!("{condition}: host cannot: {}: the kernel refused", condition.name());
+        assert!(skipped.contains(&line), "{condition}: {skipped:?}");
+    }
+    assert_eq!((answer.minimal_sets.len(), answer.complete, skipped.len()), (1, true, 4), "{}", answer.assumption);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flaky_crash_is_seen_through() {
     let mut right = 0;
     for seed in 0..10_u64 {

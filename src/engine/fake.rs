@@ -248,6 +248,11 @@ impl FakeEngine {
                         continue;
                     }
                     let run = prepare.run;
+                    if let Some(condition) = prepare.conditions.iter().find(|c| faults.cannot_impose.contains(c)) {
+                        let (condition, reason) = (condition.clone(), "the kernel refused".to_owned());
+                        self.say(&id, &FromHolder::CannotImpose { run, condition, reason });
+                        continue;
+                    }
                     if let Some(holder) = self.lock().containers.get_mut(&id) {
                         holder.prepared = Some((run, prepare.conditions, Instant::now()));
                     }

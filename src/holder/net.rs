@@ -299,7 +299,7 @@ pub async fn service(handle: &Handle, internet: &Handle, internet_ns: &File, num
     add_route(handle, device_route(GATEWAY, SERVICE_LINK).pref_source(address).build()).await?;
     neighbour(internet, link, address, CANDIDATE_MAC).await?;
     add_route(internet, device_route(address, link).pref_source(GATEWAY).build()).await?;
-    sysctl("ipv4/ip_unprivileged_port_start", "0")?;
+    open_ports_from(0)?;
     // Only the holder's own connections go there; a candidate's are answered by the internet.
     let mut rule = internet.rule().add().v4().priority(RULE_TO_SERVICES).table_id(TABLE_MAIN);
     rule = rule.action(RuleAction::ToTable).destination_prefix(address, 32).input_interface("lo".to_owned());
@@ -442,9 +442,6 @@ pub async fn candidate(
     plan: &NetPlan,
     real_time: bool,
 ) -> NetResult<()> {
-    if plan.ipv6_off {
-        ipv6_off().map_err(|e| NetError::new("host cannot: ipv6.off", e))?;
-    }
     loopback_up(handle).await?;
     let router_link = router_link(run);
     let router_name = format!("run{run}");
@@ -470,8 +467,6 @@ pub async fn candidate(
         // Probes come from the router's address.
         add_route(internet, device_route(address, router_link).pref_source(GATEWAY).build()).await?;
     }
-    sysctl("ipv4/ip_unprivileged_port_start", &plan.first_open_port.to_string())
-        .map_err(|e| NetError::new("host cannot: ports.privileged", e))?;
     // Only a connection that nobody will ever answer may be given up early. A slow network needs the kernel's own
     // patience, and so does a port that is opened when its first packet is seen.
     if !real_time && plan.latency.is_none() && plan.is_silent() {
@@ -506,8 +501,14 @@ pub fn without_route() -> Option<u64> {
     numbers.split_whitespace().nth(at)?.parse().ok()
 }
 
-/// Before any interface is up: none gets an IPv6 address, loopback neither.
-fn ipv6_off() -> NetResult<()> {
+/// Lets every user of the calling thread's network namespace listen on ports from this one on.
+pub fn open_ports_from(first: u16) -> NetResult<()> {
+    sysctl("ipv4/ip_unprivileged_port_start", &first.to_string())
+}
+
+/// Takes IPv6 out of the calling thread's network namespace, in which no interface may be up yet: none gets an IPv6
+/// address, not even loopback.
+pub fn ipv6_off() -> NetResult<()> {
     // A kernel without IPv6 is as this condition wants it.
     if !std::path::Path::new("/proc/sys/net/ipv6").exists() {
         return Ok(());

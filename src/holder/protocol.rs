@@ -5,11 +5,12 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Condition;
 use crate::model::observation::{Observation, ProbeResult};
 use crate::model::service::Stub;
 
 /// Both sides must say the same number.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The address of a candidate, the one that is probed.
 pub const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
@@ -118,7 +119,7 @@ pub struct Prepare {
     /// True: make a fresh namespace and be in it. False: use the one that the engine gave (one run a holder).
     pub fresh: bool,
     /// The network's conditions, as text.
-    pub conditions: Vec<crate::model::Condition>,
+    pub conditions: Vec<Condition>,
     /// True: the kernel's own retry times.
     pub real_time: bool,
     /// TCP ports on which the simulated internet must answer at once, beside the well-known ones.
@@ -274,6 +275,15 @@ pub enum FromHolder {
     Finished {
         /// The run.
         run: u64,
+    },
+    /// This host cannot impose a condition of a run, which is not prepared.
+    CannotImpose {
+        /// The run.
+        run: u64,
+        /// The condition, one of those in [`Prepare`].
+        condition: Condition,
+        /// What the kernel refused.
+        reason: String,
     },
     /// The holder could not do what it was told.
     Failed {

@@ -22,6 +22,7 @@ use super::serve::Say;
 use super::service;
 use super::upstream::World;
 use super::usage::{Groups, Meter};
+use crate::model::Condition;
 use crate::model::condition::Target;
 use crate::model::observation::{DnsQuestion, Listening, Observation};
 
@@ -97,13 +98,16 @@ impl Runs {
     /// Makes the namespace of a run and says so.
     pub async fn prepare(&mut self, prepare: Prepare) {
         let run = prepare.run;
-        if let Err(e) = self.make(prepare).await {
-            self.run = None;
-            self.say.say(FromHolder::Failed { run: Some(run), message: e.to_string() });
-        }
+        let refusal = match self.make(prepare).await {
+            Ok(()) => return,
+            Err(NotPrepared::CannotImpose { condition, reason }) => FromHolder::CannotImpose { run, condition, reason },
+            Err(NotPrepared::Failed(message)) => FromHolder::Failed { run: Some(run), message },
+        };
+        self.run = None;
+        self.say.say(refusal);
     }
 
-    async fn make(&mut self, prepare: Prepare) -> Result<(), Box<dyn std::error::Error>> {
+    async fn make(&mut self, prepare: Prepare) -> Result<(), NotPrepared> {
         let begun = Instant::now();
         self.run = None;
         if prepare.fresh {
@@ -113,6 +117,15 @@ impl Runs {
         let plan = NetPlan::of(&prepare.conditions);
         let internet = self.internet.clone();
         let netlink = net::netlink()?;
+        if plan.ipv6_off {
+            net::ipv6_off().map_err(|e| NotPrepared::cannot(Condition::Ipv6Off, &e))?;
+        }
+        let open = net::open_ports_from(plan.first_open_port);
+        if plan.first_open_port > 0 {
+            open.map_err(|e| NotPrepared::cannot(Condition::PortsPrivileged, &e))?;
+        } else {
+            open?;
+        }
         net::candidate(&netlink, &internet.netlink, &internet.namespace, run, &plan, prepare.real_time).await?;
         let mut names = Names::default();
         let (ways, fixed) = settle_names(&mut names, &plan, &prepare);
@@ -121,7 +134,8 @@ impl Runs {
         write_names(plan.own_name)?;
         let mut tasks = JoinSet::new();
         if let Some(delay) = plan.latency {
-            internet.hold_back(delay, &mut tasks).await.map_err(|e| format!("host cannot: latency: {e}"))?;
+            let held_back = internet.hold_back(delay, &mut tasks).await;
+            held_back.map_err(|e| NotPrepared::cannot(Condition::Latency(delay), &e))?;
         }
         // What is held back goes another way: that way must be there before it is chosen.
         self.faults.set(&internet.netlink, &plan, &ways).await?;
@@ -144,8 +158,8 @@ impl Runs {
         }
         let router = match plan.egress {
             Egress::Unreachable => {
-                let router = internet.raw_icmp().await.map_err(|e| format!("host cannot: egress.unreachable: {e}"))?;
-                Some((router, fixed))
+                let router = internet.raw_icmp().await;
+                Some((router.map_err(|e| NotPrepared::cannot(Condition::EgressUnreachable, &e))?, fixed))
             }
             _ => None,
         };
@@ -246,6 +260,26 @@ impl Runs {
         if let Err(e) = net::unlink(internet, number).await {
             self.say.say(FromHolder::Failed { run: Some(number), message: e.to_string() });
         }
+    }
+}
+
+/// Why a run is not prepared.
+enum NotPrepared {
+    /// This host cannot impose a condition of it.
+    CannotImpose { condition: Condition, reason: String },
+    /// Anything else, which is no condition's fault.
+    Failed(String),
+}
+
+impl NotPrepared {
+    fn cannot(condition: Condition, error: &NetError) -> Self {
+        Self::CannotImpose { condition, reason: error.to_string() }
+    }
+}
+
+impl<E: std::error::Error> From<E> for NotPrepared {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

@@ -219,9 +219,12 @@ pub struct CaseResult {
     pub causes: Vec<Cause>,
     /// Conditions that the process never met: the verdict says nothing about them.
     pub not_exercised: Vec<NotExercised>,
-    /// Why the case was not run: the host cannot impose a condition.
+    /// Why the case was not run: `host cannot: …`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub skipped: Option<String>,
+    /// With `skipped`: the condition that this host cannot impose, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cannot_impose: Option<Condition>,
     /// What the image itself says, before anything runs.
     #[serde(rename = "static")]
     pub findings: Vec<Finding>,

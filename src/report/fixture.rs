@@ -42,6 +42,7 @@ pub fn passed(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
         causes: Vec::new(),
         not_exercised: Vec::new(),
         skipped: None,
+        cannot_impose: None,
         findings: Vec::new(),
         notes: Vec::new(),
         apprunner_log: vec!["[AppRunner] Service is running.".to_owned()],
@@ -108,6 +109,7 @@ fn said(id: &str, image: &str, conditions: ConditionSet, why: &str, skipped: boo
         causes: vec![cause],
         apprunner_log: Vec::new(),
         skipped: skipped.then(|| why.to_owned()),
+        cannot_impose: None,
         total_ms: 12.0,
         ..passed(id, image, conditions)
     }

@@ -28,9 +28,9 @@ use crate::engine::{Engine, EngineError};
 use crate::holder::protocol::{Prepare, ToHolder};
 use crate::model::outcome::Phase;
 use crate::model::service::UpstreamKind;
-use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Redactor, Service};
+use crate::model::{Candidate, Case, CaseResult, Condition, EnvChange, Redactor, Service};
 
-const CANNOT_EXECUTE: &str = "host cannot: the engine's machine does not execute linux/amd64";
+const CANNOT_EXECUTE: &str = "the engine's machine does not execute linux/amd64";
 const CANNOT_EXECUTE_HINT: &str = "Install emulation there (`docker run --privileged --rm tonistiigi/binfmt --install amd64`), or use an amd64 engine.";
 /// A start that the engine does not report within this time.
 const START_WITHIN: Duration = Duration::from_secs(60);
@@ -68,19 +68,20 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Why the machine cannot impose one of these conditions.
-    #[must_use]
-    pub fn missing(self, conditions: &ConditionSet) -> Option<&'static str> {
-        conditions.iter().find_map(|condition| match condition {
-            Condition::CpuLimit(_) if !self.cpu => Some("host cannot: this engine sets no CPU limit (cgroup cpu)"),
+    /// Fails when the machine cannot impose this condition.
+    ///
+    /// # Errors
+    /// [`RunError::CannotImpose`].
+    pub fn allow(self, condition: &Condition) -> Result<(), RunError> {
+        let reason = match condition {
+            Condition::CpuLimit(_) if !self.cpu => "this engine sets no CPU limit (cgroup cpu)",
             Condition::CpuLimit(milli) if *milli as usize > self.cpus * 1000 => {
-                Some("host cannot: cpu.limit: the engine's machine has fewer CPUs than that")
+                "the engine's machine has fewer CPUs than that"
             }
-            Condition::MemoryLimit(_) if !self.memory => {
-                Some("host cannot: this engine sets no memory limit (cgroup memory)")
-            }
-            _ => None,
-        })
+            Condition::MemoryLimit(_) if !self.memory => "this engine sets no memory limit (cgroup memory)",
+            _ => return Ok(()),
+        };
+        Err(RunError::CannotImpose { condition: condition.clone(), reason: reason.to_owned() })
     }
 }
 
@@ -138,8 +139,8 @@ pub async fn run(
     if let Some(result) = bare.of_image() {
         return with_files(context, result, &bare).await;
     }
-    if let Some(why) = context.limits.missing(&case.conditions) {
-        return bare.unresolved(why, "Another engine, or another setting of its machine, can.");
+    if let Err(error) = case.conditions.iter().try_for_each(|condition| context.limits.allow(condition)) {
+        return bare.not_run(&error);
     }
     let run = async {
         let tried = tried(context, service, candidate, case, listener).await;
@@ -152,15 +153,17 @@ pub async fn run(
     let foreign = candidate.facts.architecture != context.architecture;
     let cannot = |text: &str| foreign && text.contains("exec format error");
     let result = match tried {
-        Ok(attempt) if cannot(&attempt.log) => frame.unresolved(CANNOT_EXECUTE, CANNOT_EXECUTE_HINT),
-        Err(Failure::Image { message, .. }) if cannot(&message) => {
-            frame.unresolved(CANNOT_EXECUTE, CANNOT_EXECUTE_HINT)
-        }
+        Ok(attempt) if cannot(&attempt.log) => frame.not_run(&cannot_execute()),
+        Err(Failure::Image { message, .. }) if cannot(&message) => frame.not_run(&cannot_execute()),
         Ok(attempt) => frame.of_attempt(attempt),
         Err(Failure::Image { exit_code, message, hint }) => frame.not_started(exit_code, &message, hint),
-        Err(Failure::Run(e)) => frame.unresolved(&e.to_string(), e.hint()),
+        Err(Failure::Run(e)) => frame.not_run(&e),
     };
     result.cleaned(&redactor(candidate, service, case))
+}
+
+fn cannot_execute() -> RunError {
+    RunError::Unsupported { reason: CANNOT_EXECUTE.to_owned(), hint: CANNOT_EXECUTE_HINT }
 }
 
 /// A result that is decided by the image's configuration, with what its files say.
@@ -255,8 +258,9 @@ async fn attempt(
     let env = spec::environment(candidate, service, &case.conditions);
     let mut container = spec::container(candidate, service, &case.conditions, &context.session, &holder.container);
     if let Some((name, _)) = env.iter().find(|(_, value)| value.is_none() && !context.unsets_variables) {
-        let why = format!("host cannot: this engine does not take the image's variable {name} away");
-        return Err(Failure::Run(RunError::Holder(why)));
+        let condition = Condition::Env(name.clone(), EnvChange::Unset);
+        let reason = format!("this engine does not take the image's variable {name} away");
+        return Err(Failure::Run(RunError::CannotImpose { condition, reason }));
     }
     let mut disk = full_disk(context, service, candidate, case).await?;
     if let Some(disk) = &disk {
@@ -355,8 +359,9 @@ async fn full_disk<'a>(
         return Ok(None);
     }
     let files = context.inspector.look(service, candidate, case).await;
-    let why = "host cannot: disk.full: the image's folders cannot be looked at";
-    let mut folders = files.ok_or_else(|| RunError::Holder(why.to_owned()))?.folders;
+    let reason = || "the image's folders cannot be looked at".to_owned();
+    let cannot = || RunError::CannotImpose { condition: Condition::DiskFull, reason: reason() };
+    let mut folders = files.ok_or_else(cannot)?.folders;
     folders.extend(candidate.facts.volumes.iter().cloned());
     FullDisk::begin(context, &folders).await.map(Some)
 }

@@ -16,6 +16,7 @@ use super::case::Context;
 use super::leaving::Leaving;
 use crate::engine::{ContainerSpec, EngineResult, HolderSpec, Output, VolumeMount};
 use crate::holder::protocol::{FromKeeper, KEPT_DIR, RESOLVER, ToKeeper, line};
+use crate::model::Condition;
 
 /// A keeper that does not answer within this time is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -83,7 +84,7 @@ impl<'a> FullDisk<'a> {
     pub async fn fill(&mut self) -> Result<(), RunError> {
         match self.ask(ToKeeper::Fill).await? {
             FromKeeper::Full => Ok(()),
-            FromKeeper::Failed(why) => Err(RunError::Holder(format!("host cannot: disk.full: {why}"))),
+            FromKeeper::Failed(reason) => Err(RunError::CannotImpose { condition: Condition::DiskFull, reason }),
             FromKeeper::Writes(_) => Err(RunError::Holder("the keeper of a full disk answered out of turn".to_owned())),
         }
     }

@@ -143,7 +143,7 @@ impl Holder {
     /// The next line, whenever it comes.
     ///
     /// # Errors
-    /// When the holder is gone, or says that it failed.
+    /// When the holder is gone, says that it failed, or cannot impose a condition.
     pub async fn hear(&mut self) -> Result<FromHolder, RunError> {
         loop {
             return match self.inbox.recv().await {
@@ -151,6 +151,9 @@ impl Holder {
                 Some(Ok(FromHolder::Failed { run: Some(run), message })) if run < self.runs => {
                     tracing::debug!(run, message, "a run that is over");
                     continue;
+                }
+                Some(Ok(FromHolder::CannotImpose { condition, reason, .. })) => {
+                    Err(RunError::CannotImpose { condition, reason })
                 }
                 Some(Ok(FromHolder::Failed { message, .. })) => Err(RunError::Holder(message)),
                 Some(other) => other,

@@ -30,6 +30,7 @@ pub mod watchdog;
 pub mod why;
 
 use crate::engine::EngineError;
+use crate::model::Condition;
 
 /// Why a run could not be carried out: never a verdict.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,6 +38,22 @@ pub enum RunError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// This host cannot impose a condition: the case is skipped.
+    #[error("host cannot: {}: {reason}", condition.name())]
+    CannotImpose {
+        /// The condition.
+        condition: Condition,
+        /// What is missing here, or failed.
+        reason: String,
+    },
+    /// This host cannot do what the case needs, whatever its conditions: the case is skipped.
+    #[error("host cannot: {reason}")]
+    Unsupported {
+        /// What is missing here.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// A holder did not do its part.
     #[error("the holder of the namespace: {0}")]
     Holder(String),
@@ -77,6 +94,10 @@ impl RunError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Engine(e) => e.hint(),
+            Self::CannotImpose { .. } => {
+                "Another engine, or another setting of its machine, can; `exitone doctor` shows what this one can."
+            }
+            Self::Unsupported { hint, .. } => hint,
             Self::Holder(_) => {
                 "The holder needs the capabilities SYS_ADMIN and NET_ADMIN in its own container; a rootless or \
                  hardened engine may not grant them. `exitone -v …` shows every step."

@@ -1,6 +1,6 @@
 //! From what an attempt brought to the result of its case: pure.
 
-use super::spec;
+use super::{RunError, spec};
 use crate::diagnose::causes::{Facts, Witness, causes};
 use crate::diagnose::exercise::{Seen, not_met};
 use crate::diagnose::statics::{decides, findings};
@@ -11,9 +11,6 @@ use crate::model::files::ImageFiles;
 use crate::model::observation::{ConnectAttempt, Evidence, Fate};
 use crate::model::outcome::{Cause, CheckResult, FailureClass, NotExercised, Phase};
 use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Service, Verdict};
-
-/// How a sentence begins that says what this host cannot impose.
-const HOST_CANNOT: &str = "host cannot:";
 
 /// What an attempt brought.
 #[derive(Debug)]
@@ -95,6 +92,7 @@ impl Frame<'_> {
             causes: Vec::new(),
             not_exercised: Vec::new(),
             skipped: None,
+            cannot_impose: None,
             findings: Vec::new(),
             notes: Vec::new(),
             apprunner_log: if told { deployment.lines() } else { Vec::new() },
@@ -227,17 +225,25 @@ impl Frame<'_> {
         self.case.conditions.iter().filter_map(unmet).collect()
     }
 
-    /// The result of a case that says nothing.
+    /// The result of a case that could not be run: it says nothing about the image.
     #[must_use]
-    pub fn unresolved(&self, why: &str, hint: &str) -> CaseResult {
+    pub fn not_run(&self, error: &RunError) -> CaseResult {
+        let why = error.to_string();
         let mut result = self.result(Verdict::Unresolved, None, None);
-        result.notes.push(why.to_owned());
-        result.skipped = why.find(HOST_CANNOT).map(|at| why[at..].to_owned());
+        match error {
+            RunError::CannotImpose { condition, .. } => {
+                result.cannot_impose = Some(condition.clone());
+                result.skipped = Some(why.clone());
+            }
+            RunError::Unsupported { .. } => result.skipped = Some(why.clone()),
+            RunError::Engine(_) | RunError::Holder(_) | RunError::Service { .. } | RunError::Host { .. } => {}
+        }
+        result.notes.push(why.clone());
         result.causes.push(Cause {
             id: "unresolved".to_owned(),
             text: format!("The run says nothing about the image: {why}"),
-            fix: hint.to_owned(),
-            evidence: vec![why.to_owned()],
+            fix: error.hint().to_owned(),
+            evidence: vec![why],
         });
         result
     }

@@ -17,6 +17,9 @@ use crate::holder::protocol::{Answer, Await, Upstream};
 use crate::model::service::{ServiceContainer, UpstreamKind};
 use crate::model::{Redactor, Service};
 
+const NO_SERVICES: &str = "service containers: this engine joins only the namespace that a holder began with";
+const NO_SERVICES_HINT: &str = "Use Docker, or give the upstream a stub instead of a container.";
+
 /// The upstreams of a case, and the containers that serve some of them.
 pub struct Services<'a> {
     /// What the holder is told.
@@ -52,7 +55,10 @@ impl<'a> Services<'a> {
                 UpstreamKind::Container(container) => {
                     let number = u32::try_from(this.running.len()).unwrap_or(u32::MAX);
                     let running = launch(context, container, holder, (run, number)).await;
-                    let (log, leaving) = running.map_err(|e| RunError::service(&host, port, &e.to_string(), ""))?;
+                    let (log, leaving) = running.map_err(|e| match e {
+                        RunError::Unsupported { .. } => e,
+                        other => RunError::service(&host, port, &other.to_string(), ""),
+                    })?;
                     let container = container.clone();
                     this.running.push(Running { number, port, host: host.clone(), container, log, leaving });
                     Answer::Service(number)
@@ -97,8 +103,7 @@ async fn launch<'a>(
     (run, number): (u64, u32),
 ) -> Result<(Arc<Mutex<Log>>, Leaving<'a>), RunError> {
     if !context.pool.fresh() {
-        let why = "host cannot: this engine joins only the namespace that a holder began with";
-        return Err(RunError::Holder(why.to_owned()));
+        return Err(RunError::Unsupported { reason: NO_SERVICES.to_owned(), hint: NO_SERVICES_HINT });
     }
     let spec = ContainerSpec {
         cmd: container.command.clone(),

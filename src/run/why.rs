@@ -216,13 +216,11 @@ impl Inquiry<'_> {
 
     fn leave_out_what_the_host_cannot(&mut self) {
         let limits = self.context.limits;
-        let cannot = |c: &Condition| {
-            let one = ConditionSet::new([c.clone()]).unwrap_or_default();
-            limits.missing(&one).map(|why| Left { condition: c.clone(), because: why.to_owned() })
-        };
-        let skipped: Vec<Left> = self.active.iter().chain(&self.question.variants).filter_map(cannot).collect();
-        self.active.retain(|c| !skipped.iter().any(|s| s.condition == *c));
-        self.skipped.extend(skipped);
+        for condition in self.question.battery.iter().chain(&self.question.variants) {
+            if let Err(error) = limits.allow(condition) {
+                self.skip(condition, &error.to_string());
+            }
+        }
     }
 
     /// Sets conditions aside that no run so far would have met, and takes those back that one did meet; true when one
@@ -296,7 +294,8 @@ impl Inquiry<'_> {
         }
     }
 
-    /// Searches over some universes, side by side; nothing for an end when the universe has changed.
+    /// Searches over some universes, side by side; nothing for an end when the universe has changed: a condition turned out
+    /// not to be imposable here, or (`adapts`) to be met or not met.
     async fn search_among(
         &mut self,
         universes: &[Universe],
@@ -322,8 +321,9 @@ impl Inquiry<'_> {
                     continue;
                 }
             }
+            let skipped = self.skipped.len();
             let Some(set) = self.hear().await else { continue };
-            if adapts && (self.skip(&set) || self.prune()) {
+            if self.skipped.len() > skipped || (adapts && self.prune()) {
                 return (Vec::new(), None);
             }
             if let Some(answer) = self.memory.last_answer(&set) {
@@ -485,6 +485,9 @@ impl Inquiry<'_> {
         if set.is_empty() {
             self.so_far = None;
         }
+        if let (Some(condition), Some(because)) = (&result.cannot_impose, &result.skipped) {
+            self.skip(condition, because);
+        }
         self.memory.keep(set, result);
     }
 
@@ -500,22 +503,14 @@ impl Inquiry<'_> {
         self.stopped
     }
 
-    /// Takes a condition out that the host turned out not to be able to impose; true when there was one.
-    fn skip(&mut self, set: &ConditionSet) -> bool {
-        let Some(why) = self.memory.results().last().and_then(|r| r.skipped.clone()) else { return false };
-        let named = |c: &&Condition| match c {
-            Condition::DiskFull => why.contains("disk.full"),
-            Condition::Env(name, _) => why.contains(&format!("variable {name} ")),
-            Condition::CpuLimit(_) => why.contains("CPU"),
-            Condition::MemoryLimit(_) => why.contains("memory"),
-            _ => false,
-        };
-        let Some(condition) = set.iter().find(named).cloned() else { return false };
-        self.active.retain(|c| *c != condition);
-        if !self.skipped.iter().any(|s| s.condition == condition) {
-            self.skipped.push(Left { condition, because: why });
+    /// Takes a condition out that this host cannot impose.
+    fn skip(&mut self, condition: &Condition, because: &str) {
+        if self.skipped.iter().any(|left| left.condition == *condition) {
+            return;
         }
-        true
+        self.active.retain(|c| c != condition);
+        self.pruned.retain(|left| left.condition != *condition);
+        self.skipped.push(Left { condition: condition.clone(), because: because.to_owned() });
     }
 }
 

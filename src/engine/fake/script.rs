@@ -50,6 +50,8 @@ pub struct Faults {
     pub errors: HashMap<&'static str, EngineError>,
     /// Holders refuse to prepare, with these words.
     pub holder: Option<String>,
+    /// Conditions that holders cannot impose.
+    pub cannot_impose: Vec<Condition>,
     /// Holders end when they are told to prepare.
     pub holder_ends: bool,
     /// Holders do not answer probes.

@@ -102,8 +102,8 @@ impl Inquiry<'_> {
             let bundles = (0..universe.bundles.len()).filter(rest).map(|n| universe.bundles[n].clone()).collect();
             let with = Universe { base: healers.iter().cloned().collect(), bundles, may_hide: true };
             let universes = [with];
-            let (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
-            around.open |= !findings.iter().all(Findings::complete);
+            let (findings, end) = self.search_among(&universes, CONFIDENCE, false).await;
+            around.open |= end.is_none() || !findings.iter().all(Findings::complete);
             let failing = findings.iter().flat_map(|of| of.sets.iter().chain(&of.perhaps));
             let failing: Vec<ConditionSet> = failing.map(|set| universes[0].conditions(*set)).collect();
             for set in failing.iter().filter(|set| !found.iter().any(|known| known.is_subset(set))) {
@@ -115,7 +115,8 @@ impl Inquiry<'_> {
     /// The smallest failing parts of a set that have one of the healers.
     async fn within(&mut self, set: &ConditionSet, healers: &ConditionSet, around: &mut Around) {
         let universes = [Universe::each(set.iter().cloned())];
-        let (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
+        let (findings, end) = self.search_among(&universes, CONFIDENCE, false).await;
+        around.open |= end.is_none();
         for findings in findings {
             around.open |= !findings.complete();
             let perhaps = findings.perhaps.iter().map(|set| universes[0].conditions(*set));
@@ -131,15 +132,21 @@ impl Inquiry<'_> {
 
     /// Other forms of the conditions (a slower resolver, a late network): each where its first form did not fail.
     async fn forms(&mut self, found: &[ConditionSet], around: &mut Around) {
-        let Forms { groups, spared, unmet } = self.forms_beside(found);
+        let Forms { spared, unmet, .. } = loop {
+            let forms = self.forms_beside(found);
+            if self.is_over() {
+                let late = forms.groups.iter().flatten().map(|c| format!("{c}: the time was up"));
+                around.not_tried.extend(late);
+                break forms;
+            }
+            // Once more when this host turned out not to be able to impose one of them.
+            if forms.groups.is_empty() || self.search_groups(&forms.groups, found, around).await {
+                break forms;
+            }
+        };
         self.pruned.extend(unmet);
         if !spared.is_empty() {
             around.not_tried.push(format!("{}: a condition of the same kind fails already", spared.join(", ")));
-        }
-        if self.is_over() {
-            around.not_tried.extend(groups.iter().flatten().map(|c| format!("{c}: the time was up")));
-        } else if !groups.is_empty() {
-            self.search_groups(&groups, found, around).await;
         }
     }
 
@@ -201,10 +208,14 @@ impl Inquiry<'_> {
     }
 
     /// Groups of forms that go together, each beside what does not fail alone and does not exclude it.
-    async fn search_groups(&mut self, groups: &[Vec<Condition>], found: &[ConditionSet], around: &mut Around) {
+    /// False when this host turned out not to be able to impose one of them.
+    async fn search_groups(&mut self, groups: &[Vec<Condition>], found: &[ConditionSet], around: &mut Around) -> bool {
         (self.tell)(super::Step::Doing("other forms of the conditions"));
         let mut universes: Vec<Universe> = groups.iter().map(|group| self.beside(group, found)).collect();
-        let (mut findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
+        let (mut findings, end) = self.search_among(&universes, CONFIDENCE, false).await;
+        if end.is_none() {
+            return false;
+        }
         // A form may lead the program to what a clean start never touches.
         let matters = |(universe, findings): (&Universe, &Findings)| {
             let mut blamed = findings.sets.iter().chain(&findings.perhaps).flat_map(|set| set.iter());
@@ -215,7 +226,11 @@ impl Inquiry<'_> {
             for (universe, _) in universes.iter_mut().zip(touched).filter(|(_, touched)| *touched) {
                 *universe = Universe::each(universe.bundles.concat());
             }
-            (findings, _) = self.search_among(&universes, CONFIDENCE, false).await;
+            let end;
+            (findings, end) = self.search_among(&universes, CONFIDENCE, false).await;
+            if end.is_none() {
+                return false;
+            }
         }
         for ((group, universe), findings) in groups.iter().zip(&universes).zip(findings) {
             around.open |= !findings.complete();
@@ -228,6 +243,7 @@ impl Inquiry<'_> {
             around.sets.extend(new.into_iter().map(|set| (set, findings.confidence)));
             around.perhaps.extend(with_form(&findings.perhaps));
         }
+        true
     }
 
     /// What a group of forms is searched among: as in the main search, what was set aside goes along.
