@@ -39,6 +39,8 @@ mod service;
 #[cfg(target_os = "linux")]
 mod slow;
 #[cfg(target_os = "linux")]
+mod sysctl;
+#[cfg(target_os = "linux")]
 mod upstream;
 #[cfg(target_os = "linux")]
 mod usage;

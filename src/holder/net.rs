@@ -16,10 +16,12 @@ use rtnetlink::packet_route::route::{RouteMessage, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RulePortRange};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, RuleAddRequest};
 
+use crate::model::Condition;
 use crate::model::condition::MetadataFault;
 
 use super::plan::{Egress, NetPlan, Way};
 use super::protocol::{EC2_METADATA, GATEWAY, METADATA, OWN, SECOND};
+use super::sysctl;
 
 /// What went wrong with a namespace.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +31,26 @@ pub struct NetError {
     action: String,
     /// What the kernel said.
     cause: String,
+    /// The condition that needed it; nothing for what every run needs.
+    condition: Option<Condition>,
 }
 
 impl NetError {
     /// An error with its cause.
     pub fn new(action: &str, cause: impl std::fmt::Display) -> Self {
-        Self { action: action.to_owned(), cause: cause.to_string() }
+        Self { action: action.to_owned(), cause: cause.to_string(), condition: None }
+    }
+
+    /// The same error, where only this condition needed what was tried.
+    #[must_use]
+    pub fn imposing(self, condition: &Condition) -> Self {
+        Self { condition: Some(condition.clone()), ..self }
+    }
+
+    /// The condition that cannot be imposed here; nothing where any run would have failed.
+    #[must_use]
+    pub fn condition(&self) -> Option<&Condition> {
+        self.condition.as_ref()
     }
 }
 
@@ -102,16 +118,6 @@ pub const SLOWED_MARK: u32 = 0xe1;
 /// The address of the first service container.
 const FIRST_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 0, 62, 1);
 
-/// Connection requests that nobody will answer are given up after 3 s instead of 127 s: one retry, after a second, and
-/// two seconds more.
-const COMPRESSED_SYN_RETRIES: &str = "1";
-/// Kernels from 6.5 on send some more, one a second, before the pauses double (tcp_syn_linear_timeouts).
-const COMPRESSED_LINEAR_TIMEOUTS: &str = "0";
-/// Those kernels' own number.
-const KERNELS_LINEAR_TIMEOUTS: &str = "4";
-/// The kernel's own number (Documentation/networking/ip-sysctl.rst, tcp_syn_retries).
-const KERNELS_SYN_RETRIES: &str = "6";
-
 /// Moves the calling thread into a fresh network namespace.
 pub fn fresh_namespace() -> NetResult<()> {
     unshare(CloneFlags::CLONE_NEWNET).during("making a network namespace")
@@ -127,11 +133,6 @@ pub fn netlink() -> NetResult<Handle> {
     let (connection, handle, _) = rtnetlink::new_connection().during("opening netlink")?;
     tokio::spawn(connection);
     Ok(handle)
-}
-
-/// Sets a kernel parameter of the calling thread's network namespace.
-fn sysctl(name: &str, value: &str) -> NetResult<()> {
-    std::fs::write(format!("/proc/sys/net/{name}"), value).during(&format!("setting net.{name}"))
 }
 
 async fn loopback_up(handle: &Handle) -> NetResult<()> {
@@ -206,7 +207,7 @@ async fn every_address_is_local(handle: &Handle) -> NetResult<()> {
         // Port unreachable (UDP in the void): the second within a second is sent as the first was.
         ("ipv4/icmp_ratelimit", "0"),
     ] {
-        sysctl(name, value)?;
+        sysctl::set(name, value)?;
     }
     let everything = route(Ipv4Addr::UNSPECIFIED, 0)
         .table_id(TABLE_LOCAL)
@@ -299,7 +300,7 @@ pub async fn service(handle: &Handle, internet: &Handle, internet_ns: &File, num
     add_route(handle, device_route(GATEWAY, SERVICE_LINK).pref_source(address).build()).await?;
     neighbour(internet, link, address, CANDIDATE_MAC).await?;
     add_route(internet, device_route(address, link).pref_source(GATEWAY).build()).await?;
-    open_ports_from(0)?;
+    sysctl::open_every_port()?;
     // Only the holder's own connections go there; a candidate's are answered by the internet.
     let mut rule = internet.rule().add().v4().priority(RULE_TO_SERVICES).table_id(TABLE_MAIN);
     rule = rule.action(RuleAction::ToTable).destination_prefix(address, 32).input_interface("lo".to_owned());
@@ -418,21 +419,6 @@ pub async fn unlink(internet: &Handle, run: u64) -> NetResult<()> {
     internet.link().del(router_link(run)).execute().await.during("unlinking the candidate")
 }
 
-/// Gives the namespace that the calling thread is in the kernel's own retry times back.
-pub fn real_time() -> NetResult<()> {
-    patience(KERNELS_SYN_RETRIES, KERNELS_LINEAR_TIMEOUTS)
-}
-
-/// How often a connection request is sent again before it is given up.
-fn patience(retries: &str, linear: &str) -> NetResult<()> {
-    sysctl("ipv4/tcp_syn_retries", retries)?;
-    // Older kernels have no such number.
-    if std::path::Path::new("/proc/sys/net/ipv4/tcp_syn_linear_timeouts").exists() {
-        sysctl("ipv4/tcp_syn_linear_timeouts", linear)?;
-    }
-    Ok(())
-}
-
 /// Fills the candidate's namespace, which the calling thread is in, and links it to the internet.
 pub async fn candidate(
     handle: &Handle,
@@ -442,6 +428,7 @@ pub async fn candidate(
     plan: &NetPlan,
     real_time: bool,
 ) -> NetResult<()> {
+    sysctl::set_for(plan)?;
     loopback_up(handle).await?;
     let router_link = router_link(run);
     let router_name = format!("run{run}");
@@ -470,7 +457,7 @@ pub async fn candidate(
     // Only a connection that nobody will ever answer may be given up early. A slow network needs the kernel's own
     // patience, and so does a port that is opened when its first packet is seen.
     if !real_time && plan.latency.is_none() && plan.is_silent() {
-        patience(COMPRESSED_SYN_RETRIES, COMPRESSED_LINEAR_TIMEOUTS)?;
+        sysctl::compressed_time()?;
     }
     Ok(())
 }
@@ -499,22 +486,4 @@ pub fn without_route() -> Option<u64> {
     let (names, numbers) = (lines.next()?, lines.next()?);
     let at = names.split_whitespace().position(|name| name == "OutNoRoutes")?;
     numbers.split_whitespace().nth(at)?.parse().ok()
-}
-
-/// Lets every user of the calling thread's network namespace listen on ports from this one on.
-pub fn open_ports_from(first: u16) -> NetResult<()> {
-    sysctl("ipv4/ip_unprivileged_port_start", &first.to_string())
-}
-
-/// Takes IPv6 out of the calling thread's network namespace, in which no interface may be up yet: none gets an IPv6
-/// address, not even loopback.
-pub fn ipv6_off() -> NetResult<()> {
-    // A kernel without IPv6 is as this condition wants it.
-    if !std::path::Path::new("/proc/sys/net/ipv6").exists() {
-        return Ok(());
-    }
-    for which in ["all", "default", "lo"] {
-        sysctl(&format!("ipv6/conf/{which}/disable_ipv6"), "1")?;
-    }
-    Ok(())
 }

@@ -31,7 +31,7 @@ pub const HOSTNAME: &str = "ip-10-0-248-213.ec2.internal";
 /// that fails, and a resolver that does not answer would cost 20 s instead of 10 s.
 pub const SHORT_HOSTNAME: &str = "ip-10-0-248-213";
 /// Where the candidate's resolver listens.
-pub const RESOLVER: &str = "127.0.0.1";
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Where the session's volume is mounted, in the holder and in every candidate.
 pub const SHARED_DIR: &str = "/run/exitone";
 /// Where a holder sees the control groups of the engine's machine.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::dns::{Names, Resolver, SharedNames, Silence, Started};
 use super::internet::Internet;
 use super::listen::Listeners;
-use super::net::{self, Faults, NetError, Network};
+use super::net::{self, Faults, NetError, NetResult, Network};
 use super::packets::{Attempts, Tap, unreachable};
 use super::plan::{Egress, NetPlan, Way};
 use super::protocol::{Await, FromHolder, HOSTNAME, Prepare, RESOLVER, SHORT_HOSTNAME};
@@ -98,16 +98,16 @@ impl Runs {
     /// Makes the namespace of a run and says so.
     pub async fn prepare(&mut self, prepare: Prepare) {
         let run = prepare.run;
-        let refusal = match self.make(prepare).await {
-            Ok(()) => return,
-            Err(NotPrepared::CannotImpose { condition, reason }) => FromHolder::CannotImpose { run, condition, reason },
-            Err(NotPrepared::Failed(message)) => FromHolder::Failed { run: Some(run), message },
-        };
+        let Err(error) = self.make(prepare).await else { return };
         self.run = None;
-        self.say.say(refusal);
+        let message = error.to_string();
+        self.say.say(match error.condition() {
+            Some(condition) => FromHolder::CannotImpose { run, condition: condition.clone(), reason: message },
+            None => FromHolder::Failed { run: Some(run), message },
+        });
     }
 
-    async fn make(&mut self, prepare: Prepare) -> Result<(), NotPrepared> {
+    async fn make(&mut self, prepare: Prepare) -> NetResult<()> {
         let begun = Instant::now();
         self.run = None;
         if prepare.fresh {
@@ -117,15 +117,6 @@ impl Runs {
         let plan = NetPlan::of(&prepare.conditions);
         let internet = self.internet.clone();
         let netlink = net::netlink()?;
-        if plan.ipv6_off {
-            net::ipv6_off().map_err(|e| NotPrepared::cannot(Condition::Ipv6Off, &e))?;
-        }
-        let open = net::open_ports_from(plan.first_open_port);
-        if plan.first_open_port > 0 {
-            open.map_err(|e| NotPrepared::cannot(Condition::PortsPrivileged, &e))?;
-        } else {
-            open?;
-        }
         net::candidate(&netlink, &internet.netlink, &internet.namespace, run, &plan, prepare.real_time).await?;
         let mut names = Names::default();
         let (ways, fixed) = settle_names(&mut names, &plan, &prepare);
@@ -135,7 +126,7 @@ impl Runs {
         let mut tasks = JoinSet::new();
         if let Some(delay) = plan.latency {
             let held_back = internet.hold_back(delay, &mut tasks).await;
-            held_back.map_err(|e| NotPrepared::cannot(Condition::Latency(delay), &e))?;
+            held_back.map_err(|e| e.imposing(&Condition::Latency(delay)))?;
         }
         // What is held back goes another way: that way must be there before it is chosen.
         self.faults.set(&internet.netlink, &plan, &ways).await?;
@@ -150,16 +141,15 @@ impl Runs {
         let zero = Instant::now();
         let (tell, started) = watch::channel(None);
         let resolver = self.resolver(&plan, &names, &started, (run, zero, prepare.evidence));
-        let address: Ipv4Addr = RESOLVER.parse()?;
         let silence = resolver.silence();
-        resolver.serve(address, &mut tasks).await.map_err(|e| NetError::new("binding the resolver", e))?;
+        resolver.serve(RESOLVER, &mut tasks).await.map_err(|e| NetError::new("binding the resolver", e))?;
         if let Egress::Late(length) = plan.egress {
             tasks.spawn(route_late((internet.netlink.clone(), netlink), length, started, self.say.clone(), run));
         }
         let router = match plan.egress {
             Egress::Unreachable => {
                 let router = internet.raw_icmp().await;
-                Some((router.map_err(|e| NotPrepared::cannot(Condition::EgressUnreachable, &e))?, fixed))
+                Some((router.map_err(|e| e.imposing(&Condition::EgressUnreachable))?, fixed))
             }
             _ => None,
         };
@@ -180,11 +170,11 @@ impl Runs {
             silence,
             _tasks: tasks,
         });
-        let epoch_us = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| NetError::new("reading the clock", e))?;
         self.say.say(FromHolder::Prepared {
             run,
-            epoch_us: i64::try_from(epoch_us)? - i64::try_from(zero.elapsed().as_micros())?,
-            setup_us: u64::try_from(begun.elapsed().as_micros())?,
+            epoch_us: micros(now) - micros(zero.elapsed()),
+            setup_us: micros(begun.elapsed()).unsigned_abs(),
         });
         Ok(())
     }
@@ -263,26 +253,6 @@ impl Runs {
     }
 }
 
-/// Why a run is not prepared.
-enum NotPrepared {
-    /// This host cannot impose a condition of it.
-    CannotImpose { condition: Condition, reason: String },
-    /// Anything else, which is no condition's fault.
-    Failed(String),
-}
-
-impl NotPrepared {
-    fn cannot(condition: Condition, error: &NetError) -> Self {
-        Self::CannotImpose { condition, reason: error.to_string() }
-    }
-}
-
-impl<E: std::error::Error> From<E> for NotPrepared {
-    fn from(error: E) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
 /// What is told of a run when it is asked for. The calling thread is still in the candidate's namespace.
 fn last_observations(run: &Run) -> Vec<Observation> {
     let names = run.names.lock().unwrap_or_else(PoisonError::into_inner);
@@ -312,6 +282,11 @@ fn last_observations(run: &Run) -> Vec<Observation> {
         told.extend(usage.map(Observation::Usage));
     }
     told
+}
+
+/// Microseconds; a 64-bit number of them is good for 292,000 years.
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn since(zero: Instant) -> f64 {

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::authority::Signer;
 use super::internet::Internet;
-use super::net;
 use super::probe;
 use super::protocol::{CA_FILE, FromHolder, GROUPS, Hello, SHARED_DIR, ToHolder, VERSION, line};
 use super::runs::Runs;
+use super::sysctl;
 use super::usage::Groups;
 
 /// Lines to the controller.
@@ -130,7 +130,7 @@ async fn obey(holder: &mut Runs, text: &str) {
         }
         Ok(ToHolder::Request(order)) => {
             // Requests have their own time limit: from here on a connection hangs as long as it would there.
-            if let Err(e) = net::real_time() {
+            if let Err(e) = sysctl::real_time() {
                 say.say(FromHolder::Failed { run: Some(order.run), message: e.to_string() });
             }
             tokio::spawn(async move {

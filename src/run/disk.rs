@@ -56,7 +56,7 @@ impl<'a> FullDisk<'a> {
             volumes: volumes.iter().enumerate().map(kept).collect(),
             holder: Some(HolderSpec {
                 hostname: "keeper".to_owned(),
-                dns: RESOLVER.to_owned(),
+                dns: RESOLVER.to_string(),
                 network: false,
                 // Its volumes are free only when its removal is done, which is waited for.
                 auto_remove: false,

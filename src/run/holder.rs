@@ -85,7 +85,7 @@ impl Holder {
             volumes: vec![launch.session.shared(true)],
             holder: Some(HolderSpec {
                 hostname: SHORT_HOSTNAME.to_owned(),
-                dns: RESOLVER.to_owned(),
+                dns: RESOLVER.to_string(),
                 network: true,
                 auto_remove: true,
                 groups: Some(GROUPS.to_owned()),
