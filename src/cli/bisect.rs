@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::common::{
-    Common, Failure, Form, Format, INTERNAL, On, Running, Signals, by_hand, candidates, close, duration, engine,
-    folder_of, open, print, read_text, room, say, service_of, unless_wrong,
-};
-use super::why::share;
-use super::{repro, run};
+use super::console::print;
+use super::failure::{Failure, INTERNAL, unless_wrong};
+use super::flags::{Common, Form, Format, On, Running, duration, share};
+use super::input::{by_hand, conditions, folder_of, read_text, service_of};
+use super::repro;
+use super::session::{candidates, close, engine, open, room, warn_of_unknown};
+use super::signals::Signals;
 use crate::engine::saved::{SavedError, is_path, load, read_saved};
 use crate::engine::{Engine, EngineError};
 use crate::model::verdicts::{Culprit, Verdicts};
@@ -19,7 +20,6 @@ use crate::model::words::command_line;
 use crate::model::{Candidate, ConditionSet, Plan, Service, Verdict};
 use crate::report::bisect::{Live, json, sentence, text};
 use crate::run::bisect::{Bisected, Question, Step, bisect, judge};
-use crate::run::rig::unknown_variables;
 use crate::scenario::{apprunner, file, service};
 
 /// For `git bisect run`: the revision cannot be tested.
@@ -165,19 +165,9 @@ fn again(args: &Args, verdicts: &Verdicts) -> Option<String> {
     Some(command_line(by_hand(image, &args.service, &args.env_file, &args.on).into_iter().chain(with)))
 }
 
-fn warn_of_unknown(plan: &Plan) {
-    let unknown: Vec<String> = unknown_variables(plan).into_iter().collect();
-    if !unknown.is_empty() {
-        let names = unknown.join(", ");
-        say(&format!(
-            "warning: neither the service nor an image has the variable {names}; env.unset changes nothing there"
-        ));
-    }
-}
-
 /// Reads what is asked for; everything that is wrong is said at once, the command line first.
 fn ask(args: &Args) -> Result<Asked, Failure> {
-    let (conditions, mut wrong) = match run::conditions(&args.with) {
+    let (conditions, mut wrong) = match conditions(&args.with) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
     };

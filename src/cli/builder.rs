@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::common::{Failure, say};
+use super::console::say;
+use super::failure::Failure;
 use crate::engine::{KEPT, ROLE_LABEL, SESSION_LABEL};
 use crate::scenario::Build;
 

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use super::common::{
-    Common, Failure, Form, Format, Running, Signals, candidates, engine, exit_code, how, print, run_plan, say,
-};
+use super::console::{print, say};
+use super::failure::Failure;
+use super::flags::{Common, Form, Format, Running};
+use super::session::{candidates, engine, how, run_plan};
+use super::signals::{Signals, exit_code};
 use crate::event::Stamped;
 use crate::event::run::Run;
 use crate::images::build;

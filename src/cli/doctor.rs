@@ -8,7 +8,11 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::common::{Common, Failure, Format, Signals, engine, print};
+use super::console::print;
+use super::failure::Failure;
+use super::flags::{Common, Format};
+use super::session::engine;
+use super::signals::Signals;
 use crate::engine::{Engine, EngineInfo};
 use crate::model::condition::ConditionSet;
 use crate::model::{Candidate, Case, CaseResult, Verdict};

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::common::{Failure, Form, Format, print, read_or_stdin};
+use super::console::print;
+use super::failure::Failure;
+use super::flags::{Form, Format};
+use super::input::read_or_stdin;
 use crate::diagnose::explain::explain;
 use crate::report::explain::text;
 use crate::scenario::{apprunner, service};

@@ -1,6 +1,10 @@
 //! `exitone images build`.
 
-use super::common::{Common, Failure, Signals, engine, print, say};
+use super::console::{print, say};
+use super::failure::Failure;
+use super::flags::Common;
+use super::session::engine;
+use super::signals::Signals;
 use crate::images::{Source, build};
 
 /// Arguments of `images`.

@@ -3,7 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::common::{Common, Failure, print, read_or_stdin, say};
+use super::console::{print, say};
+use super::failure::Failure;
+use super::flags::Common;
+use super::input::read_or_stdin;
 use crate::scenario::{apprunner, import};
 
 /// What `exitone import --help` says.

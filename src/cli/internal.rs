@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::common::{Failure, engine};
+use super::failure::Failure;
+use super::session::engine;
 use crate::engine::SESSION_LABEL;
 use crate::run::watchdog::watch;
 

@@ -3,13 +3,16 @@
 mod bisect;
 mod builder;
 mod clean;
-mod common;
+mod console;
 mod demo;
 mod doctor;
 mod explain;
+mod failure;
+mod flags;
 mod gate;
 mod images;
 mod import;
+mod input;
 mod internal;
 mod output;
 mod plan;
@@ -17,15 +20,19 @@ mod plant;
 mod report;
 mod repro;
 mod run;
+mod scenarios;
 mod schema;
+mod session;
 mod shell;
+mod signals;
 mod why;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use common::{Common, Failure};
+use failure::Failure;
+use flags::Common;
 
 /// Finds the condition that makes a container image exit with code 1 on AWS App Runner.
 ///

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::common::{Failure, print, say};
+use super::console::{print, say};
+use super::failure::Failure;
 use crate::event::Stamped;
 use crate::event::run::Run;
 use crate::report::folder::Folder;

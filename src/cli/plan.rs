@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::common::{Failure, On, print};
-use super::run::asked_of;
+use super::console::print;
+use super::failure::Failure;
+use super::flags::On;
+use super::scenarios::requests;
 use crate::model::image::short_name;
 use crate::model::shard::Shard;
 use crate::model::{Case, Plan};
@@ -55,7 +57,7 @@ pub struct Args {
 /// # Errors
 /// Scenario files.
 pub fn execute(args: &Args) -> Result<u8, Failure> {
-    let asked = asked_of(&args.scenarios, &args.image, &args.on)?;
+    let asked = requests(&args.scenarios, &args.image, &args.on)?;
     let plan = Plan::joined(asked.into_iter().map(|one| one.plan(Vec::new())).collect());
     let alone: Vec<Case> = plan.cases.iter().filter(|case| !case.is_searched()).cloned().collect();
     let searches = plan.searches.iter().map(|search| of_search(&search.conditions, SLOTS).1);

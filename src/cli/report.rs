@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::common::{Failure, say};
+use super::console::say;
+use super::failure::Failure;
 use super::output::Output;
 use crate::event::run::Run;
 use crate::report::folder::{FolderError, below, read};

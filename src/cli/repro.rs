@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::common::{Failure, print};
+use super::console::print;
+use super::failure::Failure;
 use crate::model::condition::nearest;
 use crate::model::redact::Redactor;
 use crate::model::service::{Stub, Upstream, UpstreamKind};
 use crate::model::{CaseResult, Condition, Outcome, Plan, Service};
 use crate::report::repro::{ReproCase, ReproValue, script};
-use crate::run::inspector;
 use crate::run::session::state_dir;
 use crate::run::spec;
 
@@ -37,7 +37,8 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-fn folder(state: &Path) -> PathBuf {
+/// The folder of what is kept of cases, in the state folder.
+pub fn folder(state: &Path) -> PathBuf {
     state.join("cases")
 }
 
@@ -54,20 +55,6 @@ pub fn remember(plan: &Plan, results: &[CaseResult]) {
     if let Err(error) = kept {
         tracing::warn!(%error, folder = %folder.display(), "cases could not be kept for `exitone repro`");
     }
-}
-
-/// Forgets every case, what was read of images, and what the gate found out.
-///
-/// # Errors
-/// When the folders cannot be removed.
-pub fn forget() -> std::io::Result<()> {
-    for folder in [folder(&state_dir()), state_dir().join(inspector::FOLDER)] {
-        match std::fs::remove_dir_all(folder) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-    }
-    super::gate::forget(&state_dir())
 }
 
 /// What is kept of a case.

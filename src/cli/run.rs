@@ -4,22 +4,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::builder;
-use super::common::{
-    Common, Failure, On, Running, Signals, candidates, engine, exit_code, folder_of, how, read_text, run_plan, say,
-    service_of, unless_wrong,
-};
+use super::console::say;
+use super::failure::{Failure, unless_wrong};
+use super::flags::{Common, On, Running};
+use super::input::{conditions, service_of};
 use super::output::{Output, Reporters};
+use super::scenarios::{Request, requests_or_refusals};
+use super::session::{candidates, engine, how, run_plan, warn_of_unknown};
+use super::signals::{Signals, exit_code};
 use crate::event::Planned;
 use crate::event::run::Run;
-use crate::model::search::{self, Searched};
+use crate::model::search::Searched;
 use crate::model::shard::Shard;
-use crate::model::{Candidate, CaseResult, ConditionSet, Expectation, Part, Plan, Service, Verdict};
+use crate::model::{CaseResult, ConditionSet, Part, Plan, Service, Verdict};
 use crate::report::folder::{self, Folder};
 use crate::report::progress::Progress;
-use crate::run::rig::unknown_variables;
 use crate::run::session::state_dir;
-use crate::scenario::{Build, file};
-use crate::search::set::MOST;
+use crate::scenario::Build;
 
 /// So many runs are kept where nobody asked for a folder.
 const KEPT: usize = 20;
@@ -62,7 +63,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100), conflicts_with = "repeat")]
     retries: Option<u32>,
     /// Begin no other case after this time
-    #[arg(long, value_name = "TIME", value_parser = super::common::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
     /// The run's folder: its events and logs [default: one among the last 20 in the state folder]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
@@ -76,27 +77,6 @@ pub struct Args {
     on: On,
     #[command(flatten)]
     running: Running,
-}
-
-/// What is asked for of one scenario, before the engine is asked.
-pub struct Asked {
-    part: Part,
-    /// Images, the oldest version first.
-    images: Vec<String>,
-    cases: Vec<(String, ConditionSet, Option<Expectation>)>,
-    searches: Vec<search::Asked>,
-    repeat: u32,
-    /// Images that are built first.
-    builds: Vec<Build>,
-}
-
-impl Asked {
-    /// Its plan.
-    pub fn plan(self, candidates: Vec<Candidate>) -> Plan {
-        let mut plan = Plan::of_scenario(self.part, candidates, self.cases).with_searches(self.searches);
-        plan.cases.iter_mut().for_each(|case| case.repeat = self.repeat);
-        plan
-    }
 }
 
 /// Runs it.
@@ -169,14 +149,6 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     }
 }
 
-fn warn_of_unknown(plan: &Plan) {
-    let unknown: Vec<String> = unknown_variables(plan).into_iter().collect();
-    if !unknown.is_empty() {
-        let text = format!("neither the service nor an image has the variable {}", unknown.join(", "));
-        say(&format!("warning: {text}; env.unset changes nothing there"));
-    }
-}
-
 fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
@@ -238,7 +210,7 @@ fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Searched>) {
 ///
 /// # Errors
 /// The first that cannot be built.
-async fn build_all(asked: &[Asked]) -> Result<(), Failure> {
+async fn build_all(asked: &[Request]) -> Result<(), Failure> {
     let mut built: Vec<&Build> = Vec::new();
     for build in asked.iter().flat_map(|one| &one.builds) {
         if !built.contains(&build) {
@@ -272,59 +244,9 @@ fn opened(args: &Args, done: usize) -> Result<Folder, Failure> {
     })
 }
 
-/// What scenario files ask for, with other images where some are given.
-///
-/// # Errors
-/// Everything that is wrong with them.
-pub fn asked_of(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Asked>, Failure> {
-    let mut refusals = Vec::new();
-    let asked = scenarios_of(scenarios, images, on, &mut refusals)?;
-    unless_wrong(asked, &[], refusals)
-}
-
-fn scenarios_of(
-    paths: &[PathBuf],
-    images: &[String],
-    on: &On,
-    refusals: &mut Vec<String>,
-) -> Result<Vec<Asked>, Failure> {
-    let mut asked = Vec::new();
-    for path in paths {
-        let text = read_text(path)?;
-        match file::read(&path.display().to_string(), &text, &folder_of(path), on.platform.as_ref()) {
-            Ok(scenario) => {
-                let builds = if images.is_empty() { builds(&scenario) } else { Vec::new() };
-                let images = if images.is_empty() { scenario.candidates.clone() } else { images.to_vec() };
-                let (cases, searches) = (scenario.cases(&images), scenario.searches(&images));
-                if !searches.is_empty() && scenario.conditions.len() > MOST {
-                    let count = scenario.conditions.len();
-                    refusals.push(format!(
-                        "error: {}: {count} conditions are too many for one search (at most {MOST})",
-                        path.display()
-                    ));
-                }
-                let part = Part { scenario: Some(scenario.name), service: scenario.service };
-                let repeat = u32::try_from(scenario.repeat).unwrap_or(1);
-                asked.push(Asked { part, images, cases, searches, repeat, builds });
-            }
-            Err(refused) => refusals.push(refused.to_string()),
-        }
-    }
-    Ok(asked)
-}
-
-/// What a scenario says is built of its candidates.
-fn builds(scenario: &file::Scenario) -> Vec<Build> {
-    let mut builds = scenario.builds.clone();
-    // What a candidate says of itself comes first.
-    let own = scenario.build.iter().filter(|build| scenario.builds.iter().all(|known| known.image != build.image));
-    builds.extend(own.filter(|build| scenario.candidates.contains(&build.image)).cloned());
-    builds
-}
-
-fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
+fn ask(args: &Args) -> Result<Vec<Request>, Failure> {
     let mut refusals: Vec<String> = Vec::new();
-    let mut asked = scenarios_of(&args.scenarios, &args.image, &args.on, &mut refusals)?;
+    let mut asked = requests_or_refusals(&args.scenarios, &args.image, &args.on, &mut refusals)?;
     let (conditions, mut wrong) = match conditions(&args.with) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
@@ -347,28 +269,8 @@ fn ask(args: &Args) -> Result<Vec<Asked>, Failure> {
 }
 
 /// Images under one set of conditions.
-fn by_hand(images: Vec<String>, service: Service, conditions: &ConditionSet) -> Asked {
+fn by_hand(images: Vec<String>, service: Service, conditions: &ConditionSet) -> Request {
     let cases = images.iter().map(|image| (image.clone(), conditions.clone(), None)).collect();
     let part = Part { scenario: None, service };
-    Asked { part, images, cases, searches: Vec::new(), repeat: 1, builds: Vec::new() }
-}
-
-/// Reads conditions; all mistakes at once.
-pub fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
-    let mut good = Vec::new();
-    let mut bad = Vec::new();
-    for text in texts {
-        match text.parse() {
-            Ok(condition) => good.push(condition),
-            Err(e) => bad.push(format!("--with: {e}")),
-        }
-    }
-    match ConditionSet::new(good) {
-        Ok(set) if bad.is_empty() => Ok(set),
-        Ok(_) => Err(bad),
-        Err(more) => {
-            bad.extend(more.into_iter().map(|problem| format!("--with: {problem}")));
-            Err(bad)
-        }
-    }
+    Request { part, images, cases, searches: Vec::new(), repeat: 1, builds: Vec::new() }
 }

@@ -1,6 +1,7 @@
 //! `exitone schema`: JSON Schema, for editors and other programs.
 
-use super::common::{Failure, print};
+use super::console::print;
+use super::failure::Failure;
 use crate::{report, scenario};
 
 /// Arguments of `schema`.

@@ -6,7 +6,8 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::Cli;
-use super::common::{Failure, print};
+use super::console::print;
+use super::failure::Failure;
 
 /// Arguments of `completions`.
 #[derive(clap::Args)]

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::common::{
-    Common, Failure, Form, Format, On, Running, Signals, by_hand, candidates, close, engine, open, print, room, say,
-    service_of, unless_wrong,
-};
+use super::console::{print, say};
+use super::failure::{Failure, INTERNAL, unless_wrong};
+use super::flags::{Common, Form, Format, On, Running, share};
+use super::input::{by_hand, service_of};
 use super::repro;
+use super::session::{candidates, close, engine, open, room};
+use super::signals::Signals;
 use crate::model::{Condition, ConditionSet, Part, Plan, Service, Verdict};
 use crate::profile::{Battery, battery};
 use crate::report::why::{Live, Seen, text};
@@ -34,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = share)]
     confidence: f64,
     /// Stop after this time and say what was not tried
-    #[arg(long, value_name = "TIME", value_parser = super::common::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
     /// Show every run
     #[arg(long)]
@@ -45,14 +47,6 @@ pub struct Args {
     running: Running,
     #[command(flatten)]
     form: Form,
-}
-
-/// A confidence: more than a coin, less than certain.
-pub fn share(text: &str) -> Result<f64, String> {
-    let value: f64 =
-        text.trim_end_matches('%').parse().map_err(|_| format!("`{text}` is not a number such as 0.99"))?;
-    let value = if text.ends_with('%') { value / 100.0 } else { value };
-    if (0.5..1.0).contains(&value) { Ok(value) } else { Err(format!("{text} is not between 0.5 and 1")) }
 }
 
 /// Runs it.
@@ -104,7 +98,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     }
     Ok(match signals.exit_code() {
         Some(code) => code,
-        None if explained.broken > 0 => super::common::INTERNAL,
+        None if explained.broken > 0 => INTERNAL,
         None => answer.exit_code(),
     })
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::context::hex;
 
 /// The folder, below that of the state.
-const FOLDER: &str = "gate";
+pub const FOLDER: &str = "gate";
 /// The file with the salt.
 const SALT: &str = "salt";
 /// What nobody asked for in so many days is removed.
@@ -126,17 +126,6 @@ fn age(then: i64, now: i64) -> Option<u64> {
     now.checked_sub(then).and_then(|age| u64::try_from(age).ok())
 }
 
-/// Forgets everything.
-///
-/// # Errors
-/// When the folder cannot be removed.
-pub fn forget(state: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(state.join(FOLDER)) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
-}
-
 /// The salt, made once; only its owner may read it (a temporary file has that mode from its beginning).
 fn salt(folder: &Path) -> std::io::Result<String> {
     let path = folder.join(SALT);
@@ -203,8 +192,7 @@ mod tests {
         assert_eq!(again.read::<u32>("x", &key, DAY), None, "from the future");
         std::fs::write(cache.path("x", &key), "{\"at\":1000000,\"what\":7}").expect("written");
         assert_eq!(again.read::<u32>("x", &key, DAY), None, "too old");
-        forget(state.path()).expect("removed");
-        forget(state.path()).expect("nothing to remove");
+        std::fs::remove_dir_all(state.path().join(FOLDER)).expect("removed");
         assert_ne!(Cache::open(state.path()).expect("opened").key(["a", "b"]), key, "another salt");
     }
 

@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use crate::cli::common::Failure;
+use crate::cli::failure::Failure;
 
 /// More names than this do not go on one command line.
 const MOST_REFS: usize = 500;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::git::Repo;
-use crate::cli::common::Failure;
+use crate::cli::failure::Failure;
 
 /// The script. Its second line tells it from any other.
 const SCRIPT: &str = include_str!("pre-push.sh");

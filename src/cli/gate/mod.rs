@@ -16,11 +16,13 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::time::Instant;
 
-pub use cache::forget;
+pub use cache::FOLDER;
 
-use super::common::{
-    Common, Failure, INTERNAL, On, Running, Signals, candidates, engine, exit_code, how, print, run_plan, say,
-};
+use super::console::{print, say};
+use super::failure::{Failure, INTERNAL};
+use super::flags::{Common, On, Running};
+use super::session::{candidates, engine, how, run_plan};
+use super::signals::{Signals, exit_code};
 use crate::engine::{Engine, EngineError};
 use crate::event::Stamped;
 use crate::model::service::UpstreamKind;

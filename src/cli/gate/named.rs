@@ -4,7 +4,9 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::git::Repo;
-use crate::cli::common::{Failure, On, folder_of, read_text};
+use crate::cli::failure::Failure;
+use crate::cli::flags::On;
+use crate::cli::input::{folder_of, read_text};
 use crate::model::units::parse_duration;
 use crate::scenario::{Build as Written, Scenario, content, file};
 

@@ -1,0 +1,21 @@
+//! Standard output and standard error.
+
+use std::io::Write;
+
+use super::failure::Failure;
+
+/// Writes a result to standard output.
+///
+/// # Errors
+/// When nobody can take it.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| Failure::unwritten(format!("writing the result: {e}")))
+}
+
+/// A line about what is going on, to standard error.
+pub fn say(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}

@@ -1,0 +1,113 @@
+//! Reading what the command line names: files, a service, conditions.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::console::say;
+use super::failure::Failure;
+use super::flags::On;
+use crate::model::{ConditionSet, Service};
+use crate::scenario::{apprunner, env_file, import, service};
+
+/// The name and the text of a file, or of standard input for `-`.
+///
+/// # Errors
+/// What cannot be read, and what is no text.
+pub fn read_or_stdin(path: &Path) -> Result<(String, String), Failure> {
+    if path.as_os_str() != "-" {
+        return Ok((path.display().to_string(), read_text(path)?));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).map_err(|e| Failure::file(format!("standard input: {e}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::file("standard input: not a text (UTF-8)"))?;
+    Ok(("standard input".to_owned(), text))
+}
+
+/// Reads a file of the user's.
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub fn read_text(path: &Path) -> Result<String, Failure> {
+    crate::scenario::text::read(path).map_err(|message| Failure::file(format!("{}: {message}", path.display())))
+}
+
+/// Reads a file of variables.
+///
+/// # Errors
+/// When it cannot be read, and everything that is wrong with it.
+fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    Ok(env_file::parse(&path.display().to_string(), &read_text(path)?)?)
+}
+
+/// The folder that a file's own paths start from.
+pub fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The service of a command line, and the image that its file names; the file may be describe-service's output. What is wrong with the files is added to
+/// `refusals`.
+///
+/// # Errors
+/// When the service file cannot be read.
+pub fn service_of(
+    file: Option<&Path>,
+    env_file: Option<&Path>,
+    on: &On,
+    refusals: &mut Vec<String>,
+) -> Result<(Service, Option<String>), Failure> {
+    let profile = on.platform.clone().unwrap_or_else(apprunner);
+    let (mut service, mut image) = (service::defaults(&profile), None);
+    if let Some(path) = file {
+        let (name, text) = (path.display().to_string(), read_text(path)?);
+        let read = match import::service(&name, &text, &profile) {
+            Some(described) => described.map(|described| {
+                say(&format!("note: {name}: read as {}", import::Kind::Describe));
+                described.notes.iter().for_each(|note| say(&format!("note: {note}")));
+                (described.service, described.image)
+            }),
+            None => service::read_file(&name, &text, &folder_of(path), &profile),
+        };
+        match read {
+            Ok(read) => (service, image) = read,
+            Err(refused) => refusals.push(refused.to_string()),
+        }
+    }
+    if let Some(path) = env_file {
+        match read_env(path) {
+            Ok(env) => service.env.extend(env),
+            Err(failure) => refusals.push(failure.message().to_owned()),
+        }
+    }
+    Ok((service, image))
+}
+
+/// Reads conditions; all mistakes at once.
+pub fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Ok(condition) => good.push(condition),
+            Err(e) => bad.push(format!("--with: {e}")),
+        }
+    }
+    match ConditionSet::new(good) {
+        Ok(set) if bad.is_empty() => Ok(set),
+        Ok(_) => Err(bad),
+        Err(more) => {
+            bad.extend(more.into_iter().map(|problem| format!("--with: {problem}")));
+            Err(bad)
+        }
+    }
+}
+
+/// The words with which a user would run a case of an image.
+pub fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
+    let mut words = ["exitone", "run", "--image", image].map(str::to_owned).to_vec();
+    words.extend(on.platform.iter().flat_map(|profile| ["--platform".to_owned(), profile.platform.id.clone()]));
+    for (flag, path) in [("--service", service), ("--env-file", env_file)] {
+        words.extend(path.iter().flat_map(|path| [flag.to_owned(), path.display().to_string()]));
+    }
+    words
+}

@@ -1,0 +1,90 @@
+//! What scenario files on a command line ask for.
+
+use std::path::PathBuf;
+
+use super::failure::{Failure, unless_wrong};
+use super::flags::On;
+use super::input::{folder_of, read_text};
+use crate::model::search;
+use crate::model::{Candidate, ConditionSet, Expectation, Part, Plan};
+use crate::scenario::{Build, file};
+use crate::search::set::MOST;
+
+/// The cases and searches of one scenario file or of a command line, before the engine is asked.
+pub struct Request {
+    /// The scenario's name and service.
+    pub part: Part,
+    /// Images, the oldest version first.
+    pub images: Vec<String>,
+    /// Image, conditions and expectation of each case.
+    pub cases: Vec<(String, ConditionSet, Option<Expectation>)>,
+    /// Searches for minimal failing sets.
+    pub searches: Vec<search::Asked>,
+    /// How often each case is run.
+    pub repeat: u32,
+    /// Images to build first.
+    pub builds: Vec<Build>,
+}
+
+impl Request {
+    /// Its plan.
+    pub fn plan(self, candidates: Vec<Candidate>) -> Plan {
+        let mut plan = Plan::of_scenario(self.part, candidates, self.cases).with_searches(self.searches);
+        plan.cases.iter_mut().for_each(|case| case.repeat = self.repeat);
+        plan
+    }
+}
+
+/// What scenario files ask for, with other images where some are given.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn requests(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Request>, Failure> {
+    let mut refusals = Vec::new();
+    let asked = requests_or_refusals(scenarios, images, on, &mut refusals)?;
+    unless_wrong(asked, &[], refusals)
+}
+
+/// As [`requests`]; what is wrong with the files is added to `refusals`.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn requests_or_refusals(
+    paths: &[PathBuf],
+    images: &[String],
+    on: &On,
+    refusals: &mut Vec<String>,
+) -> Result<Vec<Request>, Failure> {
+    let mut asked = Vec::new();
+    for path in paths {
+        let text = read_text(path)?;
+        match file::read(&path.display().to_string(), &text, &folder_of(path), on.platform.as_ref()) {
+            Ok(scenario) => {
+                let builds = if images.is_empty() { builds(&scenario) } else { Vec::new() };
+                let images = if images.is_empty() { scenario.candidates.clone() } else { images.to_vec() };
+                let (cases, searches) = (scenario.cases(&images), scenario.searches(&images));
+                if !searches.is_empty() && scenario.conditions.len() > MOST {
+                    let count = scenario.conditions.len();
+                    refusals.push(format!(
+                        "error: {}: {count} conditions are too many for one search (at most {MOST})",
+                        path.display()
+                    ));
+                }
+                let part = Part { scenario: Some(scenario.name), service: scenario.service };
+                let repeat = u32::try_from(scenario.repeat).unwrap_or(1);
+                asked.push(Request { part, images, cases, searches, repeat, builds });
+            }
+            Err(refused) => refusals.push(refused.to_string()),
+        }
+    }
+    Ok(asked)
+}
+
+/// What a scenario says is built of its candidates.
+fn builds(scenario: &file::Scenario) -> Vec<Build> {
+    let mut builds = scenario.builds.clone();
+    // What a candidate says of itself comes first.
+    let own = scenario.build.iter().filter(|build| scenario.builds.iter().all(|known| known.image != build.image));
+    builds.extend(own.filter(|build| scenario.candidates.contains(&build.image)).cloned());
+    builds
+}

@@ -1,0 +1,204 @@
+//! From flags to a session on the engine: finding the engine and its images, sizing, opening, running a plan, closing.
+
+use std::sync::Arc;
+
+use super::console::say;
+use super::failure::Failure;
+use super::flags::Running;
+use super::repro;
+use super::signals::Signals;
+use crate::engine::context::Surroundings;
+use crate::engine::docker::DockerEngine;
+use crate::engine::{Engine, EngineError, EngineInfo};
+use crate::event::{Event, Planned, Stamped};
+use crate::model::image::short_name;
+use crate::model::service::UpstreamKind;
+use crate::model::{Candidate, Case, Plan, Service, Verdict};
+use crate::run::case::Options;
+use crate::run::coordinator::{self, Finished};
+use crate::run::rig::{Rig, Setup, unknown_variables};
+use crate::run::schedule::{How, Room};
+use crate::run::{RunError, session};
+
+/// Finds the engine and asks who it is.
+///
+/// # Errors
+/// No engine, no permission, too old.
+pub async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
+    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::connect(&Surroundings::of_process())?);
+    let info = engine.info().await?;
+    tracing::info!(name = info.name, version = info.version, api = info.api, "engine");
+    Ok((engine, info))
+}
+
+/// Looks images up, those of service containers too; all that are missing are named at once.
+///
+/// # Errors
+/// The engine's; for several missing images, their messages together.
+pub async fn candidates(engine: &dyn Engine, names: &[String], service: &Service) -> Result<Vec<Candidate>, Failure> {
+    let served = service.upstreams.iter().filter_map(|upstream| match &upstream.kind {
+        UpstreamKind::Container(container) => Some((&container.image, Some(upstream))),
+        UpstreamKind::Stub(_) => None,
+    });
+    let mut found = Vec::new();
+    let mut missing: Vec<(EngineError, String)> = Vec::new();
+    for (name, serves) in names.iter().map(|name| (name, None)).chain(served) {
+        match engine.inspect_image(name).await {
+            Ok(facts) if serves.is_none() => found.push(Candidate { facts }),
+            Ok(_) => {}
+            Err(e @ EngineError::ImageNotFound { .. }) => {
+                let whose = serves.map(|up| format!(" (it serves the upstream {}:{})", up.host, up.port));
+                missing.push((e, whose.unwrap_or_default()));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    match missing.first() {
+        None => Ok(found),
+        Some((first, _)) => {
+            let each = missing.iter().map(|(error, whose)| format!("{error}{whose}"));
+            let message = each.collect::<Vec<_>>().join("\nerror: ");
+            Err(Failure::usage(message).with_hint(first.hint()))
+        }
+    }
+}
+
+/// Warns of conditions on variables that neither the service nor any image sets.
+pub fn warn_of_unknown(plan: &Plan) {
+    let unknown: Vec<String> = unknown_variables(plan).into_iter().collect();
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        say(&format!("warning: neither the service nor an image sets {names}; env.unset has no effect there"));
+    }
+}
+
+/// So many cases for each slot at the most: those that wait leave their slot to others.
+const WAITING_TOO: usize = 2;
+
+/// How many cases of a search there is room for on this engine: fewer than of a run, as the next one is chosen the better
+/// the sooner the others have answered.
+pub fn room(running: &Running, info: &EngineInfo) -> Room {
+    room_for(running, info, (3 * info.cpus).div_ceil(2))
+}
+
+fn room_for(running: &Running, info: &EngineInfo, jobs: usize) -> Room {
+    let jobs = running.jobs.map_or(jobs, usize::from);
+    let most = if running.jobs.is_some() { jobs } else { WAITING_TOO * jobs };
+    Room { jobs, most, memory: info.memory.map(|all| all / 5 * 4) }
+}
+
+/// How cases are run beside each other on this engine.
+pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
+    let Room { jobs, most, memory } = room_for(running, info, 2 * info.cpus);
+    let cases = cases.max(1);
+    How { room: Room { jobs: jobs.min(cases), most: most.min(cases), memory }, ..How::from(1) }
+}
+
+/// Sets a session up, runs a plan, and takes the session down again; where no case is to be run, there is no session.
+/// `tell` hears of every event.
+///
+/// # Errors
+/// The engine's and this machine's.
+pub async fn run_plan(
+    running: &Running,
+    (engine, info): (Arc<dyn Engine>, EngineInfo),
+    (plan, how): (Plan, How),
+    first: bool,
+    signals: &Signals,
+    tell: &mut dyn FnMut(&Stamped),
+) -> Result<Finished, Failure> {
+    let mut known = plan.clone();
+    let plan = Arc::new(plan);
+    let mut tell = |event: &Stamped| {
+        // A run that is killed keeps what it has found out.
+        match &event.event {
+            Event::CaseFinished { result } => repro::remember(&known, std::slice::from_ref(result)),
+            // What a search adds is none of the plan's cases.
+            Event::CaseAdded { planned } => known.cases.extend(added(&plan, planned)),
+            _ => {}
+        }
+        tell(event);
+    };
+    if let Some(finished) = coordinator::without_session(&plan, &how, &mut tell) {
+        return Ok(finished);
+    }
+    let rig = signals.unless_asked(open(running, engine, &info, how.room.most, first)).await??;
+    let (context, asked) = (rig.context.clone(), signals.asked());
+    let finished = coordinator::run(context, plan.clone(), how, asked, tell).await;
+    for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved && !r.step) {
+        let why = result.notes.first().map(String::as_str).unwrap_or_default();
+        say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));
+    }
+    close(rig, signals, finished.cut).await;
+    Ok(finished)
+}
+
+/// A case that a search has added to a plan.
+fn added(plan: &Plan, planned: &Planned) -> Option<Case> {
+    let search = plan.searches.iter().find(|search| planned.search.as_ref() == Some(&search.id))?;
+    let case = Case::new(&planned.image, planned.conditions.clone());
+    Some(Case { id: planned.id.clone(), part: search.part, search: Some(search.id.clone()), ..case })
+}
+
+/// Sets a session up.
+///
+/// # Errors
+/// The engine's and this machine's.
+pub async fn open(
+    running: &Running,
+    engine: Arc<dyn Engine>,
+    info: &EngineInfo,
+    jobs: usize,
+    first: bool,
+) -> Result<Rig, RunError> {
+    let setup = Setup {
+        state: session::state_dir(),
+        jobs,
+        options: Options {
+            soak: running.soak,
+            real_time: running.real_time,
+            first,
+            evidence: true,
+            whole_images: !running.verdicts_only,
+        },
+        watchdog: true,
+        program: None,
+        mode: None,
+    };
+    Rig::open(engine, info, setup).await
+}
+
+/// Takes a session down. The results stand, whatever becomes of it: the watchdog and the next start try again.
+/// `broken_off`: cases were ended before they were decided.
+pub async fn close(rig: Rig, signals: &Signals, broken_off: bool) {
+    match signals.unless_asked(rig.close(broken_off)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "cleaning up; the watchdog tries again"),
+        Err(_) => tracing::warn!("interrupted while cleaning up; the watchdog goes on"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::fake::{FakeEngine, healthy};
+    use crate::scenario::{apprunner, service};
+
+    #[tokio::test]
+    async fn every_missing_image_is_named_that_of_a_service_container_too() {
+        let engine = FakeEngine::new(true);
+        engine.image("app:1", &[], Arc::new(|_: &crate::engine::fake::Situation| healthy(8000)));
+        let text = "upstreams: [{host: db.internal, port: 5432, container: {image: 'db:1'}}]";
+        let (service, _) = service::read_file("s.yaml", text, Path::new("."), &apprunner()).expect("a service");
+        let names = ["app:1".to_owned(), "app:2".to_owned()];
+        let failure = candidates(&engine, &names, &service).await.expect_err("two are missing");
+        let message = failure.message();
+        assert!(message.contains("app:2") && message.contains("db:1"), "{message}");
+        assert!(message.contains("(it serves the upstream db.internal:5432)"), "{message}");
+        assert_eq!(failure.report(), std::process::ExitCode::from(2));
+        engine.image("db:1", &[], Arc::new(|_: &crate::engine::fake::Situation| healthy(5432)));
+        assert_eq!(candidates(&engine, &names[..1], &service).await.expect("both are there").len(), 1);
+    }
+}
