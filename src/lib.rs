@@ -1,7 +1,7 @@
 //! exitone finds the condition, or the smallest combination of conditions, under which a container image that
 //! runs fine on a laptop exits with code 1 on AWS App Runner.
 //!
-//! The rooms and who may import whom are written down in `docs/design.md`; `tests/layering.rs` keeps them.
+//! The rooms and who may import whom are written down in `docs/design.md`; `tests/program/layering.rs` keeps them.
 
 pub mod cli;
 pub mod diagnose;

@@ -7,12 +7,14 @@
 mod bad_images;
 mod bisect;
 mod conditions;
+mod field;
 mod gate;
+mod healthy;
 mod incident;
 mod isolation;
+mod kept;
 mod leftovers;
 mod network;
-#[path = "../support/real.rs"]
 mod real;
 mod registry;
 mod repro;

@@ -1,4 +1,4 @@
-//! The documents are in step with the program. `EXITONE_UPDATE_DOCS=1 cargo test --test docs` writes them anew.
+//! The documents are in step with the program. `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::` writes them anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -27,7 +27,7 @@ fn in_step(path: &str, expected: &str) {
         std::fs::write(root().join(path), expected).expect(path);
     }
     let found = std::fs::read_to_string(root().join(path)).unwrap_or_default();
-    assert!(found == expected, "{path} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test docs");
+    assert!(found == expected, "{path} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test program docs::");
 }
 
 #[derive(Deserialize)]
@@ -118,7 +118,7 @@ fn the_page_of_causes() {
     let mut page = "# Causes\n\nWhat `exitone` says of a failure, and what it must have seen for it: every rule, the most certain \
                     first. A rule that sees nothing says nothing; each cause cites the observations that it stands on. What \
                     stands in braces is filled in. `exitone explain` reads a log by the same rules.\n\nGenerated from \
-                    `src/diagnose/rules/` by `EXITONE_UPDATE_DOCS=1 cargo test --test docs`. In answers of `why` there is also \
+                    `src/diagnose/rules/` by `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::`. In answers of `why` there is also \
                     a cause for each condition that the failure needs (with it the image fails, without it it passes), where \
                     nothing that was seen speaks of it.\n"
         .to_owned();
@@ -166,9 +166,9 @@ fn the_table_of_conditions() {
         let _ = writeln!(table, "| `{}` | {} |", forms.join("`, `"), kind.about);
     }
     let page = read("docs/reference.md");
-    let (before, rest) = page.split_once("tests/docs.rs -->\n").expect("a mark");
+    let (before, rest) = page.split_once("tests/program/docs.rs -->\n").expect("a mark");
     let (_, after) = rest.split_once("<!-- end -->").expect("a mark");
-    in_step("docs/reference.md", &format!("{before}tests/docs.rs -->\n{table}<!-- end -->{after}"));
+    in_step("docs/reference.md", &format!("{before}tests/program/docs.rs -->\n{table}<!-- end -->{after}"));
 }
 
 /// Lines of code blocks that begin with a program's name, without their comments.

@@ -5,16 +5,8 @@
 //! `docs/field-cases.md`, where rows that were not run stay as they are; without it the rows of that page are compared
 //! with what comes out.
 
-#![cfg(target_os = "linux")]
-// A skipped test says why.
-#![allow(clippy::print_stderr)]
-
 mod images;
-#[path = "../support/kept.rs"]
-mod kept;
 mod page;
-#[path = "../support/real.rs"]
-mod real;
 mod table;
 
 use std::collections::BTreeMap;
@@ -23,6 +15,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::support::engine;
 use table::{Case, folder, table};
 
 /// So many rows at a time, unless their seconds are to be written down.
@@ -38,14 +31,15 @@ pub struct Said {
 
 #[tokio::test]
 async fn every_failure_of_the_field_is_named() {
-    let Some((engine, info)) = real::engine().await else { return };
+    let Some((engine, _alone)) = engine().await else { return };
+    let info = engine.info().await.expect("an engine");
     let cases = table();
     // Some rows alone, where time is short or while they are worked on: `EXITONE_FIELD=F01,F02`.
     let only = std::env::var("EXITONE_FIELD").ok();
     let wanted = |case: &&Case| only.as_ref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
     let wanted: Vec<&Case> =
         cases.iter().filter(wanted).filter(|case| case.cannot.is_none() || only.is_some()).collect();
-    images::build(&engine, &wanted).await;
+    images::build(&*engine, &wanted).await;
     let update = std::env::var_os("EXITONE_UPDATE_DOCS").is_some();
     let said = all(&wanted, if update { 1 } else { ROWS });
     let mut wrong: Vec<String> = wanted.iter().flat_map(|case| case.wrong(&said[&case.id].answer)).collect();

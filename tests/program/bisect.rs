@@ -1,12 +1,11 @@
 //! The search for the first bad image against the scripted engine, with a paused clock.
 
-mod support;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::support::{candidates, close, open, service};
 use exitone::engine::EngineError;
 use exitone::engine::fake::{Act, FakeEngine, Faults, exits, healthy};
 use exitone::model::verdicts::{Culprit, Verdicts};
@@ -18,7 +17,6 @@ use exitone::run::coordinator::Interrupts;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::json;
-use support::{candidates, close, open, service};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -13,8 +13,8 @@ use super::table::{Case, joined, texts};
 
 const HEAD: &str = "# Failures of the field\n\n\
     Deployments to App Runner that failed, as people reported them, each reproduced as a small image \
-    (`tests/field/`) and given to `exitone why` with nothing but its service file. Written by `EXITONE_UPDATE_DOCS=1 \
-    cargo test --release --test field`, which runs one row at a time; `cargo test --test field` compares.\n\n\
+    (`tests/docker/field/`) and given to `exitone why` with nothing but its service file. Written by `EXITONE_UPDATE_DOCS=1 \
+    cargo test --release --test docker field::`, which runs one row at a time; `cargo test --test docker field::` compares.\n\n\
     A row has all smallest sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why.\n";
 
 /// What is different in every run.

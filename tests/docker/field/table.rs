@@ -98,7 +98,7 @@ fn pass() -> String {
 
 /// The folder of a row.
 pub fn folder(id: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/field").join(id)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/field").join(id)
 }
 
 /// Every row.

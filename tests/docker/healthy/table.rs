@@ -61,7 +61,7 @@ impl Server {
 
 /// Where the table is.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/healthy")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/healthy")
 }
 
 /// All servers.

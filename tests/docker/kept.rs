@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use exitone::engine::archive::{NewImage, write};
-use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Archive, Engine, KEPT, SESSION_LABEL};
 use exitone::images::CONTENT_LABEL;
 
@@ -14,7 +13,7 @@ pub fn labels(content: &str) -> BTreeMap<String, String> {
 }
 
 /// Loads images in one archive.
-pub async fn load(engine: &DockerEngine, images: &[NewImage], folder: &Path) {
+pub async fn load(engine: &dyn Engine, images: &[NewImage], folder: &Path) {
     let archive = folder.join("images.tar");
     write(images, std::fs::File::create(&archive).expect("a file")).expect("packed");
     engine.load_image(Archive::File(archive)).await.expect("loaded");

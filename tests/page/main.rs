@@ -4,9 +4,7 @@
 // A test that cannot be made says so; the time of the large page is told.
 #![allow(clippy::print_stderr)]
 
-#[path = "page/driver.rs"]
 mod driver;
-#[path = "page/made.rs"]
 mod made;
 
 use std::net::TcpListener;

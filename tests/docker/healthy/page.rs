@@ -10,11 +10,11 @@ const PAGE: &str = "docs/healthy.md";
 const HEAD: &str = "\
 # Healthy servers, and what `exitone why` says of them
 
-Ordinary servers with configurations that a careful person would ship, made of Debian packages by `tests/healthy`. Each
+Ordinary servers with configurations that a careful person would ship, made of Debian packages by `tests/docker/healthy`. Each
 is run under friendly conditions, where nothing may be said against it, and then searched under the platform's whole
-battery (`exitone why IMAGE --service FILE`). Whatever is said of one is true: `tests/healthy/servers.yaml` has the proof.
+battery (`exitone why IMAGE --service FILE`). Whatever is said of one is true: `tests/docker/healthy/servers.yaml` has the proof.
 
-`EXITONE_UPDATE_DOCS=1 cargo test --test healthy` writes this page anew; the test compares all but runs and seconds
+`EXITONE_UPDATE_DOCS=1 cargo test --test docker healthy::` writes this page anew; the test compares all but runs and seconds
 (four images side by side, on a machine with two cores).
 ";
 
@@ -59,7 +59,8 @@ pub fn check(rows: &[Row], whole: bool) -> Vec<String> {
     let said: Vec<String> = rows.iter().map(Row::said).collect();
     let said: Vec<&str> = said.iter().map(|line| line.trim_end_matches(" |")).collect();
     let differ = on_page != said;
-    let told =
-        format!("{PAGE} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test healthy\n{said:#?}\n{on_page:#?}");
+    let told = format!(
+        "{PAGE} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test docker healthy::\n{said:#?}\n{on_page:#?}"
+    );
     if differ { vec![told] } else { Vec::new() }
 }

@@ -1,12 +1,11 @@
 //! The whole program against the scripted engine, with a paused clock: a day of waiting takes no time.
 
-mod support;
-
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::support::{candidates, close, open};
 use exitone::engine::fake::{Act, FakeEngine, Faults, Script, exits, healthy};
 use exitone::engine::{Engine, EngineError};
 use exitone::event::{Event, Stamped};
@@ -16,14 +15,13 @@ use exitone::model::service::HttpCheck;
 use exitone::model::{CaseResult, ConditionSet, Outcome, Plan, Service, Verdict};
 use exitone::run::case::Options;
 use exitone::run::coordinator::{self, Finished};
-use support::{candidates, close, open};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// App Runner's defaults with an HTTP check: every 5 s, five failures.
 fn service() -> Service {
-    let mut service = support::service(&["DATABASE_URL"]);
+    let mut service = super::support::service(&["DATABASE_URL"]);
     service.health_check.path = "/healthz".to_owned();
     service
 }
@@ -349,7 +347,7 @@ async fn an_image_that_cannot_start_is_a_failure_of_the_image() {
 async fn a_session_that_cannot_begin_leaves_nothing() {
     let world = World::new();
     world.engine.set_faults(Faults { errors: HashMap::from([("load_image", broken())]), ..Faults::default() });
-    let opened = support::try_open(&world.engine, world.state.path(), 2, Options::default()).await;
+    let opened = super::support::try_open(&world.engine, world.state.path(), 2, Options::default()).await;
     assert!(opened.is_err());
     assert_eq!(world.engine.left(), Vec::<String>::new());
 }

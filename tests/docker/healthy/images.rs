@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use exitone::engine::Engine;
 use exitone::engine::archive::{Layer, NewImage, append_mode};
-use exitone::engine::docker::DockerEngine;
 use exitone::images::debian::{Extraction, PREPARE, extract};
 use exitone::images::{POSTGRES, Saved, Source, digest, has, take};
 
-use super::kept;
+use super::super::kept;
 use super::table::Server;
 
 const ROOT: &str = "exitone-test/servers:latest";
@@ -55,7 +55,7 @@ chroot "$1" python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib
 "#;
 
 /// Builds what is not on the engine as the table has it.
-pub async fn build(engine: &DockerEngine, servers: &[Server]) {
+pub async fn build(engine: &dyn Engine, servers: &[Server]) {
     let script = format!("{PREPARE}{SCRIPT}");
     let content = digest(&[PACKAGES.join(",").into_bytes(), script.clone().into_bytes(), PATH.into()]);
     if !has(engine, ROOT, &content).await.expect("an engine") {
@@ -75,14 +75,14 @@ pub async fn build(engine: &DockerEngine, servers: &[Server]) {
 }
 
 /// Loads thin images in one archive; the root's own layer is taken from the engine.
-async fn thin(engine: &DockerEngine, missing: &[(&Server, String)]) {
+async fn thin(engine: &dyn Engine, missing: &[(&Server, String)]) {
     let folder = tempfile::tempdir().expect("a folder");
     let root = take(engine, &Source::default(), ROOT, "amd64", folder.path()).await.expect("the root");
     let images: Vec<NewImage> = missing.iter().map(|(server, content)| image(server, content, &root)).collect();
     kept::load(engine, &images, folder.path()).await;
 }
 
-async fn root(engine: &DockerEngine, script: String, content: &str) {
+async fn root(engine: &dyn Engine, script: String, content: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let what = Extraction { name: "servers", architecture: "amd64", packages: PACKAGES, script };
     let layer = extract(&what, &Source::default(), folder.path()).await.expect("Debian's packages");

@@ -1,11 +1,10 @@
 //! `why` against the scripted engine, with a paused clock.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::support::{candidates, close, open};
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
 use exitone::model::answer::Answer;
 use exitone::model::observation::{ConnectAttempt, Contention, Fate, Observation, Usage};
@@ -18,7 +17,6 @@ use exitone::run::runner::{Heard, Order, Runner};
 use exitone::run::schedule::Room;
 use exitone::run::why::{Explained, Question, Step, why};
 use exitone::scenario::apprunner;
-use support::{candidates, close, open};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,7 +48,7 @@ impl World {
         engine.image("app:1", &[], Arc::new(act));
         let battery = names.iter().map(|name| format!("env.unset:{name}").parse().expect("a condition")).collect();
         let interrupts = watch::channel(0).1;
-        let (service, variants) = (support::service(names), Vec::new());
+        let (service, variants) = (super::support::service(names), Vec::new());
         Self { service, engine, budget: None, battery, variants, confidence: 0.95, interrupts, room: 4.into() }
     }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use exitone::engine::Engine;
 use exitone::engine::archive::{Layer, NewImage};
-use exitone::engine::docker::DockerEngine;
 use exitone::images::debian::{Extraction, extract};
 use exitone::images::{Source, digest, has, pack_folder, python_base, python_compile, python_packages};
 
-use super::kept;
+use super::super::kept;
 use super::table::{Base, Case, folder};
 
 /// What the Debian base is made from.
@@ -24,7 +24,7 @@ rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale "$1"/usr/shar
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Loads what is not there as the table and the files have it.
-pub async fn build(engine: &DockerEngine, cases: &[&Case]) {
+pub async fn build(engine: &dyn Engine, cases: &[&Case]) {
     let service = |case: &&&Case| std::fs::read_to_string(folder(&case.id).join("service.yaml")).unwrap_or_default();
     if cases.iter().any(|case| service(&case).contains("exitone/postgres:latest")) {
         exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
@@ -74,7 +74,7 @@ fn content(case: &Case) -> String {
 }
 
 fn requirements() -> String {
-    concat!(include_str!("../../images/requirements.txt"), include_str!("requirements.txt")).to_owned()
+    concat!(include_str!("../../../images/requirements.txt"), include_str!("requirements.txt")).to_owned()
 }
 
 /// The files of a row: all but its service file.
@@ -97,7 +97,7 @@ fn files(case: &Case) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// What rows share; kept among this package's own temporary files for the next time.
-async fn layers(engine: &DockerEngine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
+async fn layers(engine: &dyn Engine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let made_of = format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}", requirements());
     let digest = digest(&[made_of.into_bytes()]);
@@ -119,7 +119,7 @@ async fn layers(engine: &DockerEngine, base: Base, architecture: &str, work: &Pa
     files.iter().map(|file| Layer::of_file(file).expect("a layer")).collect()
 }
 
-async fn make(engine: &DockerEngine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
+async fn make(engine: &dyn Engine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
     let source = Source::default();
     let (name, packages): (_, &[&str]) =
         if base == Base::Small { ("small base", &SMALL) } else { ("Debian base", &DEBIAN) };

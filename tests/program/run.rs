@@ -1,12 +1,11 @@
 //! Runs as a whole against the scripted engine: their folders, shards, resumption, expectations, and when they stop.
 
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::support::{candidates, close, open};
 use exitone::engine::EngineError;
 use exitone::engine::fake::{Act, FakeEngine, Faults, exits, healthy};
 use exitone::event::run::{MergeError, Run};
@@ -18,13 +17,12 @@ use exitone::report::folder::{self, Folder, FolderError};
 use exitone::run::case::Options;
 use exitone::run::coordinator::{self, Finished};
 use exitone::run::schedule::How;
-use support::{candidates, close, open};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn service() -> Service {
-    support::service(&["A", "B", "C", "D"])
+    super::support::service(&["A", "B", "C", "D"])
 }
 
 fn set(text: &str) -> ConditionSet {

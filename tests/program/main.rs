@@ -1,0 +1,15 @@
+//! What needs no engine: the whole program on the scripted engine with a paused clock, the command line, the documents,
+//! the sources. `cargo test --test program layering` runs one module.
+
+mod bisect;
+mod ci_files;
+mod cli;
+mod docs;
+mod layering;
+mod mutations;
+mod run;
+mod schema;
+mod search;
+mod support;
+mod whole;
+mod why;
