@@ -7,10 +7,9 @@ use super::failure::Failure;
 use super::flags::{Common, Form, Format, Running};
 use super::session::{candidates, engine, how, run_plan};
 use super::signals::{Signals, exit_code};
-use crate::event::Stamped;
-use crate::event::run::Run;
+use crate::event::{Counts, Stamped};
 use crate::images::build;
-use crate::model::{Plan, Summary};
+use crate::model::Plan;
 use crate::report::progress::Progress;
 use crate::report::story::Story;
 use crate::report::table::tables;
@@ -61,17 +60,14 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     }
     let mut progress = Progress::new(common.progress());
     let how = how(&args.running, &info, plan.cases.len());
-    let mut run = Run::default();
-    let tell = &mut |event: &Stamped| {
-        progress.on(event);
-        run.on(event);
-    };
+    let tell = &mut |event: &Stamped| progress.on(event);
     let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
+    let run = &finished.run;
     let story = Story::of(&images, &finished.results);
     match args.form.format {
-        Format::Json => print(&format!("{:#}\n", json::demo(&finished.results, &finished.summary, &story)))?,
+        Format::Json => print(&format!("{:#}\n", json::demo(run, &story)))?,
         Format::Text => {
-            let mut text: String = tables(&run).iter().map(terminal::matrix).collect();
+            let mut text: String = tables(run).iter().map(terminal::matrix).collect();
             text.push_str(&terminal::story(&story, &finished.results));
             text.push_str(NEXT);
             text.push_str(&terminal::summary(&finished.summary));
@@ -79,7 +75,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         }
     }
     // The incident's failures are what a demo is to show.
-    let expected = Summary { unexpected: 0, ..finished.summary };
+    let expected = Counts { unexpected: 0, ..finished.summary };
     Ok(exit_code(&expected, finished.broken, &signals))
 }
 

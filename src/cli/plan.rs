@@ -13,7 +13,7 @@ use super::scenarios::requests;
 use crate::model::image::short_name;
 use crate::model::shard::Shard;
 use crate::model::{Case, Plan};
-use crate::report::table::plural;
+use crate::report::view::plural;
 use crate::run::schedule::{estimate, of_search, whole};
 
 /// What a CI worker is given to do by default (seconds), and the most workers without being told.

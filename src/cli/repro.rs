@@ -44,10 +44,10 @@ pub fn folder(state: &Path) -> PathBuf {
 
 /// Keeps what a script of each case would be made of; secrets stay out. A folder that cannot be written costs only
 /// `repro`.
-pub fn remember(plan: &Plan, results: &[CaseResult]) {
+pub fn remember<'a>(plan: &Plan, results: impl IntoIterator<Item = &'a CaseResult>) {
     let folder = folder(&state_dir());
     let kept = std::fs::create_dir_all(&folder).and_then(|()| {
-        results.iter().try_for_each(|result| {
+        results.into_iter().try_for_each(|result| {
             let Some(record) = recorded(plan, result) else { return Ok(()) };
             std::fs::write(folder.join(format!("{}.json", result.id)), serde_json::to_vec(&record)?)
         })

@@ -1,6 +1,7 @@
 //! `exitone run`: cases of scenario files, or one case by hand.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder;
@@ -12,9 +13,9 @@ use super::output::{Output, Reporters};
 use super::scenarios::{Request, requests_or_refusals};
 use super::session::{candidates, engine, how, run_plan, warn_of_unknown};
 use super::signals::{Signals, exit_code};
-use crate::event::Planned;
 use crate::event::run::Run;
-use crate::model::search::Searched;
+use crate::event::{Attempts, Planned};
+use crate::model::search::SearchReport;
 use crate::model::shard::Shard;
 use crate::model::{CaseResult, ConditionSet, Part, Plan, Service, Verdict};
 use crate::report::folder::{self, Folder};
@@ -162,7 +163,7 @@ fn earlier(path: &Path) -> Result<Run, Failure> {
 ///
 /// # Errors
 /// When it was another plan.
-fn done(run: &Run, plan: &Plan, searched: &[Searched]) -> Result<Vec<CaseResult>, Failure> {
+fn done(run: &Run, plan: &Plan, searched: &[Arc<SearchReport>]) -> Result<Vec<(Arc<CaseResult>, Attempts)>, Failure> {
     let same = |id: &_| plan.cases.iter().any(|case| case.id == *id);
     let of_search = |planned: &Planned| planned.search.is_some() && !planned.conditions.is_empty();
     let known = |planned: &&Planned| of_search(planned) || same(&planned.id);
@@ -181,13 +182,14 @@ fn done(run: &Run, plan: &Plan, searched: &[Searched]) -> Result<Vec<CaseResult>
         _ => result.verdict != Verdict::Unresolved && result.image_id == plan.image_id(&planned.image),
     };
     let with_result = run.header.cases.iter().filter_map(|planned| Some((planned, run.results.get(&planned.id)?)));
-    Ok(with_result.filter(|(planned, result)| stands(planned, result)).map(|(_, result)| result.clone()).collect())
+    let standing = with_result.filter(|(planned, result)| stands(planned, result));
+    Ok(standing.filter_map(|(planned, _)| run.finished(&planned.id)).collect())
 }
 
 /// Searches of an earlier run that have finished, with the cases that they added.
-fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Searched>) {
+fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Arc<SearchReport>>) {
     let stands =
-        |searched: &&Searched| {
+        |searched: &&Arc<SearchReport>| {
             let search = plan.searches.iter().find(|search| search.id == searched.id);
             searched.open.is_none()
                 && search.is_some_and(|search| {
@@ -198,9 +200,9 @@ fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Searched>) {
                     planned.search.as_ref() != Some(&searched.id) || run.results.contains_key(&planned.id)
                 })
         };
-    let searched: Vec<Searched> = run.searches.values().filter(stands).cloned().collect();
+    let searched: Vec<Arc<SearchReport>> = run.searches.values().filter(stands).cloned().collect();
     let added = |planned: &&Planned| {
-        let of = |searched: &Searched| planned.search.as_ref() == Some(&searched.id);
+        let of = |searched: &Arc<SearchReport>| planned.search.as_ref() == Some(&searched.id);
         searched.iter().any(of) && !plan.cases.iter().any(|case| case.id == planned.id)
     };
     (run.header.cases.iter().filter(added).cloned().collect(), searched)

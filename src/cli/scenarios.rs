@@ -19,7 +19,7 @@ pub struct Request {
     /// Image, conditions and expectation of each case.
     pub cases: Vec<(String, ConditionSet, Option<Expectation>)>,
     /// Searches for minimal failing sets.
-    pub searches: Vec<search::Asked>,
+    pub searches: Vec<search::SearchRequest>,
     /// How often each case is run.
     pub repeat: u32,
     /// Images to build first.

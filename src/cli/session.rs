@@ -10,10 +10,10 @@ use super::signals::Signals;
 use crate::engine::context::Surroundings;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
-use crate::event::{Event, Planned, Stamped};
+use crate::event::{Entry, Event, Planned, Stamped, Standing};
 use crate::model::image::short_name;
 use crate::model::service::UpstreamKind;
-use crate::model::{Candidate, Case, Plan, Service, Verdict};
+use crate::model::{Candidate, Case, Plan, Service};
 use crate::run::case::Options;
 use crate::run::coordinator::{self, Finished};
 use crate::run::rig::{Rig, Setup, unknown_variables};
@@ -112,7 +112,7 @@ pub async fn run_plan(
     let mut tell = |event: &Stamped| {
         // A run that is killed keeps what it has found out.
         match &event.event {
-            Event::CaseFinished { result } => repro::remember(&known, std::slice::from_ref(result)),
+            Event::CaseFinished { result, .. } => repro::remember(&known, [&**result]),
             // What a search adds is none of the plan's cases.
             Event::CaseAdded { planned } => known.cases.extend(added(&plan, planned)),
             _ => {}
@@ -125,7 +125,8 @@ pub async fn run_plan(
     let rig = signals.unless_asked(open(running, engine, &info, how.room.most, first)).await??;
     let (context, asked) = (rig.context.clone(), signals.asked());
     let finished = coordinator::run(context, plan.clone(), how, asked, tell).await;
-    for result in finished.results.iter().filter(|r| r.verdict == Verdict::Unresolved && !r.step) {
+    let undecided = |entry: &Entry<'_>| matches!(entry.standing, Standing::Unresolved | Standing::Skipped);
+    for result in finished.run.entries().filter(undecided).filter_map(|entry| entry.result) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));
     }

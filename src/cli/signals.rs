@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
 use super::failure::{Failure, INTERNAL};
-use crate::model::Summary;
+use crate::event::Counts;
 use crate::run::coordinator::Interrupts;
 
 const INTERRUPTED: u8 = 130;
@@ -76,7 +76,7 @@ impl Signals {
 }
 
 /// The exit code of a command whose cases came to this.
-pub fn exit_code(summary: &Summary, broken: usize, signals: &Signals) -> u8 {
+pub fn exit_code(summary: &Counts, broken: usize, signals: &Signals) -> u8 {
     match signals.exit_code() {
         Some(code) => code,
         None if broken > 0 => INTERNAL,

@@ -1,7 +1,6 @@
 //! From what was seen to what it means: pure, no clock, no input or output.
 
 pub mod causes;
-mod conditions;
 pub mod exercise;
 pub mod explain;
 pub mod needed;

@@ -1,17 +1,24 @@
-//! The one public event type: what case tasks tell the coordinator, and what reporters read.
+//! What a run tells, as it happens; every report is made from it.
 
+mod counts;
+mod entry;
 pub mod log;
 pub mod run;
+
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::counts::Counts;
+pub use self::entry::{Attempts, Entry, Standing, judge};
 use crate::model::outcome::{CaseResult, Phase};
-use crate::model::search::Searched;
-use crate::model::{CaseId, Condition, ConditionSet, Summary};
+use crate::model::search::SearchReport;
+use crate::model::verdicts::Verdicts;
+use crate::model::{CaseId, Condition, ConditionSet};
 
 /// The format's version; a reader refuses a newer one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A case that a run is going to run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +46,14 @@ pub struct Planned {
     pub search: Option<CaseId>,
 }
 
+impl Planned {
+    /// True when a search runs it: unless the search's answer says more of it, nothing is expected of it.
+    #[must_use]
+    pub fn is_step(&self) -> bool {
+        self.search.is_some() && !self.conditions.is_empty()
+    }
+}
+
 /// A search that a run is going to make.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedSearch {
@@ -57,6 +72,19 @@ pub struct PlannedSearch {
     pub conditions: Vec<Condition>,
 }
 
+/// What a run is for.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `run`: the cases of a plan.
+    #[default]
+    Run,
+    /// `why`: one search.
+    Why,
+    /// `bisect`: the first bad image.
+    Bisect,
+}
+
 /// What a run is, said before its first case.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 // Its keys stand beside the event's name: a part of its own would not know that one.
@@ -64,6 +92,9 @@ pub struct PlannedSearch {
 pub struct Header {
     /// The format's version; a reader refuses a newer one.
     pub version: u32,
+    /// What the run is for.
+    #[serde(default)]
+    pub kind: Kind,
     /// The version of the program.
     pub tool: String,
     /// The session's name.
@@ -109,10 +140,13 @@ pub enum Event {
         /// The phase.
         phase: Phase,
     },
-    /// A case is decided.
+    /// A result stands for a case; once more where a search runs the case again.
     CaseFinished {
-        /// Everything about it.
-        result: Box<CaseResult>,
+        /// The attempt that stands, as it was made.
+        result: Arc<CaseResult>,
+        /// All attempts so far, where there are several.
+        #[serde(skip_serializing_if = "Attempts::is_single", default)]
+        attempts: Attempts,
     },
     /// A case that depends on time ran beside others: it is run once more, alone.
     CaseConfirming {
@@ -145,10 +179,19 @@ pub enum Event {
         /// The case.
         planned: Planned,
     },
-    /// A search has its answer; it says which of its cases stand for themselves.
+    /// A search goes on.
+    SearchProgress {
+        /// The search.
+        id: CaseId,
+        /// What it looks at now.
+        doing: String,
+        /// The smallest failing sets found so far.
+        found: Vec<ConditionSet>,
+    },
+    /// A search has its answer, which says what each of its cases stands for.
     SearchFinished {
-        /// Everything about it.
-        searched: Box<Searched>,
+        /// The answer, held against what was expected.
+        report: Arc<SearchReport>,
     },
     /// A search is not begun any more.
     SearchNotRun {
@@ -156,6 +199,11 @@ pub enum Event {
         id: CaseId,
         /// Why.
         because: String,
+    },
+    /// A bisection has its answer.
+    BisectFinished {
+        /// The answer.
+        verdicts: Arc<Verdicts>,
     },
     /// No further case is begun.
     Draining {
@@ -165,7 +213,7 @@ pub enum Event {
     /// A run ends.
     RunFinished {
         /// Its counts.
-        summary: Summary,
+        summary: Counts,
     },
 }
 

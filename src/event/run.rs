@@ -1,25 +1,33 @@
 //! A run put together from its events: what every report is made of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Event, Header, Planned, PlannedSearch, Stamped};
-use crate::model::outcome::CaseResult;
-use crate::model::search::Searched;
-use crate::model::{CaseId, Summary};
+use super::{Attempts, Counts, Entry, Event, Header, Planned, PlannedSearch, Stamped, judge};
+use crate::model::search::{JudgedSet, SearchReport};
+use crate::model::verdicts::Verdicts;
+use crate::model::{CaseId, CaseResult};
+
+/// Why something has no result when no event says so.
+const BROKE_OFF: &str = "the run broke off before its end";
 
 /// A run, as far as its events go.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Run {
     /// What was planned.
     pub header: Header,
-    /// What came out, by case.
-    pub results: BTreeMap<CaseId, CaseResult>,
-    /// What the searches came to.
-    pub searches: BTreeMap<CaseId, Searched>,
+    /// The result that stands, by case.
+    pub results: BTreeMap<CaseId, Arc<CaseResult>>,
+    /// The attempts, of cases that had several.
+    pub attempts: BTreeMap<CaseId, Attempts>,
+    /// The answers of searches.
+    pub searches: BTreeMap<CaseId, Arc<SearchReport>>,
+    /// The answer of a bisection.
+    pub verdicts: Option<Arc<Verdicts>>,
     /// Cases and searches that were not begun, and why.
     pub not_run: BTreeMap<CaseId, String>,
-    /// Its counts, once it has ended; nothing: it was killed.
-    pub summary: Option<Summary>,
+    /// Its counts, once it has ended; `None`: it broke off.
+    pub summary: Option<Counts>,
     /// Milliseconds from its beginning to its last event.
     pub last_ms: u64,
 }
@@ -41,25 +49,27 @@ impl Run {
         self.last_ms = self.last_ms.max(stamped.at_ms);
         match &stamped.event {
             Event::RunStarted(header) => self.header = header.clone(),
-            Event::CaseFinished { result } => {
+            Event::CaseFinished { result, attempts } => {
                 self.not_run.remove(&result.id);
-                self.results.insert(result.id.clone(), (**result).clone());
+                self.results.insert(result.id.clone(), result.clone());
+                match attempts.is_single() {
+                    true => self.attempts.remove(&result.id),
+                    false => self.attempts.insert(result.id.clone(), attempts.clone()),
+                };
             }
-            Event::CaseNotRun { id, because } => {
+            Event::CaseNotRun { id, because } | Event::SearchNotRun { id, because } => {
                 self.not_run.insert(id.clone(), because.clone());
             }
             Event::CaseAdded { planned } => self.add(planned),
-            Event::SearchFinished { searched } => {
-                self.not_run.remove(&searched.id);
-                searched.apply(&mut self.results);
-                self.searches.insert(searched.id.clone(), (**searched).clone());
+            Event::SearchFinished { report } => {
+                self.not_run.remove(&report.id);
+                self.searches.insert(report.id.clone(), report.clone());
             }
-            Event::SearchNotRun { id, because } => {
-                self.not_run.insert(id.clone(), because.clone());
-            }
+            Event::BisectFinished { verdicts } => self.verdicts = Some(verdicts.clone()),
             Event::RunFinished { summary } => self.summary = Some(summary.clone()),
             Event::CaseStarted { .. }
             | Event::SearchStarted { .. }
+            | Event::SearchProgress { .. }
             | Event::CasePhase { .. }
             | Event::CaseConfirming { .. }
             | Event::CaseRetrying { .. }
@@ -84,25 +94,54 @@ impl Run {
         run
     }
 
+    /// Every case in the order of the plan, judged.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let judged = self.searches.values().flat_map(|report| &report.judged);
+        let judged: BTreeMap<&CaseId, &JudgedSet> = judged.map(|judged| (&judged.case, judged)).collect();
+        self.header.cases.iter().map(move |planned| self.judged(planned, judged.get(&planned.id).copied()))
+    }
+
+    /// One case, judged; `None`: the run has no such case.
+    #[must_use]
+    pub fn entry(&self, id: &CaseId) -> Option<Entry<'_>> {
+        let planned = self.header.cases.iter().find(|planned| planned.id == *id)?;
+        let judged = self.searches.values().flat_map(|report| &report.judged).find(|judged| judged.case == *id);
+        Some(self.judged(planned, judged))
+    }
+
+    fn judged<'a>(&'a self, planned: &'a Planned, set: Option<&'a JudgedSet>) -> Entry<'a> {
+        let id = &planned.id;
+        let done = self.results.get(id).map(|result| (result, self.attempts.get(id)));
+        let missing = done.is_none().then(|| self.because(id));
+        judge(planned, done, set, missing)
+    }
+
+    fn because(&self, id: &CaseId) -> &str {
+        self.not_run.get(id).map_or(BROKE_OFF, String::as_str)
+    }
+
+    /// What a resumed run keeps of a case.
+    #[must_use]
+    pub fn finished(&self, id: &CaseId) -> Option<(Arc<CaseResult>, Attempts)> {
+        let result = self.results.get(id)?.clone();
+        Some((result, self.attempts.get(id).cloned().unwrap_or_default()))
+    }
+
     /// The results in the order of the plan.
-    pub fn in_order(&self) -> impl Iterator<Item = &CaseResult> {
+    pub fn in_order(&self) -> impl Iterator<Item = &Arc<CaseResult>> {
         self.header.cases.iter().filter_map(|planned| self.results.get(&planned.id))
     }
 
     /// Planned cases without a result, in the order of the plan, each with the reason.
     pub fn without_result(&self) -> impl Iterator<Item = (&Planned, &str)> {
-        let missing = self.header.cases.iter().filter(|planned| !self.results.contains_key(&planned.id));
-        missing.map(|planned| {
-            let because = self.not_run.get(&planned.id).map_or("the run broke off before its end", String::as_str);
-            (planned, because)
-        })
+        self.entries().filter_map(|entry| Some((entry.planned, entry.missing?)))
     }
 
-    /// The searches in the order of the plan, each with what it came to, or why it came to nothing.
-    pub fn searches(&self) -> impl Iterator<Item = (&PlannedSearch, Result<&Searched, &str>)> {
+    /// The searches in the order of the plan, each with its answer, or why there is none.
+    pub fn searches(&self) -> impl Iterator<Item = (&PlannedSearch, Result<&SearchReport, &str>)> {
         self.header.searches.iter().map(|planned| {
-            let because = || self.not_run.get(&planned.id).map_or("the run broke off before its end", String::as_str);
-            (planned, self.searches.get(&planned.id).ok_or_else(because))
+            let report = self.searches.get(&planned.id).map(|report| &**report);
+            (planned, report.ok_or_else(|| self.because(&planned.id)))
         })
     }
 
@@ -118,14 +157,17 @@ impl Run {
         images
     }
 
-    /// The counts: those of the end, else those of what is there.
+    /// The counts of what is there.
     #[must_use]
-    pub fn counts(&self) -> Summary {
+    pub fn counts(&self) -> Counts {
         let seconds = self.summary.as_ref().map_or(self.last_ms as f64 / 1000.0, |summary| summary.seconds);
-        let counted = Summary::of(self.in_order(), seconds);
-        let searches = self.header.searches.len();
-        let open = self.searches().filter(|(_, came)| came.as_ref().map_or(true, |s| s.open.is_some())).count();
-        Summary { not_run: self.without_result().count(), searches, open, ..counted }
+        let open = self.searches().filter(|(_, answer)| answer.is_err() || answer.is_ok_and(|s| s.open.is_some()));
+        Counts {
+            searches: self.header.searches.len(),
+            open: open.count(),
+            seconds: (seconds * 10.0).round() / 10.0,
+            ..Counts::of(self.entries())
+        }
     }
 
     /// Puts shards of one run together, or runs of different scenarios beside each other.
@@ -162,6 +204,8 @@ impl Run {
             }
             whole.searches.extend(run.searches);
             whole.results.extend(run.results);
+            whole.attempts.extend(run.attempts);
+            whole.verdicts = whole.verdicts.or(run.verdicts);
             whole.not_run.extend(run.not_run);
             whole.last_ms = whole.last_ms.max(run.last_ms);
             whole.header.started = whole.header.started.min(run.header.started);

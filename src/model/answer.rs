@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::case::CaseId;
 use super::condition::ConditionSet;
+use super::id::CaseId;
 use super::outcome::{Cause, FailureClass, Finding, NotExercised, Verdict};
 
 /// Something that was not run, and why.
@@ -69,7 +69,7 @@ pub struct Answer {
     /// The platform that is simulated.
     pub platform: String,
     /// Its name in sentences.
-    #[serde(skip)]
+    #[serde(default)]
     pub platform_name: String,
     /// Fail as soon as something makes it fail.
     pub verdict: Verdict,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::condition::EnvValue;
 use super::image::ImageFacts;
@@ -33,7 +33,7 @@ const SYSTEM: [&str; 13] =
 const LIBRARIES: [&str; 3] = ["site-packages", "dist-packages", "node_modules"];
 
 /// What changed from one image to the next; every entry is one line for people, without any secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageChange {
     /// `+ NAME=value`, `- NAME`, `NAME: old → new`.
     pub env: Vec<String>,
@@ -57,7 +57,7 @@ pub struct ImageChange {
     /// So many changed files more than are listed.
     pub more_files: usize,
     /// Why something could not be compared.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
 }
 

@@ -5,9 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::case::CaseId;
 use super::condition::{Condition, ConditionSet};
-use super::expectation::Expected;
+use super::id::CaseId;
 use super::observation::{Evidence, ProbeResult};
 use super::redact::Redactor;
 
@@ -176,7 +175,8 @@ pub struct CheckResult {
     pub text: String,
 }
 
-/// The result of a case, as `run --format json` shows it.
+/// What one attempt at a case came to. It is made once and never changed: what was expected of it, and what other
+/// attempts came to, is beside it (`event::Entry`).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CaseResult {
     /// The stable name.
@@ -236,21 +236,9 @@ pub struct CaseResult {
     pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
     pub service_status: Option<ServiceStatus>,
-    /// How often it failed, of how many attempts that say something, where more than one was asked for. With `tried`:
-    /// how often it did not come out as expected.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub attempts: Option<[u32; 2]>,
-    /// What each attempt came to, in their order, where it was tried again because one was not as expected.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub tried: Vec<String>,
-    /// What the scenario expects of it; nothing: that it passes.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub expected: Option<Expected>,
-    /// True for a step of a search: nothing is expected of it, the search's answer says what it means.
-    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
-    pub step: bool,
-    /// The whole log of the process up to a bound, secrets taken out.
-    #[serde(default)]
+    /// The whole log of the process up to a bound, secrets taken out. It is no part of an event: a run's folder keeps it
+    /// in a file of its own.
+    #[serde(skip)]
     pub log: String,
 }
 
@@ -280,27 +268,9 @@ impl CaseResult {
             )
             .chain(self.not_exercised.iter_mut().map(|n| &mut n.because))
             .chain(&mut self.notes)
-            .chain(&mut self.tried)
             .chain([&mut self.log]);
         texts.for_each(|text| *text = redactor.clean(text));
         self
-    }
-
-    /// True when it came out as expected: as the scenario says, else by passing. Nothing is expected of a step.
-    #[must_use]
-    pub fn as_expected(&self) -> bool {
-        self.step || self.expected.as_ref().map_or(self.verdict == Verdict::Pass, |expected| expected.met)
-    }
-
-    /// That its attempts did not all come out alike; nothing where they did.
-    #[must_use]
-    pub fn flaky(&self) -> Option<String> {
-        let [failed, of] = self.attempts.filter(|[failed, of]| *failed > 0 && failed < of)?;
-        let what = match (self.tried.is_empty(), &self.expected) {
-            (false, Some(_)) => "not as expected in",
-            _ => "failed",
-        };
-        Some(format!("{what} {failed} of {of} attempts"))
     }
 
     /// True when some condition was never met: a pass says nothing about that one.

@@ -2,14 +2,16 @@
 //! expected.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
-use super::case::{Case, CaseId, fnv1a, tidy};
+use super::case::Case;
 use super::condition::{Condition, ConditionSet};
 use super::expectation::{Expectation, Expected};
+use super::id::{CaseId, fnv1a, tidy};
 use super::outcome::{CaseResult, Verdict};
 
 /// A search that is planned: which smallest sets of these conditions make the image fail?
@@ -33,7 +35,7 @@ pub struct Search {
 
 /// What a scenario asks of a candidate.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct SearchRequest {
     /// The image's name.
     pub image: String,
     /// What to search among.
@@ -47,7 +49,7 @@ pub struct Asked {
 impl Search {
     /// The search that is asked for.
     #[must_use]
-    pub fn new(asked: &Asked) -> Self {
+    pub fn new(asked: &SearchRequest) -> Self {
         let conditions: Vec<String> = asked.conditions.iter().map(ToString::to_string).collect();
         let hash = fnv1a(&format!("why\n{}\n{}", asked.image, conditions.join("\n")));
         Self {
@@ -70,7 +72,7 @@ impl Search {
 
 /// A set of conditions that stands for itself; every other run of a search is a step of it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Judged {
+pub struct JudgedSet {
     /// Its case.
     pub case: CaseId,
     /// The conditions.
@@ -84,7 +86,7 @@ pub struct Judged {
 
 /// What a search of a run came to.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Searched {
+pub struct SearchReport {
     /// The search.
     pub id: CaseId,
     /// The scenario that it belongs to.
@@ -94,12 +96,12 @@ pub struct Searched {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub open: Option<String>,
     /// The sets that stand for themselves, the smallest failing ones first.
-    pub judged: Vec<Judged>,
+    pub judged: Vec<JudgedSet>,
     /// The whole answer, as `why` gives it.
     pub answer: Answer,
 }
 
-impl Searched {
+impl SearchReport {
     /// Holds an answer against what is expected. `named`: the planned cases of the search; `cut`: it was ended before it
     /// had its answer.
     #[must_use]
@@ -108,10 +110,10 @@ impl Searched {
         scenario: Option<&str>,
         named: &[&Case],
         (answer, cut): (Answer, bool),
-        results: &BTreeMap<CaseId, CaseResult>,
+        results: &BTreeMap<CaseId, Arc<CaseResult>>,
     ) -> Self {
         let smallest: Vec<&ConditionSet> = answer.minimal_sets.iter().map(|set| &set.conditions).collect();
-        let mut judged: Vec<Judged> = Vec::new();
+        let mut judged: Vec<JudgedSet> = Vec::new();
         let mut open = open(&answer, cut);
         // What the baseline does is told by its own case.
         for set in smallest.iter().filter(|set| !set.is_empty()) {
@@ -121,7 +123,7 @@ impl Searched {
             match results.get(&id) {
                 Some(result) => {
                     let expected = expected.map(|e| Expected { text: e.to_string(), met: e.met(result) });
-                    judged.push(Judged { case: id, conditions: (*set).clone(), smallest: true, expected });
+                    judged.push(JudgedSet { case: id, conditions: (*set).clone(), smallest: true, expected });
                 }
                 None => open = open.or_else(|| Some(format!("{set} was not run"))),
             }
@@ -130,19 +132,9 @@ impl Searched {
             let (Some(result), Some(expect)) = (results.get(&case.id), &case.expect) else { continue };
             let expected = of_others(expect, result, &smallest, answer.complete);
             let (case, conditions) = (case.id.clone(), case.conditions.clone());
-            judged.push(Judged { case, conditions, smallest: false, expected: Some(expected) });
+            judged.push(JudgedSet { case, conditions, smallest: false, expected: Some(expected) });
         }
         Self { id: search.id.clone(), scenario: scenario.map(ToOwned::to_owned), open, judged, answer }
-    }
-
-    /// Writes into the results of its cases what was expected of them.
-    pub fn apply(&self, results: &mut BTreeMap<CaseId, CaseResult>) {
-        for judged in &self.judged {
-            if let Some(result) = results.get_mut(&judged.case) {
-                result.step = false;
-                result.expected.clone_from(&judged.expected);
-            }
-        }
     }
 }
 

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::CaseId;
-use super::case::fnv1a;
+use super::id::{CaseId, fnv1a};
 
 /// `K/N`: the K-th of N parts. A case belongs to the same part on every machine, whatever other cases there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,15 +1,15 @@
 //! What `bisect` answers: which image of an ordered list is the first bad one, and what that stands on.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::case::CaseId;
 use super::change::ImageChange;
 use super::condition::ConditionSet;
+use super::id::CaseId;
 use super::outcome::{Cause, Verdict};
 
 /// What became of the search.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Culprit {
     /// The first bad image is known.
@@ -29,7 +29,7 @@ pub enum Culprit {
 }
 
 /// One image that was run.
-#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Tested {
     /// The image's name.
     pub image: String,
@@ -48,14 +48,14 @@ pub struct Tested {
     /// Conditions that it never met.
     pub not_exercised: Vec<String>,
     /// Why nothing can be said of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub because: Option<String>,
     /// The case, for `exitone repro`.
     pub case: CaseId,
 }
 
 /// Where another failure begins: the newest image fails, and not as the first bad one does.
-#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Also {
     /// The first image that fails like the newest.
     pub first_bad: Option<String>,
@@ -68,7 +68,7 @@ pub struct Also {
 }
 
 /// The whole answer.
-#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Verdicts {
     /// The document's version.
     pub version: u32,
@@ -111,7 +111,6 @@ pub struct Verdicts {
     /// Wall time in seconds.
     pub seconds: f64,
     /// All images, the oldest first.
-    #[serde(skip)]
     pub images: Vec<String>,
 }
 

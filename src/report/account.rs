@@ -2,7 +2,8 @@
 
 use super::evidence;
 use super::plain::{lines, one_line};
-use super::table::Cell;
+use super::view;
+use crate::event::Entry;
 use crate::model::outcome::{CaseResult, Cause};
 
 /// So many of the last lines of a log are told.
@@ -41,7 +42,7 @@ pub struct Why {
 impl Account {
     /// The account of a case that has a result.
     #[must_use]
-    pub fn of(cell: Cell<'_>, result: &CaseResult) -> Self {
+    pub fn of(entry: &Entry<'_>, result: &CaseResult) -> Self {
         let causes: Vec<Why> = result
             .causes
             .iter()
@@ -51,7 +52,7 @@ impl Account {
                 evidence: cause.evidence.iter().map(|text| one_line(text)).collect(),
             })
             .collect();
-        let words = cell.words();
+        let words = view::words(entry);
         let failed = result.checks.iter().filter(|check| !check.passed);
         let checks: Vec<String> =
             failed.map(|check| format!("{}: {}", one_line(&check.name), one_line(&check.text))).collect();
@@ -70,7 +71,7 @@ impl Account {
             timeline,
             log: log[log.len().saturating_sub(MOST_LOG)..].to_vec(),
             platform: lines(&result.apprunner_log),
-            notes: result.notes.iter().map(|note| one_line(note)).collect(),
+            notes: view::notes(entry).collect(),
             repro: result.outcome.as_ref().map(|_| format!("exitone repro {}", result.id)),
         }
     }

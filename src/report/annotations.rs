@@ -9,8 +9,10 @@ use std::fmt::Write;
 use super::account::Account;
 use super::plain::one_line;
 use super::searches::told;
-use super::table::{Cell, Standing, Table, Tally, plural, severity, tables};
+use super::table::{Table, severity, tables};
+use super::view::{self, plural};
 use crate::event::run::Run;
+use crate::event::{Entry, Standing};
 
 /// GitHub shows so many errors and so many warnings of a step.
 const MOST: usize = 10;
@@ -79,15 +81,15 @@ pub fn fenced(output: &str) -> String {
 
 fn issues(run: &Run) -> Issues {
     let tables = tables(run);
-    let mut cells: Vec<(&str, &str, Cell<'_>)> = tables.iter().flat_map(Table::cells).collect();
-    cells.sort_by_key(|(_, _, cell)| (cell.standing(), cell.result.map(severity)));
-    let of = |chosen: &dyn Fn(Cell<'_>) -> bool| -> Vec<Issue> {
+    let mut cells: Vec<(&str, &str, Entry<'_>)> = tables.iter().flat_map(Table::cells).collect();
+    cells.sort_by_key(|(_, _, cell)| (cell.standing, cell.result.map(|result| severity(result))));
+    let of = |chosen: &dyn Fn(Entry<'_>) -> bool| -> Vec<Issue> {
         let chosen = cells.iter().filter(|(_, _, cell)| chosen(*cell)).take(MOST);
         chosen.map(|(image, label, cell)| issue(image, label, *cell)).collect()
     };
-    let doubtful = |cell: Cell<'_>| match cell.standing() {
+    let doubtful = |cell: Entry<'_>| match cell.standing {
         Standing::Unresolved | Standing::Skipped => true,
-        Standing::Expected => cell.result.is_some_and(|result| result.flaky().is_some()),
+        Standing::Expected => cell.attempts.flaky().is_some(),
         Standing::Unexpected | Standing::NotRun | Standing::Step => false,
     };
     let mut warnings = of(&doubtful);
@@ -97,7 +99,7 @@ fn issues(run: &Run) -> Issues {
     });
     warnings.splice(0..0, open);
     warnings.truncate(MOST);
-    let tally = Tally::of_run(run);
+    let tally = run.counts();
     let more = [
         (tally.unexpected.saturating_sub(MOST), "more case", "not as expected"),
         ((tally.unresolved + tally.skipped).saturating_sub(MOST), "more case", "unresolved or skipped"),
@@ -106,19 +108,19 @@ fn issues(run: &Run) -> Issues {
     let more = more.iter().filter(|(count, _, _)| *count > 0);
     let more: Vec<String> = more.map(|(count, case, what)| format!("{} {what}", plural(*count, case))).collect();
     let rest = (!more.is_empty()).then(|| format!("{}; the report has them all", more.join(", ")));
-    Issues { errors: of(&|cell| cell.standing() == Standing::Unexpected), warnings, rest }
+    Issues { errors: of(&|cell| cell.standing == Standing::Unexpected), warnings, rest }
 }
 
-fn issue(image: &str, label: &str, cell: Cell<'_>) -> Issue {
+fn issue(image: &str, label: &str, cell: Entry<'_>) -> Issue {
     let title = format!("exitone: {image} under {label}");
-    let Some(result) = cell.result else { return Issue { title, text: cell.words() } };
+    let Some(result) = cell.result else { return Issue { title, text: view::words(&cell) } };
     if let Some(because) = &result.skipped {
         return Issue { title, text: format!("skipped: {}", one_line(because)) };
     }
-    if cell.standing() == Standing::Expected {
-        return Issue { title, text: cell.words() };
+    if cell.standing == Standing::Expected {
+        return Issue { title, text: view::words(&cell) };
     }
-    let account = Account::of(cell, result);
+    let account = Account::of(&cell, result);
     let mut text = account.headline;
     if let Some(why) = account.causes.first() {
         let _ = write!(text, "\nFix: {}", why.fix);

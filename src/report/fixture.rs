@@ -1,10 +1,12 @@
 //! Runs for the tests of reports.
 
+use std::sync::Arc;
+
 use crate::event::run::Run;
-use crate::event::{Header, Planned, VERSION};
+use crate::event::{Attempts, Header, Kind, Planned, VERSION};
 use crate::model::observation::{ConnectAttempt, Evidence, Fate, Listening};
 use crate::model::outcome::{CaseResult, Cause, CheckResult, Finding, NotExercised, Outcome, Phase, Verdict};
-use crate::model::{CaseId, ConditionSet, Expected};
+use crate::model::{CaseId, ConditionSet};
 
 /// What a candidate may write to do harm to a report.
 pub const HOSTILE: &str = "\u{1b}[31m</failure>]]><script>alert(1)</script> | `x` ```` @everyone #1 a\u{0}b\u{fffe} \
@@ -48,10 +50,6 @@ pub fn passed(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
         apprunner_log: vec!["[AppRunner] Service is running.".to_owned()],
         operation_status: None,
         service_status: None,
-        attempts: None,
-        tried: Vec::new(),
-        expected: None,
-        step: false,
         log: String::new(),
     }
 }
@@ -123,7 +121,7 @@ fn planned(result: &CaseResult, scenario: Option<&str>) -> Planned {
         place: 0,
         conditions: result.conditions.clone(),
         scenario: scenario.map(ToOwned::to_owned),
-        expect: result.expected.as_ref().map(|expected| expected.text.clone()),
+        expect: None,
         search: None,
     }
 }
@@ -132,6 +130,7 @@ fn run(cases: Vec<(CaseResult, Option<&str>, bool)>) -> Run {
     let mut run = Run {
         header: Header {
             version: VERSION,
+            kind: Kind::Run,
             tool: "0.1.0".to_owned(),
             session: "s1".to_owned(),
             platform: "apprunner".to_owned(),
@@ -148,7 +147,7 @@ fn run(cases: Vec<(CaseResult, Option<&str>, bool)>) -> Run {
     for (result, scenario, ran) in cases {
         run.header.cases.push(planned(&result, scenario));
         if ran {
-            run.results.insert(result.id.clone(), result);
+            run.results.insert(result.id.clone(), Arc::new(result));
         }
     }
     run
@@ -161,7 +160,6 @@ pub fn every_kind() -> Run {
     let drop = || set(&["egress.drop"]);
     let slow = || set(&["cpu.limit:0.25"]);
     let key = || set(&["env.set:API_KEY=a"]);
-    let wanted = |text: &str, met| Some(Expected { text: text.to_owned(), met });
     let mut hostile = died("v2-00000002", v2, baseline());
     hostile.evidence.log_tail.push(HOSTILE.to_owned());
     hostile.evidence.log_tail.push("::error::a line of the log".to_owned());
@@ -173,11 +171,11 @@ pub fn every_kind() -> Run {
         because: "no outbound connection was tried".to_owned(),
     }];
     missed.notes.push("time compression: probed as soon as the port was open".to_owned());
-    let as_wanted = CaseResult { expected: wanted("exit 1", true), ..died("v2-00000004", v2, drop()) };
+    let as_wanted = died("v2-00000004", v2, drop());
     let skipped = said("v1.2-00000005", v1, slow(), "host cannot: no control group for CPUs", true);
     let unresolved = said("v2-00000006", v2, slow(), "the engine answered with an error: | broken", false);
-    let otherwise = CaseResult { expected: wanted("exit 1", false), ..passed("v1.2-00000007", v1, key()) };
-    let other_key = CaseResult { attempts: Some([1, 3]), ..died("v1.2-00000007-2", v1, key()) };
+    let otherwise = passed("v1.2-00000007", v1, key());
+    let other_key = died("v1.2-00000007-2", v1, key());
     let never = [passed("v2-00000008", v2, key()), passed("v2-00000008-2", v2, key())];
     let mut check = passed("v1.2-00000009", v1, baseline());
     check.verdict = Verdict::Fail;
@@ -205,6 +203,14 @@ pub fn every_kind() -> Run {
         (second, incident, false),
         (check, None, true),
     ]);
+    for planned in &mut run.header.cases {
+        if ["v2-00000004", "v1.2-00000007"].contains(&planned.id.0.as_str()) {
+            planned.expect = Some("exit 1".to_owned());
+        }
+    }
+    let outcomes = ["healthy", "exit 1", "healthy"].map(str::to_owned).to_vec();
+    let attempts = Attempts { failed: 1, unexpected: 1, decided: 3, outcomes, cut_short: false };
+    run.attempts.insert(CaseId("v1.2-00000007-2".to_owned()), attempts);
     run.not_run.insert(CaseId("v2-00000008".to_owned()), "a case failed, and --fail-fast was asked for".to_owned());
     run
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::event::log::{self, LogError};
 use crate::event::run::Run;
@@ -73,16 +74,10 @@ impl Folder {
     /// # Errors
     /// When it cannot be written.
     pub fn on(&mut self, stamped: &Stamped) -> io::Result<()> {
-        let line = match &stamped.event {
-            Event::CaseFinished { result } => {
-                let mut result = result.clone();
-                let text = std::mem::take(&mut result.log);
-                std::fs::write(log_file(&self.path, &result.id), text)?;
-                log::line(&Stamped { event: Event::CaseFinished { result }, ..*stamped })
-            }
-            _ => log::line(stamped),
-        };
-        self.events.write_all(line.map_err(io::Error::other)?.as_bytes())?;
+        if let Event::CaseFinished { result, .. } = &stamped.event {
+            std::fs::write(log_file(&self.path, &result.id), &result.log)?;
+        }
+        self.events.write_all(log::line(stamped).map_err(io::Error::other)?.as_bytes())?;
         if self.again > 0 {
             self.again -= 1;
             if self.again == 0 {
@@ -116,15 +111,18 @@ pub fn read(path: &Path) -> Result<(Run, bool), FolderError> {
         }
     }
     let read = log::read(&text).map_err(|e| FolderError::Log(file, e))?;
-    let mut run = Run::of(&read.events);
+    drop(text);
+    let (mut run, cut) = (Run::of(&read.events), read.cut);
+    // The run alone has the results now: a log is added without a copy.
+    drop(read);
     for (id, result) in &mut run.results {
         // Names come from a file: none leads out of the folder.
         let plain = id.0.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
         if plain && let Ok(log) = std::fs::read(log_file(path, id)) {
-            result.log = String::from_utf8_lossy(&log).into_owned();
+            Arc::make_mut(result).log = String::from_utf8_lossy(&log).into_owned();
         }
     }
-    Ok((run, read.cut))
+    Ok((run, cut))
 }
 
 /// The run folders below a path: itself, or those in it.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::story::in_words;
 use super::terminal::wrap;
-use crate::model::outcome::{CaseResult, Outcome, Verdict};
+use crate::event::run::Run;
+use crate::event::{Entry, Standing};
+use crate::model::outcome::{Outcome, Verdict};
 use crate::model::words::command_line;
 
 /// What the cases of a commit came to, as it is kept.
@@ -38,25 +40,27 @@ pub struct Worst {
 }
 
 impl Judged {
-    /// Sums results up; `cases` were to be run.
+    /// Sums a run up.
     #[must_use]
-    pub fn of(results: &[CaseResult], cases: usize) -> Self {
-        let bad = |r: &&CaseResult| r.verdict != Verdict::Unresolved && !r.as_expected();
-        let failed = results.iter().filter(bad).count();
-        let good = results.iter().filter(|r| r.verdict != Verdict::Unresolved && r.as_expected()).count();
+    pub fn of(run: &Run) -> Self {
+        let counts = run.counts();
+        let unexpected = run.entries().filter(|entry| entry.standing == Standing::Unexpected);
         // The fewest conditions say most.
-        let worst = results.iter().filter(bad).min_by_key(|r| r.conditions.iter().count());
+        let worst = unexpected.min_by_key(|entry| entry.planned.conditions.iter().count());
         Self {
-            cases,
-            failed,
-            // What was never begun says nothing either.
-            unresolved: cases.saturating_sub(failed + good),
-            worst: worst.map(|result| Worst {
-                case: result.id.to_string(),
-                image: result.image.clone(),
-                what: what(result),
-                why: result.causes.first().map(|cause| (cause.text.clone(), cause.fix.clone())),
-                more: failed - 1,
+            cases: counts.cases,
+            failed: counts.unexpected,
+            // What did not run says nothing either.
+            unresolved: counts.unresolved + counts.skipped + counts.not_run,
+            worst: worst.and_then(|entry| {
+                let cause = entry.result?.causes.first();
+                Some(Worst {
+                    case: entry.planned.id.to_string(),
+                    image: entry.planned.image.clone(),
+                    what: what(&entry),
+                    why: cause.map(|cause| (cause.text.clone(), cause.fix.clone())),
+                    more: counts.unexpected - 1,
+                })
             }),
         }
     }
@@ -72,7 +76,8 @@ impl Judged {
     }
 }
 
-fn what(result: &CaseResult) -> String {
+fn what(entry: &Entry<'_>) -> String {
+    let Some(result) = entry.result else { return "was not run".to_owned() };
     let does = match (&result.outcome, result.exit_code) {
         (Some(Outcome::Exited), Some(code)) => format!("exits with code {code}"),
         (Some(Outcome::Signalled), Some(code)) => format!("is ended by signal {} (exit code {code})", code - 128),
@@ -88,8 +93,8 @@ fn what(result: &CaseResult) -> String {
     };
     let when = in_words(&result.conditions);
     let does = if result.conditions.is_empty() { format!("{does}, {when}") } else { format!("{does} when {when}") };
-    match &result.expected {
-        Some(expected) => format!("{does} (expected: {})", expected.text),
+    match entry.expected {
+        Some(expected) => format!("{does} (expected: {expected})"),
         None => does,
     }
 }

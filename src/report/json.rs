@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::story::Story;
 use crate::event::run::Run;
-use crate::model::search::Searched;
-use crate::model::{CaseId, CaseResult, Condition, ConditionSet, Summary};
+use crate::event::{Counts, Entry, Standing};
+use crate::model::search::SearchReport;
+use crate::model::{CaseId, CaseResult, Condition, ConditionSet, Expected};
 
 /// The document's version (contract).
 const VERSION: u32 = 1;
@@ -18,9 +19,9 @@ pub struct Document<'a> {
     /// The document's version.
     version: u32,
     /// The results, in the order of the plan.
-    cases: Vec<&'a CaseResult>,
+    cases: Vec<Case<'a>>,
     /// Their counts.
-    summary: Summary,
+    summary: Counts,
     /// Searches, where scenarios ask for some.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     searches: Vec<Search<'a>>,
@@ -29,12 +30,51 @@ pub struct Document<'a> {
     not_run: Vec<NotRun<'a>>,
 }
 
+/// What a case came to.
+#[derive(Serialize, JsonSchema)]
+struct Case<'a> {
+    /// The result that stands.
+    #[serde(flatten)]
+    result: &'a CaseResult,
+    /// How often it failed, of how many attempts that passed or failed, where there were several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<[u32; 2]>,
+    /// The outcome of each attempt in a few words, where there were several.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tried: &'a [String],
+    /// What the scenario expects; absent: that it passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<Expected>,
+    /// True for a step of a search: nothing is expected of it, the search's answer says what it means.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    step: bool,
+    /// The whole log of the process up to a bound, secrets taken out.
+    log: &'a str,
+}
+
+impl<'a> Case<'a> {
+    fn of(entry: Entry<'a>) -> Option<Self> {
+        let (result, attempts) = (entry.result?, entry.attempts);
+        let several = !attempts.is_single();
+        Some(Self {
+            result,
+            attempts: several.then_some([attempts.failed, attempts.decided]),
+            tried: if several { &attempts.outcomes } else { &[] },
+            expected: entry
+                .expected
+                .map(|text| Expected { text: text.to_owned(), met: entry.standing == Standing::Expected }),
+            step: entry.standing == Standing::Step,
+            log: &result.log,
+        })
+    }
+}
+
 /// What came of a search.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Search<'a> {
     /// It was made.
-    Made(&'a Searched),
+    Made(&'a SearchReport),
     /// It was not.
     NotMade {
         /// Its stable name.
@@ -73,7 +113,7 @@ pub fn of_run(whole: &Run) -> Value {
         because,
     });
     let searches = whole.searches().map(|(planned, came)| match came {
-        Ok(searched) => Search::Made(searched),
+        Ok(report) => Search::Made(report),
         Err(because) => Search::NotMade {
             id: &planned.id,
             image: &planned.image,
@@ -84,7 +124,7 @@ pub fn of_run(whole: &Run) -> Value {
     });
     json!(Document {
         version: VERSION,
-        cases: whole.in_order().collect(),
+        cases: whole.entries().filter_map(Case::of).collect(),
         summary: whole.counts(),
         searches: searches.collect(),
         not_run: not_run.collect()
@@ -93,7 +133,7 @@ pub fn of_run(whole: &Run) -> Value {
 
 /// `demo --format json`: the document of `run`, and what it says of each version.
 #[must_use]
-pub fn demo(results: &[CaseResult], summary: &Summary, story: &Story) -> Value {
+pub fn demo(run: &Run, story: &Story) -> Value {
     let versions: Vec<Value> = story
         .versions
         .iter()
@@ -118,5 +158,6 @@ pub fn demo(results: &[CaseResult], summary: &Summary, story: &Story) -> Value {
             |f| json!({"conditions": f.conditions, "first_bad": f.image, "last_good": f.last_good, "any_of": f.any_of}),
         )
         .collect();
-    json!({"version": VERSION, "cases": results, "images": versions, "first_bad": first_bad, "summary": summary})
+    let cases: Vec<Case<'_>> = run.entries().filter_map(Case::of).collect();
+    json!({"version": VERSION, "cases": cases, "images": versions, "first_bad": first_bad, "summary": run.counts()})
 }

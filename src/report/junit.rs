@@ -10,18 +10,20 @@ use super::account::{Account, untold};
 use super::markup;
 use super::plain::{one_line, plain};
 use super::searches::{Told, told};
-use super::table::{Cell, Standing, Table, Tally, tables};
+use super::table::{Table, tables};
+use super::view;
 use crate::event::run::Run;
+use crate::event::{Counts, Entry, Standing};
 
 /// The document.
 #[must_use]
 pub fn render(run: &Run) -> String {
-    let tally = Tally::of_run(run);
+    let tally = run.counts();
     let mut xml = Xml { text: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(), depth: 0 };
     let searches = run.header.searches.len();
     let numbers = [tally.cases + searches, tally.unexpected, tally.unresolved + tally.open].map(|n| n.to_string());
     let [tests, failures, errors] = &numbers;
-    let time = seconds(run.counts().seconds);
+    let time = seconds(tally.seconds);
     let attributes =
         [("name", "exitone"), ("time", &time), ("tests", tests), ("failures", failures), ("errors", errors)];
     xml.open("testsuites", &attributes);
@@ -35,8 +37,8 @@ pub fn render(run: &Run) -> String {
 }
 
 fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize) {
-    let cases: Vec<(&str, Cell<'_>)> = table.column(image).collect();
-    let tally = Tally::of(cases.iter().map(|(_, cell)| *cell));
+    let cases: Vec<(&str, Entry<'_>)> = table.column(image).collect();
+    let tally = Counts::of(cases.iter().map(|(_, cell)| *cell));
     let short = &table.names[image];
     let name = table.scenario.map_or_else(|| short.clone(), |scenario| format!("{scenario} · {short}"));
     let total = seconds(cases.iter().map(|(_, cell)| cell.seconds()).sum());
@@ -88,16 +90,16 @@ fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize) {
     xml.close("testsuite");
 }
 
-fn case(xml: &mut Xml, class: &str, label: &str, cell: Cell<'_>) {
+fn case(xml: &mut Xml, class: &str, label: &str, cell: Entry<'_>) {
     let time = seconds(cell.seconds());
     xml.open("testcase", &[("name", label), ("classname", class), ("time", &time)]);
-    let standing = cell.standing();
+    let standing = cell.standing;
     let Some(result) = cell.result else {
         let because = format!("not run: {}", one_line(cell.missing.unwrap_or("no result")));
         xml.empty("skipped", &[("message", &because)]);
         return xml.close("testcase");
     };
-    let account = Account::of(cell, result);
+    let account = Account::of(&cell, result);
     match standing {
         Standing::Unexpected => {
             let kind = one_line(&result.cell());
@@ -112,13 +114,13 @@ fn case(xml: &mut Xml, class: &str, label: &str, cell: Cell<'_>) {
         }
         Standing::Expected => {
             // As surefire has it: the test passed, and these attempts did not.
-            if let (Some(often), Some(first)) = (result.flaky(), result.tried.first()) {
+            if let (Some(often), Some(first)) = (cell.attempts.flaky(), cell.attempts.outcomes.first()) {
                 xml.empty("flakyFailure", &[("message", &often), ("type", &one_line(first))]);
             }
         }
         Standing::NotRun | Standing::Step => {}
     }
-    let mut out = vec![format!("{} {label}: {}", one_line(&result.image), cell.words())];
+    let mut out = vec![format!("{} {label}: {}", one_line(&result.image), view::words(&cell))];
     out.extend(account.platform.iter().cloned());
     out.extend(account.notes.iter().map(|note| format!("note: {note}")));
     out.extend(untold(result).map(|cause| format!("image: {} {}", one_line(&cause.text), one_line(&cause.fix))));

@@ -9,8 +9,11 @@ use std::fmt::Write;
 use super::account::{Account, untold};
 use super::plain::plain;
 use super::searches::told;
-use super::table::{Cell, Standing, Table, Tally, letters, plural, severity, tables};
+use super::table::{Table, letters, severity, tables};
+use super::view::{self, plural};
 use crate::event::run::Run;
+use crate::event::{Counts, Entry, Standing};
+use crate::model::Verdict;
 
 /// A step's summary on GitHub has 1 MiB at the most; some room is left for what a job writes before it.
 const MOST_BYTES: usize = 1_000_000;
@@ -31,9 +34,9 @@ pub fn render(run: &Run) -> String {
     for table in &tables {
         matrix(&mut page, table, tables.len() > 1);
     }
-    let mut looked_at: Vec<(&str, &str, Cell<'_>)> = tables.iter().flat_map(Table::cells).collect();
-    looked_at.retain(|(_, _, cell)| matches!(cell.standing(), Standing::Unexpected | Standing::Unresolved));
-    looked_at.sort_by_key(|(_, _, cell)| (cell.standing(), cell.result.map(severity)));
+    let mut looked_at: Vec<(&str, &str, Entry<'_>)> = tables.iter().flat_map(Table::cells).collect();
+    looked_at.retain(|(_, _, cell)| matches!(cell.standing, Standing::Unexpected | Standing::Unresolved));
+    looked_at.sort_by_key(|(_, _, cell)| (cell.standing, cell.result.map(|result| severity(result))));
     let mut left_out = 0;
     for (n, (image, label, cell)) in looked_at.iter().enumerate() {
         let title = if n == 0 { "### Cases to look at\n\n" } else { "" };
@@ -83,18 +86,19 @@ fn end(page: Page, left_out: usize) -> String {
 }
 
 fn head(page: &mut Page, run: &Run) {
-    let tally = Tally::of_run(run);
-    let sign = match tally {
-        Tally { unexpected, .. } if unexpected > 0 => "❌",
-        Tally { cases, expected, steps, open: 0, .. } if cases == expected + steps && cases > 0 => "✅",
-        _ => "⚠️",
+    let counts = run.counts();
+    let (verdict, headline) = view::headline(&counts);
+    let sign = match verdict {
+        Some(Verdict::Fail) => "❌",
+        Some(Verdict::Pass) => "✅",
+        Some(Verdict::Unresolved) | None => "⚠️",
     };
     let header = &run.header;
-    let mut about = vec![tally.counts(), format!("{:.1} s", run.counts().seconds)];
+    let mut about = vec![view::counts(&counts), format!("{:.1} s", counts.seconds)];
     let shard = header.shard.as_ref().map(|shard| format!("shard {shard}"));
     let known = [header.platform.clone(), format!("exitone {}", header.tool)].into_iter().chain(shard);
     about.extend(known.filter(|text| !text.trim().is_empty()).map(|text| prose(&text)));
-    page.add(&format!("## {sign} exitone: {}\n\n{}\n\n", tally.verdict(), about.join(" · ")));
+    page.add(&format!("## {sign} exitone: {}\n\n{}\n\n", headline, about.join(" · ")));
     if run.summary.is_none() {
         page.add("The run broke off before its end.\n\n");
     }
@@ -126,11 +130,11 @@ fn searches(page: &mut Page, run: &Run) {
 }
 
 /// A sign for a cell, and what came out in a few letters.
-fn sign(cell: Option<Cell<'_>>) -> String {
+fn sign(cell: Option<Entry<'_>>) -> String {
     let Some(cell) = cell else { return String::new() };
-    let letters = prose(&letters(cell.result));
-    match cell.standing() {
-        Standing::Expected if cell.result.is_some_and(|r| r.flaky().is_some()) => format!("✅ {letters}, flaky"),
+    let letters = prose(&letters(cell.result.map(|result| &**result)));
+    match cell.standing {
+        Standing::Expected if cell.attempts.flaky().is_some() => format!("✅ {letters}, flaky"),
         Standing::Expected => format!("✅ {letters}"),
         Standing::Unexpected => format!("❌ **{letters}**"),
         Standing::Unresolved => "❓ unresolved".to_owned(),
@@ -150,8 +154,8 @@ fn matrix(page: &mut Page, table: &Table<'_>, titled: bool) {
     if across.len() > MOST_COLUMNS {
         let mut lines = Vec::new();
         for row in &table.rows {
-            let tally = Tally::of(row.cells.iter().copied().flatten());
-            lines.push(format!("- {}: {}\n", code(&row.label), tally.counts()));
+            let counts = Counts::of(row.cells.iter().copied().flatten());
+            lines.push(format!("- {}: {}\n", code(&row.label), view::counts(&counts)));
         }
         return whole_lines(page, &text, &lines);
     }
@@ -192,15 +196,15 @@ fn whole_lines(page: &mut Page, head: &str, lines: &[String]) {
 }
 
 /// A case in full, folded.
-fn case(image: &str, label: &str, cell: Cell<'_>) -> String {
+fn case(image: &str, label: &str, cell: Entry<'_>) -> String {
     let Some(result) = cell.result else { return String::new() };
-    let account = Account::of(cell, result);
-    let sign = if cell.standing() == Standing::Unexpected { "❌" } else { "❓" };
+    let account = Account::of(&cell, result);
+    let sign = if cell.standing == Standing::Unexpected { "❌" } else { "❓" };
     let mut text = format!(
         "<details><summary>{sign} {} under {}: {}</summary>\n\n",
         code(image),
         code(label),
-        prose(&cell.words())
+        prose(&view::words(&cell))
     );
     for why in &account.causes {
         let _ = writeln!(text, "**Why** {}\n\n**Fix** {}\n", prose(&why.text), prose(&why.fix));
@@ -237,13 +241,13 @@ fn lists(page: &mut Page, tables: &[Table<'_>]) {
     let mut compressed = 0;
     for (image, label, cell) in tables.iter().flat_map(Table::cells) {
         let case = format!("{} under {}", code(image), code(label));
-        match (cell.standing(), cell.result) {
+        match (cell.standing, cell.result) {
             (Standing::NotRun, _) => not_run.add(prose(cell.missing.unwrap_or("no result")), case),
             (Standing::Skipped, Some(result)) => {
                 skipped.add(prose(result.skipped.as_deref().unwrap_or("skipped")), case);
             }
             (Standing::Expected, Some(result)) => {
-                if let Some(often) = result.flaky() {
+                if let Some(often) = cell.attempts.flaky() {
                     flaky.add(prose(&often), case);
                 }
                 for one in &result.not_exercised {
@@ -252,7 +256,7 @@ fn lists(page: &mut Page, tables: &[Table<'_>]) {
             }
             _ => {}
         }
-        for cause in cell.result.into_iter().flat_map(untold) {
+        for cause in cell.result.into_iter().flat_map(|result| untold(result)) {
             images.add(format!("{} **Fix** {}", prose(&cause.text), prose(&cause.fix)), code(image));
         }
         let notes = cell.result.map(|result| result.notes.as_slice()).unwrap_or_default();
@@ -385,7 +389,9 @@ mod tests {
         assert!(render(&huge(2, 3)).contains("| conditions | <code>v0</code> | <code>v1</code> |\n|---|---|---|\n"));
         assert!(render(&huge(3, 2)).contains("| image | <code>env.set:N=0</code> | <code>env.set:N=1</code> |\n"));
         let list = render(&huge(21, 21));
-        assert!(!list.contains("|---|") && list.contains("- <code>env.set:N=0</code>: 21 cases, 21 not as expected\n"));
+        assert!(
+            !list.contains("|---|") && list.contains("- <code>env.set:N=0</code>: 21 cases, 0 passed, 21 failed\n")
+        );
     }
 
     #[test]
@@ -395,6 +401,6 @@ mod tests {
         assert_eq!(page.matches("<details>").count(), page.matches("</details>").count());
         assert!(page.contains(" cases to look at are left out here**"));
         assert_eq!(page.matches("❌ **exit 1**").count(), 2000, "the matrix is whole");
-        assert!(render(&Run::default()).starts_with("## ⚠️ exitone: no case was planned"));
+        assert!(render(&Run::default()).starts_with("## ⚠️ exitone: nothing was run"));
     }
 }

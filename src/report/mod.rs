@@ -22,4 +22,8 @@ pub mod searches;
 pub mod story;
 pub mod table;
 pub mod terminal;
+pub mod view;
 pub mod why;
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, Stamped};
+use crate::event::{Event, Planned, Stamped, Standing, judge};
+use crate::model::CaseId;
 use crate::model::image::short_name;
-use crate::model::outcome::{Phase, Verdict};
+use crate::model::outcome::Phase;
 
 /// A case that runs.
 struct Running {
@@ -23,6 +24,7 @@ const NAMED: usize = 3;
 pub struct Progress {
     bar: ProgressBar,
     running: BTreeMap<String, Running>,
+    planned: BTreeMap<CaseId, Planned>,
     /// Those that have a result: a search may run one of them again.
     finished: BTreeSet<String>,
     /// Those that did not come out as expected.
@@ -39,7 +41,14 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len}  {prefix}\n     {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, running: BTreeMap::new(), finished: BTreeSet::new(), failed: 0, called: "failed" }
+        Self {
+            bar,
+            running: BTreeMap::new(),
+            planned: BTreeMap::new(),
+            finished: BTreeSet::new(),
+            failed: 0,
+            called: "failed",
+        }
     }
 
     /// Shows what an event changes.
@@ -47,6 +56,7 @@ impl Progress {
         match &stamped.event {
             Event::RunStarted(header) => {
                 self.bar.set_length(header.cases.len() as u64);
+                self.planned = header.cases.iter().map(|planned| (planned.id.clone(), planned.clone())).collect();
                 self.bar.enable_steady_tick(Duration::from_millis(250));
             }
             Event::CaseStarted { id, image, conditions } => {
@@ -59,12 +69,15 @@ impl Progress {
                     running.phase = *phase;
                 }
             }
-            Event::CaseFinished { result } => {
+            Event::CaseFinished { result, attempts } => {
                 self.running.remove(&result.id.0);
                 if self.finished.insert(result.id.0.clone()) {
-                    self.failed += usize::from(result.verdict != Verdict::Unresolved && !result.as_expected());
-                    if result.expected.is_some() {
-                        self.called = "not as expected";
+                    if let Some(planned) = self.planned.get(&result.id) {
+                        let entry = judge(planned, Some((result, Some(attempts))), None, None);
+                        self.failed += usize::from(entry.standing == Standing::Unexpected);
+                        if entry.expected.is_some() {
+                            self.called = "not as expected";
+                        }
                     }
                     self.bar.inc(1);
                 }
@@ -84,9 +97,14 @@ impl Progress {
             Event::Draining { because } => {
                 self.bar.println(format!("stopping ({because}): running cases end first, Ctrl-C ends them at once"));
             }
-            Event::CaseAdded { .. } => self.bar.inc_length(1),
+            Event::CaseAdded { planned } => {
+                self.bar.inc_length(1);
+                self.planned.insert(planned.id.clone(), planned.clone());
+            }
             Event::CaseNotRun { .. }
             | Event::SearchStarted { .. }
+            | Event::SearchProgress { .. }
+            | Event::BisectFinished { .. }
             | Event::SearchFinished { .. }
             | Event::SearchNotRun { .. } => {}
             Event::RunFinished { .. } => self.bar.finish_and_clear(),

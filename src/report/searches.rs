@@ -1,13 +1,13 @@
 //! What the searches of a run came to, as plain text without escapes of any format.
 
 use super::plain::one_line;
-use super::table::plural;
+use super::view::plural;
 use super::why::{certainty, verdict};
-use crate::event::PlannedSearch;
 use crate::event::run::Run;
+use crate::event::{PlannedSearch, Standing};
+use crate::model::CaseId;
 use crate::model::image::short_name;
-use crate::model::search::Judged;
-use crate::model::{CaseId, Verdict};
+use crate::model::search::JudgedSet;
 
 /// A search that is told.
 pub struct Told<'a> {
@@ -70,9 +70,14 @@ impl Told<'_> {
     }
 }
 
-fn set<'a>(run: &Run, judged: &'a Judged) -> Set<'a> {
-    let result = run.results.get(&judged.case);
-    let good = result.filter(|r| r.verdict != Verdict::Unresolved).map(|r| r.as_expected());
+fn set<'a>(run: &Run, judged: &'a JudgedSet) -> Set<'a> {
+    let entry = run.entry(&judged.case);
+    let good = entry.and_then(|entry| match entry.standing {
+        Standing::Expected | Standing::Step => Some(true),
+        Standing::Unexpected => Some(false),
+        Standing::Unresolved | Standing::Skipped | Standing::NotRun => None,
+    });
+    let result = entry.and_then(|entry| entry.result);
     let came = result.map_or_else(|| "not run".to_owned(), |r| one_line(&r.cell()));
     let stands = match (&judged.expected, good) {
         (_, None) => String::new(),

@@ -1,95 +1,13 @@
-//! The cells of a run as tables: conditions down, images across. Cells are found by the id of their case: two cases may
-//! have the same conditions to look at, when they differ in a secret only.
+//! The cases of a run as tables: conditions down, images across. Two cases may show the same conditions, when they differ
+//! in a secret only: each gets a row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plain::one_line;
-use crate::event::Planned;
 use crate::event::run::Run;
-use crate::model::CaseId;
+use crate::event::{Entry, Standing};
 use crate::model::image::short_name;
-use crate::model::outcome::{CaseResult, Outcome, Verdict};
-
-/// How a case stands against what is expected of it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Standing {
-    /// It came out otherwise than expected.
-    Unexpected,
-    /// The run says nothing about it.
-    Unresolved,
-    /// The host cannot impose a condition.
-    Skipped,
-    /// It was not begun, or not ended.
-    NotRun,
-    /// It came out as expected.
-    Expected,
-    /// It is a step of a search: nothing is expected of it.
-    Step,
-}
-
-impl Standing {
-    /// How a case stands; nothing: there is no result of it.
-    #[must_use]
-    pub fn of(result: Option<&CaseResult>) -> Self {
-        match result {
-            None => Self::NotRun,
-            Some(result) if result.step => Self::Step,
-            Some(result) if result.verdict == Verdict::Unresolved && result.skipped.is_some() => Self::Skipped,
-            Some(result) if result.verdict == Verdict::Unresolved => Self::Unresolved,
-            Some(result) if result.as_expected() => Self::Expected,
-            Some(_) => Self::Unexpected,
-        }
-    }
-}
-
-/// A planned case with what came of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Cell<'a> {
-    /// The case.
-    pub planned: &'a Planned,
-    /// What came out.
-    pub result: Option<&'a CaseResult>,
-    /// Why there is no result.
-    pub missing: Option<&'a str>,
-}
-
-/// Every case of a run in the order of the plan.
-pub fn cells(run: &Run) -> impl Iterator<Item = Cell<'_>> {
-    let missing: BTreeMap<&CaseId, &str> = run.without_result().map(|(planned, why)| (&planned.id, why)).collect();
-    run.header.cases.iter().map(move |planned| Cell {
-        planned,
-        result: run.results.get(&planned.id),
-        missing: missing.get(&planned.id).copied(),
-    })
-}
-
-impl Cell<'_> {
-    /// How it stands.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        Standing::of(self.result)
-    }
-
-    /// A few words: what came out, and what was expected where that is something else.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let Some(result) = self.result else { return "not run".to_owned() };
-        let often = result.flaky().map(|often| format!(", flaky: {often}")).unwrap_or_default();
-        let cell = one_line(&result.cell());
-        match (&result.expected, self.standing()) {
-            (Some(expected), Standing::Unexpected) => {
-                format!("{cell}{often}, expected: {}", one_line(&expected.text))
-            }
-            _ => format!("{cell}{often}"),
-        }
-    }
-
-    /// Seconds that it took.
-    #[must_use]
-    pub fn seconds(&self) -> f64 {
-        self.result.map_or(0.0, |result| result.total_ms / 1000.0)
-    }
-}
+use crate::model::outcome::{CaseResult, Outcome};
 
 /// A set of conditions and its cells.
 #[derive(Clone, Debug)]
@@ -97,7 +15,7 @@ pub struct Row<'a> {
     /// The conditions in words; `(2)` behind it where another row reads the same.
     pub label: String,
     /// One for each image of the table, in its order; nothing: no such case is planned.
-    pub cells: Vec<Option<Cell<'a>>>,
+    pub cells: Vec<Option<Entry<'a>>>,
 }
 
 /// The cases of one scenario.
@@ -115,12 +33,12 @@ pub struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// The cases of an image, each with the label of its row.
-    pub fn column(&self, image: usize) -> impl Iterator<Item = (&str, Cell<'a>)> {
+    pub fn column(&self, image: usize) -> impl Iterator<Item = (&str, Entry<'a>)> {
         self.rows.iter().filter_map(move |row| Some((row.label.as_str(), (*row.cells.get(image)?)?)))
     }
 
     /// Every case: the image's name, the label of the row, the cell; row by row.
-    pub fn cells(&self) -> impl Iterator<Item = (&str, &str, Cell<'a>)> {
+    pub fn cells(&self) -> impl Iterator<Item = (&str, &str, Entry<'a>)> {
         self.rows.iter().flat_map(move |row| {
             let cells = self.names.iter().zip(&row.cells);
             cells.filter_map(|(name, cell)| Some((name.as_str(), row.label.as_str(), (*cell)?)))
@@ -130,7 +48,7 @@ impl<'a> Table<'a> {
     /// The same without rows that are nothing but steps of a search.
     #[must_use]
     pub fn without_steps(&self) -> Self {
-        let told = |row: &&Row<'_>| row.cells.iter().flatten().any(|cell| cell.standing() != Standing::Step);
+        let told = |row: &&Row<'_>| row.cells.iter().flatten().any(|cell| cell.standing != Standing::Step);
         Self { rows: self.rows.iter().filter(told).cloned().collect(), ..self.clone() }
     }
 
@@ -151,16 +69,16 @@ pub fn tables(run: &Run) -> Vec<Table<'_>> {
         }
     }
     let of =
-        |scenario: &Option<&str>| cells(run).filter(|cell| cell.planned.scenario.as_deref() == *scenario).collect();
+        |scenario: &Option<&str>| run.entries().filter(|cell| cell.planned.scenario.as_deref() == *scenario).collect();
     scenarios.into_iter().map(|scenario| table(scenario, of(&scenario))).collect()
 }
 
-fn table<'a>(scenario: Option<&'a str>, all: Vec<Cell<'a>>) -> Table<'a> {
+fn table<'a>(scenario: Option<&'a str>, all: Vec<Entry<'a>>) -> Table<'a> {
     let mut images: Vec<&str> = Vec::new();
     let mut columns: BTreeMap<&str, usize> = BTreeMap::new();
     let mut labels: Vec<String> = Vec::new();
     // The cases of one label and image: several where they differ in a secret only.
-    let mut cells: BTreeMap<String, BTreeMap<usize, Vec<Cell<'a>>>> = BTreeMap::new();
+    let mut cells: BTreeMap<String, BTreeMap<usize, Vec<Entry<'a>>>> = BTreeMap::new();
     for cell in all {
         let planned = cell.planned;
         let column = *columns.entry(&planned.image).or_insert_with(|| {
@@ -217,107 +135,6 @@ pub fn severity(result: &CaseResult) -> (bool, bool, usize) {
     (!result.conditions.is_empty(), !died, result.conditions.iter().count())
 }
 
-/// How many cases of a run stand how.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Tally {
-    /// All that were planned.
-    pub cases: usize,
-    /// As expected.
-    pub expected: usize,
-    /// Not as expected.
-    pub unexpected: usize,
-    /// Without a statement.
-    pub unresolved: usize,
-    /// The host cannot impose a condition.
-    pub skipped: usize,
-    /// Without a result.
-    pub not_run: usize,
-    /// Steps of searches.
-    pub steps: usize,
-    /// Searches that do not know whether there are other sets; they are no cases.
-    pub open: usize,
-    /// Whose attempts did not all come out alike; they are counted above as well.
-    pub flaky: usize,
-}
-
-impl Tally {
-    /// Counts cases.
-    #[must_use]
-    pub fn of<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Self {
-        let mut tally = Self::default();
-        for cell in cells {
-            tally.cases += 1;
-            tally.flaky += usize::from(cell.result.is_some_and(|result| result.flaky().is_some()));
-            *match cell.standing() {
-                Standing::Expected => &mut tally.expected,
-                Standing::Unexpected => &mut tally.unexpected,
-                Standing::Unresolved => &mut tally.unresolved,
-                Standing::Skipped => &mut tally.skipped,
-                Standing::NotRun => &mut tally.not_run,
-                Standing::Step => &mut tally.steps,
-            } += 1;
-        }
-        tally
-    }
-
-    /// Counts the cases of a run.
-    #[must_use]
-    pub fn of_run(run: &Run) -> Self {
-        Self { open: run.counts().open, ..Self::of(cells(run)) }
-    }
-
-    /// What it comes to, in one sentence without a full stop.
-    #[must_use]
-    pub fn verdict(&self) -> String {
-        let of = |count: usize, what: &str| format!("{count} of {} {what}", plural(self.cases, "case"));
-        let are = |count: usize| if count == 1 { "is" } else { "are" };
-        match *self {
-            Self { cases: 0, .. } => "no case was planned".to_owned(),
-            Self { unexpected, .. } if unexpected > 0 => {
-                of(unexpected, &format!("{} not as expected", are(unexpected)))
-            }
-            Self { unresolved, skipped, .. } if unresolved + skipped > 0 => {
-                of(unresolved + skipped, &format!("{} undecided, none failed", are(unresolved + skipped)))
-            }
-            Self { not_run, .. } if not_run > 0 => {
-                of(not_run, &format!("{} not run, none failed", if not_run == 1 { "was" } else { "were" }))
-            }
-            Self { open, .. } if open > 0 => {
-                format!("{open} of the searches undecided, none failed")
-            }
-            Self { cases, steps, .. } if steps > 0 => {
-                format!("{} as expected, beside the steps of a search", plural(cases - steps, "case"))
-            }
-            Self { cases: 1, flaky: 0, .. } => "the case is as expected".to_owned(),
-            Self { cases: 1, .. } => "the case is as expected, and flaky".to_owned(),
-            Self { cases, flaky: 0, .. } => format!("all {cases} cases are as expected"),
-            Self { cases, flaky, .. } => format!("all {cases} cases are as expected, {flaky} of them flaky"),
-        }
-    }
-
-    /// The counts that are not zero.
-    #[must_use]
-    pub fn counts(&self) -> String {
-        let parts = [
-            (self.expected, "as expected"),
-            (self.unexpected, "not as expected"),
-            (self.unresolved, "unresolved"),
-            (self.skipped, "skipped"),
-            (self.not_run, "not run"),
-            (self.steps, "steps of a search"),
-            (self.flaky, "flaky"),
-        ];
-        let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-        std::iter::once(plural(self.cases, "case")).chain(parts).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// `1 case`, `2 cases`.
-#[must_use]
-pub fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,30 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn every_case_is_counted_once() {
-        let tally = Tally::of_run(&every_kind());
-        let expected = Tally {
-            cases: 11,
-            expected: 3,
-            unexpected: 4,
-            unresolved: 1,
-            skipped: 1,
-            not_run: 2,
-            flaky: 1,
-            ..Tally::default()
-        };
-        assert_eq!(tally, expected);
-        assert_eq!(tally.verdict(), "4 of 11 cases are not as expected");
-        let tally = Tally { cases: 1, expected: 1, ..Tally::default() };
-        assert_eq!(
-            (tally.verdict().as_str(), tally.counts().as_str()),
-            ("the case is as expected", "1 case, 1 as expected")
-        );
-        assert_eq!(number("v1-2"), 1);
-    }
-
-    #[test]
     fn names_that_would_be_the_same_are_whole() {
+        assert_eq!(number("v1-2"), 1);
         assert_eq!(names(&["a:v1", "b:v1"]), ["a:v1", "b:v1"]);
         assert_eq!(names(&["a:v1", "a:v2"]), ["v1", "v2"]);
     }

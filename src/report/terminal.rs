@@ -1,6 +1,8 @@
 //! Text for a person, to standard output.
 
+use std::borrow::Borrow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 
@@ -8,11 +10,12 @@ use super::evidence;
 use super::searches::{Told, told as told_of};
 use super::story::{Story, clauses, in_words};
 use super::table::{Table, tables};
-use crate::event::Planned;
+use super::view;
 use crate::event::run::Run;
+use crate::event::{Counts, Entry, Standing};
+use crate::model::ConditionSet;
 use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
-use crate::model::{ConditionSet, Summary};
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -68,7 +71,7 @@ pub fn matrix(table: &Table<'_>) -> String {
     for row in &table.rows {
         let _ = write!(text, "  {}", shorten(&row.label, label));
         for cell in &row.cells {
-            let (mark, style) = mark(cell.and_then(|cell| cell.result));
+            let (mark, style) = mark(cell.and_then(|cell| cell.result).map(|result| &**result));
             // Padded before it is coloured: colours have no width.
             let _ = write!(text, "{}", styled(style, &format!("{mark:>CELL$}")));
         }
@@ -93,7 +96,8 @@ fn shorten(text: &str, width: usize) -> String {
 
 /// What the demo says after its matrix.
 #[must_use]
-pub fn story(story: &Story, results: &[CaseResult]) -> String {
+pub fn story(story: &Story, results: &[impl Borrow<CaseResult>]) -> String {
+    let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
     let mut text = format!("\n{}\n", styled(HEAD, "What each version does"));
     if !story.common.is_empty() {
         let sentence = format!("every version {}.", clauses(&story.common));
@@ -146,12 +150,13 @@ fn status(result: &CaseResult) -> String {
 }
 
 /// The failure that shows most: with a cause, under a pair of conditions if there is one.
-fn example<'a>(story: &Story, results: &'a [CaseResult]) -> Option<&'a CaseResult> {
+fn example<'a>(story: &Story, results: &[&'a CaseResult]) -> Option<&'a CaseResult> {
     let sets: Vec<(&String, &ConditionSet)> =
         story.versions.iter().flat_map(|v| v.sets.iter().map(|s| (&v.image, &s.conditions))).collect();
     // The first of those that show as much: the last one is what `max_by_key` takes.
     results
         .iter()
+        .copied()
         .rev()
         .filter(|r| !r.causes.is_empty() && sets.contains(&(&r.image, &r.conditions)))
         .max_by_key(|r| (r.conditions.iter().count() > 1, r.exit_code == Some(1), r.causes.len()))
@@ -195,8 +200,7 @@ pub(super) fn wrap(text: &str, indent: usize) -> String {
 }
 
 /// One case in full, as `run` shows it.
-#[must_use]
-pub fn case(result: &CaseResult) -> String {
+fn case(entry: &Entry<'_>, result: &CaseResult) -> String {
     let (_, style) = mark(Some(result));
     let mut text = format!(
         "{} {}  {}\n",
@@ -214,12 +218,13 @@ pub fn case(result: &CaseResult) -> String {
     if !times.is_empty() {
         let _ = writeln!(text, "  {}", times.join(" · "));
     }
-    if let Some(often) = result.flaky() {
+    if let Some(often) = entry.attempts.flaky() {
         let _ = writeln!(text, "  {}", styled(ODD, &format!("flaky: {often}")));
     }
-    if let Some(expected) = &result.expected {
-        let (mark, style) = if expected.met { ("as expected", GOOD) } else { ("not as expected", BAD) };
-        let _ = writeln!(text, "  {}", styled(style, &format!("{mark}: {}", expected.text)));
+    if let Some(expected) = entry.expected {
+        let (mark, style) =
+            if entry.standing == Standing::Expected { ("as expected", GOOD) } else { ("not as expected", BAD) };
+        let _ = writeln!(text, "  {}", styled(style, &format!("{mark}: {expected}")));
     }
     for check in &result.checks {
         let _ = writeln!(text, "  {} {}: {}", if check.passed { "✓" } else { "✗" }, check.name, check.text);
@@ -228,17 +233,17 @@ pub fn case(result: &CaseResult) -> String {
     if result.verdict != Verdict::Pass {
         text.push_str(&failure(result));
     }
-    for note in &result.notes {
-        let _ = writeln!(text, "  {}", styled(DIM, &format!("note: {}", wrap(note, 8))));
+    for note in view::notes(entry) {
+        let _ = writeln!(text, "  {}", styled(DIM, &format!("note: {}", wrap(&note, 8))));
     }
     text
 }
 
 /// What many passes have in common: conditions that were never met, and time compression.
-#[must_use]
-pub fn unmet(results: &[CaseResult]) -> String {
+fn unmet(entries: &[&Entry<'_>]) -> String {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
-    for result in results.iter().filter(|r| r.verdict == Verdict::Pass) {
+    let results = || entries.iter().filter_map(|entry| entry.result);
+    for result in results().filter(|r| r.verdict == Verdict::Pass) {
         for line in evidence::not_exercised(result) {
             match groups.iter_mut().find(|(known, _)| *known == line) {
                 Some((_, images)) if images.contains(&short_name(&result.image)) => {}
@@ -251,18 +256,17 @@ pub fn unmet(results: &[CaseResult]) -> String {
     for (line, images) in groups {
         let _ = writeln!(text, "  {}", styled(DIM, &wrap(&format!("{line} ({})", images.join(", ")), 4)));
     }
-    let compressed = results.iter().filter(|r| r.notes.iter().any(|n| n.starts_with("time compression"))).count();
+    let compressed = results().filter(|r| r.notes.iter().any(|n| n.starts_with("time compression"))).count();
     if compressed > 0 {
         let line =
-            format!("time compression touched {compressed} of {} results; --format json says how", results.len());
+            format!("time compression touched {compressed} of {} results; --format json says how", entries.len());
         let _ = writeln!(text, "  {}", styled(DIM, &line));
     }
     if text.is_empty() { text } else { text + "\n" }
 }
 
 /// What the images themselves say, each once.
-#[must_use]
-pub fn findings(results: &[CaseResult]) -> String {
+fn findings<'a>(results: impl IntoIterator<Item = &'a Arc<CaseResult>>) -> String {
     let mut told: Vec<(&str, &str)> = Vec::new();
     let mut text = String::new();
     for result in results {
@@ -359,9 +363,8 @@ pub fn run(run: &Run) -> String {
     let mut text = String::new();
     let tables = tables(run);
     for table in &tables {
-        let of_table = |planned: &&Planned| planned.scenario.as_deref() == table.scenario;
-        let planned = run.header.cases.iter().filter(of_table);
-        let results: Vec<CaseResult> = planned.filter_map(|p| run.results.get(&p.id)).cloned().collect();
+        let of_table = |entry: &Entry<'_>| entry.planned.scenario.as_deref() == table.scenario;
+        let entries: Vec<Entry<'_>> = run.entries().filter(|entry| of_table(entry) && entry.result.is_some()).collect();
         if tables.len() > 1 {
             let name = table.scenario.unwrap_or("by hand");
             let _ = writeln!(text, "{}", styled(HEAD, name));
@@ -371,20 +374,23 @@ pub fn run(run: &Run) -> String {
             text += &(matrix(&shown) + "\n");
         }
         let searches = || run.searches().filter(|(search, _)| search.scenario.as_deref() == table.scenario);
-        let smallest = searches().filter_map(|(_, came)| came.ok()).flat_map(|searched| &searched.judged);
+        let smallest = searches().filter_map(|(_, answer)| answer.ok()).flat_map(|report| &report.judged);
         let told: Vec<_> = smallest.filter(|judged| judged.smallest).map(|judged| &judged.case).collect();
         // What a search says of its sets and steps comes below.
-        let by_themselves: Vec<CaseResult> =
-            results.iter().filter(|r| !r.step && !told.contains(&&r.id)).cloned().collect();
+        let by_themselves = |entry: &&Entry<'_>| entry.standing != Standing::Step && !told.contains(&&entry.planned.id);
+        let by_themselves: Vec<&Entry<'_>> = entries.iter().filter(by_themselves).collect();
         let few = by_themselves.len() <= 4;
         if !few {
             text += &unmet(&by_themselves);
         }
-        let odd = |r: &CaseResult| r.verdict != Verdict::Pass || !r.as_expected() || r.flaky().is_some();
-        let shown = by_themselves.iter().filter(|r| few || odd(r));
-        text.extend(shown.map(|r| case(r) + "\n"));
+        let odd = |entry: &Entry<'_>| {
+            let failed = entry.result.is_some_and(|result| result.verdict != Verdict::Pass);
+            failed || entry.standing != Standing::Expected || entry.attempts.flaky().is_some()
+        };
+        let shown = by_themselves.iter().filter(|entry| few || odd(entry));
+        text.extend(shown.filter_map(|entry| Some(case(entry, entry.result?) + "\n")));
         if searches().next().is_none() {
-            text += &findings(&results);
+            text += &findings(entries.iter().filter_map(|entry| entry.result));
         }
         text.extend(
             told_of(run)
@@ -404,9 +410,8 @@ fn search(run: &Run, told: &Told<'_>) -> String {
     let heading = format!("{}: {}", told.image(), told.title);
     let mut text = format!("{}\n", styled(HEAD, &heading));
     if let Some(searched) = run.searches.get(&told.planned.id) {
-        let of_search: Vec<&Planned> =
-            run.header.cases.iter().filter(|p| p.search.as_ref() == Some(&searched.id)).collect();
-        let results: Vec<CaseResult> = of_search.iter().filter_map(|p| run.results.get(&p.id)).cloned().collect();
+        let of_search = run.header.cases.iter().filter(|p| p.search.as_ref() == Some(&searched.id));
+        let results: Vec<&CaseResult> = of_search.filter_map(|p| run.results.get(&p.id)).map(|r| &**r).collect();
         text += &super::why::text(&searched.answer, &results, false);
     }
     for set in &told.sets {
@@ -430,32 +435,6 @@ fn search(run: &Run, told: &Told<'_>) -> String {
 
 /// The last line.
 #[must_use]
-pub fn summary(summary: &Summary) -> String {
-    let mut parts = vec![format!("{} cases", summary.cases), format!("{} passed", summary.passed)];
-    if summary.failed > 0 {
-        parts.push(format!("{} failed", summary.failed));
-    }
-    if summary.steps > 0 {
-        parts.push(format!("{} steps of a search", summary.steps));
-    }
-    if summary.open > 0 {
-        parts.push(format!("{} of {} searches undecided", summary.open, summary.searches));
-    }
-    if summary.unresolved > 0 {
-        parts.push(format!("{} unresolved", summary.unresolved));
-    }
-    if summary.flaky > 0 {
-        parts.push(format!("{} flaky", summary.flaky));
-    }
-    if summary.not_run > 0 {
-        parts.push(format!("{} not run", summary.not_run));
-    }
-    // Where every failure is one that was not expected, the count says it already.
-    if summary.unexpected != summary.failed {
-        parts.push(match summary.unexpected {
-            0 => "all as expected".to_owned(),
-            n => format!("{n} not as expected"),
-        });
-    }
-    format!("{} in {:.1} s\n", parts.join(", "), summary.seconds)
+pub fn summary(counts: &Counts) -> String {
+    format!("{} in {:.1} s\n", view::counts(counts), counts.seconds)
 }

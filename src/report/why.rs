@@ -1,5 +1,6 @@
 //! What `why` shows: live, which sets are thought to fail; in the end, one paragraph for each cause.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -107,7 +108,8 @@ fn in_short(set: &ConditionSet) -> String {
 
 /// The whole answer for a person. `explain`: every run as well.
 #[must_use]
-pub fn text(answer: &Answer, results: &[CaseResult], explain: bool) -> String {
+pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool) -> String {
+    let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
     let mut text = headline(answer);
     text.push_str(&image(answer));
     let groups = grouped(&answer.minimal_sets);
@@ -177,9 +179,10 @@ fn grouped(sets: &[MinimalSet]) -> Vec<Vec<&MinimalSet>> {
     groups
 }
 
-fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[CaseResult]) -> String {
+fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseResult]) -> String {
     let number = if of > 1 { format!("{number}. ") } else { String::new() };
-    let outcome = |set: &MinimalSet| results.iter().rev().find(|r| r.id == set.case && r.verdict == Verdict::Fail);
+    let outcome =
+        |set: &MinimalSet| results.iter().copied().rev().find(|r| r.id == set.case && r.verdict == Verdict::Fail);
     let failing: Vec<FailingSet> = group
         .iter()
         .map(|set| FailingSet {
@@ -265,8 +268,8 @@ fn log_of(result: Option<&CaseResult>) -> String {
     text
 }
 
-fn log(results: &[CaseResult]) -> String {
-    let failed = results.iter().rev().find(|r| r.verdict == Verdict::Fail && r.conditions.is_empty());
+fn log(results: &[&CaseResult]) -> String {
+    let failed = results.iter().copied().rev().find(|r| r.verdict == Verdict::Fail && r.conditions.is_empty());
     match failed {
         // Without a cause the log was shown.
         Some(result) if !result.causes.is_empty() => log_of(Some(result)),
@@ -335,7 +338,7 @@ fn certain(answer: &Answer) -> String {
 }
 
 /// Every run, in the order of time.
-fn runs(results: &[CaseResult]) -> String {
+fn runs(results: &[&CaseResult]) -> String {
     let mut text = format!("\n{}\n", styled(HEAD, "Every run"));
     for result in results {
         let (mark, style) = mark(Some(result));

@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::case::{self, Context, Listener};
 use super::schedule::{How, Queue, Turn};
-use crate::event::{Event, Header, Planned, PlannedSearch, Stamped, VERSION};
-use crate::model::expectation::Expected;
+use crate::event::run::Run;
+use crate::event::{Attempts, Counts, Event, Header, Kind, Planned, PlannedSearch, Stamped, Standing, VERSION};
 use crate::model::search::Search;
-use crate::model::{Case, CaseId, CaseResult, Plan, Summary, Verdict};
+use crate::model::{Case, CaseId, CaseResult, Plan, Verdict};
 use search::With;
 
 /// Where the run is told to stop: how often the user asked.
@@ -23,10 +23,12 @@ pub type Interrupts = tokio::sync::watch::Receiver<u32>;
 /// What a run came to.
 #[derive(Debug)]
 pub struct Finished {
+    /// Everything that its events say.
+    pub run: Run,
     /// Results in the order of the plan; cases that were not begun are missing.
-    pub results: Vec<CaseResult>,
-    /// Their counts.
-    pub summary: Summary,
+    pub results: Vec<Arc<CaseResult>>,
+    /// Its counts.
+    pub summary: Counts,
     /// How often the user asked to stop.
     pub interrupted: u32,
     /// Cases whose task broke off: a fault of ours.
@@ -35,39 +37,22 @@ pub struct Finished {
     pub cut: bool,
 }
 
-/// What attempts at a case came to so far.
+/// The attempts at a case so far, and the one that stands up to now.
 #[derive(Default)]
 struct Tried {
-    /// The one that stands up to now.
     stands: Option<Box<CaseResult>>,
-    /// A few words for each.
-    words: Vec<String>,
-    /// How many were not as expected, of how many that say something.
-    attempts: [u32; 2],
+    attempts: Attempts,
 }
 
 impl Tried {
     /// Takes note of an attempt. One that is as expected stands, else the first that says something.
     fn take(&mut self, result: Box<CaseResult>, good: bool) {
+        self.attempts.count(&result, !good);
         let says = result.verdict != Verdict::Unresolved;
-        self.words.push(if says { result.cell() } else { result.verdict.to_string() });
-        self.attempts[0] += u32::from(says && !good);
-        self.attempts[1] += u32::from(says);
         let better = self.stands.as_ref().is_none_or(|s| good || (says && s.verdict == Verdict::Unresolved));
         if better {
             self.stands = Some(result);
         }
-    }
-
-    /// What stands, with what it was found by.
-    fn result(self) -> Option<Box<CaseResult>> {
-        let mut result = self.stands?;
-        if self.words.len() > 1 {
-            result.attempts = Some(self.attempts);
-            result.notes.push(format!("tried {} times: {}", self.words.len(), self.words.join(", then ")));
-            result.tried = self.words;
-        }
-        Some(result)
     }
 }
 
@@ -75,16 +60,17 @@ impl Tried {
 struct Conductor<'a, R> {
     plan: &'a Plan,
     queue: Queue,
-    results: BTreeMap<CaseId, CaseResult>,
+    /// What was told so far.
+    run: Run,
     /// Searches that were not begun.
     searches: VecDeque<&'a Search>,
     /// Cases that searches have added, in their order, each behind its search.
     added: Vec<(CaseId, CaseId)>,
-    /// Searches that came to no whole answer.
-    open: usize,
     retries: u32,
     /// Attempts at cases that are to be tried again, by their place in the plan.
     tried: BTreeMap<usize, Tried>,
+    /// The attempts of the last turn of each case.
+    repeated: BTreeMap<usize, Attempts>,
     fail_fast: bool,
     begun: Instant,
     seq: u64,
@@ -97,55 +83,50 @@ impl<'a, R: FnMut(&Stamped)> Conductor<'a, R> {
         let mut conductor = Self {
             plan,
             queue: Queue::new(&plan.cases, how),
-            results: BTreeMap::new(),
+            run: Run::default(),
             searches: plan.searches.iter().collect(),
             added: Vec::new(),
-            open: 0,
             retries: how.retries,
             tried: BTreeMap::new(),
+            repeated: BTreeMap::new(),
             fail_fast: how.fail_fast,
             begun: Instant::now(),
             seq: 0,
             report,
         };
         conductor.stamp(Event::RunStarted(header(session, plan, how)));
-        let of_search = |result: &CaseResult| {
+        let of_search = |(result, _): &(Arc<CaseResult>, Attempts)| {
             let case = plan.cases.iter().find(|case| case.id == result.id);
             case.is_none_or(Case::is_searched)
         };
         let (of_searches, done): (Vec<_>, Vec<_>) = std::mem::take(&mut how.done).into_iter().partition(of_search);
-        done.into_iter().for_each(|result| conductor.finished(Box::new(result)));
+        done.into_iter().for_each(|(result, attempts)| conductor.finished(result, attempts));
         let (added, searched) = std::mem::take(&mut how.searched);
         for planned in added {
             conductor.added.extend(planned.search.clone().map(|search| (search, planned.id.clone())));
             conductor.stamp(Event::CaseAdded { planned });
         }
-        of_searches.into_iter().for_each(|result| conductor.again(result));
-        for searched in searched {
-            conductor.searches.retain(|search| search.id != searched.id);
-            conductor.over(searched);
+        of_searches.into_iter().for_each(|(result, attempts)| conductor.emit(result, attempts));
+        for report in searched {
+            conductor.searches.retain(|search| search.id != report.id);
+            conductor.stamp(Event::SearchFinished { report });
         }
         conductor
     }
 
     /// Tells of the end.
     fn end(mut self, interrupted: u32, broken: usize) -> Finished {
-        let of_plan = self.plan.cases.iter().map(|case| &case.id);
-        let ids: Vec<CaseId> = of_plan.chain(self.added.iter().map(|(_, id)| id)).cloned().collect();
-        let results: Vec<CaseResult> = ids.iter().filter_map(|id| self.results.remove(id)).collect();
-        let summary = Summary {
-            not_run: ids.len() - results.len(),
-            searches: self.plan.searches.len(),
-            open: self.open,
-            ..Summary::of(&results, self.begun.elapsed().as_secs_f64())
-        };
+        let summary = self.run.counts();
         self.stamp(Event::RunFinished { summary: summary.clone() });
-        Finished { results, summary, interrupted, broken, cut: false }
+        let results = self.run.in_order().cloned().collect();
+        Finished { run: self.run, results, summary, interrupted, broken, cut: false }
     }
 
     fn stamp(&mut self, event: Event) {
         let at_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        (self.report)(&Stamped { seq: self.seq, at_ms, event });
+        let stamped = Stamped { seq: self.seq, at_ms, event };
+        self.run.on(&stamped);
+        (self.report)(&stamped);
         self.seq += 1;
     }
 
@@ -159,46 +140,44 @@ impl<'a, R: FnMut(&Stamped)> Conductor<'a, R> {
 
     /// An attempt has ended: its result stands, or the case is tried again.
     fn ended(&mut self, index: usize, result: Box<CaseResult>) {
-        let expect = self.plan.cases[index].expect.as_ref();
-        let good = expect.map_or(result.verdict == Verdict::Pass, |expect| expect.met(&result));
+        let good = as_expected(&self.plan.cases[index], &result);
         // What the host cannot impose it cannot impose the next time.
         let may_help = !good && result.skipped.is_none();
         let mut tried = self.tried.remove(&index).unwrap_or_default();
-        tried.take(result, good);
-        let attempt = u32::try_from(tried.words.len()).unwrap_or(u32::MAX);
-        if may_help && attempt <= self.retries && self.queue.again(index) {
-            let because = tried.words.last().cloned().unwrap_or_default();
+        match self.repeated.remove(&index).filter(|repeated| !repeated.is_single()) {
+            Some(attempts) => tried = Tried { stands: Some(result), attempts },
+            None => tried.take(result, good),
+        }
+        let attempt = u32::try_from(tried.attempts.outcomes.len()).unwrap_or(u32::MAX);
+        let again = may_help && attempt <= self.retries;
+        if again && self.queue.again(index) {
+            let because = tried.attempts.outcomes.last().cloned().unwrap_or_default();
             self.tried.insert(index, tried);
             let id = self.plan.cases[index].id.clone();
             self.stamp(Event::CaseRetrying { id, attempt: attempt + 1, because });
-        } else if let Some(result) = tried.result() {
-            self.finished(result);
+        } else if let Some(result) = tried.stands {
+            self.finished(Arc::from(result), Attempts { cut_short: again, ..tried.attempts });
         }
     }
 
     /// What was found out stands where a case is not tried again after all; false: nothing was.
     fn given_up(&mut self, index: usize) -> bool {
-        let found = self.tried.remove(&index).and_then(Tried::result);
-        let known = found.is_some();
-        found.into_iter().for_each(|mut result| {
-            result.notes.push("not tried again: the run was to stop".to_owned());
-            self.finished(result);
-        });
-        known
+        let Some(Tried { stands: Some(result), attempts }) = self.tried.remove(&index) else { return false };
+        self.finished(Arc::from(result), Attempts { cut_short: true, ..attempts });
+        true
     }
 
-    /// Keeps a result that stands, and tells of it.
-    fn finished(&mut self, mut result: Box<CaseResult>) {
-        let case = self.plan.cases.iter().find(|case| case.id == result.id);
-        let expect = case.and_then(|case| case.expect.as_ref());
-        result.expected = expect.map(|expect| Expected { text: expect.to_string(), met: expect.met(&result) });
-        self.results.insert(result.id.clone(), (*result).clone());
-        let unexpected = result.verdict != Verdict::Unresolved && !result.as_expected();
+    /// Tells of a result that stands.
+    fn finished(&mut self, result: Arc<CaseResult>, attempts: Attempts) {
         let id = result.id.clone();
-        self.stamp(Event::CaseFinished { result });
-        if unexpected && self.fail_fast {
+        self.emit(result, attempts);
+        if self.fail_fast && self.run.entry(&id).is_some_and(|entry| entry.standing == Standing::Unexpected) {
             self.drain(&format!("--fail-fast: {id} did not come out as expected"));
         }
+    }
+
+    fn emit(&mut self, result: Arc<CaseResult>, attempts: Attempts) {
+        self.stamp(Event::CaseFinished { result, attempts });
     }
 
     fn drain(&mut self, because: &str) {
@@ -212,7 +191,6 @@ impl<'a, R: FnMut(&Stamped)> Conductor<'a, R> {
                 self.stamp(Event::CaseNotRun { id, because: because.to_owned() });
             }
             for search in std::mem::take(&mut self.searches) {
-                self.open += 1;
                 self.stamp(Event::SearchNotRun { id: search.id.clone(), because: because.to_owned() });
                 self.not_run(search, because);
             }
@@ -262,9 +240,10 @@ pub async fn run(
             biased;
             Some((index, event)) = told.recv() => conductor.told(index, event),
             Some(joined) = tasks.join_next_with_id() => match joined {
-                Ok((id, (turn, result))) => {
+                Ok((id, (turn, result, attempts))) => {
                     turns.remove(&id);
                     let index = turn.index;
+                    conductor.repeated.insert(index, attempts);
                     if let Some(result) = conductor.queue.ended(turn, result) {
                         conductor.ended(index, result);
                     }
@@ -300,7 +279,7 @@ pub async fn run(
 /// A run without a case to run: a shard that has none, or one where all are done. It needs no session on the engine;
 /// nothing: there is a case to run, or a search to make.
 pub fn without_session(plan: &Plan, how: &How, report: impl FnMut(&Stamped)) -> Option<Finished> {
-    let done = |case: &Case| how.done.iter().any(|result| result.id == case.id);
+    let done = |case: &Case| how.done.iter().any(|(result, _)| result.id == case.id);
     let made = |search: &Search| how.searched.1.iter().any(|searched| searched.id == search.id);
     if !plan.cases.iter().all(done) || !plan.searches.iter().all(made) {
         return None;
@@ -326,6 +305,7 @@ fn header(session: &str, plan: &Plan, how: &How) -> Header {
     };
     Header {
         version: VERSION,
+        kind: Kind::Run,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         session: session.to_owned(),
         platform: plan.platforms(),
@@ -357,7 +337,7 @@ async fn one(
     turn: Turn,
     (repeat, again): (u32, bool),
     tell: mpsc::UnboundedSender<(usize, Event)>,
-) -> (Turn, Box<CaseResult>) {
+) -> (Turn, Box<CaseResult>, Attempts) {
     let case = &plan.cases[turn.index];
     let say = |event| {
         // The coordinator hears as long as a case runs.
@@ -373,23 +353,20 @@ async fn one(
     let service = &plan.part(case).service;
     let on_phase = |phase| say(Event::CasePhase { id: case.id.clone(), phase });
     let listener = Listener { phase: &on_phase, healthy: None };
+    let mut attempts = Attempts::default();
     let mut result = case::run(&context, service, candidate, case, listener).await;
-    let mut attempts = [u32::from(result.verdict == Verdict::Fail), u32::from(result.verdict != Verdict::Unresolved)];
-    let repeat = repeat.max(case.repeat);
-    for _ in 1..repeat {
+    attempts.count(&result, !as_expected(case, &result));
+    for _ in 1..repeat.max(case.repeat) {
         let next = case::run(&context, service, candidate, case, listener).await;
-        attempts[0] += u32::from(next.verdict == Verdict::Fail);
-        attempts[1] += u32::from(next.verdict != Verdict::Unresolved);
+        attempts.count(&next, !as_expected(case, &next));
         // The first failure stands: a case that fails at times fails.
         if next.verdict == Verdict::Fail && result.verdict != Verdict::Fail || result.verdict == Verdict::Unresolved {
             result = next;
         }
     }
-    if repeat > 1 {
-        result.attempts = Some(attempts);
-        if attempts[0] > 0 && attempts[0] < attempts[1] {
-            result.notes.push(format!("flaky: it failed {} of {} times", attempts[0], attempts[1]));
-        }
-    }
-    (turn, Box::new(result))
+    (turn, Box::new(result), attempts)
+}
+
+fn as_expected(case: &Case, result: &CaseResult) -> bool {
+    case.expect.as_ref().map_or(result.verdict == Verdict::Pass, |expect| expect.met(result))
 }

@@ -4,13 +4,14 @@
 //! a slot only. What takes longest begins first, so that it does not end alone.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::alone;
-use crate::event::Planned;
-use crate::model::condition::Wait;
+use crate::event::{Attempts, Planned};
+use crate::model::condition::{DnsFault, MetadataFault, UpstreamFault};
 use crate::model::outcome::Phase;
-use crate::model::search::Searched;
+use crate::model::search::SearchReport;
 use crate::model::{Case, CaseResult, Condition, ConditionSet};
 
 /// A case that computes takes a whole slot; one that mostly waits, or is only watched, takes these parts of one.
@@ -60,9 +61,9 @@ pub struct How {
     /// The scenario files that the plan is from, for whoever resumes it.
     pub files: Vec<String>,
     /// Results of an earlier run of the same plan, which stand.
-    pub done: Vec<CaseResult>,
+    pub done: Vec<(Arc<CaseResult>, Attempts)>,
     /// Cases that its finished searches have added, and what these came to.
-    pub searched: (Vec<Planned>, Vec<Searched>),
+    pub searched: (Vec<Planned>, Vec<Arc<SearchReport>>),
 }
 
 impl From<usize> for How {
@@ -87,16 +88,19 @@ pub fn estimate(conditions: &ConditionSet) -> (f64, f64) {
     let mut slow = 1.0_f64;
     let mut waits = 0.0_f64;
     for condition in conditions.iter() {
-        let wait = match condition.wait() {
-            Wait::Nothing => 0.0,
-            Wait::Silence => SILENCE_S,
-            Wait::NoAnswer => NO_ANSWER_S,
-            Wait::For(length) => seconds(length),
-            Wait::RoundTrips(length) => seconds(length) * 10.0,
-            Wait::Cpu(milli) => {
-                slow = slow.max(1000.0 / f64::from(milli.max(1)));
+        let wait = match condition {
+            Condition::EgressDrop(_) | Condition::Upstream(UpstreamFault::Down, _) => SILENCE_S,
+            Condition::Dns(DnsFault::Drop, _) => NO_ANSWER_S,
+            Condition::Dns(DnsFault::Delay(length) | DnsFault::Late(length), _)
+            | Condition::EgressLate(length)
+            | Condition::Upstream(UpstreamFault::Slow(length), _)
+            | Condition::Metadata(MetadataFault::Slow(length)) => seconds(*length),
+            Condition::Latency(length) => seconds(*length) * 10.0,
+            Condition::CpuLimit(milli) => {
+                slow = slow.max(1000.0 / f64::from((*milli).max(1)));
                 0.0
             }
+            _ => 0.0,
         };
         waits = waits.max(wait);
     }
@@ -179,7 +183,9 @@ impl Needs {
     #[must_use]
     pub fn of(&self, image: &str, conditions: &ConditionSet) -> u64 {
         let seen = taken(self.peaks.get(image));
-        conditions.changes().container.memory.map_or(seen, |limit| seen.min(limit))
+        let limits =
+            conditions.iter().filter_map(|c| if let Condition::MemoryLimit(most) = c { Some(*most) } else { None });
+        limits.fold(seen, u64::min)
     }
 
     /// What any case is taken to need.
@@ -211,7 +217,7 @@ impl Queue {
     /// The cases of a plan but those that are done and those that searches run.
     #[must_use]
     pub fn new(cases: &[Case], how: &How) -> Self {
-        let done = |case: &Case| how.done.iter().any(|result| result.id == case.id);
+        let done = |case: &Case| how.done.iter().any(|(result, _)| result.id == case.id);
         let mut order: Vec<usize> =
             (0..cases.len()).filter(|n| !done(&cases[*n]) && !cases[*n].is_searched()).collect();
         let length = |n: &usize| estimate(&cases[*n].conditions).0;

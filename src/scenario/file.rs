@@ -11,7 +11,7 @@ use super::service::{self, image_problem, number};
 use super::shape::{Key, Shape};
 use super::{apprunner, document, profile};
 use crate::model::condition::nearest;
-use crate::model::search::Asked;
+use crate::model::search::SearchRequest;
 use crate::model::{Condition, ConditionSet, Expectation, Service};
 use crate::profile::Profile;
 
@@ -67,14 +67,14 @@ impl Scenario {
 
     /// The searches for images, where conditions are searched among.
     #[must_use]
-    pub fn searches(&self, images: &[String]) -> Vec<Asked> {
+    pub fn searches(&self, images: &[String]) -> Vec<SearchRequest> {
         if self.combine != Combine::Why {
             return Vec::new();
         }
         let search = |image: &String| {
             let named = expect::named(&self.rules, &self.candidates, image).into_iter();
             let expected = |set| expect::of_case(&self.rules, &self.candidates, image, set);
-            Asked {
+            SearchRequest {
                 image: image.clone(),
                 conditions: self.conditions.clone(),
                 named: named.map(|set| (set.clone(), expected(set))).collect(),

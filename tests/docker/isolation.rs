@@ -319,7 +319,7 @@ async fn open(engine: &Arc<dyn Engine>, mode: Mode, jobs: usize, state: &Path) -
 }
 
 /// Runs candidates of the hostile image, so many at a time; each has its words in a variable.
-async fn act(rig: &Rig, jobs: usize, acts: &[&str], at: &str) -> Vec<CaseResult> {
+async fn act(rig: &Rig, jobs: usize, acts: &[&str], at: &str) -> Vec<Arc<CaseResult>> {
     let engine = &rig.context.engine;
     let candidates = vec![Candidate { facts: engine.inspect_image(IMAGE).await.expect("an image") }];
     let pairs = acts.iter().map(|act| {

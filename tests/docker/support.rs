@@ -85,7 +85,7 @@ pub async fn run(
     mode: Option<Mode>,
     image: &str,
     cases: &[(Service, ConditionSet)],
-) -> Vec<CaseResult> {
+) -> Vec<Arc<CaseResult>> {
     let info = engine.info().await.expect("an engine");
     let facts = engine.inspect_image(image).await.expect("an image");
     let state = tempfile::tempdir().expect("a folder");

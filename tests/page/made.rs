@@ -9,7 +9,7 @@ use exitone::engine::fake::{Act, FakeEngine, Script, Situation, exits, healthy};
 use exitone::event::run::Run;
 use exitone::model::observation::{ConnectAttempt, DnsQuestion, Fate};
 use exitone::model::service::Protocol;
-use exitone::model::{Candidate, ConditionSet, Part, Plan};
+use exitone::model::{Candidate, Condition, ConditionSet, Part, Plan};
 use exitone::report::html;
 use exitone::run::case::Options;
 use exitone::run::coordinator;
@@ -115,7 +115,7 @@ fn needs_b(log: &'static str) -> Script {
 }
 
 fn needs_a_way_out(situation: &Situation) -> Act {
-    match situation.conditions.iter().any(|c| c.name() == "egress.drop") {
+    match situation.conditions.iter().any(|c| matches!(c, Condition::EgressDrop(_))) {
         true => Act { logs: vec![(Duration::from_secs(2), "connecting …".to_owned())], ..Act::default() },
         false => healthy(8000),
     }
@@ -126,8 +126,8 @@ fn reached_out(run: &mut Run) {
     let planned = run.header.cases.iter().filter(|c| c.image == LONG && c.conditions == set(SHUT));
     for id in planned.map(|c| c.id.clone()).collect::<Vec<_>>() {
         let result = run.results.get_mut(&id).expect("it was run");
-        result.not_exercised.clear();
-        let evidence = &mut result.evidence;
+        Arc::make_mut(result).not_exercised.clear();
+        let evidence = &mut Arc::make_mut(result).evidence;
         let question = |at_ms, name: &str, answer: &str| DnsQuestion {
             at_ms,
             name: name.to_owned(),

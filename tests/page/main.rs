@@ -215,7 +215,7 @@ fn the_search_and_the_groups_hide_what_is_not_asked_for() {
     assert_eq!(shown(&browser), all);
 
     // The groups, by a click; each says how many it has.
-    let bad: Vec<usize> = (page.run.in_order().enumerate()).filter(|(_, r)| !r.as_expected()).map(|(n, _)| n).collect();
+    let bad: Vec<usize> = (page.run.entries().enumerate()).filter(|(_, e)| !e.is_good()).map(|(n, _)| n).collect();
     assert_eq!(
         browser.text("document.querySelector('[data-group=missed]').innerText"),
         format!("{} not as expected", bad.len())
@@ -457,7 +457,8 @@ fn paper_shows_all() {
     let pdf = browser.cdp("Page.printToPDF", &json!({"printBackground": true}));
     let pdf = driver::from_base64(pdf["data"].as_str().expect("a file"));
     assert!(pdf.starts_with(b"%PDF-"));
-    let told = page.run.in_order().filter(|r| !r.as_expected() || r.verdict == Verdict::Fail).count();
+    let told = page.run.entries();
+    let told = told.filter(|e| !e.is_good() || e.result.is_some_and(|r| r.verdict == Verdict::Fail)).count();
     browser.until(&format!("document.body.dataset.printed === '{told}'"));
     browser.until("document.querySelectorAll('#paper article').length === 0");
 

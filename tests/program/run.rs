@@ -191,7 +191,7 @@ async fn a_run_that_broke_off_is_resumed() {
     assert!(cut && broken.summary.is_none());
     assert_eq!((broken.results.len(), broken.without_result().count()), (3, 2));
     let before = starts.swap(0, Ordering::Relaxed);
-    let done: Vec<_> = broken.in_order().cloned().collect();
+    let done: Vec<_> = broken.in_order().filter_map(|result| broken.finished(&result.id)).collect();
     let mut folder = Folder::resume(&path, done.len()).expect("a folder");
     into_folder(&engine, plan(&engine, &[]).await, How { done, ..How::from(1) }, &mut folder).await;
     assert_eq!((before, starts.load(Ordering::Relaxed)), (5, 2), "only the rest is run");
@@ -242,9 +242,11 @@ async fn a_case_that_fails_once_of_several_times_fails() {
     let mut one = plan(&engine, &[]).await;
     one.cases.truncate(1);
     let finished = run(&engine, one, How { repeat: 3, ..How::from(1) }, |_| {}).await;
-    let result = &finished.results[0];
-    assert_eq!((result.verdict, result.attempts), (Verdict::Fail, Some([1, 3])));
-    assert!(result.notes.iter().any(|note| note == "flaky: it failed 1 of 3 times"), "{:?}", result.notes);
+    let entry = finished.run.entries().next().expect("a case");
+    assert_eq!(entry.result.map(|result| result.verdict), Some(Verdict::Fail));
+    assert_eq!((entry.attempts.failed, entry.attempts.decided), (1, 3));
+    assert_eq!(entry.attempts.flaky().as_deref(), Some("failed 1 of 3 attempts"));
+    assert_eq!(entry.attempts.outcomes, ["healthy", "exit 1", "healthy"]);
 }
 
 /// One case whose attempts come to these outcomes one after the other (`.` healthy, a digit: that exit code), the last
@@ -276,22 +278,24 @@ async fn a_case_is_tried_again_only_where_that_is_asked_for() {
         ("12.", &[], 1, 1, Some([2, 2]), None),
         ("12.", &[], 2, 0, Some([2, 3]), Some("failed 2 of 3 attempts")),
         (".1", &[], 5, 0, None, None),
-        (".1", expect_1, 5, 0, Some([1, 2]), Some("not as expected in 1 of 2 attempts")),
+        (".1", expect_1, 5, 0, Some([1, 2]), Some("failed 1 of 2 attempts")),
         ("1.", expect_1, 5, 0, None, None),
         ("2", expect_1, 2, 1, Some([3, 3]), None),
+        ("21", expect_1, 2, 0, Some([2, 2]), Some("not as expected in 1 of 2 attempts")),
     ] {
         let what = format!("{outcomes} {expect:?} {retries}");
         let (finished, run) = tried(outcomes, expect, retries).await;
-        let result = &finished.results[0];
-        assert_eq!((finished.summary.exit_code(), result.attempts), (code, attempts), "{what}");
-        assert_eq!(result.flaky().as_deref(), flaky, "{what}");
+        let entry = run.entries().next().expect("a case");
+        let counted = (!entry.attempts.is_single()).then_some([entry.attempts.failed, entry.attempts.decided]);
+        assert_eq!((finished.summary.exit_code(), counted), (code, attempts), "{what}");
+        assert_eq!(entry.attempts.flaky().as_deref(), flaky, "{what}");
         assert_eq!(
             (finished.summary.flaky, run.counts().flaky),
             (flaky.iter().count(), flaky.iter().count()),
             "{what}"
         );
         // The first one stands where none is as expected.
-        assert!(code == 0 || result.exit_code == Some(i64::from(outcomes.as_bytes()[0] - b'0')), "{what}");
+        assert!(code == 0 || finished.results[0].exit_code == Some(i64::from(outcomes.as_bytes()[0] - b'0')), "{what}");
         let pages = [
             report::terminal::run(&run),
             report::markdown::render(&run),
@@ -323,9 +327,12 @@ async fn an_attempt_that_says_nothing_is_no_failure() {
         events.push(event.clone());
     })
     .await;
-    let result = &finished.results[0];
-    assert_eq!((result.verdict, result.attempts, result.flaky()), (Verdict::Pass, Some([0, 1]), None));
-    assert_eq!(result.tried, ["unresolved", "unresolved", "healthy"]);
+    let attempts = finished.run.entries().next().expect("a case").attempts;
+    assert_eq!((attempts.failed, attempts.decided, attempts.flaky()), (0, 1, None));
+    assert_eq!(
+        (finished.results[0].verdict, attempts.outcomes.as_slice()),
+        (Verdict::Pass, &["unresolved", "unresolved", "healthy"].map(str::to_owned)[..])
+    );
     assert_eq!(starts.load(Ordering::Relaxed), 1);
     let begun = events.iter().filter(|e| matches!(e.event, Event::CaseStarted { .. })).count();
     assert_eq!(begun, 1, "a case begins once");
@@ -336,10 +343,11 @@ async fn what_was_found_stands_when_there_is_no_time_to_try_again() {
     let (engine, _) = world();
     let how = How { retries: 100, budget: Some(SECOND * 30), ..How::from(1) };
     let finished = run(&engine, plan(&engine, &[]).await, how, |_| {}).await;
-    let failed = finished.results.iter().find(|r| r.verdict == Verdict::Fail).expect("B");
+    let failed = finished.run.entries().find(|e| e.result.is_some_and(|r| r.verdict == Verdict::Fail)).expect("B");
     assert_eq!((finished.results.len(), finished.summary.exit_code()), (5, 1));
-    let [missed, of] = failed.attempts.expect("several");
-    assert!(missed == of && (2..100).contains(&of), "{of}");
+    let attempts = failed.attempts;
+    assert!(attempts.unexpected == attempts.decided && (2..100).contains(&attempts.decided), "{attempts:?}");
+    assert!(attempts.cut_short && attempts.summary().is_some_and(|text| text.ends_with("before the next attempt")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use exitone::engine::Engine;
 use exitone::engine::fake::{FakeEngine, Situation, exits, healthy};
 use exitone::event::run::Run;
-use exitone::event::{Event, Stamped};
+use exitone::event::{Counts, Event, Stamped, Standing};
 use exitone::model::shard::Shard;
-use exitone::model::{Candidate, CaseResult, Part, Plan};
+use exitone::model::{Candidate, Part, Plan};
 use exitone::report::folder::{self, Folder};
 use exitone::report::{annotations, html, json, junit, markdown, terminal};
 use exitone::run::case::Options;
@@ -97,9 +97,9 @@ async fn whole(engine: &FakeEngine, expect: &str) -> (Finished, Run) {
 /// The sets that stand for themselves, each with what is known of it.
 fn judged(run: &Run) -> Vec<String> {
     let searched = run.searches().filter_map(|(_, came)| came.ok());
-    let line = |image: &str, judged: &exitone::model::search::Judged| {
+    let line = |image: &str, judged: &exitone::model::search::JudgedSet| {
         let smallest = if judged.smallest { "" } else { " (no smallest)" };
-        let good = run.results[&judged.case].as_expected();
+        let good = run.entry(&judged.case).expect("a case").is_good();
         format!("{image} {}{smallest}: {good}", judged.conditions)
     };
     searched.flat_map(|s| s.judged.iter().map(|j| line(&s.answer.image, j)).collect::<Vec<_>>()).collect()
@@ -119,7 +119,8 @@ async fn what_a_search_runs_becomes_cases_and_its_sets_are_judged() {
     assert_eq!(run.header.cases.len(), summary.cases);
     // Every case of the run belongs to it once, and a failing step is no failure.
     assert_eq!(finished.results.len(), run.results.len());
-    assert!(finished.results.iter().any(|r| r.step && r.exit_code == Some(1)));
+    let steps = || run.entries().filter(|entry| entry.standing == Standing::Step);
+    assert!(steps().any(|entry| entry.result.is_some_and(|r| r.exit_code == Some(1))));
     for (_, came) in run.searches() {
         let searched = came.expect("made");
         assert!(searched.answer.complete && searched.open.is_none());
@@ -174,6 +175,15 @@ async fn what_nobody_expects_fails_and_what_is_not_found_is_missed() {
     }
 }
 
+/// What tells two runs apart.
+fn short(run: &Run) -> Vec<String> {
+    let one = |entry: exitone::event::Entry<'_>| {
+        let verdict = entry.result.map(|result| result.verdict);
+        format!("{} {verdict:?} {:?} {:?} {:?}", entry.planned.id, entry.standing, entry.expected, entry.attempts)
+    };
+    run.entries().map(one).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn shards_together_are_the_whole() {
     let (engine, _) = world();
@@ -197,15 +207,11 @@ async fn shards_together_are_the_whole() {
     assert!(with_a_search >= 1);
     shards.reverse();
     let merged = Run::merged(shards).expect("they belong together");
-    let short = |run: &Run| -> Vec<_> {
-        let one = |r: &CaseResult| (r.id.clone(), r.verdict, r.step, r.attempts, r.expected.clone());
-        run.in_order().map(one).collect()
-    };
     assert_eq!(short(&merged), short(&whole));
     assert_eq!(judged(&merged), judged(&whole));
     let places = |run: &Run| run.header.cases.iter().map(|p| (p.id.clone(), p.place)).collect::<Vec<_>>();
     assert_eq!(places(&merged), places(&whole));
-    let counted = |run: &Run| exitone::model::Summary { seconds: 0.0, ..run.counts() };
+    let counted = |run: &Run| Counts { seconds: 0.0, ..run.counts() };
     assert_eq!((counted(&merged), merged.header.shard), (counted(&whole), None));
 }
 
@@ -232,13 +238,8 @@ async fn a_finished_search_is_not_made_again() {
     let first_place = plan.searches[0].place;
     let added: Vec<_> =
         broken.header.cases.iter().filter(of_first).filter(|p| p.place >= first_place).cloned().collect();
-    let done: Vec<CaseResult> = broken
-        .header
-        .cases
-        .iter()
-        .filter(|p| p.conditions.is_empty() || of_first(p))
-        .filter_map(|p| broken.results.get(&p.id).cloned())
-        .collect();
+    let kept = broken.header.cases.iter().filter(|p| p.conditions.is_empty() || of_first(p));
+    let done: Vec<_> = kept.filter_map(|p| broken.finished(&p.id)).collect();
     let events = done.len() + added.len() + 1;
     let searched = (added, broken.searches.values().cloned().collect());
     let all = starts.swap(0, Ordering::Relaxed);
@@ -249,7 +250,6 @@ async fn a_finished_search_is_not_made_again() {
     assert!(again > 0 && again < all - 4, "{again} of {all}");
     let (resumed, cut) = folder::read(&path).expect("a run");
     assert!(!cut && resumed.summary.is_some());
-    let short = |run: &Run| run.in_order().map(|r| (r.id.clone(), r.verdict, r.expected.clone())).collect::<Vec<_>>();
     assert_eq!(short(&resumed), short(&before));
     assert_eq!(judged(&resumed), judged(&before));
 }
@@ -333,5 +333,5 @@ async fn every_report_tells_of_it() {
     assert!(page.contains("- ❌ env.unset:C + env.unset:D: exit 3") && page.contains("- ✅ env.unset:B"), "{page}");
     assert_eq!(annotations::render(&run).matches("::error ").count(), 1);
     let page = html::render(&run);
-    assert!(page.contains("v2: a search among 4 conditions") && page.contains("\"step\":true"));
+    assert!(page.contains("v2: a search among 4 conditions") && page.contains("\"group\":\"step\""));
 }

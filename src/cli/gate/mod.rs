@@ -26,7 +26,7 @@ use super::signals::{Signals, exit_code};
 use crate::engine::{Engine, EngineError};
 use crate::event::Stamped;
 use crate::model::service::UpstreamKind;
-use crate::model::{ConditionSet, Expectation, Part, Plan, Summary, Verdict};
+use crate::model::{ConditionSet, Expectation, Part, Plan, Verdict};
 use crate::report::gate::{Frame, Judged, text};
 use crate::report::progress::Progress;
 use crate::run::session::state_dir;
@@ -368,8 +368,8 @@ impl Gate<'_> {
         let how = how(&running, &target.1, plan.cases.len());
         let tell = &mut |event: &Stamped| progress.on(event);
         let finished = run_plan(&running, target, (plan, how), false, signals, tell).await?;
-        let judged = Judged::of(&finished.results, count);
-        match exit_code(&Summary::of(&finished.results, 0.0), finished.broken, signals) {
+        let judged = Judged::of(&finished.run);
+        match exit_code(&finished.summary, finished.broken, signals) {
             code if signals.exit_code().is_some() || code == INTERNAL => return Ok(code),
             _ => {}
         }

@@ -24,15 +24,7 @@ function svg(name, attributes, ...children) {
 const text = (number) => run.texts[number];
 const texts = (numbers) => (numbers || []).map(text);
 const imageOf = (c) => run.images[c.image][0];
-const isGood = (c) => c.good !== false;
-
-// As the counts of the headline tell cases apart.
-function groupOf(c) {
-  if (c.kind === "notrun") return "notrun";
-  if (c.step) return "step";
-  if (isGood(c)) return "good";
-  return c.kind === "unresolved" || c.kind === "skip" ? "unresolved" : "missed";
-}
+const isGood = (c) => c.group === "good" || c.group === "step";
 
 function seconds(ms) {
   return ms >= 9950 ? (ms / 1000).toFixed(1) + " s" : (ms / 1000).toFixed(3) + " s";

@@ -6,15 +6,16 @@ use serde::Serialize;
 
 use super::sentence;
 use super::text::{Texts, plain, tail};
-use crate::event::Planned;
 use crate::event::run::Run;
+use crate::event::{Counts, Entry, Standing};
+use crate::model::CaseId;
 use crate::model::image::short_name;
 use crate::model::observation::{Evidence, Fate};
 use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
 use crate::model::words::quote;
-use crate::model::{CaseId, Summary};
 use crate::report::searches::{Told, told};
 use crate::report::table::{Table, tables};
+use crate::report::view::{self, plural};
 use crate::report::{evidence, terminal};
 
 /// The most bytes of a log, of one case and of all cases together; and so many of one in any case.
@@ -101,15 +102,11 @@ pub struct Case {
     pub mark: String,
     /// The kind of its cell, which gives it its colour.
     pub kind: &'static str,
-    /// True when it came out as expected; false where it did not, or where nothing is known.
-    #[serde(skip_serializing_if = "is_true")]
-    pub good: bool,
+    /// How it stands, as the filter calls it.
+    pub group: &'static str,
     /// True when something was expected of it in a scenario, and something else came.
     #[serde(skip_serializing_if = "is_false")]
     pub missed: bool,
-    /// True for a step of a search.
-    #[serde(skip_serializing_if = "is_false")]
-    pub step: bool,
     /// A few words for how it ended.
     pub cell: String,
     /// How it ended, in sentences.
@@ -167,10 +164,6 @@ pub struct Case {
     pub repro: Option<String>,
 }
 
-fn is_true(value: &bool) -> bool {
-    *value
-}
-
 fn is_false(value: &bool) -> bool {
     !*value
 }
@@ -188,39 +181,37 @@ impl Page {
     #[must_use]
     pub fn of(run: &Run) -> Self {
         let counts = run.counts();
-        let good = run.in_order().filter(|r| r.as_expected() && !r.step).count();
         let mut texts = Texts::default();
         let images = run.images();
         let place: HashMap<&str, usize> = images.iter().enumerate().map(|(at, image)| (*image, at)).collect();
-        let logged = run.in_order().filter(|r| wants_log(r)).count().max(1);
+        let logged = run.entries().filter(wants_log).count().max(1);
         let most_log = (ALL_LOGS / logged).clamp(LEAST_LOG, MOST_LOG);
-        let because: HashMap<&str, &str> = run.without_result().map(|(p, why)| (p.id.0.as_str(), why)).collect();
-        let cases = run.header.cases.iter().map(|planned| {
-            let image = place.get(planned.image.as_str()).copied().unwrap_or_default();
-            match run.results.get(&planned.id) {
-                Some(result) => Case::of(planned, result, image, most_log, &mut texts),
-                None => {
-                    let why = because.get(planned.id.0.as_str()).copied().unwrap_or_default();
-                    Case::without_result(planned, why, image, &mut texts)
-                }
-            }
+        let cases = run.entries().map(|entry| {
+            let image = place.get(entry.planned.image.as_str()).copied().unwrap_or_default();
+            Case::of(&entry, image, most_log, &mut texts)
         });
         let cases = cases.collect();
-        let (verdict, headline) = headline(&counts);
+        let (verdict, headline) = view::headline(&counts);
         Self {
             title: format!("exitone: {headline}"),
-            verdict,
+            verdict: match verdict {
+                Some(Verdict::Pass) => "pass",
+                Some(Verdict::Fail) => "fail",
+                Some(Verdict::Unresolved) => "unresolved",
+                None => "none",
+            },
             headline,
             about: about(run, &counts),
             counts: [
-                ("good", "as expected", good),
-                ("missed", "not as expected", counts.unexpected),
-                ("unresolved", "unresolved", counts.unresolved),
-                ("notrun", "not run", counts.not_run),
-                ("step", "steps of a search", counts.steps),
+                (group(Standing::Expected), "as expected", counts.expected),
+                (group(Standing::Unexpected), "not as expected", counts.unexpected),
+                (group(Standing::Unresolved), "unresolved", counts.unresolved),
+                (group(Standing::Skipped), "skipped", counts.skipped),
+                (group(Standing::NotRun), "not run", counts.not_run),
+                (group(Standing::Step), "steps of a search", counts.steps),
             ]
             .into_iter()
-            .filter(|(group, _, count)| *group != "step" || *count > 0)
+            .filter(|(group, _, count)| !["step", "skipped"].contains(group) || *count > 0)
             .collect(),
             warnings: warnings(run),
             searches: told(run).map(|told| search(&told)).collect(),
@@ -247,30 +238,19 @@ fn search(told: &Told<'_>) -> Search {
     }
 }
 
-fn headline(counts: &Summary) -> (&'static str, String) {
-    let cases = |n: usize| if n == 1 { "1 case".to_owned() } else { format!("{n} cases") };
-    let all = counts.cases + counts.not_run - counts.steps;
-    if counts.unexpected == 0 && counts.open > 0 {
-        return ("unresolved", format!("{} of {} searches undecided", counts.open, counts.searches));
-    }
-    match (counts.unexpected, counts.unresolved) {
-        (0, 0) if counts.cases == 0 => ("none", "nothing was run".to_owned()),
-        (0, 0) if counts.not_run > 0 => {
-            ("unresolved", format!("{} of {all} as expected, the others were not run", cases(counts.cases)))
-        }
-        (0, 0) if all == 1 => ("pass", format!("1 case, as expected{}", flaky(counts))),
-        (0, 0) => ("pass", format!("all {all} cases as expected{}", flaky(counts))),
-        (0, n) => ("unresolved", format!("{} of {all} unresolved", cases(n))),
-        (n, _) => ("fail", format!("{} of {all} not as expected", cases(n))),
+/// The word for the filter.
+fn group(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Expected => "good",
+        Standing::Unexpected => "missed",
+        Standing::Unresolved => "unresolved",
+        Standing::Skipped => "skipped",
+        Standing::NotRun => "notrun",
+        Standing::Step => "step",
     }
 }
 
-/// What a pass does not say of itself.
-fn flaky(counts: &Summary) -> String {
-    if counts.flaky > 0 { format!(", {} flaky", counts.flaky) } else { String::new() }
-}
-
-fn about(run: &Run, counts: &Summary) -> Vec<(&'static str, String)> {
+fn about(run: &Run, counts: &Counts) -> Vec<(&'static str, String)> {
     let header = &run.header;
     let started = header.started.replacen('T', " ", 1);
     let started = started.split_once('.').map_or(started.clone(), |(whole, _)| format!("{whole}Z"));
@@ -304,8 +284,7 @@ fn warnings(run: &Run) -> Vec<String> {
         }
     }
     for (because, count) in reasons {
-        let were = if count == 1 { "1 case was".to_owned() } else { format!("{count} cases were") };
-        all.push(format!("{were} not begun: {because}."));
+        all.push(format!("{} not run: {because}.", plural(count, "case")));
     }
     all.into_iter().map(|text| plain(&text)).collect()
 }
@@ -334,8 +313,9 @@ fn matrices(run: &Run, place: &HashMap<&str, usize>) -> Vec<Matrix> {
     tables(run).into_iter().map(matrix).collect()
 }
 
-fn wants_log(result: &CaseResult) -> bool {
-    result.verdict != Verdict::Pass || !result.as_expected()
+fn wants_log(entry: &Entry<'_>) -> bool {
+    let passed = entry.result.is_some_and(|result| result.verdict == Verdict::Pass);
+    entry.result.is_some() && !(passed && entry.is_good())
 }
 
 fn kind(result: &CaseResult) -> &'static str {
@@ -351,24 +331,19 @@ fn kind(result: &CaseResult) -> &'static str {
 }
 
 impl Case {
-    fn without_result(planned: &Planned, because: &str, image: usize, texts: &mut Texts) -> Self {
-        let mut says = format!("It was not run: {because}.");
-        if let Some(expect) = &planned.expect {
-            says.push_str(&format!(" Expected was: {expect}."));
-        }
-        Self {
+    fn of(entry: &Entry<'_>, image: usize, most_log: usize, texts: &mut Texts) -> Self {
+        let planned = entry.planned;
+        let bare = Self {
             id: planned.id.0.clone(),
             image,
             under: texts.number(&planned.conditions.to_string()),
-            mark: "–".to_owned(),
-            kind: "notrun",
-            cell: "not run".to_owned(),
-            says: plain(&says),
+            group: group(entry.standing),
+            says: plain(&sentence::of(entry)),
             ..Self::default()
-        }
-    }
-
-    fn of(planned: &Planned, result: &CaseResult, image: usize, most_log: usize, texts: &mut Texts) -> Self {
+        };
+        let Some(result) = entry.result else {
+            return Self { mark: "–".to_owned(), kind: "notrun", cell: "not run".to_owned(), ..bare };
+        };
         let evidence = &result.evidence;
         let (events, more) = events(evidence, result.verdict == Verdict::Pass, texts);
         let cause = |c: &Cause, texts: &mut Texts| {
@@ -378,7 +353,7 @@ impl Case {
         let told = |id: &str| result.causes.iter().any(|c| c.id == id);
         let findings = result.findings.iter().filter(|f| !told(&f.cause.id));
         let whole = if result.log.is_empty() { evidence.log_tail.join("\n") } else { result.log.clone() };
-        let (log, cut) = if wants_log(result) { tail(&whole, most_log) } else { ("", false) };
+        let (log, cut) = if wants_log(entry) { tail(&whole, most_log) } else { ("", false) };
         let word = |value: serde_json::Value| value.as_str().map(ToOwned::to_owned);
         let status = [
             result.class.map(|class| format!("failure class {class:?}")),
@@ -392,24 +367,21 @@ impl Case {
         let writes = evidence.full_disk_writes;
         counted.extend((writes > 0).then(|| format!("{writes} writes into full folders")));
         let mut numbers = |lines: &[String]| lines.iter().map(|line| texts.number(line)).collect::<Vec<_>>();
+        let notes: Vec<String> = view::notes(entry).collect();
+        let attempts = entry.attempts;
         Self {
-            id: planned.id.0.clone(),
-            image,
             mark: terminal::mark(Some(result)).0,
             kind: kind(result),
-            good: result.as_expected(),
-            step: result.step,
-            missed: result.expected.as_ref().is_some_and(|e| !e.met) && result.verdict != Verdict::Unresolved,
+            missed: entry.standing == Standing::Unexpected && entry.expected.is_some(),
             cell: plain(&result.cell()),
-            says: plain(&sentence::of(result)),
-            attempts: result.attempts,
+            attempts: (!attempts.is_single()).then_some([attempts.failed, attempts.decided]),
             times: times.map(|time| time.map(rounded)),
             events,
             more,
             log_ms: if log.is_empty() { Vec::new() } else { moments(&evidence.log_tail_ms) },
             waiting: numbers(&evidence.waiting_for),
             unmet: numbers(&evidence::not_exercised(result)),
-            notes: numbers(&result.notes),
+            notes: numbers(&notes),
             counted: numbers(&counted),
             platform: numbers(&result.apprunner_log),
             status: numbers(&[status.join(" · ")]).first().copied().filter(|_| !status.is_empty()),
@@ -419,7 +391,7 @@ impl Case {
             checks: (result.checks.iter()).map(|c| (c.passed, texts.number(&c.name), texts.number(&c.text))).collect(),
             causes: result.causes.iter().map(|c| cause(c, texts)).collect(),
             image_says: findings.map(|f| (texts.number(&f.cause.text), texts.number(&f.cause.fix))).collect(),
-            under: texts.number(&planned.conditions.to_string()),
+            ..bare
         }
     }
 }

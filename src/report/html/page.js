@@ -94,7 +94,7 @@ function filter() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   let count = 0;
   run.cases.forEach((c, at) => {
-    const shown = (!state.group || groupOf(c) === state.group) && words.every((word) => haystack(c).includes(word));
+    const shown = (!state.group || c.group === state.group) && words.every((word) => haystack(c).includes(word));
     state.shown[at] = shown;
     count += shown;
     const cell = state.cells.get(at);
@@ -229,7 +229,7 @@ function onKey(event) {
 // On paper every case that failed stands in full.
 const paper = h("div", { id: "paper" });
 function beforePrint() {
-  const told = run.cases.filter((c) => !c.step).filter((c) => !isGood(c) && c.kind !== "notrun" || FAILED_KINDS.has(c.kind));
+  const told = run.cases.filter((c) => c.group !== "step").filter((c) => !isGood(c) && c.kind !== "notrun" || FAILED_KINDS.has(c.kind));
   paper.replaceChildren(...told.map((c) => casePanel(c)));
 }
 

@@ -2,31 +2,36 @@
 
 use std::fmt::Write;
 
+use crate::event::{Entry, Standing};
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
 
 /// How it ended, and what was expected of it.
 #[must_use]
-pub fn of(result: &CaseResult) -> String {
+pub fn of(entry: &Entry<'_>) -> String {
+    let Some(result) = entry.result else {
+        let expected = entry.expected.map(|expected| format!(" Expected was: {expected}.")).unwrap_or_default();
+        return format!("It was not run: {}.{expected}", entry.missing.unwrap_or_default());
+    };
     let mut text = ended(result);
-    match (result.flaky(), result.attempts) {
-        (Some(often), _) => {
+    let attempts = entry.attempts;
+    match attempts.flaky() {
+        Some(often) => {
             let _ = write!(text, " It is flaky: {often}.");
         }
-        (None, Some([failed, of])) => {
-            let _ = write!(text, " It failed {failed} times of {of}.");
+        None if attempts.decided > 1 => {
+            let _ = write!(text, " It failed {} times of {}.", attempts.failed, attempts.decided);
         }
-        (None, None) => {}
-    }
-    match &result.expected {
-        _ if result.verdict == Verdict::Unresolved => {}
-        Some(expected) if expected.met => {
-            let _ = write!(text, " That is as expected: {}.", expected.text);
-        }
-        Some(expected) => {
-            let _ = write!(text, " Expected was: {}.", expected.text);
-        }
-        None if result.verdict == Verdict::Fail => text.push_str(" Expected was that it passes."),
         None => {}
+    }
+    match (entry.standing, entry.expected) {
+        (Standing::Expected, Some(expected)) => {
+            let _ = write!(text, " That is as expected: {expected}.");
+        }
+        (Standing::Unexpected, Some(expected)) => {
+            let _ = write!(text, " Expected was: {expected}.");
+        }
+        (Standing::Unexpected, None) => text.push_str(" Expected was that it passes."),
+        _ => {}
     }
     text
 }

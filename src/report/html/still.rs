@@ -30,7 +30,7 @@ pub fn summary(page: &Page) -> String {
         }
     }
     page.matrices.iter().for_each(|matrix| table(page, matrix, &mut out));
-    let told: Vec<&Case> = page.cases.iter().filter(|case| !case.good).collect();
+    let told: Vec<&Case> = page.cases.iter().filter(|case| !["good", "step"].contains(&case.group)).collect();
     if !told.is_empty() {
         out.push_str("<h2>Not as expected, or not known</h2>\n<ul>\n");
         told.iter().take(MOST_TOLD).for_each(|case| sentence(page, case, &mut out));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Conductor, Interrupts, planned, until};
-use crate::event::{Event, Stamped};
-use crate::model::search::{Search, Searched};
+use crate::event::{Event, Stamped, Standing};
+use crate::model::search::{Search, SearchReport};
 use crate::model::{Case, CaseId, CaseResult, ConditionSet, Verdict};
 use crate::run::case::Context;
 use crate::run::runner::{Heard, Order, Runner};
@@ -85,14 +85,15 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
         let smallest = answer.minimal_sets.iter().map(|set| set.conditions.clone());
         let named = plan.named(search).map(|case| case.conditions.clone());
         let mut missing: VecDeque<ConditionSet> = smallest.chain(named).filter(|set| !set.is_empty()).collect();
-        missing.retain(|set| !self.results.contains_key(&self.id_of(search, set)));
+        missing.retain(|set| !self.run.results.contains_key(&self.id_of(search, set)));
         if !cut {
             cut = self.missing(search, &question, missing, with, ended).await;
         }
         ended.cut |= cut;
         let named: Vec<&Case> = plan.named(search).collect();
         let scenario = plan.parts[search.part].scenario.as_deref();
-        let searched = Searched::of(search, scenario, &named, (answer, cut), &self.results);
+        let report = SearchReport::of(search, scenario, &named, (answer, cut), &self.run.results);
+        let report = Arc::new(report);
         if cut {
             let because = match (ended.broken, ended.interrupted) {
                 (1.., _) => "a case broke off",
@@ -100,15 +101,14 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
                 (0, 0) => NO_TIME,
             };
             self.not_run(search, because);
-            self.over(searched);
+            self.stamp(Event::SearchFinished { report });
             self.drain(because);
             return;
         }
-        let bad = searched.judged.iter().map(|judged| judged.case.clone()).collect::<Vec<_>>();
-        self.over(searched);
-        let is_bad = |r: &CaseResult| r.verdict != Verdict::Unresolved && !r.as_expected();
+        self.stamp(Event::SearchFinished { report: report.clone() });
+        let is_bad = |id: &&CaseId| self.run.entry(id).is_some_and(|entry| entry.standing == Standing::Unexpected);
         if self.fail_fast
-            && let Some(id) = bad.iter().find(|id| self.results.get(*id).is_some_and(is_bad))
+            && let Some(id) = report.judged.iter().map(|judged| &judged.case).find(is_bad)
         {
             self.drain(&format!("--fail-fast: {id} did not come out as expected"));
         }
@@ -205,55 +205,35 @@ impl<R: FnMut(&Stamped)> Conductor<'_, R> {
         self.stamp(Event::CaseAdded { planned: planned(self.plan, &case) });
     }
 
-    /// Keeps the result of a run. A set that is run several times has failed when it fails once.
+    /// Tells of a run. A set that is run several times has failed when it fails once.
     fn ran(&mut self, search: &Search, result: &CaseResult) {
         let id = self.id_of(search, &result.conditions);
-        let before = self.results.get(&id);
-        let [mut fails, mut runs] = before.map_or([0, 0], |r| {
-            let decided = u32::from(r.verdict != Verdict::Unresolved);
-            r.attempts.unwrap_or([u32::from(r.verdict == Verdict::Fail), decided])
-        });
-        fails += u32::from(result.verdict == Verdict::Fail);
-        runs += u32::from(result.verdict != Verdict::Unresolved);
+        let before = self.run.results.get(&id).cloned();
         let of_baseline = result.conditions.is_empty();
         // The baseline has a result already, which stands unless it fails now.
-        if of_baseline && before.is_some_and(|r| r.verdict != Verdict::Pass || result.verdict != Verdict::Fail) {
+        if of_baseline && before.as_ref().is_some_and(|r| r.verdict != Verdict::Pass || result.verdict != Verdict::Fail)
+        {
             return;
         }
+        let mut attempts = self.run.attempts.get(&id).cloned().unwrap_or_default();
+        if let Some(before) = before.as_ref().filter(|_| attempts.outcomes.is_empty()) {
+            attempts.count(before, false);
+        }
+        attempts.count(result, false);
         let stands = before
             .filter(|r| r.verdict == Verdict::Fail || (r.verdict == Verdict::Pass && result.verdict != Verdict::Fail));
-        let mut kept = stands.cloned().unwrap_or_else(|| result.clone());
-        kept.id = id;
-        if runs > 1 {
-            kept.attempts = Some([fails, runs]);
+        let result = stands.unwrap_or_else(|| Arc::new(CaseResult { id, ..result.clone() }));
+        match of_baseline {
+            true => self.finished(result, attempts),
+            false => self.emit(result, attempts),
         }
-        if of_baseline {
-            kept.notes.push("failed in the search, under friendly conditions".to_owned());
-            return self.finished(Box::new(kept));
-        }
-        kept.step = true;
-        self.results.insert(kept.id.clone(), kept.clone());
-        self.stamp(Event::CaseFinished { result: Box::new(kept) });
-    }
-
-    /// A result of a search that had finished in the run that is resumed.
-    pub(super) fn again(&mut self, result: CaseResult) {
-        self.results.insert(result.id.clone(), result.clone());
-        self.stamp(Event::CaseFinished { result: Box::new(result) });
-    }
-
-    /// A search is over.
-    pub(super) fn over(&mut self, searched: Searched) {
-        searched.apply(&mut self.results);
-        self.open += usize::from(searched.open.is_some());
-        self.stamp(Event::SearchFinished { searched: Box::new(searched) });
     }
 
     /// Cases of a search that have no result: those that were planned, and those that it was ended in.
     pub(super) fn not_run(&mut self, search: &Search, because: &str) {
         let added = self.added.iter().filter(|(of, _)| *of == search.id).map(|(_, id)| id);
         let known = self.plan.named(search).map(|case| &case.id).chain(added);
-        let left: Vec<CaseId> = known.filter(|id| !self.results.contains_key(*id)).cloned().collect();
+        let left: Vec<CaseId> = known.filter(|id| !self.run.results.contains_key(*id)).cloned().collect();
         for id in left {
             self.stamp(Event::CaseNotRun { id, because: because.to_owned() });
         }
