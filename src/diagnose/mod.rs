@@ -1,6 +1,7 @@
 //! From what was seen to what it means: pure, no clock, no input or output.
 
 pub mod causes;
+mod conditions;
 pub mod exercise;
 pub mod explain;
 pub mod needed;

@@ -1,20 +1,10 @@
 //! Which conditions does a failure's evidence point to? Pure. A suspicion says what is tried first, and
 //! weighs in how sure an answer is; no set is told that did not fail.
 
-use crate::model::condition::{DnsFault, EnvChange};
-use crate::model::observation::{Evidence, Fate};
+use super::conditions::{Failure, NAMED, Start, known};
+use crate::model::observation::Evidence;
 use crate::model::outcome::{Cause, Outcome};
 use crate::model::{Condition, ConditionSet};
-
-/// How much likelier a condition is that the log or the network names.
-const NAMED: f64 = 12.0;
-/// How much likelier one is that merely fits.
-const FITS: f64 = 8.0;
-/// Causes of a failure that met the network.
-const NETWORK: [&str; 5] =
-    ["name-not-resolved", "outbound-call-at-startup", "database-unreachable", "aws-credentials", "never-listened"];
-/// A part of a name or value is compared from this length on: shorter ones are everywhere.
-const LEAST_WORD: usize = 4;
 
 /// What is looked at of a failed run.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +23,8 @@ pub struct Failed<'a> {
 #[must_use]
 pub fn suspects(result: &Failed<'_>, conditions: &ConditionSet) -> Vec<(Condition, f64)> {
     let log = last_lines(result.log);
-    let scored = conditions.iter().map(|condition| (condition.clone(), factor(condition, result, conditions, &log)));
+    let failure = Failure { run: result, conditions, log: &log };
+    let scored = conditions.iter().map(|condition| (condition.clone(), known(condition).suspicion(&failure)));
     scored.filter(|(_, factor)| *factor > 1.0).collect()
 }
 
@@ -44,18 +35,9 @@ pub fn needed_to_start<'a>(
     evidence: &Evidence,
     conditions: impl Iterator<Item = &'a Condition>,
 ) -> Vec<(Condition, f64)> {
-    let ready = evidence.listens.first().map_or(f64::INFINITY, |listening| listening.at_ms);
-    let asked = evidence.questions().any(|question| question.at_ms < ready);
-    let early: Vec<_> = evidence.outbound().filter(|attempt| attempt.at_ms < ready).collect();
-    let needed = |condition: &Condition| match condition {
-        Condition::EgressDrop(_) | Condition::EgressReject | Condition::EgressUnreachable | Condition::EgressNone => {
-            !early.is_empty()
-        }
-        Condition::Upstream(_, host) => early.iter().any(|attempt| attempt.name.as_deref() == Some(host.as_str())),
-        Condition::Dns(DnsFault::Servfail | DnsFault::Nxdomain | DnsFault::Drop, _) => asked,
-        _ => false,
-    };
-    conditions.filter(|condition| needed(condition)).map(|condition| (condition.clone(), NAMED)).collect()
+    let start = Start::of(evidence);
+    let needed = conditions.filter(|condition| known(condition).is_needed_to_start(&start));
+    needed.map(|condition| (condition.clone(), NAMED)).collect()
 }
 
 /// The end of a log: what came before it is of the time when all was well.
@@ -64,106 +46,12 @@ fn last_lines(log: &str) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-fn factor(condition: &Condition, result: &Failed<'_>, conditions: &ConditionSet, log: &str) -> f64 {
-    let cause = |ids: &[&str]| result.causes.iter().any(|c| ids.contains(&c.id.as_str()));
-    let says = |words: &[&str]| words.iter().any(|word| log.contains(word));
-    let fits = |yes: bool| if yes { FITS } else { 1.0 };
-    // A diagnosis stands on more than a word that fits.
-    let told = |ids: &[&str], fits: bool| match (cause(ids), fits) {
-        (true, _) => NAMED,
-        (false, true) => FITS,
-        (false, false) => 1.0,
-    };
-    match condition {
-        Condition::Env(name, change) => variable(name, change, result, log),
-        Condition::EgressDrop(_)
-        | Condition::EgressReject
-        | Condition::EgressUnreachable
-        | Condition::EgressNone
-        | Condition::EgressLate(_)
-        | Condition::Latency(_) => {
-            let unanswered = unanswered(result);
-            // Whoever asks for a name means to connect, whatever became of the question.
-            let asked = result.evidence.questions().next().is_some();
-            let hidden = asked && conditions.iter().any(|c| matches!(c, Condition::Dns(..)));
-            if (unanswered || hidden) && cause(&NETWORK) {
-                return NAMED;
-            }
-            fits(unanswered || asked || result.evidence.no_route > 0)
-        }
-        Condition::Dns(fault, _) => {
-            let failed = |answer: &str| ["SERVFAIL", "NXDOMAIN", "no answer"].contains(&answer);
-            let asked = result.evidence.questions().any(|q| failed(&q.answer));
-            if asked && cause(&NETWORK) {
-                return NAMED;
-            }
-            fits(asked || (matches!(fault, DnsFault::Delay(_)) && !result.evidence.dns.is_empty()))
-        }
-        Condition::Upstream(_, host) => {
-            if says(&[host.as_str()]) {
-                NAMED
-            } else {
-                fits(result.evidence.connects.iter().any(|c| c.name.as_deref() == Some(host.as_str())))
-            }
-        }
-        Condition::MemoryLimit(_) => {
-            let killed = result.outcome == Some(&Outcome::OomKilled);
-            told(&["out-of-memory", "heap-out-of-memory"], killed || says(&["MemoryError", "out of memory"]))
-        }
-        Condition::NofileLimit(_) => told(&["too-many-files"], says(&["oo many open files", "EMFILE"])),
-        Condition::DiskFull => {
-            let said = says(&["o space left", "ENOSPC", "ead-only file system", "EROFS"]);
-            told(&["disk-full", "read-only-files"], said)
-        }
-        Condition::HostnamePlatform | Condition::HostnameUnbindable | Condition::Ipv6Off => {
-            told(&["bind-host-name", "bound-to-host-name"], says(&["EADDRNOTAVAIL", "annot assign requested"]))
-        }
-        Condition::CommandSplit | Condition::CommandNoEntrypoint => {
-            let said = says(&["unrecognized argument", "&&", "not found", "no such file", "unexpected"]);
-            // Nobody but a program that was handed the word writes it.
-            let split = cause(&["start-command-split"]) || says(&["&&"]);
-            if split && *condition == Condition::CommandSplit { NAMED } else { fits(said) }
-        }
-        Condition::Metadata(_) => told(&["aws-credentials"], says(&["credential", "Credential", "169.254.170.2"])),
-        Condition::PortsPrivileged => told(&["privileged-port"], says(&["ermission denied", "EACCES"])),
-        Condition::CpuLimit(_) => told(&["slow-start"], result.outcome == Some(&Outcome::NeverListened)),
-        Condition::ArchMismatch => 1.0,
-    }
-}
-
-/// True when a connection to elsewhere failed.
-fn unanswered(result: &Failed<'_>) -> bool {
-    result.evidence.outbound().any(|attempt| attempt.fate != Fate::Answered)
-}
-
-/// A variable is named by its name, by a part of its value, or by what the network was asked for.
-fn variable(name: &str, change: &EnvChange, result: &Failed<'_>, log: &str) -> f64 {
-    let low = log.to_ascii_lowercase();
-    let name_low = name.to_ascii_lowercase();
-    if log.contains(name) || low.contains(&name_low) || low.contains(&name_low.replace('_', " ")) {
-        return NAMED;
-    }
-    let value = match change {
-        EnvChange::Set(value) if !value.secret => value.text.as_str(),
-        _ => "",
-    };
-    let hosts = result.evidence.dns.iter().map(|q| q.name.as_str());
-    let hosts: String = hosts.chain(result.evidence.connects.iter().filter_map(|c| c.name.as_deref())).collect();
-    let words = name.split(['_', '-', '.']).chain(value.split(|c: char| !c.is_ascii_alphanumeric()));
-    let known = |word: &str| {
-        let word = word.to_ascii_lowercase();
-        word.len() >= LEAST_WORD && (low.contains(&word) || hosts.contains(&word))
-    };
-    let found = words.filter(|word| known(word)).count();
-    if found > 0 { FITS } else { 1.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::observation::{ConnectAttempt, DnsQuestion, Listening};
+    use crate::model::observation::{ConnectAttempt, DnsQuestion, Fate, Listening};
 
     fn asked(answer: &str) -> Evidence {
         let question = DnsQuestion {

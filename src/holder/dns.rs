@@ -12,9 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::plan::DnsPlan;
 use super::protocol::{HOSTNAME, OWN, SECOND, SHORT_HOSTNAME};
-use crate::model::condition::DnsFault;
+use crate::model::condition::{DnsFault, DnsPlan};
 use crate::model::observation::DnsQuestion;
 
 /// Names get addresses from 198.18.0.0/15, which is set aside for tests (RFC 2544).

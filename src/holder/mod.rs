@@ -27,8 +27,6 @@ mod net;
 #[cfg(target_os = "linux")]
 mod packets;
 #[cfg(target_os = "linux")]
-mod plan;
-#[cfg(target_os = "linux")]
 mod probe;
 #[cfg(target_os = "linux")]
 mod runs;

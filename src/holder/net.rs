@@ -17,9 +17,8 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RulePortRange};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder, RuleAddRequest};
 
 use crate::model::Condition;
-use crate::model::condition::MetadataFault;
+use crate::model::condition::{Egress, HostnameFault, MetadataFault, NetworkPlan, RouteFault};
 
-use super::plan::{Egress, NetPlan, Way};
 use super::protocol::{EC2_METADATA, GATEWAY, METADATA, OWN, SECOND};
 use super::sysctl;
 
@@ -364,7 +363,12 @@ pub struct Faults(Vec<RouteMessage>);
 
 impl Faults {
     /// Takes away the faults of the last run and puts those of this one into the router.
-    pub async fn set(&mut self, internet: &Handle, plan: &NetPlan, ways: &[(Network, Way)]) -> NetResult<()> {
+    pub async fn set(
+        &mut self,
+        internet: &Handle,
+        plan: &NetworkPlan,
+        wanted: &[(Network, RouteFault)],
+    ) -> NetResult<()> {
         for old in self.0.drain(..) {
             internet.route().del(old).execute().await.during("taking a fault away")?;
         }
@@ -386,12 +390,12 @@ impl Faults {
                 routes.insert(everything, refused(fault(everything)));
             }
         }
-        for (network, way) in ways {
-            let route = match way {
-                Way::Silent => dead(fault(*network)),
-                Way::Refused => refused(fault(*network)),
+        for (network, becomes) in wanted {
+            let route = match becomes {
+                RouteFault::Silent => dead(fault(*network)),
+                RouteFault::Refused => refused(fault(*network)),
                 // The tables after this one know what to do.
-                Way::Open => fault(*network).kind(RouteType::Throw).build(),
+                RouteFault::Open => fault(*network).kind(RouteType::Throw).build(),
             };
             routes.insert(*network, route);
         }
@@ -425,7 +429,7 @@ pub async fn candidate(
     internet: &Handle,
     internet_ns: &File,
     run: u64,
-    plan: &NetPlan,
+    plan: &NetworkPlan,
     real_time: bool,
 ) -> NetResult<()> {
     sysctl::set_for(plan)?;
@@ -435,7 +439,7 @@ pub async fn candidate(
     let ends = [("eth0", CANDIDATE_LINK, CANDIDATE_MAC), (router_name.as_str(), router_link, ROUTER_MAC)];
     link_pair([handle, internet], ends, internet_ns, true).await?;
     let mut addresses = vec![OWN];
-    addresses.extend(plan.second_address.then_some(SECOND));
+    addresses.extend((plan.hostname == Some(HostnameFault::Platform)).then_some(SECOND));
     for address in &addresses {
         let add = handle.address().add(CANDIDATE_LINK, IpAddr::V4(*address), 32);
         add.execute().await.during("giving the candidate its address")?;

@@ -16,14 +16,13 @@ use super::internet::Internet;
 use super::listen::Listeners;
 use super::net::{self, Faults, NetError, NetResult, Network};
 use super::packets::{Attempts, Tap, unreachable};
-use super::plan::{Egress, NetPlan, Way};
-use super::protocol::{Await, FromHolder, HOSTNAME, Prepare, RESOLVER, SHORT_HOSTNAME};
+use super::protocol::{Await, FromHolder, HOSTNAME, OWN, Prepare, RESOLVER, SECOND, SHORT_HOSTNAME};
 use super::serve::Say;
 use super::service;
 use super::upstream::World;
 use super::usage::{Groups, Meter};
 use crate::model::Condition;
-use crate::model::condition::Target;
+use crate::model::condition::{Changes, Egress, EgressFault, NetworkPlan, RouteFault, Target};
 use crate::model::observation::{DnsQuestion, Listening, Observation};
 
 /// The kernel's table of sockets is read so often.
@@ -114,26 +113,26 @@ impl Runs {
             net::fresh_namespace()?;
         }
         let run = prepare.run;
-        let plan = NetPlan::of(&prepare.conditions);
+        let plan = Changes::of(&prepare.conditions).network;
         let internet = self.internet.clone();
         let netlink = net::netlink()?;
         net::candidate(&netlink, &internet.netlink, &internet.namespace, run, &plan, prepare.real_time).await?;
         let mut names = Names::default();
-        let (ways, fixed) = settle_names(&mut names, &plan, &prepare);
+        let (routes, fixed) = settle_names(&mut names, &plan, &prepare);
         internet.close_on_demand().await?;
         internet.open(prepare.ports.iter().copied().take(MOST_PORTS)).await?;
-        write_names(plan.own_name)?;
+        write_names(own_name(&plan))?;
         let mut tasks = JoinSet::new();
         if let Some(delay) = plan.latency {
             let held_back = internet.hold_back(delay, &mut tasks).await;
-            held_back.map_err(|e| e.imposing(&Condition::Latency(delay)))?;
+            held_back.map_err(|e| e.imposing(&Condition::Egress(EgressFault::Latency(delay))))?;
         }
         // What is held back goes another way: that way must be there before it is chosen.
-        self.faults.set(&internet.netlink, &plan, &ways).await?;
-        let manners = plan.manners.iter().map(|(host, manner)| (names.address_of(host.as_str()), *manner)).collect();
+        self.faults.set(&internet.netlink, &plan, &routes).await?;
+        let responses = plan.responses.iter().map(|(host, fault)| (names.address_of(host.as_str()), *fault)).collect();
         let upstreams =
             prepare.upstreams.into_iter().map(|u| ((names.address_of(&u.host), u.port), u.answer)).collect();
-        internet.put(World { manners, upstreams, metadata: plan.metadata, over: None });
+        internet.put(World { responses, upstreams, metadata: plan.metadata, over: None });
         let names: SharedNames = Arc::new(Mutex::new(names));
         let attempts = Arc::new(Mutex::new(Attempts::default()));
         let tap = Tap::open().map_err(|e| NetError::new("opening a packet socket", e))?;
@@ -149,7 +148,7 @@ impl Runs {
         let router = match plan.egress {
             Egress::Unreachable => {
                 let router = internet.raw_icmp().await;
-                Some((router.map_err(|e| e.imposing(&Condition::EgressUnreachable))?, fixed))
+                Some((router.map_err(|e| e.imposing(&Condition::Egress(EgressFault::Unreachable)))?, fixed))
             }
             _ => None,
         };
@@ -181,7 +180,7 @@ impl Runs {
 
     fn resolver(
         &self,
-        plan: &NetPlan,
+        plan: &NetworkPlan,
         names: &SharedNames,
         started: &Started,
         (run, zero, evidence): (u64, Instant, bool),
@@ -193,7 +192,7 @@ impl Runs {
                 say.say(FromHolder::Observed { run, observation: Observation::Dns(question) });
             }
         });
-        Resolver::new(plan.dns.clone(), plan.own_name, names.clone(), on_question, started.clone())
+        Resolver::new(plan.dns.clone(), own_name(plan), names.clone(), on_question, started.clone())
     }
 
     /// This container is about to be started.
@@ -293,9 +292,18 @@ fn since(zero: Instant) -> f64 {
     zero.elapsed().as_secs_f64() * 1000.0
 }
 
+/// The address that the container's own name resolves to.
+fn own_name(plan: &NetworkPlan) -> Ipv4Addr {
+    if plan.hostname.is_some() { SECOND } else { OWN }
+}
+
 /// Gives every host that is named an address, and says what becomes of packets to these: as routes, and the networks
-/// that have a way of their own.
-fn settle_names(names: &mut Names, plan: &NetPlan, prepare: &Prepare) -> (Vec<(Network, Way)>, Vec<Network>) {
+/// that have a route of their own.
+fn settle_names(
+    names: &mut Names,
+    plan: &NetworkPlan,
+    prepare: &Prepare,
+) -> (Vec<(Network, RouteFault)>, Vec<Network>) {
     for upstream in &prepare.upstreams {
         if let Some(address) = upstream.address {
             names.fix(&upstream.host, address);
@@ -308,11 +316,12 @@ fn settle_names(names: &mut Names, plan: &NetPlan, prepare: &Prepare) -> (Vec<(N
         Target::Host(host) => (names.address_of(host.as_str()), 32),
         Target::Network(address, bits) => (*address, *bits),
     };
-    // The narrowest network decides, as in any router; of two ways to one network the last.
-    let ways: BTreeMap<Network, Way> = plan.ways.iter().map(|(target, way)| (network(target), *way)).collect();
-    let ways: Vec<(Network, Way)> = ways.into_iter().collect();
-    let fixed = ways.iter().map(|(network, _)| *network).collect();
-    (ways, fixed)
+    // The narrowest network decides, as in any router; of two routes to one network the last.
+    let routes: BTreeMap<Network, RouteFault> =
+        plan.routes.iter().map(|(target, fault)| (network(target), *fault)).collect();
+    let routes: Vec<(Network, RouteFault)> = routes.into_iter().collect();
+    let fixed = routes.iter().map(|(network, _)| *network).collect();
+    (routes, fixed)
 }
 
 async fn route_late(

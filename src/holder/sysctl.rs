@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::net::{NetError, NetResult};
-use super::plan::NetPlan;
 use crate::model::Condition;
+use crate::model::condition::{NetworkPlan, SocketFault};
 
 /// Where the calling thread finds those of its own network namespace.
 const ROOT: &str = "/proc/sys/net";
@@ -37,22 +37,26 @@ pub fn open_every_port() -> NetResult<()> {
 ///
 /// # Errors
 /// Where a condition asked for what the kernel refuses, with that condition.
-pub fn set_for(plan: &NetPlan) -> NetResult<()> {
+pub fn set_for(plan: &NetworkPlan) -> NetResult<()> {
     set_for_in(Path::new(ROOT), plan)
 }
 
-fn set_for_in(root: &Path, plan: &NetPlan) -> NetResult<()> {
+fn set_for_in(root: &Path, plan: &NetworkPlan) -> NetResult<()> {
     // A kernel without IPv6 is as that condition wants it.
     if plan.ipv6_off && root.join("ipv6").exists() {
         // An interface that comes up then gets no IPv6 address, and loopback neither.
         for which in ["all", "default", "lo"] {
             set_in(root, &format!("ipv6/conf/{which}/disable_ipv6"), "1")
-                .map_err(|e| e.imposing(&Condition::Ipv6Off))?;
+                .map_err(|e| e.imposing(&Condition::Sockets(SocketFault::Ipv6Off)))?;
         }
     }
     let set = set_in(root, "ipv4/ip_unprivileged_port_start", &plan.first_open_port.to_string());
     // Every run sets this one: only where the condition asked for it is it the condition that cannot be imposed.
-    if plan.first_open_port == 0 { set } else { set.map_err(|e| e.imposing(&Condition::PortsPrivileged)) }
+    if plan.first_open_port == 0 {
+        set
+    } else {
+        set.map_err(|e| e.imposing(&Condition::Sockets(SocketFault::PrivilegedPorts)))
+    }
 }
 
 /// Gives connections of the calling thread's network namespace the kernel's own patience.
@@ -78,9 +82,10 @@ fn patience(retries: &str, linear: &str) -> NetResult<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::condition::Changes;
 
-    fn plan(texts: &[&str]) -> NetPlan {
-        NetPlan::of(&texts.iter().map(|t| t.parse().expect("valid")).collect::<Vec<_>>())
+    fn plan(texts: &[&str]) -> NetworkPlan {
+        Changes::of(&texts.iter().map(|t| t.parse().expect("valid")).collect::<Vec<_>>()).network
     }
 
     #[test]

@@ -23,9 +23,8 @@ use tokio_rustls::rustls::server::Acceptor;
 use super::authority::Signer;
 use super::deny;
 use super::net::service_address;
-use super::plan::Manner;
 use super::protocol::{Answer, CREDENTIALS_PATH, METADATA};
-use crate::model::condition::MetadataFault;
+use crate::model::condition::{MetadataFault, ResponseFault};
 use crate::model::service::{Step, Stub};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1).
@@ -41,7 +40,7 @@ const MOST_EXPECTED: usize = 64 << 10;
 #[derive(Default)]
 pub struct World {
     /// How the answers at some addresses differ.
-    pub manners: BTreeMap<Ipv4Addr, Manner>,
+    pub responses: BTreeMap<Ipv4Addr, ResponseFault>,
     /// What answers at which address and port.
     pub upstreams: BTreeMap<(Ipv4Addr, u16), Answer>,
     /// How the endpoint of credentials fails.
@@ -52,7 +51,7 @@ pub struct World {
 
 /// Whom a connection has reached.
 struct Reached {
-    manner: Manner,
+    fault: ResponseFault,
     answer: Answer,
 }
 
@@ -60,7 +59,7 @@ impl World {
     fn reached(&self, address: Ipv4Addr, port: u16) -> Reached {
         let known = self.upstreams.get(&(address, port)).cloned();
         Reached {
-            manner: self.manners.get(&address).copied().unwrap_or_default(),
+            fault: self.responses.get(&address).copied().unwrap_or_default(),
             answer: known.unwrap_or_else(|| Answer::Stub(Stub::default())),
         }
     }
@@ -105,22 +104,22 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     if *local.ip() == METADATA {
         return http(stream, move |path| world.credentials(path)).await;
     }
-    let Reached { manner, answer } = world.reached(*local.ip(), local.port());
-    if manner.denied && deny::speaks_first(local.port()) {
+    let Reached { fault, answer } = world.reached(*local.ip(), local.port());
+    if fault.denied && deny::speaks_first(local.port()) {
         return deny::greet(stream).await;
     }
     if let Answer::Service(number) = answer
-        && !manner.denied
+        && !fault.denied
     {
-        tokio::time::sleep(manner.delay).await;
+        tokio::time::sleep(fault.delay).await;
         return relay(stream, service_address(number), local.port()).await;
     }
     let mut stub = match answer {
         Answer::Stub(stub) => stub,
         Answer::Service(_) => Stub::default(),
     };
-    stub.delay += manner.delay;
-    if !stub.script.is_empty() && !manner.denied {
+    stub.delay += fault.delay;
+    if !stub.script.is_empty() && !fault.denied {
         return play(stream, &stub).await;
     }
     let mut first = [0; 8];
@@ -128,7 +127,7 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
         Ok(Ok(length)) if length > 0 => length,
         _ => return,
     };
-    if manner.denied {
+    if fault.denied {
         stub = Stub { status: 401, body: r#"{"message":"Unauthorized"}"#.to_owned(), ..stub };
     }
     if first[0] == TLS_HANDSHAKE {
@@ -137,7 +136,7 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
         }
     } else if METHODS.iter().any(|method| first[..length].starts_with(&method.as_bytes()[..length.min(method.len())])) {
         http(stream, move |_| stub.clone()).await;
-    } else if manner.denied {
+    } else if fault.denied {
         deny::refuse(stream, &first[..length]).await;
     } else {
         swallow(stream).await;

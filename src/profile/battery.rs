@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Profile;
-use crate::model::condition::{EnvChange, EnvValue, UpstreamFault};
+use crate::model::condition::{Each, kinds};
+use crate::model::units::{show_bytes, show_cpu};
 use crate::model::{Condition, Service};
 
 /// Variables that switch a framework to production, and what they are set to on a laptop.
@@ -48,36 +49,30 @@ pub fn battery(profile: &Profile, service: &Service) -> Battery {
 
 /// One line of the profile as conditions of the service.
 fn expand(text: &str, service: &Service) -> Vec<Condition> {
-    let variables = |names: Vec<&String>, change: EnvChange| -> Vec<Condition> {
-        names.into_iter().map(|name| Condition::Env(name.clone(), change.clone())).collect()
-    };
-    let every = || service.env.keys().collect::<Vec<_>>();
-    let secret = || service.env.keys().filter(|name| service.secrets.contains(*name)).collect::<Vec<_>>();
-    let upstreams = |fault: UpstreamFault| -> Vec<Condition> {
-        let hosts: BTreeSet<_> = service.upstreams.iter().map(|u| u.host.clone()).collect();
-        hosts.into_iter().map(|host| Condition::Upstream(fault, host)).collect()
-    };
-    match text {
-        "env.unset:*" => variables(every(), EnvChange::Unset),
-        "env.empty:*" => variables(every(), EnvChange::Empty),
-        "env.json:*" => variables(secret(), EnvChange::Json),
-        "env.newline:*" => variables(secret(), EnvChange::Newline),
-        "env.set:*=production" => modes(service),
-        "memory.limit:*" => vec![Condition::MemoryLimit(service.memory)],
-        "cpu.limit:*" => vec![Condition::CpuLimit(service.cpu_milli)],
-        "upstream.denied:*" => upstreams(UpstreamFault::Denied),
-        "upstream.refused:*" => upstreams(UpstreamFault::Refused),
-        // A test reads every line of the embedded profiles.
-        plain => plain.parse().into_iter().collect(),
+    if text == "env.set:*=production" {
+        return modes(service);
     }
+    // A test reads every line of the embedded profiles.
+    let Some(name) = text.strip_suffix(":*") else { return text.parse().into_iter().collect() };
+    let secrets = service.env.keys().filter(|name| service.secrets.contains(*name));
+    let hosts: BTreeSet<String> = service.upstreams.iter().map(|upstream| upstream.host.to_string()).collect();
+    let arguments: Vec<String> = match kinds().find(|kind| kind.name == name).map(|kind| kind.each) {
+        Some(Each::Variable) => service.env.keys().cloned().collect(),
+        Some(Each::Secret) => secrets.cloned().collect(),
+        Some(Each::Host) => hosts.into_iter().collect(),
+        Some(Each::Cpu) => vec![show_cpu(service.cpu_milli)],
+        Some(Each::Memory) => vec![show_bytes(service.memory)],
+        Some(Each::Nothing) | None => Vec::new(),
+    };
+    arguments.iter().filter_map(|argument| format!("{name}:{argument}").parse().ok()).collect()
 }
 
 /// Production mode, for variables that say another mode.
 fn modes(service: &Service) -> Vec<Condition> {
     let other = |name: &&&str| service.env.get(**name).is_some_and(|v| !v.to_ascii_lowercase().starts_with("prod"));
     let set = |name: &&str| {
-        let text = if *name == "ASPNETCORE_ENVIRONMENT" { "Production" } else { "production" }.to_owned();
-        Condition::Env((*name).to_owned(), EnvChange::Set(EnvValue { text, secret: false }))
+        let mode = if *name == "ASPNETCORE_ENVIRONMENT" { "Production" } else { "production" };
+        format!("env.set:{name}={mode}").parse().ok()
     };
-    MODES.iter().filter(other).map(set).collect()
+    MODES.iter().filter(other).filter_map(set).collect()
 }

@@ -12,10 +12,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Condition;
-use crate::model::condition::{EnvChange, KNOWN};
+use crate::model::condition::{ByHand, Changes, Env, EnvChange, NetworkPlan, kinds};
 use crate::model::redact::{REDACTED, Redactor};
 use crate::model::service::{HealthCheck, Protocol};
-use crate::model::units::{show_bytes, show_cpu, show_duration};
 
 const BEGIN: &str = include_str!("repro/begin.sh");
 const END: &str = include_str!("repro/end.sh");
@@ -113,8 +112,9 @@ enum ProtocolText {
 }
 
 impl ReproCase {
-    fn has(&self, condition: &Condition) -> bool {
-        self.conditions.contains(condition)
+    /// The network's part of its conditions.
+    fn plan(&self) -> NetworkPlan {
+        Changes::of(&self.conditions).network
     }
 
     /// True when the value of a variable must not stand in a script.
@@ -129,16 +129,17 @@ impl ReproCase {
     }
 
     fn shown(&self, condition: &Condition) -> String {
-        match condition {
-            Condition::Env(name, EnvChange::Set(_)) if self.withheld(name) => format!("env.set:{name}={REDACTED}"),
-            other => plain(&other.to_string()),
+        match condition.variable() {
+            Some(Env { name, change: EnvChange::Set(_) }) if self.withheld(name) => {
+                format!("env.set:{name}={REDACTED}")
+            }
+            _ => plain(&condition.to_string()),
         }
     }
 
     /// A comment that says which condition is imposed below it.
     fn why(&self, condition: &Condition) -> String {
-        let about = KNOWN.iter().find(|known| known.name == condition.name()).map_or("", |known| known.about);
-        format!("# {}: {about}", self.shown(condition))
+        format!("# {}: {}", self.shown(condition), condition.kind().about)
     }
 
     /// The comments of some of the conditions, a line each.
@@ -173,17 +174,8 @@ pub fn script(case: &ReproCase) -> Result<String, Vec<String>> {
 }
 
 fn problem(condition: &Condition) -> Option<String> {
-    match condition {
-        Condition::ArchMismatch => {
-            Some("`arch.mismatch` is judged from the image: nothing is run for it, by hand neither".to_owned())
-        }
-        Condition::Latency(length) => Some(format!(
-            "`{condition}` cannot be imposed by standard tools alone: `tc qdisc add … netem delay {}` needs a kernel with \
-             netem, which many machines that run containers lack",
-            show_duration(*length)
-        )),
-        _ => None,
-    }
+    let ByHand::Impossible(why) = condition.by_hand() else { return None };
+    Some(format!("`{condition}` {why}"))
 }
 
 /// A text on one line: what comes from outside must not end a comment.
@@ -206,7 +198,7 @@ fn only_needed(template: &str, conditions: &[Condition]) -> String {
     let has = |name: &str| conditions.iter().any(|condition| condition.name() == name);
     let needed = |line: &str| match line.rsplit_once("  # ").map(|(_, tag)| (tag, tag.strip_suffix('*'))) {
         Some((_, Some(kind))) => conditions.iter().any(|condition| condition.name().starts_with(kind)),
-        Some((tag, None)) => has(tag) || KNOWN.iter().all(|known| known.name != tag),
+        Some((tag, None)) => has(tag) || kinds().all(|kind| kind.name != tag),
         None => true,
     };
     let mut text = String::new();
@@ -271,14 +263,12 @@ fn is_shell_name(name: &str) -> bool {
 
 fn secrets(case: &ReproCase, names: &BTreeMap<&str, String>) -> String {
     let line = |(name, shell_name): (&&str, &String)| {
-        let change = case.conditions.iter().find_map(|condition| match condition {
-            Condition::Env(n, change) if n == name => Some(match change {
-                EnvChange::Quoted => ", with the quotes of env.quoted around it",
-                EnvChange::Newline => ", with the line break of env.newline at its end",
-                EnvChange::Json => " to the JSON document of env.json",
-                _ => " to the value of env.set",
-            }),
-            _ => None,
+        let variable = case.conditions.iter().filter_map(Condition::variable).find(|variable| variable.name == **name);
+        let change = variable.map(|variable| match variable.change {
+            EnvChange::Quoted => ", with the quotes of env.quoted around it",
+            EnvChange::Newline => ", with the line break of env.newline at its end",
+            EnvChange::Json => " to the JSON document of env.json",
+            _ => " to the value of env.set",
         });
         let change = change.unwrap_or_default();
         format!(": \"${{{shell_name}:?set it{change}: its value is a secret that is not written down}}\"\n")
@@ -289,11 +279,10 @@ fn secrets(case: &ReproCase, names: &BTreeMap<&str, String>) -> String {
 /// Creates and starts the candidate, and begins what counts from its start.
 fn candidate(case: &ReproCase, names: &BTreeMap<&str, String>) -> String {
     let mut text = String::from("# What the candidate gets.\n");
-    text +=
-        &case.whys(|c| matches!(c, Condition::Env(..) | Condition::HostnamePlatform | Condition::HostnameUnbindable));
+    text += &case.whys(|c| c.changes().container.changes_environment());
     text += &variables(case, names);
     text += &limits(case);
-    text += &case.whys(|c| matches!(c, Condition::CommandSplit | Condition::CommandNoEntrypoint));
+    text += &case.whys(|c| c.changes().container.changes_command());
     let mut words: Vec<String> = Vec::new();
     if let Some(entrypoint) = &case.entrypoint {
         let first = entrypoint.first().map(String::as_str).unwrap_or_default();
@@ -341,22 +330,9 @@ fn variables(case: &ReproCase, names: &BTreeMap<&str, String>) -> String {
 fn limits(case: &ReproCase) -> String {
     let mut text = String::new();
     for condition in &case.conditions {
-        let (options, note) = match condition {
-            Condition::CpuLimit(milli) => (format!("--cpus {}", show_cpu(*milli)), ""),
-            Condition::MemoryLimit(bytes) => {
-                (format!("--memory {0} --memory-swap {0}", show_bytes(*bytes)), "; there is no swap on top of it")
-            }
-            Condition::NofileLimit(files) => {
-                (format!("--ulimit nofile={files}:{files}"), "; the candidate cannot raise it")
-            }
-            Condition::DiskFull => (
-                "--read-only --tmpfs /tmp:nr_inodes=1 --tmpfs /var/tmp:nr_inodes=1".to_owned(),
-                "\n# The folders of temporary files hold not one file (ENOSPC). Any other folder is read-only (EROFS, where\n\
-                 # a full disk would say ENOSPC).",
-            ),
-            _ => continue,
-        };
-        text += &format!("{}{note}\nset -- \"$@\" {options}\n", case.why(condition));
+        if let ByHand::Options { options, remark } = condition.by_hand() {
+            text += &format!("{}{remark}\nset -- \"$@\" {options}\n", case.why(condition));
+        }
     }
     text
 }
@@ -435,12 +411,12 @@ mod tests {
     /// Every condition, with each kind of argument that it takes.
     fn every_condition() -> Vec<String> {
         let mut all = Vec::new();
-        for known in &KNOWN {
-            let example = known.example().replace(":NAME=10s", ":db.internal=10s");
-            let upstream = known.name.starts_with("upstream.");
+        for kind in kinds() {
+            let example = kind.example().replace(":NAME=10s", ":db.internal=10s");
+            let upstream = kind.name.starts_with("upstream.");
             all.push(if upstream { example.replace(":NAME", ":db.internal") } else { example });
-            if known.takes_name() {
-                all.push(format!("{}@db.internal", known.example()));
+            if kind.takes_name {
+                all.push(format!("{}@db.internal", kind.example()));
             }
         }
         all.extend(

@@ -2,10 +2,9 @@
 
 use std::borrow::Borrow;
 
-use crate::model::condition::{DnsFault, MetadataFault, Reach, UpstreamFault};
 use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
-use crate::model::{Condition, ConditionSet, EnvChange};
+use crate::model::{Condition, ConditionSet};
 use crate::search::table::{FirstBad, first_bad, minimal};
 
 /// One smallest failing set of a version.
@@ -173,59 +172,8 @@ fn turns(images: &[String], results: &[&CaseResult]) -> Vec<Turn> {
 /// Conditions as a person would say them.
 #[must_use]
 pub fn in_words(set: &ConditionSet) -> String {
-    let words: Vec<String> = set.iter().map(words).collect();
+    let words: Vec<String> = set.iter().map(Condition::words).collect();
     if words.is_empty() { "always, even under friendly conditions".to_owned() } else { words.join(" and ") }
-}
-
-fn words(condition: &Condition) -> String {
-    let time = crate::model::units::show_duration;
-    match condition {
-        Condition::EgressDrop(Reach::Everything) => "outbound traffic is dropped".to_owned(),
-        Condition::EgressDrop(Reach::Only(target)) => format!("traffic to {target} is dropped"),
-        Condition::EgressDrop(Reach::AllBut(targets)) => {
-            let list: Vec<String> = targets.iter().map(ToString::to_string).collect();
-            format!("outbound traffic is dropped except to {}", list.join(", "))
-        }
-        Condition::EgressReject => "outbound connections are refused".to_owned(),
-        Condition::EgressUnreachable => "outbound hosts are unreachable".to_owned(),
-        Condition::EgressNone => "there is no route out".to_owned(),
-        Condition::EgressLate(d) => format!("the network comes {} late", time(*d)),
-        Condition::Latency(d) => format!("a round trip takes {} longer", time(*d)),
-        Condition::Dns(fault, host) => {
-            let whose = host.as_ref().map_or_else(|| "DNS".to_owned(), |host| format!("DNS for {host}"));
-            match fault {
-                DnsFault::Servfail => format!("{whose} answers SERVFAIL"),
-                DnsFault::Nxdomain => format!("{whose} answers NXDOMAIN"),
-                DnsFault::Drop => format!("{whose} does not answer"),
-                DnsFault::Delay(d) => format!("{whose} answers {} late", time(*d)),
-                DnsFault::Late(d) => format!("{whose} is silent for the first {}", time(*d)),
-            }
-        }
-        Condition::Upstream(UpstreamFault::Down, host) => format!("{host} does not answer"),
-        Condition::Upstream(UpstreamFault::Refused, host) => format!("{host} refuses connections"),
-        Condition::Upstream(UpstreamFault::Slow(d), host) => format!("{host} answers {} late", time(*d)),
-        Condition::Upstream(UpstreamFault::Denied, host) => format!("{host} refuses the credentials"),
-        Condition::Env(n, EnvChange::Unset) => format!("{n} is missing"),
-        Condition::Env(n, EnvChange::Empty) => format!("{n} is empty"),
-        Condition::Env(n, EnvChange::Set(v)) => format!("{n}={}", v.shown(n)),
-        Condition::Env(n, EnvChange::Quoted) => format!("{n} stands in quotes"),
-        Condition::Env(n, EnvChange::Newline) => format!("{n} ends in a line break"),
-        Condition::Env(n, EnvChange::Json) => format!("{n} is a JSON document"),
-        Condition::ArchMismatch => "the platform is linux/amd64".to_owned(),
-        Condition::CpuLimit(milli) => format!("it has {} CPU", crate::model::units::show_cpu(*milli)),
-        Condition::MemoryLimit(bytes) => format!("it has {} of memory", crate::model::units::show_bytes(*bytes)),
-        Condition::NofileLimit(files) => format!("it may open {files} files"),
-        Condition::DiskFull => "the disk is full".to_owned(),
-        Condition::HostnamePlatform => "HOSTNAME is not the probed address".to_owned(),
-        Condition::HostnameUnbindable => "HOSTNAME cannot be bound".to_owned(),
-        Condition::CommandSplit => "no shell reads the start command".to_owned(),
-        Condition::CommandNoEntrypoint => "the start command replaces ENTRYPOINT".to_owned(),
-        Condition::Metadata(MetadataFault::None) => "there are no credentials".to_owned(),
-        Condition::Metadata(MetadataFault::Denied) => "credentials are refused".to_owned(),
-        Condition::Metadata(MetadataFault::Slow(d)) => format!("credentials come {} late", time(*d)),
-        Condition::PortsPrivileged => "ports below 1024 are closed".to_owned(),
-        Condition::Ipv6Off => "there is no IPv6".to_owned(),
-    }
 }
 
 impl Version {
@@ -291,9 +239,9 @@ fn whens(sets: &[&ConditionSet]) -> String {
     let mut clauses: Vec<(String, Vec<String>)> = Vec::new();
     for set in sets {
         let (network, other): (Vec<&Condition>, Vec<&Condition>) = set.iter().partition(|c| c.is_of_network());
-        let joined = |all: &[&Condition]| all.iter().map(|c| words(c)).collect::<Vec<_>>().join(" and ");
+        let joined = |all: &[&Condition]| all.iter().map(|c| c.words()).collect::<Vec<_>>().join(" and ");
         let (shared, varied) = match (network.as_slice(), other.as_slice()) {
-            ([one], [_, ..]) => (joined(&other), words(one)),
+            ([one], [_, ..]) => (joined(&other), one.words()),
             _ => (String::new(), in_words(set)),
         };
         match clauses.iter_mut().find(|(known, _)| *known == shared) {

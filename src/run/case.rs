@@ -28,7 +28,7 @@ use crate::engine::{Engine, EngineError};
 use crate::holder::protocol::{Prepare, ToHolder};
 use crate::model::outcome::Phase;
 use crate::model::service::UpstreamKind;
-use crate::model::{Candidate, Case, CaseResult, Condition, EnvChange, Redactor, Service};
+use crate::model::{Candidate, Case, CaseResult, Condition, Redactor, Service};
 
 const CANNOT_EXECUTE: &str = "the engine's machine does not execute linux/amd64";
 const CANNOT_EXECUTE_HINT: &str = "Install emulation there (`docker run --privileged --rm tonistiigi/binfmt --install amd64`), or use an amd64 engine.";
@@ -73,12 +73,11 @@ impl Limits {
     /// # Errors
     /// [`RunError::CannotImpose`].
     pub fn allow(self, condition: &Condition) -> Result<(), RunError> {
-        let reason = match condition {
-            Condition::CpuLimit(_) if !self.cpu => "this engine sets no CPU limit (cgroup cpu)",
-            Condition::CpuLimit(milli) if *milli as usize > self.cpus * 1000 => {
-                "the engine's machine has fewer CPUs than that"
-            }
-            Condition::MemoryLimit(_) if !self.memory => "this engine sets no memory limit (cgroup memory)",
+        let wanted = condition.changes().container;
+        let reason = match (wanted.cpu_milli, wanted.memory) {
+            (Some(_), _) if !self.cpu => "this engine sets no CPU limit (cgroup cpu)",
+            (Some(milli), _) if milli as usize > self.cpus * 1000 => "the engine's machine has fewer CPUs than that",
+            (_, Some(_)) if !self.memory => "this engine sets no memory limit (cgroup memory)",
             _ => return Ok(()),
         };
         Err(RunError::CannotImpose { condition: condition.clone(), reason: reason.to_owned() })
@@ -257,15 +256,14 @@ async fn attempt(
     let engine = &context.engine;
     let env = spec::environment(candidate, service, &case.conditions);
     let mut container = spec::container(candidate, service, &case.conditions, &context.session, &holder.container);
-    if let Some((name, _)) = env.iter().find(|(_, value)| value.is_none() && !context.unsets_variables) {
-        let condition = Condition::Env(name.clone(), EnvChange::Unset);
-        let reason = format!("this engine does not take the image's variable {name} away");
-        return Err(Failure::Run(RunError::CannotImpose { condition, reason }));
+    let takes_away = |condition: &&Condition| condition.variable().is_some_and(|v| env.get(&v.name) == Some(&None));
+    if let Some(condition) = case.conditions.iter().find(takes_away).filter(|_| !context.unsets_variables) {
+        let reason = "this engine does not take a variable of the image away".to_owned();
+        return Err(Failure::Run(RunError::CannotImpose { condition: condition.clone(), reason }));
     }
     let mut disk = full_disk(context, service, candidate, case).await?;
     if let Some(disk) = &disk {
         container.volumes.extend(disk.volumes().iter().cloned());
-        container.read_only = true;
     }
     let run = holder.next_run();
     let services = Services::start(context, service, holder, run).await?;
@@ -355,13 +353,12 @@ async fn full_disk<'a>(
     candidate: &Candidate,
     case: &Case,
 ) -> Result<Option<FullDisk<'a>>, RunError> {
-    if !case.conditions.has(&Condition::DiskFull) {
-        return Ok(None);
-    }
+    let wanted = case.conditions.iter().find(|condition| condition.changes().container.full_disk);
+    let Some(condition) = wanted else { return Ok(None) };
     let files = context.inspector.look(service, candidate, case).await;
     let reason = || "the image's folders cannot be looked at".to_owned();
-    let cannot = || RunError::CannotImpose { condition: Condition::DiskFull, reason: reason() };
+    let cannot = || RunError::CannotImpose { condition: condition.clone(), reason: reason() };
     let mut folders = files.ok_or_else(cannot)?.folders;
     folders.extend(candidate.facts.volumes.iter().cloned());
-    FullDisk::begin(context, &folders).await.map(Some)
+    FullDisk::begin(context, condition.clone(), &folders).await.map(Some)
 }

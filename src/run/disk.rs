@@ -23,6 +23,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// The full disk of a case.
 pub struct FullDisk<'a> {
+    /// The condition that wants it.
+    condition: Condition,
     volumes: Vec<VolumeMount>,
     input: Pin<Box<dyn AsyncWrite + Send>>,
     output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
@@ -35,7 +37,7 @@ impl<'a> FullDisk<'a> {
     ///
     /// # Errors
     /// The engine's.
-    pub async fn begin(context: &'a Context, folders: &[String]) -> Result<Self, RunError> {
+    pub async fn begin(context: &'a Context, condition: Condition, folders: &[String]) -> Result<Self, RunError> {
         let engine = &context.engine;
         let labels = context.session.labels("disk");
         let mut volumes: Vec<VolumeMount> = Vec::new();
@@ -68,7 +70,7 @@ impl<'a> FullDisk<'a> {
         keeper.id.clone_from(&container);
         let attached = engine.attach(&container, true).await?;
         engine.start(&container).await?;
-        Ok(Self { volumes, input: attached.input, output: attached.output, heard: Vec::new(), keeper })
+        Ok(Self { condition, volumes, input: attached.input, output: attached.output, heard: Vec::new(), keeper })
     }
 
     /// The candidate's volumes.
@@ -84,7 +86,7 @@ impl<'a> FullDisk<'a> {
     pub async fn fill(&mut self) -> Result<(), RunError> {
         match self.ask(ToKeeper::Fill).await? {
             FromKeeper::Full => Ok(()),
-            FromKeeper::Failed(reason) => Err(RunError::CannotImpose { condition: Condition::DiskFull, reason }),
+            FromKeeper::Failed(reason) => Err(RunError::CannotImpose { condition: self.condition.clone(), reason }),
             FromKeeper::Writes(_) => Err(RunError::Holder("the keeper of a full disk answered out of turn".to_owned())),
         }
     }

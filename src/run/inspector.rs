@@ -59,7 +59,13 @@ impl Inspector {
     /// Names of variables that will be asked about: one reading of an image serves all of its cases.
     pub fn expect(&self, plan: &Plan) {
         let searched = plan.searches.iter().flat_map(|search| &search.conditions);
-        let named = plan.cases.iter().flat_map(|case| case.conditions.iter()).chain(searched).filter_map(variable);
+        let named = plan
+            .cases
+            .iter()
+            .flat_map(|case| case.conditions.iter())
+            .chain(searched)
+            .filter_map(Condition::variable)
+            .map(|env| env.name.clone());
         self.names.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
     }
 
@@ -68,7 +74,7 @@ impl Inspector {
         let facts = &candidate.facts;
         let words = words(service, candidate, case);
         let asked: BTreeSet<String> = variables(case).collect();
-        let deep = self.whole && (!asked.is_empty() || case.conditions.has(&Condition::ArchMismatch));
+        let deep = self.whole && (!asked.is_empty() || case.conditions.iter().any(Condition::is_of_image));
         let wanted = {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             if !asked.is_subset(&names) {
@@ -139,14 +145,7 @@ fn digest(words: &[String]) -> String {
 
 /// The variables that a case changes.
 fn variables(case: &Case) -> impl Iterator<Item = String> {
-    case.conditions.iter().filter_map(variable)
-}
-
-fn variable(condition: &Condition) -> Option<String> {
-    match condition {
-        Condition::Env(name, _) => Some(name.clone()),
-        _ => None,
-    }
+    case.conditions.iter().filter_map(Condition::variable).map(|env| env.name.clone())
 }
 
 /// ENTRYPOINT and CMD of a case as one list.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::condition::{Host, KNOWN};
+use crate::model::condition::{Host, kinds};
 use crate::model::service::{Stub, Upstream, UpstreamKind};
 use crate::model::{ConditionSet, Service};
 
@@ -98,17 +98,17 @@ fn planted(name: &str) -> (String, String) {
 #[must_use]
 pub fn proofs() -> Vec<Proof> {
     let mut proofs = Vec::new();
-    for known in &KNOWN {
-        let (argument, action) = planted(known.name);
-        let mut texts = vec![format!("{}{argument}", known.name)];
-        if known.name == "egress.drop" {
+    for kind in kinds() {
+        let (argument, action) = planted(kind.name);
+        let mut texts = vec![format!("{}{argument}", kind.name)];
+        if kind.name == "egress.drop" {
             texts.extend([
-                format!("{}:{HOST}", known.name),
-                format!("{}:198.18.0.0/15", known.name),
-                format!("{}:except=10.0.0.0/8", known.name),
+                format!("{}:{HOST}", kind.name),
+                format!("{}:198.18.0.0/15", kind.name),
+                format!("{}:except=10.0.0.0/8", kind.name),
             ]);
-        } else if known.takes_name() {
-            texts.push(format!("{}{argument}@{HOST}", known.name));
+        } else if kind.takes_name {
+            texts.push(format!("{}{argument}@{HOST}", kind.name));
         }
         for text in texts {
             let command = match action.as_str() {
@@ -122,12 +122,12 @@ pub fn proofs() -> Vec<Proof> {
                 parsed.ok().and_then(Result::ok).unwrap_or_default()
             };
             proofs.push(Proof {
-                name: known.name,
+                name: kind.name,
                 condition: set(&text),
                 meets: command,
                 // Being started takes some CPU time, too: who only serves does not meet one whole CPU.
                 for_idle: set(&text.replace("PLANTED", &unread()).replace("cpu.limit:0.05", "cpu.limit:1")),
-                of_image: known.name == "arch.mismatch",
+                of_image: kind.name == "arch.mismatch",
             });
         }
     }
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn every_condition_has_its_proof() {
         let proofs = proofs();
-        for known in &KNOWN {
-            assert!(proofs.iter().any(|p| p.name == known.name), "{}", known.name);
+        for kind in kinds() {
+            assert!(proofs.iter().any(|p| p.name == kind.name), "{}", kind.name);
         }
         for proof in &proofs {
             assert_eq!(proof.condition.iter().map(|c| c.name()).collect::<Vec<_>>(), [proof.name]);

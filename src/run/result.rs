@@ -114,10 +114,7 @@ impl Frame<'_> {
         let findings = findings(&self.candidate.facts, self.files, self.service);
         let checks_pass = attempt.checks.iter().all(|c| c.passed);
         let verdict = if attempt.outcome == Outcome::Healthy && checks_pass { Verdict::Pass } else { Verdict::Fail };
-        let memory = self.case.conditions.iter().find_map(|c| match c {
-            Condition::MemoryLimit(bytes) => Some(*bytes),
-            _ => None,
-        });
+        let memory = self.case.conditions.changes().container.memory;
         let facts = Facts {
             witness: Witness::Engine,
             outcome: &attempt.outcome,
@@ -163,26 +160,18 @@ impl Frame<'_> {
             result.notes.push("judged from the image; what it does on this host proves nothing".to_owned());
             return Some(result);
         }
-        if self.case.conditions.iter().all(|c| *c == Condition::ArchMismatch) && !self.case.conditions.is_empty() {
-            let mut result = self.result(Verdict::Pass, None, None);
-            let because = format!("the image is {}", self.candidate.facts.platform());
-            result.not_exercised.push(NotExercised { condition: Condition::ArchMismatch, because });
-            return Some(result);
-        }
-        None
+        let conditions = &self.case.conditions;
+        let condition = conditions.iter().next().filter(|_| conditions.iter().all(Condition::is_of_image))?;
+        let mut result = self.result(Verdict::Pass, None, None);
+        let because = format!("the image is {}", self.candidate.facts.platform());
+        result.not_exercised.push(NotExercised { condition: condition.clone(), because });
+        Some(result)
     }
 
     /// What is wrong with the case's limits as the size of an instance.
     fn no_size(&self) -> Option<String> {
-        let (mut cpu, mut memory) = (None, None);
-        for condition in self.case.conditions.iter() {
-            match condition {
-                Condition::CpuLimit(milli) => cpu = Some(*milli),
-                Condition::MemoryLimit(bytes) => memory = Some(*bytes),
-                _ => {}
-            }
-        }
-        self.service.platform.no_size(cpu, memory)
+        let container = self.case.conditions.changes().container;
+        self.service.platform.no_size(container.cpu_milli, container.memory)
     }
 
     /// A program for another processor fails there, whatever emulation makes of it here.

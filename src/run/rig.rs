@@ -20,7 +20,7 @@ use super::spec;
 use super::watchdog::Watchdog;
 use crate::engine::{Engine, EngineInfo};
 use crate::holder::authority::new_authority;
-use crate::model::Plan;
+use crate::model::{Condition, Plan};
 
 /// How a rig is set up.
 pub struct Setup {
@@ -129,17 +129,14 @@ impl Rig {
 /// Variables that are condition-worthy but unknown to the service: their names are most likely misspelt.
 #[must_use]
 pub fn unknown_variables(plan: &Plan) -> BTreeSet<String> {
-    use crate::model::{Condition, EnvChange};
     let images = plan.candidates.iter().flat_map(|c| c.facts.env.keys());
     let known: BTreeSet<&String> = plan.parts.iter().flat_map(|p| p.service.env.keys()).chain(images).collect();
     let searched = plan.searches.iter().flat_map(|search| &search.conditions);
     let named = plan.cases.iter().flat_map(|case| case.conditions.iter()).chain(searched);
     named
-        .filter_map(|condition| match condition {
-            Condition::Env(name, change) if !matches!(change, EnvChange::Set(_) | EnvChange::Empty) => {
-                (!known.contains(name) && !spec::INJECTED.contains(&name.as_str())).then(|| name.clone())
-            }
-            _ => None,
-        })
+        .filter_map(Condition::variable)
+        .filter(|env| env.change.needs_a_value())
+        .filter(|env| !known.contains(&env.name) && !spec::INJECTED.contains(&env.name.as_str()))
+        .map(|env| env.name.clone())
         .collect()
 }

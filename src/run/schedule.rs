@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::alone;
 use crate::event::{Attempts, Planned};
-use crate::model::condition::{DnsFault, MetadataFault, UpstreamFault};
+use crate::model::condition::Wait;
 use crate::model::outcome::Phase;
 use crate::model::search::SearchReport;
 use crate::model::{Case, CaseResult, Condition, ConditionSet};
@@ -88,19 +88,16 @@ pub fn estimate(conditions: &ConditionSet) -> (f64, f64) {
     let mut slow = 1.0_f64;
     let mut waits = 0.0_f64;
     for condition in conditions.iter() {
-        let wait = match condition {
-            Condition::EgressDrop(_) | Condition::Upstream(UpstreamFault::Down, _) => SILENCE_S,
-            Condition::Dns(DnsFault::Drop, _) => NO_ANSWER_S,
-            Condition::Dns(DnsFault::Delay(length) | DnsFault::Late(length), _)
-            | Condition::EgressLate(length)
-            | Condition::Upstream(UpstreamFault::Slow(length), _)
-            | Condition::Metadata(MetadataFault::Slow(length)) => seconds(*length),
-            Condition::Latency(length) => seconds(*length) * 10.0,
-            Condition::CpuLimit(milli) => {
-                slow = slow.max(1000.0 / f64::from((*milli).max(1)));
+        let wait = match condition.wait() {
+            Wait::Nothing => 0.0,
+            Wait::Silence => SILENCE_S,
+            Wait::NoAnswer => NO_ANSWER_S,
+            Wait::For(length) => seconds(length),
+            Wait::RoundTrips(length) => seconds(length) * 10.0,
+            Wait::Cpu(milli) => {
+                slow = slow.max(1000.0 / f64::from(milli.max(1)));
                 0.0
             }
-            _ => 0.0,
         };
         waits = waits.max(wait);
     }
@@ -183,9 +180,7 @@ impl Needs {
     #[must_use]
     pub fn of(&self, image: &str, conditions: &ConditionSet) -> u64 {
         let seen = taken(self.peaks.get(image));
-        let limits =
-            conditions.iter().filter_map(|c| if let Condition::MemoryLimit(most) = c { Some(*most) } else { None });
-        limits.fold(seen, u64::min)
+        conditions.changes().container.memory.map_or(seen, |limit| seen.min(limit))
     }
 
     /// What any case is taken to need.

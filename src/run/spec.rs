@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::{ContainerSpec, Network};
 use crate::holder::protocol::{CA_FILE, CREDENTIALS_PATH, HOSTNAME, SHARED_DIR};
-use crate::model::condition::MetadataFault;
-use crate::model::{Candidate, Condition, ConditionSet, EnvChange, Service};
+use crate::model::{Candidate, ConditionSet, EnvChange, Service};
 
 use super::session::Session;
 
@@ -35,6 +34,7 @@ pub fn environment(
     service: &Service,
     conditions: &ConditionSet,
 ) -> BTreeMap<String, Option<String>> {
+    let plan = conditions.changes().container;
     let image = &candidate.facts.env;
     let mut env: BTreeMap<String, Option<String>> =
         service.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
@@ -45,56 +45,39 @@ pub fn environment(
     if !image.contains_key("HOSTNAME") {
         env.entry("HOSTNAME".to_owned()).or_insert_with(|| Some(HOSTNAME.to_owned()));
     }
-    for (name, value) in credentials(conditions) {
+    for (name, value) in credentials(!plan.no_role) {
         if !image.contains_key(name) {
             env.entry(name.to_owned()).or_insert(Some(value));
         }
     }
-    for condition in conditions.iter() {
-        match condition {
-            Condition::Env(name, EnvChange::Unset) => {
+    for (name, change) in &plan.env {
+        let now = env.get(name).cloned().flatten().or_else(|| image.get(name).cloned());
+        match change.apply(name, now) {
+            Some(value) => {
+                env.insert(name.clone(), Some(value));
+            }
+            None if *change == EnvChange::Unset => {
                 env.remove(name);
                 if image.contains_key(name) {
                     env.insert(name.clone(), None);
                 }
             }
-            Condition::Env(name, change) => {
-                let now = env.get(name).cloned().flatten().or_else(|| image.get(name).cloned());
-                if let Some(value) = changed(name, now, change) {
-                    env.insert(name.clone(), Some(value));
-                }
-            }
-            // HOSTNAME is injected there and beats the image's own.
-            Condition::HostnamePlatform | Condition::HostnameUnbindable => {
-                env.insert("HOSTNAME".to_owned(), Some(HOSTNAME.to_owned()));
-            }
-            _ => {}
+            // There is no value to change.
+            None => {}
         }
+    }
+    if plan.platform_hostname {
+        // HOSTNAME is injected there and beats the image's own.
+        env.insert("HOSTNAME".to_owned(), Some(HOSTNAME.to_owned()));
     }
     env
 }
 
 /// What tells an AWS SDK where its credentials and its region are. A service without an instance role has no
 /// credentials to be told of.
-fn credentials(conditions: &ConditionSet) -> impl Iterator<Item = (&'static str, String)> {
-    let role = !conditions.has(&Condition::Metadata(MetadataFault::None));
+fn credentials(role: bool) -> impl Iterator<Item = (&'static str, String)> {
     let values = [CREDENTIALS_PATH, REGION, REGION].map(ToOwned::to_owned);
     AWS_VARIABLES.into_iter().zip(values).filter(move |(name, _)| role || *name != AWS_VARIABLES[0])
-}
-
-/// The value of a variable that differs; nothing where there is no value to change.
-fn changed(name: &str, now: Option<String>, change: &EnvChange) -> Option<String> {
-    match change {
-        EnvChange::Unset => None,
-        EnvChange::Empty => Some(String::new()),
-        EnvChange::Set(value) => Some(value.text.clone()),
-        EnvChange::Quoted => now.map(|value| format!("\"{value}\"")),
-        EnvChange::Newline => now.map(|value| value + "\n"),
-        EnvChange::Json => {
-            let document = |value| serde_json::json!({ name: serde_json::Value::String(value) }).to_string();
-            now.map(document)
-        }
-    }
 }
 
 /// The start command as a shell would read it: split into words, or given to a shell where it needs one.
@@ -117,12 +100,9 @@ pub fn platform_words(start_command: &str) -> Vec<String> {
 #[must_use]
 pub fn command(service: &Service, conditions: &ConditionSet) -> (Option<Vec<String>>, Option<Vec<String>>) {
     let Some(start_command) = service.start_command.as_deref() else { return (None, None) };
-    let words = if conditions.has(&Condition::CommandSplit) {
-        platform_words(start_command)
-    } else {
-        shell_words(start_command)
-    };
-    if conditions.has(&Condition::CommandNoEntrypoint) { (Some(words), None) } else { (None, Some(words)) }
+    let plan = conditions.changes().container;
+    let words = if plan.split_command { platform_words(start_command) } else { shell_words(start_command) };
+    if plan.replace_entrypoint { (Some(words), None) } else { (None, Some(words)) }
 }
 
 /// The container of a case.
@@ -136,24 +116,20 @@ pub fn container(
 ) -> ContainerSpec {
     let env = environment(candidate, service, conditions).into_iter();
     let (entrypoint, cmd) = command(service, conditions);
-    let mut spec = ContainerSpec {
+    let plan = conditions.changes().container;
+    ContainerSpec {
         entrypoint,
         cmd,
         // A name alone takes the image's variable away (Docker Engine API, ContainerCreate, Env).
         env: env.map(|(name, value)| value.map_or(name.clone(), |v| format!("{name}={v}"))).collect(),
         network: Network::Container(holder.to_owned()),
         volumes: vec![session.shared(false)],
+        cpu_milli: plan.cpu_milli,
+        memory: plan.memory,
+        nofile: plan.nofile,
+        read_only: plan.read_only,
         ..ContainerSpec::plain(&candidate.facts.id.0, session.labels("candidate"))
-    };
-    for condition in conditions.iter() {
-        match condition {
-            Condition::CpuLimit(milli) => spec.cpu_milli = Some(*milli),
-            Condition::MemoryLimit(bytes) => spec.memory = Some(*bytes),
-            Condition::NofileLimit(files) => spec.nofile = Some(*files),
-            _ => {}
-        }
     }
-    spec
 }
 
 /// Ports that the candidate's environment and upstreams name, so that the simulated internet answers there at once.

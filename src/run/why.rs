@@ -204,8 +204,8 @@ impl Inquiry<'_> {
         let Question { service, candidate, battery, variants, .. } = self.question;
         let mut named: Vec<Condition> = Vec::new();
         for condition in battery.iter().chain(variants) {
-            let slot = |c: &Condition| matches!((c, condition), (Condition::Env(a, _), Condition::Env(b, _)) if a == b);
-            if matches!(condition, Condition::Env(..)) && !named.iter().any(slot) {
+            let Some(variable) = condition.variable() else { continue };
+            if !named.iter().filter_map(Condition::variable).any(|known| known.name == variable.name) {
                 named.push(condition.clone());
             }
         }
@@ -388,14 +388,14 @@ impl Inquiry<'_> {
         let bundles = &universe.bundles;
         let having = |is: &dyn Fn(&Bundle) -> bool| (0..bundles.len()).filter(|n| is(&bundles[*n])).collect();
         let mut settings = Settings {
-            may_heal: having(&|bundle| bundle.iter().all(may_heal)),
+            may_heal: having(&|bundle| bundle.iter().all(Condition::changes_program)),
             aside: having(&|bundle| bundle.len() > 1),
             rates: self.question.rates,
             confidence,
             ..Settings::plain(bundles.len())
         };
         if universe.may_hide {
-            settings.may_hide = having(&|bundle| bundle.iter().all(|c| matches!(c, Condition::Env(..))));
+            settings.may_hide = having(&|bundle| bundle.iter().all(|c| c.variable().is_some()));
         }
         let mut search = Search::new(settings);
         for (set, answer) in self.memory.answers() {
@@ -520,9 +520,4 @@ async fn in_time<T>(deadline: Option<Instant>, work: impl Future<Output = T>) ->
         Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
         None => Some(work.await),
     }
-}
-
-/// True for conditions that change what the program does, and so may well take a failure away.
-fn may_heal(condition: &Condition) -> bool {
-    matches!(condition, Condition::Env(..) | Condition::CommandSplit | Condition::CommandNoEntrypoint)
 }

@@ -1,7 +1,7 @@
 //! Every condition on the real engine: a planted candidate meets it and fails, the same passes without it, and one that
 //! never meets it says so.
 
-use exitone::model::condition::KNOWN;
+use exitone::model::condition::kinds;
 
 use super::support::{engine, exitone};
 
@@ -13,12 +13,12 @@ async fn the_doctor_proves_every_condition_here() {
     let conditions = report["conditions"].as_array().expect("a list");
     let bad: Vec<_> = conditions.iter().filter(|c| c["imposed"] != true).collect();
     assert!(bad.is_empty(), "{bad:#?}");
-    for known in &KNOWN {
+    for kind in kinds() {
         let named = |c: &serde_json::Value| {
             let text = c["condition"].as_str().unwrap_or_default();
-            text.split([':', '@']).next() == Some(known.name)
+            text.split([':', '@']).next() == Some(kind.name)
         };
-        assert!(conditions.iter().any(named), "{} is not among them", known.name);
+        assert!(conditions.iter().any(named), "{} is not among them", kind.name);
     }
     assert_eq!(output.status.code(), Some(0));
 }

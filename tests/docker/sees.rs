@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use exitone::engine::{Engine, EngineInfo};
 use exitone::holder::protocol::CREDENTIALS_PATH;
-use exitone::model::condition::{Host, KNOWN};
+use exitone::model::condition::{Host, kinds};
 use exitone::model::service::{Stub, Upstream, UpstreamKind};
 use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Outcome, Service, Verdict};
 use exitone::run::case::{self, Listener, Options};
@@ -122,9 +122,9 @@ const ROWS: &[(&str, &[&str])] = &[
 #[tokio::test]
 async fn what_programs_see_is_what_the_page_says() {
     let Some((engine, _one)) = engine().await else { return };
-    for known in &KNOWN {
-        let named = |row: &(&str, &[&str])| row.0.split([':', '@']).next() == Some(known.name);
-        assert!(ROWS.iter().any(named), "{} is on the page", known.name);
+    for kind in kinds() {
+        let named = |row: &(&str, &[&str])| row.0.split([':', '@']).next() == Some(kind.name);
+        assert!(ROWS.iter().any(named), "{} is on the page", kind.name);
     }
     build();
     let info = engine.info().await.expect("an engine");

@@ -8,7 +8,7 @@ use clap::Parser;
 use exitone::cli::Cli;
 use exitone::diagnose::rules;
 use exitone::images::candidate_names;
-use exitone::model::condition::{Argument, KNOWN};
+use exitone::model::condition::{Argument, kinds};
 use exitone::report;
 use exitone::scenario::{apprunner, file, profile, schema, service};
 use serde::Deserialize;
@@ -156,14 +156,14 @@ fn every_platform_has_words_for_what_fixes_name() {
 #[test]
 fn the_table_of_conditions() {
     let mut table = "| condition | what it does |\n|---|---|\n".to_owned();
-    for known in &KNOWN {
-        let mut forms = vec![known.example()];
-        match known.argument {
-            Argument::May(argument) => forms.push(format!("{}:{argument}", known.name)),
-            _ if known.takes_name() => forms.push(format!("{}@NAME", known.example())),
+    for kind in kinds() {
+        let mut forms = vec![kind.example()];
+        match kind.argument {
+            Argument::Optional(argument) => forms.push(format!("{}:{argument}", kind.name)),
+            _ if kind.takes_name => forms.push(format!("{}@NAME", kind.example())),
             _ => {}
         }
-        let _ = writeln!(table, "| `{}` | {} |", forms.join("`, `"), known.about);
+        let _ = writeln!(table, "| `{}` | {} |", forms.join("`, `"), kind.about);
     }
     let page = read("docs/reference.md");
     let (before, rest) = page.split_once("tests/program/docs.rs -->\n").expect("a mark");

@@ -127,3 +127,52 @@ fn only_cli_and_report_print() {
         }
     }
 }
+
+/// Who may ask which variant of a condition, or of a fault, it has. A family's own files do; everything else asks the
+/// condition (`words`, `changes`, `wait`, …), so that a new condition need not be written down in many places.
+const ASK_FOR_VARIANTS: [&str; 7] = [
+    "model/condition/",
+    "diagnose/conditions/",
+    // They put faults of the network in force.
+    "holder/",
+    "report/repro.rs",
+    "report/repro/network.rs",
+    // A variable that is unset is taken away.
+    "run/spec.rs",
+    // `arch.mismatch` needs no run.
+    "run/why/answer.rs",
+];
+
+#[test]
+fn few_files_match_on_the_variants_of_conditions() {
+    let types = [
+        "Condition",
+        "EgressFault",
+        "DnsFault",
+        "UpstreamFault",
+        "EnvChange",
+        "Limit",
+        "FileFault",
+        "HostnameFault",
+        "CommandFault",
+        "MetadataFault",
+        "SocketFault",
+    ];
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for (_, path, source) in rooms() {
+        let path = path.strip_prefix(&src).expect("under src").to_string_lossy().into_owned();
+        let code = source.split("#[cfg(test)]\nmod ").next().unwrap_or(&source);
+        let names_variant = |name: &str| {
+            code.match_indices(&format!("{name}::")).any(|(at, found)| {
+                let whole_word = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                whole_word && code[at + found.len()..].starts_with(char::is_uppercase)
+            })
+        };
+        let may = ASK_FOR_VARIANTS.iter().any(|known| path.starts_with(known));
+        if !may && types.iter().any(|name| names_variant(name)) {
+            wrong.push(path);
+        }
+    }
+    assert!(wrong.is_empty(), "these match on the variants of conditions; ask the condition instead: {wrong:?}");
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::condition::{Kind, kinds};
 
 fn set(text: &str) -> ConditionSet {
     ConditionSet::new(text.split_whitespace().map(|c| c.parse().expect("a condition"))).expect("a set")
@@ -32,15 +33,11 @@ fn what_was_seen_comes_first_and_is_not_said_twice() {
 
 #[test]
 fn every_condition_means_something() {
-    let all = "egress.drop:a.example egress.drop:except=a.example egress.reject egress.unreachable egress.none egress.late:20s \
-               latency:200ms dns.servfail dns.nxdomain dns.drop dns.delay:5s dns.late:10s env.unset:A env.empty:A \
-               env.set:A=b env.quoted:A env.newline:A env.json:A hostname.platform hostname.unbindable command.split \
-               command.no-entrypoint arch.mismatch cpu.limit:0.25 memory.limit:512m nofile.limit:1024 metadata.none \
-               metadata.denied metadata.slow:5s ports.privileged ipv6.off upstream.down:a.b upstream.refused:a.b \
-               upstream.slow:a.b=5s upstream.denied:a.b disk.full egress.drop";
+    let mut all: Vec<String> = kinds().map(Kind::example).collect();
+    all.extend(["a.example", "except=a.example"].map(|reach| format!("egress.drop:{reach}")));
     let mut page = String::new();
-    for name in all.split_whitespace() {
-        let causes = with_needed(Vec::new(), &set(name), [3, 3], &Platform::some());
+    for name in all {
+        let causes = with_needed(Vec::new(), &set(&name), [3, 3], &Platform::some());
         assert_eq!(causes.len(), 1, "{name}");
         let cause = &causes[0];
         assert!(cause.text.ends_with('.') && cause.fix.ends_with('.'), "{name}: {}", cause.text);

@@ -1,141 +1,106 @@
 //! Conditions: the departures from the friendly baseline, `kind.variant[:argument]`.
+//!
+//! Each family has a file of its own with its rows of the table and everything that depends on the variant. A condition
+//! that is new is a variant and a row there, and what is known of it in `diagnose/conditions/`.
 
-mod known;
-mod milder;
+mod arch;
+mod command;
+mod container;
+mod dns;
+mod egress;
+mod env;
+mod family;
+mod files;
+mod hostname;
+mod kind;
+mod limits;
+mod metadata;
+mod network;
 mod set;
+mod sockets;
 mod target;
+mod upstream;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use known::{Argument, KNOWN, Known};
+pub use command::CommandFault;
+pub use container::ContainerPlan;
+pub use dns::{Dns, DnsFault};
+pub use egress::EgressFault;
+pub use env::{Env, EnvChange, EnvValue, variable_name};
+pub use family::{ByHand, Changes, Wait};
+pub use files::FileFault;
+pub use hostname::HostnameFault;
+pub use kind::{Argument, Each, Kind};
+pub use limits::Limit;
+pub use metadata::MetadataFault;
+pub use network::{DnsPlan, Egress, NetworkPlan, ResponseFault, RouteFault};
 pub use set::ConditionSet;
+pub use sockets::SocketFault;
 pub use target::{Host, Reach, Target, is_in};
+pub use upstream::{Upstream, UpstreamFault};
 
-use super::redact::{REDACTED, shown_value};
-use super::units::{parse_bytes, parse_cpu, parse_duration, show_bytes, show_cpu, show_duration};
+use super::platform::Platform;
+use family::Family;
 
 /// One difference between a friendly local run and the platform.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
-    /// Outbound packets vanish; DNS answers (a VPC without a NAT gateway).
-    EgressDrop(Reach),
-    /// Outbound connections are refused at once.
-    EgressReject,
-    /// A router answers "host unreachable" at once.
-    EgressUnreachable,
-    /// There is no route out.
-    EgressNone,
-    /// The route out appears so long after the start of the process.
-    EgressLate(Duration),
-    /// Every round trip to the internet takes so much longer.
-    Latency(Duration),
+    /// The way out of the container fails.
+    Egress(EgressFault),
     /// The resolver fails, for every name or for one.
-    Dns(DnsFault, Option<Host>),
+    Dns(Dns),
     /// One host of the internet fails.
-    Upstream(UpstreamFault, Host),
+    Upstream(Upstream),
     /// A variable differs.
-    Env(String, EnvChange),
+    Env(Env),
     /// The platform runs linux/amd64 only (judged from the image, nothing is run).
-    ArchMismatch,
-    /// So many thousandths of a CPU.
-    CpuLimit(u32),
-    /// So many bytes of memory.
-    MemoryLimit(u64),
-    /// So many open files, sockets included.
-    NofileLimit(u64),
-    /// No space is left where the process may write.
-    DiskFull,
-    /// `HOSTNAME` is injected and resolves to an address that the probe does not use.
-    HostnamePlatform,
-    /// `HOSTNAME` is injected and resolves to an address that no interface has.
-    HostnameUnbindable,
-    /// The start command is split at white space, quote characters stay in the words.
-    CommandSplit,
-    /// The start command takes the place of ENTRYPOINT as well.
-    CommandNoEntrypoint,
+    Arch,
+    /// A limit of the container.
+    Limit(Limit),
+    /// The file system fails.
+    Files(FileFault),
+    /// The injected `HOSTNAME` resolves to another address.
+    Hostname(HostnameFault),
+    /// The start command is read in another way.
+    Command(CommandFault),
     /// The endpoint of credentials fails.
     Metadata(MetadataFault),
-    /// Ports below 1024 are closed to all but root.
-    PortsPrivileged,
-    /// No interface has an IPv6 address, not even loopback.
-    Ipv6Off,
+    /// Something cannot be bound.
+    Sockets(SocketFault),
 }
 
-/// How the resolver fails.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum DnsFault {
-    /// It answers SERVFAIL.
-    Servfail,
-    /// It answers NXDOMAIN.
-    Nxdomain,
-    /// It never answers.
-    Drop,
-    /// It answers after this long.
-    Delay(Duration),
-    /// It is silent until so long after the start of the process.
-    Late(Duration),
+/// Every kind of condition that this version knows, in the order of the documentation.
+pub fn kinds() -> impl Iterator<Item = &'static Kind> {
+    let families = [
+        egress::KINDS,
+        dns::KINDS,
+        upstream::KINDS,
+        env::KINDS,
+        arch::KINDS,
+        limits::KINDS,
+        files::KINDS,
+        hostname::KINDS,
+        command::KINDS,
+        metadata::KINDS,
+        sockets::KINDS,
+    ];
+    families.into_iter().flatten().copied()
 }
 
-/// How one host of the internet fails.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum UpstreamFault {
-    /// It does not answer.
-    Down,
-    /// It refuses connections.
-    Refused,
-    /// It accepts connections and answers so much later.
-    Slow(Duration),
-    /// It refuses the credentials.
-    Denied,
-}
-
-/// How the endpoint of credentials (169.254.170.2) fails.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum MetadataFault {
-    /// It is not there, and nothing names it: the service has no instance role.
-    None,
-    /// It refuses.
-    Denied,
-    /// It answers so much later.
-    Slow(Duration),
-}
-
-/// What becomes of a variable.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EnvChange {
-    /// It is missing.
-    Unset,
-    /// It is there and empty.
-    Empty,
-    /// It has this value.
-    Set(EnvValue),
-    /// Its value stands in quotes that are a part of it.
-    Quoted,
-    /// Its value ends in a line break.
-    Newline,
-    /// It holds a JSON document in which its value stands under its name.
-    Json,
-}
-
-/// The value that a condition gives to a variable, and whether it may be shown.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EnvValue {
-    /// The value.
-    pub text: String,
-    /// True when it is never shown: the name is among the service's secrets.
-    pub secret: bool,
-}
-
-impl EnvValue {
-    /// The value as it may be shown.
+impl Changes {
+    /// What these conditions change about a run.
     #[must_use]
-    pub fn shown(&self, name: &str) -> String {
-        if self.secret && !self.text.is_empty() { REDACTED.to_owned() } else { shown_value(name, &self.text) }
+    pub fn of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Self {
+        let mut changes = Self::default();
+        for condition in conditions {
+            condition.family().impose(&mut changes);
+        }
+        changes
     }
 }
 
@@ -143,12 +108,12 @@ impl EnvValue {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionError {
     /// No condition of that name.
-    #[error("unknown condition `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    #[error("unknown condition `{name}`{hint}")]
     Unknown {
         /// What was written.
         name: String,
-        /// The nearest known name, if one is near.
-        nearest: Option<String>,
+        /// What may have been meant; empty where nothing is near.
+        hint: String,
     },
     /// The argument is missing, superfluous, or out of range.
     #[error("`{name}`: {problem}")]
@@ -176,298 +141,161 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        // `dns.servfail@NAME`, `dns.delay:5s@NAME`: the name stands last.
-        let (text, host) = match text.split_once('@') {
-            Some((head, host)) if head.starts_with("dns.") => (head, Some(host)),
-            _ => (text, None),
+        let (name, argument) = match text.split_once([':', '@']) {
+            Some((name, _)) => (name, &text[name.len()..]),
+            None => (text, ""),
         };
-        let (name, argument) = match text.split_once(':') {
-            Some((name, argument)) => (name, Some(argument)),
-            None => (text, None),
-        };
-        let known = KNOWN.iter().find(|k| k.name == name).ok_or_else(|| ConditionError::Unknown {
+        let Some(kind) = kinds().find(|kind| kind.name == name) else {
             // What follows an equals sign may be a secret.
-            name: name.split('=').next().unwrap_or(name).to_owned(),
-            nearest: near_condition(name).map(ToOwned::to_owned),
-        })?;
-        let wrong = |problem: String| ConditionError::Argument { name: name.to_owned(), problem };
-        match (known.argument, argument) {
-            (Argument::No, Some(_)) => return Err(wrong("takes no argument".to_owned())),
-            (Argument::Must(example), None | Some("")) | (Argument::May(example), Some("")) => {
-                return Err(wrong(format!("needs an argument: `{name}:{example}`")));
-            }
-            _ => {}
-        }
-        let host = host.map(Host::from_str).transpose().map_err(wrong)?;
-        if let Some(address) = host.as_ref().filter(|host| host.address().is_some()) {
-            return Err(wrong(format!("`{address}` is an address; nobody asks a resolver for it")));
-        }
-        Self::with_argument(name, argument.unwrap_or_default(), host).map_err(wrong)
+            let name = name.split('=').next().unwrap_or(name).to_owned();
+            return Err(ConditionError::Unknown { hint: meant(&name), name });
+        };
+        // `dns.servfail@NAME`, `dns.delay:5s@NAME`: the name stands last.
+        let (argument, confined) = match argument.split_once('@') {
+            Some((argument, confined)) if kind.takes_name => (argument, Some(confined)),
+            _ => (argument, None),
+        };
+        let wrong = |problem| ConditionError::Argument { name: name.to_owned(), problem };
+        let argument = match argument.strip_prefix(':') {
+            None if !argument.is_empty() => return Err(wrong("takes no `@NAME`".to_owned())),
+            argument => argument,
+        };
+        kind.read(argument, confined).map_err(wrong)
     }
 }
 
-/// The known condition that a word means most likely: the nearest, or one that has the word as a part.
-fn near_condition(word: &str) -> Option<&'static str> {
+/// `; did you mean …` for a word that names no condition: the nearest, the one that has the word as a part, or all that
+/// have its first part.
+fn meant(word: &str) -> String {
     let word = word.to_ascii_lowercase();
-    let part = |k: &&str| word.len() > 2 && k.split('.').any(|part| part == word);
-    nearest(&word, KNOWN.iter().map(|k| k.name)).or_else(|| KNOWN.iter().map(|k| k.name).find(part))
-}
-
-/// A length of time that a condition may have.
-fn time(text: &str) -> Result<Duration, String> {
-    in_range(parse_duration(text)?, Duration::from_millis(1)..=Duration::from_secs(600), show_duration)
-}
-
-fn host_and_time(text: &str) -> Result<(Host, Duration), String> {
-    let (host, length) = text.split_once('=').ok_or("needs NAME=TIME".to_owned())?;
-    Ok((host.parse()?, time(length)?))
-}
-
-fn variable_and_value(text: &str) -> Result<(String, EnvChange), String> {
-    let (name, value) = text.split_once('=').ok_or("needs NAME=VALUE".to_owned())?;
-    Ok((variable_name(name)?, EnvChange::Set(EnvValue { text: value.to_owned(), secret: false })))
+    let names = || kinds().map(|kind| kind.name);
+    let part = |name: &&str| word.len() > 2 && name.split('.').any(|part| part == word);
+    let group = word.split_once('.').map(|(group, _)| format!("{group}."));
+    let members: Vec<String> = group
+        .map(|group| names().filter(|n| n.starts_with(&group)).map(|n| format!("`{n}`")).collect())
+        .unwrap_or_default();
+    match (nearest(&word, names()).or_else(|| names().find(part)), members.as_slice()) {
+        (Some(name), _) => format!("; did you mean `{name}`?"),
+        (None, []) => String::new(),
+        (None, members) => format!("; expected one of {}", members.join(", ")),
+    }
 }
 
 impl Condition {
-    fn with_argument(name: &str, argument: &str, host: Option<Host>) -> Result<Self, String> {
-        let env = |change| Ok::<_, String>(Self::Env(variable_name(argument)?, change));
-        let upstream = |fault| Ok::<_, String>(Self::Upstream(fault, argument.parse()?));
-        Ok(match name {
-            "egress.drop" if argument.is_empty() => Self::EgressDrop(Reach::Everything),
-            "egress.drop" => Self::EgressDrop(argument.parse()?),
-            "egress.reject" => Self::EgressReject,
-            "egress.unreachable" => Self::EgressUnreachable,
-            "egress.none" => Self::EgressNone,
-            "egress.late" => Self::EgressLate(time(argument)?),
-            "latency" => Self::Latency(in_range(
-                parse_duration(argument)?,
-                Duration::from_millis(1)..=Duration::from_secs(60),
-                show_duration,
-            )?),
-            "dns.servfail" => Self::Dns(DnsFault::Servfail, host),
-            "dns.nxdomain" => Self::Dns(DnsFault::Nxdomain, host),
-            "dns.drop" => Self::Dns(DnsFault::Drop, host),
-            "dns.delay" => Self::Dns(DnsFault::Delay(time(argument)?), host),
-            "dns.late" => Self::Dns(DnsFault::Late(time(argument)?), host),
-            "upstream.down" => upstream(UpstreamFault::Down)?,
-            "upstream.refused" => upstream(UpstreamFault::Refused)?,
-            "upstream.denied" => upstream(UpstreamFault::Denied)?,
-            "upstream.slow" => {
-                let (host, length) = host_and_time(argument)?;
-                Self::Upstream(UpstreamFault::Slow(length), host)
-            }
-            "env.unset" => env(EnvChange::Unset)?,
-            "env.empty" => env(EnvChange::Empty)?,
-            "env.quoted" => env(EnvChange::Quoted)?,
-            "env.newline" => env(EnvChange::Newline)?,
-            "env.json" => env(EnvChange::Json)?,
-            "env.set" => {
-                let (name, change) = variable_and_value(argument)?;
-                Self::Env(name, change)
-            }
-            "arch.mismatch" => Self::ArchMismatch,
-            "cpu.limit" => Self::CpuLimit(in_range(parse_cpu(argument)?, 10..=64_000, show_cpu)?),
-            // The engine refuses less than 6 MB (Docker Engine API, HostConfig.Memory).
-            "memory.limit" => Self::MemoryLimit(in_range(parse_bytes(argument)?, 6 << 20..=1 << 40, show_bytes)?),
-            "nofile.limit" => {
-                let number = argument.parse().map_err(|_| format!("`{argument}` is not a whole number of files"))?;
-                // Below 16 not even a loader opens its libraries; the kernel's own highest is 2^20 (fs.nr_open).
-                Self::NofileLimit(in_range(number, 16..=1 << 20, |n| n.to_string())?)
-            }
-            "disk.full" => Self::DiskFull,
-            "hostname.platform" => Self::HostnamePlatform,
-            "hostname.unbindable" => Self::HostnameUnbindable,
-            "command.split" => Self::CommandSplit,
-            "command.no-entrypoint" => Self::CommandNoEntrypoint,
-            "metadata.none" => Self::Metadata(MetadataFault::None),
-            "metadata.denied" => Self::Metadata(MetadataFault::Denied),
-            "metadata.slow" => Self::Metadata(MetadataFault::Slow(time(argument)?)),
-            "ports.privileged" => Self::PortsPrivileged,
-            "ipv6.off" => Self::Ipv6Off,
-            other => return Err(format!("`{other}` has no meaning here")),
-        })
+    /// The one match on families: everything else asks the family.
+    fn family(&self) -> &dyn Family {
+        match self {
+            Self::Egress(family) => family,
+            Self::Dns(family) => family,
+            Self::Upstream(family) => family,
+            Self::Env(family) => family,
+            Self::Arch => &arch::Arch,
+            Self::Limit(family) => family,
+            Self::Files(family) => family,
+            Self::Hostname(family) => family,
+            Self::Command(family) => family,
+            Self::Metadata(family) => family,
+            Self::Sockets(family) => family,
+        }
+    }
+
+    /// Its row in the table of conditions.
+    #[must_use]
+    pub fn kind(&self) -> &'static Kind {
+        self.family().kind()
     }
 
     /// `kind.variant`, without the argument.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::EgressDrop(_) => "egress.drop",
-            Self::EgressReject => "egress.reject",
-            Self::EgressUnreachable => "egress.unreachable",
-            Self::EgressNone => "egress.none",
-            Self::EgressLate(_) => "egress.late",
-            Self::Latency(_) => "latency",
-            Self::Dns(fault, _) => match fault {
-                DnsFault::Servfail => "dns.servfail",
-                DnsFault::Nxdomain => "dns.nxdomain",
-                DnsFault::Drop => "dns.drop",
-                DnsFault::Delay(_) => "dns.delay",
-                DnsFault::Late(_) => "dns.late",
-            },
-            Self::Upstream(fault, _) => match fault {
-                UpstreamFault::Down => "upstream.down",
-                UpstreamFault::Refused => "upstream.refused",
-                UpstreamFault::Slow(_) => "upstream.slow",
-                UpstreamFault::Denied => "upstream.denied",
-            },
-            Self::Env(_, change) => match change {
-                EnvChange::Unset => "env.unset",
-                EnvChange::Empty => "env.empty",
-                EnvChange::Set(_) => "env.set",
-                EnvChange::Quoted => "env.quoted",
-                EnvChange::Newline => "env.newline",
-                EnvChange::Json => "env.json",
-            },
-            Self::ArchMismatch => "arch.mismatch",
-            Self::CpuLimit(_) => "cpu.limit",
-            Self::MemoryLimit(_) => "memory.limit",
-            Self::NofileLimit(_) => "nofile.limit",
-            Self::DiskFull => "disk.full",
-            Self::HostnamePlatform => "hostname.platform",
-            Self::HostnameUnbindable => "hostname.unbindable",
-            Self::CommandSplit => "command.split",
-            Self::CommandNoEntrypoint => "command.no-entrypoint",
-            Self::Metadata(fault) => match fault {
-                MetadataFault::None => "metadata.none",
-                MetadataFault::Denied => "metadata.denied",
-                MetadataFault::Slow(_) => "metadata.slow",
-            },
-            Self::PortsPrivileged => "ports.privileged",
-            Self::Ipv6Off => "ipv6.off",
-        }
+        self.kind().name
     }
 
-    /// What this condition decides alone: two conditions that share a slot exclude each other.
-    fn slots(&self) -> Vec<String> {
-        let one = match self {
-            Self::EgressDrop(Reach::Only(Target::Host(host))) => format!("what {host} answers"),
-            Self::EgressDrop(Reach::Only(network)) => format!("egress to {network}"),
-            Self::EgressDrop(_)
-            | Self::EgressReject
-            | Self::EgressUnreachable
-            | Self::EgressNone
-            | Self::EgressLate(_) => "egress".to_owned(),
-            Self::Upstream(_, host) => format!("what {host} answers"),
-            Self::Latency(_) => "latency".to_owned(),
-            Self::Dns(_, None) => "DNS".to_owned(),
-            Self::Dns(_, Some(host)) => format!("DNS for {host}"),
-            // The platform's host name conditions inject it.
-            Self::Env(name, _) if name == "HOSTNAME" => "the host name".to_owned(),
-            Self::Env(name, _) => format!("the variable {name}"),
-            Self::CpuLimit(_) => "the CPU limit".to_owned(),
-            Self::MemoryLimit(_) => "the memory limit".to_owned(),
-            Self::NofileLimit(_) => "the limit of open files".to_owned(),
-            Self::HostnamePlatform | Self::HostnameUnbindable => "the host name".to_owned(),
-            Self::Metadata(_) => "the metadata".to_owned(),
-            Self::ArchMismatch
-            | Self::DiskFull
-            | Self::CommandSplit
-            | Self::CommandNoEntrypoint
-            | Self::PortsPrivileged
-            | Self::Ipv6Off => return Vec::new(),
-        };
-        vec![one]
+    /// As a person says it, after "when": `outbound traffic is dropped`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.family().words()
+    }
+
+    /// What it changes about a run.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes::of([self])
     }
 
     /// True for what a holder imposes: everything about the network.
     #[must_use]
     pub fn is_of_network(&self) -> bool {
-        match self {
-            Self::EgressDrop(_)
-            | Self::EgressReject
-            | Self::EgressUnreachable
-            | Self::EgressNone
-            | Self::EgressLate(_)
-            | Self::Latency(_)
-            | Self::Dns(..)
-            | Self::Upstream(..)
-            | Self::HostnamePlatform
-            | Self::HostnameUnbindable
-            | Self::Metadata(_)
-            | Self::PortsPrivileged
-            | Self::Ipv6Off => true,
-            Self::Env(..)
-            | Self::ArchMismatch
-            | Self::CpuLimit(_)
-            | Self::MemoryLimit(_)
-            | Self::NofileLimit(_)
-            | Self::DiskFull
-            | Self::CommandSplit
-            | Self::CommandNoEntrypoint => false,
-        }
+        self.changes().network != NetworkPlan::default()
+    }
+
+    /// True when it is judged from the image, and nothing is run for it.
+    #[must_use]
+    pub fn is_of_image(&self) -> bool {
+        *self == Self::Arch
+    }
+
+    /// True when it changes what the program does (its variables, its command), and so may well take a failure away.
+    #[must_use]
+    pub fn changes_program(&self) -> bool {
+        let container = self.changes().container;
+        !container.env.is_empty() || container.changes_command()
+    }
+
+    /// The variable that it is about.
+    #[must_use]
+    pub fn variable(&self) -> Option<&Env> {
+        if let Self::Env(env) = self { Some(env) } else { None }
+    }
+
+    /// The host of the internet that it is about.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&Host> {
+        if let Self::Upstream(upstream) = self { Some(&upstream.host) } else { None }
+    }
+
+    /// What makes a run under it take longer than usual.
+    #[must_use]
+    pub fn wait(&self) -> Wait {
+        self.family().wait()
+    }
+
+    /// The milder forms of a condition with a size (a limit, a delay), mildest first; none for any other. Limits are those
+    /// of the platform's instances.
+    #[must_use]
+    pub fn milder(&self, platform: &Platform) -> Vec<Self> {
+        self.family().milder(platform)
+    }
+
+    /// True when this form of a condition teaches nothing new once `failing` is known to fail.
+    #[must_use]
+    pub fn is_covered_by(&self, failing: &Self) -> bool {
+        self.family().is_covered_by(failing)
+    }
+
+    /// How a script imposes it with docker and standard tools.
+    #[must_use]
+    pub fn by_hand(&self) -> ByHand {
+        self.family().by_hand()
     }
 
     /// The same condition, its value never shown when the variable is among the secrets.
     #[must_use]
     pub fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
         match self {
-            Self::Env(name, EnvChange::Set(value)) => {
+            Self::Env(Env { name, change: EnvChange::Set(value) }) => {
                 let secret = value.secret || secrets.contains(&name);
-                Self::Env(name, EnvChange::Set(EnvValue { secret, ..value }))
+                Self::Env(Env { name, change: EnvChange::Set(EnvValue { secret, ..value }) })
             }
             other => other,
         }
     }
 }
 
-fn in_range<T: PartialOrd + Copy>(
-    value: T,
-    range: std::ops::RangeInclusive<T>,
-    show: impl Fn(T) -> String,
-) -> Result<T, String> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(format!("{} is outside of {} … {}", show(value), show(*range.start()), show(*range.end())))
-}
-
-/// Accepts what a process can have as a variable's name.
-///
-/// # Errors
-/// A sentence that says what is wrong with the name.
-pub fn variable_name(name: &str) -> Result<String, String> {
-    let good = !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    if !good {
-        // What is no name may be a part of a secret that was pasted here.
-        let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-        let quoted = if plain && !name.is_empty() { format!("`{name}` is") } else { "this is".to_owned() };
-        return Err(format!("{quoted} not a variable's name"));
-    }
-    if name.to_ascii_uppercase().starts_with("AWSAPPRUNNER") {
-        // https://docs.aws.amazon.com/apprunner/latest/api/API_ImageConfiguration.html
-        return Err(format!("`{name}`: App Runner refuses names that begin with AWSAPPRUNNER"));
-    }
-    Ok(name.to_owned())
-}
-
 /// Shown without secrets.
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name();
-        match self {
-            Self::EgressDrop(reach) => write!(f, "{name}{reach}"),
-            Self::EgressLate(d) | Self::Latency(d) | Self::Metadata(MetadataFault::Slow(d)) => {
-                write!(f, "{name}:{}", show_duration(*d))
-            }
-            Self::Dns(fault, host) => {
-                f.write_str(name)?;
-                if let DnsFault::Delay(d) | DnsFault::Late(d) = fault {
-                    write!(f, ":{}", show_duration(*d))?;
-                }
-                host.as_ref().map_or(Ok(()), |host| write!(f, "@{host}"))
-            }
-            Self::Upstream(UpstreamFault::Slow(d), host) => write!(f, "{name}:{host}={}", show_duration(*d)),
-            Self::Upstream(_, host) => write!(f, "{name}:{host}"),
-            Self::Env(n, EnvChange::Set(v)) => write!(f, "{name}:{n}={}", v.shown(n)),
-            Self::Env(n, _) => write!(f, "{name}:{n}"),
-            Self::CpuLimit(milli) => write!(f, "{name}:{}", show_cpu(*milli)),
-            Self::MemoryLimit(bytes) => write!(f, "{name}:{}", show_bytes(*bytes)),
-            Self::NofileLimit(files) => write!(f, "{name}:{files}"),
-            _ => f.write_str(name),
-        }
+        write!(f, "{}{}", self.name(), self.family().argument())
     }
 }
 
@@ -509,43 +337,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_known_condition_is_read_and_written() {
-        for known in &KNOWN {
-            let mut texts = vec![known.example()];
-            match known.argument {
-                Argument::May(_) => {
-                    texts.extend(["verify.twilio.com", "10.0.0.0/8"].map(|a| format!("{}:{a}", known.name)))
+    fn every_kind_is_read_and_written() {
+        let mut sorted = Vec::new();
+        for kind in kinds() {
+            let mut texts = vec![kind.example()];
+            match kind.argument {
+                Argument::Optional(_) => {
+                    texts.extend(["verify.twilio.com", "10.0.0.0/8"].map(|a| format!("{}:{a}", kind.name)))
                 }
-                Argument::Must("NAME") if known.name.starts_with("upstream.") => {
-                    texts = vec![format!("{}:db.internal", known.name)]
+                Argument::Required("NAME") if kind.name.starts_with("upstream.") => {
+                    texts = vec![format!("{}:db.internal", kind.name)]
                 }
-                Argument::Must("NAME=10s") => texts = vec![format!("{}:db.internal=10s", known.name)],
+                Argument::Required("NAME=10s") => texts = vec![format!("{}:db.internal=10s", kind.name)],
                 _ => {}
             }
-            if known.takes_name() {
-                texts.push(format!("{}@verify.twilio.com", known.example()));
+            if kind.takes_name {
+                texts.push(format!("{}@verify.twilio.com", kind.example()));
             }
-            for text in texts {
-                let condition: Condition = text.parse().expect(&text);
-                assert_eq!(condition.to_string(), text);
-                assert_eq!(condition.name(), known.name);
+            for text in &texts {
+                let condition: Condition = text.parse().expect(text);
+                assert_eq!(condition.to_string(), *text);
+                assert_eq!(condition.kind(), kind);
             }
+            sorted.push(texts[0].parse::<Condition>().expect("read before"));
         }
+        // The ids of cases depend on the order of their conditions.
+        assert!(sorted.is_sorted(), "the order of the table and of the variants differ: {sorted:?}");
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn a_mistake_is_named_with_what_was_expected() {
         let message = |text: &str| text.parse::<Condition>().expect_err(text).to_string();
         assert_eq!(message("egres.drop"), "unknown condition `egres.drop`; did you mean `egress.drop`?");
         assert_eq!(message("zzz"), "unknown condition `zzz`");
+        assert_eq!(
+            message("metadata.timeout"),
+            "unknown condition `metadata.timeout`; expected one of `metadata.none`, `metadata.denied`, `metadata.slow`"
+        );
+        assert!(message("egress.block").contains("expected one of `egress.drop`, "), "{}", message("egress.block"));
+        assert_eq!(message("egress.drop@a.b"), "`egress.drop`: takes no `@NAME`");
         assert!(message("EGRESS.DROP").ends_with("did you mean `egress.drop`?"));
         assert!(message("hostname").ends_with("did you mean `hostname.platform`?"));
         assert!(message("dns.drop@10.0.0.1").contains("is an address"));
         assert!(message("egress.drop:127.0.0.1").contains("not behind any gateway"));
         assert_eq!(message("dns.drop:5s"), "`dns.drop`: takes no argument");
         assert_eq!(message("dns.delay"), "`dns.delay`: needs an argument: `dns.delay:5s`");
-        assert_eq!(message("dns.delay:0s"), "`dns.delay`: 0s is outside of 1ms … 10m");
-        assert_eq!(message("memory.limit:1k"), "`memory.limit`: 1k is outside of 6m … 1024g");
+        assert_eq!(message("dns.delay:0s"), "`dns.delay`: 0s: must be between 1ms and 10m");
+        assert_eq!(message("memory.limit:1k"), "`memory.limit`: 1k: must be between 6m and 1024g");
         assert_eq!(message("upstream.slow:db.internal"), "`upstream.slow`: needs NAME=TIME");
         assert_eq!(message("dns.servfail@a..b"), "`dns.servfail`: `a..b` is not the name of a host");
         assert_eq!(message("nofile.limit:many"), "`nofile.limit`: `many` is not a whole number of files");
@@ -567,5 +405,22 @@ mod tests {
         assert_eq!(set.to_string(), "env.set:LICENSE=‹redacted›");
         let error = "env.set=API_TOKEN=hunter2".parse::<Condition>().expect_err("no colon");
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn milder_forms_come_mildest_first() {
+        for (condition, forms) in [
+            ("cpu.limit:1", "cpu.limit:4 cpu.limit:2"),
+            ("memory.limit:6g", "memory.limit:12g memory.limit:10g memory.limit:8g"),
+            ("nofile.limit:1024", "nofile.limit:65536 nofile.limit:16384 nofile.limit:4096"),
+            ("dns.delay:300ms@a.b", "dns.delay:50ms@a.b dns.delay:100ms@a.b dns.delay:250ms@a.b"),
+            ("upstream.slow:a.b=60ms", "upstream.slow:a.b=50ms"),
+            ("egress.drop", ""),
+            ("env.unset:A", ""),
+        ] {
+            let condition: Condition = condition.parse().expect("a condition");
+            let shown: Vec<String> = condition.milder(&Platform::some()).iter().map(ToString::to_string).collect();
+            assert_eq!(shown.join(" "), forms, "{condition}");
+        }
     }
 }

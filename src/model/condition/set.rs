@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Condition;
+use super::{Changes, Condition};
 
 /// Conditions that can hold together, in a fixed order.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, JsonSchema)]
@@ -22,7 +22,7 @@ impl ConditionSet {
         // By slot, for a service may have hundreds of variables.
         let mut deciding: BTreeMap<String, Vec<(usize, &Condition)>> = BTreeMap::new();
         for (place, condition) in set.iter().enumerate() {
-            for slot in condition.slots() {
+            if let Some(slot) = condition.family().slot() {
                 deciding.entry(slot).or_default().push((place, condition));
             }
         }
@@ -57,6 +57,12 @@ impl ConditionSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What the conditions change about a run.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes::of(&self.0)
     }
 
     /// The conditions in order.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ReproCase, only_needed, quoted};
 use crate::model::Condition;
-use crate::model::condition::{DnsFault, Host, MetadataFault, Reach, Target, UpstreamFault};
+use crate::model::condition::{DnsFault, DnsPlan, Egress, Host, HostnameFault, MetadataFault, RouteFault, Target};
 
 const INTERNET_SH: &str = include_str!("internet.sh");
 const INTERNET_PY: &str = include_str!("internet.py");
@@ -44,7 +44,8 @@ struct Addresses(BTreeMap<String, Ipv4Addr>);
 impl Addresses {
     /// The hosts of the conditions come first: they must have one.
     fn of(case: &ReproCase) -> Self {
-        let hosts = case.conditions.iter().flat_map(hosts).map(|host| host.as_str().to_owned());
+        let plan = case.plan();
+        let hosts = plan.hosts().map(|host| host.as_str().to_owned());
         let names = case.names.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         let mut known = BTreeMap::new();
         for name in hosts.chain(names).filter(|n| !n.is_empty() && n.parse::<Ipv4Addr>().is_err()).take(MOST_NAMES) {
@@ -66,23 +67,6 @@ impl Addresses {
     }
 }
 
-/// The hosts that a condition names.
-fn hosts(condition: &Condition) -> Vec<&Host> {
-    let targets = match condition {
-        Condition::EgressDrop(Reach::Only(target)) => std::slice::from_ref(target),
-        Condition::EgressDrop(Reach::AllBut(targets)) => targets,
-        Condition::Upstream(_, host) => return vec![host],
-        _ => &[],
-    };
-    let mut hosts = Vec::new();
-    for target in targets {
-        if let Target::Host(host) = target {
-            hosts.push(host);
-        }
-    }
-    hosts
-}
-
 /// The two namespaces, the internet, the routes and the resolver: every condition in force.
 pub fn set_up(case: &ReproCase) -> String {
     let addresses = Addresses::of(case);
@@ -92,7 +76,8 @@ pub fn set_up(case: &ReproCase) -> String {
 /// What counts from the candidate's start.
 pub fn from_the_start(case: &ReproCase) -> String {
     let mut text = String::new();
-    if case.conditions.iter().any(|c| matches!(c, Condition::Dns(DnsFault::Late(_), _))) {
+    let DnsPlan { all, names } = case.plan().dns;
+    if all.iter().chain(names.values()).any(|fault| matches!(fault, DnsFault::Late(_))) {
         text += "# dns.late: its time begins\ndocker exec \"$net\" touch /tmp/started\n";
     }
     if let Some((condition, length)) = late(case) {
@@ -105,15 +90,18 @@ pub fn from_the_start(case: &ReproCase) -> String {
 }
 
 fn late(case: &ReproCase) -> Option<(&Condition, Duration)> {
-    case.conditions.iter().find_map(|condition| match condition {
-        Condition::EgressLate(length) => Some((condition, *length)),
+    case.conditions.iter().find_map(|condition| match condition.changes().network.egress {
+        Egress::Late(length) => Some((condition, length)),
         _ => None,
     })
 }
 
 fn namespace(case: &ReproCase) -> String {
-    let (ipv6_off, privileged) = (case.has(&Condition::Ipv6Off), case.has(&Condition::PortsPrivileged));
-    let whys = case.whys(|c| matches!(c, Condition::Ipv6Off | Condition::PortsPrivileged));
+    let plan = case.plan();
+    let whys = case.whys(|c| {
+        let network = c.changes().network;
+        network.ipv6_off || network.first_open_port > 0
+    });
     format!(
         "# The candidate's namespace. Engines differ in whether there is a ::1 and in which ports are free for all users.\n\
          # With tcp_syn_retries a connection that nobody answers fails after 7 s, not after 127 s.\n\
@@ -123,9 +111,9 @@ fn namespace(case: &ReproCase) -> String {
          # shellcheck disable=SC2086 # two words, or none on a kernel without IPv6\n\
          tools --name \"$net\" --hostname {hostname} $ipv6 \\\n    \
          --sysctl net.ipv4.tcp_syn_retries=2 --sysctl net.ipv4.ip_unprivileged_port_start={first_open_port}\n",
-        ipv6 = u8::from(ipv6_off),
+        ipv6 = u8::from(plan.ipv6_off),
         hostname = HOSTNAMES[1],
-        first_open_port = if privileged { 1024 } else { 0 },
+        first_open_port = plan.first_open_port,
     )
 }
 
@@ -136,15 +124,13 @@ fn python(container: &str, told: &Value, program: &str) -> String {
 }
 
 fn internet(case: &ReproCase, addresses: &Addresses) -> String {
-    let (mut slow, mut denied, mut metadata) = (Map::new(), Vec::new(), None);
-    for condition in &case.conditions {
-        match condition {
-            Condition::Upstream(UpstreamFault::Slow(delay), host) => {
-                slow.insert(addresses.of_host(host), json!(delay.as_secs_f64()));
-            }
-            Condition::Upstream(UpstreamFault::Denied, host) => denied.push(addresses.of_host(host)),
-            Condition::Metadata(MetadataFault::Slow(delay)) => metadata = Some(delay.as_secs_f64()),
-            _ => {}
+    let plan = case.plan();
+    let (mut slow, mut denied) = (Map::new(), Vec::new());
+    for (host, fault) in &plan.responses {
+        if fault.denied {
+            denied.push(addresses.of_host(host));
+        } else {
+            slow.insert(addresses.of_host(host), json!(fault.delay.as_secs_f64()));
         }
     }
     let ports: BTreeSet<u16> = case.ports.iter().copied().filter(|port| *port != 0).chain([80]).collect();
@@ -157,26 +143,28 @@ fn internet(case: &ReproCase, addresses: &Addresses) -> String {
         told["denied"] = json!(denied);
         program = format!("{REFUSE_PY}\n\n{program}");
     }
-    if let Some(delay) = metadata {
-        told["metadata"] = json!(delay);
+    if let Some(MetadataFault::Slow(delay)) = plan.metadata {
+        told["metadata"] = json!(delay.as_secs_f64());
     }
     let whys = case.whys(|c| {
-        let denied_or_slow = matches!(c, Condition::Upstream(UpstreamFault::Slow(_) | UpstreamFault::Denied, _));
-        denied_or_slow || matches!(c, Condition::Metadata(MetadataFault::Slow(_) | MetadataFault::Denied))
+        let network = c.changes().network;
+        !network.responses.is_empty() || network.metadata.is_some_and(|fault| fault != MetadataFault::None)
     });
     let links = only_needed(INTERNET_SH, &case.conditions);
     format!("{links}{whys}{}", python("internet", &told, &program))
 }
 
+/// The address that the candidate's own name resolves to.
+fn own_name(case: &ReproCase) -> &'static str {
+    if case.plan().hostname.is_some() { SECOND } else { OWN }
+}
+
 /// The candidate's links, addresses, routes and names.
 fn routes(case: &ReproCase, addresses: &Addresses) -> String {
     let mut lines = vec![format!("ip address add {OWN}/32 dev eth0")];
-    let mut own_name = OWN;
-    for condition in &case.conditions {
-        if *condition == Condition::HostnamePlatform {
-            lines.extend([case.why(condition), format!("ip address add {SECOND}/32 dev eth0")]);
-            own_name = SECOND;
-        }
+    let named = |fault| case.conditions.iter().find(move |c| c.changes().network.hostname == Some(fault));
+    if let Some(condition) = named(HostnameFault::Platform) {
+        lines.extend([case.why(condition), format!("ip address add {SECOND}/32 dev eth0")]);
     }
     lines.extend(["eth0", "closed"].map(|link| format!("ip link set {link} up")));
     lines.push(format!("ip route add 10.0.61.1 dev eth0 src {OWN}"));
@@ -189,10 +177,8 @@ fn routes(case: &ReproCase, addresses: &Addresses) -> String {
         None => lines.extend(ways_out),
     }
     lines.extend(metadata(case));
-    for condition in case.conditions.iter().filter(|c| **c == Condition::HostnameUnbindable) {
-        lines.push(case.why(condition));
-        own_name = SECOND;
-    }
+    lines.extend(named(HostnameFault::Unbindable).map(|condition| case.why(condition)));
+    let own_name = own_name(case);
     let names = HOSTNAMES.join(" ");
     lines.push(format!("printf '127.0.0.1\\tlocalhost\\n::1\\tlocalhost ip6-localhost ip6-loopback\\n{own_name}\\t{names}\\n' >/etc/hosts"));
     lines.push("printf 'nameserver 127.0.0.1\\n' >/etc/resolv.conf".to_owned());
@@ -205,7 +191,7 @@ fn routes(case: &ReproCase, addresses: &Addresses) -> String {
 
 /// Metadata are beside the container: faults of the way out leave them alone.
 fn metadata(case: &ReproCase) -> [String; 3] {
-    let none = case.conditions.iter().find(|c| **c == Condition::Metadata(MetadataFault::None));
+    let none = case.conditions.iter().find(|c| c.changes().network.metadata == Some(MetadataFault::None));
     let credentials = none.map_or_else(|| "# Credentials are at 169.254.170.2".to_owned(), |c| case.why(c));
     [
         format!("{credentials}. The metadata of a virtual machine (169.254.169.254) are never there."),
@@ -219,55 +205,50 @@ fn ways_out(case: &ReproCase, addresses: &Addresses) -> Vec<String> {
     let mut lines = Vec::new();
     let mut way_out = format!("ip route add default {OPEN}");
     for condition in &case.conditions {
-        way_out = match condition {
-            Condition::EgressDrop(Reach::Everything | Reach::AllBut(_)) => format!("ip route add default {SILENT}"),
-            Condition::EgressReject => format!("ip route add default {REFUSED}"),
-            Condition::EgressUnreachable => "ip route add unreachable default".to_owned(),
+        way_out = match condition.changes().network.egress {
+            Egress::Drop => format!("ip route add default {SILENT}"),
+            Egress::Reject => format!("ip route add default {REFUSED}"),
+            Egress::Unreachable => "ip route add unreachable default".to_owned(),
             // Without a route out there is none to a host either.
-            Condition::EgressNone => return vec![case.why(condition)],
-            _ => continue,
+            Egress::None => return vec![case.why(condition)],
+            Egress::Open | Egress::Late(_) => continue,
         };
         lines.push(case.why(condition));
     }
     lines.push(way_out);
     for condition in &case.conditions {
-        let (targets, way) = match condition {
-            Condition::EgressDrop(Reach::AllBut(targets)) => (targets.clone(), OPEN),
-            Condition::EgressDrop(Reach::Only(target)) => (vec![target.clone()], SILENT),
-            Condition::Upstream(UpstreamFault::Down, host) => (vec![Target::Host(host.clone())], SILENT),
-            Condition::Upstream(UpstreamFault::Refused, host) => (vec![Target::Host(host.clone())], REFUSED),
-            _ => continue,
-        };
-        lines.push(if way == OPEN { "# These are still reached.".to_owned() } else { case.why(condition) });
-        lines.extend(targets.iter().map(|target| format!("ip route replace {} {way}", addresses.of_target(target))));
+        let routes = condition.changes().network.routes;
+        let Some((_, first)) = routes.first() else { continue };
+        let open = *first == RouteFault::Open;
+        lines.push(if open { "# These are still reached.".to_owned() } else { case.why(condition) });
+        for (target, fault) in &routes {
+            let way = match fault {
+                RouteFault::Open => OPEN,
+                RouteFault::Silent => SILENT,
+                RouteFault::Refused => REFUSED,
+            };
+            lines.push(format!("ip route replace {} {way}", addresses.of_target(target)));
+        }
     }
     lines
 }
 
 fn resolver(case: &ReproCase, addresses: &Addresses) -> String {
-    let hostname = |c: &Condition| matches!(c, Condition::HostnamePlatform | Condition::HostnameUnbindable);
-    let own_name = if case.conditions.iter().any(hostname) { SECOND } else { OWN };
+    let (own_name, plan) = (own_name(case), case.plan());
     let mut names = Map::new();
     names.extend(addresses.0.iter().map(|(name, address)| (name.clone(), json!(address.to_string()))));
     names.insert("localhost".to_owned(), json!("127.0.0.1"));
     names.extend(HOSTNAMES.map(|name| (name.to_owned(), json!(own_name))));
     let mut told = json!({ "names": names });
     let mut faults = Map::new();
-    for condition in &case.conditions {
-        let Condition::Dns(fault, host) = condition else { continue };
-        let (word, length) = match fault {
-            DnsFault::Servfail => ("servfail", Duration::ZERO),
-            DnsFault::Nxdomain => ("nxdomain", Duration::ZERO),
-            DnsFault::Drop => ("drop", Duration::ZERO),
-            DnsFault::Delay(length) => ("delay", *length),
-            DnsFault::Late(length) => ("late", *length),
-        };
-        let name = host.as_ref().map_or("*", Host::as_str);
+    let named = plan.dns.names.iter().map(|(name, fault)| (name.as_str(), fault));
+    for (name, fault) in plan.dns.all.iter().map(|fault| ("*", fault)).chain(named) {
+        let (word, length) = fault.parts();
         faults.insert(name.to_owned(), json!([word, length.as_secs_f64()]));
     }
     if !faults.is_empty() {
         told["faults"] = Value::Object(faults);
     }
-    let whys = case.whys(|c| matches!(c, Condition::Dns(..)));
+    let whys = case.whys(|c| c.changes().network.dns != DnsPlan::default());
     format!("# The resolver.\n{whys}{}", python("net", &told, &only_needed(DNS_PY, &case.conditions)))
 }

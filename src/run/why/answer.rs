@@ -20,7 +20,7 @@ const MONOTONE: &str = "a condition that is added never takes a failure away (ru
 impl Inquiry<'_> {
     /// The answer for an image that the platform cannot execute: nothing has to be run.
     pub(super) fn of_image(&mut self, finding: Finding, findings: Vec<Finding>) -> Explained {
-        let conditions = ConditionSet::new([Condition::ArchMismatch]).unwrap_or_default();
+        let conditions = ConditionSet::new([Condition::Arch]).unwrap_or_default();
         let case = Case::new(&self.question.candidate.facts.reference, conditions.clone());
         let code = finding.exit_code.or(Some(1));
         let set = MinimalSet {

@@ -6,9 +6,8 @@ use super::memory::Universe;
 use crate::diagnose::signature::{Signature, signature};
 use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Left, OtherFailure};
-use crate::model::condition::UpstreamFault;
 use crate::model::service::UpstreamKind;
-use crate::model::{Condition, ConditionSet, EnvChange, Verdict};
+use crate::model::{Condition, ConditionSet, Verdict};
 use crate::search::descent::descend;
 use crate::search::minimal::Findings;
 use crate::search::noise::Answer;
@@ -47,20 +46,6 @@ struct Forms {
     spared: Vec<String>,
     /// Those that no run would have met.
     unmet: Vec<Left>,
-}
-
-/// True when nothing new is to be learnt of a form, once this condition is known to fail.
-fn stands_for(condition: &Condition, form: &Condition) -> bool {
-    match (condition, form) {
-        (Condition::Env(a, _), Condition::Env(b, change)) => a == b && !matches!(change, EnvChange::Set(_)),
-        // Whoever refuses credentials was reached: that is another failure than not to be reached.
-        (_, Condition::Upstream(UpstreamFault::Denied, _)) => condition == form,
-        // A process that lives on and one that ends: what is seen of the two has nothing in common.
-        (Condition::HostnamePlatform, Condition::HostnameUnbindable) => false,
-        // A fault of everything stands for one of a single host.
-        (Condition::EgressDrop(_), Condition::Upstream(..)) => true,
-        _ => condition.name().split('.').next() == form.name().split('.').next(),
-    }
 }
 
 impl Inquiry<'_> {
@@ -160,7 +145,7 @@ impl Inquiry<'_> {
                 forms.unmet.push(Left { condition: form.clone(), because });
                 continue;
             }
-            if found.iter().flat_map(ConditionSet::iter).any(|c| stands_for(c, form)) {
+            if found.iter().flat_map(ConditionSet::iter).any(|failing| form.is_covered_by(failing)) {
                 forms.spared.push(form.to_string());
                 continue;
             }
@@ -202,7 +187,7 @@ impl Inquiry<'_> {
 
     /// True of a service container: whoever it refuses mostly goes no further, where a web client may.
     fn is_of_database(&self, form: &Condition) -> bool {
-        let Condition::Upstream(_, host) = form else { return false };
+        let Some(host) = form.upstream() else { return false };
         let upstreams = &self.question.service.upstreams;
         upstreams.iter().any(|upstream| upstream.host == *host && matches!(upstream.kind, UpstreamKind::Container(_)))
     }

@@ -69,7 +69,7 @@ impl Universe {
     pub(super) fn implied(&self, set: &ConditionSet, answer: Answer) -> Option<Set> {
         let bits = self.within(set);
         let told = self.conditions(bits);
-        let harmless = set.iter().all(|c| told.has(c) || !super::may_heal(c));
+        let harmless = set.iter().all(|c| told.has(c) || !c.changes_program());
         let whole = self.base.iter().all(|c| set.has(c));
         (answer == Answer::Pass && harmless && whole).then_some(bits)
     }

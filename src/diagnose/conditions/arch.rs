@@ -1,0 +1,26 @@
+//! `arch.mismatch`: judged from the image.
+
+use super::super::exercise::Seen;
+use super::{Failure, Knowledge, Meaning};
+
+/// The platform runs linux/amd64 only.
+pub(super) struct Arch;
+
+impl Knowledge for Arch {
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
+        Some(format!("the image is {}", run.facts.platform()))
+    }
+
+    fn suspicion(&self, _: &Failure<'_>) -> f64 {
+        1.0
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning {
+            id: "arch-mismatch",
+            text: "The image is not for linux/amd64.".to_owned(),
+            fix: "Build it with `docker buildx build --platform linux/amd64 …`.",
+            told_by: &["exec-format-error"],
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `command.*`.
+
+use super::super::exercise::Seen;
+use super::{Failure, Knowledge, Meaning, NAMED, if_fits};
+use crate::model::condition::CommandFault;
+
+impl Knowledge for CommandFault {
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
+        let Some((shell, platform)) = &run.words else { return Some("there is no start command".to_owned()) };
+        match self {
+            Self::Split => (shell == platform).then(|| "a shell reads the start command in the same words".to_owned()),
+            Self::NoEntrypoint => run.facts.entrypoint.is_empty().then(|| "the image has no ENTRYPOINT".to_owned()),
+        }
+    }
+
+    fn suspicion(&self, failure: &Failure<'_>) -> f64 {
+        // Nobody but a program that was handed the word writes it.
+        let split = failure.has_cause(&["start-command-split"]) || failure.says(&["&&"]);
+        if split && *self == Self::Split {
+            return NAMED;
+        }
+        if_fits(failure.says(&["unrecognized argument", "&&", "not found", "no such file", "unexpected"]))
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::Split => Meaning {
+                id: "start-command-split",
+                text: "The start command needs a shell, and the platform has none: it is split at white space, quotes stay \
+                       in the words, and `&&` and variables reach the program as they are written."
+                    .to_owned(),
+                fix: "Put the commands into a script in the image and start that, or leave the service's start command out \
+                      so that the Dockerfile's CMD counts.",
+                told_by: &["missing-program"],
+            },
+            Self::NoEntrypoint => Meaning {
+                id: "entrypoint-left-out",
+                text: "The image's ENTRYPOINT does something that the program needs, and with a start command of the \
+                       service it may not run."
+                    .to_owned(),
+                fix: "Begin the start command with the entry point's script, or do that work in the program.",
+                told_by: &["missing-program"],
+            },
+        }
+    }
+}

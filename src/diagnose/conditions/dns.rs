@@ -1,0 +1,76 @@
+//! `dns.*`.
+
+use super::super::exercise::Seen;
+use super::super::rules::fixes;
+use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits};
+use crate::model::condition::{Dns, DnsFault};
+use crate::model::observation::{DnsQuestion, MOST_KEPT};
+
+impl Dns {
+    fn is_about(&self, question: &DnsQuestion) -> bool {
+        self.name.as_ref().is_none_or(|name| question.name == name.as_str())
+    }
+}
+
+impl Knowledge for Dns {
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
+        if run.evidence.dns.len() >= MOST_KEPT {
+            return None;
+        }
+        let Some(first) = run.evidence.questions().find(|q| self.is_about(q)) else {
+            return Some(match &self.name {
+                Some(name) => format!("the name {name} was not asked for"),
+                None => "no name was asked for".to_owned(),
+            });
+        };
+        let silent = run.evidence.questions().filter(|q| self.is_about(q)).any(|q| q.answer == "no answer");
+        let late = matches!(self.fault, DnsFault::Late(_)) && !silent;
+        late.then(|| format!("the first question came at {:.1} s, after that", first.at_ms / 1000.0))
+    }
+
+    fn ruled_out(&self, clean: &Seen<'_>) -> Option<String> {
+        let asked = clean.evidence.questions().any(|q| self.is_about(q));
+        let what = self.name.as_ref().map_or_else(|| "no name".to_owned(), |name| format!("the name {name} not"));
+        (!asked && clean.evidence.dns.len() < MOST_KEPT).then(|| format!("{what} was asked for in a clean start"))
+    }
+
+    fn is_touched(&self, run: &Seen<'_>) -> bool {
+        self.not_exercised(run).is_none()
+    }
+
+    fn is_needed_to_start(&self, start: &Start<'_>) -> bool {
+        match self.fault {
+            DnsFault::Servfail | DnsFault::Nxdomain | DnsFault::Drop => start.asked,
+            DnsFault::Delay(_) | DnsFault::Late(_) => false,
+        }
+    }
+
+    fn suspicion(&self, failure: &Failure<'_>) -> f64 {
+        let failed = |answer: &str| ["SERVFAIL", "NXDOMAIN", "no answer"].contains(&answer);
+        let asked = failure.run.evidence.questions().any(|q| failed(&q.answer));
+        if asked && failure.has_cause(&NETWORK) {
+            return NAMED;
+        }
+        if_fits(asked || (matches!(self.fault, DnsFault::Delay(_)) && !failure.run.evidence.dns.is_empty()))
+    }
+
+    fn meaning(&self) -> Meaning {
+        let (id, text) = match self.fault {
+            DnsFault::Delay(length) => {
+                ("slow-resolver", format!("the resolver takes {} s to answer", length.as_secs_f64()))
+            }
+            DnsFault::Late(length) => {
+                ("network-not-ready", format!("the resolver answers only after {} s", length.as_secs_f64()))
+            }
+            DnsFault::Servfail => ("name-not-resolved", "the resolver says SERVFAIL".to_owned()),
+            DnsFault::Nxdomain => ("name-not-resolved", "a name that it asks for does not exist".to_owned()),
+            DnsFault::Drop => ("name-not-resolved", "the resolver does not answer".to_owned()),
+        };
+        Meaning {
+            id,
+            text: format!("The program needs a name to be resolved to start: it fails when {text}."),
+            fix: fixes::RESOLVE_LATER,
+            told_by: &["name-not-resolved"],
+        }
+    }
+}

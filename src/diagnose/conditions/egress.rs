@@ -1,0 +1,133 @@
+//! `egress.*` and `latency`.
+
+use super::super::exercise::Seen;
+use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits};
+use crate::model::Condition;
+use crate::model::condition::{EgressFault, Reach, Target, is_in};
+use crate::model::observation::{ConnectAttempt, Fate, MOST_KEPT};
+
+/// True when an attempt was made to reach this host or network.
+pub(super) fn goes_to(attempt: &ConnectAttempt, target: &Target) -> bool {
+    match target {
+        Target::Host(host) => attempt.name.as_deref() == Some(host.as_str()) || host.address() == Some(attempt.address),
+        Target::Network(network, bits) => is_in(attempt.address, (*network, *bits)),
+    }
+}
+
+/// Why nothing within reach was tried.
+fn not_tried(reach: &Reach, run: &Seen<'_>) -> Option<String> {
+    // Beyond what is kept, an attempt that is missing may have been there.
+    if run.evidence.connects.len() >= MOST_KEPT {
+        return None;
+    }
+    let mut tried = run.evidence.outbound();
+    match reach {
+        Reach::Everything => tried.next().is_none().then(|| "no outbound connection was tried".to_owned()),
+        Reach::Only(target) => {
+            (!tried.any(|c| goes_to(c, target))).then(|| format!("no connection to {target} was tried"))
+        }
+        Reach::AllBut(spared) => {
+            let met = tried.any(|c| !spared.iter().any(|target| goes_to(c, target)));
+            (!met).then(|| "no outbound connection to anything else was tried".to_owned())
+        }
+    }
+}
+
+const NAT: &str = "Do not need the network to start: connect when the first request needs it, with a time-out and retries; or \
+                   give the subnets of {network} a NAT gateway (or a VPC endpoint of the service that is called).";
+const TOLD_BY: &[&str] = &["outbound-call-at-startup", "database-unreachable", "never-listened", "name-not-resolved"];
+
+impl Knowledge for EgressFault {
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
+        match self {
+            Self::Drop(reach) => not_tried(reach, run),
+            Self::Reject | Self::Unreachable => not_tried(&Reach::Everything, run),
+            Self::None => (run.evidence.no_route == 0).then(|| "nothing was sent out".to_owned()),
+            Self::Late(_) if run.evidence.no_route > 0 => None,
+            Self::Late(_) => Some(match run.evidence.outbound().next() {
+                Some(first) => format!("the first connection was tried at {:.1} s, after that", first.at_ms / 1000.0),
+                None => "nothing was sent out".to_owned(),
+            }),
+            Self::Latency(_) => {
+                let met = run.evidence.outbound().next().is_some();
+                (!met).then(|| "no connection to the internet was made".to_owned())
+            }
+        }
+    }
+
+    fn ruled_out(&self, clean: &Seen<'_>) -> Option<String> {
+        match self {
+            Self::None | Self::Late(_) => not_tried(&Reach::Everything, clean),
+            other => other.not_exercised(clean),
+        }
+    }
+
+    fn is_touched(&self, run: &Seen<'_>) -> bool {
+        match self {
+            Self::None | Self::Late(_) => run.evidence.no_route > 0 || not_tried(&Reach::Everything, run).is_none(),
+            Self::Drop(reach) => run.evidence.no_route > 0 || not_tried(reach, run).is_none(),
+            other => other.not_exercised(run).is_none(),
+        }
+    }
+
+    fn is_needed_to_start(&self, start: &Start<'_>) -> bool {
+        match self {
+            Self::Drop(_) | Self::Reject | Self::Unreachable | Self::None => !start.early.is_empty(),
+            Self::Late(_) | Self::Latency(_) => false,
+        }
+    }
+
+    fn suspicion(&self, failure: &Failure<'_>) -> f64 {
+        let evidence = failure.run.evidence;
+        let unanswered = evidence.outbound().any(|attempt| attempt.fate != Fate::Answered);
+        // Whoever asks for a name means to connect, whatever became of the question.
+        let asked = evidence.questions().next().is_some();
+        let hidden = asked && failure.conditions.iter().any(|c| matches!(c, Condition::Dns(_)));
+        if (unanswered || hidden) && failure.has_cause(&NETWORK) {
+            return NAMED;
+        }
+        if_fits(unanswered || asked || evidence.no_route > 0)
+    }
+
+    fn meaning(&self) -> Meaning {
+        let needed = |text: String| Meaning { id: "egress-needed", text, fix: NAT, told_by: TOLD_BY };
+        match self {
+            Self::Drop(reach) => {
+                let (what, how) = match reach {
+                    Reach::Everything => ("the internet".to_owned(), "is dropped, as in a VPC without a NAT gateway"),
+                    Reach::Only(target) => (target.to_string(), "is dropped"),
+                    Reach::AllBut(targets) => {
+                        let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
+                        (format!("everything but {}", names.join(", ")), "is dropped")
+                    }
+                };
+                needed(format!(
+                    "The program needs to reach the network to start: it fails when what it sends to {what} {how}."
+                ))
+            }
+            Self::Reject | Self::Unreachable | Self::None => needed(
+                "The program needs to reach the network to start: it fails when its connections cannot go out."
+                    .to_owned(),
+            ),
+            Self::Late(length) => Meaning {
+                id: "network-not-ready",
+                text: format!(
+                    "The program needs the network at once: it fails when that comes only after {} s.",
+                    length.as_secs_f64()
+                ),
+                fix: "Try again with growing pauses instead of giving up with the first attempt.",
+                told_by: &[],
+            },
+            Self::Latency(length) => Meaning {
+                id: "slow-network",
+                text: format!(
+                    "The program gives up too soon: it fails when every packet takes {} ms longer.",
+                    length.as_millis()
+                ),
+                fix: "Give connections to what is far away longer time-outs, and make fewer round trips before the port \
+                      opens.",
+                told_by: &[],
+            },
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `env.*`.
+
+use super::super::exercise::Seen;
+use super::super::rules::fixes;
+use super::{Failure, Knowledge, Meaning, NAMED, if_fits};
+use crate::model::condition::{Env, EnvChange};
+
+/// A part of a name or value is compared from this length on: shorter ones are everywhere.
+const LEAST_WORD: usize = 4;
+/// What the kernel and the C library read by themselves.
+const OF_THE_SYSTEM: [&str; 8] = ["PATH", "HOME", "TZ", "LANG", "LD_", "LC_", "MALLOC_", "GODEBUG"];
+
+impl Knowledge for Env {
+    /// What a variable does cannot be seen in a run that has it, but in the files of the image.
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
+        let name = self.name.as_str();
+        let [before, after] = run.values.map(|env| env.get(name).cloned().flatten());
+        // What the image itself has counts where the container is given nothing.
+        let image =
+            |given: Option<String>, taken: bool| given.or_else(|| run.facts.env.get(name).filter(|_| !taken).cloned());
+        let taken = run.values.map(|env| env.get(name) == Some(&None));
+        if image(before, taken[0]) == image(after, taken[1]) {
+            return Some("its value is the same without the condition".to_owned());
+        }
+        // A process that failed may have read it in a way that no search finds.
+        if !run.healthy || run.log.contains(name) {
+            return None;
+        }
+        let command = run.service.start_command.as_deref().unwrap_or_default();
+        let named = !run.files.is_some_and(|files| files.never_mentions(name)) || command.contains(name);
+        let system = OF_THE_SYSTEM.iter().any(|s| name.starts_with(s));
+        (!named && !system).then(|| {
+            "the name occurs in no file of the image (one that is put together from parts would not be found)"
+                .to_owned()
+        })
+    }
+
+    /// A variable is named by its name, by a part of its value, or by what the network was asked for.
+    fn suspicion(&self, failure: &Failure<'_>) -> f64 {
+        let name = self.name.as_str();
+        let log = failure.log.to_ascii_lowercase();
+        let low = name.to_ascii_lowercase();
+        if log.contains(&low) || log.contains(&low.replace('_', " ")) {
+            return NAMED;
+        }
+        let value = match &self.change {
+            EnvChange::Set(value) if !value.secret => value.text.as_str(),
+            _ => "",
+        };
+        let evidence = failure.run.evidence;
+        let hosts = evidence.dns.iter().map(|q| q.name.as_str());
+        let hosts: String = hosts.chain(evidence.connects.iter().filter_map(|c| c.name.as_deref())).collect();
+        let mut words = name.split(['_', '-', '.']).chain(value.split(|c: char| !c.is_ascii_alphanumeric()));
+        if_fits(words.any(|word| {
+            let word = word.to_ascii_lowercase();
+            word.len() >= LEAST_WORD && (log.contains(&word) || hosts.contains(&word))
+        }))
+    }
+
+    fn meaning(&self) -> Meaning {
+        let of = |id, text, fix| Meaning { id, text, fix, told_by: &[] };
+        let missing = |text| Meaning {
+            id: "missing-variable",
+            text,
+            fix: fixes::SET_VARIABLE,
+            told_by: &[
+                "missing-variable",
+                "settings-validation",
+                "malformed-value",
+                "database-url",
+                "settings-attribute-case",
+            ],
+        };
+        let name = &self.name;
+        match &self.change {
+            EnvChange::Unset => missing(format!("The program fails without the variable `{name}`.")),
+            EnvChange::Empty => missing(format!("The program fails when the variable `{name}` is empty.")),
+            EnvChange::Set(value) => of(
+                "variable-value",
+                format!(
+                    "`{name}={}` leads the program into a branch that fails; with the value that the service has it \
+                     starts.",
+                    value.shown(name)
+                ),
+                "Run that branch in a test, with the value that the platform has; or set the variable to the value that \
+                 works.",
+            ),
+            EnvChange::Quoted => of(
+                "quoted-value",
+                format!("The program cannot read `{name}` when its value has quotes around it."),
+                "Enter the value without quotes: the platform's console and API keep them as a part of it.",
+            ),
+            EnvChange::Newline => of(
+                "trailing-newline",
+                format!("The program cannot read `{name}` when its value ends with a line break."),
+                "Make the secret without one (`printf %s`, not `echo`; `aws secretsmanager put-secret-value`), or strip it \
+                 when it is read.",
+            ),
+            EnvChange::Json => of(
+                "secret-as-json",
+                format!("The program cannot read `{name}` when it is the secret's whole JSON document."),
+                "Name the key in the service's configuration: `arn:…:secret:NAME:KEY::` instead of the secret's own ARN, \
+                 which gives the whole document.",
+            ),
+        }
+    }
+}

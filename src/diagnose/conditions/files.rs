@@ -1,0 +1,45 @@
+//! `disk.full`.
+
+use super::super::exercise::Seen;
+use super::{Failure, Knowledge, Meaning, unseen};
+use crate::model::condition::FileFault;
+
+/// What a program says that cannot write, as the C library and most runtimes word it.
+const NO_SPACE: [&str; 2] = ["o space left", "ENOSPC"];
+const READ_ONLY: [&str; 2] = ["ead-only file system", "EROFS"];
+
+impl Knowledge for FileFault {
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
+        match self {
+            Self::DiskFull if run.evidence.full_disk_writes > 0 => None,
+            Self::DiskFull => unseen(run, &[NO_SPACE, READ_ONLY].concat(), "something was written"),
+        }
+    }
+
+    /// It does not show in a run that could write.
+    fn ruled_out(&self, _: &Seen<'_>) -> Option<String> {
+        None
+    }
+
+    fn suspicion(&self, failure: &Failure<'_>) -> f64 {
+        match self {
+            Self::DiskFull => {
+                failure.told(&["disk-full", "read-only-files"], failure.says(&[NO_SPACE, READ_ONLY].concat()))
+            }
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::DiskFull => Meaning {
+                id: "disk-full",
+                text:
+                    "The program writes to the disk when it starts, and fails when that is full: an instance has 3 GB, \
+                       the image included."
+                        .to_owned(),
+                fix: "Write less when the program starts, or make the image smaller.",
+                told_by: &["read-only-files", "missing-file", "file-permission"],
+            },
+        }
+    }
+}

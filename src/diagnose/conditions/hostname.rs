@@ -1,0 +1,36 @@
+//! `hostname.*`.
+
+use super::super::exercise::Seen;
+use super::super::rules::fixes;
+use super::{Failure, Knowledge, Meaning, SWALLOWED};
+use crate::model::condition::HostnameFault;
+use crate::model::observation::Listening;
+
+impl Knowledge for HostnameFault {
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
+        let own = |l: &Listening| !l.address.is_unspecified() && !l.address.is_loopback();
+        let bound = run.evidence.listens.iter().any(own);
+        (run.healthy && !bound).then(|| format!("nothing was bound to the host name's address{SWALLOWED}"))
+    }
+
+    fn suspicion(&self, failure: &Failure<'_>) -> f64 {
+        cannot_bind(failure)
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning {
+            id: "bind-host-name",
+            text: "The program listens on the address that its host name resolves to, and there that is none of the \
+                   container's."
+                .to_owned(),
+            fix: fixes::BIND_ALL,
+            told_by: &["bound-to-host-name"],
+        }
+    }
+}
+
+/// An address that could not be bound: one of the host name's, or one of IPv6.
+pub(super) fn cannot_bind(failure: &Failure<'_>) -> f64 {
+    let says = failure.says(&["EADDRNOTAVAIL", "annot assign requested"]);
+    failure.told(&["bind-host-name", "bound-to-host-name"], says)
+}

@@ -1,0 +1,51 @@
+//! `metadata.*`.
+
+use std::net::Ipv4Addr;
+
+use super::super::exercise::Seen;
+use super::{Failure, Knowledge, Meaning};
+use crate::model::condition::MetadataFault;
+
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html>, and a virtual machine's own, which
+/// an SDK asks when nothing names the former.
+const ENDPOINTS: [Ipv4Addr; 2] = [Ipv4Addr::new(169, 254, 170, 2), Ipv4Addr::new(169, 254, 169, 254)];
+
+/// Why none of these endpoints was asked.
+fn not_asked(endpoints: &[Ipv4Addr], run: &Seen<'_>) -> Option<String> {
+    let met = run.evidence.connects.iter().any(|c| endpoints.contains(&c.address));
+    (!met).then(|| "no credentials were asked for".to_owned())
+}
+
+impl Knowledge for MetadataFault {
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
+        match self {
+            // A program may give up because the variable is missing, and ask nobody.
+            Self::None if !run.healthy => None,
+            Self::None => not_asked(&ENDPOINTS, run),
+            Self::Denied | Self::Slow(_) => not_asked(&ENDPOINTS[..1], run),
+        }
+    }
+
+    /// Whoever asks at all asks for credentials.
+    fn is_touched(&self, run: &Seen<'_>) -> bool {
+        not_asked(&ENDPOINTS[..1], run).is_none()
+    }
+
+    fn suspicion(&self, failure: &Failure<'_>) -> f64 {
+        failure.told(&["aws-credentials"], failure.says(&["credential", "Credential", "169.254.170.2"]))
+    }
+
+    fn meaning(&self) -> Meaning {
+        let text = match self {
+            Self::None => "there is no metadata endpoint, as in a service without an instance role".to_owned(),
+            Self::Denied => "the credentials endpoint refuses".to_owned(),
+            Self::Slow(length) => format!("the credentials endpoint takes {} s to answer", length.as_secs_f64()),
+        };
+        Meaning {
+            id: "aws-credentials",
+            text: format!("The program needs AWS credentials to start: it fails when {text}."),
+            fix: "Give the service {role}, and do not need AWS to start.",
+            told_by: &["aws-region"],
+        }
+    }
+}

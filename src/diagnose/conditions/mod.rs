@@ -1,0 +1,143 @@
+//! What is known of each family of conditions: when a run exercises it, what rules it out, what makes it suspect, and
+//! what it means when a failure needs it. One file for each family.
+
+mod arch;
+mod command;
+mod dns;
+mod egress;
+mod env;
+mod files;
+mod hostname;
+mod limits;
+mod metadata;
+mod sockets;
+mod upstream;
+
+use super::exercise::Seen;
+use super::suspects::Failed;
+use crate::model::observation::{ConnectAttempt, Evidence};
+use crate::model::{Condition, ConditionSet};
+
+/// What is known of a condition.
+pub(super) trait Knowledge {
+    /// Why a run under it did not exercise it; nothing where it did, or where that cannot be told.
+    fn not_exercised(&self, run: &Seen<'_>) -> Option<String>;
+
+    /// Why a run under it would not exercise it, told from a healthy run without it; nothing where that cannot be told.
+    fn ruled_out(&self, clean: &Seen<'_>) -> Option<String> {
+        self.not_exercised(clean)
+    }
+
+    /// True when a run did what the condition is about, whether it was imposed or not. Of a run that failed, only what it
+    /// did on the network tells: what else it would have done is not known.
+    fn is_touched(&self, run: &Seen<'_>) -> bool {
+        run.healthy && self.ruled_out(run).is_none()
+    }
+
+    /// True when a healthy run needed, before its port was open, what the condition takes away.
+    fn is_needed_to_start(&self, _start: &Start<'_>) -> bool {
+        false
+    }
+
+    /// How much the evidence of a failure points to it: [`NAMED`], [`FITS`], or 1.
+    fn suspicion(&self, failure: &Failure<'_>) -> f64;
+
+    /// What it means that a failure needs it, and what to do.
+    fn meaning(&self) -> Meaning;
+}
+
+/// What is known of the condition's family.
+pub(super) fn known(condition: &Condition) -> &dyn Knowledge {
+    match condition {
+        Condition::Egress(family) => family,
+        Condition::Dns(family) => family,
+        Condition::Upstream(family) => family,
+        Condition::Env(family) => family,
+        Condition::Arch => &arch::Arch,
+        Condition::Limit(family) => family,
+        Condition::Files(family) => family,
+        Condition::Hostname(family) => family,
+        Condition::Command(family) => family,
+        Condition::Metadata(family) => family,
+        Condition::Sockets(family) => family,
+    }
+}
+
+/// How much likelier a condition is that the log or the network names.
+pub(super) const NAMED: f64 = 12.0;
+/// How much likelier one is that merely fits.
+pub(super) const FITS: f64 = 8.0;
+/// Causes of a failure that met the network.
+const NETWORK: [&str; 5] =
+    ["name-not-resolved", "outbound-call-at-startup", "database-unreachable", "aws-credentials", "never-listened"];
+
+/// After a reason that is drawn from what succeeded.
+const SWALLOWED: &str = " (a failure that the program got over in silence cannot be seen from outside)";
+
+/// What a condition means, and what to do.
+pub(super) struct Meaning {
+    /// The cause's name.
+    pub id: &'static str,
+    /// What is wrong, in a sentence.
+    pub text: String,
+    /// What to do. The platform's profile has its own words for `{…}`.
+    pub fix: &'static str,
+    /// Rules that say the same from what was seen, and say it closer.
+    pub told_by: &'static [&'static str],
+}
+
+/// What a healthy run did before its port was open.
+pub(super) struct Start<'a> {
+    /// Connections to elsewhere.
+    early: Vec<&'a ConnectAttempt>,
+    /// It asked for a name.
+    asked: bool,
+}
+
+impl<'a> Start<'a> {
+    pub fn of(evidence: &'a Evidence) -> Self {
+        let ready = evidence.listens.first().map_or(f64::INFINITY, |listening| listening.at_ms);
+        Self {
+            early: evidence.outbound().filter(|attempt| attempt.at_ms < ready).collect(),
+            asked: evidence.questions().any(|question| question.at_ms < ready),
+        }
+    }
+}
+
+/// A failed run, and what it is held against.
+pub(super) struct Failure<'a> {
+    /// The run.
+    pub run: &'a Failed<'a>,
+    /// Its conditions.
+    pub conditions: &'a ConditionSet,
+    /// The end of its log: what came before it is of the time when all was well.
+    pub log: &'a str,
+}
+
+impl Failure<'_> {
+    /// True when one of these causes was found.
+    fn has_cause(&self, ids: &[&str]) -> bool {
+        self.run.causes.iter().any(|cause| ids.contains(&cause.id.as_str()))
+    }
+
+    /// True when the log has one of these words.
+    fn says(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.log.contains(word))
+    }
+
+    /// A diagnosis stands on more than a word that fits.
+    fn told(&self, ids: &[&str], fits: bool) -> f64 {
+        if self.has_cause(ids) { NAMED } else { if_fits(fits) }
+    }
+}
+
+fn if_fits(fits: bool) -> f64 {
+    if fits { FITS } else { 1.0 }
+}
+
+/// What cannot be seen from outside shows in the log; a healthy process that says nothing of it has not met it.
+fn unseen(run: &Seen<'_>, words: &[&str], what: &str) -> Option<String> {
+    let said = words.iter().any(|word| run.log.contains(word));
+    (run.healthy && !said)
+        .then(|| format!("it stayed healthy, and nothing that can be seen from outside shows that {what}"))
+}

@@ -1,0 +1,181 @@
+//! Variables of the environment: `env.*`.
+
+use std::fmt;
+
+use super::family::{Changes, Family};
+use super::kind::Each;
+use super::{Argument, Condition, Kind};
+use crate::model::redact::{REDACTED, shown_value};
+
+/// A variable that differs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Env {
+    /// The variable.
+    pub name: String,
+    /// What becomes of it.
+    pub change: EnvChange,
+}
+
+/// What becomes of a variable.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum EnvChange {
+    /// It is missing.
+    Unset,
+    /// It is there and empty.
+    Empty,
+    /// It has this value.
+    Set(EnvValue),
+    /// Its value has quotes around it that are a part of it.
+    Quoted,
+    /// Its value ends in a line break.
+    Newline,
+    /// It holds a JSON document in which its value has the variable's name as its key.
+    Json,
+}
+
+/// The value that a condition gives to a variable, and whether it may be shown.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvValue {
+    /// The value.
+    pub text: String,
+    /// True when it is never shown: the name is among the service's secrets.
+    pub secret: bool,
+}
+
+static UNSET: Kind =
+    Kind::new("env.unset", Argument::Required("NAME"), "a variable is missing", |w| of(w.argument, EnvChange::Unset))
+        .for_each(Each::Variable);
+static EMPTY: Kind =
+    Kind::new("env.empty", Argument::Required("NAME"), "a variable is empty", |w| of(w.argument, EnvChange::Empty))
+        .for_each(Each::Variable);
+static SET: Kind = Kind::new("env.set", Argument::Required("NAME=VALUE"), "a variable has this value", |w| {
+    let (name, value) = w.pair("NAME=VALUE")?;
+    of(name, EnvChange::Set(EnvValue { text: value.to_owned(), secret: false }))
+});
+static QUOTED: Kind =
+    Kind::new("env.quoted", Argument::Required("NAME"), "a variable's value has quotes around it", |w| {
+        of(w.argument, EnvChange::Quoted)
+    })
+    .for_each(Each::Variable);
+static NEWLINE: Kind =
+    Kind::new("env.newline", Argument::Required("NAME"), "a variable's value ends in a line break", |w| {
+        of(w.argument, EnvChange::Newline)
+    })
+    .for_each(Each::Secret);
+static JSON: Kind =
+    Kind::new("env.json", Argument::Required("NAME"), "a variable holds the secret's whole JSON document", |w| {
+        of(w.argument, EnvChange::Json)
+    })
+    .for_each(Each::Secret);
+pub(super) const KINDS: &[&Kind] = &[&UNSET, &EMPTY, &SET, &QUOTED, &NEWLINE, &JSON];
+
+fn of(name: &str, change: EnvChange) -> Result<Condition, String> {
+    Ok(Condition::Env(Env { name: variable_name(name)?, change }))
+}
+
+/// Accepts what a process can have as a variable's name.
+///
+/// # Errors
+/// A sentence that says what is wrong with the name.
+pub fn variable_name(name: &str) -> Result<String, String> {
+    let good = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if !good {
+        // What is no name may be a part of a secret that was pasted here.
+        let plain = name.len() <= 32 && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+        let quoted = if plain && !name.is_empty() { format!("`{name}` is") } else { "this is".to_owned() };
+        return Err(format!("{quoted} not a variable's name"));
+    }
+    if name.to_ascii_uppercase().starts_with("AWSAPPRUNNER") {
+        // https://docs.aws.amazon.com/apprunner/latest/api/API_ImageConfiguration.html
+        return Err(format!("`{name}`: App Runner refuses names that begin with AWSAPPRUNNER"));
+    }
+    Ok(name.to_owned())
+}
+
+/// The value stays out: it may be a secret.
+impl fmt::Debug for EnvValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EnvValue(…)")
+    }
+}
+
+impl EnvValue {
+    /// The value as it may be shown.
+    #[must_use]
+    pub fn shown(&self, name: &str) -> String {
+        if self.secret && !self.text.is_empty() { REDACTED.to_owned() } else { shown_value(name, &self.text) }
+    }
+}
+
+impl EnvChange {
+    /// The value of a variable that had `now`; `None` where it has none, or there is none to change.
+    #[must_use]
+    pub fn apply(&self, name: &str, now: Option<String>) -> Option<String> {
+        match self {
+            Self::Unset => None,
+            Self::Empty => Some(String::new()),
+            Self::Set(value) => Some(value.text.clone()),
+            Self::Quoted => now.map(|value| format!("\"{value}\"")),
+            Self::Newline => now.map(|value| value + "\n"),
+            Self::Json => {
+                let document = |value| serde_json::json!({ name: serde_json::Value::String(value) }).to_string();
+                now.map(document)
+            }
+        }
+    }
+
+    /// True when it does nothing to a variable that is not there.
+    #[must_use]
+    pub fn needs_a_value(&self) -> bool {
+        !matches!(self, Self::Set(_) | Self::Empty)
+    }
+}
+
+impl Family for Env {
+    fn kind(&self) -> &'static Kind {
+        match self.change {
+            EnvChange::Unset => &UNSET,
+            EnvChange::Empty => &EMPTY,
+            EnvChange::Set(_) => &SET,
+            EnvChange::Quoted => &QUOTED,
+            EnvChange::Newline => &NEWLINE,
+            EnvChange::Json => &JSON,
+        }
+    }
+
+    fn argument(&self) -> String {
+        match &self.change {
+            EnvChange::Set(value) => format!(":{}={}", self.name, value.shown(&self.name)),
+            _ => format!(":{}", self.name),
+        }
+    }
+
+    fn slot(&self) -> Option<String> {
+        // The platform's host name conditions inject it.
+        let hostname = self.name == "HOSTNAME";
+        Some(if hostname { "the host name".to_owned() } else { format!("the variable {}", self.name) })
+    }
+
+    fn words(&self) -> String {
+        let name = &self.name;
+        match &self.change {
+            EnvChange::Unset => format!("{name} is missing"),
+            EnvChange::Empty => format!("{name} is empty"),
+            EnvChange::Set(value) => format!("{name}={}", value.shown(name)),
+            EnvChange::Quoted => format!("{name} has quotes around its value"),
+            EnvChange::Newline => format!("{name} ends in a line break"),
+            EnvChange::Json => format!("{name} is a JSON document"),
+        }
+    }
+
+    fn impose(&self, changes: &mut Changes) {
+        changes.container.env.insert(self.name.clone(), self.change.clone());
+    }
+
+    fn is_covered_by(&self, failing: &Condition) -> bool {
+        let same = failing.variable().is_some_and(|known| known.name == self.name);
+        same && !matches!(self.change, EnvChange::Set(_))
+    }
+}

@@ -1,0 +1,148 @@
+//! The network's part of a set of conditions: what a holder imposes, and a script by hand.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{DnsFault, Host, HostnameFault, MetadataFault, Target};
+
+/// What becomes of everything that a candidate sends out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Egress {
+    /// The simulated internet answers.
+    #[default]
+    Open,
+    /// It vanishes.
+    Drop,
+    /// It is refused.
+    Reject,
+    /// A router says that the host cannot be reached. It vanishes, and the holder says so itself (see
+    /// `packets::unreachable`): an unreachable route answers only five packets at once.
+    Unreachable,
+    /// There is no route.
+    None,
+    /// There is no route until this long after the start of the process.
+    Late(Duration),
+}
+
+/// What becomes of packets to one host or network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RouteFault {
+    /// They vanish.
+    Silent,
+    /// They are refused.
+    Refused,
+    /// They are delivered, whatever becomes of the others.
+    Open,
+}
+
+/// How the answers of one host differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ResponseFault {
+    /// Every answer comes this much later.
+    pub delay: Duration,
+    /// The credentials are refused.
+    pub denied: bool,
+}
+
+/// How the resolver fails.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DnsPlan {
+    /// For every name.
+    pub all: Option<DnsFault>,
+    /// For some names; beats the former.
+    pub names: BTreeMap<Host, DnsFault>,
+}
+
+impl DnsPlan {
+    /// The fault that a question for this name meets.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<DnsFault> {
+        let named = name.parse::<Host>().ok().and_then(|host| self.names.get(&host).copied());
+        named.or(self.all)
+    }
+}
+
+/// The network's part of a set of conditions. The default is the baseline.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NetworkPlan {
+    /// What becomes of everything that is sent out.
+    pub egress: Egress,
+    /// What becomes of packets to some hosts and networks.
+    pub routes: Vec<(Target, RouteFault)>,
+    /// How the answers of some hosts differ.
+    pub responses: BTreeMap<Host, ResponseFault>,
+    /// How much longer a round trip takes.
+    pub latency: Option<Duration>,
+    /// How the resolver fails.
+    pub dns: DnsPlan,
+    /// What the container's own name resolves to; `None`: its one address, which is probed.
+    pub hostname: Option<HostnameFault>,
+    /// How the endpoint of credentials fails.
+    pub metadata: Option<MetadataFault>,
+    /// The first port that every user may open. Docker opens the low ports for every user: 0.
+    pub first_open_port: u16,
+    /// True: no IPv6.
+    pub ipv6_off: bool,
+}
+
+impl NetworkPlan {
+    /// True when packets to some place vanish.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.egress == Egress::Drop || self.routes.iter().any(|(_, fault)| *fault == RouteFault::Silent)
+    }
+
+    /// Every host that the plan names.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        let targets = self.routes.iter().filter_map(|(target, _)| match target {
+            Target::Host(host) => Some(host),
+            Target::Network(..) => None,
+        });
+        targets.chain(self.responses.keys())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::condition::Changes;
+
+    fn network(texts: &[&str]) -> NetworkPlan {
+        let conditions: Vec<_> = texts.iter().map(|t| t.parse().expect("valid")).collect();
+        Changes::of(&conditions).network
+    }
+
+    #[test]
+    fn what_is_not_of_the_network_leaves_the_plan_alone() {
+        assert_eq!(network(&["env.unset:A", "cpu.limit:1", "arch.mismatch", "disk.full"]), NetworkPlan::default());
+    }
+
+    #[test]
+    fn one_name_beats_all() {
+        let dns = network(&["dns.servfail", "dns.drop@a.b"]).dns;
+        assert_eq!(dns.of("a.b"), Some(DnsFault::Drop));
+        assert_eq!(dns.of("c.d"), Some(DnsFault::Servfail));
+        assert_eq!(network(&["dns.drop@a.b"]).dns.of("c.d"), None);
+    }
+
+    #[test]
+    fn allow_lists_leave_routes_open() {
+        let plan = network(&["egress.drop:except=db.internal,10.0.0.0/8"]);
+        assert_eq!(plan.egress, Egress::Drop);
+        assert_eq!(plan.routes.iter().filter(|(_, fault)| *fault == RouteFault::Open).count(), 2);
+        assert_eq!(plan.hosts().count(), 1);
+    }
+
+    #[test]
+    fn silence_is_known() {
+        for (silent, texts) in [
+            (true, &["egress.drop"][..]),
+            (true, &["egress.drop:db.internal"]),
+            (true, &["upstream.down:db.internal"]),
+            (false, &["egress.reject", "dns.drop"]),
+            (false, &["upstream.refused:db.internal", "egress.late:20s"]),
+        ] {
+            assert_eq!(network(texts).is_silent(), silent, "{texts:?}");
+        }
+    }
+}
