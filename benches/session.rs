@@ -29,7 +29,7 @@ use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Archive, Engine, SESSION_LABEL};
 use exitone::model::{Candidate, Case, ConditionSet, Part, Plan};
 use exitone::run::case::Options;
-use exitone::run::coordinator;
+use exitone::run::drivers;
 use exitone::run::rig::{Rig, Setup};
 use exitone::scenario::{apprunner, service};
 use tokio::sync::watch;
@@ -115,11 +115,12 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
         candidates: vec![Candidate { facts }],
         cases: vec![Case::new(PLANTED, ConditionSet::baseline())],
         searches: Vec::new(),
+        bisect: None,
     });
     let (mut ours, mut plain, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let begun = Instant::now();
-        let finished = coordinator::run(rig.context.clone(), plan.clone(), 1, watch::channel(0).1, |_| {}).await;
+        let finished = drivers::run(rig.context.clone(), plan.clone(), 1, watch::channel(0).1, |_| {}).await;
         let whole = begun.elapsed().as_secs_f64() * 1000.0;
         assert_eq!(finished.results[0].exit_code, Some(1), "{:?}", finished.results[0].notes);
         let begun = Instant::now();
@@ -181,12 +182,13 @@ async fn evidence(engine: &Arc<dyn Engine>) {
         candidates: vec![Candidate { facts }],
         cases: vec![case],
         searches: Vec::new(),
+        bisect: None,
     });
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..=ROUNDS {
         for (rig, times) in rigs.iter().zip(&mut times) {
             let begun = Instant::now();
-            let finished = coordinator::run(rig.context.clone(), plan.clone(), 1, watch::channel(0).1, |_| {}).await;
+            let finished = drivers::run(rig.context.clone(), plan.clone(), 1, watch::channel(0).1, |_| {}).await;
             let seen = finished.results[0].evidence.connects.len();
             assert_eq!(
                 (finished.results[0].exit_code, seen),

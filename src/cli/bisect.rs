@@ -4,22 +4,24 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::console::print;
 use super::failure::{Failure, INTERNAL, unless_wrong};
-use super::flags::{Common, Form, Format, On, Running, duration, share};
-use super::input::{by_hand, conditions, folder_of, read_text, service_of};
-use super::repro;
-use super::session::{candidates, close, engine, open, room, warn_of_unknown};
+use super::flags::{Common, On, Running, duration, share};
+use super::input::{conditions, flags, folder_of, read_text, service_of};
+use super::kept::{Kept, resume};
+use super::output::{Output, ReportForm, Reporters};
+use super::session::{candidates, engine, room, run_plan, warn_of_unknown};
 use super::signals::Signals;
 use crate::engine::saved::{SavedError, is_path, load, read_saved};
 use crate::engine::{Engine, EngineError};
+use crate::model::search::Bisect;
 use crate::model::verdicts::{Culprit, Verdicts};
-use crate::model::words::command_line;
-use crate::model::{Candidate, ConditionSet, Plan, Service, Verdict};
-use crate::report::bisect::{Live, json, sentence, text};
-use crate::run::bisect::{Bisected, Question, Step, bisect, judge};
+use crate::model::{Candidate, CaseResult, ConditionSet, Plan, Service, Verdict};
+use crate::report::bisect::{json, sentence, text};
+use crate::report::live::{Live, Named};
+use crate::run::schedule::How;
 use crate::scenario::{apprunner, file, service};
 
 /// For `git bisect run`: the revision cannot be tested.
@@ -72,7 +74,9 @@ pub struct Args {
     #[command(flatten)]
     running: Running,
     #[command(flatten)]
-    form: Form,
+    kept: Kept,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// What is asked for, before the engine is asked.
@@ -87,68 +91,56 @@ struct Asked {
 /// # Errors
 /// Usage, files, engine; also when there is nothing to bisect.
 pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+    let before = args.kept.earlier()?;
     let asked = ask(&args)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let images = signals.unless_asked(references(engine.as_ref(), &asked.images)).await??;
     let candidates = candidates(engine.as_ref(), &images, &asked.service).await?;
     refuse_twins(&asked.images, &candidates)?;
-    let pairs = images.iter().map(|image| (image.clone(), asked.conditions.clone()));
-    let plan = Plan::new(asked.service.clone(), candidates.clone(), pairs.collect::<Vec<_>>());
-    warn_of_unknown(&plan);
-    let room = room(&args.running, &info);
-    let question = Question {
-        candidates,
-        service: asked.service,
-        conditions: asked.conditions,
+    let bisect = Bisect {
         confidence: args.confidence,
-        budget: args.budget,
-        room,
+        judges: args.git_bisect,
+        // A scenario's service cannot be given to `run`.
+        by_hand: args.scenario.is_none().then(|| flags(&args.service, &args.env_file, &args.on)),
+        ..Bisect::new(&images, asked.conditions)
     };
-    let rig = signals.unless_asked(open(&args.running, engine, &info, room.most, false)).await??;
-    let mut live = Live::new(common.progress(), &images);
-    let context = rig.context.clone();
-    let mut tell = |step: Step<'_>| show(&mut live, &step);
-    let mut found = if args.git_bisect {
-        judge(context, &question, signals.asked(), &mut tell).await
-    } else {
-        bisect(context, &question, signals.asked(), &mut tell).await
+    let plan = Plan { bisect: Some(bisect), ..Plan::new(asked.service, candidates, []) };
+    warn_of_unknown(&plan);
+    let mut how = How { room: room(&args.running, &info), budget: args.budget, ..How::from(1) };
+    if let Some(run) = &before {
+        resume(run, &plan, &mut how)?;
+    }
+    let folder = args.kept.open(&how)?;
+    let mut live = Live::new(common.progress(), Named::ByImage, "looking for the first bad image");
+    let mut reporters = Reporters::new(move |event| live.on(event), Some(folder));
+    let tell = &mut |event: &_| reporters.on(event);
+    let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
+    let Some(verdicts) = &finished.run.verdicts else {
+        return Err(Failure::internal("the search ended without an answer"));
     };
-    drop(live);
-    repro::remember(&plan, &found.results);
-    close(rig, &signals, found.cut).await;
-    found.verdicts.repro = again(&args, &found.verdicts);
-    print(&shown(&args, &found)?)?;
-    ended(&args, &found, &signals)
-}
-
-fn show(live: &mut Live, step: &Step<'_>) {
-    match step {
-        Step::Begun(image) => live.begun(*image),
-        Step::Phase(image, phase) => live.phase(*image, *phase),
-        Step::Result(image, result) => live.result(*image, result),
-        Step::Doing(what) => live.doing(what),
-        Step::Draining => live.draining(),
+    args.output.write_as(&reporters.run, |form| match form {
+        ReportForm::Text => Some(shown(verdicts, &finished.results)),
+        ReportForm::Json => Some(format!("{:#}\n", json(verdicts))),
+        _ => None,
+    })?;
+    match reporters.failed() {
+        Some(failed) => Err(Failure::unwritten(failed)),
+        None => ended(&args, verdicts, finished.broken, &signals),
     }
 }
 
-fn shown(args: &Args, found: &Bisected) -> Result<String, Failure> {
-    let verdicts = &found.verdicts;
-    if args.form.format == Format::Json {
-        let document = serde_json::to_string_pretty(&json(verdicts));
-        return document.map(|d| d + "\n").map_err(|e| Failure::internal(format!("writing the answer: {e}")));
-    }
-    let bad = verdicts.known_bad().and_then(|image| found.results.iter().find(|r| r.image == *image));
-    Ok(text(verdicts, bad.filter(|r| r.verdict == Verdict::Fail)))
+fn shown(verdicts: &Verdicts, results: &[Arc<CaseResult>]) -> String {
+    let bad = verdicts.known_bad().and_then(|image| results.iter().find(|r| r.image == *image));
+    text(verdicts, bad.filter(|r| r.verdict == Verdict::Fail).map(Arc::as_ref))
 }
 
 /// The exit code, or why there is nothing to bisect.
-fn ended(args: &Args, found: &Bisected, signals: &Signals) -> Result<u8, Failure> {
-    let verdicts = &found.verdicts;
+fn ended(args: &Args, verdicts: &Verdicts, broken: usize, signals: &Signals) -> Result<u8, Failure> {
     if let Some(code) = signals.exit_code() {
         return Ok(code);
     }
-    if found.broken > 0 {
+    if broken > 0 {
         return Ok(INTERNAL);
     }
     match verdicts.culprit {
@@ -156,13 +148,6 @@ fn ended(args: &Args, found: &Bisected, signals: &Signals) -> Result<u8, Failure
         _ if args.git_bisect && verdicts.exit_code() == 5 => Ok(GIT_SKIP),
         _ => Ok(verdicts.exit_code()),
     }
-}
-
-/// The command that runs the first known bad image again; a scenario's service cannot be given to `run`.
-fn again(args: &Args, verdicts: &Verdicts) -> Option<String> {
-    let image = verdicts.known_bad().filter(|_| args.scenario.is_none() && verdicts.case.is_some())?;
-    let with = verdicts.conditions.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]);
-    Some(command_line(by_hand(image, &args.service, &args.env_file, &args.on).into_iter().chain(with)))
 }
 
 /// Reads what is asked for; everything that is wrong is said at once, the command line first.

@@ -102,12 +102,17 @@ pub fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
     }
 }
 
-/// The words with which a user would run a case of an image.
+/// The command that runs a case of an image, without its conditions.
 pub fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
-    let mut words = ["exitone", "run", "--image", image].map(str::to_owned).to_vec();
-    words.extend(on.platform.iter().flat_map(|profile| ["--platform".to_owned(), profile.platform.id.clone()]));
-    for (flag, path) in [("--service", service), ("--env-file", env_file)] {
-        words.extend(path.iter().flat_map(|path| [flag.to_owned(), path.display().to_string()]));
-    }
-    words
+    let words = ["exitone", "run", "--image", image].map(str::to_owned);
+    words.into_iter().chain(flags(service, env_file, on)).collect()
+}
+
+/// The flags that `run` needs besides the image and its conditions.
+pub fn flags(service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
+    let platform = on.platform.iter().flat_map(|profile| ["--platform".to_owned(), profile.platform.id.clone()]);
+    let files = [("--service", service), ("--env-file", env_file)].into_iter();
+    let files =
+        files.flat_map(|(flag, path)| path.iter().flat_map(move |p| [flag.to_owned(), p.display().to_string()]));
+    platform.chain(files).collect()
 }

@@ -14,6 +14,7 @@ mod images;
 mod import;
 mod input;
 mod internal;
+mod kept;
 mod output;
 mod plan;
 mod plant;

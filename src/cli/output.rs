@@ -11,7 +11,6 @@ use super::failure::Failure;
 use crate::event::Stamped;
 use crate::event::run::Run;
 use crate::report::folder::Folder;
-use crate::report::progress::Progress;
 use crate::report::{annotations, html, json, junit, markdown, terminal};
 
 /// The form of a report.
@@ -77,13 +76,22 @@ impl Output {
     /// # Errors
     /// What could not be written.
     pub fn write(&self, run: &Run) -> Result<(), Failure> {
+        self.write_as(run, |_| None)
+    }
+
+    /// The same, with forms that a command renders in its own way.
+    ///
+    /// # Errors
+    /// What could not be written.
+    pub fn write_as(&self, run: &Run, own: impl Fn(ReportForm) -> Option<String>) -> Result<(), Failure> {
+        let render = |form| own(form).unwrap_or_else(|| render(form, run));
         let mut failed: Vec<String> = Vec::new();
-        let own = match &self.output {
-            Some(path) => into_file(path, &render(self.format, run)),
-            None => print(&render(self.format, run)).map_err(|failure| failure.message().to_owned()),
+        let result = match &self.output {
+            Some(path) => into_file(path, &render(self.format)),
+            None => print(&render(self.format)).map_err(|failure| failure.message().to_owned()),
         };
-        failed.extend(own.err());
-        failed.extend(self.report.iter().filter_map(|r| into_file(&r.path, &render(r.form, run)).err()));
+        failed.extend(result.err());
+        failed.extend(self.report.iter().filter_map(|r| into_file(&r.path, &render(r.form)).err()));
         if failed.is_empty() { Ok(()) } else { Err(Failure::unwritten(failed.join("\nerror: "))) }
     }
 }
@@ -113,9 +121,9 @@ fn into_file(path: &Path, text: &str) -> Result<(), String> {
     written.map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// Hears of every event: draws the live line, writes the folder, puts the run together.
+/// Hears of every event: draws the live lines, writes the folder, puts the run together.
 pub struct Reporters {
-    progress: Progress,
+    progress: Box<dyn FnMut(&Stamped)>,
     folder: Option<Folder>,
     /// The run so far.
     pub run: Run,
@@ -124,13 +132,13 @@ pub struct Reporters {
 
 impl Reporters {
     /// Nothing was heard yet.
-    pub fn new(progress: Progress, folder: Option<Folder>) -> Self {
-        Self { progress, folder, run: Run::default(), failed: None }
+    pub fn new(progress: impl FnMut(&Stamped) + 'static, folder: Option<Folder>) -> Self {
+        Self { progress: Box::new(progress), folder, run: Run::default(), failed: None }
     }
 
     /// Hands an event on. A folder that cannot be written any more is given up; the others go on.
     pub fn on(&mut self, event: &Stamped) {
-        self.progress.on(event);
+        (self.progress)(event);
         self.run.on(event);
         if let Some(folder) = &mut self.folder
             && let Err(e) = folder.on(event)

@@ -1,7 +1,6 @@
 //! `exitone run`: cases of scenario files, or one case by hand.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::builder;
@@ -9,24 +8,16 @@ use super::console::say;
 use super::failure::{Failure, unless_wrong};
 use super::flags::{Common, On, Running};
 use super::input::{conditions, service_of};
+use super::kept::{self, Kept, absolute};
 use super::output::{Output, Reporters};
 use super::scenarios::{Request, requests_or_refusals};
 use super::session::{candidates, engine, how, run_plan, warn_of_unknown};
 use super::signals::{Signals, exit_code};
-use crate::event::run::Run;
-use crate::event::{Attempts, Planned};
-use crate::model::search::SearchReport;
 use crate::model::shard::Shard;
-use crate::model::{CaseResult, ConditionSet, Part, Plan, Service, Verdict};
-use crate::report::folder::{self, Folder};
+use crate::model::{ConditionSet, Part, Plan, Service};
 use crate::report::progress::Progress;
-use crate::run::session::state_dir;
 use crate::scenario::Build;
 
-/// So many runs are kept where nobody asked for a folder.
-const KEPT: usize = 20;
-/// Their folder in the state folder.
-pub const RUNS: &str = "runs";
 /// A run of so few cases is not worth the mention of its folder.
 const FEW: usize = 4;
 
@@ -66,12 +57,8 @@ pub struct Args {
     /// Begin no other case after this time
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
-    /// The run's folder: its events and logs [default: one among the last 20 in the state folder]
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
-    folder: Option<PathBuf>,
-    /// Go on with a run that broke off: cases that have a verdict are not run again
-    #[arg(long, value_name = "DIR")]
-    resume: Option<PathBuf>,
+    #[command(flatten)]
+    kept: Kept,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -85,7 +72,7 @@ pub struct Args {
 /// # Errors
 /// Usage, files, engine.
 pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
-    let before = args.resume.as_deref().map(earlier).transpose()?;
+    let before = args.kept.earlier()?;
     if let Some(run) = &before
         && args.scenarios.is_empty()
         && args.image.is_empty()
@@ -129,13 +116,13 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     how.retries = args.retries.unwrap_or(0);
     how.files = args.scenarios.iter().map(|path| absolute(path)).collect();
     if let Some(run) = &before {
-        how.searched = searched(run, &plan);
-        how.done = done(run, &plan, &how.searched.1)?;
+        kept::resume(run, &plan, &mut how)?;
     }
-    let folder = opened(&args, how.done.len() + how.searched.0.len() + how.searched.1.len())?;
+    let folder = args.kept.open(&how)?;
     let shown = folder.path().display().to_string();
     let many = plan.cases.len() > FEW || !plan.searches.is_empty();
-    let mut reporters = Reporters::new(Progress::new(common.progress()), Some(folder));
+    let mut progress = Progress::new(common.progress());
+    let mut reporters = Reporters::new(move |event| progress.on(event), Some(folder));
     let tell = &mut |event: &_| reporters.on(event);
     let finished = run_plan(&args.running, (engine, info), (plan, how), args.first_deployment, &signals, tell).await?;
     let written = args.output.write(&reporters.run);
@@ -148,64 +135,6 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
         Some(failed) if code < 6 => Err(Failure::unwritten(failed)),
         _ => Ok(code),
     }
-}
-
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
-}
-
-/// The run that is resumed.
-fn earlier(path: &Path) -> Result<Run, Failure> {
-    folder::read(path).map(|(run, _)| run).map_err(|e| Failure::file(e.to_string()))
-}
-
-/// Results of an earlier run that stand.
-///
-/// # Errors
-/// When it was another plan.
-fn done(run: &Run, plan: &Plan, searched: &[Arc<SearchReport>]) -> Result<Vec<(Arc<CaseResult>, Attempts)>, Failure> {
-    let same = |id: &_| plan.cases.iter().any(|case| case.id == *id);
-    let of_search = |planned: &Planned| planned.search.is_some() && !planned.conditions.is_empty();
-    let known = |planned: &&Planned| of_search(planned) || same(&planned.id);
-    if let Some(other) = run.header.cases.iter().find(|planned| !known(planned)) {
-        let message = format!("the run that is to be resumed had other cases: {} is none of these", other.id);
-        return Err(Failure::usage(message));
-    }
-    if run.header.platform != plan.platforms() {
-        let (then, now) = (&run.header.platform, plan.platforms());
-        return Err(Failure::usage(format!("the run that is to be resumed was for {then}, and this one is for {now}")));
-    }
-    // A search that has not finished is made again, with all of its cases.
-    let stands = |planned: &Planned, result: &CaseResult| match (of_search(planned), &planned.search) {
-        (true, Some(search)) => searched.iter().any(|searched| searched.id == *search),
-        // An image that was built anew is run anew.
-        _ => result.verdict != Verdict::Unresolved && result.image_id == plan.image_id(&planned.image),
-    };
-    let with_result = run.header.cases.iter().filter_map(|planned| Some((planned, run.results.get(&planned.id)?)));
-    let standing = with_result.filter(|(planned, result)| stands(planned, result));
-    Ok(standing.filter_map(|(planned, _)| run.finished(&planned.id)).collect())
-}
-
-/// Searches of an earlier run that have finished, with the cases that they added.
-fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Arc<SearchReport>>) {
-    let stands =
-        |searched: &&Arc<SearchReport>| {
-            let search = plan.searches.iter().find(|search| search.id == searched.id);
-            searched.open.is_none()
-                && search.is_some_and(|search| {
-                    let known = plan.named(search).all(|case| run.results.contains_key(&case.id));
-                    known && searched.answer.image_id == plan.image_id(&search.image)
-                })
-                && run.header.cases.iter().all(|planned| {
-                    planned.search.as_ref() != Some(&searched.id) || run.results.contains_key(&planned.id)
-                })
-        };
-    let searched: Vec<Arc<SearchReport>> = run.searches.values().filter(stands).cloned().collect();
-    let added = |planned: &&Planned| {
-        let of = |searched: &Arc<SearchReport>| planned.search.as_ref() == Some(&searched.id);
-        searched.iter().any(of) && !plan.cases.iter().any(|case| case.id == planned.id)
-    };
-    (run.header.cases.iter().filter(added).cloned().collect(), searched)
 }
 
 /// Builds what scenarios say is built, each image once.
@@ -221,29 +150,6 @@ async fn build_all(asked: &[Request]) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The run's folder.
-fn opened(args: &Args, done: usize) -> Result<Folder, Failure> {
-    let opened = match (&args.resume, &args.folder) {
-        (Some(path), _) => Folder::resume(path, done).map_err(|e| (path.clone(), e)),
-        (None, Some(path)) => Folder::create(path).map_err(|e| (path.clone(), e)),
-        (None, None) => {
-            let runs = state_dir().join(RUNS);
-            // What cannot be tidied is no reason not to run.
-            let _ = folder::keep(&runs, KEPT - 1);
-            let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3f");
-            let path = runs.join(format!("{now}-{}", std::process::id()));
-            Folder::create(&path).map_err(|e| (path, e))
-        }
-    };
-    opened.map_err(|(path, e)| {
-        let what = match e.kind() {
-            std::io::ErrorKind::AlreadyExists => "there is a run in it already; --resume goes on with it".to_owned(),
-            _ => e.to_string(),
-        };
-        Failure::unwritten(format!("{}: {what}", path.display()))
-    })
 }
 
 fn ask(args: &Args) -> Result<Vec<Request>, Failure> {

@@ -15,7 +15,7 @@ use crate::model::image::short_name;
 use crate::model::service::UpstreamKind;
 use crate::model::{Candidate, Case, Plan, Service};
 use crate::run::case::Options;
-use crate::run::coordinator::{self, Finished};
+use crate::run::drivers::{self, Finished};
 use crate::run::rig::{Rig, Setup, unknown_variables};
 use crate::run::schedule::{How, Room};
 use crate::run::{RunError, session};
@@ -119,12 +119,12 @@ pub async fn run_plan(
         }
         tell(event);
     };
-    if let Some(finished) = coordinator::without_session(&plan, &how, &mut tell) {
+    if let Some(finished) = drivers::without_session(&plan, &how, &mut tell) {
         return Ok(finished);
     }
     let rig = signals.unless_asked(open(running, engine, &info, how.room.most, first)).await??;
     let (context, asked) = (rig.context.clone(), signals.asked());
-    let finished = coordinator::run(context, plan.clone(), how, asked, tell).await;
+    let finished = drivers::run(context, plan.clone(), how, asked, tell).await;
     let undecided = |entry: &Entry<'_>| matches!(entry.standing, Standing::Unresolved | Standing::Skipped);
     for result in finished.run.entries().filter(undecided).filter_map(|entry| entry.result) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
@@ -136,9 +136,10 @@ pub async fn run_plan(
 
 /// A case that a search has added to a plan.
 fn added(plan: &Plan, planned: &Planned) -> Option<Case> {
-    let search = plan.searches.iter().find(|search| planned.search.as_ref() == Some(&search.id))?;
+    let search = plan.searches.iter().find(|search| planned.search.as_ref() == Some(&search.id));
+    let part = search.map(|search| search.part).or(plan.bisect.as_ref().map(|_| 0))?;
     let case = Case::new(&planned.image, planned.conditions.clone());
-    Some(Case { id: planned.id.clone(), part: search.part, search: Some(search.id.clone()), ..case })
+    Some(Case { id: planned.id.clone(), part, search: planned.search.clone(), ..case })
 }
 
 /// Sets a session up.

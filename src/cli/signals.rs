@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::failure::{Failure, INTERNAL};
 use crate::event::Counts;
-use crate::run::coordinator::Interrupts;
+use crate::run::conductor::Interrupts;
 
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;

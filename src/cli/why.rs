@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::console::{print, say};
+use super::console::say;
 use super::failure::{Failure, INTERNAL, unless_wrong};
-use super::flags::{Common, Form, Format, On, Running, share};
+use super::flags::{Common, On, Running, share};
 use super::input::{by_hand, service_of};
-use super::repro;
-use super::session::{candidates, close, engine, open, room};
+use super::kept::{Kept, resume};
+use super::output::{Output, ReportForm, Reporters};
+use super::session::{candidates, engine, room, run_plan};
 use super::signals::Signals;
-use crate::model::{Condition, ConditionSet, Part, Plan, Service, Verdict};
+use crate::model::search::{Search, SearchRequest};
+use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
 use crate::profile::{Battery, battery};
-use crate::report::why::{Live, Seen, text};
-use crate::run::why::{Question, Step, answer::cases, why};
+use crate::report::live::{Live, Named};
+use crate::report::why::text;
+use crate::run::schedule::How;
 use crate::scenario::apprunner;
 use crate::search::set::MOST;
 
@@ -46,7 +49,9 @@ pub struct Args {
     #[command(flatten)]
     running: Running,
     #[command(flatten)]
-    form: Form,
+    kept: Kept,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Runs it.
@@ -54,63 +59,49 @@ pub struct Args {
 /// # Errors
 /// Usage, files, engine.
 pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+    let before = args.kept.earlier()?;
     let (image, service, battery) = ask(&args)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
-    let candidate = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?.remove(0);
-    let by_hand = by_hand(&image, &args.service, &args.env_file, &args.on);
-    let room = room(&args.running, &info);
-    let question = Question {
-        candidate: candidate.clone(),
-        service: service.clone(),
-        battery: battery.conditions,
-        variants: battery.forms,
-        rates: None,
+    let candidates = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?;
+    let search = Search {
+        forms: battery.forms,
         confidence: args.confidence,
-        budget: args.budget,
-        room,
-        by_hand,
+        by_hand: by_hand(&image, &args.service, &args.env_file, &args.on),
+        ..Search::new(&SearchRequest { image, conditions: battery.conditions, named: Vec::new(), others: None })
     };
-    let rig = signals.unless_asked(open(&args.running, engine, &info, room.most, false)).await??;
-    let mut live = Live::new(common.progress());
-    let explained = why(rig.context.clone(), &question, signals.asked(), &mut |step| live.on(&seen(&step))).await;
-    drop(live);
-    let plan = Plan {
-        parts: vec![Part { scenario: None, service }],
-        candidates: vec![candidate],
-        cases: cases(&explained.results),
-        searches: Vec::new(),
-    };
-    repro::remember(&plan, &explained.results);
-    close(rig, &signals, explained.cut).await;
-    let answer = &explained.answer;
-    match args.form.format {
-        Format::Json => {
-            let document = serde_json::to_string_pretty(answer)
-                .map_err(|e| Failure::internal(format!("writing the answer: {e}")))?;
-            print(&format!("{document}\n"))?;
-        }
-        Format::Text => print(&text(answer, &explained.results, args.explain))?,
+    let id = search.id.clone();
+    let plan = Plan { searches: vec![search], ..Plan::new(service, candidates, []) };
+    let mut how = How { room: room(&args.running, &info), budget: args.budget, ..How::from(1) };
+    if let Some(run) = &before {
+        resume(run, &plan, &mut how)?;
     }
-    let unknown = answer.verdict == Verdict::Unresolved && explained.broken == 0;
-    if explained.cut && unknown && signals.exit_code().is_none() {
+    let folder = args.kept.open(&how)?;
+    let mut live = Live::new(common.progress(), Named::ByConditions, "the image itself");
+    let mut reporters = Reporters::new(move |event| live.on(event), Some(folder));
+    let tell = &mut |event: &_| reporters.on(event);
+    let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
+    let Some(answer) = finished.run.searches.get(&id).map(|report| &report.answer) else {
+        return match signals.exit_code() {
+            Some(code) => Ok(code),
+            None => Err(Failure::internal("the search ended without an answer")),
+        };
+    };
+    args.output.write_as(&reporters.run, |form| match form {
+        ReportForm::Text => Some(text(answer, &finished.executions, args.explain)),
+        ReportForm::Json => Some(format!("{:#}\n", serde_json::to_value(answer).unwrap_or_default())),
+        _ => None,
+    })?;
+    let unknown = answer.verdict == Verdict::Unresolved && finished.broken == 0;
+    if finished.cut && unknown && signals.exit_code().is_none() {
         say("the budget is too small for an answer: nothing is known yet");
     }
-    Ok(match signals.exit_code() {
-        Some(code) => code,
-        None if explained.broken > 0 => INTERNAL,
-        None => answer.exit_code(),
+    Ok(match (signals.exit_code(), reporters.failed()) {
+        (Some(code), _) => code,
+        (None, Some(failed)) => return Err(Failure::unwritten(failed)),
+        (None, None) if finished.broken > 0 => INTERNAL,
+        (None, None) => answer.exit_code(),
     })
-}
-
-fn seen<'a>(step: &'a Step<'a>) -> Seen<'a> {
-    match step {
-        Step::Doing(what) => Seen::Doing(what),
-        Step::Begun(set) => Seen::Begun(set),
-        Step::Phase(set, phase) => Seen::Phase(set, *phase),
-        Step::Result(result) => Seen::Result(result),
-        Step::Found(sets) => Seen::Found(sets),
-    }
 }
 
 /// Reads the question; everything that is wrong is said at once.

@@ -6,7 +6,7 @@ use super::case::{Candidate, Case};
 use super::condition::ConditionSet;
 use super::expectation::Expectation;
 use super::id::CaseId;
-use super::search::{Search, SearchRequest};
+use super::search::{Bisect, Search, SearchRequest};
 use super::service::Service;
 use super::shard::Shard;
 
@@ -30,6 +30,8 @@ pub struct Plan {
     pub cases: Vec<Case>,
     /// Searches, made when the cases are done.
     pub searches: Vec<Search>,
+    /// The search for the first bad candidate, made last.
+    pub bisect: Option<Bisect>,
 }
 
 /// So many places are kept for the cases of a search; none adds as many.
@@ -62,7 +64,7 @@ impl Plan {
         };
         let mut cases: Vec<Case> = wanted.into_iter().map(case).collect();
         number(&mut cases);
-        Self { parts: vec![part], candidates, cases, searches: Vec::new() }
+        Self { parts: vec![part], candidates, cases, searches: Vec::new(), bisect: None }
     }
 
     /// The same plan of one scenario with a search for each of these candidates; sets that something is expected of are
@@ -112,7 +114,8 @@ impl Plan {
     /// Several plans as one.
     #[must_use]
     pub fn joined(plans: Vec<Self>) -> Self {
-        let mut whole = Self { parts: Vec::new(), candidates: Vec::new(), cases: Vec::new(), searches: Vec::new() };
+        let mut whole =
+            Self { parts: Vec::new(), candidates: Vec::new(), cases: Vec::new(), searches: Vec::new(), bisect: None };
         for mut plan in plans {
             let first = whole.parts.len();
             for search in &mut plan.searches {

@@ -14,8 +14,11 @@ use super::expectation::{Expectation, Expected};
 use super::id::{CaseId, fnv1a, tidy};
 use super::outcome::{CaseResult, Verdict};
 
+/// How sure an answer must be where nothing is said.
+pub const CONFIDENCE: f64 = 0.99;
+
 /// A search that is planned: which smallest sets of these conditions make the image fail?
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Search {
     /// Its stable name; all of its cases are run where it is.
     pub id: CaseId,
@@ -27,10 +30,47 @@ pub struct Search {
     pub place: usize,
     /// What it searches among.
     pub conditions: Vec<Condition>,
+    /// Further forms of these, searched among afterwards.
+    pub forms: Vec<Condition>,
+    /// How sure the answer must be, from 0 to 1.
+    pub confidence: f64,
+    /// The command that runs a case of the image, without its conditions; empty: a case is run again by its id.
+    pub by_hand: Vec<String>,
     /// What is expected of a smallest failing set that the scenario does not name; nothing: that there is none.
     pub others: Option<Expectation>,
     /// What stands behind the ids of its cases, where another part has cases of the same image.
     pub suffix: String,
+}
+
+/// A search for the first bad image of a plan's candidates, the oldest first.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Bisect {
+    /// Its stable name.
+    pub id: CaseId,
+    /// The conditions that every image runs under.
+    pub conditions: ConditionSet,
+    /// How sure the answer must be from the first run on, from 0 to 1; `None`: single answers are believed until they
+    /// differ.
+    pub confidence: Option<f64>,
+    /// Whether the only image is judged, and nothing is searched for.
+    pub judges: bool,
+    /// The flags, besides image and conditions, with which `exitone run` runs an image again; `None` where it cannot.
+    pub by_hand: Option<Vec<String>>,
+}
+
+impl Bisect {
+    /// A search among images, the oldest first, under a set of conditions.
+    #[must_use]
+    pub fn new(images: &[String], conditions: ConditionSet) -> Self {
+        let hash = fnv1a(&format!("bisect\n{}\n{conditions}", images.join("\n")));
+        Self {
+            id: CaseId(format!("bisect-{:08x}", hash >> 32)),
+            conditions,
+            confidence: None,
+            judges: false,
+            by_hand: None,
+        }
+    }
 }
 
 /// What a scenario asks of a candidate.
@@ -58,6 +98,9 @@ impl Search {
             part: 0,
             place: 0,
             conditions: asked.conditions.clone(),
+            forms: Vec::new(),
+            confidence: CONFIDENCE,
+            by_hand: Vec::new(),
             others: asked.others.clone(),
             suffix: String::new(),
         }

@@ -1,114 +1,22 @@
-//! What `bisect` shows: live, which images are good and bad; in the end, the first bad one, what changed, and why.
+//! The answer of `bisect`: the first bad image, what changed, and why.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::terminal::{BAD, DIM, GOOD, HEAD, mark, shorten_end, styled, why, wrap};
+use super::terminal::{BAD, DIM, GOOD, HEAD, shorten_end, styled, why, wrap};
 use crate::model::change::ImageChange;
 use crate::model::image::short_name;
-use crate::model::outcome::{CaseResult, Phase, Verdict};
+use crate::model::outcome::{CaseResult, Verdict};
 use crate::model::verdicts::{Culprit, Tested, Verdicts};
 
 /// So many columns an image's name takes at the most.
 const MOST_NAME: usize = 32;
 /// So many columns a line has.
 const WIDTH: usize = 108;
-
-/// Live lines on standard error, where they are wanted.
-pub struct Live {
-    bar: ProgressBar,
-    names: Vec<String>,
-    doing: String,
-    running: Vec<(usize, Phase)>,
-    runs: usize,
-}
-
-impl Live {
-    /// Lines that are drawn only when they can be seen.
-    #[must_use]
-    pub fn new(wanted: bool, images: &[String]) -> Self {
-        let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        let style = ProgressStyle::with_template("{spinner} {elapsed:>4}  {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        if wanted {
-            bar.enable_steady_tick(Duration::from_millis(120));
-        }
-        let doing = "looking for the first bad image".to_owned();
-        Self { bar, names: names(images), doing, running: Vec::new(), runs: 0 }
-    }
-
-    /// A case of an image begins; images are counted from 0.
-    pub fn begun(&mut self, image: usize) {
-        self.running.push((image, Phase::Prepare));
-        self.draw();
-    }
-
-    /// A case of an image reached a phase.
-    pub fn phase(&mut self, image: usize, phase: Phase) {
-        if let Some((_, known)) = self.running.iter_mut().find(|(running, _)| *running == image) {
-            *known = phase;
-        }
-        self.draw();
-    }
-
-    /// A case of an image is decided.
-    pub fn result(&mut self, image: usize, result: &CaseResult) {
-        if let Some(at) = self.running.iter().position(|(running, _)| *running == image) {
-            self.running.remove(at);
-        }
-        self.runs += 1;
-        let (mark, style) = mark(Some(result));
-        let name = self.names.get(image).map_or("", String::as_str);
-        let line = format!("{} {:>5.1} s  {name}", styled(style, &format!("{mark:>8}")), result.total_ms / 1000.0);
-        self.bar.println(line);
-        self.draw();
-    }
-
-    /// What is done now.
-    pub fn doing(&mut self, what: &str) {
-        what.clone_into(&mut self.doing);
-        self.draw();
-    }
-
-    /// No further case is begun.
-    pub fn draining(&mut self) {
-        self.bar.println("stopping: running cases end first, Ctrl-C again ends them at once");
-    }
-
-    fn draw(&self) {
-        let mut lines = vec![format!("{} runs · {}", self.runs, self.doing)];
-        let line = |(image, phase): &(usize, Phase)| {
-            let name = self.names.get(*image).map_or("", String::as_str);
-            format!("        runs:  {} ({})", shorten_end(name, 84), doing(*phase))
-        };
-        lines.extend(self.running.iter().map(line));
-        self.bar.set_message(lines.join("\n"));
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-fn doing(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Prepare => "is set up",
-        Phase::Start => "starts",
-        Phase::Listen => "runs, its port is closed",
-        Phase::Healthy => "listens, not healthy yet",
-        Phase::Soak => "is healthy, watched on",
-        Phase::Stop => "is stopped",
-    }
-}
 
 /// What people call the images; the whole names where the short ones are the same.
 fn names(images: &[String]) -> Vec<String> {

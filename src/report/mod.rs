@@ -12,6 +12,7 @@ pub mod gate;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod live;
 pub mod markdown;
 mod markup;
 pub mod plain;

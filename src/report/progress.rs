@@ -95,7 +95,7 @@ impl Progress {
                 }
             }
             Event::Draining { because } => {
-                self.bar.println(format!("stopping ({because}): running cases end first, Ctrl-C ends them at once"));
+                self.bar.println(stopping(because));
             }
             Event::CaseAdded { planned } => {
                 self.bar.inc_length(1);
@@ -104,9 +104,9 @@ impl Progress {
             Event::CaseNotRun { .. }
             | Event::SearchStarted { .. }
             | Event::SearchProgress { .. }
-            | Event::BisectFinished { .. }
             | Event::SearchFinished { .. }
-            | Event::SearchNotRun { .. } => {}
+            | Event::SearchNotRun { .. }
+            | Event::BisectFinished { .. } => {}
             Event::RunFinished { .. } => self.bar.finish_and_clear(),
         }
         self.bar.set_message(self.slowest(stamped.at_ms));
@@ -129,8 +129,13 @@ impl Progress {
     }
 }
 
-/// What a case is at.
-fn at(phase: Phase) -> &'static str {
+/// Says that no further case starts.
+pub(super) fn stopping(because: &str) -> String {
+    format!("stopping ({because}): running cases finish first; press Ctrl-C again to abort them")
+}
+
+/// What a case is doing.
+pub(super) fn at(phase: Phase) -> &'static str {
     match phase {
         Phase::Prepare => "being set up",
         Phase::Start => "being started",

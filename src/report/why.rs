@@ -1,110 +1,14 @@
-//! What `why` shows: live, which sets are thought to fail; in the end, one paragraph for each cause.
+//! The answer of `why` for a person: one paragraph for each cause.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::story::{FailingSet, clauses};
 use super::terminal::{BAD, DIM, GOOD, HEAD, mark, shorten_end, styled, wrap};
+use crate::model::FailureClass;
 use crate::model::answer::{Answer, Left, MinimalSet};
 use crate::model::image::short_name;
-use crate::model::outcome::{CaseResult, Cause, Phase, Verdict};
-use crate::model::{ConditionSet, FailureClass};
-
-/// So many sets are shown live.
-const MOST_LIVE: usize = 4;
-
-/// What a listener is told.
-pub enum Seen<'a> {
-    /// What is being looked at.
-    Doing(&'a str),
-    /// A case begins.
-    Begun(&'a ConditionSet),
-    /// A case reached a phase.
-    Phase(&'a ConditionSet, Phase),
-    /// A case is decided.
-    Result(&'a CaseResult),
-    /// The smallest sets that have failed so far.
-    Found(&'a [ConditionSet]),
-}
-
-/// Live lines on standard error, where they are wanted.
-pub struct Live {
-    bar: ProgressBar,
-    doing: String,
-    running: BTreeMap<String, Phase>,
-    found: Vec<String>,
-    runs: usize,
-}
-
-impl Live {
-    /// Lines that are drawn only when they can be seen.
-    #[must_use]
-    pub fn new(wanted: bool) -> Self {
-        let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        let style = ProgressStyle::with_template("{spinner} {elapsed:>4}  {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        if wanted {
-            bar.enable_steady_tick(Duration::from_millis(120));
-        }
-        Self { bar, doing: "the image itself".to_owned(), running: BTreeMap::new(), found: Vec::new(), runs: 0 }
-    }
-
-    /// Shows a step.
-    pub fn on(&mut self, seen: &Seen<'_>) {
-        match seen {
-            Seen::Doing(what) => self.doing = (*what).to_owned(),
-            Seen::Begun(set) => {
-                self.running.insert(set.to_string(), Phase::Prepare);
-            }
-            Seen::Phase(set, phase) => {
-                if let Some(known) = self.running.get_mut(&set.to_string()) {
-                    *known = *phase;
-                }
-            }
-            Seen::Result(result) => {
-                self.running.remove(&result.conditions.to_string());
-                self.runs += 1;
-                let (mark, style) = mark(Some(result));
-                let line = format!(
-                    "{} {:>5.1} s  {}",
-                    styled(style, &format!("{mark:>8}")),
-                    result.total_ms / 1000.0,
-                    result.conditions
-                );
-                self.bar.println(shorten_end(&line, 140));
-            }
-            Seen::Found(sets) => self.found = sets.iter().map(in_short).collect(),
-        }
-        self.draw();
-    }
-
-    fn draw(&self) {
-        let mut lines = vec![format!("{} runs · looking at {}", self.runs, self.doing)];
-        for set in self.found.iter().take(MOST_LIVE) {
-            lines.push(format!("        fails: {}", shorten_end(set, 84)));
-        }
-        if self.found.len() > MOST_LIVE {
-            lines.push(format!("        … and {} more", self.found.len() - MOST_LIVE));
-        }
-        lines.extend(self.running.keys().map(|set| format!("        runs:  {}", shorten_end(set, 84))));
-        self.bar.set_message(lines.join("\n"));
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-fn in_short(set: &ConditionSet) -> String {
-    if set.is_empty() { "always".to_owned() } else { set.to_string() }
-}
+use crate::model::outcome::{CaseResult, Cause, Verdict};
 
 /// The whole answer for a person. `explain`: every run as well.
 #[must_use]

@@ -117,11 +117,13 @@ pub struct Listener<'a> {
     pub phase: &'a (dyn Fn(Phase) + Sync),
     /// Hears, once the candidate is healthy, what comes of the case if nothing more happens.
     pub healthy: Option<&'a (dyn Fn(CaseResult) + Sync)>,
+    /// True once nobody needs the result any more.
+    pub cancelled: Option<&'a watch::Receiver<bool>>,
 }
 
 impl Listener<'_> {
     /// Nobody does.
-    pub const NOBODY: Self = Self { phase: &|_| {}, healthy: None };
+    pub const NOBODY: Self = Self { phase: &|_| {}, healthy: None, cancelled: None };
 }
 
 /// Runs one case.
@@ -308,7 +310,11 @@ async fn attempt(
     let begin = Begin { service, options, holder, run, output, death, on_phase, on_healthy, redactor: &redactor };
     let mut watch = Watch::begin(begin);
     on_phase(Phase::Listen);
-    let end = watch.until_decided().await;
+    let end = tokio::select! {
+        biased;
+        () = cancelled(listener.cancelled) => Err(RunError::Cancelled),
+        end = watch.until_decided() => end,
+    };
     let end = match end {
         Ok(end) => end,
         Err(e) => {
@@ -344,6 +350,16 @@ async fn attempt(
         }
     };
     Ok((attempt, gone))
+}
+
+/// Returns once nobody needs the result any more.
+async fn cancelled(cancelled: Option<&watch::Receiver<bool>>) {
+    if let Some(cancelled) = cancelled
+        && cancelled.clone().wait_for(|cancelled| *cancelled).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// The full disk of a case that is to have one.

@@ -1,13 +1,14 @@
 //! Runs cases: one case as a state machine, one coordinator, the pool of holders, and what keeps the engine clean.
 
 pub mod alone;
-pub mod bisect;
 pub mod case;
 pub mod cleanup;
 pub mod compare;
-pub mod coordinator;
+pub mod conductor;
 pub mod deaths;
 pub mod disk;
+pub mod drivers;
+mod executor;
 pub mod export;
 pub mod health;
 pub mod holder;
@@ -18,16 +19,15 @@ pub mod logs;
 pub mod pool;
 pub mod program;
 pub mod proofs;
+mod recorder;
 pub mod result;
 pub mod rig;
-pub mod runner;
 pub mod schedule;
 pub mod services;
 pub mod session;
 pub mod spec;
 pub mod watch;
 pub mod watchdog;
-pub mod why;
 
 use crate::engine::EngineError;
 use crate::model::Condition;
@@ -67,6 +67,9 @@ pub enum RunError {
         /// The last line of its log.
         log: String,
     },
+    /// The case was cancelled: nobody needs its result any more.
+    #[error("cancelled")]
+    Cancelled,
     /// This machine.
     #[error("{action}: {cause}")]
     Host {
@@ -103,6 +106,7 @@ impl RunError {
                  hardened engine may not grant them. `exitone -v …` shows every step."
             }
             Self::Service { .. } => "Look at the upstream's image, `env` and `ready_within` in the service file.",
+            Self::Cancelled => "Run the case by itself.",
             Self::Host { .. } => "`exitone -v …` shows every step.",
         }
     }

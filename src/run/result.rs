@@ -221,7 +221,11 @@ impl Frame<'_> {
                 result.skipped = Some(why.clone());
             }
             RunError::Unsupported { .. } => result.skipped = Some(why.clone()),
-            RunError::Engine(_) | RunError::Holder(_) | RunError::Service { .. } | RunError::Host { .. } => {}
+            RunError::Engine(_)
+            | RunError::Holder(_)
+            | RunError::Service { .. }
+            | RunError::Cancelled
+            | RunError::Host { .. } => {}
         }
         result.notes.push(why.clone());
         result.causes.push(Cause {

@@ -14,7 +14,7 @@ use exitone::engine::Engine;
 use exitone::engine::archive::{Layer, NewImage};
 use exitone::model::{Candidate, CaseResult, Outcome, Plan};
 use exitone::run::case::Options;
-use exitone::run::coordinator;
+use exitone::run::drivers;
 use exitone::run::pool::Mode;
 use exitone::run::rig::{Rig, Setup};
 use tokio::sync::watch;
@@ -326,7 +326,7 @@ async fn act(rig: &Rig, jobs: usize, acts: &[&str], at: &str) -> Vec<Arc<CaseRes
         (IMAGE.to_owned(), set(&[format!("env.set:ACT={act}").as_str(), format!("env.set:AT={at}").as_str()]))
     });
     let plan = Plan::new(service_with("/hostile"), candidates, pairs.collect::<Vec<_>>());
-    let finished = coordinator::run(rig.context.clone(), Arc::new(plan), jobs, watch::channel(0).1, |_| {}).await;
+    let finished = drivers::run(rig.context.clone(), Arc::new(plan), jobs, watch::channel(0).1, |_| {}).await;
     finished.results
 }
 

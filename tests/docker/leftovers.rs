@@ -8,7 +8,7 @@ use std::time::Duration;
 use exitone::engine::{Engine, SESSION_LABEL};
 use exitone::model::{Candidate, Plan};
 use exitone::run::case::Options;
-use exitone::run::coordinator;
+use exitone::run::drivers;
 use exitone::run::rig::{Rig, Setup};
 use tokio::sync::watch;
 
@@ -33,7 +33,7 @@ async fn many_holders_of_a_session_start_at_once() {
         let rig = Rig::open(engine.clone(), &info, setup).await.expect("a session");
         let pairs = (0..8).map(|n| (PLANTED.to_owned(), set(&[&format!("env.set:N={n}")])));
         let plan = Plan::new(service_with("/planted exit 3"), vec![Candidate { facts: facts.clone() }], pairs);
-        let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 8, watch::channel(0).1, |_| {}).await;
+        let finished = drivers::run(rig.context.clone(), Arc::new(plan), 8, watch::channel(0).1, |_| {}).await;
         rig.close(false).await.expect("closed");
         let codes: Vec<Option<i64>> = finished.results.iter().map(|r| r.exit_code).collect();
         let notes: Vec<&String> = finished.results.iter().flat_map(|r| &r.notes).collect();

@@ -9,7 +9,7 @@ use exitone::engine::archive::{Layer, NewImage, append_mode, write};
 use exitone::engine::{Archive, Engine};
 use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Part, Plan, Service};
 use exitone::run::case::Options;
-use exitone::run::coordinator;
+use exitone::run::drivers;
 use exitone::run::pool::Mode;
 use exitone::run::rig::{Rig, Setup};
 use exitone::scenario::{apprunner, service};
@@ -103,9 +103,8 @@ pub async fn run(
     for (service, set) in cases {
         let candidates = vec![Candidate { facts: facts.clone() }];
         let part = Part { scenario: None, service: service.clone() };
-        let plan =
-            Plan { parts: vec![part], candidates, cases: vec![Case::new(image, set.clone())], searches: Vec::new() };
-        let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await;
+        let plan = Plan { cases: vec![Case::new(image, set.clone())], ..Plan::of_scenario(part, candidates, []) };
+        let finished = drivers::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await;
         results.extend(finished.results);
     }
     rig.close(false).await.expect("closed");

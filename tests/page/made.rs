@@ -12,7 +12,7 @@ use exitone::model::service::Protocol;
 use exitone::model::{Candidate, ConditionSet, Part, Plan};
 use exitone::report::html;
 use exitone::run::case::Options;
-use exitone::run::coordinator;
+use exitone::run::drivers;
 use exitone::run::rig::{Rig, Setup};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -200,7 +200,7 @@ fn made(images: impl FnOnce(&FakeEngine), names: &[&str], scenarios: Vec<(&str, 
         let rig = Rig::open(engine, &info, setup).await.expect("a session");
         let mut run = Run::default();
         let interrupts = watch::channel(0).1;
-        coordinator::run(rig.context.clone(), Arc::new(plan), 4, interrupts, |event| run.on(event)).await;
+        drivers::run(rig.context.clone(), Arc::new(plan), 4, interrupts, |event| run.on(event)).await;
         rig.close(false).await.expect("closed");
         run
     })

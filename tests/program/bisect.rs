@@ -8,12 +8,15 @@ use std::time::Duration;
 use super::support::{candidates, close, open, service};
 use exitone::engine::EngineError;
 use exitone::engine::fake::{Act, FakeEngine, Faults, exits, healthy};
+use exitone::event::{Event, Stamped};
+use exitone::model::search::Bisect;
 use exitone::model::verdicts::{Culprit, Verdicts};
-use exitone::model::{CaseResult, ConditionSet, Verdict};
+use exitone::model::{CaseResult, ConditionSet, Plan, Verdict};
 use exitone::report::bisect::{json, sentence, text};
-use exitone::run::bisect::{Bisected, Question, Step, bisect, judge};
 use exitone::run::case::Options;
-use exitone::run::coordinator::Interrupts;
+use exitone::run::conductor::Interrupts;
+use exitone::run::drivers;
+use exitone::run::schedule::How;
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::json;
@@ -53,33 +56,32 @@ impl World {
         Self { engine, images, confidence: None, budget: None, jobs: 2 }
     }
 
-    async fn question(&self) -> Question {
-        Question {
-            candidates: candidates(&self.engine, &self.images).await,
-            service: service(&[]),
-            conditions: ConditionSet::new(["egress.drop".parse().expect("valid")]).expect("one"),
-            confidence: self.confidence,
-            budget: self.budget,
-            room: self.jobs.into(),
-        }
-    }
-
     async fn found(&self) -> Bisected {
         self.heard(watch::channel(0).1, &mut |_| {}).await
     }
 
-    async fn heard(&self, interrupts: Interrupts, tell: &mut dyn FnMut(Step<'_>)) -> Bisected {
-        let question = self.question().await;
+    async fn heard(&self, interrupts: Interrupts, tell: &mut dyn FnMut(&Event)) -> Bisected {
         let state = tempfile::tempdir().expect("a folder");
         let rig = open(&self.engine, state.path(), self.jobs, Options::default()).await;
-        let found = if self.images.len() == 1 {
-            judge(rig.context.clone(), &question, interrupts, tell).await
-        } else {
-            bisect(rig.context.clone(), &question, interrupts, tell).await
-        };
-        close(rig, &self.engine, found.cut).await;
-        found
+        let conditions = ConditionSet::new(["egress.drop".parse().expect("valid")]).expect("one");
+        let judges = self.images.len() == 1;
+        let bisect = Bisect { confidence: self.confidence, judges, ..Bisect::new(&self.images, conditions) };
+        let candidates = candidates(&self.engine, &self.images).await;
+        let plan = Plan { bisect: Some(bisect), ..Plan::new(service(&[]), candidates, []) };
+        let how = How { room: self.jobs.into(), budget: self.budget, ..How::from(1) };
+        let tell = |stamped: &Stamped| tell(&stamped.event);
+        let finished = drivers::run(rig.context.clone(), Arc::new(plan), how, interrupts, tell).await;
+        close(rig, &self.engine, finished.cut).await;
+        let verdicts = (*finished.run.verdicts.expect("an answer")).clone();
+        Bisected { verdicts, results: finished.results, cut: finished.cut, broken: finished.broken }
     }
+}
+
+struct Bisected {
+    verdicts: Verdicts,
+    results: Vec<Arc<CaseResult>>,
+    cut: bool,
+    broken: usize,
 }
 
 async fn verdicts(versions: &str) -> Verdicts {
@@ -191,9 +193,9 @@ async fn an_image_that_says_nothing_leaves_several() {
     let world = World::new("ggbbb");
     // While the image in the middle is run, the engine is broken.
     let engine = world.engine.clone();
-    let mut tell = |step: Step<'_>| match step {
-        Step::Begun(2) => engine.set_faults(broken("create")),
-        Step::Result(2, _) => engine.set_faults(Faults::default()),
+    let mut tell = |event: &Event| match event {
+        Event::CaseStarted { image, .. } if image == "app:v2" => engine.set_faults(broken("create")),
+        Event::CaseFinished { result, .. } if result.image == "app:v2" => engine.set_faults(Faults::default()),
         _ => {}
     };
     let world = World { jobs: 1, ..world };
@@ -237,7 +239,7 @@ async fn a_budget_ends_it_with_what_is_known() {
         "{}",
         sentence(&nothing.verdicts)
     );
-    assert_eq!(nothing.verdicts.notes, ["stopped early: the budget of 500ms ran out"]);
+    assert_eq!(nothing.verdicts.notes, ["stopped early: the budget ran out"]);
     let some = slow("gggbbb", Duration::from_secs(3)).found().await.verdicts;
     assert_eq!((some.culprit, some.exit_code(), some.any_of.len()), (Culprit::AnyOf, 1, 5));
 }
@@ -247,15 +249,15 @@ async fn one_interrupt_lets_running_cases_end_and_two_do_not() {
     for (times, cut, tested) in [(1, false, 2), (2, true, 0)] {
         let (sender, asked) = watch::channel(0);
         let mut begun = 0;
-        let mut tell = |step: Step<'_>| {
-            begun += usize::from(matches!(step, Step::Begun(_)));
+        let mut tell = |event: &Event| {
+            begun += usize::from(matches!(event, Event::CaseStarted { .. }));
             if begun == 2 {
                 sender.send_if_modified(|asked| std::mem::replace(asked, times) != times);
             }
         };
         let found = World::new("gggbbb").heard(asked, &mut tell).await;
         assert_eq!((found.cut, found.verdicts.tested.len()), (cut, tested), "{times}");
-        assert!(found.verdicts.notes.contains(&"stopped early: it was interrupted".to_owned()));
+        assert!(found.verdicts.notes.contains(&"stopped early: the run was interrupted".to_owned()));
     }
 }
 
@@ -274,7 +276,7 @@ async fn what_a_person_and_a_program_read() {
     world.engine.set_layers("app:v2", &["a", "b"]);
     world.engine.set_layers("app:v3", &["a", "c"]);
     let found = world.found().await;
-    let shown: Option<&CaseResult> = found.results.iter().find(|r| Some(&r.image) == found.verdicts.first_bad.as_ref());
+    let shown = found.results.iter().find(|r| Some(&r.image) == found.verdicts.first_bad.as_ref()).map(Arc::as_ref);
     insta::assert_snapshot!(anstream::adapter::strip_str(&text(&found.verdicts, shown)));
     let document = json(&found.verdicts);
     assert_eq!(document["first_bad"], "app:v3");

@@ -15,7 +15,7 @@ use exitone::model::{CaseId, ConditionSet, Expectation, Part, Plan, Service, Ver
 use exitone::report;
 use exitone::report::folder::{self, Folder, FolderError};
 use exitone::run::case::Options;
-use exitone::run::coordinator::{self, Finished};
+use exitone::run::drivers::{self, Finished};
 use exitone::run::schedule::How;
 use tokio::sync::watch;
 
@@ -58,7 +58,7 @@ async fn run(engine: &FakeEngine, plan: Plan, how: How, mut tell: impl FnMut(&St
     let state = tempfile::tempdir().expect("a folder");
     let rig = open(engine, state.path(), how.room.jobs, Options::default()).await;
     let interrupts = watch::channel(0).1;
-    let finished = coordinator::run(rig.context.clone(), Arc::new(plan), how, interrupts, |e| tell(e)).await;
+    let finished = drivers::run(rig.context.clone(), Arc::new(plan), how, interrupts, |e| tell(e)).await;
     close(rig, engine, false).await;
     finished
 }
@@ -152,7 +152,7 @@ async fn a_shard_without_a_case_needs_no_session_and_is_a_part_of_the_whole() {
         let mut folder = Folder::create(&temporary.path().join(number.to_string())).expect("one");
         let how = How { shard: Some(shard), ..How::from(2) };
         let tell = |event: &Stamped| folder.on(event).expect("written");
-        let finished = match coordinator::without_session(&part, &how, tell) {
+        let finished = match drivers::without_session(&part, &how, tell) {
             Some(finished) => {
                 assert!(part.cases.is_empty());
                 without += 1;

@@ -14,7 +14,7 @@ use exitone::model::{Candidate, Part, Plan};
 use exitone::report::folder::{self, Folder};
 use exitone::report::{annotations, html, json, junit, markdown, terminal};
 use exitone::run::case::Options;
-use exitone::run::coordinator::{self, Finished};
+use exitone::run::drivers::{self, Finished};
 use exitone::run::rig::{Rig, Setup};
 use exitone::run::schedule::How;
 use exitone::scenario::file;
@@ -76,7 +76,7 @@ async fn run(
     };
     let rig = Rig::open(erased, &info, setup).await.expect("a session");
     let mut live = Run::default();
-    let finished = coordinator::run(rig.context.clone(), Arc::new(plan), how, interrupts, |event| {
+    let finished = drivers::run(rig.context.clone(), Arc::new(plan), how, interrupts, |event| {
         live.on(event);
         tell(event);
     })
@@ -289,7 +289,7 @@ async fn what_stops_a_run_stops_its_searches_and_nothing_passes_for_it() {
         }
     })
     .await;
-    assert_eq!((finished.interrupted, finished.summary.open, finished.cut), (1, 2, true));
+    assert_eq!((finished.interrupted, finished.summary.open, finished.cut), (1, 2, false));
     assert_eq!(run_.counts(), finished.summary);
 }
 

@@ -14,7 +14,7 @@ use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatu
 use exitone::model::service::HttpCheck;
 use exitone::model::{CaseResult, ConditionSet, Outcome, Plan, Service, Verdict};
 use exitone::run::case::Options;
-use exitone::run::coordinator::{self, Finished};
+use exitone::run::drivers::{self, Finished};
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,8 +69,7 @@ impl World {
         let rig = open(&self.engine, self.state.path(), self.jobs, self.options.clone()).await;
         let mut events = Vec::new();
         let finished =
-            coordinator::run(rig.context.clone(), Arc::new(plan), self.jobs, interrupts, |e| events.push(e.clone()))
-                .await;
+            drivers::run(rig.context.clone(), Arc::new(plan), self.jobs, interrupts, |e| events.push(e.clone())).await;
         close(rig, &self.engine, false).await;
         (finished, events)
     }

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use super::support::{candidates, close, open};
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
+use exitone::event::{Event, Stamped};
 use exitone::model::answer::Answer;
 use exitone::model::observation::{ConnectAttempt, Contention, Fate, Observation, Usage};
 use exitone::model::outcome::Phase;
-use exitone::model::{Condition, ConditionSet, Service, Verdict};
+use exitone::model::search::{Search, SearchRequest};
+use exitone::model::{CaseResult, Condition, Plan, Service, Verdict};
 use exitone::profile::{Battery, battery};
 use exitone::report::why::text;
 use exitone::run::case::Options;
-use exitone::run::runner::{Heard, Order, Runner};
-use exitone::run::schedule::Room;
-use exitone::run::why::{Explained, Question, Step, why};
+use exitone::run::drivers;
+use exitone::run::schedule::{How, Room};
 use exitone::scenario::apprunner;
 use tokio::sync::watch;
 
@@ -56,24 +57,38 @@ impl World {
         self.heard(&mut |_| {}).await
     }
 
-    async fn heard(&self, tell: &mut dyn FnMut(Step<'_>)) -> Explained {
+    async fn heard(&self, tell: &mut dyn FnMut(&Event)) -> Explained {
         let state = tempfile::tempdir().expect("a temporary folder");
         let rig = open(&self.engine, state.path(), 4, Options::default()).await;
-        let question = Question {
-            candidate: candidates(&self.engine, &["app:1"]).await.remove(0),
-            service: self.service.clone(),
-            battery: self.battery.clone(),
-            variants: self.variants.clone(),
-            rates: None,
-            confidence: self.confidence,
-            budget: self.budget,
-            room: self.room,
-            by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
+        let asked = SearchRequest {
+            image: "app:1".to_owned(),
+            conditions: self.battery.clone(),
+            named: Vec::new(),
+            others: None,
         };
-        let explained = why(rig.context.clone(), &question, self.interrupts.clone(), tell).await;
-        close(rig, &self.engine, explained.cut).await;
-        explained
+        let search = Search {
+            forms: self.variants.clone(),
+            confidence: self.confidence,
+            by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
+            ..Search::new(&asked)
+        };
+        let plan = Plan {
+            searches: vec![search],
+            ..Plan::new(self.service.clone(), candidates(&self.engine, &["app:1"]).await, [])
+        };
+        let how = How { room: self.room, budget: self.budget, ..How::from(1) };
+        let tell = |stamped: &Stamped| tell(&stamped.event);
+        let finished = drivers::run(rig.context.clone(), Arc::new(plan), how, self.interrupts.clone(), tell).await;
+        close(rig, &self.engine, finished.cut).await;
+        let answer = finished.run.searches.values().next().expect("an answer").answer.clone();
+        Explained { answer, results: finished.executions, cut: finished.cut }
     }
+}
+
+struct Explained {
+    answer: Answer,
+    results: Vec<Arc<CaseResult>>,
+    cut: bool,
 }
 
 fn sets(explained: &Explained) -> Vec<String> {
@@ -170,12 +185,15 @@ async fn what_comes_next_begins_while_the_baseline_is_watched() {
         if starts { Act { seen, ..healthy(8000) } } else { boom("no variable C") }
     });
     world.battery.push("egress.drop".parse().expect("a condition"));
-    let mut heard = Vec::new();
+    let (mut heard, mut sets_of) = (Vec::new(), std::collections::BTreeMap::new());
     let explained = world
-        .heard(&mut |step| match step {
-            Step::Begun(set) => heard.push(format!("begun {set}")),
-            Step::Phase(set, Phase::Soak) => heard.push(format!("healthy {set}")),
-            Step::Result(result) => heard.push(format!("decided {}", result.conditions)),
+        .heard(&mut |event| match event {
+            Event::CaseStarted { id, conditions, .. } => {
+                sets_of.insert(id.clone(), conditions.clone());
+                heard.push(format!("begun {conditions}"));
+            }
+            Event::CasePhase { id, phase: Phase::Soak } => heard.push(format!("healthy {}", sets_of[id])),
+            Event::CaseFinished { result, .. } => heard.push(format!("decided {}", result.conditions)),
             _ => {}
         })
         .await;
@@ -191,9 +209,9 @@ async fn what_comes_next_begins_while_the_baseline_is_watched() {
 async fn at_once(world: &World) -> (usize, bool) {
     let (mut now, mut most) = (0_usize, 0);
     world
-        .heard(&mut |step| match step {
-            Step::Begun(_) => (now, most) = (now + 1, most.max(now + 1)),
-            Step::Result(_) => now -= 1,
+        .heard(&mut |event| match event {
+            Event::CaseStarted { .. } => (now, most) = (now + 1, most.max(now + 1)),
+            Event::CaseFinished { .. } => now -= 1,
             _ => {}
         })
         .await;
@@ -210,30 +228,6 @@ async fn who_is_only_watched_leaves_room_within_what_the_user_and_the_memory_all
         found.push(at_once(&world).await);
     }
     assert_eq!(found, [(4, true), (2, true), (1, true), (1, true)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_who_was_seen_to_need_the_network_is_thought_to_wait_for_it() {
-    for (seen, free) in [(vec![connected()], 1), (Vec::new(), 0)] {
-        let world = World::new(move |_| Act { seen: seen.clone(), ..healthy(8000) });
-        let state = tempfile::tempdir().expect("a temporary folder");
-        let rig = open(&world.engine, state.path(), 8, Options::default()).await;
-        let candidate = candidates(&world.engine, &["app:1"]).await.remove(0);
-        let room = Room { jobs: 2, most: 8, memory: None };
-        let mut runner = Runner::new(rig.context.clone(), Arc::new(world.service.clone()), room);
-        let order = |condition: &[&str]| {
-            let conditions = condition.iter().map(|c| c.parse().expect("a condition"));
-            let conditions = ConditionSet::new(conditions).expect("a set");
-            Order { tag: (), candidate: candidate.clone(), conditions, so_far: false }
-        };
-        runner.start(order(&[]));
-        while !matches!(runner.next().await, Some(Heard::Result(..))) {}
-        runner.start(order(&["egress.drop"]));
-        runner.start(order(&["egress.drop"]));
-        assert_eq!(runner.free(), free);
-        runner.stop().await;
-        close(rig, &world.engine, true).await;
-    }
 }
 
 #[tokio::test(start_paused = true)]

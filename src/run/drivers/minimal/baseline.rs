@@ -1,5 +1,6 @@
 //! The run without a condition: what everything else is measured by.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,28 +12,28 @@ use crate::model::{CaseResult, ConditionSet, Verdict};
 /// The baseline is tried so often at the most before the search.
 const TRIES: u32 = 3;
 
-impl Inquiry<'_> {
+impl Inquiry<'_, '_> {
     /// The baseline, and beside it everything at once, which is needed whatever the baseline does. A failure of the
     /// baseline is tried once more; where it is late, beside the first try. One that is healthy is taken to stay so: what
     /// comes next begins while it is watched.
     pub(super) async fn baseline(&mut self) -> Verdict {
-        while !self.stopped && self.so_far.is_none() && !self.is_baseline_settled() {
+        while !self.is_over() && self.provisional.is_none() && !self.is_baseline_settled() {
             let first = self.memory.results().is_empty();
             self.start(ConditionSet::baseline());
             if first {
                 let all = ConditionSet::new(self.active.iter().cloned()).unwrap_or_default();
-                if self.runner.free() > 0 && !all.is_empty() {
+                if self.conductor.free() > 0 && !all.is_empty() {
                     self.start(all);
                 }
                 let _ = tokio::time::timeout_at(Instant::now() + self.usual(), self.hear_baseline()).await;
-                if self.is_baseline_open() && self.runner.free() > 0 {
+                if self.is_baseline_open() && self.conductor.free() > 0 {
                     self.start(ConditionSet::baseline());
                 }
             }
             // Everything at once may take longer: what the baseline says is gone on with.
             self.hear_baseline().await;
         }
-        if self.so_far.is_some() { Verdict::Pass } else { self.baseline_verdict() }
+        if self.provisional.is_some() { Verdict::Pass } else { self.baseline_verdict() }
     }
 
     /// True when the baseline has been tried often enough before the search.
@@ -54,8 +55,8 @@ impl Inquiry<'_> {
 
     /// A clean start: one that passed, or is healthy so far.
     pub(super) fn clean_start(&self) -> Option<&CaseResult> {
-        let passed = |result: &&CaseResult| result.conditions.is_empty() && result.verdict == Verdict::Pass;
-        self.memory.results().iter().find(passed).or(self.so_far.as_ref())
+        let passed = |result: &&Arc<CaseResult>| result.conditions.is_empty() && result.verdict == Verdict::Pass;
+        self.memory.results().iter().find(passed).or(self.provisional.as_ref()).map(Arc::as_ref)
     }
 
     /// What a clean start had need of is suspected before any failure names it.
@@ -71,7 +72,7 @@ impl Inquiry<'_> {
 
     /// True while the baseline runs and is not healthy.
     fn is_baseline_open(&self) -> bool {
-        self.is_running(&ConditionSet::baseline()) && self.so_far.is_none()
+        self.is_running(&ConditionSet::baseline()) && self.provisional.is_none()
     }
 
     /// Waits until the baseline is healthy or does not run any more.

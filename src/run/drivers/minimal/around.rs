@@ -7,7 +7,7 @@ use crate::diagnose::signature::{Signature, signature};
 use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Left, OtherFailure};
 use crate::model::service::UpstreamKind;
-use crate::model::{Condition, ConditionSet, Verdict};
+use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 use crate::search::descent::descend;
 use crate::search::minimal::Findings;
 use crate::search::noise::Answer;
@@ -48,15 +48,14 @@ struct Forms {
     unmet: Vec<Left>,
 }
 
-impl Inquiry<'_> {
+impl Inquiry<'_, '_> {
     pub(super) async fn around(&mut self, universe: &Universe, main: &Findings) -> Around {
         let mut around = Around::default();
         let mut found: Vec<ConditionSet> = main.sets.iter().map(|set| universe.conditions(*set)).collect();
         self.with_healers(universe, main, &found, &mut around).await;
         found.extend(around.sets.iter().map(|(set, _)| set.clone()));
         self.forms(&found, &mut around).await;
-        // What was begun ahead for nothing ends before anything else is begun.
-        self.hear_all().await;
+        self.cancel_speculative();
         let all: Vec<ConditionSet> = found.iter().chain(around.sets.iter().map(|(set, _)| set)).cloned().collect();
         self.other_signatures(&all, &mut around).await;
         self.limits_of(&all, &mut around).await;
@@ -81,7 +80,7 @@ impl Inquiry<'_> {
                 around.not_tried.push(format!("{healers} with other conditions: the time was up"));
                 continue;
             }
-            (self.tell)(super::Step::Doing("what fails together with what heals"));
+            self.doing("what fails together with what heals");
             let alone = |c: &Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
             let rest = |n: &usize| !healing.healers.has(*n) && !universe.bundles[*n].iter().any(alone);
             let bundles = (0..universe.bundles.len()).filter(rest).map(|n| universe.bundles[n].clone()).collect();
@@ -137,7 +136,7 @@ impl Inquiry<'_> {
 
     fn forms_beside(&self, found: &[ConditionSet]) -> Forms {
         let mut forms = Forms::default();
-        for form in &self.question.variants {
+        for form in &self.question.search.forms {
             if self.skipped.iter().any(|s| s.condition == *form) {
                 continue;
             }
@@ -150,7 +149,7 @@ impl Inquiry<'_> {
                 continue;
             }
             // Forms are searched among beside the battery, and a search has room for so many conditions.
-            let room = MOST.saturating_sub(self.question.battery.len());
+            let room = MOST.saturating_sub(self.question.search.conditions.len());
             let fits = |group: &&mut Vec<Condition>| {
                 group.len() < room
                     && ConditionSet::new(group.iter().cloned().chain([form.clone()])).is_ok()
@@ -178,7 +177,7 @@ impl Inquiry<'_> {
                 likely.map(|form| ConditionSet::new([form.clone()]).unwrap_or_default()).collect();
             for set in std::iter::once(all).chain(alone) {
                 let known = self.is_running(&set) || self.memory.last_answer(&set).is_some();
-                if !known && self.runner.free() > 0 {
+                if !known && self.conductor.free() > 0 {
                     self.start(set);
                 }
             }
@@ -195,7 +194,7 @@ impl Inquiry<'_> {
     /// Groups of forms that go together, each beside what does not fail alone and does not exclude it.
     /// False when this host turned out not to be able to impose one of them.
     async fn search_groups(&mut self, groups: &[Vec<Condition>], found: &[ConditionSet], around: &mut Around) -> bool {
-        (self.tell)(super::Step::Doing("other forms of the conditions"));
+        self.doing("other forms of the conditions");
         let mut universes: Vec<Universe> = groups.iter().map(|group| self.beside(group, found)).collect();
         let (mut findings, end) = self.search_among(&universes, CONFIDENCE, false).await;
         if end.is_none() {
@@ -241,7 +240,7 @@ impl Inquiry<'_> {
             !clash && !alone(c) && ConditionSet::new(with).is_ok()
         };
         let active = self.active.iter().filter(|c| goes(c)).chain(group).cloned();
-        let battery = &self.question.battery;
+        let battery = &self.question.search.conditions;
         let aside = self.pruned.iter().map(|left| &left.condition).filter(|c| battery.contains(c) && goes(c));
         Universe::each(active).and(aside.cloned().collect())
     }
@@ -280,18 +279,18 @@ impl Inquiry<'_> {
             for ((signature, set), left) in failures.iter().zip(&mut left) {
                 let Err(needed) = self.small_part(signature, set) else { continue };
                 let is_begun = self.is_running(&needed);
-                if !is_begun && *left > 0 && self.runner.free() > 0 {
+                if !is_begun && *left > 0 && self.conductor.free() > 0 {
                     *left -= 1;
                     self.start(needed);
                 }
                 waits |= is_begun || *left > 0;
             }
-            if !waits && self.runner.is_idle() {
+            if !waits && self.conductor.is_idle() {
                 break;
             }
             self.hear().await;
         }
-        let stopped = self.stopped;
+        let stopped = self.is_over();
         let of = |(signature, set): &(Signature, ConditionSet)| match self.small_part(signature, set) {
             Ok(small) => Some(small),
             Err(_) => (!stopped).then(|| set.clone()),
@@ -313,8 +312,8 @@ impl Inquiry<'_> {
 
     fn answer_for(&self, wanted: &Signature, set: &ConditionSet) -> Option<Answer> {
         let runs: Vec<_> = self.memory.results().iter().filter(|r| r.conditions == *set).collect();
-        let same = |r: &&&crate::model::CaseResult| signature(r).as_ref() == Some(wanted);
-        if runs.iter().any(|r| same(&r)) {
+        let same = |r: &CaseResult| signature(r).as_ref() == Some(wanted);
+        if runs.iter().any(|r| same(r)) {
             return Some(Answer::Fail);
         }
         let last = runs.last()?;
@@ -333,7 +332,7 @@ impl Inquiry<'_> {
                     around.not_tried.push(format!("milder forms of {condition}"));
                     continue;
                 }
-                (self.tell)(super::Step::Doing("limits and delays"));
+                self.doing("limits and delays");
                 if let Some(text) = self.limit_of(set, condition, &levels).await {
                     around.limits.push((set.clone(), text));
                 }

@@ -1,9 +1,12 @@
 //! From what a search has found to its answer.
 
-use super::{Another, Bisected, Hunt, believed};
+use std::sync::Arc;
+
+use super::{Another, Hunt, believed};
 use crate::diagnose::signature::signature;
 use crate::model::change::ImageChange;
 use crate::model::verdicts::{self, Also, Tested, Verdicts};
+use crate::model::words::command_line;
 use crate::model::{CaseResult, Verdict};
 use crate::search::noise::Noise;
 use crate::search::versions::{Culprit, Settings, Versions};
@@ -13,15 +16,15 @@ const VERSION: u32 = 1;
 /// How likely a failure is to come only sometimes, although no run has shown it.
 const DOUBT: f64 = 0.1;
 
-impl Hunt<'_> {
+impl Hunt<'_, '_> {
     /// Puts everything together.
     pub(super) fn finish(
-        self,
+        &self,
         culprit: Culprit,
         confidence: f64,
         another: Option<Another>,
         image_diff: ImageChange,
-    ) -> Bisected {
+    ) -> Verdicts {
         let mut verdicts = self.empty(self.name(culprit));
         self.test(&mut verdicts, Some(culprit));
         (verdicts.first_bad, verdicts.last_good, verdicts.any_of) = self.range(culprit);
@@ -32,28 +35,37 @@ impl Hunt<'_> {
         verdicts.newest = self.candidate_at(self.results.len() - 1).and_then(|image| verdicts.tested(image)).cloned();
         verdicts.also = another.map(|another| self.also(&another)).into_iter().collect();
         verdicts.notes = self.notes(culprit);
-        self.bisected(verdicts)
+        self.explained(verdicts)
     }
 
     /// What is to be said of the one image that was judged.
-    pub(super) fn judged(self) -> Bisected {
+    pub(super) fn judged(&self) -> Verdicts {
         let mut verdicts = self.empty(verdicts::Culprit::Judged);
         self.test(&mut verdicts, None);
         verdicts.newest = verdicts.tested.first().cloned();
-        verdicts.notes.extend(self.over.clone());
-        self.bisected(verdicts)
+        verdicts.notes.extend(self.over());
+        self.explained(verdicts)
     }
 
-    fn bisected(mut self, mut verdicts: Verdicts) -> Bisected {
+    /// With how the first known bad image fails.
+    fn explained(&self, mut verdicts: Verdicts) -> Verdicts {
         let bad = verdicts.known_bad().and_then(|image| self.position(image));
         if let Some(failed) = bad.and_then(|version| self.failure(version)) {
             verdicts.causes = failed.causes.clone();
             verdicts.signature = signature(failed).map(|s| s.to_string());
             verdicts.case = Some(failed.id.clone());
         }
-        let telling = |version| self.failure(version).or_else(|| self.results[version].last()).cloned();
-        let results = (0..self.results.len()).filter_map(telling).collect();
-        Bisected { verdicts, results, broken: std::mem::take(&mut self.broken), cut: self.cut }
+        verdicts.repro = self.repro(&verdicts);
+        verdicts
+    }
+
+    /// The command that runs the first known bad image again; a scenario's service cannot be given to `run`.
+    fn repro(&self, verdicts: &Verdicts) -> Option<String> {
+        verdicts.case.as_ref()?;
+        let (image, flags) = (verdicts.known_bad()?, self.bisect.by_hand.as_ref()?);
+        let words = ["exitone", "run", "--image", image].map(str::to_owned).into_iter().chain(flags.iter().cloned());
+        let with = verdicts.conditions.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]);
+        Some(command_line(words.chain(with)))
     }
 
     fn empty(&self, culprit: verdicts::Culprit) -> Verdicts {
@@ -66,7 +78,7 @@ impl Hunt<'_> {
             tested: Vec::new(),
             not_tried: Vec::new(),
             image_diff: ImageChange::default(),
-            conditions: self.question.conditions.clone(),
+            conditions: self.bisect.conditions.clone(),
             signature: None,
             causes: Vec::new(),
             confidence: 0.0,
@@ -76,9 +88,9 @@ impl Hunt<'_> {
             repro: None,
             case: None,
             notes: Vec::new(),
-            runs: self.runner.runs(),
+            runs: self.conductor.runs(),
             seconds: (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
-            images: self.question.candidates.iter().map(|c| c.facts.reference.clone()).collect(),
+            images: self.plan.candidates.iter().map(|c| c.facts.reference.clone()).collect(),
         }
     }
 
@@ -172,7 +184,7 @@ impl Hunt<'_> {
     }
 
     fn notes(&self, culprit: Culprit) -> Vec<String> {
-        let mut notes: Vec<String> = self.over.iter().map(|why| format!("stopped early: {why}")).collect();
+        let mut notes: Vec<String> = self.over().iter().map(|why| format!("stopped early: {why}")).collect();
         let name = |version: usize| self.candidate_at(version).cloned().unwrap_or_default();
         if let Culprit::First(first) | Culprit::AnyOf(_, first) = culprit {
             let good: Vec<String> = (first + 1..self.results.len())
@@ -185,7 +197,7 @@ impl Hunt<'_> {
         }
         let confirmed = |version: &usize| self.tally(*version).told() != 1;
         if let Culprit::First(first) = culprit
-            && self.over.is_none()
+            && self.over().is_none()
         {
             let open = [first - 1, first].into_iter().filter(|version| !confirmed(version));
             notes.extend(open.map(|version| format!("{} was run once only: a second run said nothing", name(version))));
@@ -194,15 +206,15 @@ impl Hunt<'_> {
     }
 
     fn failure(&self, version: usize) -> Option<&CaseResult> {
-        self.results[version].iter().rev().find(|r| r.verdict == Verdict::Fail)
+        self.results[version].iter().map(Arc::as_ref).rfind(|r| r.verdict == Verdict::Fail)
     }
 
     fn candidate_at(&self, version: usize) -> Option<&String> {
-        self.question.candidates.get(version).map(|candidate| &candidate.facts.reference)
+        self.plan.candidates.get(version).map(|candidate| &candidate.facts.reference)
     }
 
     fn position(&self, image: &str) -> Option<usize> {
-        self.question.candidates.iter().position(|candidate| candidate.facts.reference == image)
+        self.plan.candidates.iter().position(|candidate| candidate.facts.reference == image)
     }
 }
 

@@ -1,79 +1,61 @@
-//! Which smallest sets of conditions make an image fail? The search's questions become cases, their results answers.
+//! Which smallest sets of conditions make an image fail? The search's questions become jobs, their results answers.
 
-pub mod answer;
+mod answer;
 mod around;
 mod baseline;
 mod memory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::case::Context;
-use super::coordinator::Interrupts;
-use super::result::{Touch, touch};
-use super::runner::{Heard, Order, Runner};
-use super::schedule::{self, Room};
 use crate::diagnose::statics::{decides, findings};
+use crate::event::Event;
 use crate::model::answer::{Answer, Left};
 use crate::model::files::ImageFiles;
 use crate::model::outcome::{Finding, Phase};
-use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Service, Verdict};
-use crate::search::minimal::{Findings, NAMED, Search, Settings};
-use crate::search::noise::{Answer as Said, Rates};
+use crate::model::search::Search;
+use crate::model::{Candidate, Case, CaseId, CaseResult, Condition, ConditionSet, Plan, Service, Verdict};
+use crate::run::conductor::{Conductor, Heard};
+use crate::run::executor::{Job, JobId};
+use crate::run::result::{Touch, touch};
+use crate::run::schedule::estimate;
+use crate::search::minimal::{Findings, NAMED, Search as Machine, Settings};
+use crate::search::noise::Answer as Said;
 use crate::search::set::Set;
 use memory::{Bundle, Memory, Universe};
 
 /// What is asked.
-pub struct Question {
+pub(super) struct Question<'a> {
+    /// The plan that the search belongs to.
+    pub plan: &'a Plan,
+    /// The search.
+    pub search: &'a Search,
     /// The image.
     pub candidate: Candidate,
     /// What the platform is told; without requests after healthy.
-    pub service: Service,
-    /// The conditions to search among; no two exclude each other.
-    pub battery: Vec<Condition>,
-    /// Further forms of these, looked at afterwards.
-    pub variants: Vec<Condition>,
-    /// Rates that are known; nothing: they are found out.
-    pub rates: Option<Rates>,
-    /// How sure the answer must be, from 0 to 1.
-    pub confidence: f64,
-    /// When to stop, whatever is known then.
-    pub budget: Option<Duration>,
-    /// How many cases there is room for.
-    pub room: Room,
-    /// The words with which a user would run a case of this image: `exitone run --image X`.
-    pub by_hand: Vec<String>,
+    pub service: Arc<Service>,
 }
 
-/// What a listener hears while it goes on.
-pub enum Step<'a> {
-    /// A case begins.
-    Begun(&'a ConditionSet),
-    /// A case reached a phase.
-    Phase(&'a ConditionSet, Phase),
-    /// A case is decided.
-    Result(&'a CaseResult),
-    /// What the search is at.
-    Doing(&'a str),
-    /// The sets that are thought to fail, as far as known.
-    Found(&'a [ConditionSet]),
-}
+impl Question<'_> {
+    /// The id of a set: that of its planned case, else one that the search gives.
+    pub(super) fn id_of(&self, set: &ConditionSet) -> CaseId {
+        let of_search = |case: &&Case| case.search.as_ref() == Some(&self.search.id) && case.conditions == *set;
+        self.plan.cases.iter().find(of_search).map_or_else(|| self.search.case_id(set), |case| case.id.clone())
+    }
 
-/// An answer, and every run it stands on.
-pub struct Explained {
-    /// The answer.
-    pub answer: Answer,
-    /// The runs, in their order.
-    pub results: Vec<CaseResult>,
-    /// How often the user asked to stop.
-    pub interrupted: u32,
-    /// Cases whose task broke off: a fault of ours.
-    pub broken: usize,
-    /// True when cases were ended before they were decided.
-    pub cut: bool,
+    /// The case of a set.
+    pub(super) fn case(&self, set: &ConditionSet) -> Case {
+        let (part, search) = (self.search.part, Some(self.search.id.clone()));
+        Case { id: self.id_of(set), part, search, ..Case::new(&self.search.image, set.clone()) }
+    }
+
+    /// The job of a set.
+    pub(super) fn job(&self, set: &ConditionSet, provisional: bool) -> Job {
+        let (candidate, service) = (self.candidate.clone(), self.service.clone());
+        Job { candidate, service, case: self.case(set), provisional, again: false }
+    }
 }
 
 /// Why a search over a universe ended.
@@ -92,16 +74,16 @@ struct Running {
 }
 
 /// An inquiry under way.
-struct Inquiry<'a> {
-    question: &'a Question,
-    context: Arc<Context>,
-    runner: Runner<usize>,
-    /// What runs, by its number.
-    running: BTreeMap<usize, Running>,
-    /// The number of the last that was begun.
-    last: usize,
-    /// What comes of the baseline if nothing more happens, once it is healthy.
-    so_far: Option<CaseResult>,
+struct Inquiry<'a, 'c> {
+    question: &'a Question<'a>,
+    conductor: &'a mut Conductor<'c>,
+    running: BTreeMap<JobId, Running>,
+    /// Number of executions before this search.
+    runs_before: usize,
+    /// Number of executions of this search in the run that is resumed.
+    restored: usize,
+    /// The provisional result of the baseline, once it is healthy.
+    provisional: Option<Arc<CaseResult>>,
     memory: Memory,
     files: Option<ImageFiles>,
     /// Conditions of the battery that are searched among now.
@@ -109,114 +91,132 @@ struct Inquiry<'a> {
     pruned: Vec<Left>,
     skipped: Vec<Left>,
     begun: Instant,
-    deadline: Option<Instant>,
-    interrupts: Interrupts,
-    interrupted: u32,
-    broken: usize,
-    stopped: bool,
     /// True once conditions have been set aside.
     searching: bool,
-    tell: &'a mut dyn FnMut(Step<'_>),
+    /// True when it ended before it had its answer.
+    stopped: bool,
+    /// What was last told of the progress.
+    told: (String, Vec<ConditionSet>),
 }
 
-/// Answers the question. `tell` hears of every step.
-pub async fn why(
-    context: Arc<Context>,
-    question: &Question,
-    interrupts: Interrupts,
-    tell: &mut dyn FnMut(Step<'_>),
-) -> Explained {
-    let begun = Instant::now();
-    let service = Arc::new(question.service.clone());
+/// Answers the question.
+pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_>) -> Answer {
     let mut inquiry = Inquiry {
         question,
-        runner: Runner::new(context.clone(), service, question.room),
-        context,
         running: BTreeMap::new(),
-        last: 0,
-        so_far: None,
+        runs_before: conductor.runs(),
+        restored: 0,
+        conductor,
+        provisional: None,
         memory: Memory::default(),
         files: None,
-        active: question.battery.clone(),
+        active: question.search.conditions.clone(),
         pruned: Vec::new(),
         skipped: Vec::new(),
-        begun,
-        deadline: question.budget.map(|budget| begun + budget),
-        interrupts,
-        interrupted: 0,
-        broken: 0,
-        stopped: false,
+        begun: Instant::now(),
         searching: false,
-        tell,
+        stopped: false,
+        told: Default::default(),
     };
+    inquiry.restore();
     inquiry.answer().await
 }
 
-impl Inquiry<'_> {
-    async fn answer(&mut self) -> Explained {
-        let statics = in_time(self.deadline, self.statics()).await.unwrap_or_default();
+impl Inquiry<'_, '_> {
+    async fn answer(&mut self) -> Answer {
+        let statics = self.statics().await;
         if let Some(finding) = statics.iter().find(|finding| decides(finding) || finding.cause.id == "arch-mismatch") {
             return self.of_image(finding.clone(), statics);
         }
         self.leave_out_what_the_host_cannot();
-        (self.tell)(Step::Doing("the baseline"));
+        self.doing("the baseline");
         let mut main = (self.universe(), Findings::default());
         let baseline = loop {
             let baseline = self.baseline().await;
-            let is_foretold = self.so_far.is_some();
-            if baseline == Verdict::Pass && !self.stopped {
-                self.files = in_time(self.deadline, self.look()).await.flatten();
+            let is_foretold = self.provisional.is_some();
+            if baseline == Verdict::Pass && !self.is_over() {
+                self.files = self.look().await;
                 self.suspect_what_is_needed();
                 self.prune();
             }
-            if baseline != Verdict::Unresolved && !self.stopped {
-                (self.tell)(Step::Doing("the conditions"));
+            if baseline != Verdict::Unresolved && !self.is_over() {
+                self.doing("the conditions");
                 main = self.search().await;
             }
             // What was healthy so far may have come to something else.
-            if !is_foretold || self.stopped || self.baseline_verdict() == baseline {
+            if !is_foretold || self.is_over() || self.baseline_verdict() == baseline {
                 break baseline;
             }
         };
-        let around = if baseline == Verdict::Pass && !self.stopped {
+        let around = if baseline == Verdict::Pass && !self.is_over() {
             self.around(&main.0, &main.1).await
         } else {
             around::Around::default()
         };
-        // What was begun ahead for nothing ends before the session does.
-        self.hear_all().await;
-        if self.stopped {
-            self.runner.stop().await;
+        let stopped = self.is_over();
+        if !stopped {
+            self.cancel_speculative();
         }
+        // Where the run stops, running jobs finish, and their results count.
+        while !self.running.is_empty() {
+            self.hear().await;
+        }
+        self.stopped = stopped;
         self.finish(&main.0, &main.1, around, statics)
     }
 
+    /// Takes over what a run that is resumed has found out.
+    fn restore(&mut self) {
+        let Question { plan, search, .. } = self.question;
+        let run = &self.conductor.recorder.run;
+        let own = |id: &CaseId| plan.cases.iter().all(|case| case.id != *id || case.is_searched());
+        let of_search =
+            run.header.cases.iter().filter(|case| case.search.as_ref() == Some(&search.id) && own(&case.id));
+        let known: Vec<_> = of_search.filter_map(|case| run.finished(&case.id)).collect();
+        for (result, attempts) in known {
+            self.restored += self.memory.restore(&result, &attempts);
+            self.conductor.executions.push(result);
+        }
+    }
+
+    /// Ends jobs that were started ahead and are not needed after all.
+    fn cancel_speculative(&mut self) {
+        for id in std::mem::take(&mut self.running).into_keys() {
+            self.conductor.cancel(id);
+        }
+    }
+
     /// What the image says before anything runs.
-    async fn statics(&self) -> Vec<Finding> {
-        let (facts, service) = (&self.question.candidate.facts, &self.question.service);
-        let case = Case::new(&facts.reference, ConditionSet::baseline());
-        let files = self.context.inspector.look(service, &self.question.candidate, &case).await;
-        findings(facts, files.as_ref(), service)
+    async fn statics(&mut self) -> Vec<Finding> {
+        let files = self.inspect(ConditionSet::baseline()).await;
+        let facts = &self.question.candidate.facts;
+        findings(facts, files.as_ref(), &self.question.service)
+    }
+
+    /// The files of the image that matter under a set, unless the run stops before.
+    async fn inspect(&mut self, set: ConditionSet) -> Option<ImageFiles> {
+        let Question { service, candidate, .. } = self.question;
+        let context = self.conductor.context.clone();
+        let case = Case::new(&candidate.facts.reference, set);
+        self.conductor.unless_stopped(context.inspector.look(service, candidate, &case)).await.flatten()
     }
 
     /// Every file of the image, for the names of variables.
-    async fn look(&self) -> Option<ImageFiles> {
-        let Question { service, candidate, battery, variants, .. } = self.question;
+    async fn look(&mut self) -> Option<ImageFiles> {
+        let Search { conditions, forms, .. } = self.question.search;
         let mut named: Vec<Condition> = Vec::new();
-        for condition in battery.iter().chain(variants) {
+        for condition in conditions.iter().chain(forms) {
             let Some(variable) = condition.variable() else { continue };
             if !named.iter().filter_map(Condition::variable).any(|known| known.name == variable.name) {
                 named.push(condition.clone());
             }
         }
-        let set = ConditionSet::new(named).unwrap_or_default();
-        let case = Case::new(&candidate.facts.reference, set);
-        self.context.inspector.look(service, candidate, &case).await
+        self.inspect(ConditionSet::new(named).unwrap_or_default()).await
     }
 
     fn leave_out_what_the_host_cannot(&mut self) {
-        let limits = self.context.limits;
-        for condition in self.question.battery.iter().chain(&self.question.variants) {
+        let limits = self.conductor.context.limits;
+        for condition in self.question.search.conditions.iter().chain(&self.question.search.forms) {
             if let Err(error) = limits.allow(condition) {
                 self.skip(condition, &error.to_string());
             }
@@ -229,7 +229,7 @@ impl Inquiry<'_> {
         let mut back = false;
         let mut kept = Vec::new();
         let was_aside: Vec<Condition> = self.pruned.drain(..).map(|left| left.condition).collect();
-        for condition in &self.question.battery {
+        for condition in &self.question.search.conditions {
             if self.skipped.iter().any(|s| s.condition == *condition) {
                 continue;
             }
@@ -256,7 +256,8 @@ impl Inquiry<'_> {
         }
         let Question { candidate, service, .. } = self.question;
         let mut because = None;
-        for result in self.memory.results().iter().chain(&self.so_far).filter(|r| r.verdict != Verdict::Unresolved) {
+        for result in self.memory.results().iter().chain(&self.provisional).filter(|r| r.verdict != Verdict::Unresolved)
+        {
             match touch(candidate, service, self.files.as_ref(), result, condition) {
                 Touch::Met => return None,
                 Touch::NotMet(why) => because = because.or(Some(why)),
@@ -270,7 +271,7 @@ impl Inquiry<'_> {
     /// these as well proves more than their being set aside does.
     fn universe(&self) -> Universe {
         let aside = self.pruned.iter().map(|left| &left.condition);
-        let aside = aside.filter(|c| self.question.battery.contains(c)).cloned().collect();
+        let aside = aside.filter(|c| self.question.search.conditions.contains(c)).cloned().collect();
         Universe { may_hide: true, ..Universe::each(self.active.clone()).and(aside) }
     }
 
@@ -278,7 +279,7 @@ impl Inquiry<'_> {
     async fn search(&mut self) -> (Universe, Findings) {
         loop {
             let universes = [self.universe()];
-            let (mut findings, end) = self.search_among(&universes, self.question.confidence, true).await;
+            let (mut findings, end) = self.search_among(&universes, self.question.search.confidence, true).await;
             let ([universe], findings) = (universes, findings.pop().unwrap_or_default());
             let blamed = |n: usize| findings.sets.iter().chain(&findings.perhaps).any(|set| set.has(n));
             let whole = (0..universe.bundles.len()).any(|n| universe.bundles[n].len() > 1 && blamed(n));
@@ -302,8 +303,8 @@ impl Inquiry<'_> {
         confidence: f64,
         adapts: bool,
     ) -> (Vec<Findings>, Option<End>) {
-        let mut searches: Vec<Search> = universes.iter().map(|u| self.prepared(u, confidence)).collect();
-        let findings = |searches: &mut [Search]| searches.iter_mut().map(Search::findings).collect::<Vec<_>>();
+        let mut searches: Vec<Machine> = universes.iter().map(|u| self.prepared(u, confidence)).collect();
+        let findings = |searches: &mut [Machine]| searches.iter_mut().map(Machine::findings).collect::<Vec<_>>();
         loop {
             if self.is_over() {
                 return (findings(&mut searches), Some(End::Stopped));
@@ -317,7 +318,7 @@ impl Inquiry<'_> {
                 if searches.iter_mut().all(|search| search.findings().finished) {
                     return (findings(&mut searches), Some(End::Finished));
                 }
-                if self.runner.is_idle() {
+                if self.conductor.is_idle() {
                     continue;
                 }
             }
@@ -335,24 +336,23 @@ impl Inquiry<'_> {
                     search.costs(fails, passes);
                 }
             }
-            let found: Vec<ConditionSet> = self.memory.smallest_failing();
-            (self.tell)(Step::Found(&found));
+            self.found();
         }
     }
 
     /// What the search wants where there is room, and, while the last runs of the main search go on, what is asked after
     /// it. Who is healthy is taken to pass.
-    fn begin_what_is_wanted(&mut self, search: &mut Search, universe: &Universe, is_main: bool) {
-        if self.runner.free() == 0 {
+    fn begin_what_is_wanted(&mut self, search: &mut Machine, universe: &Universe, is_main: bool) {
+        if self.conductor.free() == 0 {
             return;
         }
         let (healthy, mut open) = self.healthy_and_open(search, universe);
         let mut guess = (!healthy.is_empty()).then(|| search.clone());
         let asked = guess.as_mut().unwrap_or(search);
         healthy.iter().for_each(|set| asked.record(*set, Said::Pass));
-        let mut wanted = asked.next(self.runner.free(), &open);
+        let mut wanted = asked.next(self.conductor.free(), &open);
         // What takes longest begins first.
-        let length = |set: &Set| schedule::estimate(&universe.conditions(*set)).0;
+        let length = |set: &Set| estimate(&universe.conditions(*set)).0;
         wanted.sort_by(|a, b| length(b).total_cmp(&length(a)));
         for wanted in wanted {
             let conditions = universe.conditions(wanted);
@@ -364,7 +364,7 @@ impl Inquiry<'_> {
                 search.record(wanted, Said::Unresolved);
             }
         }
-        if !is_main || self.runner.free() == 0 || self.runner.is_idle() {
+        if !is_main || self.conductor.free() == 0 || self.conductor.is_idle() {
             return;
         }
         if let Some(found) = guess.as_ref().unwrap_or(search).foreseen(&open) {
@@ -374,7 +374,7 @@ impl Inquiry<'_> {
     }
 
     /// The sets that run, in bits: those that are healthy and may pass, and all others.
-    fn healthy_and_open(&self, search: &Search, universe: &Universe) -> (Vec<Set>, Vec<Set>) {
+    fn healthy_and_open(&self, search: &Machine, universe: &Universe) -> (Vec<Set>, Vec<Set>) {
         let in_bits = |run: &Running| Some((universe.bits(&run.conditions)?, run.is_watched));
         let runs = self.running.values().filter_map(in_bits);
         let (healthy, open): (Vec<_>, Vec<_>) =
@@ -384,20 +384,19 @@ impl Inquiry<'_> {
     }
 
     /// A search that knows everything that was run already.
-    fn prepared(&self, universe: &Universe, confidence: f64) -> Search {
+    fn prepared(&self, universe: &Universe, confidence: f64) -> Machine {
         let bundles = &universe.bundles;
         let having = |is: &dyn Fn(&Bundle) -> bool| (0..bundles.len()).filter(|n| is(&bundles[*n])).collect();
         let mut settings = Settings {
             may_heal: having(&|bundle| bundle.iter().all(Condition::changes_program)),
             aside: having(&|bundle| bundle.len() > 1),
-            rates: self.question.rates,
             confidence,
             ..Settings::plain(bundles.len())
         };
         if universe.may_hide {
             settings.may_hide = having(&|bundle| bundle.iter().all(|c| c.variable().is_some()));
         }
-        let mut search = Search::new(settings);
+        let mut search = Machine::new(settings);
         for (set, answer) in self.memory.answers() {
             if let Some(bits) = universe.bits(set).or_else(|| universe.implied(set, answer)) {
                 search.record(bits, answer);
@@ -407,7 +406,7 @@ impl Inquiry<'_> {
         search
     }
 
-    fn suspect(&self, search: &mut Search, universe: &Universe) {
+    fn suspect(&self, search: &mut Machine, universe: &Universe) {
         for (condition, factor) in self.memory.suspicions() {
             if let Some(n) = universe.bundles.iter().position(|bundle| bundle == std::slice::from_ref(condition)) {
                 search.suspect(n, *factor);
@@ -416,7 +415,7 @@ impl Inquiry<'_> {
         // Of all others than the forms it is known that they do no harm.
         let all = universe.conditions(universe.all());
         if self.memory.last_answer(&all) == Some(Said::Fail) {
-            let form = |n: &usize| universe.bundles[*n].iter().all(|c| self.question.variants.contains(c));
+            let form = |n: &usize| universe.bundles[*n].iter().all(|c| self.question.search.forms.contains(c));
             (0..universe.bundles.len()).filter(form).for_each(|n| search.suspect(n, NAMED));
         }
     }
@@ -426,64 +425,46 @@ impl Inquiry<'_> {
     }
 
     fn start(&mut self, conditions: ConditionSet) {
-        (self.tell)(Step::Begun(&conditions));
         tracing::debug!(%conditions, "begun");
-        self.last += 1;
-        self.running.insert(self.last, Running { conditions: conditions.clone(), is_watched: false });
-        let candidate = self.question.candidate.clone();
-        // Of a clean start it is told at once what it needs.
-        let so_far = conditions.is_empty();
-        self.runner.start(Order { tag: self.last, candidate, conditions, so_far });
+        // A clean start says at once what it needs.
+        let job = self.question.job(&conditions, conditions.is_empty());
+        super::searches::add(self.conductor, self.question, &job.case);
+        let id = self.conductor.start(job);
+        self.running.insert(id, Running { conditions, is_watched: false });
     }
 
-    /// Waits for the next result, and keeps it; nothing for anything else that may change what is run.
+    /// Waits for the next result, and keeps it; `None` for anything else that may change what is run.
     async fn hear(&mut self) -> Option<ConditionSet> {
-        let deadline = self.deadline;
-        let late = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(late);
         loop {
-            tokio::select! {
-                biased;
-                heard = self.runner.next() => match heard {
-                    Some(Heard::Phase(run, phase)) => {
-                        let Some(run) = self.running.get_mut(&run) else { continue };
-                        (self.tell)(Step::Phase(&run.conditions, phase));
-                        if phase != Phase::Soak {
-                            continue;
-                        }
-                        run.is_watched = true;
+            match self.conductor.next().await {
+                Some(Heard::Phase(id, phase)) => {
+                    let Some(run) = self.running.get_mut(&id) else { continue };
+                    if phase != Phase::Soak {
+                        continue;
                     }
-                    Some(Heard::Healthy(result)) => self.so_far = Some(*result),
-                    Some(Heard::Result(run, result)) => {
-                        let Some(run) = self.running.remove(&run) else { continue };
-                        self.keep(&run.conditions, *result);
-                        return Some(run.conditions);
-                    }
-                    Some(Heard::Broken) => {
-                        self.broken += 1;
-                        self.stopped = true;
-                    }
-                    None => {}
-                },
-                () = &mut late => self.stopped = true,
-                Ok(()) = self.interrupts.changed() => {
-                    self.interrupted = *self.interrupts.borrow_and_update();
-                    self.stopped = true;
+                    run.is_watched = true;
                 }
+                Some(Heard::Provisional(result)) => self.provisional = Some(Arc::from(result)),
+                Some(Heard::Finished(id, result)) => {
+                    let Some(run) = self.running.remove(&id) else { continue };
+                    self.keep(&run.conditions, Arc::from(result));
+                    return Some(run.conditions);
+                }
+                Some(Heard::Broken(id)) => {
+                    self.running.remove(&id);
+                    self.conductor.drain(super::BROKEN);
+                }
+                Some(Heard::Stopped(left)) => self.running.retain(|id, _| !left.contains(id)),
+                None => self.running.clear(),
             }
             return None;
         }
     }
 
-    fn keep(&mut self, set: &ConditionSet, result: CaseResult) {
-        (self.tell)(Step::Result(&result));
+    fn keep(&mut self, set: &ConditionSet, result: Arc<CaseResult>) {
+        super::ran(self.conductor, self.question.plan, &result);
         if set.is_empty() {
-            self.so_far = None;
+            self.provisional = None;
         }
         if let (Some(condition), Some(because)) = (&result.cannot_impose, &result.skipped) {
             self.skip(condition, because);
@@ -491,16 +472,35 @@ impl Inquiry<'_> {
         self.memory.keep(set, result);
     }
 
+    /// Tells what the search is doing.
+    fn doing(&mut self, what: &str) {
+        what.clone_into(&mut self.told.0);
+        self.tell();
+    }
+
+    /// Tells which sets fail as far as is known.
+    fn found(&mut self) {
+        let found = self.memory.smallest_failing();
+        if found != self.told.1 {
+            self.told.1 = found;
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        let (doing, found) = self.told.clone();
+        self.conductor.stamp(Event::SearchProgress { id: self.question.search.id.clone(), doing, found });
+    }
+
     /// Waits until nothing runs.
     async fn hear_all(&mut self) {
-        while !self.runner.is_idle() && !self.is_over() {
+        while !self.conductor.is_idle() && !self.is_over() {
             self.hear().await;
         }
     }
 
-    fn is_over(&mut self) -> bool {
-        self.stopped |= self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        self.stopped
+    fn is_over(&self) -> bool {
+        self.conductor.is_stopping()
     }
 
     /// Takes a condition out that this host cannot impose.
@@ -511,13 +511,5 @@ impl Inquiry<'_> {
         self.active.retain(|c| c != condition);
         self.pruned.retain(|left| left.condition != *condition);
         self.skipped.push(Left { condition: condition.clone(), because: because.to_owned() });
-    }
-}
-
-/// What comes of it, unless the time is up before.
-async fn in_time<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
-    match deadline {
-        Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
-        None => Some(work.await),
     }
 }

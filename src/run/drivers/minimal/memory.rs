@@ -1,9 +1,11 @@
 //! Every run of an inquiry, and what they say of each set of conditions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::diagnose::signature::{Signature, signature};
 use crate::diagnose::suspects::{Failed, suspects};
+use crate::event::Attempts;
 use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 use crate::search::noise::{Answer, Tally};
 use crate::search::set::Set;
@@ -15,7 +17,7 @@ type Suspicion = (Condition, f64);
 /// The runs so far.
 #[derive(Default)]
 pub(super) struct Memory {
-    results: Vec<CaseResult>,
+    results: Vec<Arc<CaseResult>>,
     answers: Vec<(ConditionSet, Answer)>,
     suspicions: Vec<Suspicion>,
 }
@@ -84,18 +86,36 @@ impl Universe {
 
 impl Memory {
     /// Keeps a result.
-    pub(super) fn keep(&mut self, set: &ConditionSet, result: CaseResult) {
+    pub(super) fn keep(&mut self, set: &ConditionSet, result: Arc<CaseResult>) {
         let answer = match result.verdict {
             Verdict::Pass => Answer::Pass,
             Verdict::Fail => Answer::Fail,
             Verdict::Unresolved => Answer::Unresolved,
         };
         if answer == Answer::Fail {
-            let CaseResult { outcome, evidence, causes, log, .. } = &result;
+            let CaseResult { outcome, evidence, causes, log, .. } = &*result;
             self.suspect(suspects(&Failed { outcome: outcome.as_ref(), evidence, causes, log }, set));
         }
         self.answers.push((set.clone(), answer));
         self.results.push(result);
+    }
+
+    /// Keeps a result of the run that is resumed, as often as it came; gives how often the set ran.
+    pub(super) fn restore(&mut self, result: &Arc<CaseResult>, attempts: &Attempts) -> usize {
+        let fails = result.verdict == Verdict::Fail;
+        let (failed, decided) = match attempts.is_single() {
+            true => (u32::from(fails), 1),
+            false => (attempts.failed, attempts.decided),
+        };
+        let (same, other, answer) = match fails {
+            true => (failed, decided - failed, Answer::Pass),
+            false => (decided - failed, failed, Answer::Fail),
+        };
+        let set = result.conditions.clone();
+        (0..same).for_each(|_| self.keep(&set, result.clone()));
+        // Of those that came differently only the answer is known.
+        self.answers.extend((0..other).map(|_| (set.clone(), answer)));
+        decided as usize
     }
 
     /// Conditions are suspected, each by a factor.
@@ -109,12 +129,8 @@ impl Memory {
     }
 
     /// Every result, in the order of time.
-    pub(super) fn results(&self) -> &[CaseResult] {
+    pub(super) fn results(&self) -> &[Arc<CaseResult>] {
         &self.results
-    }
-
-    pub(super) fn into_results(self) -> Vec<CaseResult> {
-        self.results
     }
 
     /// Every answer, in the order of time.
@@ -156,7 +172,7 @@ impl Memory {
 
     /// A failed run of a set.
     pub(super) fn failure(&self, set: &ConditionSet) -> Option<&CaseResult> {
-        self.results.iter().rev().find(|r| r.conditions == *set && r.verdict == Verdict::Fail)
+        self.results.iter().map(Arc::as_ref).rfind(|r| r.conditions == *set && r.verdict == Verdict::Fail)
     }
 
     /// The smallest sets that failed so far.

@@ -1,14 +1,14 @@
 //! From what an inquiry has found to its answer.
 
+use super::Inquiry;
 use super::around::Around;
 use super::memory::Universe;
-use super::{Explained, Inquiry};
 use crate::diagnose::needed::with_needed;
 use crate::diagnose::signature::signature;
 use crate::model::answer::{Answer, Healed, MinimalSet};
 use crate::model::outcome::Finding;
 use crate::model::words::command_line;
-use crate::model::{Case, CaseId, CaseResult, Condition, ConditionSet, FailureClass, Verdict};
+use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
 use crate::search::minimal::Findings;
 
 /// The document's version (contract).
@@ -17,11 +17,11 @@ const VERSION: u32 = 1;
 const MONOTONE: &str = "a condition that is added never takes a failure away (runs without those on variables and the \
                         start command, together and each without each other one, looked for that and found nothing)";
 
-impl Inquiry<'_> {
+impl Inquiry<'_, '_> {
     /// The answer for an image that the platform cannot execute: nothing has to be run.
-    pub(super) fn of_image(&mut self, finding: Finding, findings: Vec<Finding>) -> Explained {
+    pub(super) fn of_image(&self, finding: Finding, findings: Vec<Finding>) -> Answer {
         let conditions = ConditionSet::new([Condition::Arch]).unwrap_or_default();
-        let case = Case::new(&self.question.candidate.facts.reference, conditions.clone());
+        let case = self.question.id_of(&conditions);
         let code = finding.exit_code.or(Some(1));
         let set = MinimalSet {
             repro: self.by_hand(&conditions),
@@ -34,7 +34,7 @@ impl Inquiry<'_> {
             exit_code: code,
             causes: vec![finding.cause],
             limits: Vec::new(),
-            case: case.id,
+            case,
         };
         let mut answer = self.empty(findings);
         answer.verdict = Verdict::Fail;
@@ -45,17 +45,17 @@ impl Inquiry<'_> {
             "judged from the image; what it does on this machine proves nothing, so nothing was run, and \
                              other causes may hide behind this one"
                 .to_owned();
-        self.explained(answer)
+        answer
     }
 
     /// Puts everything together.
     pub(super) fn finish(
-        &mut self,
+        &self,
         universe: &Universe,
         main: &Findings,
         around: Around,
         findings: Vec<Finding>,
-    ) -> Explained {
+    ) -> Answer {
         let convert = |set: &crate::search::set::Set| universe.conditions(*set);
         let mut sets: Vec<ConditionSet> = main.sets.iter().map(convert).collect();
         sets.extend(around.sets.iter().map(|(set, _)| set.clone()));
@@ -90,7 +90,7 @@ impl Inquiry<'_> {
             );
         }
         if self.stopped && !main.finished && main.open.is_empty() {
-            let all: Vec<String> = self.question.battery.iter().map(ToString::to_string).collect();
+            let all: Vec<String> = self.question.search.conditions.iter().map(ToString::to_string).collect();
             answer.not_tried.push(all.join(", "));
         }
         answer.not_exercised = self.not_exercised();
@@ -106,17 +106,7 @@ impl Inquiry<'_> {
         let first = answer.minimal_sets.first().map(|set| (set.class, set.exit_code));
         (answer.class, answer.exit_code) = first.unwrap_or_default();
         answer.notes.extend(self.unresolved());
-        self.explained(answer)
-    }
-
-    fn explained(&mut self, answer: Answer) -> Explained {
-        Explained {
-            answer,
-            results: std::mem::take(&mut self.memory).into_results(),
-            interrupted: self.interrupted,
-            broken: self.broken,
-            cut: self.stopped,
-        }
+        answer
     }
 
     fn empty(&self, findings: Vec<Finding>) -> Answer {
@@ -144,14 +134,15 @@ impl Inquiry<'_> {
             other_failures: Vec::new(),
             not_tried: Vec::new(),
             notes: Vec::new(),
-            runs: self.runner.runs(),
+            runs: self.restored + self.conductor.runs() - self.runs_before,
             seconds: (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
         }
     }
 
     /// Fewer conditions first; among as many, the order of the battery: what is met most often on the platform.
     fn most_likely_first(&self, sets: &mut Vec<ConditionSet>) {
-        let order: Vec<&Condition> = self.question.battery.iter().chain(&self.question.variants).collect();
+        let order: Vec<&Condition> =
+            self.question.search.conditions.iter().chain(&self.question.search.forms).collect();
         let place = |c: &Condition| order.iter().position(|known| *known == c).unwrap_or(usize::MAX);
         sets.sort_by_key(|set| (set.iter().count(), set.iter().map(place).collect::<Vec<_>>()));
         sets.dedup();
@@ -190,9 +181,13 @@ impl Inquiry<'_> {
         })
     }
 
+    /// The command that runs a set again.
     fn by_hand(&self, set: &ConditionSet) -> String {
+        if self.question.search.by_hand.is_empty() {
+            return format!("exitone repro {}", self.question.id_of(set));
+        }
         let with = set.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]);
-        command_line(self.question.by_hand.iter().cloned().chain(with))
+        command_line(self.question.search.by_hand.iter().cloned().chain(with))
     }
 
     /// Conditions that were imposed in some run and met in none.
@@ -203,7 +198,7 @@ impl Inquiry<'_> {
             let with = results.iter().filter(|r| r.conditions.has(c) && r.verdict != Verdict::Unresolved);
             with.clone().any(|r| !r.not_exercised.iter().any(|n| n.condition == **c))
         };
-        let all = self.active.iter().chain(&self.question.variants);
+        let all = self.active.iter().chain(&self.question.search.forms);
         all.filter(|c| imposed(c) && !met(c)).map(ToString::to_string).collect()
     }
 
@@ -218,7 +213,7 @@ impl Inquiry<'_> {
         let why = |r: &CaseResult| {
             format!("{} is unresolved: {}", r.conditions, r.notes.first().map(String::as_str).unwrap_or_default())
         };
-        let mut all: Vec<String> = unresolved.map(why).collect();
+        let mut all: Vec<String> = unresolved.map(|r| why(r)).collect();
         all.dedup();
         all
     }
@@ -247,18 +242,4 @@ impl Inquiry<'_> {
 fn round(share: f64) -> f64 {
     // Never more than was asked for: 0.9996 is not certain.
     (share * 1000.0).floor() / 1000.0
-}
-
-/// The cases of results, for whoever wants to run one again.
-#[must_use]
-pub fn cases(results: &[CaseResult]) -> Vec<Case> {
-    let mut known: Vec<&CaseId> = Vec::new();
-    let mut cases = Vec::new();
-    for result in results {
-        if !known.contains(&&result.id) {
-            known.push(&result.id);
-            cases.push(Case { id: result.id.clone(), ..Case::new(&result.image, result.conditions.clone()) });
-        }
-    }
-    cases
 }

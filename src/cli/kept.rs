@@ -1,0 +1,128 @@
+//! The folder of a run: where it is kept, and how a run that broke off is resumed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::failure::Failure;
+use crate::event::run::Run;
+use crate::event::{Attempts, Planned};
+use crate::model::search::SearchReport;
+use crate::model::{CaseResult, Plan, Verdict};
+use crate::report::folder::{self, Folder};
+use crate::run::schedule::How;
+use crate::run::session::state_dir;
+
+/// Number of runs kept where nobody asked for a folder.
+const KEPT: usize = 20;
+/// Their folder in the state folder.
+const RUNS: &str = "runs";
+
+/// Flags of commands that keep their run.
+#[derive(clap::Args)]
+pub struct Kept {
+    /// Keep the run (its events and logs) in this folder [default: one of the last 20 in the state folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub folder: Option<PathBuf>,
+    /// Resume a run that broke off: cases that have a verdict do not run again
+    #[arg(long, value_name = "DIR")]
+    pub resume: Option<PathBuf>,
+}
+
+impl Kept {
+    /// The run that is resumed.
+    ///
+    /// # Errors
+    /// When the folder holds no run that can be read.
+    pub fn earlier(&self) -> Result<Option<Run>, Failure> {
+        let read = |path: &PathBuf| folder::read(path).map(|(run, _)| run).map_err(|e| Failure::file(e.to_string()));
+        self.resume.as_ref().map(read).transpose()
+    }
+
+    /// Opens the folder of a run that has these settings.
+    ///
+    /// # Errors
+    /// When it cannot be written, holds a run already, or another process writes to it.
+    pub fn open(&self, how: &How) -> Result<Folder, Failure> {
+        let opened = match (&self.resume, &self.folder) {
+            (Some(path), _) => Folder::resume(path, how.recorded()).map_err(|e| (path.clone(), e)),
+            (None, Some(path)) => Folder::create(path).map_err(|e| (path.clone(), e)),
+            (None, None) => {
+                let runs = state_dir().join(RUNS);
+                // What cannot be tidied is no reason not to run.
+                let _ = folder::keep(&runs, KEPT - 1);
+                let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3f");
+                let path = runs.join(format!("{now}-{}", std::process::id()));
+                Folder::create(&path).map_err(|e| (path, e))
+            }
+        };
+        opened.map_err(|(path, e)| {
+            let what = match e.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    "there is a run in it already; --resume goes on with it".to_owned()
+                }
+                std::io::ErrorKind::WouldBlock => "another exitone process is writing this run".to_owned(),
+                _ => e.to_string(),
+            };
+            Failure::unwritten(format!("{}: {what}", path.display()))
+        })
+    }
+}
+
+/// Adds to the settings of a run what an earlier run of the same plan has found out.
+///
+/// # Errors
+/// When it was another plan.
+pub fn resume(run: &Run, plan: &Plan, how: &mut How) -> Result<(), Failure> {
+    let (added, searched) = searched(run, plan);
+    how.done = done(run, plan, &added)?;
+    how.searched = (added, searched);
+    Ok(())
+}
+
+/// Results of an earlier run that count.
+fn done(run: &Run, plan: &Plan, added: &[Planned]) -> Result<Vec<(Arc<CaseResult>, Attempts)>, Failure> {
+    let known = |planned: &&Planned| {
+        plan.cases.iter().any(|case| case.id == planned.id) || added.iter().any(|known| known.id == planned.id)
+    };
+    if let Some(other) = run.header.cases.iter().find(|planned| !known(planned)) {
+        return Err(Failure::usage(format!("the run to resume had other cases: {} is not one of these", other.id)));
+    }
+    if run.header.platform != plan.platforms() {
+        let (then, now) = (&run.header.platform, plan.platforms());
+        return Err(Failure::usage(format!("the run to resume was for {then}, and this one is for {now}")));
+    }
+    // An image that was built anew is run anew.
+    let counts = |planned: &Planned, result: &CaseResult| {
+        result.verdict != Verdict::Unresolved && result.image_id == plan.image_id(&planned.image)
+    };
+    let with_result = run.header.cases.iter().filter_map(|planned| Some((planned, run.results.get(&planned.id)?)));
+    let counting = with_result.filter(|(planned, result)| counts(planned, result));
+    Ok(counting.filter_map(|(planned, _)| run.finished(&planned.id)).collect())
+}
+
+/// Searches of an earlier run that have finished, and the cases that searches of this plan have added there.
+fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Arc<SearchReport>>) {
+    let of_plan = |planned: &Planned| {
+        let mut known = plan.searches.iter().map(|search| &search.id).chain(plan.bisect.as_ref().map(|b| &b.id));
+        known.any(|id| planned.search.as_ref() == Some(id)) && !plan.cases.iter().any(|case| case.id == planned.id)
+    };
+    let stands =
+        |searched: &&Arc<SearchReport>| {
+            let search = plan.searches.iter().find(|search| search.id == searched.id);
+            searched.open.is_none()
+                && search.is_some_and(|search| {
+                    let known = plan.named(search).all(|case| run.results.contains_key(&case.id));
+                    known && searched.answer.image_id == plan.image_id(&search.image)
+                })
+                && run.header.cases.iter().all(|planned| {
+                    planned.search.as_ref() != Some(&searched.id) || run.results.contains_key(&planned.id)
+                })
+        };
+    let added = run.header.cases.iter().filter(|planned| of_plan(planned)).cloned().collect();
+    (added, run.searches.values().filter(stands).cloned().collect())
+}
+
+/// A path that means the same from every folder.
+pub fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}

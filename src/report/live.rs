@@ -1,0 +1,125 @@
+//! Live lines of a search on standard error: what it is doing, which sets fail so far, what runs, and every result.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::progress::{at, stopping};
+use super::terminal::{mark, shorten_end, styled};
+use crate::event::{Event, Stamped};
+use crate::model::outcome::Phase;
+use crate::model::{CaseId, CaseResult, ConditionSet};
+
+/// Number of failing sets shown.
+const MOST_FOUND: usize = 4;
+/// Width of a running case's name, in columns.
+const NAME: usize = 84;
+/// Width of a result's line, in columns.
+const LINE: usize = 140;
+
+/// What tells the cases of a search apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// One image under many sets of conditions.
+    ByConditions,
+    /// Many images under one set of conditions.
+    ByImage,
+}
+
+/// Live lines, drawn only where they can be seen.
+pub struct Live {
+    bar: ProgressBar,
+    named: Named,
+    doing: String,
+    running: BTreeMap<CaseId, (String, Phase)>,
+    found: Vec<String>,
+    runs: usize,
+}
+
+impl Live {
+    /// Lines that say nothing yet; `doing`: what comes first.
+    #[must_use]
+    pub fn new(wanted: bool, named: Named, doing: &str) -> Self {
+        let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let style = ProgressStyle::with_template("{spinner} {elapsed:>4}  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        if wanted {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        Self { bar, named, doing: doing.to_owned(), running: BTreeMap::new(), found: Vec::new(), runs: 0 }
+    }
+
+    /// Shows what an event changes.
+    pub fn on(&mut self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::CaseStarted { id, image, conditions } => {
+                let name = self.name(image, conditions);
+                self.running.insert(id.clone(), (name, Phase::Prepare));
+            }
+            Event::CaseConfirming { id } => {
+                if let Some((name, _)) = self.running.get_mut(id) {
+                    name.push_str(" (once more, alone)");
+                }
+            }
+            Event::CasePhase { id, phase } => {
+                if let Some((_, known)) = self.running.get_mut(id) {
+                    *known = *phase;
+                }
+            }
+            Event::CaseFinished { result, .. } => self.finished(result),
+            Event::SearchProgress { doing, found, .. } => {
+                self.doing.clone_from(doing);
+                let short = |set: &ConditionSet| if set.is_empty() { "always".to_owned() } else { set.to_string() };
+                self.found = found.iter().map(short).collect();
+            }
+            Event::Draining { because } => self.bar.println(stopping(because)),
+            Event::RunFinished { .. } => return self.bar.finish_and_clear(),
+            Event::RunStarted(_)
+            | Event::CaseRetrying { .. }
+            | Event::CaseAdded { .. }
+            | Event::CaseNotRun { .. }
+            | Event::SearchStarted { .. }
+            | Event::SearchFinished { .. }
+            | Event::SearchNotRun { .. }
+            | Event::BisectFinished { .. } => {}
+        }
+        self.draw();
+    }
+
+    fn name(&self, image: &str, conditions: &ConditionSet) -> String {
+        match self.named {
+            Named::ByConditions => conditions.to_string(),
+            Named::ByImage => image.to_owned(),
+        }
+    }
+
+    fn finished(&mut self, result: &CaseResult) {
+        self.running.remove(&result.id);
+        self.runs += 1;
+        let (mark, style) = mark(Some(result));
+        let name = self.name(&result.image, &result.conditions);
+        let line = format!("{} {:>5.1} s  {name}", styled(style, &format!("{mark:>8}")), result.total_ms / 1000.0);
+        self.bar.println(shorten_end(&line, LINE));
+    }
+
+    fn draw(&self) {
+        let mut lines = vec![format!("{} runs · {}", self.runs, self.doing)];
+        let fails = |set: &String| format!("        fails: {}", shorten_end(set, NAME));
+        lines.extend(self.found.iter().take(MOST_FOUND).map(fails));
+        if self.found.len() > MOST_FOUND {
+            lines.push(format!("        … and {} more", self.found.len() - MOST_FOUND));
+        }
+        let runs =
+            |(name, phase): &(String, Phase)| format!("        runs:  {} ({})", shorten_end(name, NAME), at(*phase));
+        lines.extend(self.running.values().map(runs));
+        self.bar.set_message(lines.join("\n"));
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,261 @@
+//! The one loop of a run. Drivers decide what to run; the conductor runs it, stamps events, and is the only place that
+//! knows of interrupts, deadlines and the end of the engine.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::case::Context;
+use super::executor::{Executor, Job, JobId, Message};
+use super::recorder::Recorder;
+use super::schedule::Room;
+use crate::event::Event;
+use crate::model::outcome::Phase;
+use crate::model::{CaseId, CaseResult};
+
+/// How often the user has asked to stop: once to let running jobs finish, twice to abort them.
+pub type Interrupts = tokio::sync::watch::Receiver<u32>;
+
+const INTERRUPTED: &str = "the run was interrupted";
+pub(super) const OUT_OF_TIME: &str = "the budget ran out";
+
+/// What a driver learns of its jobs.
+pub(super) enum Heard {
+    /// A job reached a phase.
+    Phase(JobId, Phase),
+    /// A job is healthy, and this is its result if nothing more happens.
+    Provisional(Box<CaseResult>),
+    /// A job has its result.
+    Finished(JobId, Box<CaseResult>),
+    /// A job's task panicked.
+    Broken(JobId),
+    /// No further job starts, these neither; [`Conductor::stopped`] says why.
+    Stopped(Vec<JobId>),
+}
+
+/// What happens to running jobs at the deadline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum AtDeadline {
+    /// They go on to their results.
+    Drain,
+    /// They end without a result.
+    Abort,
+}
+
+/// Runs jobs for one driver after the other.
+pub(super) struct Conductor<'a> {
+    pub(super) context: Arc<Context>,
+    pub(super) recorder: Recorder<'a>,
+    executor: Executor,
+    /// The cases of the jobs.
+    cases: BTreeMap<JobId, CaseId>,
+    ready: VecDeque<Heard>,
+    deadline: Option<Instant>,
+    at_deadline: AtDeadline,
+    interrupts: Interrupts,
+    stopped: Option<String>,
+    /// Every execution of a search, in order of time.
+    pub(super) executions: Vec<Arc<CaseResult>>,
+    /// Number of jobs whose task panicked.
+    pub(super) broken: usize,
+    /// Whether work was ended before it had a result.
+    pub(super) cut: bool,
+}
+
+impl<'a> Conductor<'a> {
+    /// A conductor without jobs. `uses_network` as in [`Executor::new`].
+    pub(super) fn new(
+        context: Arc<Context>,
+        recorder: Recorder<'a>,
+        room: Room,
+        uses_network: bool,
+        interrupts: Interrupts,
+    ) -> Self {
+        Self {
+            executor: Executor::new(context.clone(), room, uses_network),
+            context,
+            recorder,
+            cases: BTreeMap::new(),
+            ready: VecDeque::new(),
+            deadline: None,
+            at_deadline: AtDeadline::Drain,
+            interrupts,
+            stopped: None,
+            executions: Vec::new(),
+            broken: 0,
+            cut: false,
+        }
+    }
+
+    /// Sets or changes the deadline.
+    pub(super) fn until(&mut self, deadline: Option<Instant>, at_deadline: AtDeadline) {
+        (self.deadline, self.at_deadline) = (deadline, at_deadline);
+    }
+
+    /// Stamps an event.
+    pub(super) fn stamp(&mut self, event: Event) {
+        self.recorder.stamp(event);
+    }
+
+    /// Adds a job; it starts when there is room.
+    pub(super) fn start(&mut self, job: Job) -> JobId {
+        let case = job.case.id.clone();
+        let id = self.executor.start(job);
+        self.cases.insert(id, case);
+        id
+    }
+
+    /// Ends a job without a result.
+    pub(super) fn cancel(&mut self, id: JobId) {
+        self.cases.remove(&id);
+        self.executor.cancel(id);
+    }
+
+    /// Number of jobs that would start at once.
+    pub(super) fn free(&self) -> usize {
+        if self.is_stopping() { 0 } else { self.executor.free() }
+    }
+
+    /// True when nothing runs and nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.executor.is_idle() && self.ready.is_empty()
+    }
+
+    /// Number of executions so far.
+    pub(super) fn runs(&self) -> usize {
+        self.executor.runs()
+    }
+
+    /// True when no further job should start.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopped.is_some() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Why no further job starts.
+    pub(super) fn stopped(&self) -> Option<&str> {
+        self.stopped.as_deref()
+    }
+
+    /// How often the user asked to stop.
+    pub(super) fn interrupted(&self) -> u32 {
+        *self.interrupts.borrow()
+    }
+
+    /// Starts no further job and says why, the first time; running jobs go on.
+    pub(super) fn drain(&mut self, because: &str) {
+        let left = self.executor.drain();
+        if self.stopped.is_none() {
+            self.stopped = Some(because.to_owned());
+            self.stamp(Event::Draining { because: because.to_owned() });
+            self.ready.push_back(Heard::Stopped(left));
+        }
+    }
+
+    /// Ends running jobs without a result.
+    async fn abort(&mut self, because: &str) {
+        self.drain(because);
+        self.cut |= !self.executor.is_idle();
+        self.executor.abort().await;
+        self.cases.clear();
+    }
+
+    /// What happens next; `None` when nothing runs and nothing waits.
+    pub(super) async fn next(&mut self) -> Option<Heard> {
+        loop {
+            if let Some(heard) = self.ready.pop_front() {
+                return Some(heard);
+            }
+            let deadline = self.deadline.filter(|_| self.at_deadline == AtDeadline::Abort || self.stopped.is_none());
+            tokio::select! {
+                biased;
+                Ok(()) = self.interrupts.changed() => self.interrupt().await,
+                message = self.executor.next() => {
+                    let (id, message) = message?;
+                    if let Some(heard) = self.heard(id, message) {
+                        return Some(heard);
+                    }
+                }
+                () = due(deadline) => self.time_is_up().await,
+            }
+        }
+    }
+
+    async fn interrupt(&mut self) {
+        if *self.interrupts.borrow_and_update() > 1 {
+            self.abort(INTERRUPTED).await;
+        } else {
+            self.drain(INTERRUPTED);
+        }
+    }
+
+    async fn time_is_up(&mut self) {
+        match self.at_deadline {
+            AtDeadline::Drain => self.drain(OUT_OF_TIME),
+            AtDeadline::Abort => {
+                self.abort(OUT_OF_TIME).await;
+                self.deadline = None;
+            }
+        }
+    }
+
+    /// Waits for cancelled jobs to give up what they have on the engine.
+    pub(super) async fn settle(&mut self) {
+        while self.next().await.is_some() {}
+    }
+
+    fn heard(&mut self, id: JobId, message: Message) -> Option<Heard> {
+        let case = self.cases.get(&id)?.clone();
+        match message {
+            Message::Started(job) => {
+                let (image, conditions) = (job.case.image.clone(), job.case.conditions.clone());
+                if !job.again {
+                    self.stamp(Event::CaseStarted { id: case, image, conditions });
+                }
+                None
+            }
+            Message::Confirming => {
+                self.stamp(Event::CaseConfirming { id: case });
+                None
+            }
+            Message::Phase(phase) => {
+                self.stamp(Event::CasePhase { id: case, phase });
+                Some(Heard::Phase(id, phase))
+            }
+            Message::Provisional(result) => Some(Heard::Provisional(result)),
+            Message::Finished(result) => {
+                self.cases.remove(&id);
+                Some(Heard::Finished(id, result))
+            }
+            Message::Broken => {
+                self.cases.remove(&id);
+                self.broken += 1;
+                Some(Heard::Broken(id))
+            }
+        }
+    }
+
+    /// Does other work of the run; `None` when the deadline passes or the user asks to stop before it is done.
+    pub(super) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            done = work => return Some(done),
+            Ok(()) = self.interrupts.changed() => self.interrupt().await,
+            () = due(self.deadline) => self.time_is_up().await,
+        }
+        // What the work made on the engine is still there.
+        self.cut = true;
+        None
+    }
+}
+
+/// Returns at the deadline; never without one.
+async fn due(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,141 @@
+//! Runs the cases of a plan, each as often as asked, the longest first.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::finished;
+use crate::event::{Attempts, Event};
+use crate::model::{CaseResult, Plan, Verdict};
+use crate::run::conductor::{Conductor, Heard};
+use crate::run::executor::{Job, JobId};
+use crate::run::schedule::{How, estimate};
+
+/// The attempts at a case so far, and the one that counts.
+#[derive(Default)]
+struct Tried {
+    best: Option<Box<CaseResult>>,
+    attempts: Attempts,
+}
+
+impl Tried {
+    fn add(&mut self, result: Box<CaseResult>, unexpected: bool, better: impl Fn(&CaseResult) -> bool) {
+        self.attempts.count(&result, unexpected);
+        if self.best.as_ref().is_none_or(|best| better(best)) {
+            self.best = Some(result);
+        }
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.attempts.outcomes.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The cases of a plan under way.
+struct Matrix<'a, 'c> {
+    conductor: &'a mut Conductor<'c>,
+    plan: &'a Plan,
+    how: &'a How,
+    /// The cases of the jobs, by their place in the plan.
+    jobs: BTreeMap<JobId, usize>,
+    tried: BTreeMap<usize, Tried>,
+}
+
+/// Runs the cases of a plan that are not done and that no search runs.
+pub(in crate::run) async fn run(conductor: &mut Conductor<'_>, plan: &Plan, how: &How) {
+    let done: Vec<_> = conductor.recorder.run.results.keys().cloned().collect();
+    let mut order: Vec<usize> =
+        (0..plan.cases.len()).filter(|n| !plan.cases[*n].is_searched() && !done.contains(&plan.cases[*n].id)).collect();
+    let length = |n: &usize| estimate(&plan.cases[*n].conditions).0;
+    order.sort_by(|a, b| length(b).total_cmp(&length(a)));
+    let mut matrix = Matrix { conductor, plan, how, jobs: BTreeMap::new(), tried: BTreeMap::new() };
+    order.into_iter().for_each(|index| matrix.start(index));
+    while let Some(heard) = matrix.conductor.next().await {
+        match heard {
+            Heard::Finished(id, result) => {
+                if let Some(index) = matrix.jobs.remove(&id) {
+                    matrix.ended(index, result);
+                }
+            }
+            Heard::Broken(id) => {
+                if let Some(index) = matrix.jobs.remove(&id) {
+                    matrix.give_up(index);
+                }
+            }
+            Heard::Stopped(left) => matrix.stop(&left),
+            Heard::Phase(..) | Heard::Provisional(_) => {}
+        }
+    }
+    // Attempts that were aborted.
+    for index in matrix.tried.keys().copied().collect::<Vec<_>>() {
+        matrix.give_up(index);
+    }
+}
+
+impl Matrix<'_, '_> {
+    fn start(&mut self, index: usize) {
+        let case = &self.plan.cases[index];
+        let Some(candidate) = self.plan.candidate(case) else {
+            // A plan is made from its candidates.
+            unreachable!("{} has no candidate", case.id)
+        };
+        let service = Arc::new(self.plan.part(case).service.clone());
+        let again = self.tried.contains_key(&index);
+        let job = Job { candidate: candidate.clone(), service, case: case.clone(), provisional: false, again };
+        self.jobs.insert(self.conductor.start(job), index);
+    }
+
+    /// Takes an attempt; starts the next one, or tells the case's result.
+    fn ended(&mut self, index: usize, result: Box<CaseResult>) {
+        let case = &self.plan.cases[index];
+        let repeat = self.how.repeat.max(case.repeat);
+        let fails = result.verdict == Verdict::Fail;
+        let expected = case.expect.as_ref().map_or(result.verdict == Verdict::Pass, |expect| expect.met(&result));
+        let decided = result.verdict != Verdict::Unresolved;
+        let may_help = !expected && result.skipped.is_none();
+        let tried = self.tried.entry(index).or_default();
+        if repeat > 1 {
+            // One failure decides.
+            let better =
+                |best: &CaseResult| (fails && best.verdict != Verdict::Fail) || best.verdict == Verdict::Unresolved;
+            tried.add(result, !expected, better);
+            if tried.count() < repeat && self.conductor.stopped().is_none() {
+                return self.start(index);
+            }
+        } else {
+            // One expected result decides, else the first that was decided.
+            let better = |best: &CaseResult| expected || (decided && best.verdict == Verdict::Unresolved);
+            tried.add(result, !expected, better);
+            if may_help && tried.count() <= self.how.retries && self.conductor.stopped().is_none() {
+                let because = tried.attempts.outcomes.last().cloned().unwrap_or_default();
+                let (id, attempt) = (case.id.clone(), tried.count() + 1);
+                self.conductor.stamp(Event::CaseRetrying { id, attempt, because });
+                return self.start(index);
+            }
+        }
+        self.finish(index, false);
+    }
+
+    /// Tells the result of a case that has one; true when it has.
+    fn finish(&mut self, index: usize, cut_short: bool) -> bool {
+        let Some(Tried { best: Some(result), attempts }) = self.tried.remove(&index) else { return false };
+        finished(self.conductor, self.how, Arc::from(result), Attempts { cut_short, ..attempts });
+        true
+    }
+
+    /// Ends the attempts at a case: the result so far counts. True when there is one.
+    fn give_up(&mut self, index: usize) -> bool {
+        self.finish(index, true)
+    }
+
+    fn stop(&mut self, left: &[JobId]) {
+        let because = self.conductor.stopped().unwrap_or_default().to_owned();
+        let mut left: Vec<usize> = left.iter().filter_map(|id| self.jobs.remove(id)).collect();
+        left.sort_unstable();
+        for index in left {
+            if !self.give_up(index) {
+                let id = self.plan.cases[index].id.clone();
+                self.conductor.stamp(Event::CaseNotRun { id, because: because.clone() });
+            }
+        }
+    }
+}

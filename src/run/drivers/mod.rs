@@ -1,0 +1,181 @@
+//! What decides which jobs a run makes: the cases of a plan, searches for minimal sets, the first bad version.
+
+mod matrix;
+mod minimal;
+mod searches;
+mod versions;
+
+use std::sync::Arc;
+
+use super::case::Context;
+use super::conductor::{AtDeadline, Conductor, Interrupts};
+use super::recorder::Recorder;
+use super::schedule::How;
+use crate::event::run::Run;
+use crate::event::{Attempts, Counts, Event, Header, Kind, Planned, PlannedSearch, Stamped, Standing, VERSION};
+use crate::model::search::Search;
+use crate::model::{Case, CaseId, CaseResult, Plan, Verdict};
+
+/// Why a run ends when the task of a search's case panicked.
+const BROKEN: &str = "a case broke off";
+
+/// The outcome of a run.
+#[derive(Debug)]
+pub struct Finished {
+    /// Everything that its events say.
+    pub run: Run,
+    /// Results in the order of the plan; cases that did not run are missing.
+    pub results: Vec<Arc<CaseResult>>,
+    /// Every execution of a search, in order of time.
+    pub executions: Vec<Arc<CaseResult>>,
+    /// Its counts.
+    pub summary: Counts,
+    /// How often the user asked to stop.
+    pub interrupted: u32,
+    /// Number of cases whose task panicked: a bug in exitone.
+    pub broken: usize,
+    /// Whether cases were ended before they had a result.
+    pub cut: bool,
+}
+
+/// Runs the cases of a plan, then its searches. The first interrupt lets running cases finish, the second aborts them.
+pub async fn run(
+    context: Arc<Context>,
+    plan: Arc<Plan>,
+    how: impl Into<How>,
+    interrupts: Interrupts,
+    mut report: impl FnMut(&Stamped),
+) -> Finished {
+    let how: How = how.into();
+    let mut recorder = Recorder::new(&mut report);
+    begin(&mut recorder, &context.session.name, &plan, &how);
+    context.inspector.expect(&plan);
+    // The cases of a scenario are about its conditions.
+    let mut conductor = Conductor::new(context, recorder, how.room, !plan.cases.is_empty(), interrupts);
+    conductor.until(how.budget.map(|budget| conductor.recorder.begun() + budget), AtDeadline::Drain);
+    matrix::run(&mut conductor, &plan, &how).await;
+    searches::run(&mut conductor, &plan, &how).await;
+    versions::run(&mut conductor, &plan, &how).await;
+    conductor.settle().await;
+    let (interrupted, broken, cut) = (conductor.interrupted(), conductor.broken, conductor.cut);
+    let executions = std::mem::take(&mut conductor.executions);
+    let finished = end(conductor.recorder);
+    Finished { executions, interrupted, broken, cut: cut || interrupted > 1, ..finished }
+}
+
+/// Tells of a run that has nothing left to run, and so needs no session on the engine: a shard without cases, or a
+/// resumed run that was complete. `None` when there is something to run.
+pub fn without_session(plan: &Plan, how: &How, mut report: impl FnMut(&Stamped)) -> Option<Finished> {
+    let done = |case: &Case| how.done.iter().any(|(result, _)| result.id == case.id);
+    let made = |search: &Search| how.searched.1.iter().any(|report| report.id == search.id);
+    if plan.bisect.is_some() || !plan.cases.iter().all(done) || !plan.searches.iter().all(made) {
+        return None;
+    }
+    let mut recorder = Recorder::new(&mut report);
+    begin(&mut recorder, "", plan, how);
+    Some(end(recorder))
+}
+
+/// Tells of the beginning, and of what an earlier run has found out already.
+fn begin(recorder: &mut Recorder<'_>, session: &str, plan: &Plan, how: &How) {
+    recorder.stamp(Event::RunStarted(header(session, plan, how)));
+    let (added, reports) = &how.searched;
+    added.iter().for_each(|planned| recorder.stamp(Event::CaseAdded { planned: planned.clone() }));
+    for (result, attempts) in &how.done {
+        recorder.stamp(Event::CaseFinished { result: result.clone(), attempts: attempts.clone() });
+    }
+    reports.iter().for_each(|report| recorder.stamp(Event::SearchFinished { report: report.clone() }));
+}
+
+fn end(mut recorder: Recorder<'_>) -> Finished {
+    let summary = Counts { seconds: recorder.seconds(), ..recorder.run.counts() };
+    recorder.stamp(Event::RunFinished { summary: summary.clone() });
+    let results = recorder.run.in_order().cloned().collect();
+    Finished { run: recorder.run, results, executions: Vec::new(), summary, interrupted: 0, broken: 0, cut: false }
+}
+
+/// Tells the result of a case; an unexpected one ends the run where the user asked for that.
+fn finished(conductor: &mut Conductor<'_>, how: &How, result: Arc<CaseResult>, attempts: Attempts) {
+    let id = result.id.clone();
+    conductor.stamp(Event::CaseFinished { result, attempts });
+    if how.fail_fast && is_unexpected(conductor, &id) {
+        fail_fast(conductor, &id);
+    }
+}
+
+fn is_unexpected(conductor: &Conductor<'_>, id: &CaseId) -> bool {
+    conductor.recorder.run.entry(id).is_some_and(|entry| entry.standing == Standing::Unexpected)
+}
+
+/// Tells that a case belongs to the run, when that is new.
+fn add(conductor: &mut Conductor<'_>, plan: &Plan, case: Case) {
+    if conductor.recorder.run.header.cases.iter().all(|known| known.id != case.id) {
+        conductor.stamp(Event::CaseAdded { planned: planned(plan, &case) });
+    }
+}
+
+/// Tells the result of a run of a search. A case that ran several times has failed when it failed once.
+fn ran(conductor: &mut Conductor<'_>, plan: &Plan, result: &Arc<CaseResult>) {
+    conductor.executions.push(result.clone());
+    let run = &conductor.recorder.run;
+    let before = run.results.get(&result.id);
+    let of_plan = plan.cases.iter().any(|case| case.id == result.id && !case.is_searched());
+    // A baseline of the plan has its result already, which counts unless it fails now.
+    if of_plan && before.is_some_and(|r| r.verdict != Verdict::Pass || result.verdict != Verdict::Fail) {
+        return;
+    }
+    let mut attempts = run.attempts.get(&result.id).cloned().unwrap_or_default();
+    if let Some(before) = before.filter(|_| attempts.outcomes.is_empty()) {
+        attempts.count(before, false);
+    }
+    attempts.count(result, false);
+    let counts = before
+        .filter(|r| r.verdict == Verdict::Fail || (r.verdict == Verdict::Pass && result.verdict != Verdict::Fail));
+    let result = counts.unwrap_or(result).clone();
+    conductor.stamp(Event::CaseFinished { result, attempts });
+}
+
+fn fail_fast(conductor: &mut Conductor<'_>, id: &CaseId) {
+    conductor.drain(&format!("--fail-fast: {id} did not come out as expected"));
+}
+
+fn header(session: &str, plan: &Plan, how: &How) -> Header {
+    let search = |search: &Search| PlannedSearch {
+        id: search.id.clone(),
+        image: search.image.clone(),
+        image_id: plan.image_id(&search.image),
+        place: search.place,
+        scenario: plan.parts[search.part].scenario.clone(),
+        conditions: search.conditions.clone(),
+    };
+    Header {
+        version: VERSION,
+        kind: match plan {
+            Plan { bisect: Some(_), .. } => Kind::Bisect,
+            Plan { cases, searches, .. } if cases.is_empty() && !searches.is_empty() => Kind::Why,
+            _ => Kind::Run,
+        },
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        session: session.to_owned(),
+        platform: plan.platforms(),
+        started: jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default(),
+        jobs: how.room.jobs,
+        shard: how.shard.map(|shard| shard.to_string()),
+        files: how.files.clone(),
+        cases: plan.cases.iter().map(|case| planned(plan, case)).collect(),
+        searches: plan.searches.iter().map(search).collect(),
+    }
+}
+
+fn planned(plan: &Plan, case: &Case) -> Planned {
+    Planned {
+        id: case.id.clone(),
+        image: case.image.clone(),
+        image_id: plan.image_id(&case.image),
+        place: case.place,
+        conditions: case.conditions.clone(),
+        scenario: plan.part(case).scenario.clone(),
+        expect: case.expect.as_ref().map(ToString::to_string),
+        search: case.search.clone(),
+    }
+}

@@ -1,0 +1,496 @@
+//! Starts jobs as slots and memory allow, and tells what becomes of each.
+//!
+//! One policy for every driver. A job waits until there is room for it. A class C result that was measured beside other
+//! jobs is not final: the case runs once more, alone, as soon as nothing else waits or runs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinSet};
+
+use super::alone;
+use super::case::{self, Context, Listener};
+use super::schedule::{Needs, Room, load};
+use crate::model::outcome::Phase;
+use crate::model::{Candidate, Case, CaseResult, Evidence, Service};
+
+/// A job's number; a later job has a higher one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct JobId(u64);
+
+/// One execution of a case.
+#[derive(Clone)]
+pub struct Job {
+    /// The image.
+    pub candidate: Candidate,
+    /// What the platform is told.
+    pub service: Arc<Service>,
+    /// The case.
+    pub case: Case,
+    /// Whether to report a provisional result as soon as the candidate is healthy.
+    pub provisional: bool,
+    /// Whether it is a further attempt at a case that has started already.
+    pub again: bool,
+}
+
+/// What becomes of a job.
+pub enum Message {
+    /// It started.
+    Started(Arc<Job>),
+    /// It starts a second time, alone.
+    Confirming,
+    /// It reached a phase.
+    Phase(Phase),
+    /// It is healthy, and this is its result if nothing more happens.
+    Provisional(Box<CaseResult>),
+    /// It has its result.
+    Finished(Box<CaseResult>),
+    /// Its task panicked: a bug in exitone.
+    Broken,
+}
+
+struct Running {
+    job: Arc<Job>,
+    /// The result beside other jobs, when this is the run alone.
+    first: Option<Box<CaseResult>>,
+    /// Whether another job ran at the same time.
+    beside: bool,
+    /// The furthest phase so far.
+    phase: Phase,
+    cancel: watch::Sender<bool>,
+}
+
+/// A class C result that waits for its second run.
+struct Unconfirmed {
+    id: JobId,
+    job: Arc<Job>,
+    first: Box<CaseResult>,
+}
+
+/// Runs jobs.
+pub struct Executor {
+    context: Arc<Context>,
+    room: Room,
+    waiting: VecDeque<(JobId, Arc<Job>)>,
+    unconfirmed: VecDeque<Unconfirmed>,
+    running: BTreeMap<JobId, Running>,
+    tasks: JoinSet<Box<CaseResult>>,
+    /// The jobs of the tasks.
+    jobs: BTreeMap<Id, JobId>,
+    sender: mpsc::UnboundedSender<(JobId, Message)>,
+    receiver: mpsc::UnboundedReceiver<(JobId, Message)>,
+    /// Messages that are ready to be handed out.
+    ready: VecDeque<(JobId, Message)>,
+    needs: Needs,
+    /// Whether candidates are known, or assumed, to use the network: only those wait for it.
+    uses_network: bool,
+    draining: bool,
+    last: u64,
+    runs: usize,
+}
+
+impl Executor {
+    /// An executor without jobs. `uses_network`: assume that candidates wait for the network under a network fault
+    /// before one was seen to use it.
+    #[must_use]
+    pub fn new(context: Arc<Context>, room: Room, uses_network: bool) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            context,
+            room,
+            waiting: VecDeque::new(),
+            unconfirmed: VecDeque::new(),
+            running: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            jobs: BTreeMap::new(),
+            sender,
+            receiver,
+            ready: VecDeque::new(),
+            needs: Needs::default(),
+            uses_network,
+            draining: false,
+            last: 0,
+            runs: 0,
+        }
+    }
+
+    /// Adds a job. It starts when there is room, after all that were added before it.
+    pub fn start(&mut self, job: Job) -> JobId {
+        self.last += 1;
+        let id = JobId(self.last);
+        self.waiting.push_back((id, Arc::new(job)));
+        id
+    }
+
+    /// Number of jobs that would start at once. None while a result waits for its confirmation.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        if self.draining || !self.unconfirmed.is_empty() || self.is_confirming() {
+            return 0;
+        }
+        let slots = (self.room.jobs as f64 - self.taken() + 1e-9).max(0.0) as usize;
+        let free = slots.min(self.room.most.saturating_sub(self.running.len())).min(self.fitting());
+        free.saturating_sub(self.waiting.len())
+    }
+
+    /// Number of jobs, of any image, that the memory has room for. One job always runs, whatever it needs.
+    fn fitting(&self) -> usize {
+        let Some(all) = self.room.memory else { return usize::MAX };
+        let left = all.saturating_sub(self.memory_taken());
+        let each = self.needs.largest().max(1);
+        usize::try_from(left / each).unwrap_or(usize::MAX).max(usize::from(self.running.is_empty()))
+    }
+
+    /// True when nothing runs and nothing waits.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.waiting.is_empty() && self.unconfirmed.is_empty() && self.ready.is_empty()
+    }
+
+    /// Number of executions so far; a case that was confirmed counts twice.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// Slots that are taken.
+    fn taken(&self) -> f64 {
+        self.running.values().map(|running| self.load(&running.job, running.phase)).sum()
+    }
+
+    fn load(&self, job: &Job, phase: Phase) -> f64 {
+        load(&job.case.conditions, phase, self.uses_network)
+    }
+
+    fn memory(&self, job: &Job) -> u64 {
+        self.needs.of(&job.case.image, &job.case.conditions)
+    }
+
+    fn memory_taken(&self) -> u64 {
+        self.running.values().map(|running| self.memory(&running.job)).sum()
+    }
+
+    fn is_confirming(&self) -> bool {
+        self.running.values().any(|running| running.first.is_some())
+    }
+
+    fn fits(&self, job: &Job) -> bool {
+        if self.running.is_empty() {
+            return true;
+        }
+        !self.is_confirming()
+            && self.running.len() < self.room.most
+            && self.taken() + self.load(job, Phase::Prepare) <= self.room.jobs as f64 + 1e-9
+            && self.room.memory.is_none_or(|all| self.memory_taken() + self.memory(job) <= all)
+    }
+
+    /// Starts what there is room for.
+    fn fill(&mut self) {
+        while self.waiting.front().is_some_and(|(_, job)| self.fits(job)) {
+            let Some((id, job)) = self.waiting.pop_front() else { return };
+            self.ready.push_back((id, Message::Started(job.clone())));
+            self.spawn(id, job, None);
+        }
+        if self.waiting.is_empty()
+            && self.running.is_empty()
+            && let Some(Unconfirmed { id, job, first }) = self.unconfirmed.pop_front()
+        {
+            tracing::debug!(conditions = %job.case.conditions, before = first.cell(), "once more, alone");
+            self.ready.push_back((id, Message::Confirming));
+            self.spawn(id, job, Some(first));
+        }
+    }
+
+    fn spawn(&mut self, id: JobId, job: Arc<Job>, first: Option<Box<CaseResult>>) {
+        self.runs += 1;
+        let (cancel, cancelled) = watch::channel(false);
+        // The result beside others may differ from the one alone.
+        let provisional = job.provisional && first.is_none();
+        let running = Running { job: job.clone(), first, beside: false, phase: Phase::Prepare, cancel };
+        self.running.insert(id, running);
+        if self.running.len() > 1 {
+            self.running.values_mut().for_each(|running| running.beside = true);
+        }
+        let (context, sender) = (self.context.clone(), self.sender.clone());
+        let handle = self.tasks.spawn(async move {
+            // The executor outlives its tasks.
+            let send = |message| drop(sender.send((id, message)));
+            let phase = |phase| send(Message::Phase(phase));
+            let healthy = |result| send(Message::Provisional(Box::new(result)));
+            let listener =
+                Listener { phase: &phase, healthy: provisional.then_some(&healthy), cancelled: Some(&cancelled) };
+            Box::new(case::run(&context, &job.service, &job.candidate, &job.case, listener).await)
+        });
+        self.jobs.insert(handle.id(), id);
+    }
+
+    /// The next message; `None` when nothing runs and nothing waits. Safe to drop and call again.
+    pub async fn next(&mut self) -> Option<(JobId, Message)> {
+        loop {
+            self.fill();
+            if let Some(message) = self.ready.pop_front() {
+                return Some(message);
+            }
+            if self.tasks.is_empty() {
+                return None;
+            }
+            tokio::select! {
+                // What a job tells while it runs comes before its end.
+                biased;
+                Some((id, message)) = self.receiver.recv() => {
+                    if let Some(message) = self.heard(id, message) {
+                        return Some((id, message));
+                    }
+                }
+                Some(joined) = self.tasks.join_next_with_id() => {
+                    if let Some(message) = self.joined(joined) {
+                        return Some(message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A message of a running job; `None` for one that was cancelled.
+    fn heard(&mut self, id: JobId, message: Message) -> Option<Message> {
+        match &message {
+            Message::Phase(phase) => self.running.get_mut(&id)?.phase = *phase,
+            Message::Provisional(result) => self.saw(&result.evidence),
+            _ => {}
+        }
+        self.running.get(&id).filter(|running| !*running.cancel.borrow()).map(|_| message)
+    }
+
+    fn joined(&mut self, joined: Result<(Id, Box<CaseResult>), tokio::task::JoinError>) -> Option<(JobId, Message)> {
+        let (task, result) = match joined {
+            Ok((task, result)) => (task, Some(result)),
+            Err(e) => (e.id(), None),
+        };
+        let id = self.jobs.remove(&task)?;
+        let running = self.running.remove(&id)?;
+        let Some(result) = result else { return Some((id, Message::Broken)) };
+        if *running.cancel.borrow() {
+            return None;
+        }
+        self.needs.saw(&result);
+        self.saw(&result.evidence);
+        let result = match running.first {
+            Some(first) => alone::stands(first, result),
+            None if alone::is_wanted(running.beside, &result) => {
+                self.unconfirmed.push_back(Unconfirmed { id, job: running.job, first: result });
+                if self.draining {
+                    self.give_up_confirming();
+                }
+                return None;
+            }
+            None => alone::unless_starved(result),
+        };
+        Some((id, Message::Finished(result)))
+    }
+
+    fn saw(&mut self, evidence: &Evidence) {
+        self.uses_network |= evidence.outbound().next().is_some() || evidence.questions().next().is_some();
+    }
+
+    /// Ends a job without a result. It gives up its container in its own time.
+    pub fn cancel(&mut self, id: JobId) {
+        self.waiting.retain(|(waiting, _)| *waiting != id);
+        self.unconfirmed.retain(|unconfirmed| unconfirmed.id != id);
+        self.ready.retain(|(ready, _)| *ready != id);
+        if let Some(running) = self.running.get(&id) {
+            running.cancel.send_replace(true);
+        }
+    }
+
+    /// Starts no further job. Running jobs go on; results that wait for their confirmation are final as they are.
+    /// Returns the jobs that will not start.
+    pub fn drain(&mut self) -> Vec<JobId> {
+        self.draining = true;
+        self.give_up_confirming();
+        let mut left: Vec<JobId> = self.waiting.drain(..).map(|(id, _)| id).collect();
+        left.sort_unstable();
+        left
+    }
+
+    fn give_up_confirming(&mut self) {
+        for Unconfirmed { id, first, .. } in self.unconfirmed.drain(..) {
+            let first = alone::unconfirmed(first, "the run was interrupted");
+            self.ready.push_back((id, Message::Finished(alone::unless_starved(first))));
+        }
+    }
+
+    /// Ends all jobs without a result.
+    pub async fn abort(&mut self) {
+        self.drain();
+        self.tasks.shutdown().await;
+        self.jobs.clear();
+        self.running.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::engine::fake::{Act, FakeEngine, exits, healthy};
+    use crate::model::observation::{ConnectAttempt, Fate, Observation};
+    use crate::model::{ConditionSet, Verdict};
+    use crate::run::case::Options;
+    use crate::run::rig::{Rig, Setup};
+
+    struct World {
+        engine: FakeEngine,
+        rig: Rig,
+        _state: tempfile::TempDir,
+    }
+
+    impl World {
+        async fn new(act: impl Fn(&crate::engine::fake::Situation) -> Act + Send + Sync + 'static) -> Self {
+            let engine = FakeEngine::new(true);
+            engine.image("app:1", &[], Arc::new(act));
+            let shared: Arc<dyn Engine> = Arc::new(engine.clone());
+            let info = shared.info().await.expect("an engine");
+            let state = tempfile::tempdir().expect("a temporary folder");
+            let setup = Setup {
+                state: state.path().to_owned(),
+                jobs: 8,
+                options: Options::default(),
+                watchdog: false,
+                program: None,
+                mode: None,
+            };
+            let rig = Rig::open(shared, &info, setup).await.expect("a session");
+            Self { engine, rig, _state: state }
+        }
+
+        fn executor(&self, room: Room, uses_network: bool) -> Executor {
+            Executor::new(self.rig.context.clone(), room, uses_network)
+        }
+
+        async fn job(&self, conditions: &str) -> Job {
+            let facts = self.engine.inspect_image("app:1").await.expect("an image");
+            let conditions = conditions.split_whitespace().map(|c| c.parse().expect("a condition"));
+            let case = Case::new("app:1", ConditionSet::new(conditions).expect("a set"));
+            Job {
+                candidate: Candidate { facts },
+                service: Arc::new(Service::some()),
+                case,
+                provisional: false,
+                again: false,
+            }
+        }
+
+        async fn close(self) {
+            self.rig.close(true).await.expect("closed");
+            assert_eq!(self.engine.left(), Vec::<String>::new());
+        }
+    }
+
+    fn connected() -> Observation {
+        Observation::Connect(ConnectAttempt {
+            at_ms: 1.0,
+            protocol: "tcp".to_owned(),
+            address: std::net::Ipv4Addr::new(198, 18, 0, 1),
+            port: 443,
+            name: None,
+            fate: Fate::Answered,
+            sent: 1,
+        })
+    }
+
+    /// Lets everything start that there is room for; gives the jobs.
+    fn started(executor: &mut Executor) -> Vec<JobId> {
+        executor.fill();
+        executor.ready.drain(..).map(|(id, _)| id).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_jobs_share_a_slot_and_watched_ones_take_a_quarter() {
+        let world = World::new(|_| healthy(8000)).await;
+        let mut executor = world.executor(Room { most: 8, ..2.into() }, true);
+        let mut ids = Vec::new();
+        for conditions in ["dns.drop", "egress.drop", "", "env.unset:A"] {
+            ids.push(executor.start(world.job(conditions).await));
+        }
+        assert_eq!(started(&mut executor), ids[..3], "two that wait take one slot together");
+        executor.running.get_mut(&ids[2]).expect("running").phase = Phase::Soak;
+        assert_eq!(started(&mut executor), [], "three quarters of a slot are not enough");
+        executor.running.get_mut(&ids[1]).expect("running").phase = Phase::Soak;
+        assert_eq!(started(&mut executor), ids[3..]);
+        executor.abort().await;
+        let mut executor = world.executor(2.into(), true);
+        for conditions in ["dns.drop", "egress.drop", ""] {
+            executor.start(world.job(conditions).await);
+        }
+        assert_eq!(started(&mut executor).len(), 2, "a number that the user gives is kept");
+        executor.abort().await;
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn jobs_stay_within_the_memory() {
+        let world = World::new(|_| healthy(8000)).await;
+        // 512 + 512 + 64 MB fit into 1200; one job always runs.
+        for (memory, count) in [(1200 << 20, 3), (1, 1)] {
+            let mut executor = world.executor(Room { memory: Some(memory), ..8.into() }, true);
+            for conditions in ["", "env.unset:A", "memory.limit:64m", "env.unset:B"] {
+                executor.start(world.job(conditions).await);
+            }
+            assert_eq!(started(&mut executor).len(), count);
+            executor.abort().await;
+        }
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_candidate_that_uses_the_network_waits_for_it() {
+        for (seen, free) in [(vec![connected()], 1), (Vec::new(), 0)] {
+            let world = World::new(move |_| Act { seen: seen.clone(), ..healthy(8000) }).await;
+            let mut executor = world.executor(Room { jobs: 2, most: 8, memory: None }, false);
+            executor.start(world.job("").await);
+            while !matches!(executor.next().await, Some((_, Message::Finished(_)))) {}
+            executor.start(world.job("egress.drop").await);
+            executor.start(world.job("egress.drop").await);
+            executor.fill();
+            assert_eq!(executor.free(), free);
+            executor.abort().await;
+            world.close().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_job_ends_at_once_and_says_nothing() {
+        // It never listens: its health check would take 25 s.
+        let world = World::new(|s| if s.env.is_empty() { Act::default() } else { healthy(8000) }).await;
+        let mut executor = world.executor(2.into(), true);
+        let silent = executor.start(world.job("").await);
+        while !matches!(executor.next().await, Some((_, Message::Phase(Phase::Listen)))) {}
+        let begun = tokio::time::Instant::now();
+        executor.cancel(silent);
+        assert!(executor.next().await.is_none(), "it has no result");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(executor.is_idle());
+        world.close().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_starts_nothing_more_and_keeps_what_runs() {
+        let world = World::new(|_| exits(Duration::from_secs(1), 1, "no")).await;
+        let mut executor = world.executor(1.into(), true);
+        let first = executor.start(world.job("").await);
+        let second = executor.start(world.job("env.unset:A").await);
+        assert_eq!(started(&mut executor), [first]);
+        assert_eq!(executor.drain(), [second]);
+        let mut finished = Vec::new();
+        while let Some((id, message)) = executor.next().await {
+            if let Message::Finished(result) = message {
+                finished.push((id, result.verdict));
+            }
+        }
+        assert_eq!(finished, [(first, Verdict::Fail)]);
+        world.close().await;
+    }
+}
