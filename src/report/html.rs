@@ -5,6 +5,7 @@ mod sentence;
 mod still;
 mod text;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest, Sha256};
 
 use super::markup;
@@ -50,21 +51,7 @@ fn filled(template: &str, parts: &[(&str, String)]) -> String {
 
 /// What a content security policy calls a script or a style by.
 fn hash(text: &str) -> String {
-    format!("'sha256-{}'", base64(&Sha256::digest(text.as_bytes())))
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let number = three.iter().fold(0_u32, |n, byte| n << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for n in 0..4 {
-            let digit = DIGITS[(number >> (18 - 6 * n)) as usize & 63];
-            text.push(if n <= three.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
+    format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
 #[cfg(test)]
