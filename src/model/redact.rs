@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use percent_encoding::percent_decode_str;
 use regex::Regex;
 
 /// What stands in the place of a secret.
@@ -116,21 +117,10 @@ pub fn shown_line(line: &str) -> String {
     out
 }
 
-/// A value as a program sees it that has decoded a URL (RFC 3986, 2.1); nothing when there is nothing to decode.
+/// A value as a program sees it after decoding a URL (RFC 3986, 2.1); `None` if decoding changes nothing.
 fn percent_decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = value;
-    while let Some(at) = rest.find('%') {
-        let byte = rest.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok())?;
-        bytes.extend(&rest.as_bytes()[..at]);
-        bytes.push(byte);
-        rest = &rest[at + 3..];
-    }
-    if bytes.is_empty() {
-        return None;
-    }
-    bytes.extend(rest.as_bytes());
-    String::from_utf8(bytes).ok()
+    let decoded = percent_decode_str(value).decode_utf8().ok()?;
+    (decoded != value).then(|| decoded.into_owned())
 }
 
 /// Takes out what is left of a value that somebody shortened with dots (`postgresql://ap...rnal:5432/app`).
