@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
+use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest, Sha256};
@@ -59,14 +59,6 @@ pub enum SavedError {
         path: PathBuf,
         /// How.
         how: &'static str,
-    },
-    /// It is compressed with gzip, and there is no `gzip` on this machine.
-    #[error("{} is compressed, and `gzip` cannot be started: {cause}", path.display())]
-    NoGzip {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: String,
     },
     /// There is neither a `manifest.json` nor an `index.json` in it, or no image.
     #[error("{} has no image in it (no manifest.json, no index.json, or an empty one)", path.display())]
@@ -135,7 +127,7 @@ impl SavedError {
             Self::NoArchive { .. } | Self::NoImage { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => {
                 "Write it anew with `docker save IMAGE -o FILE.tar` (not `docker export`)."
             }
-            Self::Packed { .. } | Self::NoGzip { .. } => "Unpack it first, or `docker load` it and name the image.",
+            Self::Packed { .. } => "Unpack it first, or `docker load` it and name the image.",
             Self::Several { .. } => "Save each image in a file of its own, or `docker load` it and name the images.",
             Self::NameTaken { .. } => {
                 "Loading it would move the name. Give the image on the engine another name and take this one from it \
@@ -377,7 +369,7 @@ impl Reader<'_> {
             return Err(SavedError::Packed { path: self.path.to_owned(), how });
         }
         if start.starts_with(GZIP) {
-            let mut archive = tar::Archive::new(self.unpacked(file)?);
+            let mut archive = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
             let entries = archive.entries();
             return self.pick(entries.map_err(|e| self.unreadable(&e))?, names);
         }
@@ -416,16 +408,6 @@ impl Reader<'_> {
 
     fn no_archive(&self) -> SavedError {
         SavedError::NoArchive { path: self.path.to_owned() }
-    }
-
-    /// Unpacking is left to the program that everybody has: nothing here depends on a library for it.
-    fn unpacked(&self, file: File) -> Result<Unpacked, SavedError> {
-        let mut gzip = Command::new("gzip");
-        gzip.arg("-dc").stdin(file).stdout(Stdio::piped()).stderr(Stdio::null());
-        let no_gzip = |cause: String| SavedError::NoGzip { path: self.path.to_owned(), cause };
-        let mut child = gzip.spawn().map_err(|e| no_gzip(e.to_string()))?;
-        let output = child.stdout.take().ok_or_else(|| no_gzip("it has no output".to_owned()))?;
-        Ok(Unpacked { child, output })
     }
 
     /// The configuration's name and the tags of the only image.
@@ -510,31 +492,6 @@ fn whole_name(annotations: &BTreeMap<String, String>) -> Option<String> {
     let name = annotations.get(WHOLE_NAME).or_else(|| annotations.get(REF_NAME).filter(tag_only))?;
     let short = name.strip_prefix("docker.io/library/").or_else(|| name.strip_prefix("docker.io/"));
     Some(short.unwrap_or(name).to_owned())
-}
-
-/// The output of `gzip -dc`.
-struct Unpacked {
-    child: Child,
-    output: ChildStdout,
-}
-
-impl Read for Unpacked {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.output.read(buffer)? {
-            0 if !buffer.is_empty() && !self.child.wait()?.success() => {
-                Err(io::Error::other("the compressed file is damaged"))
-            }
-            n => Ok(n),
-        }
-    }
-}
-
-impl Drop for Unpacked {
-    /// What was looked for may stand before the end.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[cfg(test)]
