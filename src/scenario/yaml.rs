@@ -2,27 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::node::{Entry, Node, Value};
-use super::problem::{Place, Problem, Refused};
-use super::text::LARGEST;
-use crate::model::condition::nearest;
+use super::problem::{Place, Problem};
 
 /// So many values may a document have, what aliases repeat included.
 const MOST_NODES: usize = 20_000;
 /// So deep may they be nested.
 const DEEPEST: usize = 32;
-
-/// Reads a document of our own.
-///
-/// # Errors
-/// The library's words.
-pub fn embedded<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_saphyr::from_str(text).map_err(|e| e.to_string())
-}
 
 /// Reads a document as a tree.
 ///
@@ -194,78 +182,6 @@ fn in_our_words(error: &ScanError) -> Problem {
         _ => format!("not valid YAML: {}", error.info()),
     };
     Problem::at(error.marker().line(), error.marker().col() + 1, message)
-}
-
-/// A value and the place where it stands.
-pub type Placed<T> = serde_saphyr::Spanned<T>;
-
-/// Reads a document of others as a type of ours. An unknown key, a wrong type, a duplicate key is refused with its
-/// place; the first is the only one that is told.
-pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Refused> {
-    if text.len() > LARGEST {
-        let message = format!("the file has {} bytes; no scenario needs more than {LARGEST}", text.len());
-        return Err(Refused::new(file, "", vec![Problem::of_file(message)]));
-    }
-    serde_saphyr::from_str(text).map_err(|error| {
-        let place = error.location();
-        let message = error.without_snippet().to_string();
-        // The library adds the place to its words; it is shown by the excerpt.
-        let message = typed_in_our_words(message.split(" at line ").next().unwrap_or(&message).trim());
-        let problem = match place {
-            Some(place) => Problem::at(small(place.line()), small(place.column()), message),
-            None => Problem::of_file(message),
-        };
-        Refused::new(file, text, vec![problem])
-    })
-}
-
-/// The library's message in words for a person who writes a scenario.
-fn typed_in_our_words(message: &str) -> String {
-    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
-    if let Some((unknown, known)) = message.strip_prefix("unknown field ").and_then(|m| m.split_once(", expected ")) {
-        let name = quoted(unknown);
-        let known: Vec<&str> = known
-            .trim_start_matches("one of ")
-            .split([',', ' '])
-            .map(|k| k.trim_matches('`'))
-            .filter(|k| !k.is_empty())
-            .collect();
-        return match nearest(&name, known.iter().copied()) {
-            Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
-            None => format!("unknown key `{name}`; known are {}", known.join(", ")),
-        };
-    }
-    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
-        return format!("the key `{}` stands twice", rest.split(',').next().unwrap_or(rest));
-    }
-    if message.starts_with("missing field ") {
-        return format!("the key `{}` is missing", quoted(message));
-    }
-    match message {
-        "expected mapping start" => "a mapping (KEY: value) is expected here".to_owned(),
-        "expected sequence start" => "a list is expected here".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-fn small(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// A mistake at the place of a value.
-pub fn problem<T>(at: &Placed<T>, message: impl Into<String>) -> Problem {
-    Problem::at(small(at.referenced.line()), small(at.referenced.column()), message)
-}
-
-/// A scalar as text, whether it is written as a string, a number or a boolean: `port: 8000` and `port: "8000"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text(pub String);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A plain scalar of YAML is given as the text that was written.
-        String::deserialize(deserializer).map(Self)
-    }
 }
 
 #[cfg(test)]

@@ -2,124 +2,151 @@
 //!
 //! Keys: <https://docs.aws.amazon.com/apprunner/latest/dg/config-file-ref.html>.
 
-use serde::Deserialize;
-
 use super::Kind;
 use super::draft::{Draft, Field, Origin, Store, Value, Variable};
 use super::env::surroundings;
+use crate::scenario::node::{self, Node};
 use crate::scenario::problem::{Problem, Refused};
-use crate::scenario::yaml::{self, Placed, Text, problem};
-
-// Unknown keys are passed over: the file is App Runner's, and its format grows.
-
-#[derive(Deserialize)]
-struct File {
-    runtime: Option<Placed<Text>>,
-    run: Option<Run>,
-}
-
-#[derive(Deserialize)]
-struct Run {
-    #[serde(rename = "runtime-version")]
-    runtime_version: Option<Text>,
-    command: Option<Placed<Text>>,
-    #[serde(rename = "pre-run")]
-    pre_run: Option<Vec<Text>>,
-    network: Option<Network>,
-    #[serde(default)]
-    env: Option<Vec<Entry>>,
-    #[serde(default)]
-    secrets: Option<Vec<SecretEntry>>,
-}
-
-#[derive(Deserialize)]
-struct Network {
-    port: Option<Placed<Text>>,
-    env: Option<Placed<Text>>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    name: Placed<Text>,
-    value: Option<Text>,
-}
-
-#[derive(Deserialize)]
-struct SecretEntry {
-    name: Placed<Text>,
-    #[serde(rename = "value-from")]
-    value_from: Text,
-}
-
-/// Where a value stands.
-fn origin<T>(path: &str, at: &Placed<T>) -> Origin {
-    let place = problem(at, "");
-    Origin { path: path.to_owned(), place: place.line.map(|line| (line, place.column)) }
-}
-
-fn field(path: &str, text: Placed<Text>) -> Field {
-    Field { from: origin(path, &text), text: text.value.0 }
-}
+use crate::scenario::{text, yaml};
 
 /// Reads it.
 ///
 /// # Errors
-/// When its form is wrong; what is wrong with its values is kept beside what is good.
+/// The file is not YAML. Wrong values are kept as problems of the draft.
 pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
-    // No excerpt is shown: the value of a variable may stand in any line.
-    let hidden = |refused: Refused| Refused::new(file, "", refused.problems);
-    let read: File = yaml::read(file, text).map_err(hidden)?;
+    // No excerpt is shown: any line may hold the value of a variable.
+    let refuse = |problem| Refused::new(file, "", vec![problem]);
+    if text.len() > text::LARGEST {
+        return Err(refuse(Problem::of_file(text::TOO_LARGE)));
+    }
+    let root = yaml::tree(text).map_err(refuse)?;
     let mut draft = Draft::new(Kind::AppRunnerYaml);
     let mut problems = Vec::new();
+    let root = Mapping::of(&root, "", &mut problems);
     draft.notes.push(
         "The image: App Runner builds this service from source, and exitone runs images. Build one (a Dockerfile that \
          does what `build:` and `pre-run:` do) and name it under `candidates`."
             .to_owned(),
     );
-    if let Some(runtime) = read.runtime {
-        let version = read.run.as_ref().and_then(|run| run.runtime_version.as_ref()).map(|v| format!(" {}", v.0));
-        let whole = runtime.value.0 + &version.unwrap_or_default();
+    let run = root.mapping("run", &mut problems);
+    if let Some(runtime) = root.text("runtime", &mut problems) {
+        let version = run.as_ref().and_then(|run| run.text("runtime-version", &mut problems));
+        let whole = runtime.text + &version.map(|version| format!(" {}", version.text)).unwrap_or_default();
         let shown: String = whole.chars().filter(|c| c.is_ascii_alphanumeric() || " _.-".contains(*c)).collect();
         draft.notes.push(format!("What App Runner's runtime {shown} brings along: the image must have it."));
     }
-    match read.run {
-        Some(run) => take(run, &mut draft, &mut problems),
-        None => problems.push(Problem::of_file("the key `run` is missing: there is nothing to start")),
+    match run {
+        Some(run) => take(&run, &mut draft, &mut problems),
+        None if root.node.get("run").is_none() => problems.push(Problem::of_file("missing key `run`: nothing to start")),
+        None => {}
     }
     draft.notes.push("The health check and the size: they are no part of an apprunner.yaml.".to_owned());
     surroundings(&mut draft);
     Ok(draft.finish(problems))
 }
 
-fn take(run: Run, draft: &mut Draft, problems: &mut Vec<Problem>) {
-    match run.command {
-        Some(command) => draft.start_command = Some(field("run.command", command)),
-        None => problems.push(Problem::of_file("the key `run.command` is missing: there is nothing to start")),
+fn take(run: &Mapping<'_>, draft: &mut Draft, problems: &mut Vec<Problem>) {
+    draft.start_command = run.text("command", problems);
+    if run.node.get("command").is_none() {
+        problems.push(Problem::of_file("missing key `run.command`: nothing to start"));
     }
-    if run.pre_run.is_some_and(|commands| !commands.is_empty()) {
+    if run.node.get("pre-run").is_some_and(|commands| !commands.items().is_empty()) {
         draft.notes.push(
             "`pre-run:` commands are run before the start there, in the image that runs; here nothing runs them."
                 .to_owned(),
         );
     }
-    let network = run.network.unwrap_or(Network { port: None, env: None });
-    let port = network.port.map(|port| field("run.network.port", port));
-    for entry in run.env.into_iter().flatten() {
-        let from = origin("run.env", &entry.name);
-        // `value:` with nothing behind it is an empty value.
-        let value = Value::Plain(entry.value.map(|text| text.0).unwrap_or_default());
-        draft.add(Variable { name: entry.name.value.0, value, from }, problems);
+    let network = run.mapping("network", problems);
+    let port = network.as_ref().and_then(|network| network.text("port", problems));
+    for entry in run.mappings("env", problems) {
+        let Some(name) = entry.required("name", problems) else { continue };
+        // `value:` with nothing after it is an empty value.
+        let value = entry.text("value", problems).map(|value| value.text).unwrap_or_default();
+        draft.add(variable(&entry, name, Value::Plain(value)), problems);
     }
-    for entry in run.secrets.into_iter().flatten() {
-        let from = origin("run.secrets", &entry.name);
-        let value = Value::Secret(Store::of(&entry.value_from.0));
-        draft.add(Variable { name: entry.name.value.0, value, from }, problems);
+    for entry in run.mappings("secrets", problems) {
+        let Some(name) = entry.required("name", problems) else { continue };
+        let Some(reference) = entry.required("value-from", problems) else { continue };
+        draft.add(variable(&entry, name, Value::Secret(Store::of(&reference.text))), problems);
     }
     // The port's number is passed under this name as well as under PORT.
-    if let Some(name) = network.env.filter(|name| name.value.0 != "PORT") {
-        let from = origin("run.network.env", &name);
+    if let Some(name) = network.and_then(|network| network.text("env", problems)).filter(|name| name.text != "PORT") {
         let value = Value::Plain(port.as_ref().map_or_else(|| "8080".to_owned(), |port| port.text.clone()));
-        draft.add(Variable { name: name.value.0, value, from }, problems);
+        draft.add(Variable { name: name.text, value, from: name.from }, problems);
     }
     draft.port = port;
+}
+
+/// A variable of a list; mistakes name the list and the place of the name.
+fn variable(entry: &Mapping<'_>, name: Field, value: Value) -> Variable {
+    Variable { name: name.text, value, from: Origin { path: entry.path.clone(), ..name.from } }
+}
+
+/// A mapping of the file and its path. Unknown keys are ignored: the file is App Runner's, and its format grows.
+struct Mapping<'a> {
+    node: &'a Node,
+    path: String,
+}
+
+impl<'a> Mapping<'a> {
+    fn of(node: &'a Node, path: &str, problems: &mut Vec<Problem>) -> Self {
+        if !matches!(node.value, node::Value::Map(_)) {
+            problems.push(origin(path, node).problem("expected a mapping (KEY: value)"));
+        }
+        for (n, entry) in node.entries().iter().enumerate() {
+            if node.entries()[..n].iter().any(|earlier| earlier.key == entry.key) {
+                problems.push(Problem::of(entry.place, format!("duplicate key `{}`", entry.key)));
+            }
+        }
+        Self { node, path: path.to_owned() }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// The value of a key; null counts as absent.
+    fn value(&self, key: &str) -> Option<&'a Node> {
+        self.node.get(key).filter(|node| !matches!(node.value, node::Value::Null))
+    }
+
+    fn mapping(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+        self.value(key).map(|node| Self::of(node, &self.path_of(key), problems))
+    }
+
+    /// The mappings of a list.
+    fn mappings(&self, key: &str, problems: &mut Vec<Problem>) -> Vec<Self> {
+        let path = self.path_of(key);
+        match self.value(key) {
+            Some(Node { value: node::Value::List(items), .. }) => {
+                items.iter().map(|item| Self::of(item, &path, problems)).collect()
+            }
+            Some(other) => {
+                problems.push(origin(&path, other).problem("expected a list"));
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn text(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
+        let node = self.value(key)?;
+        let from = origin(&self.path_of(key), node);
+        if !node.is_scalar() {
+            problems.push(from.problem("expected a string"));
+            return None;
+        }
+        Some(Field { text: node.text().to_owned(), from })
+    }
+
+    fn required(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
+        if self.value(key).is_none() {
+            problems.push(origin(&self.path, self.node).problem(&format!("missing key `{key}`")));
+        }
+        self.text(key, problems)
+    }
+}
+
+fn origin(path: &str, node: &Node) -> Origin {
+    Origin { path: path.to_owned(), place: Some((node.place.line, node.place.column)) }
 }

@@ -138,8 +138,8 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     }
     // `aws --output yaml`. No excerpt is shown: a value of a variable may stand in any line.
     if has_key(text, &DESCRIBE_KEYS) {
-        let value = yaml::read(file, text).map_err(|refused| Refused::new(file, "", refused.problems))?;
-        return describe::read(file, text, &value);
+        let tree = yaml::tree(text).map_err(|problem| Refused::new(file, "", vec![problem]))?;
+        return describe::read(file, text, &tree.json());
     }
     if has_key(text, &["candidates", "service", "conditions"]) {
         return refuse("this is a scenario already: exitone run FILE".to_owned());

@@ -156,9 +156,13 @@ fn what_is_none_of_the_kinds_is_said() {
         ("{\"SourceConfiguration\": {\"ImageRepository\": {\"ImageIdentifier\": \" \"}}}", "the image's name is empty"),
         ("candidates: [a:1]\n", "a scenario already"),
         ("port: 8000\n", "a service file already"),
-        ("runtime: python3\nbuild: {}\n", "the key `run` is missing"),
-        ("run: {}\n", "the key `run.command` is missing"),
-        ("run: hunter2\n", "a mapping"),
+        ("runtime: python3\nbuild: {}\n", "missing key `run`"),
+        ("run: {}\n", "missing key `run.command`"),
+        ("run: hunter2\n", "x:1:6: run: expected a mapping"),
+        ("run: {command: [hunter2]}\n", "x:1:16: run.command: expected a string"),
+        ("run: {command: x, env: {A: hunter2}}\n", "x:1:24: run.env: expected a list"),
+        ("run:\n  command: x\n  secrets:\n    - value-from: hunter2\n", "x:4:7: run.secrets: missing key `name`"),
+        ("run:\n  command: x\n  command: hunter2\n", "x:3:3: duplicate key `command`"),
         ("A=1\nbroken hunter2\n", "x:2:1: not of the form NAME=VALUE"),
     ] {
         let said = refused(text);
