@@ -39,30 +39,30 @@ pub const ABOUT: &str = "Find the first bad image of an ordered list\n\nAn image
 /// Arguments of `bisect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The images, the oldest first: tags, digests, or files that `docker save` wrote (loaded, and kept on the engine)
+    /// Images, oldest first: tags, digests, or `docker save` archives (loaded, and kept on the engine)
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
-    /// A condition to impose on every image, once for each: `egress.drop`, `env.unset:NAME` …
+    /// Condition to impose on every image, such as egress.drop or env.unset:NAME; may be repeated
     #[arg(long, value_name = "CONDITION")]
     with: Vec<String>,
-    /// A scenario file: its service; its images where none is given; its conditions where it has one set only
+    /// Scenario file: supplies the service, and the images and conditions unless given here
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// A service file (port, environment, health check), or `aws apprunner describe-service` output
+    /// Service file (port, environment, health check), or `aws apprunner describe-service` output
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
-    /// More variables, NAME=VALUE a line
+    /// Env file with more variables (NAME=VALUE lines)
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
-    /// Doubt every answer, and run until the culprit is this sure [default: single answers are believed until they differ]
+    /// Assume that results are flaky, and test until the culprit is this certain [default: repeat only if results differ]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     confidence: Option<f64>,
-    /// Stop after this time and say what is known
+    /// Stop after this time and report what is known
     #[arg(long, value_name = "TIME", value_parser = duration)]
     budget: Option<Duration>,
-    /// Judge one image, for `git bisect run`
+    /// Test one image, for `git bisect run`
     ///
-    /// The exit code is 0 when it is good, 1 when it is bad, 125 when it cannot be told (git skips the revision). Every
+    /// Exits with 0 if it is good, 1 if it is bad and 125 if it cannot be tested (git skips the revision). Every
     /// other failure (usage, files, a missing image, no engine, an interruption) exits with 128 or more: git would take
     /// anything from 1 to 127 for "bad" and stops at 128. Where the image is built first, a build that fails is skipped:
     /// `git bisect run sh -c 'docker build -q -t app:bisect . || exit 125; exitone bisect --git-bisect app:bisect --with
@@ -182,7 +182,7 @@ fn of_scenario(
 ) -> Result<Asked, Failure> {
     for (given, flag) in [(args.service.is_some(), "--service"), (args.env_file.is_some(), "--env-file")] {
         if given {
-            wrong.push(format!("{flag} does not go with --scenario; a scenario file has its own"));
+            wrong.push(format!("{flag} cannot be used with --scenario: the scenario file sets it"));
         }
     }
     match file::read(&path.display().to_string(), &read_text(path)?, &folder_of(path), args.on.platform.as_ref()) {
@@ -193,7 +193,7 @@ fn of_scenario(
                 let more = if sets.len() > 3 { " …" } else { "" };
                 let (count, shown) = (sets.len(), shown.join(", "));
                 wrong.push(format!(
-                    "{} has {count} sets of conditions ({shown}{more}): choose with --with",
+                    "{} has {count} sets of conditions ({shown}{more}): choose one with --with",
                     path.display()
                 ));
             }
@@ -220,22 +220,20 @@ fn wrong_images(images: &[String], git: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     match (git, images.len()) {
         (true, 1) | (false, 2..) => {}
-        (true, 0) => wrong.push("--git-bisect judges one image: give its name".to_owned()),
-        (true, count) => wrong.push(format!("--git-bisect judges one image, and {count} are given")),
-        (false, 0) => wrong.push("which images? give two or more, the oldest first".to_owned()),
-        (false, _) => {
-            wrong.push(format!("one image is no list: give two or more, the oldest first, not only {}", images[0]))
-        }
+        (true, 0) => wrong.push("--git-bisect needs the image to test".to_owned()),
+        (true, count) => wrong.push(format!("--git-bisect tests one image; got {count}")),
+        (false, 0) => wrong.push("bisect needs at least two images, oldest first".to_owned()),
+        (false, _) => wrong.push(format!("bisect needs at least two images, oldest first; got only {}", images[0])),
     }
     let mut known = BTreeSet::new();
     let mut twice: Vec<&String> = images.iter().filter(|image| !known.insert(*image)).collect();
     twice.dedup();
-    wrong.extend(twice.iter().map(|image| format!("{image} is given twice")));
+    wrong.extend(twice.iter().map(|image| format!("duplicate image {image}")));
     wrong.extend(
         known
             .iter()
             .filter(|image| is_path(image) && !Path::new(image).is_file())
-            .map(|path| format!("{path}: no such file; an image in a file is what `docker save IMAGE -o FILE` writes")),
+            .map(|path| format!("{path}: no such file (save an image with `docker save IMAGE -o FILE`)")),
     );
     wrong
 }

@@ -35,9 +35,8 @@ pub async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> 
         .arg(context)
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let output = docker.output().await.map_err(|e| {
-        NotBuilt::Machine(format!("`docker build` makes the image {tag}, and docker cannot be started: {e}"))
-    })?;
+    let output =
+        docker.output().await.map_err(|e| NotBuilt::Machine(format!("cannot build {tag}: starting `docker`: {e}")))?;
     if output.status.success() {
         return Ok(());
     }
@@ -52,9 +51,7 @@ pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
         let parts = [("folder", context, context.is_dir()), ("file", dockerfile, dockerfile.is_file())];
         let absent = parts.into_iter().find(|(_, _, is_there)| !is_there);
         missing.extend(
-            absent.map(|(what, path, _)| {
-                format!("error: {image} cannot be built: there is no {what} {}", path.display())
-            }),
+            absent.map(|(what, path, _)| format!("error: cannot build {image}: no such {what}: {}", path.display())),
         );
     }
     missing
@@ -69,8 +66,8 @@ pub async fn of_scenario(wanted: &Build) -> Result<(), Failure> {
     say(&format!("building {image} from {} (context {})", dockerfile.display(), context.display()));
     match build(image, "built", dockerfile, context).await {
         Ok(()) => Ok(()),
-        Err(NotBuilt::Image(said)) => Err(Failure::no_engine(format!("{image} cannot be built\n{said}"))
-            .with_hint("nothing was run; with --image IMAGE an image that is there is run instead")),
+        Err(NotBuilt::Image(said)) => Err(Failure::no_engine(format!("cannot build {image}\n{said}"))
+            .with_hint("nothing ran; use --image IMAGE to run an existing image")),
         Err(NotBuilt::Machine(why)) => Err(Failure::no_engine(why)),
     }
 }

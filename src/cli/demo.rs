@@ -13,6 +13,7 @@ use crate::model::Plan;
 use crate::report::progress::Progress;
 use crate::report::story::Story;
 use crate::report::table::tables;
+use crate::report::view::plural;
 use crate::report::{json, terminal};
 use crate::scenario::file;
 
@@ -42,10 +43,10 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let progress = |step: &str| say(&format!("  {step}"));
     let built = signals.unless_asked(build(engine.as_ref(), &[], &source, &progress)).await??;
     if !built.built.is_empty() {
-        say(&format!("  built {} images; the next demo finds them there", built.built.len()));
+        say(&format!("  built {} images; the next demo reuses them", built.built.len()));
     }
     for (image, why) in &built.skipped {
-        say(&format!("  left out: {image}: {why}"));
+        say(&format!("  skipped {image}: {why}"));
     }
     let skipped = |image: &String| built.skipped.iter().any(|(left, _)| left == image);
     let images: Vec<String> = scenario.candidates.iter().filter(|image| !skipped(image)).cloned().collect();
@@ -56,7 +57,10 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         let count = images.len();
         let sets = scenario.sets.len();
         let cases = plan.cases.len();
-        say(&format!("{count} versions of one service under {sets} sets of App Runner conditions: {cases} cases"));
+        say(&format!(
+            "{count} versions of one service under {sets} sets of App Runner conditions: {}",
+            plural(cases, "case")
+        ));
     }
     let mut progress = Progress::new(common.progress());
     let how = how(&args.running, &info, plan.cases.len());

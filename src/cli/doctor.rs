@@ -30,7 +30,7 @@ const SOAK: Duration = Duration::from_millis(100);
 /// Arguments of `doctor`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

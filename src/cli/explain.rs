@@ -11,19 +11,19 @@ use crate::report::explain::text;
 use crate::scenario::{apprunner, service};
 
 /// What `exitone explain --help` says.
-pub const ABOUT: &str = "Name the failure in a log of App Runner: its class, the first true failure line, what was mostly behind it
+pub const ABOUT: &str =
+    "Explain the failure in an App Runner log: its class, the first line that shows it, and the likely cause
 
-FILE is the service's or the application's log, or both in one: as text, or the JSON of `aws logs get-log-events` and \
-`filter-log-events`. Lines that look like the failure and are not (`Invalid Access Role …` during a rollback) are told \
-apart. What the application wrote is read by the same rules as in a run. What no local run can show is said, with what to \
-rule out. Values that look like credentials are not shown.
+LOGFILE is the service log, the application log, or both in one file, as text or as the JSON of `aws logs \
+get-log-events` and `filter-log-events`. Misleading lines (`Invalid Access Role …` during a rollback) are recognized. \
+Causes that no local run can show are listed with what to rule out. Values that look like credentials are not shown.
 
-Exit code: 1 the log has a failure, 0 its last deployment succeeded, 5 no line of it is known.";
+Exit code: 1 if the log has a failure, 0 if its last deployment succeeded, 5 if no line is recognized.";
 
 /// Arguments of `explain`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The log; `-`: standard input
+    /// Log to read; `-` for standard input
     #[arg(value_name = "LOGFILE")]
     file: PathBuf,
     #[command(flatten)]

@@ -9,20 +9,23 @@ use tracing_subscriber::EnvFilter;
 use crate::profile::Profile;
 use crate::scenario::profile;
 
+/// The heading of the flags that every command has.
+const GLOBAL: &str = "Global options";
+
 /// Flags of every command.
 #[derive(Args)]
 pub struct Common {
-    /// Say more on standard error; twice: everything
-    #[arg(short, long, action = ArgAction::Count, global = true)]
+    /// Log more to standard error; repeat for debug output
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = GLOBAL)]
     verbose: u8,
-    /// Colour in the output
-    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true)]
+    /// When to use color
+    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true, help_heading = GLOBAL)]
     color: Colour,
-    /// No live progress
-    #[arg(long, global = true)]
+    /// Hide the live progress display
+    #[arg(long, global = true, help_heading = GLOBAL)]
     no_progress: bool,
-    /// Fetch nothing from a registry or a package index; what is missing is named
-    #[arg(long, global = true)]
+    /// Never contact a registry or package index; name what is missing instead
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub offline: bool,
 }
 
@@ -62,55 +65,55 @@ enum Colour {
 /// Flags of commands that run cases.
 #[derive(Args)]
 pub struct Running {
-    /// Cases at a time [default: 2 × the engine's CPUs, of a search 1.5 ×, and more while some only wait]
+    /// Cases to run in parallel [default: 2 × the engine's CPUs (1.5 × for a search), more while some only wait]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
-    /// How long a healthy candidate is watched
+    /// How long to watch a healthy image; a later failure goes unseen
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub soak: Duration,
-    /// The kernel's and the platform's own times instead of shorter ones
+    /// Use the real timeouts of the kernel and the platform instead of shortened ones
     #[arg(long)]
     pub real_time: bool,
-    /// True: nothing but verdicts is shown.
+    /// Only verdicts are needed, so images are not read in full.
     #[arg(skip)]
     pub verdicts_only: bool,
 }
 
-/// The flag of commands that know platforms.
+/// The flag of commands that simulate a platform.
 #[derive(Args)]
 pub struct On {
-    /// The platform whose rules hold: apprunner or ecs-express; it beats a scenario's own [default: apprunner]
+    /// Platform to simulate: apprunner or ecs-express; overrides the scenario's [default: apprunner]
     #[arg(long, value_name = "PROFILE", value_parser = profile)]
     pub platform: Option<Profile>,
 }
 
-/// The form of a single answer.
+/// The output format of commands that print one answer.
 #[derive(Args)]
 pub struct Form {
-    /// The form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
 
-/// The form of the result.
+/// An output format.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For a person
+    /// Human-readable text
     Text,
-    /// One document on standard output
+    /// One JSON document on standard output
     Json,
 }
 
-/// A time that a user may ask for.
+/// A duration of at most an hour.
 pub fn duration(text: &str) -> Result<Duration, String> {
     crate::model::units::parse_duration(text)
-        .and_then(|d| if d <= Duration::from_secs(3600) { Ok(d) } else { Err("more than an hour".to_owned()) })
+        .and_then(|d| if d <= Duration::from_secs(3600) { Ok(d) } else { Err("must be at most 1h".to_owned()) })
 }
 
-/// A confidence: more than a coin, less than certain.
+/// A confidence: at least a coin toss, less than certain.
 pub fn share(text: &str) -> Result<f64, String> {
     let value: f64 =
         text.trim_end_matches('%').parse().map_err(|_| format!("`{text}` is not a number such as 0.99"))?;
     let value = if text.ends_with('%') { value / 100.0 } else { value };
-    if (0.5..1.0).contains(&value) { Ok(value) } else { Err(format!("{text} is not between 0.5 and 1")) }
+    if (0.5..1.0).contains(&value) { Ok(value) } else { Err(format!("{text}: must be at least 0.5 and less than 1")) }
 }

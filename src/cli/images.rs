@@ -16,9 +16,9 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Build the bundled images that are not there yet
+    /// Build the bundled images that do not exist yet
     Build {
-        /// `v19-photo-fix` and so on, or `postgres`, a database for scenarios [default: all candidates]
+        /// Names such as v19-photo-fix, or `postgres`, a database for scenarios [default: all candidates]
         names: Vec<String>,
         #[command(flatten)]
         source: SourceArgs,
@@ -28,7 +28,7 @@ enum Command {
 /// Where base images come from.
 #[derive(clap::Args)]
 pub struct SourceArgs {
-    /// A registry that has python:3.12-slim (and postgres:16), HOST:PORT [default: Debian packages on Debian, else the engine's own]
+    /// Registry with python:3.12-slim and postgres:16 [default: Debian packages on Debian, else the engine's images]
     #[arg(long, value_name = "HOST:PORT", env = "EXITONE_REGISTRY")]
     registry: Option<String>,
 }
@@ -51,13 +51,13 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let (source, progress) = (source.source(common), |step: &str| say(&format!("  {step}")));
     let built = signals.unless_asked(build(engine.as_ref(), &names, &source, &progress)).await??;
     let mut text = String::new();
-    for (word, names) in [("built", &built.built), ("there", &built.present)] {
+    for (word, names) in [("built", &built.built), ("exists", &built.present)] {
         for name in names {
             text.push_str(&format!("{word}  {name}\n"));
         }
     }
     for (name, why) in &built.skipped {
-        text.push_str(&format!("left out  {name}: {why}\n"));
+        text.push_str(&format!("skipped  {name}: {why}\n"));
     }
     print(&text)?;
     Ok(0)

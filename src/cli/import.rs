@@ -10,25 +10,25 @@ use super::input::read_or_stdin;
 use crate::scenario::{apprunner, import};
 
 /// What `exitone import --help` says.
-pub const ABOUT: &str = "Make a scenario of `aws apprunner describe-service` output, an apprunner.yaml or an env file
+pub const ABOUT: &str = "Turn `aws apprunner describe-service` output, an apprunner.yaml or an env file into a scenario
 
-Which of these FILE is, is told from what stands in it. The scenario says in comments what was taken from where, and \
-what could not be known: values of secrets, what a VPC lets through, the image's own command. Values that look like \
-credentials are not written; placeholders stand for them.";
+The kind of FILE is detected from its content. Comments in the scenario say where each value comes from, and what FILE \
+does not say: values of secrets, what a VPC lets through, the command of the image. Values that look like credentials \
+are replaced by placeholders.";
 
 /// Arguments of `import`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The file; `-`: standard input
+    /// File to read; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// An image for `candidates`, once for each, the oldest first [default: the one that the file names]
+    /// Image for `candidates`, oldest first; may be repeated [default: the image in the file]
     #[arg(long, value_name = "IMAGE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     image: Vec<String>,
     /// Write the scenario to this file [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Overwrite it when it is there already
+    /// Overwrite an existing file
     #[arg(long, requires = "output")]
     force: bool,
 }
@@ -39,7 +39,7 @@ pub struct Args {
 /// The file, and where the scenario goes to.
 pub fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
     if let Some(output) = args.output.as_deref().filter(|output| is_same(output, &args.file)) {
-        return Err(Failure::usage(format!("{}: this is the file that is read", output.display())));
+        return Err(Failure::usage(format!("{}: input and output are the same file", output.display())));
     }
     let (name, text) = read_or_stdin(&args.file)?;
     let imported = import::scenario(&name, &text, &args.image, &apprunner())?;
@@ -48,7 +48,7 @@ pub fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
         None => print(&imported.text)?,
         Some(path) => {
             write(path, &imported.text, args.force)?;
-            say(&format!("wrote {}; its comments say what could not be known", path.display()));
+            say(&format!("wrote {}; its comments list what the file does not say", path.display()));
         }
     }
     Ok(0)
@@ -69,7 +69,7 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| {
         let there = e.kind() == std::io::ErrorKind::AlreadyExists;
         Failure::unwritten(match there {
-            true => format!("{}: it is there already; --force overwrites it", path.display()),
+            true => format!("{}: already exists; use --force to overwrite it", path.display()),
             false => format!("writing {}: {e}", path.display()),
         })
     })

@@ -20,7 +20,7 @@ pub fn read_or_stdin(path: &Path) -> Result<(String, String), Failure> {
     }
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes).map_err(|e| Failure::file(format!("standard input: {e}")))?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::file("standard input: not a text (UTF-8)"))?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::file("standard input: not UTF-8 text"))?;
     Ok(("standard input".to_owned(), text))
 }
 

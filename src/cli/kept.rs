@@ -23,7 +23,7 @@ pub struct Kept {
     /// Keep the run (its events and logs) in this folder [default: one of the last 20 in the state folder]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub folder: Option<PathBuf>,
-    /// Resume a run that broke off: cases that have a verdict do not run again
+    /// Resume an interrupted run; cases with a verdict do not run again
     #[arg(long, value_name = "DIR")]
     pub resume: Option<PathBuf>,
 }
@@ -57,9 +57,7 @@ impl Kept {
         };
         opened.map_err(|(path, e)| {
             let what = match e.kind() {
-                std::io::ErrorKind::AlreadyExists => {
-                    "there is a run in it already; --resume goes on with it".to_owned()
-                }
+                std::io::ErrorKind::AlreadyExists => "already contains a run; use --resume to continue it".to_owned(),
                 std::io::ErrorKind::WouldBlock => "another exitone process is writing this run".to_owned(),
                 _ => e.to_string(),
             };
@@ -85,11 +83,11 @@ fn done(run: &Run, plan: &Plan, added: &[Planned]) -> Result<Vec<(Arc<CaseResult
         plan.cases.iter().any(|case| case.id == planned.id) || added.iter().any(|known| known.id == planned.id)
     };
     if let Some(other) = run.header.cases.iter().find(|planned| !known(planned)) {
-        return Err(Failure::usage(format!("the run to resume had other cases: {} is not one of these", other.id)));
+        return Err(Failure::usage(format!("cannot resume: {} is not a case of this run", other.id)));
     }
     if run.header.platform != plan.platforms() {
         let (then, now) = (&run.header.platform, plan.platforms());
-        return Err(Failure::usage(format!("the run to resume was for {then}, and this one is for {now}")));
+        return Err(Failure::usage(format!("cannot resume: the earlier run was for {then}, this one is for {now}")));
     }
     // An image that was built anew is run anew.
     let counts = |planned: &Planned, result: &CaseResult| {

@@ -10,6 +10,7 @@ mod explain;
 mod failure;
 mod flags;
 mod gate;
+mod help;
 mod images;
 mod import;
 mod input;
@@ -30,15 +31,15 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
 use flags::Common;
 
 /// Finds the condition that makes a container image exit with code 1 on AWS App Runner.
 ///
-/// Images are run on the local Docker engine under simulated App Runner conditions: blocked egress, failing DNS,
-/// missing variables, the health check, and what else differs there. Nothing that an image sends leaves the machine.
+/// Runs images on the local Docker engine under simulated App Runner conditions: blocked egress, failing DNS, missing
+/// variables, the health check and more. Nothing that an image sends leaves the machine.
 #[derive(Parser)]
 #[command(name = "exitone", version, max_term_width = 100)]
 pub struct Cli {
@@ -50,41 +51,43 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build the bundled candidates, run the incident over them, name the conditions and the first bad version
+    /// Run the bundled example end to end
     Demo(demo::Args),
-    /// Name all smallest sets of conditions that make an image fail, with cause, fix and evidence
+    /// Find every minimal set of conditions that breaks an image, with cause and fix
+    #[command(after_help = help::conditions(), after_long_help = help::conditions_at_length())]
     Why(why::Args),
-    /// Name the failure in a log of App Runner: its class, the first true line, what was mostly behind it
+    /// Explain the failure in an App Runner log
     #[command(long_about = explain::ABOUT)]
     Explain(explain::Args),
     /// Find the first bad image of an ordered list
-    #[command(long_about = bisect::ABOUT)]
+    #[command(long_about = bisect::ABOUT, after_help = help::conditions(), after_long_help = help::conditions_at_length())]
     Bisect(bisect::Args),
     /// Run images under conditions and report each case
+    #[command(after_help = help::conditions(), after_long_help = help::conditions_at_length())]
     Run(run::Args),
-    /// The cases that `run` would run, with ids and an estimate; as a matrix for a CI job
+    /// List the cases that `run` would run, or print a matrix for a CI job
     Plan(plan::Args),
-    /// A run's folder, or the shards of a run, in any form
+    /// Render a finished run, or merge its shards, in any format
     Report(report::Args),
-    /// Which engine this is, and which conditions this host can impose, proved by planted candidates
+    /// Check the engine, and prove which conditions this host can impose
     Doctor(doctor::Args),
-    /// The pre-push gate: is what is about to be pushed good? Also puts itself into git's hooks
+    /// Test the commit about to be pushed (git pre-push hook)
     #[command(long_about = gate::ABOUT)]
     Gate(gate::Args),
-    /// A shell script, with docker and standard tools only, that re-creates a case that was run
+    /// Print a shell script that reproduces a case with docker alone
     Repro(repro::Args),
-    /// Make a scenario of `aws apprunner describe-service` output, an apprunner.yaml or an env file
+    /// Turn `aws apprunner describe-service` output, an apprunner.yaml or an env file into a scenario
     #[command(long_about = import::ABOUT)]
     Import(import::Args),
-    /// The bundled candidates
+    /// Build the bundled example images
     Images(images::Args),
-    /// JSON Schema of scenario files, of a run's events, and of what `--format json` writes
+    /// Print the JSON Schema of scenario files, events or results
     Schema(schema::Args),
     /// Remove everything that exitone ever left on this engine
     Clean(clean::Args),
-    /// Completions for a shell
+    /// Print shell completions
     Completions(shell::CompletionsArgs),
-    /// The manual page, or a folder of all of them
+    /// Print the manual page, or write all of them to a folder
     Man(shell::ManArgs),
     #[command(hide = true)]
     Holder,
@@ -104,7 +107,7 @@ enum Command {
 #[must_use]
 pub fn start() -> ExitCode {
     let for_git = bisect::is_for_git(std::env::args_os());
-    match Cli::try_parse() {
+    match help::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) if for_git => bisect::for_git(|| cli.execute()),
         Ok(cli) => cli.execute(),
         Err(error) if for_git => bisect::refused(&error),

@@ -16,17 +16,17 @@ use crate::report::{annotations, html, json, junit, markdown, terminal};
 /// The form of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum ReportForm {
-    /// For a person
+    /// Human-readable text
     Text,
-    /// One document
+    /// One JSON document
     Json,
-    /// XML for CI systems
+    /// JUnit XML
     Junit,
-    /// For a CI job's summary
+    /// Markdown for a CI job's summary
     Markdown,
-    /// Annotations of a GitHub job
+    /// GitHub Actions annotations
     Annotations,
-    /// One self-contained page
+    /// One self-contained HTML page
     Html,
 }
 
@@ -46,11 +46,11 @@ impl FromStr for ReportFile {
             names.map(|v| v.get_name().to_owned()).collect::<Vec<_>>().join(", ")
         };
         let (form, path) =
-            text.split_once('=').ok_or_else(|| format!("FORMAT=FILE is needed; formats are {}", known()))?;
-        let form =
-            ReportForm::from_str(form, false).map_err(|_| format!("`{form}` is no format; known are {}", known()))?;
+            text.split_once('=').ok_or_else(|| format!("expected FORMAT=FILE; FORMAT is one of {}", known()))?;
+        let form = ReportForm::from_str(form, false)
+            .map_err(|_| format!("unknown format `{form}`; expected one of {}", known()))?;
         if path.is_empty() {
-            return Err("the file's name is missing".to_owned());
+            return Err("missing file name".to_owned());
         }
         Ok(Self { form, path: PathBuf::from(path) })
     }
@@ -59,13 +59,13 @@ impl FromStr for ReportFile {
 /// Flags of commands that report a run.
 #[derive(Args)]
 pub struct Output {
-    /// The form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = ReportForm::Text)]
     pub format: ReportForm,
-    /// The result goes into this file instead of to standard output
+    /// Write the result to this file instead of standard output
     #[arg(long, short = 'o', value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// A further report, once for each
+    /// Write an additional report; may be repeated
     #[arg(long, value_name = "FORMAT=FILE")]
     pub report: Vec<ReportFile>,
 }

@@ -25,9 +25,9 @@ const SLOTS: usize = 4;
 /// The form of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// For a person
+    /// Human-readable text
     Text,
-    /// One document
+    /// One JSON document
     Json,
     /// Lines for $GITHUB_OUTPUT: `matrix={"include":[{"shard":"1/4"}…]}` and `has_work`
     Github,
@@ -39,15 +39,15 @@ pub struct Args {
     /// Scenario files
     #[arg(value_name = "SCENARIO.yaml", required = true)]
     scenarios: Vec<PathBuf>,
-    /// An image in the place of the scenario's, once for each
+    /// Image to use instead of the scenario's; may be repeated
     #[arg(long, value_name = "IMAGE")]
     image: Vec<String>,
-    /// How many workers share the cases [default: as many as end in about two minutes]
+    /// Number of shards [default: enough for each to take about two minutes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     shards: Option<u64>,
     #[command(flatten)]
     on: On,
-    /// The form of the plan
+    /// Output format
     #[arg(long, value_enum, default_value_t = Form::Text)]
     format: Form,
 }

@@ -165,7 +165,7 @@ fn action(words: &[String]) -> Result<Action, String> {
         [name, ..] => {
             return Err(match USAGE.iter().find(|(known, _)| known == name) {
                 Some((name, arguments)) => format!("write `{}`", format!("{name} {arguments}").trim_end()),
-                None => format!("`{name}` is no action"),
+                None => format!("unknown action `{name}`"),
             });
         }
     })
@@ -461,7 +461,7 @@ mod tests {
     fn what_is_not_understood_is_said() {
         let problem = |text: &str| parse(&words(text)).expect_err(text);
         assert_eq!(parse(&[]), Err("an action is missing".to_owned()));
-        assert_eq!(problem("conect a 1 1"), "`conect` is no action");
+        assert_eq!(problem("conect a 1 1"), "unknown action `conect`");
         assert_eq!(problem("connect a 1"), "write `connect HOST PORT SECONDS`");
         assert_eq!(problem("ipv6 on"), "write `ipv6`");
         assert_eq!(problem("ipv6 then"), "an action is missing");

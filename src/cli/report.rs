@@ -11,7 +11,7 @@ use crate::report::folder::{FolderError, below, read};
 /// Arguments of `report`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folders of runs, or folders that have them
+    /// Run folders, or folders that contain them
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
 fn whole(folder: PathBuf) -> Result<Run, FolderError> {
     let (run, cut) = read(&folder)?;
     if cut || run.summary.is_none() {
-        say(&format!("{}: the run broke off before its end", folder.display()));
+        say(&format!("{}: the run was interrupted", folder.display()));
     }
     Ok(run)
 }

@@ -18,7 +18,7 @@ use crate::run::spec;
 /// Arguments of `repro`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The case, by the id that `run` and `demo` show; its beginning is enough
+    /// Case id as shown by `run`, `why` and `demo`; a unique prefix is enough
     #[arg(value_name = "CASE")]
     case: String,
 }
@@ -71,21 +71,20 @@ enum Record {
 fn not_by_hand(service: &Service) -> Option<String> {
     let reason = |upstream: &Upstream| match &upstream.kind {
         UpstreamKind::Container(_) => Some("a service container"),
-        UpstreamKind::Stub(stub) if *stub != Stub::default() => Some("a stub with answers of its own"),
-        UpstreamKind::Stub(_) => upstream.address.map(|_| "a host with an address of its own"),
+        UpstreamKind::Stub(stub) if *stub != Stub::default() => Some("a stub with custom answers"),
+        UpstreamKind::Stub(_) => upstream.address.map(|_| "a host with a fixed address"),
     };
     let (upstream, what) = service.upstreams.iter().find_map(|u| Some((u, reason(u)?)))?;
-    Some(format!("the case needs {what} ({}:{}), which a script does not re-create", upstream.host, upstream.port))
+    Some(format!("the case needs {what} ({}:{}), which a script cannot reproduce", upstream.host, upstream.port))
 }
 
 fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
     let Some(outcome) = result.outcome.as_ref() else {
-        let why = result.notes.first().cloned().unwrap_or_else(|| "nothing was run for it".to_owned());
-        return Some(Record::Cannot(format!("the case came to nothing that could be re-created: {why}")));
+        let why = result.notes.first().cloned().unwrap_or_else(|| "it did not run".to_owned());
+        return Some(Record::Cannot(format!("the case cannot be reproduced as a script: {why}")));
     };
     if let Some(check) = result.checks.iter().find(|check| !check.passed) {
-        let why =
-            format!("the case fails by its check `{}` ({}), which a script does not make", check.name, check.text);
+        let why = format!("the case fails its check `{}` ({}), which a script does not make", check.name, check.text);
         return Some(Record::Cannot(why));
     }
     let case = plan.cases.iter().find(|case| case.id == result.id)?;
@@ -162,16 +161,16 @@ fn load(state: &Path, wanted: &str) -> Result<Record, Failure> {
         [] => {
             let near = nearest(wanted, known.iter().map(String::as_str));
             let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-            let message = format!("no case `{wanted}` has been run on this machine{near}");
+            let message = format!("unknown case `{wanted}`: no such case has run on this machine{near}");
             return Err(Failure::usage(message));
         }
         several => {
             let list: Vec<&str> = several.iter().take(8).map(|id| id.as_str()).collect();
-            return Err(Failure::usage(format!("`{wanted}` is the beginning of several cases: {}", list.join(", "))));
+            return Err(Failure::usage(format!("`{wanted}` matches several cases: {}", list.join(", "))));
         }
     };
     let path = folder(state).join(format!("{id}.json"));
     let text = std::fs::read(&path).map_err(|e| Failure::internal(format!("{}: {e}", path.display())))?;
-    let wrong = |e| Failure::usage(format!("{}: {e}; run the case once more", path.display()));
+    let wrong = |e| Failure::usage(format!("{}: {e}; run the case again", path.display()));
     serde_json::from_slice(&text).map_err(wrong)
 }

@@ -18,7 +18,7 @@ use crate::model::{ConditionSet, Part, Plan, Service};
 use crate::report::progress::Progress;
 use crate::scenario::Build;
 
-/// A run of so few cases is not worth the mention of its folder.
+/// A run of at most this many cases does not mention its folder.
 const FEW: usize = 4;
 
 /// Arguments of `run`.
@@ -27,34 +27,34 @@ pub struct Args {
     /// Scenario files
     #[arg(value_name = "SCENARIO.yaml")]
     scenarios: Vec<PathBuf>,
-    /// An image to run, once for each
+    /// Image to run; may be repeated
     #[arg(long, value_name = "IMAGE")]
     image: Vec<String>,
-    /// A condition to impose, once for each: `egress.drop`, `env.unset:NAME` …
+    /// Condition to impose, such as egress.drop or env.unset:NAME; may be repeated
     #[arg(long, value_name = "CONDITION")]
     with: Vec<String>,
-    /// A service file (port, environment, health check), or `aws apprunner describe-service` output
+    /// Service file (port, environment, health check), or `aws apprunner describe-service` output
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
-    /// More variables, NAME=VALUE a line
+    /// Env file with more variables (NAME=VALUE lines)
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
-    /// The deployment that creates the service: nothing to roll back to
+    /// Simulate the first deployment of the service: nothing to roll back to
     #[arg(long)]
     first_deployment: bool,
-    /// Run only this part of the cases: 2/4 is the second of four; a case is in the same part on every machine
+    /// Run one shard of the cases, such as 2/4; the split is the same on every machine
     #[arg(long, value_name = "K/N", value_parser = str::parse::<Shard>)]
     shard: Option<Shard>,
-    /// Begin no other case after the first that is not as expected
+    /// Start no more cases after the first unexpected result
     #[arg(long)]
     fail_fast: bool,
-    /// How often each case is run; one that fails once has failed
+    /// Run each case N times; one failure fails it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: Option<u32>,
-    /// Try a case that is not as expected, or says nothing, again up to N times; one that then is as expected is flaky
+    /// Retry an unexpected or unresolved case up to N times; if a retry is as expected, the case is flaky
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100), conflicts_with = "repeat")]
     retries: Option<u32>,
-    /// Begin no other case after this time
+    /// Start no more cases after this time
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
     #[command(flatten)]
@@ -82,11 +82,11 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     let asked = ask(&args)?;
     if let Some(one) = asked.iter().find(|one| one.repeat > 1 && args.retries.is_some_and(|n| n > 0)) {
         let name = one.part.scenario.as_deref().unwrap_or_default();
-        let message = format!("--retries does not go with `repeat: {}` of the scenario {name}", one.repeat);
-        return Err(Failure::usage(format!("{message}: there a case that fails once has failed")));
+        let message = format!("--retries cannot be combined with `repeat: {}` of the scenario {name}", one.repeat);
+        return Err(Failure::usage(format!("{message}: with `repeat`, one failure is final")));
     }
     if asked.is_empty() {
-        return Err(Failure::usage("nothing to run: give a scenario file, or --image IMAGE"));
+        return Err(Failure::usage("nothing to run: pass a scenario file or --image IMAGE"));
     }
     let missing = builder::missing(asked.iter().flat_map(|one| &one.builds));
     if !missing.is_empty() {
@@ -107,7 +107,7 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
         plan.keep(shard);
     }
     if !plan.searches.is_empty() && (args.repeat.is_some() || plan.cases.iter().any(|case| case.repeat > 1)) {
-        say("note: repeats are for single cases; a search repeats what its answer needs");
+        say("note: --repeat and `repeat` do not apply to searches, which repeat runs as needed");
     }
     let at_once: usize = plan.searches.iter().map(|search| search.conditions.len()).sum();
     let mut how = how(&args.running, &info, plan.cases.len() + at_once);
@@ -127,7 +127,7 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     let finished = run_plan(&args.running, (engine, info), (plan, how), args.first_deployment, &signals, tell).await?;
     let written = args.output.write(&reporters.run);
     if many && reporters.failed().is_none() {
-        say(&format!("the run is kept in {shown}"));
+        say(&format!("run folder: {shown}"));
     }
     written?;
     let code = exit_code(&finished.summary, finished.broken, &signals);
@@ -165,7 +165,9 @@ fn ask(args: &Args) -> Result<Vec<Request>, Failure> {
         (args.env_file.is_some(), "--env-file"),
     ];
     let misplaced = own.iter().filter(|(given, _)| *given && !args.scenarios.is_empty());
-    wrong.extend(misplaced.map(|(_, flag)| format!("{flag} goes with --image alone; a scenario file has its own")));
+    wrong.extend(
+        misplaced.map(|(_, flag)| format!("{flag} cannot be used with scenario files: they set it themselves")),
+    );
     if args.scenarios.is_empty() {
         let (service, image) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, &mut refusals)?;
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };

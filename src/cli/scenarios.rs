@@ -57,7 +57,14 @@ pub fn requests_or_refusals(
 ) -> Result<Vec<Request>, Failure> {
     let mut asked = Vec::new();
     for path in paths {
-        let text = read_text(path)?;
+        let text = read_text(path).map_err(|failure| {
+            let image =
+                path.to_str().filter(|name| !path.exists() && !name.ends_with(".yaml") && !name.ends_with(".yml"));
+            match image {
+                Some(name) => failure.with_hint(format!("did you mean --image {name}?")),
+                None => failure,
+            }
+        })?;
         match file::read(&path.display().to_string(), &text, &folder_of(path), on.platform.as_ref()) {
             Ok(scenario) => {
                 let builds = if images.is_empty() { builds(&scenario) } else { Vec::new() };

@@ -7,7 +7,7 @@ use crate::{report, scenario};
 /// Arguments of `schema`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Of what
+    /// Which schema
     #[arg(value_enum, default_value_t = What::Scenario)]
     what: What,
 }

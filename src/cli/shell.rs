@@ -12,7 +12,7 @@ use super::failure::Failure;
 /// Arguments of `completions`.
 #[derive(clap::Args)]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete for
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -30,7 +30,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
 /// Arguments of `man`.
 #[derive(clap::Args)]
 pub struct ManArgs {
-    /// A folder for a page of each command [default: the page of exitone to standard output]
+    /// Write a page for each command to this folder [default: print the main page]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
 }

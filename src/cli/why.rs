@@ -23,22 +23,22 @@ use crate::search::set::MOST;
 /// Arguments of `why`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The image [default: that of the service file]
+    /// Image to test [default: the image of the service file]
     #[arg(value_name = "IMAGE")]
     image: Option<String>,
-    /// A condition to search among, once for each [default: everything that differs on the platform]
+    /// Condition to search among; may be repeated [default: everything that differs on the platform]
     #[arg(long, value_name = "CONDITION")]
     with: Vec<String>,
-    /// A service file (port, environment, health check), or `aws apprunner describe-service` output
+    /// Service file (port, environment, health check), or `aws apprunner describe-service` output
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
-    /// More variables, NAME=VALUE a line
+    /// Env file with more variables (NAME=VALUE lines)
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
-    /// How sure the answer must be; more means more runs
+    /// Required confidence; a higher one takes more runs
     #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = share)]
     confidence: f64,
-    /// Stop after this time and say what was not tried
+    /// Stop after this time and list what was not tried
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
     /// Show every run
@@ -94,7 +94,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     })?;
     let unknown = answer.verdict == Verdict::Unresolved && finished.broken == 0;
     if finished.cut && unknown && signals.exit_code().is_none() {
-        say("the budget is too small for an answer: nothing is known yet");
+        say("the budget ran out before there was an answer");
     }
     Ok(match (signals.exit_code(), reporters.failed()) {
         (Some(code), _) => code,
@@ -118,7 +118,7 @@ fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
     };
     let image = args.image.clone().or(named);
     if image.is_none() && refusals.is_empty() {
-        wrong.push("which image? give IMAGE, or `image:` in the service file".to_owned());
+        wrong.push("missing image: pass IMAGE, or set `image:` in the service file".to_owned());
     }
     if battery.conditions.len() > MOST {
         let count = battery.conditions.len();
@@ -133,14 +133,14 @@ fn chosen(texts: &[String], service: &Service, wrong: &mut Vec<String>) -> Batte
     for text in texts {
         match text.parse::<Condition>().map(|c| c.with_secrets(&service.secrets)) {
             Ok(condition) if conditions.contains(&condition) => {
-                wrong.push(format!("--with: {condition} is given twice"))
+                wrong.push(format!("--with: duplicate condition {condition}"))
             }
             Ok(condition) => conditions.push(condition),
             Err(e) => wrong.push(format!("--with: {e}")),
         }
     }
     if let Err(problems) = ConditionSet::new(conditions.clone()) {
-        let why = "a search combines all of them; ask about one after the other";
+        let why = "a search combines all of them; search among one at a time";
         wrong.extend(problems.into_iter().map(|problem| format!("--with: {problem} ({why})")));
     }
     Battery { conditions, forms: Vec::new() }

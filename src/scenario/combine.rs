@@ -90,7 +90,7 @@ pub(super) fn entries(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<E
                 }
             };
             if set.has(&condition) {
-                problems.push(node.problem(format!("`{}` stands twice", condition.name())));
+                problems.push(node.problem(format!("duplicate condition `{}`", condition.name())));
             }
             match ConditionSet::new(set.iter().chain([&condition]).cloned()) {
                 Ok(larger) => set = larger,
@@ -99,9 +99,9 @@ pub(super) fn entries(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<E
             conditions.push((condition, node.clone()));
         }
         if item.items().is_empty() {
-            problems.push(item.problem("an empty list of conditions; the baseline is run in any case"));
+            problems.push(item.problem("empty list of conditions; the baseline always runs"));
         } else if problems.len() == before && entries.iter().any(|entry| entry.set == set) {
-            problems.push(item.problem("the same conditions stand here a second time"));
+            problems.push(item.problem("duplicate set of conditions"));
         }
         // What is left of an entry without its mistakes may be nothing.
         if !set.is_empty() {

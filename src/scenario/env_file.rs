@@ -16,7 +16,7 @@ pub fn parse(file: &str, text: &str) -> Result<BTreeMap<String, String>, Refused
         match entry(line) {
             Ok(Some((name, value))) => {
                 if env.insert(name.clone(), value).is_some() {
-                    problems.push(Problem::at(i + 1, 1, format!("`{name}` is set a second time")));
+                    problems.push(Problem::at(i + 1, 1, format!("duplicate variable `{name}`")));
                 }
             }
             Ok(None) => {}
@@ -33,14 +33,14 @@ fn entry(line: &str) -> Result<Option<(String, String)>, String> {
     }
     let line = line.strip_prefix("export ").unwrap_or(line);
     let Some((name, value)) = line.split_once('=') else {
-        return Err("not of the form NAME=VALUE".to_owned());
+        return Err("expected NAME=VALUE".to_owned());
     };
     let name = variable_name(name.trim_end())?;
     for quote in ['"', '\''] {
         if let Some(rest) = value.strip_prefix(quote) {
             return match rest.strip_suffix(quote) {
                 Some(inner) => Ok(Some((name, inner.to_owned()))),
-                None => Err(format!("the quote ({quote}) of `{name}` is not closed on its line")),
+                None => Err(format!("unterminated quote ({quote}) in `{name}`")),
             };
         }
     }
@@ -64,10 +64,10 @@ mod tests {
         let refused = parse("x.env", "A=1\nhunter2\n9B=x\nC=\"open\nA=2\n").expect_err("bad");
         assert_eq!(
             refused.to_string(),
-            "error: x.env:2:1: not of the form NAME=VALUE\n\
+            "error: x.env:2:1: expected NAME=VALUE\n\
              error: x.env:3:1: `9B` is not a variable's name\n\
-             error: x.env:4:1: the quote (\") of `C` is not closed on its line\n\
-             error: x.env:5:1: `A` is set a second time"
+             error: x.env:4:1: unterminated quote (\") in `C`\n\
+             error: x.env:5:1: duplicate variable `A`"
         );
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn read(map: Option<&Node>, known: &Known, problems: &mut Vec<Problem
         for node in entry.node.items() {
             match rule(node.text(), image, known) {
                 Ok(rule) if rules.iter().any(|r| (&r.image, &r.set) == (&rule.image, &rule.set)) => {
-                    problems.push(node.problem("the same cases have an expectation already"));
+                    problems.push(node.problem("these cases already have an expectation"));
                 }
                 Ok(rule) => rules.push(rule),
                 Err(message) => problems.push(node.problem(message)),
@@ -130,10 +130,10 @@ fn candidate<'a>(key: &str, candidates: &'a [String]) -> Result<Option<&'a str>,
             let names = short.chain(candidates.iter().map(String::as_str));
             Err(match nearest(key, names) {
                 Some(near) => format!("unknown candidate `{key}`; did you mean `{near}`?"),
-                None => format!("unknown candidate `{key}`; known are {}, and `*`", candidates.join(", ")),
+                None => format!("unknown candidate `{key}`; expected one of {} or `*`", candidates.join(", ")),
             })
         }
-        _ => Err(format!("`{key}` may be each of {} candidates; write the whole name of the image", meant.len())),
+        _ => Err(format!("`{key}` matches {} candidates; use the full image name", meant.len())),
     }
 }
 
@@ -152,7 +152,7 @@ fn rule(text: &str, image: Option<&str>, known: &Known) -> Result<Rule, String> 
         && !known.platform.service_log
     {
         let name = &known.platform.name;
-        return Err(format!("`{outcome}` is a status of App Runner's; on {name} expect `pass`, `fail` or `exit N`"));
+        return Err(format!("`{outcome}` is an App Runner status; on {name}, expect `pass`, `fail` or `exit N`"));
     }
     let set = match under {
         "anything" => None,
@@ -170,15 +170,15 @@ fn rule(text: &str, image: Option<&str>, known: &Known) -> Result<Rule, String> 
     match (&set, known.sets) {
         (Some(set), Some(Sets::These(sets))) if !sets.contains(set) => {
             let near = mean(&set.to_string(), sets.iter().map(ToString::to_string).collect());
-            return Err(format!("no case is under `{set}`{near}"));
+            return Err(format!("no case runs under `{set}`{near}"));
         }
         (Some(set), Some(Sets::Of(conditions))) => {
             if let Some(other) = set.iter().find(|condition| !conditions.contains(condition)) {
                 let near = mean(&other.to_string(), conditions.iter().map(ToString::to_string).collect());
-                return Err(format!("the search is not among `{other}`{near}"));
+                return Err(format!("the search does not include `{other}`{near}"));
             }
             if matches!(outcome, Expectation::CheckFails(_)) && !set.is_empty() {
-                return Err(format!("a search makes no requests: `{outcome}` can only be expected under the baseline"));
+                return Err(format!("a search makes no requests: `{outcome}` is possible only under the baseline"));
             }
         }
         _ => {}

@@ -136,7 +136,7 @@ pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> R
     };
     let rules = expect::read(root.get("expect"), &known, &mut problems);
     if !parts.has("candidates") && !parts.has("build") {
-        problems.push(Problem::at(1, 1, "the key `candidates` is missing"));
+        problems.push(Problem::at(1, 1, "missing key `candidates`"));
     }
     let name = name(file, root.get("name"), &mut problems);
     if !problems.is_empty() {
@@ -204,7 +204,7 @@ fn without_image(root: &mut Node, problems: &mut Vec<Problem>) {
         if let Value::Map(keys) = &mut entry.node.value {
             keys.retain(|key| {
                 if key.key == IMAGE {
-                    let message = "`image` does not belong here: `candidates` name the images of a scenario";
+                    let message = "unexpected key `image`: a scenario names its images under `candidates`";
                     problems.push(Problem::of(key.place, message));
                 }
                 key.key != IMAGE
@@ -221,7 +221,7 @@ fn name(file: &str, written: Option<&Node>, problems: &mut Vec<Problem>) -> Stri
     };
     let name = written.text().trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        problems.push(written.problem(format!("a name has from 1 to {LONGEST_NAME} characters, on one line")));
+        problems.push(written.problem(format!("a name must be one line of 1 to {LONGEST_NAME} characters")));
     }
     name.to_owned()
 }
@@ -230,7 +230,7 @@ fn candidates(list: Option<&Node>, folder: &Path, problems: &mut Vec<Problem>) -
     let (mut names, mut builds) = (Vec::new(), Vec::new());
     let Some(list) = list else { return (names, builds) };
     if list.items().is_empty() && problems.iter().all(|p| p.line < Some(list.place.line)) {
-        problems.push(list.problem("`candidates` is empty: there is nothing to run"));
+        problems.push(list.problem("`candidates` is empty: nothing to run"));
     }
     for item in list.items() {
         let Some(place) = (if item.is_scalar() { Some(item) } else { item.get("image") }) else { continue };
@@ -238,7 +238,7 @@ fn candidates(list: Option<&Node>, folder: &Path, problems: &mut Vec<Problem>) -
         if let Some(message) = image_problem(&image) {
             problems.push(place.problem(message));
         } else if names.contains(&image) {
-            problems.push(place.problem(format!("the candidate `{image}` stands twice")));
+            problems.push(place.problem(format!("duplicate candidate `{image}`")));
         }
         if item.get("dockerfile").is_some() || item.get("context").is_some() {
             builds.push(how(item, image.clone(), folder));
@@ -256,7 +256,7 @@ fn build(written: &Node, newest: Option<&String>, folder: &Path, problems: &mut 
             image.text().to_owned()
         }
         None if newest.is_none() => {
-            problems.push(written.problem("the key `image` is missing: without `candidates` it says what is built"));
+            problems.push(written.problem("missing key `image`: without `candidates`, it names the image to build"));
             return None;
         }
         None => newest?.clone(),
@@ -342,13 +342,13 @@ mod tests {
                     expect: [pass]\n";
         insta::assert_snapshot!(read(text).expect_err("bad"));
         for (text, said) in [
-            ("conditions: []\n", "the key `candidates` is missing"),
+            ("conditions: []\n", "missing key `candidates`"),
             ("candidates: []\n", "`candidates` is empty"),
-            ("candidates:\n", "`candidates` has no value: a list is expected here"),
+            ("candidates:\n", "`candidates` has no value: expected a list"),
             ("candidatse: [a]\n", "did you mean `candidates`?"),
-            ("build: {dockerfile: x}\n", "the key `image` is missing"),
-            ("- a\n", "a mapping (KEY: value) is expected here"),
-            ("hello\n", "a mapping (KEY: value) is expected here"),
+            ("build: {dockerfile: x}\n", "missing key `image`"),
+            ("- a\n", "expected a mapping (KEY: value)"),
+            ("hello\n", "expected a mapping (KEY: value)"),
         ] {
             let refused = read(text).expect_err(text);
             assert!(refused.problems.len() == 1 && refused.to_string().contains(said), "{refused}");
@@ -395,7 +395,7 @@ mod tests {
         assert_eq!(searches[0].conditions.len(), 3);
         for (wrong, said) in [
             ("fail under dns.dro", "dns.dro"),
-            ("fail under dns.servfail", "the search is not among `dns.servfail`"),
+            ("fail under dns.servfail", "the search does not include `dns.servfail`"),
             ("OTP fails under dns.drop", "a search makes no requests"),
         ] {
             let refused = read(&text.replace("fail under dns.drop", wrong)).expect_err(wrong).to_string();

@@ -39,8 +39,8 @@ pub fn apprunner() -> Profile {
 pub fn profile(name: &str) -> Result<Profile, String> {
     let known = PROFILES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
     known.map(|(_, text)| embedded(text)).ok_or_else(|| match nearest(name, NAMES) {
-        Some(near) => format!("`{name}` is no platform; did you mean `{near}`?"),
-        None => format!("`{name}` is no platform; known are {}", NAMES.join(", ")),
+        Some(near) => format!("unknown platform `{name}`; did you mean `{near}`?"),
+        None => format!("unknown platform `{name}`; expected one of {}", NAMES.join(", ")),
     })
 }
 
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(super::apprunner().platform, crate::model::Platform::some(), "what other tests use");
         assert_eq!(
             super::profile("ecs-expres").expect_err("none"),
-            "`ecs-expres` is no platform; did you mean `ecs-express`?"
+            "unknown platform `ecs-expres`; did you mean `ecs-express`?"
         );
         let express = super::service::defaults(&super::profile("ecs-express").expect("one"));
         assert_eq!(express.health_check.path, "/ping");

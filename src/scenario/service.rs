@@ -109,8 +109,8 @@ pub(super) fn image_problem(name: &str) -> Option<String> {
         return None;
     }
     let lower = path.chars().any(|c| c.is_ascii_uppercase()) && image_problem(&name.to_ascii_lowercase()).is_none();
-    let hint = if lower { ": it is written in small letters" } else { "" };
-    Some(format!("`{name}` is not the name of an image{hint}"))
+    let hint = if lower { ": use lower case" } else { "" };
+    Some(format!("`{name}` is not a valid image name{hint}"))
 }
 
 fn secrets(written: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeSet<String> {
@@ -118,7 +118,7 @@ fn secrets(written: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeSet<Stri
     for name in written.map(Node::items).unwrap_or_default() {
         match variable_name(name.text()) {
             Err(message) => problems.push(name.problem(message)),
-            Ok(good) if !names.insert(good.clone()) => problems.push(name.problem(format!("`{good}` stands twice"))),
+            Ok(good) if !names.insert(good.clone()) => problems.push(name.problem(format!("duplicate name `{good}`"))),
             Ok(_) => {}
         }
     }
@@ -153,7 +153,7 @@ fn sizes(cpu: Option<&Node>, memory: Option<&Node>, profile: &Profile, problems:
         let known = sizes.iter().flat_map(|size| size.memory.iter()).find(|gb| is_memory(memory, gb));
         if known.is_none() {
             let (written, name) = (memory.text(), &profile.platform.name);
-            problems.push(memory.problem(format!("memory `{written}` is no size of {name}'s, in GB")));
+            problems.push(memory.problem(format!("memory `{written}` is not a size that {name} offers (in GB)")));
         }
         return (defaults.0, known.map_or(defaults.1, |gb| gigabytes(gb)));
     };
@@ -162,7 +162,7 @@ fn sizes(cpu: Option<&Node>, memory: Option<&Node>, profile: &Profile, problems:
     let wanted = |milli_allowed: u32| milli == Ok(milli_allowed) || number == (milli_allowed * 1024 / 1000).to_string();
     let Some(size) = sizes.iter().find(|size| wanted(size.cpu_milli)) else {
         let known: Vec<String> = sizes.iter().map(|size| (f64::from(size.cpu_milli) / 1000.0).to_string()).collect();
-        problems.push(cpu.problem(format!("cpu `{}` is none of {}", cpu.text(), known.join(", "))));
+        problems.push(cpu.problem(format!("cpu `{}`: expected one of {}", cpu.text(), known.join(", "))));
         return defaults;
     };
     // Without a memory of its own, the least that goes with the CPU, unless the default does.
@@ -172,7 +172,8 @@ fn sizes(cpu: Option<&Node>, memory: Option<&Node>, profile: &Profile, problems:
         Some(gb) => (size.cpu_milli, gigabytes(gb)),
         None => {
             let (written, with, good) = (memory.text(), cpu.text(), size.memory.join(", "));
-            problems.push(memory.problem(format!("memory `{written}` does not go with cpu {with}: {good} GB do")));
+            problems
+                .push(memory.problem(format!("memory `{written}` is not available with cpu {with}: use {good} GB")));
             (size.cpu_milli, gigabytes(least))
         }
     }
@@ -211,7 +212,7 @@ fn health_check(written: Option<&Node>, profile: &Profile, problems: &mut Vec<Pr
 fn path_problem(path: &Node, problems: &mut Vec<Problem>) {
     let text = path.text();
     if !text.starts_with('/') || text.contains(char::is_whitespace) {
-        problems.push(path.problem(format!("path `{text}` must begin with / and have no spaces")));
+        problems.push(path.problem(format!("path `{text}` must start with `/` and contain no spaces")));
     }
 }
 
@@ -221,7 +222,7 @@ fn checks(written: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<HttpCheck>
         let check = request(item, problems);
         if checks.iter().any(|known| known.name == check.name) {
             let place = item.get("name").unwrap_or(item);
-            problems.push(place.problem(format!("a second check is called `{}`; give it another `name`", check.name)));
+            problems.push(place.problem(format!("duplicate check `{}`; give it another `name`", check.name)));
         }
         checks.push(check);
     }
@@ -235,7 +236,7 @@ fn request(item: &Node, problems: &mut Vec<Problem>) -> HttpCheck {
         path_problem(path, problems);
     }
     if let Some(name) = item.get("name").filter(|name| name.text().trim().is_empty()) {
-        problems.push(name.problem("a check needs a name that can be read"));
+        problems.push(name.problem("the name of a check must not be blank"));
     }
     let method = text("method").map_or_else(|| "GET".to_owned(), |method| method.to_ascii_uppercase());
     HttpCheck {
@@ -256,9 +257,9 @@ pub(super) fn check_problem(name: &str, checks: &[HttpCheck]) -> Option<String> 
         return None;
     }
     Some(match nearest(name, known.iter().copied()) {
-        Some(near) => format!("no check is called `{name}`; did you mean `{near}`?"),
-        None if known.is_empty() => format!("no check is called `{name}`: the service has no `checks`"),
-        None => format!("no check is called `{name}`; known are {}", known.join(", ")),
+        Some(near) => format!("unknown check `{name}`; did you mean `{near}`?"),
+        None if known.is_empty() => format!("unknown check `{name}`: the service has no `checks`"),
+        None => format!("unknown check `{name}`; expected one of {}", known.join(", ")),
     })
 }
 
@@ -311,7 +312,7 @@ mod tests {
         for bad in ["", "a b", ":1", "a:", "/a", "a//b", "a:1:2", "a@x", "-a", "App:1", "a/b/", "ä"] {
             assert!(image_problem(bad).is_some(), "{bad}");
         }
-        assert!(image_problem("App:1").is_some_and(|text| text.ends_with("small letters")));
+        assert!(image_problem("App:1").is_some_and(|text| text.ends_with("lower case")));
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Problem>) -
             for key in keys.iter().filter(|key| key.required) {
                 let meant = |name: &&String| nearest(name, keys.iter().map(|k| k.name)) == Some(key.name);
                 if entries.iter().all(|entry| entry.key != key.name) && !unknown.iter().any(|name| meant(&name)) {
-                    problems.push(Problem::of(place, format!("the key `{}` is missing", key.name)));
+                    problems.push(Problem::of(place, format!("missing key `{}`", key.name)));
                 }
             }
             let shape_of = |name: &str| keys.iter().find(|key| key.name == name).map(|key| key.shape);
@@ -126,14 +126,14 @@ fn wrong(node: &Node, shape: Shape, key: &str) -> Option<String> {
         (node.is_scalar(), matches!(node.value, Value::List(_)), matches!(node.value, Value::Map(_)));
     let expected = match shape {
         Shape::Json => return None,
-        Shape::Text | Shape::Scalar if map => "a text is expected here; one with `: ` in it is written in quotes",
-        Shape::Text | Shape::Scalar if !scalar => "a text is expected here",
-        Shape::Whole(..) | Shape::Port if !scalar => "a number is expected here",
-        Shape::Time(_) if !scalar => "a time such as 5s is expected here",
-        Shape::Word(_) if !scalar => "one word is expected here",
-        Shape::List(_) if !list => "a list is expected here",
-        Shape::Map(_) | Shape::Variables | Shape::Candidates(_) if !map => "a mapping (KEY: value) is expected here",
-        Shape::TextOr(_) if !scalar && !map => "a text or a mapping (KEY: value) is expected here",
+        Shape::Text | Shape::Scalar if map => "expected a string; quote one that contains `: `",
+        Shape::Text | Shape::Scalar if !scalar => "expected a string",
+        Shape::Whole(..) | Shape::Port if !scalar => "expected a number",
+        Shape::Time(_) if !scalar => "expected a duration such as 5s",
+        Shape::Word(_) if !scalar => "expected one word",
+        Shape::List(_) if !list => "expected a list",
+        Shape::Map(_) | Shape::Variables | Shape::Candidates(_) if !map => "expected a mapping (KEY: value)",
+        Shape::TextOr(_) if !scalar && !map => "expected a string or a mapping (KEY: value)",
         _ => return out_of_range(node.text(), shape, key),
     };
     let nothing = if matches!(node.value, Value::Null) { format!("`{key}` has no value: ") } else { String::new() };
@@ -145,25 +145,25 @@ fn out_of_range(text: &str, shape: Shape, key: &str) -> Option<String> {
     let number = text.parse::<u32>().ok();
     match shape {
         Shape::Whole(low, high) if !number.is_some_and(|n| (low..=high).contains(&n)) => {
-            Some(format!("{key} `{text}` is not a whole number from {low} to {high}"))
+            Some(format!("{key} `{text}`: must be an integer from {low} to {high}"))
         }
         Shape::Port if !number.is_some_and(|n| (1..=65535).contains(&n)) => {
-            Some(format!("{key} `{text}` is not a number from 1 to 65535"))
+            Some(format!("{key} `{text}`: must be an integer from 1 to 65535"))
         }
         Shape::Time(least) => match parse_duration(text) {
             Err(message) => Some(message),
             Ok(time) if time > LONGEST => Some(format!("{key} `{text}` is more than an hour")),
-            Ok(time) if time < Duration::from_millis(least) => Some(format!("{key} `{text}` is no time at all")),
+            Ok(time) if time < Duration::from_millis(least) => Some(format!("{key} `{text}` is too short")),
             Ok(_) => None,
         },
         Shape::Word(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(text)) => {
             let known = match words {
-                [one] => format!("is not {one}"),
-                [one, other] => format!("is neither {one} nor {other}"),
-                many => format!("is none of {}", many.join(", ")),
+                [one] => format!("expected {one}"),
+                [one, other] => format!("expected {one} or {other}"),
+                many => format!("expected one of {}", many.join(", ")),
             };
             let near = nearest(text, words.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-            Some(format!("{key} `{text}` {known}{}", near.unwrap_or_default()))
+            Some(format!("{key} `{text}`: {known}{}", near.unwrap_or_default()))
         }
         _ => None,
     }
@@ -174,7 +174,7 @@ fn once(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut kept: Vec<Entry> = Vec::new();
     for entry in entries {
         if kept.iter().any(|known| known.key == entry.key) {
-            problems.push(Problem::of(entry.place, format!("the key `{}` stands twice", entry.key)));
+            problems.push(Problem::of(entry.place, format!("duplicate key `{}`", entry.key)));
         } else {
             kept.push(entry);
         }
@@ -195,7 +195,7 @@ fn known(entries: Vec<Entry>, keys: &[Key], problems: &mut Vec<Problem>) -> (Vec
             entry.place,
             match nearest(&entry.key, names()) {
                 Some(near) => format!("{key}; did you mean `{near}`?"),
-                None => format!("{key}; known are {}", names().collect::<Vec<_>>().join(", ")),
+                None => format!("{key}; expected one of {}", names().collect::<Vec<_>>().join(", ")),
             },
         ));
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 /// A larger file is refused (bytes).
 pub const LARGEST: usize = 1 << 20;
 /// What is said of one.
-pub(super) const TOO_LARGE: &str = "larger than 1 MiB; no scenario, service or environment file is";
+pub(super) const TOO_LARGE: &str = "larger than 1 MiB, the limit for scenario, service and environment files";
 
 /// Reads a file, never more than the largest that is accepted.
 ///
@@ -21,5 +21,5 @@ pub fn read(path: &Path) -> Result<String, String> {
     if bytes.len() > LARGEST {
         return Err(TOO_LARGE.to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "not a text file (UTF-8)".to_owned())
+    String::from_utf8(bytes).map_err(|_| "not a text file: invalid UTF-8".to_owned())
 }

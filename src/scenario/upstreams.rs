@@ -21,7 +21,7 @@ pub fn check(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Upstream> 
             && checked.iter().any(|u| (&u.host, u.port) == (&upstream.host, upstream.port))
         {
             let place = item.get("host").unwrap_or(item);
-            problems.push(place.problem(format!("the upstream {}:{} stands twice", upstream.host, upstream.port)));
+            problems.push(place.problem(format!("duplicate upstream {}:{}", upstream.host, upstream.port)));
         }
         checked.extend(read);
     }
@@ -35,7 +35,7 @@ fn short(item: &Node, problems: &mut Vec<Problem>) -> Option<Upstream> {
         Some(Upstream { host: host.parse().ok()?, port, address: None, kind: UpstreamKind::Stub(Stub::default()) })
     });
     if parsed.is_none() {
-        problems.push(item.problem(format!("`{text}` is not of the form host:port")));
+        problems.push(item.problem(format!("`{text}` must have the form host:port")));
     }
     parsed
 }
@@ -51,14 +51,14 @@ fn long(item: &Node, problems: &mut Vec<Problem>) -> Option<Upstream> {
     let address = item.get("address").and_then(|written| {
         let parsed = written.text().parse::<Ipv4Addr>().ok().filter(|a| usable(*a));
         if parsed.is_none() {
-            let message = format!("`{}` is not an IPv4 address that a host can have here", written.text());
+            let message = format!("`{}` is not a usable IPv4 address", written.text());
             problems.push(written.problem(message));
         }
         parsed
     });
     let ways: Vec<_> = ["respond", "script", "container"].into_iter().filter_map(|key| item.entry(key)).collect();
     if let Some(second) = ways.get(1) {
-        problems.push(Problem::of(second.place, "`respond`, `script` and `container` exclude each other"));
+        problems.push(Problem::of(second.place, "`respond`, `script` and `container` are mutually exclusive"));
     }
     let kind = match item.get("container") {
         Some(written) => UpstreamKind::Container(container(written, problems)),
@@ -77,7 +77,7 @@ fn stub(item: &Node, problems: &mut Vec<Problem>) -> Stub {
         match (text("send"), text("expect")) {
             (Some(text), None) => stub.script.push(Step::Send(text)),
             (None, Some(text)) if !text.is_empty() => stub.script.push(Step::Expect(text)),
-            _ => problems.push(step.problem("a step of a script has either `send` or `expect`")),
+            _ => problems.push(step.problem("a script step needs either `send` or `expect`")),
         }
     }
     stub
@@ -94,7 +94,7 @@ fn usable(address: Ipv4Addr) -> bool {
 fn respond(written: &Node, stub: &mut Stub, problems: &mut Vec<Problem>) {
     stub.status = written.get("status").map_or(stub.status, number);
     match (written.get("json"), written.entry("body")) {
-        (Some(_), Some(body)) => problems.push(Problem::of(body.place, "`json` and `body` exclude each other")),
+        (Some(_), Some(body)) => problems.push(Problem::of(body.place, "`json` and `body` are mutually exclusive")),
         (Some(json), None) => stub.body = json.json().to_string(),
         (None, Some(body)) => {
             body.node.text().clone_into(&mut stub.body);

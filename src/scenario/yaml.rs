@@ -19,7 +19,7 @@ const DEEPEST: usize = 32;
 pub fn tree(text: &str) -> Result<Node, Problem> {
     if let Some(at) = text.find('\0') {
         let line = text[..at].matches('\n').count() + 1;
-        return Err(Problem::at(line, 1, "a zero byte: this is not a text file"));
+        return Err(Problem::at(line, 1, "NUL byte: not a text file"));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { parser: Parser::new_from_str(text), anchors: BTreeMap::new(), nodes: 0 };
@@ -28,7 +28,7 @@ pub fn tree(text: &str) -> Result<Node, Problem> {
         match event {
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             Event::DocumentStart(..) if root.is_some() => {
-                return Err(Problem::of(place(span), "a second document begins here; a file has one"));
+                return Err(Problem::of(place(span), "unexpected second document"));
             }
             Event::DocumentStart(..) => {}
             event => root = Some(reader.node(event, span, 0)?),
@@ -62,19 +62,19 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let repeated = if nodes > 1 { "repeated " } else { "" };
-        Err(Problem::of(place(at), format!("too many {repeated}nodes: no scenario needs more than {MOST_NODES}")))
+        Err(Problem::of(place(at), format!("too many {repeated}nodes (the limit is {MOST_NODES})")))
     }
 
     /// The node that an event begins.
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
         let here = place(span);
         if depth > DEEPEST {
-            return Err(Problem::of(here, format!("nested too deeply: no scenario needs more than {DEEPEST} levels")));
+            return Err(Problem::of(here, format!("nested too deeply (the limit is {DEEPEST} levels)")));
         }
         let (value, anchor) = match event {
             Event::Alias(id) => {
                 let Some(node) = self.anchors.get(&id) else {
-                    return Err(Problem::of(here, "this alias stands inside of what it repeats"));
+                    return Err(Problem::of(here, "recursive alias"));
                 };
                 let (value, size) = (node.value.clone(), size(node));
                 self.count(size, span)?;
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(_, anchor, _) => (self.list(depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.mapping(depth)?, anchor),
-            _ => return Err(Problem::of(here, "a value is expected here")),
+            _ => return Err(Problem::of(here, "expected a value")),
         };
         self.count(1, span)?;
         let node = Node { place: here, value };
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if !key.is_scalar() {
-                return Err(key.problem("a key must be a plain text"));
+                return Err(key.problem("a key must be a string"));
             }
             entries.push(Entry { key: key.text().to_owned(), place: key.place, node });
         }
@@ -164,20 +164,20 @@ fn in_our_words(error: &ScanError) -> Problem {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart => "a tab: YAML is indented with spaces".to_owned(),
-        ErrorKind::UnknownAnchor => "this alias repeats what has no anchor before it".to_owned(),
-        ErrorKind::RecursionLimitExceeded => format!("nested too deeply: no scenario needs more than {DEEPEST} levels"),
-        ErrorKind::UnclosedQuotedScalar => "the quote is not closed".to_owned(),
-        ErrorKind::UnclosedFlowCollection { open } => format!("`{open}` is not closed"),
-        ErrorKind::UnexpectedCharacter { character } => format!("`{}` cannot stand here", character.escape_default()),
+        | ErrorKind::TabAtBlockScalarStart => "tab in indentation: YAML uses spaces".to_owned(),
+        ErrorKind::UnknownAnchor => "alias without an anchor before it".to_owned(),
+        ErrorKind::RecursionLimitExceeded => format!("nested too deeply (the limit is {DEEPEST} levels)"),
+        ErrorKind::UnclosedQuotedScalar => "unterminated quote".to_owned(),
+        ErrorKind::UnclosedFlowCollection { open } => format!("unclosed `{open}`"),
+        ErrorKind::UnexpectedCharacter { character } => format!("unexpected `{}`", character.escape_default()),
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
-            "no key can stand here: a text with `: ` in it must be written in quotes".to_owned()
+            "unexpected key; quote a string that contains `: `".to_owned()
         }
-        ErrorKind::MappingValueNotAllowed => "a second `: `: a text with `: ` in it is written in quotes".to_owned(),
-        ErrorKind::ExpectedBlockSequenceEntry => "`- ` is expected here: is the indentation right?".to_owned(),
-        ErrorKind::ExpectedBlockMappingKey => "`KEY: ` is expected here: is the indentation right?".to_owned(),
+        ErrorKind::MappingValueNotAllowed => "unexpected second `: `; quote a string that contains `: `".to_owned(),
+        ErrorKind::ExpectedBlockSequenceEntry => "expected `- `; check the indentation".to_owned(),
+        ErrorKind::ExpectedBlockMappingKey => "expected `KEY: `; check the indentation".to_owned(),
         ErrorKind::InvalidQuotedScalarIndent => {
-            "the quote before this is not closed, or its text is not indented".to_owned()
+            "unterminated quote before this, or its text is not indented".to_owned()
         }
         _ => format!("not valid YAML: {}", error.info()),
     };

@@ -175,9 +175,9 @@ async fn a_push_is_judged() {
     // A tag and a deletion are let through at once, whatever the commit is worth.
     world.git(&["tag", "v1"]);
     let (good, text, tag) = world.push(&["origin", "v1"]);
-    assert!(good && text.contains("it is a tag"), "{text}");
+    assert!(good && text.contains("the ref is a tag"), "{text}");
     let (good, text, deleted) = world.push(&["origin", ":again"]);
-    assert!(good && text.contains("it is deleted"), "{text}");
+    assert!(good && text.contains("the ref is deleted"), "{text}");
     assert!(tag < Duration::from_secs(2) && deleted < Duration::from_secs(2), "{tag:?} {deleted:?}");
 
     // An image that cannot be built.

@@ -299,14 +299,16 @@ fn exitone(arguments: &[&str]) -> assert_cmd::assert::Assert {
 
 #[test]
 fn what_cannot_be_bisected_is_refused_before_an_engine_is_asked() {
-    exitone(&[]).code(2).stderr(contains("which images? give two or more, the oldest first"));
-    exitone(&["app:1"]).code(2).stderr(contains("one image is no list"));
+    exitone(&[]).code(2).stderr(contains("bisect needs at least two images, oldest first"));
+    exitone(&["app:1"]).code(2).stderr(contains("got only app:1"));
     let wrong = ["app:1", "app:2", "app:1", "./gone.tar", "--with", "egres.drop", "--with", "env.set:X"];
-    let said = contains("app:1 is given twice").and(contains("./gone.tar: no such file"));
+    let said = contains("duplicate image app:1").and(contains("./gone.tar: no such file"));
     exitone(&wrong).code(2).stderr(said.and(contains("did you mean `egress.drop`?")).and(contains("needs NAME=VALUE")));
     let excluding = ["app:1", "app:2", "--with", "egress.drop", "--with", "egress.reject"];
     exitone(&excluding).code(2).stderr(contains("exclude each other"));
-    exitone(&["app:1", "app:2", "--confidence", "0.3"]).code(2).stderr(contains("between 0.5 and 1"));
+    exitone(&["app:1", "app:2", "--confidence", "0.3"])
+        .code(2)
+        .stderr(contains("must be at least 0.5 and less than 1"));
     exitone(&["app:1", "app:2", "--budget", "soon"]).code(2);
     exitone(&["app:1", "app:2", "--service", "/nonexistent.yaml"]).code(3);
     exitone(&["app:1", "app:2"]).code(4).stderr(contains("hint: Start Docker"));
@@ -319,14 +321,16 @@ fn a_scenario_gives_images_and_one_set_of_conditions() {
     let path = path.to_str().expect("a path");
     let write = |text: &str| std::fs::write(path, text).expect("written");
     write("candidates: [a:1, a:2]\nconditions: [egress.drop, dns.drop]\n");
-    let choose = contains("has 2 sets of conditions (`egress.drop`, `dns.drop`): choose with --with");
+    let choose = contains("has 2 sets of conditions (`egress.drop`, `dns.drop`): choose one with --with");
     exitone(&["--scenario", path]).code(2).stderr(choose);
     // Nothing is wrong with these: the engine is asked.
     exitone(&["--scenario", path, "--with", "dns.drop"]).code(4);
     exitone(&["--scenario", path, "--with", "dns.drop", "b:1", "b:2"]).code(4);
     write("candidates: [a:1, a:2]\nconditions: [egress.drop]\n");
     exitone(&["--scenario", path]).code(4);
-    exitone(&["--scenario", path, "--service", path]).code(2).stderr(contains("--service does not go with --scenario"));
+    exitone(&["--scenario", path, "--service", path])
+        .code(2)
+        .stderr(contains("--service cannot be used with --scenario"));
     write("candidates: [a:1]\nconditions: [egres.drop]\n");
     exitone(&["--scenario", path]).code(3).stderr(contains("s.yaml:2:14"));
 }

@@ -63,15 +63,17 @@ fn files_are_refused_with_every_mistake() {
     let (_folder, path) = with_file("service.yaml", "port: eight\nhealth_check: {interval: 0, timeout: 21}\n");
     let assert = exitone().args(["run", "--image", "a", "--service", &path]).assert().code(3);
     assert.stderr(
-        contains("port `eight` is not a number")
-            .and(contains("interval `0` is not a whole number from 1 to 20"))
+        contains("port `eight`: must be an integer")
+            .and(contains("interval `0`: must be an integer from 1 to 20"))
             .and(contains("timeout `21`"))
             .and(contains("service.yaml:1:7")),
     );
     let (_folder, path) = with_file("x.env", "GOOD=1\nbroken line\n=x\n");
-    exitone().args(["run", "--image", "a", "--env-file", &path]).assert().code(3).stderr(
-        contains("x.env:2:1: not of the form NAME=VALUE").and(contains("x.env:3")).and(contains("broken line").not()),
-    );
+    exitone()
+        .args(["run", "--image", "a", "--env-file", &path])
+        .assert()
+        .code(3)
+        .stderr(contains("x.env:2:1: expected NAME=VALUE").and(contains("x.env:3")).and(contains("broken line").not()));
     exitone().args(["run", "--image", "a", "--service", "/nonexistent.yaml"]).assert().code(3);
     let (_folder, path) = with_file("s.yaml", "candidates: [a:1]\nconditions: [egres.drop]\nplatform: x\n");
     exitone().args(["run", &path]).assert().code(3).stderr(contains("s.yaml:3:1"));
@@ -89,6 +91,12 @@ fn a_watchdog_ends_when_its_controller_says_so() {
 }
 
 #[test]
+fn an_image_in_place_of_a_scenario_file_suggests_the_flag() {
+    exitone().args(["run", "app:v2"]).assert().code(3).stderr(contains("hint: did you mean --image app:v2?"));
+    exitone().args(["run", "gone.yaml"]).assert().code(3).stderr(contains("--image").not());
+}
+
+#[test]
 fn help_and_version_are_there() {
     exitone().arg("--help").assert().success().stdout(contains("demo").and(contains("clean")));
     exitone().arg("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
@@ -96,7 +104,7 @@ fn help_and_version_are_there() {
 
 #[test]
 fn platforms_are_known_by_name() {
-    let wrong = "`ecs-expres` is no platform; did you mean `ecs-express`?";
+    let wrong = "unknown platform `ecs-expres`; did you mean `ecs-express`?";
     for words in [vec!["run", "--image", "a"], vec!["why", "a"], vec!["bisect", "a", "b"], vec!["gate"]] {
         exitone().args(&words).args(["--platform", "ecs-expres"]).assert().code(2).stderr(contains(wrong));
     }
@@ -106,11 +114,11 @@ fn platforms_are_known_by_name() {
     let text = "platform: ecs-express\ncandidates: [a:1]\nservice: {cpu: 0.25, memory: 2}\nexpect: {a:1: pass}\n";
     let (_folder, path) = with_file("s.yaml", text);
     exitone().args(["plan", &path]).assert().success();
-    exitone().args(["plan", &path, "--platform", "apprunner"]).assert().code(3).stderr(contains("0.5, 1 GB do"));
+    exitone().args(["plan", &path, "--platform", "apprunner"]).assert().code(3).stderr(contains("use 0.5, 1 GB"));
     let text = "candidates: [a:1]\nexpect: {a:1: RUNNING}\n";
     let (_folder, path) = with_file("s.yaml", text);
     exitone().args(["plan", &path]).assert().success();
-    let said = "`RUNNING` is a status of App Runner's; on ECS Express Mode expect";
+    let said = "`RUNNING` is an App Runner status; on ECS Express Mode, expect";
     exitone().args(["plan", &path, "--platform", "ecs-express"]).assert().code(3).stderr(contains(said));
     let (_folder, path) = with_file("s.yaml", "platform: ecs\ncandidates: [a:1]\n");
     exitone().args(["plan", &path]).assert().code(3).stderr(contains("s.yaml:1:11").and(contains("ecs-express")));
@@ -141,7 +149,7 @@ fn conditions_and_files_are_refused_together_before_an_engine_is_asked() {
         "`512m` is not a number of CPUs",
         "`a..b` is not the name of a host",
         "`egress.drop` and `egress.reject` exclude each other",
-        "port `eight` is not a number",
+        "port `eight`: must be an integer",
     ] {
         assert!(said.contains(words), "{words}:\n{said}");
     }
@@ -149,14 +157,22 @@ fn conditions_and_files_are_refused_together_before_an_engine_is_asked() {
 
 #[test]
 fn why_refuses_what_it_cannot_ask() {
-    exitone().args(["why"]).assert().code(2).stderr(contains("which image?"));
+    exitone().args(["why"]).assert().code(2).stderr(contains("missing image"));
     exitone()
         .args(["why", "a", "--with", "egress.drop", "--with", "egress.reject", "--with", "dns.drp"])
         .assert()
         .code(2)
-        .stderr(contains("exclude each other").and(contains("one after the other")).and(contains("`dns.drop`?")));
-    exitone().args(["why", "a", "--with", "dns.drop", "--with", "dns.drop"]).assert().code(2).stderr(contains("twice"));
-    exitone().args(["why", "a", "--confidence", "1"]).assert().code(2).stderr(contains("not between 0.5 and 1"));
+        .stderr(contains("exclude each other").and(contains("one at a time")).and(contains("`dns.drop`?")));
+    exitone()
+        .args(["why", "a", "--with", "dns.drop", "--with", "dns.drop"])
+        .assert()
+        .code(2)
+        .stderr(contains("duplicate condition dns.drop"));
+    exitone()
+        .args(["why", "a", "--confidence", "1"])
+        .assert()
+        .code(2)
+        .stderr(contains("must be at least 0.5 and less than 1"));
     exitone().args(["why", "a", "--budget", "soon"]).assert().code(2);
     let (_folder, path) = with_file("service.yaml", "port: eight\n");
     exitone().args(["why", "a", "--service", &path]).assert().code(3).stderr(contains("port `eight`"));
@@ -194,15 +210,19 @@ fn import_refuses_what_it_cannot_read() {
     let (_folder, path) = with_file("d.json", DESCRIBED);
     exitone().args(["import", &path, "--force"]).assert().code(2);
     exitone().args(["import", &path, "--image", ""]).assert().code(2);
-    exitone().args(["import", &path, "-o", &path, "--force"]).assert().code(2).stderr(contains("that is read"));
+    exitone()
+        .args(["import", &path, "-o", &path, "--force"])
+        .assert()
+        .code(2)
+        .stderr(contains("input and output are the same file"));
     exitone().args(["import", "/nonexistent.json"]).assert().code(3);
     let bad = DESCRIBED.replace("\"8000\"", "[]").replace("\"VPC\"", "\"LAN\"");
     let (_folder, path) = with_file("bad.json", &bad);
     exitone().args(["import", &path]).assert().code(3).stdout("").stderr(
         contains(
-            "bad.json:2:36: Service.SourceConfiguration.ImageRepository.ImageConfiguration.Port: a number or a text",
+            "bad.json:2:36: Service.SourceConfiguration.ImageRepository.ImageConfiguration.Port: expected a number or a string",
         )
-        .and(contains("EgressType: egress `LAN` is neither DEFAULT nor VPC"))
+        .and(contains("EgressType: egress `LAN`: expected DEFAULT or VPC"))
         .and(contains("bad.json:4:68"))
         .and(contains("hunter2").not()),
     );
@@ -286,14 +306,14 @@ fn the_gate_refuses_what_it_cannot_judge() {
     repository.gate(&["--install", "--uninstall"]).assert().code(2);
     repository.gate(&["--max-age", "soon"]).assert().code(2).stderr(contains("`soon` is not a duration"));
     repository.gate(&[]).assert().code(2).stderr(contains(".exitone.yaml, exitone.yaml, scenarios/gate.yaml"));
-    repository.gate(&["--install"]).assert().code(2).stderr(contains("there is no scenario"));
+    repository.gate(&["--install"]).assert().code(2).stderr(contains("no scenario to run"));
     repository.write("bad.yaml", "build: {dockerfil: x}\n");
     let bad = || repository.gate(&["--scenario", "bad.yaml"]).assert().code(3);
     bad().stderr(contains("bad.yaml:1").and(contains("did you mean `dockerfile`?")));
     repository.gate(&["--scenario", "bad.yaml", "--install"]).assert().code(3);
     assert!(!repository.work().join(".git/hooks/pre-push").exists(), "nothing is installed then");
     repository.write("bad.yaml", "build: {image: app, context: ..}\n");
-    bad().stderr(contains("is outside of the repository"));
+    bad().stderr(contains("is outside the repository"));
     repository.write("bad.yaml", "# about\nbuild:\n  image: app\nconditions: [egres.drop]\n");
     bad().stderr(contains("bad.yaml:4:14").and(contains("did you mean `egress.drop`?")));
     repository.write(".exitone.yaml", SCENARIO);
@@ -315,13 +335,13 @@ fn the_gate_reads_what_git_says_of_a_push() {
     hook("").code(0);
     hook("(delete) 0000000000000000000000000000000000000000 refs/heads/a 1111111111111111111111111111111111111111\n")
         .code(0)
-        .stderr(contains("it is deleted"));
-    hook(&PUSHED.replace("refs/heads/a", "refs/tags/v1")).code(0).stderr(contains("it is a tag"));
-    hook("what is this\n").code(2).stderr(contains("not a line of git's"));
-    hook(PUSHED).code(2).stderr(contains("there is no scenario"));
+        .stderr(contains("the ref is deleted"));
+    hook(&PUSHED.replace("refs/heads/a", "refs/tags/v1")).code(0).stderr(contains("the ref is a tag"));
+    hook("what is this\n").code(2).stderr(contains("not a line that git passes"));
+    hook(PUSHED).code(2).stderr(contains("no scenario to run"));
     repository.write(".exitone.yaml", SCENARIO);
     repository.write("Dockerfile", "FROM scratch\n");
-    hook(PUSHED).code(0).stderr(contains("it is no commit"));
+    hook(PUSHED).code(0).stderr(contains("not a commit"));
     repository.git(&["add", "--all"]);
     repository.git(&["commit", "--quiet", "--message", "one"]);
     let framework = || {
@@ -329,15 +349,15 @@ fn the_gate_reads_what_git_says_of_a_push() {
         command.env("PRE_COMMIT_REMOTE_NAME", "origin");
         command
     };
-    framework().assert().code(4).stderr(contains("the push is stopped"));
-    framework().env("PRE_COMMIT_REMOTE_BRANCH", "refs/tags/v1").assert().code(0).stderr(contains("it is a tag"));
+    framework().assert().code(4).stderr(contains("push stopped"));
+    framework().env("PRE_COMMIT_REMOTE_BRANCH", "refs/tags/v1").assert().code(0).stderr(contains("the ref is a tag"));
     framework()
         .args(["--lenient"])
         .env("PRE_COMMIT_TO_REF", "HEAD")
         .env("PRE_COMMIT_REMOTE_BRANCH", "refs/heads/a")
         .assert()
         .code(0)
-        .stderr(contains("the push goes on all the same"));
+        .stderr(contains("pushing anyway"));
     // Nothing changes the image between a commit and itself.
     framework()
         .env("PRE_COMMIT_FROM_REF", "HEAD")
@@ -370,7 +390,7 @@ fn the_gates_hook_goes_where_git_looks() {
     // A folder that the repository names, and that is not there yet.
     setting("core.hooksPath", "my hooks");
     install().assert().code(0).stdout(contains("my hooks/pre-push, with gate.yaml"));
-    install().assert().code(0).stdout(contains("is there already"));
+    install().assert().code(0).stdout(contains("is already installed"));
     scenario().success().stdout("gate.yaml\n");
     let hook = repository.work().join("my hooks/pre-push");
     assert!(hook.exists());
@@ -382,7 +402,7 @@ fn the_gates_hook_goes_where_git_looks() {
     };
     bare().assert().code(1).stderr(contains("exitone is not on the PATH").and(contains("git push --no-verify")));
     bare().env("EXITONE_GATE", "optional").assert().code(0).stderr(contains("goes on unjudged"));
-    repository.gate(&["--uninstall"]).assert().code(0).stdout("the gate is taken away\n");
+    repository.gate(&["--uninstall"]).assert().code(0).stdout("removed the gate\n");
     repository.gate(&["--uninstall"]).assert().code(0).stdout(contains("not installed"));
     assert!(!hook.exists());
     scenario().code(1);
@@ -392,7 +412,7 @@ fn the_gates_hook_goes_where_git_looks() {
     let mut linked = install();
     linked.current_dir(repository.0.path().join("linked")).assert().code(0);
     assert!(repository.work().join(".git/hooks/pre-push").exists());
-    install().assert().code(0).stdout(contains("is there already"));
+    install().assert().code(0).stdout(contains("is already installed"));
     repository.git(&["config", "--global", "core.hooksPath", "/everywhere"]);
     install().assert().code(2).stderr(contains("set for all repositories (global)"));
 }
@@ -433,9 +453,9 @@ fn what_cannot_be_built_is_said_before_an_engine_is_asked() {
         "candidates:\n  - {image: 'a:1', context: nowhere}\n  - {image: 'a:2', dockerfile: Dockerfile.no}\n  - b\n";
     let (_folder, path) = with_file("s.yaml", text);
     exitone().args(["run", &path]).assert().code(3).stderr(
-        contains("a:1 cannot be built: there is no folder ")
+        contains("cannot build a:1: no such folder: ")
             .and(contains("nowhere"))
-            .and(contains("a:2 cannot be built: there is no file "))
+            .and(contains("cannot build a:2: no such file: "))
             .and(contains("Dockerfile.no")),
     );
     // An image in their place is not built, and neither is an image that nobody asks for.
@@ -443,5 +463,5 @@ fn what_cannot_be_built_is_said_before_an_engine_is_asked() {
     let (_folder, path) = with_file("s.yaml", "candidates: [b]\nbuild: {image: c, context: nowhere}\n");
     exitone().args(["run", &path]).assert().code(4).stderr(contains("cannot be built").not());
     let (_folder, path) = with_file("s.yaml", "build: {image: c, context: nowhere}\n");
-    exitone().args(["run", &path]).assert().code(3).stderr(contains("c cannot be built: there is no folder"));
+    exitone().args(["run", &path]).assert().code(3).stderr(contains("cannot build c: no such folder"));
 }

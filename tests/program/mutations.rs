@@ -15,7 +15,7 @@ fn shipped() -> Vec<(PathBuf, String)> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
-    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("a text");
+    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("a text file");
     files.into_iter().map(|path| (path.clone(), text(&path))).collect()
 }
 
@@ -236,19 +236,19 @@ fn what_is_no_scenario_is_refused_quickly_and_in_words() {
         text + &format!("a{n}: &a{n} [{aliases}]\n")
     });
     let table: [(&str, &[u8], &str); 13] = [
-        ("tabs", b"candidates:\n\t- a\n", "a tab: YAML is indented with spaces"),
+        ("tabs", b"candidates:\n\t- a\n", "tab in indentation: YAML uses spaces"),
         ("duplicate keys", b"candidates: [a]\ncandidates: [b]\n", "s.yaml:2:1"),
         ("an anchor bomb", bomb.as_bytes(), "too many repeated nodes"),
         ("a binary file", &[0x7f, b'E', b'L', b'F', 0, 1, 0xff, 0xfe], "not a text file"),
-        ("zero bytes", b"candidates: [a]\n\0\0\0", "a zero byte: this is not a text file"),
+        ("zero bytes", b"candidates: [a]\n\0\0\0", "NUL byte: not a text file"),
         ("nothing", b"", "the file is empty"),
         ("a comment", b"# hello\n", "the file is empty"),
-        ("two documents", b"candidates: [a]\n---\ncandidates: [b]\n", "a second document begins here"),
-        ("a list", b"- a\n- b\n", "a mapping (KEY: value) is expected here"),
-        ("a word", b"hello\n", "a mapping (KEY: value) is expected here"),
+        ("two documents", b"candidates: [a]\n---\ncandidates: [b]\n", "unexpected second document"),
+        ("a list", b"- a\n- b\n", "expected a mapping (KEY: value)"),
+        ("a word", b"hello\n", "expected a mapping (KEY: value)"),
         ("broken", b"candidates: [a\nservice: {}\n", "s.yaml:"),
         ("deep", &b"[".repeat(1000), "s.yaml"),
-        ("a number", b"candidates: [a]\nrepeat: many\n", "repeat `many` is not a whole number from 1 to 100"),
+        ("a number", b"candidates: [a]\nrepeat: many\n", "repeat `many`: must be an integer from 1 to 100"),
     ];
     for (name, bytes, said) in table {
         std::fs::write(&path, bytes).expect("written");

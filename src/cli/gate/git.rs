@@ -114,7 +114,7 @@ impl Repo {
     /// # Errors
     /// What git says.
     pub async fn check_out(&self, commit: &str, to: &Path, index: &Path) -> Result<(), String> {
-        let folder = self.line(&["rev-parse", "--absolute-git-dir"]).await.ok_or("git names no folder of its own")?;
+        let folder = self.line(&["rev-parse", "--absolute-git-dir"]).await.ok_or("git reports no repository folder")?;
         let mut command = Command::new("git");
         command
             .args(["-c", "core.sparseCheckout=false", "-c", "submodule.recurse=false", "-c", "core.bare=false"])

@@ -32,7 +32,7 @@ pub enum Done {
 /// When it is not this repository's own.
 pub async fn folder(repo: &Repo) -> Result<PathBuf, Failure> {
     let path = repo.line(&["rev-parse", "--git-path", "hooks"]).await;
-    let path = path.ok_or_else(|| Failure::usage("git names no folder for hooks"))?;
+    let path = path.ok_or_else(|| Failure::usage("git reports no hooks folder"))?;
     let folder = repo.top.join(path);
     let origin = repo.line(&["config", "--show-scope", "--get", "core.hooksPath"]).await;
     let origin = origin.as_deref().and_then(|line| line.split_whitespace().next());
@@ -106,7 +106,7 @@ pub fn install(folder: &Path) -> Result<Done, Failure> {
     }
     if there(&hook) && there(&before) && !same(&hook, &before) {
         return Err(Failure::usage(format!(
-            "{} and {} are both there, and neither is the gate's: put one of them away",
+            "both {} and {} exist, and neither is the gate's: move one of them away",
             hook.display(),
             before.display()
         )));
@@ -171,7 +171,7 @@ pub fn uninstall(folder: &Path) -> Result<Done, Failure> {
             return Ok(Done::Nothing);
         }
         return Err(Failure::usage(format!(
-            "{} is not the gate's any more, and {} is still there: put one of them away",
+            "{} is no longer the gate's, and {} still exists: move one of them away",
             hook.display(),
             before.display()
         )));
@@ -248,7 +248,7 @@ mod tests {
         std::fs::write(path(NAME), "one").expect("written");
         std::fs::write(path(BEFORE), "two").expect("written");
         let was = listing(folder.path());
-        assert!(install(folder.path()).is_err_and(|e| e.message().contains("put one of them away")));
+        assert!(install(folder.path()).is_err_and(|e| e.message().contains("move one of them away")));
         assert!(uninstall(folder.path()).is_err());
         assert_eq!(listing(folder.path()), was);
         // An installation that broke off between its steps is carried on.

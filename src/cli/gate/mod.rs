@@ -39,10 +39,10 @@ use named::{Build, Named};
 use push::Update;
 
 /// What the command does, at length.
-pub const ABOUT: &str = "The pre-push gate: builds the image of the pushed commit, runs the gate's scenario over it, \
-and stops the push when a case fails.\n\n`exitone gate --install` puts it into git's hooks; without a flag it judges HEAD. \
-The scenario is the one that --scenario names, or the first of .exitone.yaml, exitone.yaml and scenarios/gate.yaml. \
-Verdicts are kept, so that nothing is run twice for the same image.";
+pub const ABOUT: &str = "Build the image of the pushed commit, run the gate's scenario on it, and stop the push if a case \
+fails.\n\n`exitone gate --install` installs a git pre-push hook; without a flag, HEAD is tested. The scenario is \
+--scenario, or the first of .exitone.yaml, exitone.yaml and scenarios/gate.yaml. Verdicts are cached: the same image is \
+not tested twice.";
 
 /// The setting with which an unresolved push goes on.
 const LENIENT: &str = "exitone.gate.lenient";
@@ -56,22 +56,22 @@ const KEPT_IMAGES: usize = 8;
 /// Arguments of `gate`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Write the pre-push hook; a hook that is there is kept and called first
+    /// Install the pre-push hook; an existing hook is kept and runs first
     #[arg(long, conflicts_with_all = ["uninstall", "platform"])]
     install: bool,
-    /// Take the hook away and put back what was there before it
+    /// Remove the hook and restore the previous one
     #[arg(long, conflicts_with_all = ["scenario", "no_cache", "max_age", "lenient", "platform"])]
     uninstall: bool,
-    /// The scenario to run; with --install it is written down in this repository's settings
+    /// Scenario to run; with --install it is saved in the repository's git config
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// Judge again what is known already
+    /// Ignore cached verdicts
     #[arg(long, conflicts_with = "install")]
     no_cache: bool,
-    /// What is older is judged again [default: 7d]
+    /// Ignore cached verdicts older than this [default: 7d]
     #[arg(long, value_name = "TIME", value_parser = named::age)]
     max_age: Option<Duration>,
-    /// A push goes on when it could not be judged
+    /// Allow the push if it could not be tested
     #[arg(long)]
     lenient: bool,
     #[command(flatten)]
@@ -99,7 +99,7 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let mut left = Vec::new();
     for update in updates {
         match update.nothing_to_judge() {
-            Some(why) => say(&format!("exitone gate: nothing to judge of {}: {why}", update.short())),
+            Some(why) => say(&format!("exitone gate: nothing to test in {}: {why}", update.short())),
             None => left.push(update),
         }
     }
@@ -125,10 +125,10 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let outcome = gate.all(&commits, begun).await;
     match outcome {
         Err(failure) if lenient && push && failure.is_of_engine() => {
-            say(&format!("exitone gate: {}; the push goes on all the same (--lenient)", failure.message()));
+            say(&format!("exitone gate: {}; pushing anyway (--lenient)", failure.message()));
             Ok(0)
         }
-        Err(failure) if push => Err(failure.past("the push is stopped; `git push --no-verify` goes past the gate")),
+        Err(failure) if push => Err(failure.past("push stopped; `git push --no-verify` skips the gate")),
         outcome => outcome,
     }
 }
@@ -156,10 +156,7 @@ fn asked(args: &Args) -> Result<Asked, Failure> {
         return Ok(by_hand);
     }
     let mut bytes = Vec::new();
-    stdin
-        .lock()
-        .read_to_end(&mut bytes)
-        .map_err(|e| Failure::usage(format!("reading what git says of the push: {e}")))?;
+    stdin.lock().read_to_end(&mut bytes).map_err(|e| Failure::usage(format!("reading the refs to push: {e}")))?;
     let updates = push::read(&String::from_utf8_lossy(&bytes)).map_err(Failure::usage)?;
     // The framework has read git's lines, and hands on nothing.
     match framework.filter(|_| updates.is_empty()) {
@@ -190,16 +187,16 @@ async fn install(repo: &Repo, args: &Args) -> Result<u8, Failure> {
             if matches!(done, Done::Installed(_)) {
                 hook::uninstall(&folder)?;
             }
-            return Err(Failure::unwritable(format!("git's setting {name} cannot be written: {e}")));
+            return Err(Failure::unwritable(format!("git's setting {name} could not be written: {e}")));
         }
     }
     let place = folder.join("pre-push");
     let (what, kept) = match done {
-        Done::There(kept) => ("is there already", kept),
+        Done::There(kept) => ("is already installed", kept),
         Done::Installed(kept) => ("is installed", kept),
         Done::Removed(_) | Done::Nothing => return Err(Failure::internal("an installation removed a hook")),
     };
-    let first = if kept { "; the hook that was there is called first" } else { "" };
+    let first = if kept { "; the existing hook runs first" } else { "" };
     let scenario = written.display();
     print(&format!("the gate {what}: {}, with {scenario}{first}\n", place.display()))?;
     Ok(0)
@@ -210,8 +207,8 @@ async fn uninstall(repo: &Repo) -> Result<u8, Failure> {
     // There is no such section where nothing was set.
     let _ = repo.bytes(&["config", "--local", "--remove-section", "exitone.gate"]).await;
     print(match done {
-        Done::Removed(true) => "the gate is taken away; the hook that was there before is back\n",
-        Done::Removed(false) => "the gate is taken away\n",
+        Done::Removed(true) => "removed the gate; restored the previous hook\n",
+        Done::Removed(false) => "removed the gate\n",
         _ => "the gate is not installed here\n",
     })?;
     Ok(0)
@@ -245,14 +242,14 @@ impl Gate<'_> {
         for update in updates {
             let Some(oid) = self.repo.commit(&update.local).await else {
                 // Nothing else has a tree that an image could be made of; a repository without a commit has none.
-                say(&format!("exitone gate: nothing to judge of {}: it is no commit", update.short()));
+                say(&format!("exitone gate: nothing to test in {}: not a commit", update.short()));
                 continue;
             };
             if let Some(build) = &self.named.build
                 && self.push
                 && !self.may_differ(&update, &oid, build, remote).await
             {
-                say(&format!("exitone gate: nothing to judge of {}: nothing in it changes the image", update.short()));
+                say(&format!("exitone gate: nothing to test in {}: nothing in it changes the image", update.short()));
                 continue;
             }
             if !commits.iter().any(|known| known.oid == oid) {
@@ -326,7 +323,7 @@ impl Gate<'_> {
             let (name, tag) = (&commit.name, build::tag(&build.image, &commit.oid));
             let why = format!("the image {tag} of {name} must be built, and --offline forbids it");
             return Err(
-                Failure::no_engine(why).with_hint("Judge it once without --offline: images and verdicts are kept.")
+                Failure::no_engine(why).with_hint("Run it once without --offline: images and verdicts are cached.")
             );
         }
         let cpus = target.1.cpus;

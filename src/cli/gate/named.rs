@@ -31,7 +31,7 @@ impl Build {
     /// the repository.
     fn of(written: &Written, folder: &Path, scenario: Option<&Path>, top: &Path) -> Result<Self, String> {
         let Some(scenario) = scenario else {
-            return Err("`build` needs a scenario file that is in the repository".to_owned());
+            return Err("`build` needs a scenario file inside the repository".to_owned());
         };
         let place = |path: &Path| {
             let path = path.strip_prefix(folder).unwrap_or(path);
@@ -81,8 +81,8 @@ pub async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure>
     let found = PLACES.iter().map(|place| repo.top.join(place)).find(|path| path.exists());
     found.ok_or_else(|| {
         Failure::usage(format!(
-            "there is no scenario to run: none of {} is in {}; name one with `exitone gate --install --scenario FILE`, \
-             or push past the gate with `git push --no-verify`",
+            "no scenario to run: none of {} exists in {}; set one with `exitone gate --install --scenario FILE`, \
+             or skip the gate with `git push --no-verify`",
             PLACES.join(", "),
             repo.top.display()
         ))
@@ -131,7 +131,7 @@ pub fn within(repo: &Repo, path: &Path) -> Option<PathBuf> {
 
 /// A path from the top of the repository, without `.` and `..`.
 fn join(folder: &Path, path: &str) -> Result<String, String> {
-    let outside = || format!("`{path}` is outside of the repository");
+    let outside = || format!("`{path}` is outside the repository");
     let mut parts: Vec<&str> = Vec::new();
     let whole = folder.join(path);
     for part in whole.components() {
@@ -176,8 +176,8 @@ mod tests {
             assert_eq!([dockerfile, context, image], expected, "{text}");
         }
         for (text, words) in [
-            ("build: {context: ..}", "outside of the repository"),
-            ("build: {dockerfile: /etc/passwd}", "outside of the repository"),
+            ("build: {context: ..}", "outside the repository"),
+            ("build: {dockerfile: /etc/passwd}", "outside the repository"),
             ("build: {dockerfile: .}", "names a folder"),
             ("build: {dockerfil: x}", "did you mean `dockerfile`?"),
         ] {

@@ -32,11 +32,11 @@ fn update(line: &str) -> Result<Update, String> {
     let (Some(remote), Some(remote_ref), Some(local), Some(local_ref)) =
         (words.next(), words.next(), words.next(), words.next())
     else {
-        return Err(format!("`{line}` is not a line of git's to a pre-push hook"));
+        return Err(format!("`{line}` is not a line that git passes to a pre-push hook"));
     };
     let oid = |text: &str| text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !oid(local) || !oid(remote) {
-        return Err(format!("`{line}` is not a line of git's to a pre-push hook"));
+        return Err(format!("`{line}` is not a line that git passes to a pre-push hook"));
     }
     let [local_ref, local, remote_ref, remote] = [local_ref, local, remote_ref, remote].map(str::to_owned);
     Ok(Update { local_ref, local, remote_ref, remote })
@@ -69,11 +69,11 @@ impl Update {
     /// Why there is nothing to judge, whatever the commit has in it.
     pub fn nothing_to_judge(&self) -> Option<&'static str> {
         if is_nothing(&self.local) {
-            Some("it is deleted")
+            Some("the ref is deleted")
         } else if self.remote_ref.starts_with("refs/tags/") {
-            Some("it is a tag")
+            Some("the ref is a tag")
         } else if self.remote_ref.starts_with("refs/notes/") {
-            Some("notes are no version")
+            Some("git notes have no image")
         } else {
             None
         }
@@ -102,10 +102,14 @@ mod tests {
             (format!("refs/heads/main {A} refs/heads/main {B}"), "main", None),
             (format!("main@{{1 day ago}} {A} refs/heads/old {B}"), "old", None),
             (format!("HEAD~2 {A} refs/for/main {ZERO}"), "for/main", None),
-            (format!("(delete) {ZERO} refs/heads/gone {B}"), "gone", Some("it is deleted")),
-            (format!("(delete) {long} refs/heads/gone {sha256}"), "gone", Some("it is deleted")),
-            (format!("refs/tags/v1 {A} refs/tags/v1 {ZERO}"), "v1", Some("it is a tag")),
-            (format!("refs/notes/commits {A} refs/notes/commits {B}"), "notes/commits", Some("notes are no version")),
+            (format!("(delete) {ZERO} refs/heads/gone {B}"), "gone", Some("the ref is deleted")),
+            (format!("(delete) {long} refs/heads/gone {sha256}"), "gone", Some("the ref is deleted")),
+            (format!("refs/tags/v1 {A} refs/tags/v1 {ZERO}"), "v1", Some("the ref is a tag")),
+            (
+                format!("refs/notes/commits {A} refs/notes/commits {B}"),
+                "notes/commits",
+                Some("git notes have no image"),
+            ),
             (format!("refs/heads/a {sha256} refs/heads/a {long}"), "a", None),
         ] {
             let updates = read(&format!("{line}\n")).expect(&line);
@@ -141,6 +145,6 @@ mod tests {
         assert_eq!((first.local.as_str(), first.short()), ("refs/heads/x", "x"));
         assert!(is_nothing(&first.remote));
         let tag = of(&[("PRE_COMMIT_TO_REF", A), ("PRE_COMMIT_REMOTE_BRANCH", "refs/tags/v1")]).expect("a push");
-        assert_eq!(tag.nothing_to_judge(), Some("it is a tag"));
+        assert_eq!(tag.nothing_to_judge(), Some("the ref is a tag"));
     }
 }

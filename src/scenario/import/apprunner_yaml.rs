@@ -24,7 +24,7 @@ pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     let mut problems = Vec::new();
     let root = Mapping::of(&root, "", &mut problems);
     draft.notes.push(
-        "The image: App Runner builds this service from source, and exitone runs images. Build one (a Dockerfile that \
+        "The image: App Runner builds this service from source; exitone runs images. Build one (a Dockerfile that \
          does what `build:` and `pre-run:` do) and name it under `candidates`."
             .to_owned(),
     );
@@ -37,10 +37,12 @@ pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     }
     match run {
         Some(run) => take(&run, &mut draft, &mut problems),
-        None if root.node.get("run").is_none() => problems.push(Problem::of_file("missing key `run`: nothing to start")),
+        None if root.node.get("run").is_none() => {
+            problems.push(Problem::of_file("missing key `run`: nothing to start"))
+        }
         None => {}
     }
-    draft.notes.push("The health check and the size: they are no part of an apprunner.yaml.".to_owned());
+    draft.notes.push("The health check, CPU and memory: an apprunner.yaml does not set them.".to_owned());
     surroundings(&mut draft);
     Ok(draft.finish(problems))
 }
@@ -51,10 +53,9 @@ fn take(run: &Mapping<'_>, draft: &mut Draft, problems: &mut Vec<Problem>) {
         problems.push(Problem::of_file("missing key `run.command`: nothing to start"));
     }
     if run.node.get("pre-run").is_some_and(|commands| !commands.items().is_empty()) {
-        draft.notes.push(
-            "`pre-run:` commands are run before the start there, in the image that runs; here nothing runs them."
-                .to_owned(),
-        );
+        draft
+            .notes
+            .push("App Runner runs the `pre-run:` commands before the start command; exitone does not.".to_owned());
     }
     let network = run.mapping("network", problems);
     let port = network.as_ref().and_then(|network| network.text("port", problems));

@@ -53,7 +53,7 @@ fn the_service<'a>(document: &'a Json, tree: Option<&'a Node>, problems: &mut Ve
         None => (document, node, path),
         Some([one]) => (one, node.and_then(|list| list.items().first()), format!("{path}[0]")),
         Some(several) => {
-            let message = format!("a list of {} services: give the description of one", several.len());
+            let message = format!("a list of {} services: pass the description of one", several.len());
             problems.push(Problem::of_file(message));
             return None;
         }
@@ -158,23 +158,19 @@ fn source_of(source: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
             configuration_of(&configuration, draft, problems);
         }
         if draft.start_command.is_none() {
-            draft.notes.push(
-                "What is run: there is no start command, so it is the image's own ENTRYPOINT and CMD, which stand in \
-                 the image alone."
-                    .to_owned(),
-            );
+            draft.notes.push("No start command in this file: the image's ENTRYPOINT and CMD run.".to_owned());
         }
     } else if let Some(code) = source.object("CodeRepository", problems) {
         of_code(&code, draft, problems);
     } else if !source.has("ImageRepository") && !source.has("CodeRepository") {
-        problems.push(source.problem("neither `ImageRepository` nor `CodeRepository` stands here"));
+        problems.push(source.problem("missing key: `ImageRepository` or `CodeRepository`"));
     }
 }
 
 /// A service that App Runner builds itself: its configuration is taken, an image must be given.
 fn of_code(code: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
     draft.notes.push(
-        "The image: App Runner builds this service from source, and exitone runs images. Build one (a Dockerfile that \
+        "The image: App Runner builds this service from source; exitone runs images. Build one (a Dockerfile that \
          does what App Runner's build does) and name it; it is not the very one that runs there."
             .to_owned(),
     );

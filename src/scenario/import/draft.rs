@@ -167,9 +167,11 @@ impl Draft {
         // What is no name may be a part of a secret: it is said without the name.
         let named = variable_name(&variable.name).is_ok();
         if named && self.env.iter().any(|v| v.name == variable.name) {
-            problems.push(variable.from.problem(&format!("the variable `{}` stands twice", variable.name)));
+            problems.push(variable.from.problem(&format!("duplicate variable `{}`", variable.name)));
         } else if matches!(&variable.value, Value::Plain(value) if value.contains('\0')) {
-            problems.push(variable.from.problem("its value has a NUL character, which no variable can have"));
+            problems.push(
+                variable.from.problem("its value contains a NUL character, which an environment variable cannot"),
+            );
         } else {
             self.env.push(variable);
         }

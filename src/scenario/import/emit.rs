@@ -112,7 +112,7 @@ pub fn scenario(draft: &Draft, file: &str, images: &[String]) -> Lines {
     match (&draft.image, images) {
         (_, [_, ..]) => images.iter().for_each(|image| lines.put(format!("  - {}", image_name(image)))),
         (Some(image), []) => lines.put_from(format!("  - {}", image_name(&image.text)), &image.from),
-        (None, []) => lines.put(format!("  - {NO_IMAGE} # the image to run, of which the file says nothing")),
+        (None, []) => lines.put(format!("  - {NO_IMAGE} # the image to run; the file does not name one")),
     }
     lines.put("");
     let block = service_lines(draft, Values::Placeholders, "  ");

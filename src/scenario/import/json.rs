@@ -23,7 +23,7 @@ fn what(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
@@ -94,7 +94,7 @@ impl<'a> Object<'a> {
         match self.value(key)? {
             Value::String(text) => Some(Field { text: text.clone(), from: self.origin_of(key) }),
             other => {
-                problems.push(wrong(&self.origin_of(key), "a text", other));
+                problems.push(wrong(&self.origin_of(key), "a string", other));
                 None
             }
         }
@@ -106,7 +106,7 @@ impl<'a> Object<'a> {
             Value::String(text) => text.trim().to_owned(),
             Value::Number(number) => number.to_string(),
             other => {
-                problems.push(wrong(&self.origin_of(key), "a number or a text", other));
+                problems.push(wrong(&self.origin_of(key), "a number or a string", other));
                 return None;
             }
         };
@@ -126,7 +126,7 @@ impl<'a> Object<'a> {
                     let place = object.entry(name).map(|entry| entry.place);
                     all.push((name.clone(), text.clone(), Origin { path, place: place.map(pair) }));
                 }
-                other => problems.push(wrong(&origin(path, object.node_of(name)), "a text", other)),
+                other => problems.push(wrong(&origin(path, object.node_of(name)), "a string", other)),
             }
         }
         all
@@ -142,7 +142,7 @@ fn origin(path: String, node: Option<&Node>) -> Origin {
 }
 
 fn wrong(origin: &Origin, expected: &str, found: &Value) -> Problem {
-    origin.problem(&format!("{expected} is expected here, not {}", what(found)))
+    origin.problem(&format!("expected {expected}, not {}", what(found)))
 }
 
 /// Keys under which a credential may stand.

@@ -121,7 +121,7 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     let text = text.trim_start_matches('\u{feff}');
     let refuse = |message: String| Err(Refused::new(file, "", vec![Problem::of_file(message)]));
     if text.len() > LARGEST {
-        return refuse(format!("the file has {} bytes; no service needs more than {LARGEST}", text.len()));
+        return refuse(format!("the file has {} bytes (the limit is {LARGEST})", text.len()));
     }
     let start = text.trim_start();
     if start.starts_with('{') || start.starts_with('[') {
@@ -131,7 +131,7 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
                 let words = e.to_string();
                 // The library adds the place to its words.
                 let words = words.split(" at line ").next().unwrap_or(&words);
-                let problem = Problem::at(e.line(), e.column(), format!("this is no JSON: {words}"));
+                let problem = Problem::at(e.line(), e.column(), format!("invalid JSON: {words}"));
                 Err(Refused::new(file, "", vec![problem]))
             }
         };
@@ -142,19 +142,19 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
         return describe::read(file, text, &tree.json());
     }
     if has_key(text, &["candidates", "service", "conditions"]) {
-        return refuse("this is a scenario already: exitone run FILE".to_owned());
+        return refuse("this is already a scenario: exitone run FILE".to_owned());
     }
     if has_key(text, &["run", "runtime", "build"]) {
         return apprunner_yaml::read(file, text);
     }
     if has_key(text, &["port", "health_check", "env", "image", "env_file"]) {
-        return refuse("this is a service file already: exitone run --image IMAGE --service FILE".to_owned());
+        return refuse("this is already a service file: exitone run --image IMAGE --service FILE".to_owned());
     }
     if text.lines().any(env::is_assignment) {
         return env::read(file, text);
     }
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-        return refuse("there is nothing in it".to_owned());
+        return refuse("the file is empty".to_owned());
     }
     refuse(
         "this is neither the output of `aws apprunner describe-service` (JSON or YAML), nor an apprunner.yaml \

@@ -141,21 +141,21 @@ fn mistakes_are_all_named_with_their_paths() {
 #[test]
 fn what_is_none_of_the_kinds_is_said() {
     for (text, expected) in [
-        ("", "there is nothing in it"),
-        ("# A=1\n\n", "there is nothing in it"),
+        ("", "the file is empty"),
+        ("# A=1\n\n", "the file is empty"),
         ("hello\n", "this is neither the output of"),
-        ("{\"a\": }", "x:1:7: this is no JSON"),
+        ("{\"a\": }", "x:1:7: invalid JSON"),
         ("{}", "neither `Service` nor `SourceConfiguration`"),
         ("[]", "a list of 0 services"),
         ("[{}, {}]", "a list of 2 services"),
         ("{\"ServiceSummaryList\": []}", "the output of list-services"),
-        ("{\"Service\": 1}", "Service: an object is expected here, not a number"),
+        ("{\"Service\": 1}", "Service: expected an object, not a number"),
         ("{\"Service\": {}}", "Service.SourceConfiguration: missing"),
-        ("{\"Service\": {\"SourceConfiguration\": {}}}", "Service.SourceConfiguration: neither `ImageRepository`"),
+        ("{\"Service\": {\"SourceConfiguration\": {}}}", "Service.SourceConfiguration: missing key: `ImageRepository`"),
         ("{\"SourceConfiguration\": {\"ImageRepository\": {}}}", "ImageRepository.ImageIdentifier: missing"),
         ("{\"SourceConfiguration\": {\"ImageRepository\": {\"ImageIdentifier\": \" \"}}}", "the image's name is empty"),
-        ("candidates: [a:1]\n", "a scenario already"),
-        ("port: 8000\n", "a service file already"),
+        ("candidates: [a:1]\n", "already a scenario"),
+        ("port: 8000\n", "already a service file"),
         ("runtime: python3\nbuild: {}\n", "missing key `run`"),
         ("run: {}\n", "missing key `run.command`"),
         ("run: hunter2\n", "x:1:6: run: expected a mapping"),
@@ -163,7 +163,7 @@ fn what_is_none_of_the_kinds_is_said() {
         ("run: {command: x, env: {A: hunter2}}\n", "x:1:24: run.env: expected a list"),
         ("run:\n  command: x\n  secrets:\n    - value-from: hunter2\n", "x:4:7: run.secrets: missing key `name`"),
         ("run:\n  command: x\n  command: hunter2\n", "x:3:3: duplicate key `command`"),
-        ("A=1\nbroken hunter2\n", "x:2:1: not of the form NAME=VALUE"),
+        ("A=1\nbroken hunter2\n", "x:2:1: expected NAME=VALUE"),
     ] {
         let said = refused(text);
         assert!(said.contains(expected), "{text}: {said}");
@@ -261,9 +261,9 @@ fn a_description_may_be_a_service_file() {
         assert!(service("x", text, &apprunner()).is_none(), "{text}");
     }
     let broken = service("x", "{\"Service\": {\"SourceConfiguration\"", &apprunner()).expect("meant to be one");
-    assert!(broken.expect_err("broken").to_string().contains("no JSON"));
+    assert!(broken.expect_err("broken").to_string().contains("invalid JSON"));
     let wrong = service("x", "Service:\n  SourceConfiguration: 1\n", &apprunner()).expect("meant to be one");
-    assert!(wrong.expect_err("wrong").to_string().contains("Service.SourceConfiguration: an object is expected"));
+    assert!(wrong.expect_err("wrong").to_string().contains("Service.SourceConfiguration: expected an object"));
 }
 
 proptest! {
