@@ -29,6 +29,8 @@ mod packets;
 #[cfg(target_os = "linux")]
 mod probe;
 #[cfg(target_os = "linux")]
+mod questions;
+#[cfg(target_os = "linux")]
 mod runs;
 #[cfg(target_os = "linux")]
 mod serve;

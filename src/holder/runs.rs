@@ -17,13 +17,14 @@ use super::listen::Listeners;
 use super::net::{self, Faults, NetError, NetResult, Network};
 use super::packets::{Attempts, Tap, unreachable};
 use super::protocol::{Await, FromHolder, HOSTNAME, OWN, Prepare, RESOLVER, SECOND, SHORT_HOSTNAME};
+use super::questions::Questions;
 use super::serve::Say;
 use super::service;
 use super::upstream::World;
 use super::usage::{Groups, Meter};
 use crate::model::Condition;
 use crate::model::condition::{Changes, Egress, EgressFault, NetworkPlan, RouteFault, Target};
-use crate::model::observation::{DnsQuestion, Listening, Observation};
+use crate::model::observation::{Listening, Observation};
 
 /// The kernel's table of sockets is read so often.
 const LISTEN_EVERY: Duration = Duration::from_millis(20);
@@ -54,6 +55,7 @@ struct Run {
     attempts: Arc<Mutex<Attempts>>,
     meter: Arc<Mutex<Option<Meter>>>,
     services: Vec<u32>,
+    questions: Arc<Questions>,
     started: watch::Sender<Option<Instant>>,
     evidence: bool,
     /// When a question last met silence.
@@ -139,7 +141,10 @@ impl Runs {
         // Times count from here.
         let zero = Instant::now();
         let (tell, started) = watch::channel(None);
-        let resolver = self.resolver(&plan, &names, &started, (run, zero, prepare.evidence));
+        let questions = Arc::new(Questions::new(self.say.clone(), run, zero, prepare.evidence));
+        let on_question = questions.clone();
+        let on_question = Arc::new(move |question| on_question.tell(question));
+        let resolver = Resolver::new(plan.dns.clone(), own_name(&plan), names.clone(), on_question, started.clone());
         let silence = resolver.silence();
         resolver.serve(RESOLVER, &mut tasks).await.map_err(|e| NetError::new("binding the resolver", e))?;
         if let Egress::Late(length) = plan.egress {
@@ -164,6 +169,7 @@ impl Runs {
             attempts,
             meter,
             services,
+            questions,
             started: tell,
             evidence,
             silence,
@@ -176,23 +182,6 @@ impl Runs {
             setup_us: micros(begun.elapsed()).unsigned_abs(),
         });
         Ok(())
-    }
-
-    fn resolver(
-        &self,
-        plan: &NetworkPlan,
-        names: &SharedNames,
-        started: &Started,
-        (run, zero, evidence): (u64, Instant, bool),
-    ) -> Resolver {
-        let say = self.say.clone();
-        let on_question = Arc::new(move |mut question: DnsQuestion| {
-            question.at_ms = since(zero);
-            if evidence {
-                say.say(FromHolder::Observed { run, observation: Observation::Dns(question) });
-            }
-        });
-        Resolver::new(plan.dns.clone(), own_name(plan), names.clone(), on_question, started.clone())
     }
 
     /// This container is about to be started.
@@ -260,6 +249,10 @@ fn last_observations(run: &Run) -> Vec<Observation> {
     for mut attempt in attempts {
         attempt.name = names.name_of(attempt.address);
         told.push(Observation::Connect(attempt));
+    }
+    let questions = run.questions.more();
+    if questions > 0 {
+        told.push(Observation::MoreQuestions { questions });
     }
     if let Some(packets) = net::without_route().filter(|packets| *packets > 0) {
         told.push(Observation::NoRoute { packets });

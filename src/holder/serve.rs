@@ -24,6 +24,11 @@ use super::usage::Groups;
 pub struct Say(mpsc::UnboundedSender<FromHolder>);
 
 impl Say {
+    /// Lines go here.
+    pub fn new(lines: mpsc::UnboundedSender<FromHolder>) -> Self {
+        Self(lines)
+    }
+
     /// Sends a line.
     pub fn say(&self, message: FromHolder) {
         // Nobody listens any more: the end of standard input ends the holder.
@@ -46,7 +51,7 @@ pub fn serve() -> Result<(), Box<dyn std::error::Error>> {
 async fn converse() -> Result<(), Box<dyn std::error::Error>> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut writer = tokio::spawn(write_lines(receiver));
-    let say = Say(sender);
+    let say = Say::new(sender);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let Some(first) = lines.next_line().await? else { return Ok(()) };
     let mut container = String::new();

@@ -14,6 +14,11 @@ pub const MOST_KEPT: usize = 512;
 pub enum Observation {
     /// A question to the resolver.
     Dns(DnsQuestion),
+    /// More questions to the resolver than are told: how many.
+    MoreQuestions {
+        /// How many.
+        questions: u64,
+    },
     /// An outbound connection attempt, and what became of it.
     Connect(ConnectAttempt),
     /// A port that opened.
@@ -241,8 +246,10 @@ impl ProbeResult {
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Evidence {
-    /// Questions to the resolver.
+    /// Questions to the resolver: the first 512.
     pub dns: Vec<DnsQuestion>,
+    /// How many more questions there were.
+    pub more_questions: u64,
     /// Outbound connection attempts.
     pub connects: Vec<ConnectAttempt>,
     /// Ports that opened.
@@ -269,9 +276,8 @@ impl Evidence {
     /// Puts an observation where it belongs.
     pub fn add(&mut self, observation: Observation) {
         match observation {
-            // A client that asks in a loop says nothing new after so many times.
-            Observation::Dns(_) if self.dns.len() >= MOST_KEPT => {}
             Observation::Dns(q) => self.dns.push(q),
+            Observation::MoreQuestions { questions } => self.more_questions = questions,
             Observation::Connect(c) => self.connects.push(c),
             Observation::Listen(l) => self.listens.push(l),
             Observation::Probe(p) => self.probes.push(p),
@@ -311,6 +317,7 @@ mod tests {
         let socket = OpenSocket { address: Ipv4Addr::LOCALHOST, port: 1, name: None, accepted: true };
         for observation in [
             Observation::NoRoute { packets: 1 },
+            Observation::MoreQuestions { questions: 1 },
             Observation::Usage(Usage::default()),
             Observation::Sockets { open: vec![socket] },
             Observation::FullDisk { writes: 1 },

@@ -33,6 +33,9 @@ pub fn timeline(evidence: &Evidence) -> Vec<String> {
     if left > 0 {
         shown.push(format!("{:>10}  … and {left} more (--format json has them)", ""));
     }
+    if evidence.more_questions > 0 {
+        shown.push(format!("{:>10}  {} more questions to the resolver", "", evidence.more_questions));
+    }
     if evidence.no_route > 0 {
         shown.push(format!("{:>10}  {} packets had no route", "", evidence.no_route));
     }
@@ -127,6 +130,7 @@ mod tests {
             listens: vec![Listening { at_ms: 5.0, address: "::1".parse().expect("one"), port: 8000 }],
             probes: vec![probe(5000.0, ProbeResult::Refused), probe(10_000.0, ProbeResult::Refused)],
             usage: Some(Usage { memory_peak: 3 << 20, cpu_peak: 0.5, cpu_ms: 20.0, ..Usage::default() }),
+            more_questions: 20_000,
             no_route: 2,
             ..Evidence::default()
         };
@@ -135,6 +139,7 @@ mod tests {
             "   0.010 s  asked for a.b (A): 198.18.0.1",
             "   0.011 s  connected to a.b (198.18.0.1) port 443: nothing came back, tried 3 times",
             "   5.000 s  probe: refused",
+            "            20000 more questions to the resolver",
             "            2 packets had no route",
         ];
         assert_eq!(timeline(&evidence), expected);

@@ -363,6 +363,8 @@ impl Case {
         let status: Vec<String> = status.into_iter().flatten().collect();
         let times = [result.started_ms, result.first_listen_ms, result.healthy_ms, result.exited_ms];
         let mut counted: Vec<String> = evidence::usage(evidence).into_iter().collect();
+        let questions = evidence.more_questions;
+        counted.extend((questions > 0).then(|| format!("{questions} more questions to the resolver")));
         counted.extend((evidence.no_route > 0).then(|| format!("{} packets had no route", evidence.no_route)));
         let writes = evidence.full_disk_writes;
         counted.extend((writes > 0).then(|| format!("{writes} writes into full folders")));
