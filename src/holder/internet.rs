@@ -10,7 +10,7 @@ use rtnetlink::Handle;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, oneshot, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::authority::Signer;
 use super::net::{self, NetResult};
@@ -51,8 +51,35 @@ pub struct Internet {
 struct Listening {
     /// True: a candidate knocked there, nobody named it.
     on_demand: bool,
-    /// Ends the listener; nothing while it is being opened.
-    end: Option<AbortHandle>,
+    /// Its listener; nothing while it is being opened.
+    listener: Option<Listener>,
+}
+
+/// The task that accepts the connections of a port.
+struct Listener(JoinHandle<()>);
+
+impl Listener {
+    /// Returns when the port is free again.
+    async fn close(self) {
+        self.0.abort();
+        let _ = self.0.await;
+    }
+}
+
+/// Listens on a port and then has packets delivered there. A listener that gets none is closed: its port would be in use
+/// for as long as the holder lives.
+async fn open_port(
+    listen: impl Future<Output = NetResult<Listener>>,
+    deliver: impl Future<Output = NetResult<()>>,
+) -> NetResult<Listener> {
+    let listener = listen.await?;
+    match deliver.await {
+        Ok(()) => Ok(listener),
+        Err(e) => {
+            listener.close().await;
+            Err(e)
+        }
+    }
 }
 
 /// A candidate that knocks at more ports than this finds the others silent: each is a listener and a rule.
@@ -204,13 +231,17 @@ impl Internet {
     pub async fn close_on_demand(&self) -> NetResult<()> {
         let old: Vec<(u16, Listening)> = {
             let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-            ports.extract_if(.., |_, listening| listening.on_demand && listening.end.is_some()).collect()
+            ports.extract_if(.., |_, listening| listening.on_demand && listening.listener.is_some()).collect()
         };
+        let mut closed = Ok(());
         for (port, listening) in old {
-            net::close_port(&self.netlink, port).await?;
-            listening.end.iter().for_each(AbortHandle::abort);
+            // Every listener is closed, whatever becomes of the rule of another.
+            closed = closed.and(net::close_port(&self.netlink, port).await);
+            if let Some(listener) = listening.listener {
+                listener.close().await;
+            }
         }
-        Ok(())
+        closed
     }
 
     async fn open_new(&self, port: u16, on_demand: bool) -> NetResult<()> {
@@ -220,13 +251,13 @@ impl Internet {
             if ports.contains_key(&port) || (on_demand && knocked >= MOST_ON_DEMAND) {
                 return Ok(());
             }
-            ports.insert(port, Listening { on_demand, end: None });
+            ports.insert(port, Listening { on_demand, listener: None });
         }
         let opened = self.open_one(port).await;
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
         match opened {
-            Ok(end) => {
-                ports.insert(port, Listening { on_demand, end: Some(end) });
+            Ok(listener) => {
+                ports.insert(port, Listening { on_demand, listener: Some(listener) });
                 Ok(())
             }
             Err(e) => {
@@ -237,16 +268,15 @@ impl Internet {
         }
     }
 
-    async fn open_one(&self, port: u16) -> NetResult<AbortHandle> {
+    async fn open_one(&self, port: u16) -> NetResult<Listener> {
         let (signer, world) = (self.signer.clone(), self.world.clone());
         let listen = async move {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
-            Ok::<_, std::io::Error>(tokio::spawn(accept(listener, signer, world)).abort_handle())
+            Ok::<_, std::io::Error>(Listener(tokio::spawn(accept(listener, signer, world))))
         };
         let wrong = |e: &dyn std::fmt::Display| net::NetError::new(&format!("opening port {port} of the internet"), e);
-        let end = self.run(listen).await.ok_or_else(|| wrong(&"its thread ended"))?.map_err(|e| wrong(&e))?;
-        net::open_port(&self.netlink, port).await?;
-        Ok(end)
+        let listen = async { self.run(listen).await.ok_or_else(|| wrong(&"its thread ended"))?.map_err(|e| wrong(&e)) };
+        open_port(listen, net::open_port(&self.netlink, port)).await
     }
 }
 
@@ -267,5 +297,26 @@ async fn accept(listener: TcpListener, signer: Arc<Signer>, world: Arc<Mutex<Arc
             // Out of descriptors: others must close theirs first.
             Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_failed_to_open_once_can_be_opened_again() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("bound");
+        let address = free.local_addr().expect("an address");
+        drop(free);
+        let listen = || async move {
+            let listener = TcpListener::bind(address).await.map_err(|e| net::NetError::new("listening", e))?;
+            let accept = async move { while listener.accept().await.is_ok() {} };
+            Ok(Listener(tokio::spawn(accept)))
+        };
+        let failed = open_port(listen(), async { Err(net::NetError::new("adding a rule", "no memory")) }).await;
+        assert_eq!(failed.err().map(|e| e.to_string()).as_deref(), Some("adding a rule: no memory"));
+        let opened = open_port(listen(), async { Ok(()) }).await;
+        assert!(opened.is_ok(), "{:?}", opened.err());
     }
 }
