@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::accept::{RETRY_AFTER, accept};
 use super::protocol::{HOSTNAME, OWN, SECOND, SHORT_HOSTNAME};
 use crate::model::condition::{DnsFault, DnsPlan};
 use crate::model::observation::DnsQuestion;
@@ -132,7 +133,12 @@ impl Resolver {
     async fn serve_udp(self, socket: Arc<UdpSocket>) {
         let mut answers = JoinSet::new();
         let mut buffer = [0; 4096];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+        loop {
+            let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
+                // No memory: the resolver is there again once there is some.
+                tokio::time::sleep(RETRY_AFTER).await;
+                continue;
+            };
             let (question, socket, resolver) = (buffer[..length].to_vec(), socket.clone(), self.clone());
             answers.spawn(async move {
                 if let Some(answer) = resolver.answer(&question).await {
@@ -146,11 +152,7 @@ impl Resolver {
     async fn serve_tcp(self, listener: TcpListener) {
         let mut connections = JoinSet::new();
         loop {
-            // Out of descriptors, or a client that is gone already: the next one may have more luck.
-            let Ok((mut stream, _)) = listener.accept().await else {
-                tokio::task::yield_now().await;
-                continue;
-            };
+            let mut stream = accept(&listener).await;
             let resolver = self.clone();
             connections.spawn(async move {
                 // RFC 1035, 4.2.2: two bytes of length before every message.

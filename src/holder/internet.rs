@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::accept::accept;
 use super::authority::Signer;
 use super::net::{self, NetResult};
 use super::packets::Tap;
@@ -25,9 +26,6 @@ const KNOWN_PORTS: [u16; 42] = [
     5000, 5432, 5671, 5672, 6379, 6380, 6432, 6543, 8000, 8080, 8081, 8086, 8125, 8200, 8443, 8500, 9092, 9200, 11211,
     27017,
 ];
-
-/// The pause after a connection that could not be accepted.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
 
 /// The internet and its void.
 pub struct Internet {
@@ -272,7 +270,7 @@ impl Internet {
         let (signer, world) = (self.signer.clone(), self.world.clone());
         let listen = async move {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
-            Ok::<_, std::io::Error>(Listener(tokio::spawn(accept(listener, signer, world))))
+            Ok::<_, std::io::Error>(Listener(tokio::spawn(serve(listener, signer, world))))
         };
         let wrong = |e: &dyn std::fmt::Display| net::NetError::new(&format!("opening port {port} of the internet"), e);
         let listen = async { self.run(listen).await.ok_or_else(|| wrong(&"its thread ended"))?.map_err(|e| wrong(&e)) };
@@ -287,16 +285,11 @@ async fn on(
     runtime.spawn(future).await.map_err(|e| net::NetError::new("setting up a namespace", e))?
 }
 
-async fn accept(listener: TcpListener, signer: Arc<Signer>, world: Arc<Mutex<Arc<World>>>) {
+async fn serve(listener: TcpListener, signer: Arc<Signer>, world: Arc<Mutex<Arc<World>>>) {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let world = world.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                tokio::spawn(upstream::serve(stream, signer.clone(), world));
-            }
-            // Out of descriptors: others must close theirs first.
-            Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
-        }
+        let stream = accept(&listener).await;
+        let world = world.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        tokio::spawn(upstream::serve(stream, signer.clone(), world));
     }
 }
 

@@ -11,6 +11,8 @@ pub mod authority;
 pub mod protocol;
 
 #[cfg(target_os = "linux")]
+mod accept;
+#[cfg(target_os = "linux")]
 mod contention;
 #[cfg(target_os = "linux")]
 mod deny;

@@ -1,0 +1,56 @@
+//! Accepting connections, also while the process is out of descriptors.
+
+use std::io;
+use std::time::Duration;
+
+use nix::libc;
+use tokio::net::{TcpListener, TcpStream};
+
+/// The pause before accepting is tried again: other connections must end first.
+pub const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// The next connection.
+pub async fn accept(listener: &TcpListener) -> TcpStream {
+    retry(|| listener.accept()).await.0
+}
+
+/// Tries until it succeeds. Errors of one connection concern nobody else; after any other (no descriptors, no memory) the
+/// connection is still waiting, and trying again at once would spin.
+async fn retry<T, F: Future<Output = io::Result<T>>>(mut accept: impl FnMut() -> F) -> T {
+    loop {
+        match accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_connection(&error) => {}
+            Err(_) => tokio::time::sleep(RETRY_AFTER).await,
+        }
+    }
+}
+
+/// True when the error is that of the connection that was accepted, which is gone (accept(2), "Error handling").
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ECONNABORTED | libc::ECONNRESET | libc::EPROTO | libc::EINTR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn accepting_without_descriptors_waits_instead_of_spinning() {
+        for (error, wait) in
+            [(libc::EMFILE, RETRY_AFTER), (libc::ENOBUFS, RETRY_AFTER), (libc::ECONNABORTED, Duration::ZERO)]
+        {
+            let (begun, mut tries) = (Instant::now(), 0);
+            let accepted = retry(|| {
+                tries += 1;
+                let tried = if tries <= 5 { Err(io::Error::from_raw_os_error(error)) } else { Ok("accepted") };
+                std::future::ready(tried)
+            });
+            assert_eq!(accepted.await, "accepted");
+            // The clock of tokio moves in milliseconds.
+            let waited = begun.elapsed();
+            assert!(waited >= wait * 5 && waited < wait * 5 + Duration::from_millis(10), "{error}: {waited:?}");
+        }
+    }
+}
