@@ -114,7 +114,7 @@ impl Holder {
             container: holder.container.clone(),
         };
         holder.say(&ToHolder::Hello(hello)).await?;
-        match holder.answer().await? {
+        match holder.answer(Some).await? {
             FromHolder::Ready { version: VERSION } => Ok(holder),
             other => Err(RunError::Holder(format!("expected to hear that it is ready, heard {other:?}"))),
         }
@@ -162,9 +162,18 @@ impl Holder {
         }
     }
 
-    async fn answer(&mut self) -> Result<FromHolder, RunError> {
+    /// Waits for the message that `wanted` makes an answer of. The time limit is that of the whole wait: other messages
+    /// do not prolong it.
+    async fn answer<T>(&mut self, mut wanted: impl FnMut(FromHolder) -> Option<T>) -> Result<T, RunError> {
+        let wait = async {
+            loop {
+                if let Some(answer) = wanted(self.hear().await?) {
+                    return Ok(answer);
+                }
+            }
+        };
         let late = || RunError::Holder(format!("no answer within {} s", ANSWER_WITHIN.as_secs()));
-        timeout(ANSWER_WITHIN, self.hear()).await.map_err(|_| late())?
+        timeout(ANSWER_WITHIN, wait).await.map_err(|_| late())?
     }
 
     /// Makes the namespace of a run; when this returns, every condition is in force.
@@ -175,16 +184,15 @@ impl Holder {
     pub async fn prepare(&mut self, prepare: Prepare) -> Result<Zero, RunError> {
         let wanted = prepare.run;
         self.say(&ToHolder::Prepare(Box::new(prepare))).await?;
-        loop {
-            match self.answer().await? {
-                FromHolder::Prepared { run, epoch_us, setup_us } if run == wanted => {
-                    tracing::debug!(run, setup_us, "namespace prepared");
-                    return Ok(Zero { epoch_us, heard: Instant::now() });
-                }
-                // Late words about an earlier run.
-                _ => {}
+        let prepared = |message| match message {
+            FromHolder::Prepared { run, epoch_us, setup_us } if run == wanted => {
+                tracing::debug!(run, setup_us, "namespace prepared");
+                Some(Zero { epoch_us, heard: Instant::now() })
             }
-        }
+            // Late messages about an earlier run.
+            _ => None,
+        };
+        self.answer(prepared).await
     }
 
     /// Makes a namespace for a service container; the container must be started before anything else is asked for.
@@ -193,11 +201,7 @@ impl Holder {
     /// When the holder is gone, or cannot make the namespace.
     pub async fn place(&mut self, run: u64, number: u32) -> Result<(), RunError> {
         self.say(&ToHolder::Place { run, number }).await?;
-        loop {
-            if self.answer().await? == (FromHolder::Placed { run, number }) {
-                return Ok(());
-            }
-        }
+        self.answer(|message| (message == FromHolder::Placed { run, number }).then_some(())).await
     }
 
     /// Waits until a service serves.
@@ -221,12 +225,14 @@ impl Holder {
     /// When the holder is gone.
     pub async fn finish(&mut self, run: u64, mut told: impl FnMut(FromHolder)) -> Result<(), RunError> {
         self.say(&ToHolder::Finish { run }).await?;
-        loop {
-            match self.answer().await? {
-                FromHolder::Finished { run: finished } if finished == run => return Ok(()),
-                other => told(other),
+        let finished = |message| match message {
+            FromHolder::Finished { run: finished } if finished == run => Some(()),
+            other => {
+                told(other);
+                None
             }
-        }
+        };
+        self.answer(finished).await
     }
 }
 
@@ -261,4 +267,30 @@ async fn read(
         }
     }
     let _ = sender.send(Err(RunError::Holder(format!("it ended: {}", complaint.trim()))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn other_messages_do_not_prolong_the_wait_for_an_answer() {
+        for pause in [Duration::from_secs(5), Duration::from_millis(1)] {
+            let (sender, inbox) = mpsc::unbounded_channel();
+            let mut holder = Holder { container: String::new(), input: Box::pin(tokio::io::sink()), inbox, runs: 2 };
+            let chatter = tokio::spawn(async move {
+                while sender.send(Ok(FromHolder::Pending { run: 1, open: 0 })).is_ok() {
+                    tokio::time::sleep(pause).await;
+                }
+            });
+            let begun = Instant::now();
+            let finished = timeout(ANSWER_WITHIN * 6, holder.finish(2, |_| ())).await.expect("it gives up");
+            assert_eq!(
+                finished.map_err(|e| e.to_string()),
+                Err("the holder of the namespace: no answer within 20 s".to_owned())
+            );
+            assert!(begun.elapsed() < ANSWER_WITHIN + Duration::from_secs(1), "{:?}", begun.elapsed());
+            chatter.abort();
+        }
+    }
 }
