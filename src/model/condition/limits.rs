@@ -27,6 +27,11 @@ static MEMORY: Kind =
         Ok(Condition::Limit(Limit::Memory(within(parse_bytes(written.argument)?, 6 << 20..=1 << 40, show_bytes)?)))
     })
     .for_each(Each::Memory);
+/// The lowest limit of open files. A container runtime opens its own files under the limit before it starts the process:
+/// runc 1.3.6 needs 17 ("cannot start" below that, as with `docker run --ulimit nofile=16:16`), earlier ones 16; the next
+/// may need some more. The highest is the kernel's own, 2^20 (fs.nr_open).
+const LEAST_FILES: u64 = 32;
+
 static NOFILE: Kind = Kind::new(
     "nofile.limit",
     Argument::Required("1024"),
@@ -34,8 +39,7 @@ static NOFILE: Kind = Kind::new(
     |written| {
         let text = written.argument;
         let number = text.parse().map_err(|_| format!("`{text}` is not a whole number of files"))?;
-        // Below 16 not even a loader opens its libraries; the kernel's own highest is 2^20 (fs.nr_open).
-        Ok(Condition::Limit(Limit::Nofile(within(number, 16..=1 << 20, |n| n.to_string())?)))
+        Ok(Condition::Limit(Limit::Nofile(within(number, LEAST_FILES..=1 << 20, |n| n.to_string())?)))
     },
 );
 pub(super) const KINDS: &[&Kind] = &[&CPU, &MEMORY, &NOFILE];

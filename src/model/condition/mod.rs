@@ -386,6 +386,9 @@ mod tests {
         assert_eq!(message("memory.limit:1k"), "`memory.limit`: 1k: must be between 6m and 1024g");
         assert_eq!(message("upstream.slow:db.internal"), "`upstream.slow`: needs NAME=TIME");
         assert_eq!(message("dns.servfail@a..b"), "`dns.servfail`: `a..b` is not the name of a host");
+        // No container runtime starts a process with so few.
+        assert!(message("nofile.limit:16").contains("32"), "{}", message("nofile.limit:16"));
+        assert!("nofile.limit:32".parse::<Condition>().is_ok());
         assert_eq!(message("nofile.limit:many"), "`nofile.limit`: `many` is not a whole number of files");
         assert_eq!(
             message("cpu.limit:512m"),
