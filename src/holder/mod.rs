@@ -9,6 +9,7 @@
 
 pub mod authority;
 pub mod protocol;
+mod wire;
 
 #[cfg(target_os = "linux")]
 mod accept;

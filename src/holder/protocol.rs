@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::wire;
 use crate::model::Condition;
 use crate::model::observation::{Observation, ProbeResult};
 use crate::model::service::Stub;
@@ -118,7 +119,8 @@ pub struct Prepare {
     pub run: u64,
     /// True: make a fresh namespace and be in it. False: use the one that the engine gave (one run a holder).
     pub fresh: bool,
-    /// The network's conditions, as text.
+    /// The network's conditions.
+    #[serde(with = "wire::list")]
     pub conditions: Vec<Condition>,
     /// True: the kernel's own retry times.
     pub real_time: bool,
@@ -281,6 +283,7 @@ pub enum FromHolder {
         /// The run.
         run: u64,
         /// The condition, one of those in [`Prepare`].
+        #[serde(with = "wire")]
         condition: Condition,
         /// What the kernel refused.
         reason: String,
