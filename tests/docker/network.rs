@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use exitone::model::observation::Fate;
+use exitone::model::observation::{Fate, MOST_KEPT};
 use exitone::model::{Outcome, Verdict};
 use exitone::run::pool::Mode;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -72,6 +72,18 @@ async fn a_router_says_unreachable_as_often_as_it_is_asked() {
     let case = (service_with("/planted repeat 12 198.18.7.7 443 113"), set(&["egress.unreachable"]));
     let results = run(&engine, None, PLANTED, &[case]).await;
     assert_eq!(results[0].exit_code, Some(0), "{:?}", results[0].evidence.log_tail);
+}
+
+#[tokio::test]
+async fn a_client_that_spins_on_its_resolver_does_not_starve_the_probes() {
+    let Some((engine, _one)) = engine().await else { return };
+    load_planted(engine.as_ref()).await;
+    let case = (service_with("/planted ask 1000000 0.0.0.0 8000"), set(&["dns.servfail"]));
+    let results = run(&engine, None, PLANTED, &[case]).await;
+    let (result, evidence) = (&results[0], &results[0].evidence);
+    assert_eq!((result.verdict, evidence.dns.len()), (Verdict::Pass, MOST_KEPT), "{:?}", result.notes);
+    assert!(evidence.dns.iter().all(|q| q.name == "db.internal" && q.answer == "SERVFAIL"));
+    assert!(evidence.more_questions > 1000, "{}", evidence.more_questions);
 }
 
 #[tokio::test]
