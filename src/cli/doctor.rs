@@ -18,8 +18,9 @@ use crate::model::condition::ConditionSet;
 use crate::model::{Candidate, Case, CaseResult, Verdict};
 use crate::report::terminal::{Proved, doctor};
 use crate::run::case::{self, Context, Listener, Options};
+use crate::run::engine_proof::{self, EngineProof};
 use crate::run::program::ensure_planted;
-use crate::run::proofs::{Proof, idle, proofs, service};
+use crate::run::proofs::{Proof, idle, proofs, said, service};
 use crate::run::rig::{Rig, Setup};
 use crate::run::session;
 use crate::scenario::{apprunner, service::defaults};
@@ -47,6 +48,8 @@ struct Report {
     abilities: Vec<Ability>,
     /// What a user of this engine should know.
     warnings: Vec<String>,
+    /// What must be true of an engine before anything is judged on it.
+    engine_proof: EngineProof,
     conditions: Vec<Proved>,
     seconds: f64,
 }
@@ -70,13 +73,22 @@ pub async fn execute(common: &Common, args: &Args) -> Result<u8, Failure> {
         mode: None,
     };
     let rig = signals.unless_asked(Rig::open(engine.clone(), &info, setup)).await??;
-    let work = prove_all(rig.context.clone(), engine, &images, jobs, common.progress());
+    let proven = rig.proven(&session::state_dir(), &info);
+    let work = async {
+        let defaults = defaults(&apprunner());
+        let engine_proof = engine_proof::prove(&rig.context, &info, &defaults, None).await?;
+        let (conditions, measured) = prove_all(rig.context.clone(), engine, &images, jobs, common.progress()).await?;
+        Ok::<_, Failure>((engine_proof, conditions, measured))
+    };
     let proved = signals.unless_asked(work).await;
     let broken_off = proved.is_err();
     let closed = rig.close(broken_off).await;
-    let (conditions, measured) = proved??;
+    let (engine_proof, conditions, measured) = proved??;
     closed?;
-    let failed = conditions.iter().any(|p| p.imposed == Some(false));
+    let failed = !engine_proof.passed() || conditions.iter().any(|p| p.imposed == Some(false));
+    if !failed && engine_proof.wrong_usage().is_none() {
+        proven.remember(engine_proof.measures_usage());
+    }
     let report = Report {
         version: 1,
         engine: described(&info),
@@ -84,6 +96,7 @@ pub async fn execute(common: &Common, args: &Args) -> Result<u8, Failure> {
         kernel: info.kernel.clone(),
         abilities: abilities(&info, measured),
         warnings: warnings(&info),
+        engine_proof,
         conditions,
         seconds: begun.elapsed().as_secs_f64(),
     };
@@ -141,6 +154,18 @@ fn text(report: &Report) -> String {
     }
     for warning in &report.warnings {
         let _ = writeln!(text, "warning: {warning}");
+    }
+    text.push('\n');
+    for check in &report.engine_proof.checks {
+        let mark = match check.holds {
+            Some(true) => "✓",
+            Some(false) => "✗",
+            None => "–",
+        };
+        let _ = writeln!(text, "  {mark} {}: {}", check.claim, check.claim.expected());
+        if check.holds != Some(true) {
+            let _ = writeln!(text, "      {}", check.seen);
+        }
     }
     text.push('\n');
     text.push_str(&doctor(&report.conditions));
@@ -222,11 +247,4 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
 
 fn throttled_s(result: &CaseResult) -> f64 {
     result.evidence.usage.map_or(0.0, |usage| usage.throttled_ms / 1000.0)
-}
-
-/// How a planted candidate ended, in its own words.
-fn said(result: &CaseResult) -> String {
-    let last = result.evidence.log_tail.last().cloned();
-    let why = last.or_else(|| result.causes.first().map(|c| c.text.clone())).or_else(|| result.notes.first().cloned());
-    format!("{}: {}", result.cell(), why.unwrap_or_default())
 }

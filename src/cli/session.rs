@@ -19,6 +19,7 @@ use crate::run::drivers::{self, Finished};
 use crate::run::rig::{Rig, Setup, unknown_variables};
 use crate::run::schedule::{How, Room};
 use crate::run::{RunError, session};
+use crate::scenario::{apprunner, service};
 
 /// Finds the engine and asks who it is.
 ///
@@ -142,7 +143,7 @@ fn added(plan: &Plan, planned: &Planned) -> Option<Case> {
     Some(Case { id: planned.id.clone(), part, search: planned.search.clone(), ..case })
 }
 
-/// Sets a session up.
+/// Sets a session up, on an engine that was proven or is proven now.
 ///
 /// # Errors
 /// The engine's and this machine's.
@@ -167,7 +168,7 @@ pub async fn open(
         program: None,
         mode: None,
     };
-    Rig::open(engine, info, setup).await
+    Rig::open_proven(engine, info, setup, &service::defaults(&apprunner())).await
 }
 
 /// Takes a session down. The results stand, whatever becomes of it: the watchdog and the next start try again.
@@ -186,7 +187,15 @@ mod tests {
 
     use super::*;
     use crate::engine::fake::{FakeEngine, healthy};
-    use crate::scenario::{apprunner, service};
+    use crate::run::engine_proof::{Check, Claim};
+
+    #[test]
+    fn an_engine_that_is_not_proven_is_unusable() {
+        let failed = vec![Check { claim: Claim::Resolver, holds: Some(false), seen: "no question".to_owned() }];
+        let failure = Failure::from(RunError::Unproven { failed });
+        assert!(failure.is_of_engine() && failure.message().contains("no question"), "{}", failure.message());
+        assert_eq!(failure.report(), std::process::ExitCode::from(4));
+    }
 
     #[tokio::test]
     async fn every_missing_image_is_named_that_of_a_service_container_too() {

@@ -11,7 +11,7 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
 use bollard::models::{
     ContainerCreateBody, EventMessageTypeEnum, HealthConfig, HostConfig, HostConfigLogConfig, ImageInspect, Mount,
-    MountType, MountVolumeOptions, ResourcesUlimits, VolumeCreateRequest,
+    MountType, MountVolumeOptions, ResourcesUlimits, SystemInfo, VolumeCreateRequest,
 };
 use bollard::query_parameters as q;
 use bytes::Bytes;
@@ -197,6 +197,20 @@ fn start_error(error: EngineError) -> EngineError {
     EngineError::CannotStart { exit_code, message: message.clone() }
 }
 
+/// The parts of an engine that may be exchanged under the same version. The containerd store is told apart by its status.
+fn parts(info: &SystemInfo) -> Vec<String> {
+    let cgroups = info.cgroup_driver.map(|driver| driver.to_string());
+    let runc = info.runc_commit.as_ref().and_then(|commit| commit.id.clone());
+    let [storage, runtime] = [&info.driver, &info.default_runtime].map(Clone::clone);
+    let single = [("cgroups", cgroups), ("storage", storage), ("runtime", runtime), ("runc", runc)];
+    let single = single.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+    let stores =
+        info.driver_status.iter().flatten().filter(|pair| pair.first().is_some_and(|name| name == "driver-type"));
+    let stores = stores.map(|pair| format!("store={}", pair.join(":")));
+    let security = info.security_options.iter().flatten().map(|option| format!("security={option}"));
+    single.chain(stores).chain(security).collect()
+}
+
 fn filters<'a>(pairs: &[(&'a str, &'a str)]) -> HashMap<&'a str, Vec<&'a str>> {
     let mut map: HashMap<&str, Vec<&str>> = HashMap::new();
     for (key, value) in pairs {
@@ -288,14 +302,19 @@ impl Engine for DockerEngine {
         let version = self.client.version().await.map_err(|e| self.error("asking the engine who it is", e))?;
         let api = version.api_version.unwrap_or_default();
         let number = |part: Option<&str>| part.and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
-        let mut parts = api.split('.');
-        if (number(parts.next()), number(parts.next())) < LOWEST_API {
+        let mut numbers = api.split('.');
+        if (number(numbers.next()), number(numbers.next())) < LOWEST_API {
             return Err(EngineError::TooOld { host: self.host.clone(), found: api, needed: "1.41" });
         }
         let components = version.components.unwrap_or_default();
         let podman = components.iter().any(|c| c.name.to_ascii_lowercase().contains("podman"));
         let info = self.client.info().await.map_err(|e| self.error("asking the engine who it is", e))?;
+        let parts = parts(&info);
+        let id = info.id.filter(|id| !podman && !id.is_empty());
+        let id = id.unwrap_or_else(|| format!("{} {}", self.host, info.name.unwrap_or_default()));
         Ok(EngineInfo {
+            id,
+            parts,
             name: if podman { "Podman" } else { "Docker" }.to_owned(),
             version: version.version.unwrap_or_default(),
             api,

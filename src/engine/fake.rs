@@ -3,6 +3,7 @@
 //! It knows images by name, each with a script that says what the process does under the conditions that its
 //! holder was told. Nothing in it waits for real time.
 
+mod planted;
 mod script;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-pub use script::{Act, Faults, Script, Situation};
+pub use script::{Act, Faults, Foreign, Script, Situation};
 
 use super::files::{FileStat, Tree};
 use super::saved::{Saved, read_saved};
@@ -61,6 +62,8 @@ struct State {
     faults: Faults,
     counter: u64,
     most_running: usize,
+    /// The images of the containers that were started.
+    started: Vec<String>,
 }
 
 /// The scripted engine.
@@ -151,6 +154,12 @@ impl FakeEngine {
     #[must_use]
     pub fn most_running(&self) -> usize {
         self.lock().most_running
+    }
+
+    /// How many containers were started of images whose id has these words in it.
+    #[must_use]
+    pub fn started(&self, image: &str) -> usize {
+        self.lock().started.iter().filter(|started| started.contains(image)).count()
     }
 
     /// Ends every event stream, as an engine that is restarted does.
@@ -287,9 +296,10 @@ impl FakeEngine {
 
     fn answer(&self, holder: &str, port: u16, http: bool) -> ProbeResult {
         let Some((started, act)) = self.tenant(holder) else { return ProbeResult::Refused };
-        let open = act
-            .listens
-            .is_some_and(|(at, address, p)| p == port && !address.is_loopback() && started + at <= Instant::now());
+        let loopback = self.lock().faults.foreign.contains(&Foreign::Probe);
+        let open = act.listens.is_some_and(|(at, address, p)| {
+            p == port && (loopback || !address.is_loopback()) && started + at <= Instant::now()
+        });
         match (open, http) {
             (false, _) => ProbeResult::Refused,
             (true, false) => ProbeResult::Accepted,
@@ -346,8 +356,10 @@ impl Engine for FakeEngine {
             name: if self.shared { "Docker" } else { "Podman" }.to_owned(),
             version: "0".to_owned(),
             api: "1.41".to_owned(),
+            id: "fake".to_owned(),
             platform: format!("linux/{}", std::env::consts::ARCH),
             kernel: "6.1.0, cgroup v2".to_owned(),
+            parts: vec!["runtime=fake".to_owned()],
             cpus: 2,
             memory: None,
             joins_current_namespace: self.shared,
@@ -382,8 +394,12 @@ impl Engine for FakeEngine {
                 let mut text = String::new();
                 let _ = entry.take(1 << 20).read_to_string(&mut text);
                 let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-                if let Some(tag) = manifest[0]["RepoTags"][0].as_str() {
-                    self.image(tag, &[], Arc::new(|_| Act::default()));
+                for tag in manifest.as_array().into_iter().flatten().filter_map(|one| one["RepoTags"][0].as_str()) {
+                    let script: Script = match tag.starts_with(planted::IMAGE) {
+                        true => Arc::new(planted::act),
+                        false => Arc::new(|_| Act::default()),
+                    };
+                    self.image(tag, &[], script);
                 }
             }
         }
@@ -477,13 +493,22 @@ impl Engine for FakeEngine {
                 None => drop(env.remove(entry)),
             }
         }
-        let act = (image.script)(&Situation { env, conditions, memory: container.spec.memory });
+        let words = [&container.spec.entrypoint, &container.spec.cmd].into_iter().flatten().flatten().cloned();
+        let situation = Situation {
+            env,
+            conditions,
+            words: words.collect(),
+            foreign: state.faults.foreign.clone(),
+            memory: container.spec.memory,
+        };
+        let act = (image.script)(&situation);
         let container = state.containers.get_mut(id).ok_or_else(|| Self::gone(id))?;
         let started = Instant::now();
         container.state.running = true;
         container.state.started_at_us = Some(now);
         container.started = Some(started);
         container.act = act.clone();
+        state.started.push(image.facts.id.0.clone());
         let running = state.containers.values().filter(|c| c.state.running && c.spec.network != Network::None).count();
         state.most_running = state.most_running.max(running);
         tokio::spawn(self.clone().act(id.to_owned(), joined, act, started));

@@ -40,10 +40,14 @@ pub struct EngineInfo {
     pub version: String,
     /// The API version that it speaks.
     pub api: String,
+    /// The engine's own id; where it makes a new one for every answer (Podman), its address and its machine's name.
+    pub id: String,
     /// `linux/amd64`, …
     pub platform: String,
     /// The kernel of the machine that runs the containers, and its control groups: `6.1.0, cgroup v2`.
     pub kernel: String,
+    /// What else its sandboxes depend on, as `name=value`: cgroup driver, storage, runtime, security options.
+    pub parts: Vec<String>,
     /// Logical CPUs of the machine that runs the containers.
     pub cpus: usize,
     /// Its memory in bytes, where the engine says it.

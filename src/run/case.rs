@@ -85,17 +85,18 @@ impl Limits {
 }
 
 /// What all cases of a session share.
+#[derive(Clone)]
 pub struct Context {
     /// The engine.
     pub engine: Arc<dyn Engine>,
     /// The session.
     pub session: Arc<Session>,
     /// The holders.
-    pub pool: Pool,
+    pub pool: Arc<Pool>,
     /// Who has ended.
     pub deaths: Deaths,
     /// What is in the images.
-    pub inspector: Inspector,
+    pub inspector: Arc<Inspector>,
     /// Which limits the engine's machine can set.
     pub limits: Limits,
     /// How cases are run.
@@ -104,8 +105,10 @@ pub struct Context {
     pub architecture: String,
     /// True when the engine can take a variable of an image away.
     pub unsets_variables: bool,
+    /// False: what the engine's machine says of a candidate's use of CPU and memory was shown to be another's.
+    pub measures_usage: bool,
     /// Candidates that are being stopped and removed.
-    pub leaving: Mutex<JoinSet<()>>,
+    pub leaving: Arc<Mutex<JoinSet<()>>>,
     /// True once the session ends.
     pub ending: watch::Sender<bool>,
 }
@@ -288,7 +291,9 @@ async fn attempt(
         disk.fill().await?;
     }
     services.awake(holder, run).await?;
-    holder.say(&ToHolder::Watch { run, container: id.clone() }).await?;
+    if context.measures_usage {
+        holder.say(&ToHolder::Watch { run, container: id.clone() }).await?;
+    }
     let attached = engine.attach(&id, false).await?;
     let death = context.deaths.of(&id);
     on_phase(Phase::Start);

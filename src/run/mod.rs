@@ -9,6 +9,7 @@ pub mod deaths;
 pub mod disk;
 pub mod drivers;
 mod executor;
+pub mod engine_proof;
 pub mod export;
 pub mod health;
 pub mod holder;
@@ -20,6 +21,7 @@ pub mod pool;
 pub mod program;
 pub mod proofs;
 mod recorder;
+pub mod proven;
 pub mod result;
 pub mod rig;
 pub mod schedule;
@@ -31,6 +33,7 @@ pub mod watchdog;
 
 use crate::engine::EngineError;
 use crate::model::Condition;
+use engine_proof::Check;
 
 /// Why a run could not be carried out: never a verdict.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,6 +73,12 @@ pub enum RunError {
     /// The case was cancelled: nobody needs its result any more.
     #[error("cancelled")]
     Cancelled,
+    /// What must be true of an engine was not shown of this one: nothing is judged on it.
+    #[error("nothing can be judged on this container engine{}", each(failed))]
+    Unproven {
+        /// The claims.
+        failed: Vec<Check>,
+    },
     /// This machine.
     #[error("{action}: {cause}")]
     Host {
@@ -107,7 +116,18 @@ impl RunError {
             }
             Self::Service { .. } => "Look at the upstream's image, `env` and `ready_within` in the service file.",
             Self::Cancelled => "Run the case by itself.",
+            Self::Unproven { .. } => {
+                "Use another engine (Docker 20.10 or newer has all of this), or another setting of this one; `exitone \
+                 doctor` shows more."
+            }
             Self::Host { .. } => "`exitone -v …` shows every step.",
         }
     }
+}
+
+fn each(failed: &[Check]) -> String {
+    let line = |check: &Check| {
+        format!("\n  {}: expected: {}\n  {}: seen: {}", check.claim, check.claim.expected(), check.claim, check.seen)
+    };
+    failed.iter().map(line).collect()
 }

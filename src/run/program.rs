@@ -22,6 +22,8 @@ pub const PROGRAM: &str = "/exitone";
 const PLANTED: [&str; 2] = ["exitone/planted", "exitone/planted-elsewhere"];
 /// The user and group of planted candidates: nobody (Debian policy, 9.2.2), as a careful image has it.
 const NOBODY: &str = "65534:65534";
+/// A resolv.conf of the image's own, with a nameserver that does not exist (RFC 5737): it must not win over ours.
+const RESOLV_CONF: &[u8] = b"nameserver 192.0.2.53\n";
 /// An architecture that the platform does not run.
 const ELSEWHERE: &str = "s390x";
 
@@ -56,12 +58,20 @@ pub async fn ensure_planted(
         workdir: "/tmp".to_owned(),
         ..labelled(tag, "planted")
     };
+    let mut own = tar::Builder::new(Vec::new());
+    append_mode(&mut own, "etc/resolv.conf", RESOLV_CONF.len() as u64, 0o644, RESOLV_CONF).map_err(packing)?;
+    let own = Layer::of_bytes(own.into_inner().map_err(packing)?);
     let images = |mut tags: Vec<String>| {
         let elsewhere = image(tags.remove(1), ELSEWHERE);
-        vec![image(tags.remove(0), info.architecture()), elsewhere]
+        let here = NewImage { layers: vec![own], ..image(tags.remove(0), info.architecture()) };
+        vec![here, elsewhere]
     };
     let mut names = ensure(engine, info, program, &PLANTED, images).await?;
     Ok([names.remove(0), names.remove(0)])
+}
+
+fn packing(error: std::io::Error) -> RunError {
+    RunError::host("packing our own executable", error)
 }
 
 fn labelled(tag: String, role: &str) -> NewImage {
@@ -99,10 +109,13 @@ async fn ensure(
     let (layer, env) = layer(&bytes, &libraries)?;
     let images: Vec<NewImage> = images(tags.clone())
         .into_iter()
-        .map(|image| NewImage { layers: vec![layer.clone()], env: env.clone(), ..image })
+        .map(|mut image| {
+            image.layers.insert(0, layer.clone());
+            NewImage { env: env.clone(), ..image }
+        })
         .collect();
     let mut archive = Vec::new();
-    write(&images, &mut archive).map_err(|e| RunError::host("packing our own executable", e))?;
+    write(&images, &mut archive).map_err(packing)?;
     engine.load_image(Archive::Bytes(archive.into())).await?;
     Ok(tags)
 }
@@ -157,20 +170,19 @@ fn mapped_libraries() -> Result<Vec<PathBuf>, RunError> {
 
 /// Our own executable, what it needs, and a folder that everybody may write to; and the variables that it needs.
 fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<String, String>), RunError> {
-    let wrong = |e: std::io::Error| RunError::host("packing our own executable", e);
     let mut layer = tar::Builder::new(Vec::new());
-    append_mode(&mut layer, &PROGRAM[1..], program.len() as u64, 0o755, program).map_err(wrong)?;
+    append_mode(&mut layer, &PROGRAM[1..], program.len() as u64, 0o755, program).map_err(packing)?;
     let mut folder = tar::Header::new_gnu();
     folder.set_entry_type(tar::EntryType::Directory);
     folder.set_mode(0o1777);
     folder.set_size(0);
     folder.set_mtime(0);
-    layer.append_data(&mut folder, "tmp/", std::io::empty()).map_err(wrong)?;
+    layer.append_data(&mut folder, "tmp/", std::io::empty()).map_err(packing)?;
     let mut folders = BTreeSet::new();
     for library in libraries {
         let bytes = read(library)?;
         let name = library.strip_prefix("/").unwrap_or(library).display().to_string();
-        append_mode(&mut layer, &name, bytes.len() as u64, 0o755, bytes.as_slice()).map_err(wrong)?;
+        append_mode(&mut layer, &name, bytes.len() as u64, 0o755, bytes.as_slice()).map_err(packing)?;
         folders.extend(library.parent().map(|p| p.display().to_string()));
     }
     // The loader stands where the executable looks for it: /lib64/ld-linux-x86-64.so.2 and its like are links on
@@ -180,13 +192,13 @@ fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<Strin
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         header.set_mtime(0);
-        layer.append_link(&mut header, link, target).map_err(wrong)?;
+        layer.append_link(&mut header, link, target).map_err(packing)?;
     }
     let mut env = BTreeMap::new();
     if !folders.is_empty() {
         env.insert("LD_LIBRARY_PATH".to_owned(), folders.into_iter().collect::<Vec<_>>().join(":"));
     }
-    Ok((Layer::of_bytes(layer.into_inner().map_err(wrong)?), env))
+    Ok((Layer::of_bytes(layer.into_inner().map_err(packing)?), env))
 }
 
 /// The loader's name in the executable as a link to the mapped file, when they differ.

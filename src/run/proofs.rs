@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use crate::model::condition::{Host, kinds};
 use crate::model::service::{Stub, Upstream, UpstreamKind};
-use crate::model::{ConditionSet, Service};
+use crate::model::{CaseResult, ConditionSet, Service};
 
 /// The port of every planted candidate.
-const PORT: u16 = 8000;
+pub(super) const PORT: u16 = 8000;
 /// The host that planted candidates need.
-const HOST: &str = "planted.example";
+pub(super) const HOST: &str = "planted.example";
 
 /// A condition and the candidate that meets it.
 #[derive(Clone, Debug)]
@@ -59,6 +59,14 @@ pub fn service(defaults: &Service, command: &str) -> Service {
         .into_iter()
         .collect();
     service
+}
+
+/// How a planted candidate ended, in its own words.
+#[must_use]
+pub fn said(result: &CaseResult) -> String {
+    let last = result.evidence.log_tail.last().cloned();
+    let why = last.or_else(|| result.causes.first().map(|c| c.text.clone())).or_else(|| result.notes.first().cloned());
+    format!("{}: {}", result.cell(), why.unwrap_or_default())
 }
 
 /// What meets a condition, and the condition's argument.

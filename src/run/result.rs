@@ -225,6 +225,7 @@ impl Frame<'_> {
             | RunError::Holder(_)
             | RunError::Service { .. }
             | RunError::Cancelled
+            | RunError::Unproven { .. }
             | RunError::Host { .. } => {}
         }
         result.notes.push(why.clone());

@@ -1,7 +1,7 @@
 //! Everything that cases need, set up once for a session and taken down with it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
@@ -11,16 +11,18 @@ use super::RunError;
 use super::case::{Context, Limits, Options};
 use super::cleanup;
 use super::deaths::Deaths;
+use super::engine_proof::prove;
 use super::holder::Launch;
 use super::inspector::Inspector;
 use super::pool::{Mode, Pool};
 use super::program::ensure_image;
+use super::proven::Proven;
 use super::session::Session;
 use super::spec;
 use super::watchdog::Watchdog;
 use crate::engine::{Engine, EngineInfo};
 use crate::holder::authority::new_authority;
-use crate::model::{Condition, Plan};
+use crate::model::{Condition, Plan, Service};
 
 /// How a rig is set up.
 pub struct Setup {
@@ -79,17 +81,20 @@ impl Rig {
             // are wanted.
             pool.warm(setup.jobs.min(2));
             let deaths = Deaths::follow(&engine, &session.filter());
+            let whole = setup.options.whole_images;
+            let inspector = Inspector::new(engine.clone(), session.clone(), &setup.state, whole);
             Ok(Context {
                 engine: engine.clone(),
                 session: session.clone(),
-                pool,
+                pool: Arc::new(pool),
                 deaths,
-                inspector: Inspector::new(engine.clone(), session.clone(), &setup.state, setup.options.whole_images),
+                inspector: Arc::new(inspector),
                 limits: Limits { cpu: info.cpu_limit, memory: info.memory_limit, cpus: info.cpus },
                 options: setup.options,
                 unsets_variables: info.unsets_variables,
                 architecture: info.architecture().to_owned(),
-                leaving: Mutex::new(JoinSet::new()),
+                measures_usage: true,
+                leaving: Arc::new(Mutex::new(JoinSet::new())),
                 ending: watch::Sender::new(false),
             })
         };
@@ -100,6 +105,56 @@ impl Rig {
                 Err(error)
             }
         }
+    }
+
+    /// Begins a session on an engine that has been proven, or is proven now: before that nothing is judged. `defaults`:
+    /// the service of a platform, for the planted candidates.
+    ///
+    /// # Errors
+    /// As those of [`Self::open`], and [`RunError::Unproven`]; nothing is left on the engine then.
+    pub async fn open_proven(
+        engine: Arc<dyn Engine>,
+        info: &EngineInfo,
+        setup: Setup,
+        defaults: &Service,
+    ) -> Result<Self, RunError> {
+        let (state, program) = (setup.state.clone(), setup.program.clone());
+        let rig = Self::open(engine, info, setup).await?;
+        let proven = rig.proven(&state, info);
+        if let Some(usage) = proven.usage() {
+            return Ok(rig.measuring(usage));
+        }
+        tracing::info!("first session on this engine: proving it");
+        let proof = prove(&rig.context, info, defaults, program.as_deref()).await;
+        match proof.and_then(|proof| proof.require().map(|()| proof)) {
+            Ok(proof) => {
+                match proof.wrong_usage() {
+                    Some(seen) => tracing::warn!(
+                        seen,
+                        "use of CPU and memory is not the candidate's own on this engine: nothing is concluded from it"
+                    ),
+                    None => proven.remember(proof.measures_usage()),
+                }
+                Ok(rig.measuring(proof.measures_usage()))
+            }
+            Err(error) => {
+                if let Err(cleanup) = rig.close(false).await {
+                    tracing::warn!(error = %cleanup, "cleaning up; the watchdog tries again");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The memory of what was proven of this session's engine.
+    #[must_use]
+    pub fn proven(&self, state: &Path, info: &EngineInfo) -> Proven {
+        Proven::of(state, info, self.context.pool.image())
+    }
+
+    fn measuring(self, usage: bool) -> Self {
+        let context = Context { measures_usage: usage, ..Context::clone(&self.context) };
+        Self { context: Arc::new(context), ..self }
     }
 
     /// Ends the session: what is leaving is waited for, everything of the session is removed. `broken_off`: cases were

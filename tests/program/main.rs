@@ -5,6 +5,7 @@ mod bisect;
 mod ci_files;
 mod cli;
 mod docs;
+mod engine_proof;
 mod layering;
 mod mutations;
 mod run;

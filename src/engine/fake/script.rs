@@ -15,6 +15,10 @@ pub struct Situation {
     pub env: BTreeMap<String, String>,
     /// The conditions of the namespace.
     pub conditions: Vec<Condition>,
+    /// ENTRYPOINT and CMD, where they are not the image's.
+    pub words: Vec<String>,
+    /// What of its world is not ours.
+    pub foreign: Vec<Foreign>,
     /// The memory limit in bytes.
     pub memory: Option<u64>,
 }
@@ -43,6 +47,21 @@ pub struct Act {
 /// What an image does.
 pub type Script = Arc<dyn Fn(&Situation) -> Act + Send + Sync>;
 
+/// A part of a candidate's world that an engine may keep to itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Foreign {
+    /// The image's own resolv.conf counts.
+    Resolver,
+    /// Connections go past the simulated internet.
+    Route,
+    /// Ports on loopback answer probes.
+    Probe,
+    /// The control group of another process is measured.
+    Groups,
+    /// No control group can be read.
+    NoGroups,
+}
+
 /// What the engine does wrong.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -56,6 +75,8 @@ pub struct Faults {
     pub holder_ends: bool,
     /// Holders do not answer probes.
     pub holder_silent: bool,
+    /// What of a planted candidate's world is not ours.
+    pub foreign: Vec<Foreign>,
     /// Service containers never serve.
     pub services_asleep: bool,
     /// Events of ends come this much later.

@@ -1,0 +1,129 @@
+//! Engines that were proven, remembered in the state folder. A proof holds for one engine as it is set up now and for one
+//! executable of ours; with anything else it is made again.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::engine::EngineInfo;
+use crate::engine::context::hex;
+
+/// The folder in the state folder.
+pub const FOLDER: &str = "proven";
+/// Number of engines remembered.
+const MOST_KEPT: usize = 64;
+
+/// A proof that passed, as it is written.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    /// What it holds for, in full: a name that is a digest may be copied by hand.
+    key: String,
+    /// Whether the use of CPU and memory is measured, and the candidate's own.
+    usage: bool,
+}
+
+/// The memory of one engine.
+pub struct Proven {
+    path: PathBuf,
+    key: String,
+}
+
+impl Proven {
+    /// The memory of this engine in a state folder. `image`: the holder's image, whose tag is the digest of our own
+    /// executable.
+    #[must_use]
+    pub fn of(state: &Path, info: &EngineInfo, image: &str) -> Self {
+        let EngineInfo { name, version, api, id, platform, kernel, parts, .. } = info;
+        let tool = concat!("exitone ", env!("CARGO_PKG_VERSION"));
+        let lines = [tool, image, name, version, api, id, platform, kernel].into_iter();
+        let key = lines.chain(parts.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
+        let path = state.join(FOLDER).join(format!("{}.json", hex(&Sha256::digest(key.as_bytes()))));
+        Self { path, key }
+    }
+
+    /// Whether the use of CPU and memory is measured on this engine; `None` when the engine was not proven. A file that
+    /// cannot be read or understood, or is about something else, is none.
+    #[must_use]
+    pub fn usage(&self) -> Option<bool> {
+        let record: Record = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
+        (record.key == self.key).then_some(record.usage)
+    }
+
+    /// Remembers that the engine was proven. A folder that cannot be written costs a second with each session.
+    pub fn remember(&self, usage: bool) {
+        if let Err(error) = self.write(usage) {
+            tracing::debug!(%error, "the proof of this engine is not remembered");
+        }
+    }
+
+    fn write(&self, usage: bool) -> std::io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut others: Vec<_> = std::fs::read_dir(folder)?.flatten().collect();
+        if others.len() >= MOST_KEPT {
+            others.sort_by_key(|entry| entry.metadata().and_then(|m| m.modified()).ok());
+            std::fs::remove_file(others[0].path())?;
+        }
+        let record = Record { key: self.key.clone(), usage };
+        // Whoever reads at the same time sees the old file or the new one.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&mut file, &record)?;
+        file.persist(&self.path)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use crate::engine::fake::FakeEngine;
+
+    #[tokio::test]
+    async fn a_proof_is_remembered_until_anything_changes() {
+        let state = tempfile::tempdir().expect("a folder");
+        let info = FakeEngine::new(true).info().await.expect("an engine");
+        let of = |info: &EngineInfo, image: &str| Proven::of(state.path(), info, image);
+        let proven = of(&info, "exitone/holder:1");
+        assert_eq!(proven.usage(), None);
+        proven.remember(true);
+        assert_eq!(of(&info, "exitone/holder:1").usage(), Some(true));
+        proven.remember(false);
+        assert_eq!(proven.usage(), Some(false), "the last one counts");
+        assert_eq!(of(&info, "exitone/holder:2").usage(), None, "another executable");
+        let changes: [fn(&mut EngineInfo); 6] = [
+            |info| info.id.push('x'),
+            |info| info.version.push('x'),
+            |info| info.name.push('x'),
+            |info| info.kernel.push('x'),
+            |info| info.platform.push('x'),
+            |info| info.parts.push("storage=vfs".to_owned()),
+        ];
+        for change in changes {
+            let mut other = info.clone();
+            change(&mut other);
+            assert_eq!(of(&other, "exitone/holder:1").usage(), None);
+        }
+        for text in ["", "{", "{\"usage\":true}", "{\"key\":\"another engine\",\"usage\":true}"] {
+            std::fs::write(&proven.path, text).expect("written");
+            assert_eq!(proven.usage(), None, "{text}");
+        }
+        std::fs::remove_file(&proven.path).expect("removed");
+        std::fs::create_dir(&proven.path).expect("a folder in its place");
+        proven.remember(true);
+        assert_eq!(proven.usage(), None, "cannot be written, and nothing fails");
+    }
+
+    #[tokio::test]
+    async fn old_proofs_make_room() {
+        let state = tempfile::tempdir().expect("a folder");
+        let info = FakeEngine::new(true).info().await.expect("an engine");
+        for n in 0..MOST_KEPT + 3 {
+            Proven::of(state.path(), &info, &n.to_string()).remember(true);
+        }
+        let kept = std::fs::read_dir(state.path().join(FOLDER)).expect("a folder").count();
+        assert_eq!(kept, MOST_KEPT);
+        assert_eq!(Proven::of(state.path(), &info, &(MOST_KEPT + 2).to_string()).usage(), Some(true));
+    }
+}

@@ -1,0 +1,233 @@
+//! An engine is proven before the first verdict on it; on one whose world is not ours nothing is judged.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::support::{self, candidates};
+use exitone::engine::fake::{FakeEngine, Faults, Foreign, exits};
+use exitone::engine::{Engine, EngineError};
+use exitone::model::observation::{Observation, Usage};
+use exitone::model::{CaseResult, ConditionSet, Plan, Verdict};
+use exitone::run::RunError;
+use exitone::run::case::Options;
+use exitone::run::coordinator;
+use exitone::run::engine_proof::{Claim, EngineProof, prove};
+use exitone::run::rig::{Rig, Setup};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+struct World {
+    engine: FakeEngine,
+    state: tempfile::TempDir,
+}
+
+impl World {
+    fn new(foreign: &[Foreign]) -> Self {
+        Self::of(FakeEngine::new(true), foreign)
+    }
+
+    fn of(engine: FakeEngine, foreign: &[Foreign]) -> Self {
+        let script = |_: &exitone::engine::fake::Situation| {
+            let mut act = exits(Duration::from_secs(1), 1, "boom");
+            act.seen.push(Observation::Usage(Usage { memory_peak: 1 << 20, ..Usage::default() }));
+            act
+        };
+        engine.image("app:1", &[], Arc::new(script));
+        engine.set_faults(Faults { foreign: foreign.to_vec(), ..Faults::default() });
+        Self { engine, state: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn setup(&self, options: Options) -> Setup {
+        let state = self.state.path().to_owned();
+        Setup { state, jobs: 2, options, watchdog: false, program: None, mode: None }
+    }
+
+    async fn open(&self) -> Result<Rig, RunError> {
+        self.open_with(Options::default()).await
+    }
+
+    async fn open_with(&self, options: Options) -> Result<Rig, RunError> {
+        let engine: Arc<dyn Engine> = Arc::new(self.engine.clone());
+        let info = engine.info().await.expect("an engine");
+        Rig::open_proven(engine, &info, self.setup(options), &support::service(&[])).await
+    }
+
+    async fn close(&self, rig: Rig) {
+        support::close(rig, &self.engine, false).await;
+    }
+
+    /// The claims that were not shown, and what was seen.
+    async fn refused(&self) -> Vec<(Claim, String)> {
+        let Err(error) = self.open().await else { panic!("the session was not refused") };
+        assert_eq!(self.engine.left(), Vec::<String>::new(), "nothing is left on the engine");
+        assert_eq!(self.remembered(), Vec::<PathBuf>::new(), "a failed proof is not remembered");
+        let RunError::Unproven { failed } = error else { panic!("{error}") };
+        failed.into_iter().map(|check| (check.claim, check.seen)).collect()
+    }
+
+    fn remembered(&self) -> Vec<PathBuf> {
+        let folder = self.state.path().join("proven");
+        let all = std::fs::read_dir(folder).into_iter().flatten();
+        all.map(|entry| entry.expect("an entry").path()).collect()
+    }
+
+    /// How often a planted candidate was started.
+    fn planted(&self) -> usize {
+        self.engine.started("exitone/planted")
+    }
+
+    async fn run(&self, rig: &Rig) -> Arc<CaseResult> {
+        let candidates = candidates(&self.engine, &["app:1"]).await;
+        let plan = Plan::new(support::service(&[]), candidates, vec![("app:1".to_owned(), ConditionSet::baseline())]);
+        let interrupts = watch::channel(0).1;
+        let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 1, interrupts, |_| {}).await;
+        finished.results.into_iter().next().expect("a result")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_comes_before_the_first_verdict_and_is_remembered() {
+    let world = World::new(&[]);
+    let begun = Instant::now();
+    let rig = world.open().await.expect("a session");
+    assert_eq!(world.planted(), 2);
+    assert!(begun.elapsed() <= Duration::from_millis(1100), "{:?}", begun.elapsed());
+    let result = world.run(&rig).await;
+    assert_eq!((result.verdict, result.exit_code), (Verdict::Fail, Some(1)));
+    assert!(result.evidence.usage.is_some());
+    world.close(rig).await;
+    assert_eq!(world.remembered().len(), 1);
+    // The second session takes its word for it.
+    let begun = Instant::now();
+    let rig = world.open().await.expect("a session");
+    assert_eq!((world.planted(), begun.elapsed()), (2, Duration::ZERO));
+    world.close(rig).await;
+    // Another engine, and a file that cannot be understood.
+    std::fs::write(&world.remembered()[0], "{").expect("written");
+    let rig = world.open().await.expect("a session");
+    assert_eq!(world.planted(), 4);
+    world.close(rig).await;
+    let other = World { engine: FakeEngine::new(false), state: world.state };
+    let rig = other.open().await.expect("a session");
+    assert_eq!(other.planted(), 2, "an engine of another name");
+    other.close(rig).await;
+    assert_eq!(other.remembered().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn soak_and_real_time_of_the_session_do_not_slow_the_proof() {
+    let world = World::new(&[]);
+    let begun = Instant::now();
+    let options = Options { soak: Duration::from_secs(600), real_time: true, ..Options::default() };
+    let rig = world.open_with(options).await.expect("a session");
+    assert!(begun.elapsed() <= Duration::from_millis(1100), "{:?}", begun.elapsed());
+    assert_eq!(rig.context.options.soak, Duration::from_secs(600), "the session's own stays");
+    world.close(rig).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_resolver_refuses_the_session() {
+    for shared in [true, false] {
+        let world = World::of(FakeEngine::new(shared), &[Foreign::Resolver]);
+        let refused = world.refused().await;
+        assert_eq!(refused[0].0, Claim::Resolver);
+        assert!(
+            refused[0].1.starts_with("no question for planted.example reached the simulated internet"),
+            "{refused:?}"
+        );
+        assert!(refused[0].1.contains("Connection timed out (110)"), "{refused:?}");
+        assert!(!refused.iter().any(|(claim, _)| *claim == Claim::Route), "{refused:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_route_refuses_the_session() {
+    let refused = World::new(&[Foreign::Route]).refused().await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0].0, Claim::Route);
+    assert!(refused[0].1.starts_with("no connection reached the simulated internet"), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_reaches_loopback_refuses_the_session() {
+    let refused = World::new(&[Foreign::Probe]).refused().await;
+    assert_eq!(refused, [(Claim::Probe, "a probe reached port 8000 on 127.0.0.1".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_of_another_group_is_not_believed() {
+    let world = World::new(&[Foreign::Groups]);
+    let rig = world.open().await.expect("a session");
+    assert!(!rig.context.measures_usage);
+    world.close(rig).await;
+    assert_eq!(world.remembered(), Vec::<PathBuf>::new(), "said again with the next session");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_measures_nothing_is_remembered_as_such() {
+    let world = World::new(&[Foreign::NoGroups]);
+    for _ in 0..2 {
+        let rig = world.open().await.expect("a session");
+        assert!(!rig.context.measures_usage);
+        assert_eq!(world.planted(), 2);
+        world.close(rig).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_runs_no_candidate_refuses_the_session_with_its_cause() {
+    let world = World::new(&[]);
+    let holder = Some("setting net.ipv4/ip_forward: Read-only file system".to_owned());
+    world.engine.set_faults(Faults { holder, ..Faults::default() });
+    let refused = world.refused().await;
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].0, Claim::Sandbox);
+    assert!(refused[0].1.contains("setting net.ipv4/ip_forward: Read-only file system"), "{refused:?}");
+    // An engine that cannot load our image says so itself.
+    let error = EngineError::Broken { action: "loading an image".to_owned(), message: "no".to_owned() };
+    world.engine.set_faults(Faults { errors: [("load_image", error.clone())].into(), ..Faults::default() });
+    let other = World { engine: FakeEngine::new(true), state: tempfile::tempdir().expect("a folder") };
+    other.engine.set_faults(Faults { errors: [("load_image", error)].into(), ..Faults::default() });
+    assert!(matches!(other.open().await, Err(RunError::Engine(EngineError::Broken { .. }))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_says_what_was_expected_and_seen() {
+    let world = World::new(&[Foreign::Resolver]);
+    let Err(error) = world.open().await else { panic!("not refused") };
+    let text = error.to_string();
+    for words in [
+        "nothing can be judged on this container engine",
+        "resolver: expected: names that a candidate asks for are resolved by the simulated internet",
+        "resolver: seen: no question for planted.example",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(error.hint().contains("exitone doctor"));
+}
+
+/// A session that is left while the engine is being proven leaves nothing to be judged, and no memory of a proof.
+#[tokio::test(start_paused = true)]
+async fn a_proof_that_is_interrupted_is_not_remembered() {
+    let world = World::new(&[]);
+    let left = tokio::time::timeout(Duration::from_millis(500), world.open()).await;
+    assert!(left.is_err());
+    assert_eq!(world.remembered(), Vec::<PathBuf>::new());
+    let rig = world.open().await.expect("a session");
+    assert_eq!(world.planted(), 4);
+    rig.close(true).await.expect("closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_claim_is_shown_once() {
+    let world = World::new(&[]);
+    let rig = support::open(&world.engine, world.state.path(), 2, Options::default()).await;
+    let info = world.engine.info().await.expect("an engine");
+    let proof: EngineProof = prove(&rig.context, &info, &support::service(&[]), None::<&Path>).await.expect("proven");
+    let claims: Vec<_> = proof.checks.iter().map(|check| (check.claim, check.holds)).collect();
+    let all = [Claim::Resolver, Claim::Route, Claim::Probe, Claim::Usage];
+    assert_eq!(claims, all.map(|claim| (claim, Some(true))));
+    assert!(proof.passed() && proof.measures_usage() && proof.wrong_usage().is_none());
+    world.close(rig).await;
+}
