@@ -29,7 +29,7 @@ impl Deployment<'_> {
             Some((repository, tag)) if !tag.contains('/') => (repository, tag),
             _ => (self.image, "latest"),
         };
-        let event = if self.first { "CREATE_SERVICE" } else { "SERVICE_UPDATE" };
+        let event = if self.first { "SERVICE_CREATE" } else { "SERVICE_UPDATE" };
         let mut lines = vec![
             format!("Deployment with ID : {} started. Triggering event : {event}", self.id),
             format!("Deployment Artifact: [Repo Type: ECR], [Image URL: {repository}], [Image Tag: {tag}]"),
@@ -98,6 +98,10 @@ mod tests {
     use super::*;
 
     fn lines(class: Option<FailureClass>, protocol: Protocol) -> String {
+        lines_of(class, protocol, false)
+    }
+
+    fn lines_of(class: Option<FailureClass>, protocol: Protocol, first: bool) -> String {
         let check = HealthCheck {
             protocol,
             path: "/healthz".to_owned(),
@@ -113,7 +117,7 @@ mod tests {
             port: 8000,
             class,
             exit_code: Some(1),
-            first: false,
+            first,
         };
         deployment.lines().join("\n")
     }
@@ -132,6 +136,13 @@ mod tests {
         [AppRunner] Service update completed successfully. New configuration is deployed.
         [AppRunner] Service status is set to RUNNING.
         ");
+    }
+
+    /// The log's words differ from those of an operation's type, which is `CREATE_SERVICE`.
+    #[test]
+    fn a_first_deployment_is_triggered_by_service_create() {
+        let text = lines_of(None, Protocol::Http, true);
+        assert!(text.lines().next().is_some_and(|line| line.ends_with("Triggering event : SERVICE_CREATE")), "{text}");
     }
 
     #[test]
