@@ -325,7 +325,8 @@ pub(super) const RULES: &[Rule] = &[
         "read-only-files",
         &[Seen::Line(&["(?i)EROFS|read-only file system"])],
         "The program writes where it cannot.",
-        "Write to /tmp, or to a folder that the image makes for it.",
+        "Write to a folder that has a volume mounted on it (a tmpfs on /tmp will do for temporary files); where the root file \
+         system is writable, any folder that belongs to the program's user will do.",
     ),
     says(
         "too-many-files",
