@@ -85,7 +85,7 @@ fn planted(name: &str) -> (String, String) {
         "cpu.limit" => (":0.05", "spin 0.2 60"),
         "memory.limit" => (":48m", "memory 100000000"),
         "nofile.limit" => (":64", "files 100"),
-        "disk.full" => ("", "write /tmp/planted 100000"),
+        "disk.full" | "rootfs.readonly" => ("", "write /tmp/planted 100000"),
         "hostname.platform" => ("", "serve-name 8000"),
         "hostname.unbindable" => ("", "bind-name 9000"),
         "command.split" => ("", "say-words 2 'a b' c"),

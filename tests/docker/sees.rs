@@ -30,7 +30,8 @@ const JOBS: usize = 8;
 const PROGRAMS: [&str; 3] = ["/sees-c", "python3 /sees.py", "/sees-rust"];
 /// ENTRYPOINT leaves a trace: the command runs with one more variable.
 const DOCKERFILE: &str = "FROM exitone/python-base:latest\nLABEL exitone.session=kept\n\
-                          COPY sees-c sees-rust sees.py /\nUSER 1000:1000\n\
+                          COPY sees-c sees-rust sees.py /\n\
+                          COPY --chown=1000:1000 sees.py /kept/\nVOLUME /kept\nUSER 1000:1000\n\
                           ENTRYPOINT [\"/usr/bin/env\", \"ENTRYPOINT=ran\"]\n";
 
 /// What the page says before its table.
@@ -50,6 +51,7 @@ Made by `tests/docker/sees.rs` from `tests/fixtures/sees.{c,py,rs}` on a real en
 - In the baseline nobody answers UDP either, save the resolver.
 - `198.18.0.0/15` is where the simulated internet puts names; `169.254.170.2` is where a container finds its
   credentials, and has nothing (404) at `/`.
+- `/kept` is a volume of the image, which belongs to user 1000.
 - The image has an `ENTRYPOINT` that sets the variable `ENTRYPOINT`, and the service sets `PLANTED=yes`.
 ";
 
@@ -108,6 +110,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("memory.limit:48m", &["memory 100"]),
     ("nofile.limit:64", &["files"]),
     ("disk.full", &["write /tmp/x"]),
+    ("rootfs.readonly", &["write /tmp/x", "write /kept/x"]),
     ("hostname.platform", &["own-name", "bind ip-10-0-248-213.ec2.internal 9000"]),
     ("hostname.unbindable", &["own-name", "bind ip-10-0-248-213.ec2.internal 9000"]),
     ("command.split", &["argv 'a b' c"]),

@@ -1,4 +1,4 @@
-//! `disk.full`.
+//! `disk.full`, `rootfs.readonly`.
 
 use super::super::exercise::Seen;
 use super::{Failure, Knowledge, Meaning, unseen};
@@ -13,6 +13,8 @@ impl Knowledge for FileFault {
         match self {
             Self::DiskFull if run.evidence.full_disk_writes > 0 => None,
             Self::DiskFull => unseen(run, &[NO_SPACE, READ_ONLY].concat(), "something was written"),
+            // Nobody counts the writes that were refused: the kernel refuses them before any file system is asked.
+            Self::ReadOnlyRoot => unseen(run, &READ_ONLY, "it wrote to the root file system"),
         }
     }
 
@@ -26,6 +28,7 @@ impl Knowledge for FileFault {
             Self::DiskFull => {
                 failure.told(&["disk-full", "read-only-files"], failure.says(&[NO_SPACE, READ_ONLY].concat()))
             }
+            Self::ReadOnlyRoot => failure.told(&["read-only-files"], failure.says(&READ_ONLY)),
         }
     }
 
@@ -39,6 +42,15 @@ impl Knowledge for FileFault {
                         .to_owned(),
                 fix: "Write less when the program starts, or make the image smaller.",
                 told_by: &["read-only-files", "missing-file", "file-permission"],
+            },
+            Self::ReadOnlyRoot => Meaning {
+                id: "read-only-files",
+                text: "The program writes to the container's root file system when it starts, and fails when that is \
+                       read-only."
+                    .to_owned(),
+                fix: "Mount a volume on the folder that it writes to (on /tmp a tmpfs will do), or let it write nothing \
+                      when it starts, logs included; else leave the root file system writable.",
+                told_by: &["missing-file", "file-permission"],
             },
         }
     }
