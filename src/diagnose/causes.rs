@@ -292,9 +292,8 @@ impl<'a> Eyes<'a> {
     }
 
     fn name(&self, words: &mut Words, cited: &mut Vec<String>) -> bool {
-        let failed = |answer: &str| ["SERVFAIL", "NXDOMAIN", "no answer"].contains(&answer);
         let mut questions = self.facts.evidence.dns.iter().rev();
-        let Some(question) = questions.find(|q| failed(&q.answer) && q.record != "PTR") else { return false };
+        let Some(question) = questions.find(|q| q.failed() && q.record != "PTR") else { return false };
         cited.push(format!(
             "asked at {:.0} ms for {} ({}): {}",
             question.at_ms, question.name, question.record, question.answer

@@ -460,7 +460,7 @@ pub async fn candidate(
     }
     // Only a connection that nobody will ever answer may be given up early. A slow network needs the kernel's own
     // patience, and so does a port that is opened when its first packet is seen.
-    if !real_time && plan.latency.is_none() && plan.is_silent() {
+    if !real_time && plan.latency.is_none() && plan.silent {
         sysctl::compressed_time()?;
     }
     Ok(())

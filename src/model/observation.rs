@@ -53,11 +53,19 @@ pub struct DnsQuestion {
     pub name: String,
     /// `A`, `AAAA`, …
     pub record: String,
-    /// An address, `no record`, `SERVFAIL`, `NXDOMAIN`, `no answer`.
+    /// An address, `no record`, or how the resolver failed: `SERVFAIL`, `NXDOMAIN`, `no answer`, …
     pub answer: String,
     /// True for the container's own name, which no fault of the resolver touches.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub own: bool,
+}
+
+impl DnsQuestion {
+    /// True when the resolver failed. A name without a record of the kind is not a failure.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.answer != "no record" && self.answer.parse::<IpAddr>().is_err()
+    }
 }
 
 /// What became of an outbound connection attempt.

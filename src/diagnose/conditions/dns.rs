@@ -46,8 +46,7 @@ impl Knowledge for Dns {
     }
 
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
-        let failed = |answer: &str| ["SERVFAIL", "NXDOMAIN", "no answer"].contains(&answer);
-        let asked = failure.run.evidence.questions().any(|q| failed(&q.answer));
+        let asked = failure.run.evidence.questions().any(DnsQuestion::failed);
         if asked && failure.has_cause(&NETWORK) {
             return NAMED;
         }

@@ -99,6 +99,7 @@ impl Changes {
         let mut changes = Self::default();
         for condition in conditions {
             condition.family().impose(&mut changes);
+            changes.network.silent |= condition.wait() == Wait::Silence;
         }
         changes
     }

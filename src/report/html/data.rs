@@ -420,7 +420,8 @@ fn events(evidence: &Evidence, passed: bool, texts: &mut Texts) -> (Vec<Happened
     for q in evidence.questions().filter(|q| q.record != "AAAA") {
         let fate = match q.answer.as_str() {
             "no answer" => 's',
-            "SERVFAIL" | "NXDOMAIN" | "no record" => 'r',
+            "no record" => 'r',
+            _ if q.failed() => 'r',
             _ => 'a',
         };
         all.push((q.at_ms, 'd', fate, format!("asked for {} ({}): {}", q.name, q.record, q.answer)));
