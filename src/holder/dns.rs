@@ -1,13 +1,13 @@
 //! The candidate's resolver, on 127.0.0.1:53 of its namespace, UDP and TCP.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType, rdata::A};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -81,6 +81,24 @@ pub type Silence = Arc<Mutex<Option<Instant>>>;
 /// When the process was started, once it was.
 pub type Started = watch::Receiver<Option<Instant>>;
 
+/// How a question came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// A port that silently drops what wants to connect: the queue of a listener that accepts nobody is full with one
+/// connection, and the kernel drops requests to it (net/ipv4/tcp_input.c, `tcp_conn_request`).
+async fn full_listener(address: SocketAddr) -> std::io::Result<(TcpListener, TcpStream)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(0)?;
+    let only = TcpStream::connect(listener.local_addr()?).await?;
+    Ok((listener, only))
+}
+
 fn is_own(name: &str) -> bool {
     [HOSTNAME, SHORT_HOSTNAME, "localhost"].contains(&name)
 }
@@ -124,9 +142,17 @@ impl Resolver {
     /// When the port cannot be bound.
     pub async fn serve(&self, address: Ipv4Addr, tasks: &mut JoinSet<()>) -> std::io::Result<()> {
         let udp = Arc::new(UdpSocket::bind((address, 53)).await?);
-        let tcp = TcpListener::bind((address, 53)).await?;
         tasks.spawn(self.clone().serve_udp(udp));
-        tasks.spawn(self.clone().serve_tcp(tcp));
+        if self.faults.all == Some(DnsFault::Truncated) {
+            let full = full_listener((address, 53).into()).await?;
+            tasks.spawn(async move {
+                let _open = full;
+                std::future::pending().await
+            });
+        } else {
+            let tcp = TcpListener::bind((address, 53)).await?;
+            tasks.spawn(self.clone().serve_tcp(tcp));
+        }
         Ok(())
     }
 
@@ -141,7 +167,7 @@ impl Resolver {
             };
             let (question, socket, resolver) = (buffer[..length].to_vec(), socket.clone(), self.clone());
             answers.spawn(async move {
-                if let Some(answer) = resolver.answer(&question).await {
+                if let Some(answer) = resolver.answer(&question, Transport::Udp).await {
                     let _ = socket.send_to(&answer, from).await;
                 }
             });
@@ -161,7 +187,7 @@ impl Resolver {
                     if stream.read_exact(&mut question).await.is_err() {
                         return;
                     }
-                    let Some(answer) = resolver.answer(&question).await else { continue };
+                    let Some(answer) = resolver.answer(&question, Transport::Tcp).await else { continue };
                     let Ok(length) = u16::try_from(answer.len()) else { return };
                     if stream.write_u16(length).await.is_err() || stream.write_all(&answer).await.is_err() {
                         return;
@@ -172,17 +198,24 @@ impl Resolver {
         }
     }
 
-    async fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+    async fn answer(&self, question: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let question = Message::from_vec(question).ok()?;
         let query = question.queries.first()?.clone();
         let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
-        let fault = self.fault(&name);
+        let fault = match (self.fault(&name), transport) {
+            (Some(DnsFault::Truncated), Transport::Tcp) => Some(DnsFault::Drop),
+            (fault, _) => fault,
+        };
         let mut reply = Message::new(question.id, MessageType::Response, OpCode::Query);
         reply.metadata.recursion_desired = question.metadata.recursion_desired;
         reply.metadata.recursion_available = true;
         reply.add_query(query.clone());
         let shown = match (fault, query.query_type()) {
             (Some(DnsFault::Drop), _) => "no answer".to_owned(),
+            (Some(DnsFault::Truncated), _) => {
+                reply.metadata.truncation = true;
+                "truncated".to_owned()
+            }
             (Some(DnsFault::Servfail), _) => {
                 reply.metadata.response_code = ResponseCode::ServFail;
                 "SERVFAIL".to_owned()
@@ -201,7 +234,8 @@ impl Resolver {
         };
         let (own, record) = (is_own(&name), query.query_type().to_string());
         (self.on_question)(DnsQuestion { at_ms: 0.0, name, record, answer: shown, own });
-        if let Some(DnsFault::Drop | DnsFault::Delay(_)) = fault {
+        // Whoever asks again over TCP waits for nobody.
+        if let Some(DnsFault::Drop | DnsFault::Delay(_) | DnsFault::Truncated) = fault {
             *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         match fault {
@@ -219,5 +253,56 @@ impl Resolver {
             // A URL may name an address; a resolver that is asked for one gives it back.
             _ => self.names.lock().unwrap_or_else(PoisonError::into_inner).address_of(name),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hickory_proto::op::Query;
+    use hickory_proto::rr::Name;
+
+    use super::*;
+
+    fn resolver(faults: DnsPlan, asked: &Arc<Mutex<Vec<String>>>) -> Resolver {
+        let (_, started) = watch::channel(None);
+        let asked = asked.clone();
+        let on_question = move |question: DnsQuestion| {
+            asked.lock().unwrap_or_else(PoisonError::into_inner).push(question.answer);
+        };
+        Resolver::new(faults, OWN, SharedNames::default(), Arc::new(on_question), started)
+    }
+
+    fn question(name: &str) -> Vec<u8> {
+        let mut question = Message::new(7, MessageType::Query, OpCode::Query);
+        question.add_query(Query::query(Name::from_utf8(name).expect("a name"), RecordType::A));
+        question.to_vec().expect("written")
+    }
+
+    #[tokio::test]
+    async fn a_truncated_answer_has_no_record_and_tcp_has_no_answer() {
+        let asked = Arc::default();
+        let host = "a.example".parse().expect("a host");
+        let plan = DnsPlan { all: None, names: BTreeMap::from([(host, DnsFault::Truncated)]) };
+        let resolver = resolver(plan, &asked);
+        let answer = resolver.answer(&question("a.example."), Transport::Udp).await.expect("an answer");
+        let answer = Message::from_vec(&answer).expect("a message");
+        assert!(answer.metadata.truncation && answer.answers.is_empty());
+        assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+        assert_eq!(resolver.answer(&question("a.example."), Transport::Tcp).await, None);
+        let other = resolver.answer(&question("b.example."), Transport::Tcp).await.expect("an answer");
+        assert_eq!(Message::from_vec(&other).expect("a message").answers.len(), 1);
+        let own = resolver.answer(&question(&format!("{HOSTNAME}.")), Transport::Udp).await.expect("an answer");
+        assert!(!Message::from_vec(&own).expect("a message").metadata.truncation);
+        assert_eq!(*asked.lock().expect("not poisoned"), ["truncated", "no answer", "198.18.0.1", "10.0.61.20"]);
+    }
+
+    #[tokio::test]
+    async fn a_full_listener_drops_connections() {
+        let (listener, _only) = full_listener((Ipv4Addr::LOCALHOST, 0).into()).await.expect("bound");
+        let connect = TcpStream::connect(listener.local_addr().expect("bound"));
+        let connected = tokio::time::timeout(Duration::from_millis(300), connect).await;
+        assert!(connected.is_err(), "neither accepted nor refused: {connected:?}");
     }
 }

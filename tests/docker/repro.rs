@@ -65,6 +65,7 @@ async fn a_script_ends_as_its_case_did() {
         ("/planted connect 198.18.7.7 443", vec!["egress.none"], 101),
         ("/planted connect 198.18.7.7 443", vec!["egress.drop:198.18.7.0/24", "memory.limit:64m"], 110),
         ("/planted connect 169.254.170.2 80", vec!["metadata.none", "egress.drop"], 111),
+        ("/planted connect 127.0.0.1 53", vec!["dns.truncated"], 110),
         ("/planted write /file", vec!["rootfs.readonly"], 30),
         ("/planted exit '4 5'", vec!["command.split", "nofile.limit:64"], 0),
     ] {

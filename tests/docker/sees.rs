@@ -93,6 +93,8 @@ const ROWS: &[(&str, &[&str])] = &[
     ("dns.servfail@planted.example", &["resolve planted.example", "resolve other.example"]),
     ("dns.nxdomain", &["resolve planted.example", "own-name"]),
     ("dns.drop", &["resolve planted.example"]),
+    ("dns.truncated", &["resolve planted.example", "own-name"]),
+    ("dns.truncated@planted.example", &["resolve planted.example", "resolve other.example"]),
     ("dns.delay:2s", &["resolve planted.example"]),
     ("dns.late:4s", &["resolve planted.example"]),
     ("upstream.down:planted.example", &["get planted.example 80"]),

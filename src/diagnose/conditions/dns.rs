@@ -40,7 +40,7 @@ impl Knowledge for Dns {
 
     fn is_needed_to_start(&self, start: &Start<'_>) -> bool {
         match self.fault {
-            DnsFault::Servfail | DnsFault::Nxdomain | DnsFault::Drop => start.asked,
+            DnsFault::Servfail | DnsFault::Nxdomain | DnsFault::Drop | DnsFault::Truncated => start.asked,
             DnsFault::Delay(_) | DnsFault::Late(_) => false,
         }
     }
@@ -54,22 +54,32 @@ impl Knowledge for Dns {
     }
 
     fn meaning(&self) -> Meaning {
-        let (id, text) = match self.fault {
-            DnsFault::Delay(length) => {
-                ("slow-resolver", format!("the resolver takes {} s to answer", length.as_secs_f64()))
-            }
-            DnsFault::Late(length) => {
-                ("network-not-ready", format!("the resolver answers only after {} s", length.as_secs_f64()))
-            }
-            DnsFault::Servfail => ("name-not-resolved", "the resolver says SERVFAIL".to_owned()),
-            DnsFault::Nxdomain => ("name-not-resolved", "a name that it asks for does not exist".to_owned()),
-            DnsFault::Drop => ("name-not-resolved", "the resolver does not answer".to_owned()),
-        };
-        Meaning {
+        let needed = |id, text: &str| Meaning {
             id,
             text: format!("The program needs a name to be resolved to start: it fails when {text}."),
             fix: fixes::RESOLVE_LATER,
             told_by: &["name-not-resolved"],
+        };
+        match self.fault {
+            DnsFault::Servfail => needed("name-not-resolved", "the resolver says SERVFAIL"),
+            DnsFault::Nxdomain => needed("name-not-resolved", "a name that it asks for does not exist"),
+            DnsFault::Drop => needed("name-not-resolved", "the resolver does not answer"),
+            DnsFault::Truncated => Meaning {
+                id: "dns-over-tcp",
+                text: "The program needs DNS over TCP to start: it fails when answers are too large for UDP and TCP port 53 \
+                       is closed."
+                    .to_owned(),
+                fix: "Admit port 53 for TCP as well as for UDP in security groups, network ACLs and firewalls. Some \
+                      resolvers never ask again over TCP (musl before 1.2.4, so Alpine before 3.18): use a newer base \
+                      image, or give the name fewer records.",
+                told_by: &[],
+            },
+            DnsFault::Delay(length) => {
+                needed("slow-resolver", &format!("the resolver takes {} s to answer", length.as_secs_f64()))
+            }
+            DnsFault::Late(length) => {
+                needed("network-not-ready", &format!("the resolver answers only after {} s", length.as_secs_f64()))
+            }
         }
     }
 }

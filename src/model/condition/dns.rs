@@ -25,6 +25,9 @@ pub enum DnsFault {
     Nxdomain,
     /// It never answers.
     Drop,
+    /// Its answers over UDP are truncated (RFC 1035, TC), and nobody answers on port 53 over TCP: a security group or a
+    /// firewall that knows DNS as UDP alone. Confined to one name, TCP connects, and only that question has no answer.
+    Truncated,
     /// It answers after this long.
     Delay(Duration),
     /// It is silent until this long after the start of the process.
@@ -43,6 +46,11 @@ static DROP: Kind = Kind::new("dns.drop", Argument::None, "the resolver never an
     Ok(Condition::Dns(Dns { fault: DnsFault::Drop, name: written.name }))
 })
 .with_name();
+static TRUNCATED: Kind =
+    Kind::new("dns.truncated", Argument::None, "answers over UDP are truncated, TCP port 53 is dropped", |written| {
+        Ok(Condition::Dns(Dns { fault: DnsFault::Truncated, name: written.name }))
+    })
+    .with_name();
 static DELAY: Kind =
     Kind::new("dns.delay", Argument::Required("5s"), "the resolver answers this much later", |written| {
         Ok(Condition::Dns(Dns { fault: DnsFault::Delay(written.time()?), name: written.name }))
@@ -55,7 +63,7 @@ static LATE: Kind = Kind::new(
     |written| Ok(Condition::Dns(Dns { fault: DnsFault::Late(written.time()?), name: written.name })),
 )
 .with_name();
-pub(super) const KINDS: &[&Kind] = &[&SERVFAIL, &NXDOMAIN, &DROP, &DELAY, &LATE];
+pub(super) const KINDS: &[&Kind] = &[&SERVFAIL, &NXDOMAIN, &DROP, &TRUNCATED, &DELAY, &LATE];
 
 impl DnsFault {
     /// In one word, with its time where it has one: what a resolver in a script is told.
@@ -65,6 +73,7 @@ impl DnsFault {
             Self::Servfail => ("servfail", Duration::ZERO),
             Self::Nxdomain => ("nxdomain", Duration::ZERO),
             Self::Drop => ("drop", Duration::ZERO),
+            Self::Truncated => ("truncated", Duration::ZERO),
             Self::Delay(length) => ("delay", length),
             Self::Late(length) => ("late", length),
         }
@@ -77,6 +86,7 @@ impl Family for Dns {
             DnsFault::Servfail => &SERVFAIL,
             DnsFault::Nxdomain => &NXDOMAIN,
             DnsFault::Drop => &DROP,
+            DnsFault::Truncated => &TRUNCATED,
             DnsFault::Delay(_) => &DELAY,
             DnsFault::Late(_) => &LATE,
         }
@@ -99,6 +109,7 @@ impl Family for Dns {
             DnsFault::Servfail => format!("{whose} answers SERVFAIL"),
             DnsFault::Nxdomain => format!("{whose} answers NXDOMAIN"),
             DnsFault::Drop => format!("{whose} does not answer"),
+            DnsFault::Truncated => format!("{whose} truncates its answers, and TCP port 53 is dropped"),
             DnsFault::Delay(length) => format!("{whose} answers {} late", show_duration(length)),
             DnsFault::Late(length) => format!("{whose} is silent for the first {}", show_duration(length)),
         }
@@ -117,6 +128,7 @@ impl Family for Dns {
     fn wait(&self) -> Wait {
         match self.fault {
             DnsFault::Drop => Wait::NoAnswer,
+            DnsFault::Truncated => Wait::Silence,
             DnsFault::Delay(length) | DnsFault::Late(length) => Wait::For(length),
             DnsFault::Servfail | DnsFault::Nxdomain => Wait::Nothing,
         }

@@ -22,7 +22,7 @@ def fault_of(name):  # dns.*
     return nothing if name in OWN else plan["faults"].get(name) or plan["faults"].get("*", nothing)  # dns.*
 
 
-def answer(query):
+def answer(query, udp):
     """The answer to a question; None where there is none."""
     end, labels = 12, []
     while query[end]:
@@ -34,6 +34,9 @@ def answer(query):
     fault, seconds = fault_of(name)  # dns.*
     if fault == "drop":  # dns.drop
         return None  # dns.drop
+    if fault == "truncated":  # dns.truncated
+        # TC is set, and no record is there.  # dns.truncated
+        return query[:2] + b"\x83\x80\0\1" + bytes(6) + query[12 : end + 5] if udp else None  # dns.truncated
     started = os.path.exists(STARTED) and time.time() - os.path.getmtime(STARTED)  # dns.late
     if fault == "late" and started < seconds:  # dns.late
         return None  # dns.late
@@ -51,7 +54,7 @@ def answer(query):
 
 
 def reply(query, sender):
-    message = answer(query)
+    message = answer(query, True)
     if message is not None:
         udp.sendto(message, sender)
 
@@ -59,12 +62,14 @@ def reply(query, sender):
 def converse(stream):
     with stream, stream.makefile("rb") as questions:
         while length := questions.read(2):
-            message = answer(questions.read(int.from_bytes(length, "big")))
+            message = answer(questions.read(int.from_bytes(length, "big")), False)
             if message is not None:
                 stream.sendall(len(message).to_bytes(2, "big") + message)
 
 
 def serve_tcp():
+    if tcp_is_closed:  # dns.truncated
+        return  # dns.truncated
     while True:
         threading.Thread(target=converse, args=(tcp.accept()[0],), daemon=True).start()
 
@@ -72,6 +77,11 @@ def serve_tcp():
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.bind(("127.0.0.1", 53))
 tcp = socket.create_server(("127.0.0.1", 53))
+tcp_is_closed = plan["faults"].get("*", [""])[0] == "truncated"  # dns.truncated
+if tcp_is_closed:  # dns.truncated
+    # A queue that is full with one connection, and is never emptied: the kernel drops all others.  # dns.truncated
+    tcp.listen(0)  # dns.truncated
+    only = socket.create_connection(("127.0.0.1", 53))  # dns.truncated
 # Whoever called this may go on: the rest is done in the background.
 if os.fork():
     os._exit(0)
