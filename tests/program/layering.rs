@@ -1,7 +1,11 @@
 //! Who may import whom (docs/design.md): any other edge between rooms fails here.
 
-use std::collections::BTreeMap;
+mod graph;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use graph::{Code, Graph, cycles};
 
 /// Room → the rooms that it may name. `holder::protocol` stands for a part of a room.
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
@@ -28,72 +32,124 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     ])
 }
 
-fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("src is readable") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, files);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
-        }
-    }
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
+/// The files of the rooms: each room with its path below `src`, and its text.
 fn rooms() -> Vec<(String, PathBuf, String)> {
-    let mut files = Vec::new();
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    sources(&src, &mut files);
-    let room = |path: &PathBuf| {
-        let relative = path.strip_prefix(&src).expect("under src");
-        relative.iter().next().expect("a name").to_string_lossy().into_owned()
-    };
-    files
-        .into_iter()
-        .map(|path| (room(&path), path.clone(), std::fs::read_to_string(&path).expect("a source file")))
-        .filter(|(room, _, _)| !room.ends_with(".rs"))
-        .collect()
-}
-
-/// The paths after `crate::` in a source, groups taken apart one level deep.
-fn imports(source: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for (at, _) in source.match_indices("crate::") {
-        let rest: String = source[at + 7..].chars().filter(|c| !c.is_whitespace()).take(200).collect();
-        match rest.strip_prefix('{') {
-            Some(group) => {
-                let group = &group[..group.find("};").unwrap_or(group.len())];
-                found.extend(group.split(',').map(ToOwned::to_owned));
-            }
-            None => found.push(rest.split([';', ',', ')', '(', '<', '>', '{', '&']).next().unwrap_or("").to_owned()),
-        }
-    }
-    found
+    let files = Graph::of_folder(&src(), Code::All).files.into_values();
+    files.filter_map(|file| Some((file.room()?.to_owned(), PathBuf::from(&file.path), file.source))).collect()
 }
 
 #[test]
 fn rooms_import_only_what_they_may() {
     let allowed = allowed();
     let mut wrong = Vec::new();
-    for (room, path, source) in rooms() {
-        let may = allowed.get(room.as_str()).unwrap_or_else(|| panic!("the room {room} is not written down"));
-        for import in imports(&source) {
-            let own = import.split("::").next() == Some(room.as_str());
-            let good = may.iter().any(|m| {
-                import == *m || import.starts_with(&format!("{m}::")) || import.starts_with(&format!("{m}{{"))
-            });
-            if !own && !good && import.split("::").next().is_some_and(|first| allowed.contains_key(first)) {
-                wrong.push(format!("{}: crate::{import}", path.display()));
+    for file in Graph::of_folder(&src(), Code::All).files.into_values() {
+        let Some(room) = file.room() else { continue };
+        let may = allowed.get(room).unwrap_or_else(|| panic!("the room {room} is not written down"));
+        for name in &file.names {
+            let Some(first) = name.first().filter(|first| allowed.contains_key(first.as_str())) else { continue };
+            let good = may
+                .iter()
+                .any(|part| part.split("::").zip(name).filter(|(a, b)| a == b).count() == part.split("::").count());
+            if first != room && !good {
+                wrong.push(format!("{}: crate::{}", file.path, name.join("::")));
             }
         }
     }
     assert!(wrong.is_empty(), "edges that are not allowed:\n{}", wrong.join("\n"));
 }
 
+/// Files that still import each other. The list only shrinks: a file that left its cycle must be removed from here.
+const KNOWN_CYCLES: &[&[&str]] = &[
+    &["diagnose/conditions/mod.rs", "diagnose/exercise.rs", "diagnose/suspects.rs"],
+    &["holder/net.rs", "holder/sysctl.rs"],
+    &["holder/runs.rs", "holder/serve.rs"],
+    &[
+        "model/answer.rs",
+        "model/case.rs",
+        "model/expectation.rs",
+        "model/outcome.rs",
+        "model/search.rs",
+        "model/shard.rs",
+    ],
+    &[
+        "model/condition/container.rs",
+        "model/condition/dns.rs",
+        "model/condition/env.rs",
+        "model/condition/family.rs",
+        "model/condition/hostname.rs",
+        "model/condition/metadata.rs",
+        "model/condition/network.rs",
+    ],
+    &["report/searches.rs", "report/table.rs", "report/terminal.rs", "report/why.rs"],
+    &["run/case.rs", "run/disk.rs", "run/leaving.rs", "run/services.rs", "run/watch.rs"],
+    &["scenario/service.rs", "scenario/upstreams.rs"],
+];
+
 #[test]
-fn the_test_of_layers_sees_an_import() {
-    assert_eq!(imports("use crate::engine::{Engine, Found};"), ["engine::"]);
-    assert_eq!(imports("use crate::{engine::Engine, model};"), ["engine::Engine", "model"]);
-    assert_eq!(imports("let x = crate::model::units::show(1);"), ["model::units::show"]);
+fn files_do_not_import_each_other_in_a_circle() {
+    let graph = Graph::of_folder(&src(), Code::Shipped);
+    let edges = graph.edges();
+    let found = cycles(&edges);
+    let known = |cycle: &&Vec<&str>| {
+        let within = |known: &&[&str]| cycle.iter().all(|path| known.contains(path));
+        KNOWN_CYCLES.iter().any(within)
+    };
+    let describe = |cycle: &Vec<&str>| {
+        let inside = |path: &str| edges[path].iter().copied().filter(|to| cycle.contains(to)).collect::<Vec<_>>();
+        cycle.iter().map(|path| format!("    {path} -> {}\n", inside(path).join(", "))).collect::<String>()
+    };
+    let new: Vec<String> = found.iter().filter(|cycle| !known(cycle)).map(describe).collect();
+    assert!(new.is_empty(), "files that import each other:\n{}", new.join("\n"));
+    let in_cycles: BTreeSet<&str> = found.into_iter().flatten().collect();
+    let fixed: Vec<_> = KNOWN_CYCLES.concat().into_iter().filter(|path| !in_cycles.contains(path)).collect();
+    assert!(fixed.is_empty(), "these are in no cycle any more; remove them from KNOWN_CYCLES: {fixed:#?}");
+}
+
+fn graph_of(sources: &[(&str, &str)]) -> Graph {
+    Graph::of_sources(sources.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())), Code::Shipped)
+}
+
+#[test]
+fn paths_are_found_in_use_trees_code_and_macros() {
+    let source = r##"
+        use crate::{engine::{Engine as E, Found}, model};
+        use super::case::{self, Case};
+        // use crate::comment::Nothing;
+        fn f<'a>(x: &'a str) -> char { println!("{} crate::text::x", crate::model::units::show(1)); '"' }
+        const RAW: &str = r#" "crate::raw::x" "#;
+        #[cfg(test)]
+        mod tests { use crate::only_in_tests::X; }
+    "##;
+    let graph = graph_of(&[("run/why.rs", source)]);
+    let file = graph.files.values().next().expect("one");
+    let names: Vec<String> = file.names.iter().map(|name| name.join("::")).collect();
+    assert_eq!(
+        names,
+        ["engine::Engine", "engine::Found", "model", "model::units::show", "run::case", "run::case::Case"]
+    );
+}
+
+#[test]
+fn cycles_are_found_behind_re_exports_too() {
+    let two = [
+        ("lib.rs", "pub mod a;"),
+        ("a/mod.rs", "mod b; mod c; pub use b::B; pub use c::*; pub struct A;"),
+        ("a/b.rs", "use super::C; pub struct B(C);"),
+        ("a/c.rs", "pub struct C; fn f() { crate::a::B; }"),
+    ];
+    assert_eq!(cycles(&graph_of(&two).edges()), [["a/b.rs", "a/c.rs"]]);
+    let child_and_folder = [("a/mod.rs", "mod b; pub use b::B; pub struct A;"), ("a/b.rs", "pub struct B(super::A);")];
+    assert!(cycles(&graph_of(&child_and_folder).edges()).is_empty());
+    let by_a_stranger = [
+        ("a/mod.rs", "mod b; pub struct A(crate::c::C);"),
+        ("a/b.rs", "pub struct B(super::A);"),
+        ("c.rs", "pub struct C(crate::a::b::B);"),
+    ];
+    assert_eq!(cycles(&graph_of(&by_a_stranger).edges()), [["a/b.rs", "a/mod.rs", "c.rs"]]);
 }
 
 #[test]
@@ -158,10 +214,9 @@ fn few_files_match_on_the_variants_of_conditions() {
         "MetadataFault",
         "SocketFault",
     ];
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
     for (_, path, source) in rooms() {
-        let path = path.strip_prefix(&src).expect("under src").to_string_lossy().into_owned();
+        let path = path.to_string_lossy().into_owned();
         let code = source.split("#[cfg(test)]\nmod ").next().unwrap_or(&source);
         let names_variant = |name: &str| {
             code.match_indices(&format!("{name}::")).any(|(at, found)| {
@@ -175,4 +230,17 @@ fn few_files_match_on_the_variants_of_conditions() {
         }
     }
     assert!(wrong.is_empty(), "these match on the variants of conditions; ask the condition instead: {wrong:?}");
+}
+
+#[test]
+fn no_code_reads_the_message_for_a_condition_that_the_host_cannot_impose() {
+    for (_, path, source) in rooms() {
+        for call in ["strip_prefix", "starts_with", "contains", "split_once", "find"] {
+            assert!(
+                !source.contains(&format!("{call}(\"host cannot")),
+                "{}: ask RunError::CannotImpose",
+                path.display()
+            );
+        }
+    }
 }
