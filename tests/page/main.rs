@@ -50,7 +50,7 @@ fn console_is_silent(browser: &Browser) {
 }
 
 #[test]
-fn a_click_opens_a_case_and_escape_gives_the_focus_back() {
+fn click_opens_a_case_and_escape_restores_the_focus() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     browser.size(1280, 900);
@@ -113,7 +113,7 @@ fn a_click_opens_a_case_and_escape_gives_the_focus_back() {
 }
 
 #[test]
-fn the_keyboard_goes_everywhere() {
+fn every_cell_is_reachable_by_keyboard() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     browser.open(&page.path, "");
@@ -178,7 +178,7 @@ fn the_keyboard_goes_everywhere() {
 }
 
 #[test]
-fn the_search_and_the_groups_hide_what_is_not_asked_for() {
+fn search_and_groups_filter_the_cases() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     let all: Vec<usize> = (0..14).collect();
@@ -238,7 +238,7 @@ fn the_search_and_the_groups_hide_what_is_not_asked_for() {
 }
 
 #[test]
-fn an_address_opens_its_case() {
+fn url_fragment_opens_its_case() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     for at in [page.at(HOSTILE, "env.unset:B"), page.at(LONG, SHUT)] {
@@ -258,7 +258,7 @@ fn an_address_opens_its_case() {
 }
 
 #[test]
-fn nothing_is_asked_for_over_a_network() {
+fn page_makes_no_network_requests() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     browser.open(&page.path, "");
@@ -309,7 +309,7 @@ fn nothing_is_asked_for_over_a_network() {
 }
 
 #[test]
-fn what_a_candidate_says_is_text() {
+fn candidate_output_is_shown_as_text() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     let at = page.at(HOSTILE, "env.unset:B");
@@ -345,7 +345,7 @@ fn what_a_candidate_says_is_text() {
 }
 
 #[test]
-fn a_dark_system_gets_a_dark_page() {
+fn page_follows_the_dark_color_scheme() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     browser.size(1280, 900);
@@ -405,7 +405,7 @@ const FAINT: &str = "(() => {
 })()";
 
 #[test]
-fn every_text_can_be_read_at_every_width() {
+fn text_is_readable_at_every_width() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     browser.open(&page.path, "");
@@ -441,7 +441,7 @@ fn every_text_can_be_read_at_every_width() {
 }
 
 #[test]
-fn paper_shows_all() {
+fn print_view_shows_everything() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     browser.size(1280, 900);
@@ -489,7 +489,7 @@ fn paper_shows_all() {
 }
 
 #[test]
-fn a_thousand_cases_are_drawn() {
+fn renders_a_thousand_cases() {
     let Some(browser) = Browser::start() else { return };
     let page = made::large();
     browser.size(1280, 900);
@@ -528,7 +528,7 @@ fn a_thousand_cases_are_drawn() {
 }
 
 #[test]
-fn nothing_of_a_browser_is_left_after_a_panic() {
+fn no_browser_process_is_left_after_a_panic() {
     let Some(browser) = Browser::start() else { return };
     let (driver, profile) = (browser.process(), browser.profile().to_owned());
     assert!(processes(&profile) > 0 && Path::new(&format!("/proc/{driver}")).exists());

@@ -9,7 +9,13 @@ use exitone::cli::Cli;
 use serde_json::Value;
 
 /// Files with scripts.
-const FILES: [&str; 4] = ["action.yml", ".github/workflows/exitone.yml", "ci/gitlab.yml", ".pre-commit-hooks.yaml"];
+const FILES: [&str; 5] = [
+    "action.yml",
+    ".github/workflows/ci.yml",
+    ".github/workflows/exitone.yml",
+    "ci/gitlab.yml",
+    ".pre-commit-hooks.yaml",
+];
 
 /// The forms that `--report FORM=FILE` has.
 const FORMS: [&str; 4] = ["junit", "markdown", "annotations", "html"];
@@ -72,7 +78,7 @@ fn flags_of(command: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_program_knows_every_command() {
+fn ci_files_use_only_commands_and_flags_that_exist() {
     let mut all: Vec<String> = Vec::new();
     for file in FILES {
         scripts(&yaml(file, &read(file)), &mut all);
@@ -99,7 +105,7 @@ fn the_program_knows_every_command() {
 }
 
 #[test]
-fn nothing_that_is_given_becomes_a_part_of_a_script() {
+fn inputs_never_become_part_of_a_script() {
     for file in FILES {
         let mut all = Vec::new();
         scripts(&yaml(file, &read(file)), &mut all);
@@ -113,7 +119,7 @@ fn nothing_that_is_given_becomes_a_part_of_a_script() {
 }
 
 #[test]
-fn the_page_has_files_that_are_read() {
+fn examples_of_the_ci_page_are_valid_yaml() {
     let page = read("docs/ci.md");
     let blocks = blocks(&page, "yaml");
     assert_eq!(blocks.len(), 5);
@@ -154,7 +160,7 @@ fn step(folder: &Path, code: u8, given: &[(&str, &str)]) -> std::process::Output
 }
 
 #[test]
-fn the_action_runs_what_is_asked_for() {
+fn action_passes_its_inputs_to_run_unchanged() {
     let folder = tempfile::tempdir().expect("a folder");
     let given = [("SCENARIO", "a b.yaml\n$(exit 3).yaml\n"), ("SHARD", "2/4"), ("WITH", "env.set:A=`x` \"y\"")];
     let output = step(folder.path(), 5, &given);

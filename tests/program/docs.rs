@@ -41,7 +41,7 @@ fn truth() -> Truth {
 }
 
 #[test]
-fn the_page_of_truth() {
+fn truth_page_is_up_to_date() {
     let truth = truth();
     let mut page =
         "# The truth about the bundled candidates\n\nMade from `tests/fixtures/truth.yaml`, which the tests \
@@ -60,7 +60,7 @@ fn the_page_of_truth() {
 }
 
 #[test]
-fn the_truth_is_about_the_incident() {
+fn truth_covers_the_incident_scenario() {
     let truth = truth();
     let names: Vec<String> = truth.images.iter().map(|tag| format!("nerava-backend:{tag}")).collect();
     assert_eq!(names, candidate_names());
@@ -78,7 +78,7 @@ fn the_truth_is_about_the_incident() {
 
 /// What is expected of the bundled candidates is the truth about them.
 #[test]
-fn what_scenarios_expect_is_the_truth() {
+fn scenarios_expect_what_the_truth_table_says() {
     let truth = truth();
     let mut count = 0;
     for name in ["history", "criteria", "gate"] {
@@ -102,19 +102,19 @@ fn what_scenarios_expect_is_the_truth() {
 }
 
 #[test]
-fn the_schema_of_scenarios() {
+fn scenario_schema_is_up_to_date() {
     in_step("docs/scenario.schema.json", &format!("{:#}\n", schema::scenario()));
 }
 
 /// tests/schema.rs compares them with what is written.
 #[test]
-fn the_schemas_of_what_is_written() {
+fn event_and_result_schemas_are_up_to_date() {
     in_step("docs/events.schema.json", &format!("{:#}\n", report::schema::events()));
     in_step("docs/result.schema.json", &format!("{:#}\n", report::schema::result()));
 }
 
 #[test]
-fn the_page_of_causes() {
+fn causes_page_is_up_to_date() {
     let mut page = "# Causes\n\nWhat `exitone` says of a failure, and what it must have seen for it: every rule, the most certain \
                     first. A rule that sees nothing says nothing; each cause cites the observations that it stands on. What \
                     stands in braces is filled in. `exitone explain` reads a log by the same rules.\n\nGenerated from \
@@ -138,7 +138,7 @@ fn the_page_of_causes() {
 }
 
 #[test]
-fn every_platform_has_words_for_what_fixes_name() {
+fn every_platform_defines_the_words_that_fixes_use() {
     let names = |ways: &BTreeMap<String, String>| ways.keys().cloned().collect::<Vec<_>>();
     let own = names(&apprunner().platform.ways);
     for name in exitone::profile::NAMES {
@@ -154,7 +154,7 @@ fn every_platform_has_words_for_what_fixes_name() {
 }
 
 #[test]
-fn the_table_of_conditions() {
+fn condition_table_is_up_to_date() {
     let mut table = "| condition | what it does |\n|---|---|\n".to_owned();
     for kind in kinds() {
         let mut forms = vec![kind.example()];
@@ -187,7 +187,7 @@ fn commands(page: &str, program: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_of_the_readme_is_understood() {
+fn readme_commands_parse() {
     let mut count = 0;
     for command in commands(&read("README.md"), "exitone ") {
         assert!(Cli::try_parse_from(&command).is_ok(), "{command:?}");
@@ -202,9 +202,46 @@ fn every_command_of_the_readme_is_understood() {
 }
 
 #[test]
-fn the_service_file_of_the_readme_is_read() {
+fn readme_service_file_is_valid() {
     let page = read("README.md");
     let text = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
     let (service, _) = service::read_file("service.yaml", text, Path::new("."), &apprunner()).expect("it is good");
     assert_eq!((service.port, service.checks.len()), (8000, 1));
+}
+
+/// What `CONTRIBUTING.md` puts in backticks and what lies in this repository by its look: `src/…`, `tests/…`.
+fn files_named(page: &str) -> Vec<&str> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    let folders = ["src/", "tests/", "docs/", "benches/", ".github/", ".ci/"];
+    let named = quoted.filter(|word| folders.iter().any(|folder| word.starts_with(folder)));
+    // `NAME.rs` and `*.yaml` stand for others.
+    named.filter(|word| !word.contains(|c: char| c.is_uppercase() || " *{".contains(c))).collect()
+}
+
+#[test]
+fn contributing_names_files_that_exist() {
+    let page = read("CONTRIBUTING.md");
+    let mut missing: Vec<String> = Vec::new();
+    for file in files_named(&page) {
+        if !root().join(file).exists() {
+            missing.push(file.to_owned());
+        }
+    }
+    let (_, map) = page.split_once("## The map of `src`").expect("the map");
+    let rows =
+        map.lines().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| line.starts_with('|'));
+    let mut folders: Vec<&str> = Vec::new();
+    for row in rows {
+        let mut quoted = row.split('`').skip(1).step_by(2);
+        let folder = quoted.next().expect("a folder");
+        folders.push(folder);
+        let begin = row.rsplit('|').nth(1).expect("a last column");
+        let files = begin.split('`').skip(1).step_by(2).map(|file| format!("src/{folder}/{file}"));
+        missing.extend(files.filter(|file| !root().join(file).exists()));
+    }
+    assert!(missing.is_empty(), "CONTRIBUTING.md names files that are not there: {missing:?}");
+    let entries = std::fs::read_dir(root().join("src")).expect("src").map(|entry| entry.expect("an entry"));
+    let rooms = entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name());
+    let absent: Vec<_> = rooms.filter(|room| !folders.iter().any(|folder| room == *folder)).collect();
+    assert!(absent.is_empty(), "folders of src that the map of CONTRIBUTING.md does not have: {absent:?}");
 }

@@ -90,7 +90,7 @@ const KNOWN_CYCLES: &[&[&str]] = &[
 ];
 
 #[test]
-fn files_do_not_import_each_other_in_a_circle() {
+fn files_do_not_import_each_other_in_cycles() {
     let graph = Graph::of_folder(&src(), Code::Shipped);
     let edges = graph.edges();
     let found = cycles(&edges);
@@ -153,7 +153,7 @@ fn cycles_are_found_behind_re_exports_too() {
 }
 
 #[test]
-fn one_file_names_each_library_that_may_be_exchanged() {
+fn replaceable_libraries_are_named_in_one_file() {
     for (library, file) in [("bollard", "engine/docker.rs"), ("serde_saphyr", "scenario/yaml.rs")] {
         for (_, path, source) in rooms() {
             let code = source.lines().filter(|l| !l.trim_start().starts_with("//"));
@@ -164,7 +164,7 @@ fn one_file_names_each_library_that_may_be_exchanged() {
 }
 
 #[test]
-fn files_stay_readable() {
+fn files_are_at_most_620_lines_long() {
     for (_, path, source) in rooms() {
         let lines = source.lines().count();
         assert!(lines <= 620, "{} has {lines} lines", path.display());
@@ -233,7 +233,7 @@ fn few_files_match_on_the_variants_of_conditions() {
 }
 
 #[test]
-fn no_code_reads_the_message_for_a_condition_that_the_host_cannot_impose() {
+fn no_code_parses_the_host_cannot_message() {
     for (_, path, source) in rooms() {
         for call in ["strip_prefix", "starts_with", "contains", "split_once", "find"] {
             assert!(

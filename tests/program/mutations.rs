@@ -24,7 +24,7 @@ fn read(path: &Path, text: &str) -> Result<Scenario, Refused> {
 }
 
 #[test]
-fn every_shipped_scenario_is_read() {
+fn shipped_scenarios_are_valid() {
     let shipped = shipped();
     assert!(shipped.len() >= 6, "{}", shipped.len());
     for (path, text) in shipped {
@@ -36,7 +36,7 @@ fn every_shipped_scenario_is_read() {
 }
 
 #[test]
-fn the_battery_has_all_that_needs_no_name() {
+fn battery_has_every_condition_that_needs_no_name() {
     let (path, text) = shipped().into_iter().find(|(path, _)| path.ends_with("battery.yaml")).expect("it is there");
     let scenario = read(&path, &text).expect("good");
     let profile = apprunner();
@@ -163,7 +163,7 @@ fn out_of_range(found: &Found, scalar: &str) -> Option<String> {
 }
 
 #[test]
-fn every_key_of_every_shipped_scenario_is_minded() {
+fn every_mutation_of_a_shipped_scenario_is_rejected_or_changes_the_plan() {
     let mut counts = [0; 4];
     for (path, text) in shipped() {
         let refused_at = |mutant: &str, places: &[(usize, usize)], what: &str| {
@@ -228,7 +228,7 @@ fn refused(path: &Path) -> String {
 }
 
 #[test]
-fn what_is_no_scenario_is_refused_quickly_and_in_words() {
+fn rejects_malformed_scenarios_quickly_with_a_message() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.yaml");
     let bomb = (1..12).fold("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
@@ -261,7 +261,7 @@ fn what_is_no_scenario_is_refused_quickly_and_in_words() {
 }
 
 #[test]
-fn a_huge_file_is_refused_quickly() {
+fn rejects_huge_files_quickly() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("huge.yaml");
     File::create(&path).expect("created").set_len(100 << 20).expect("it is sparse");

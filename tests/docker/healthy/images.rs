@@ -61,7 +61,9 @@ pub async fn build(engine: &dyn Engine, servers: &[Server]) {
     if !has(engine, ROOT, &content).await.expect("an engine") {
         root(engine, script, &content).await;
     }
-    exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
+    if servers.iter().any(|server| server.image.is_some()) {
+        exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
+    }
     let mut missing = Vec::new();
     for server in servers.iter().filter(|server| server.image.is_none()) {
         let content = server_content(server, &content);
@@ -180,6 +182,9 @@ pub fn versions(servers: &[Server]) -> BTreeMap<String, String> {
         let asked = of_base.filter_map(|server| Some((&server.name, server.version.as_ref()?)));
         let script: String =
             asked.map(|(name, line)| format!("echo \"{name} $({{ {line}; }} 2>&1 | tr '\\n' ' ')\"\n")).collect();
+        if script.is_empty() {
+            continue;
+        }
         let run = ["run", "--rm", "--network", "none", "--label", "exitone.session=kept", "--entrypoint", "/bin/sh"];
         let output = Command::new("docker").args(run).args([base, "-c", &script]).output().expect("docker");
         for line in String::from_utf8_lossy(&output.stdout).lines() {
