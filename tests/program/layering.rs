@@ -68,14 +68,6 @@ const KNOWN_CYCLES: &[&[&str]] = &[
     &["holder/net.rs", "holder/sysctl.rs"],
     &["holder/runs.rs", "holder/serve.rs"],
     &[
-        "model/answer.rs",
-        "model/case.rs",
-        "model/expectation.rs",
-        "model/outcome.rs",
-        "model/search.rs",
-        "model/shard.rs",
-    ],
-    &[
         "model/condition/container.rs",
         "model/condition/dns.rs",
         "model/condition/env.rs",
