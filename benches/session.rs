@@ -26,11 +26,12 @@ use std::time::Duration;
 use exitone::engine::archive::{Layer, NewImage, append_mode, write};
 use exitone::engine::context::Surroundings;
 use exitone::engine::docker::DockerEngine;
-use exitone::engine::{Archive, Engine, SESSION_LABEL};
+use exitone::engine::{Archive, Engine, Found, IMAGE_LABEL, OWNER_LABEL, ROLE_LABEL};
 use exitone::model::{Candidate, Case, ConditionSet, Part, Plan};
 use exitone::run::case::Options;
 use exitone::run::drivers;
 use exitone::run::rig::{Rig, Setup};
+use exitone::run::session;
 use exitone::scenario::{apprunner, service};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -86,7 +87,7 @@ async fn load_planted(engine: &dyn Engine) {
         tag: PLANTED.to_owned(),
         architecture: "amd64".to_owned(),
         cmd: vec!["/planted".to_owned(), "exit".to_owned(), "1".to_owned()],
-        labels: BTreeMap::from([(SESSION_LABEL.to_owned(), "kept".to_owned())]),
+        labels: BTreeMap::from([(IMAGE_LABEL.to_owned(), "test".to_owned())]),
         layers: vec![Layer::of_bytes(tar.into_inner().expect("packed"))],
         ..NewImage::default()
     };
@@ -103,7 +104,7 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
         state: state.path().to_owned(),
         jobs: 1,
         options: Options::default(),
-        watchdog: false,
+        watchdog: true,
         program: Some(PathBuf::from(EXITONE)),
         mode: None,
     };
@@ -148,7 +149,7 @@ async fn rig(engine: &Arc<dyn Engine>, state: &Path, evidence: bool) -> Rig {
         state: state.to_owned(),
         jobs: 1,
         options: Options { evidence, ..Options::default() },
-        watchdog: false,
+        watchdog: true,
         program: Some(PathBuf::from(EXITONE)),
         mode: None,
     };
@@ -156,9 +157,11 @@ async fn rig(engine: &Arc<dyn Engine>, state: &Path, evidence: bool) -> Rig {
     Rig::open(engine.clone(), &info, setup).await.expect("a session")
 }
 
-/// Resident memory of the only holder of a session, in MB.
+/// Resident memory of the holder of a session, in MB.
 async fn memory(engine: &dyn Engine, rig: &Rig) -> f64 {
-    let holder = engine.containers(&rig.context.session.filter()).await.expect("listed").remove(0);
+    let all = engine.containers(&rig.context.session.filter()).await.expect("listed");
+    let serves = |c: &Found| c.running && c.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder");
+    let holder = all.into_iter().find(serves).expect("a holder that runs");
     let inspect = ["inspect", "--format", "{{.State.Pid}}", &holder.id];
     let output = Command::new("docker").args(inspect).output().expect("docker");
     let pid = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -215,6 +218,9 @@ async fn kill(engine: &dyn Engine) {
     const ROUNDS: u64 = 20;
     assert!(Command::new(EXITONE).args(["images", "build"]).status().expect("built").success());
     let mut clean = 0;
+    // Others may use the engine: only what this owner left is counted.
+    let home = tempfile::tempdir().expect("a folder");
+    let owned = || session::known_owner(&home.path().join("exitone")).map(|owner| format!("{OWNER_LABEL}={owner}"));
     // The same moments in every run of the benchmark: a multiplicative generator (Lehmer, 1951).
     let mut random: u64 = 20_261_121;
     for _ in 0..ROUNDS {
@@ -222,6 +228,7 @@ async fn kill(engine: &dyn Engine) {
         let after = 50 + random % 6_000;
         let mut child = Command::new(EXITONE)
             .args(["--no-progress", "demo"])
+            .env("XDG_STATE_HOME", home.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -230,8 +237,14 @@ async fn kill(engine: &dyn Engine) {
         child.kill().expect("killed");
         child.wait().expect("ended");
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let containers = engine.containers(SESSION_LABEL).await.expect("listed").len();
-        let volumes = engine.volumes(SESSION_LABEL).await.expect("listed").len();
+        let (containers, volumes) = match owned() {
+            Some(label) => {
+                let containers = engine.containers(&label).await.expect("listed").len();
+                (containers, engine.volumes(&label).await.expect("listed").len())
+            }
+            // It was killed before it had created anything.
+            None => (0, 0),
+        };
         clean += u64::from(containers + volumes == 0);
         println!("  killed after {after} ms: {containers} containers, {volumes} volumes left");
     }

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use super::console::say;
 use super::failure::Failure;
-use crate::engine::{KEPT, ROLE_LABEL, SESSION_LABEL};
+use crate::engine::IMAGE_LABEL;
 use crate::scenario::Build;
 
 /// As many lines of a build that failed are shown.
@@ -29,8 +29,7 @@ pub enum NotBuilt {
 pub async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> Result<(), NotBuilt> {
     let mut docker = Command::new("docker");
     docker
-        .args(["build", "--quiet", "--label", &format!("{SESSION_LABEL}={KEPT}"), "--label"])
-        .args([&format!("{ROLE_LABEL}={role}"), "--tag", tag, "--file"])
+        .args(["build", "--quiet", "--label", &format!("{IMAGE_LABEL}={role}"), "--tag", tag, "--file"])
         .arg(dockerfile)
         .arg(context)
         .stdin(Stdio::null())

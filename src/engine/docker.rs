@@ -10,8 +10,8 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
 use bollard::models::{
-    ContainerCreateBody, EventMessageTypeEnum, HealthConfig, HostConfig, HostConfigLogConfig, ImageInspect, Mount,
-    MountType, MountVolumeOptions, ResourcesUlimits, SystemInfo, VolumeCreateRequest,
+    ContainerCreateBody, ContainerSummaryStateEnum, EventMessageTypeEnum, HealthConfig, HostConfig, HostConfigLogConfig,
+    ImageInspect, Mount, MountType, MountVolumeOptions, ResourcesUlimits, SystemInfo, VolumeCreateRequest,
 };
 use bollard::query_parameters as q;
 use bytes::Bytes;
@@ -220,7 +220,8 @@ fn filters<'a>(pairs: &[(&'a str, &'a str)]) -> HashMap<&'a str, Vec<&'a str>> {
 }
 
 fn found(id: Option<String>, labels: Option<HashMap<String, String>>) -> Found {
-    Found { id: id.unwrap_or_default(), labels: labels.unwrap_or_default().into_iter().collect(), names: Vec::new() }
+    let labels = labels.unwrap_or_default().into_iter().collect();
+    Found { id: id.unwrap_or_default(), labels, ..Found::default() }
 }
 
 /// Microseconds since the epoch; the engine writes `0001-01-01T00:00:00Z` for never.
@@ -332,6 +333,11 @@ impl Engine for DockerEngine {
             memory_limit: info.memory_limit.unwrap_or(true),
             unsets_variables: !podman,
         })
+    }
+
+    async fn clock_us(&self) -> EngineResult<Option<i64>> {
+        let info = self.client.info().await.map_err(|e| self.error("asking the engine for its time", e))?;
+        Ok(micros(info.system_time))
     }
 
     async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts> {
@@ -486,7 +492,13 @@ impl Engine for DockerEngine {
     async fn containers(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListContainersOptionsBuilder::new().all(true).filters(&filters(&[("label", label)])).build();
         let all = self.client.list_containers(Some(options)).await.map_err(|e| self.error("listing containers", e))?;
-        Ok(all.into_iter().map(|c| found(c.id, c.labels)).collect())
+        let listed = |c: bollard::models::ContainerSummary| Found {
+            image: c.image_id.unwrap_or_default(),
+            running: c.state == Some(ContainerSummaryStateEnum::RUNNING),
+            created_us: c.created.map(|seconds| seconds * 1_000_000),
+            ..found(c.id, c.labels)
+        };
+        Ok(all.into_iter().map(listed).collect())
     }
 
     async fn stat(&self, container: &str, path: &str) -> EngineResult<Option<FileStat>> {
@@ -535,6 +547,9 @@ impl Engine for DockerEngine {
         let options = q::RemoveVolumeOptionsBuilder::new().force(true).build();
         match self.client.remove_volume(name, Some(options)).await {
             Ok(()) | Err(Cause::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            Err(Cause::DockerResponseServerError { status_code: 409, message }) => {
+                Err(EngineError::InUse { action: "removing a volume".to_owned(), message })
+            }
             Err(e) => Err(self.error("removing a volume", e)),
         }
     }
@@ -542,7 +557,11 @@ impl Engine for DockerEngine {
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListVolumesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
         let all = self.client.list_volumes(Some(options)).await.map_err(|e| self.error("listing volumes", e))?;
-        Ok(all.volumes.unwrap_or_default().into_iter().map(|v| found(Some(v.name), Some(v.labels))).collect())
+        let listed = |v: bollard::models::Volume| Found {
+            created_us: v.created_at.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1000).ok()),
+            ..found(Some(v.name), Some(v.labels))
+        };
+        Ok(all.volumes.unwrap_or_default().into_iter().map(listed).collect())
     }
 
     fn events(&self, label: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>> {

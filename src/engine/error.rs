@@ -68,6 +68,14 @@ pub enum EngineError {
         /// What the engine said.
         message: String,
     },
+    /// A container uses it.
+    #[error("{action}: a container uses it ({message})")]
+    InUse {
+        /// What was tried.
+        action: String,
+        /// What the engine said.
+        message: String,
+    },
     /// The engine refused.
     #[error("{action}: the container engine refused ({status}): {message}")]
     Refused {
@@ -113,6 +121,7 @@ impl EngineError {
                 "Look at ENTRYPOINT, CMD, USER and WORKDIR of the image: `docker image inspect`."
             }
             Self::Gone { .. } => "Somebody else removed it while it was in use; run the command again.",
+            Self::InUse { .. } => "End the container that uses it (`docker ps -a`), then run the command again.",
             Self::Refused { .. } | Self::Broken { .. } => {
                 "See the engine's own log (`journalctl -u docker`); `exitone -v …` shows every step."
             }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 pub use script::{Act, Faults, Foreign, Script, Situation};
 
@@ -28,7 +28,7 @@ use super::{
     Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
     Found, Network, Output,
 };
-use crate::holder::protocol::{FromHolder, ToHolder, VERSION, line};
+use crate::holder::protocol::{FromHolder, SILENT_FOR, ToHolder, VERSION, line};
 use crate::model::image::env_map;
 use crate::model::observation::{Listening, Observation, ProbeResult};
 use crate::model::{Condition, ImageFacts, ImageId};
@@ -42,6 +42,7 @@ struct Image {
 
 struct Container {
     spec: ContainerSpec,
+    created_us: i64,
     state: ContainerState,
     started: Option<Instant>,
     act: Act,
@@ -53,11 +54,16 @@ struct Container {
     prepared: Option<(u64, Vec<Condition>, Instant)>,
 }
 
+struct Volume {
+    labels: BTreeMap<String, String>,
+    created_us: i64,
+}
+
 #[derive(Default)]
 struct State {
     images: BTreeMap<String, Image>,
     containers: BTreeMap<String, Container>,
-    volumes: BTreeMap<String, BTreeMap<String, String>>,
+    volumes: BTreeMap<String, Volume>,
     events: Vec<mpsc::UnboundedSender<EngineResult<EngineEvent>>>,
     faults: Faults,
     counter: u64,
@@ -122,6 +128,13 @@ impl FakeEngine {
         }
     }
 
+    /// Gives an image labels, which every container of it inherits.
+    pub fn set_image_labels(&self, reference: &str, labels: &[(&str, &str)]) {
+        if let Some(image) = self.lock().images.get_mut(reference) {
+            image.facts.labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        }
+    }
+
     /// Says which files an image has.
     pub fn set_files(&self, reference: &str, files: Tree) {
         if let Some(image) = self.lock().images.get_mut(reference) {
@@ -147,7 +160,8 @@ impl FakeEngine {
     pub fn left(&self) -> Vec<String> {
         let state = self.lock();
         let role = |labels: &BTreeMap<String, String>| labels.get(super::ROLE_LABEL).cloned().unwrap_or_default();
-        state.containers.values().map(|c| role(&c.spec.labels)).chain(state.volumes.values().map(role)).collect()
+        let volumes = state.volumes.values().map(|volume| role(&volume.labels));
+        state.containers.values().map(|c| role(&c.spec.labels)).chain(volumes).collect()
     }
 
     /// How many candidates ran at the same time at the most.
@@ -235,7 +249,7 @@ impl FakeEngine {
 
     async fn serve_holder(self, id: String, stdin: DuplexStream) {
         let mut lines = BufReader::new(stdin).lines();
-        while let Ok(Some(text)) = lines.next_line().await {
+        while let Ok(Ok(Some(text))) = timeout(SILENT_FOR, lines.next_line()).await {
             match serde_json::from_str(&text) {
                 Ok(ToHolder::Hello(_)) => self.say(&id, &FromHolder::Ready { version: VERSION }),
                 Ok(ToHolder::Place { run, number }) => self.say(&id, &FromHolder::Placed { run, number }),
@@ -280,6 +294,7 @@ impl FakeEngine {
                     let open = usize::from(self.tenant(&id).is_some_and(|(_, act)| act.waits));
                     self.say(&id, &FromHolder::Pending { run, open });
                 }
+                Ok(ToHolder::Heartbeat) => {}
                 Ok(ToHolder::SoFar { run }) => self.say(&id, &FromHolder::SoFar { run, seen: self.seen(&id) }),
                 Ok(ToHolder::Finish { run }) => {
                     let told = |observation| self.say(&id, &FromHolder::Observed { run, observation });
@@ -289,7 +304,7 @@ impl FakeEngine {
                 Err(e) => self.say(&id, &FromHolder::Failed { run: None, message: e.to_string() }),
             }
         }
-        // The end of standard input ends a holder, and the engine removes it.
+        // The end of standard input, or silence, ends a holder, and the engine removes it.
         self.end(&id, 0, false);
         self.lock().containers.remove(&id);
     }
@@ -369,6 +384,10 @@ impl Engine for FakeEngine {
         })
     }
 
+    async fn clock_us(&self) -> EngineResult<Option<i64>> {
+        Ok(Some(self.micros()))
+    }
+
     async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts> {
         self.fault("inspect_image")?;
         let state = self.lock();
@@ -426,18 +445,34 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn images(&self, _: &str) -> EngineResult<Vec<Found>> {
-        Ok(Vec::new())
+    async fn images(&self, label: &str) -> EngineResult<Vec<Found>> {
+        let state = self.lock();
+        let found = |(name, image): (&String, &Image)| Found {
+            id: image.facts.id.0.clone(),
+            labels: image.facts.labels.clone(),
+            names: vec![name.clone()],
+            ..Found::default()
+        };
+        Ok(state.images.iter().map(found).filter(|image| matches(&image.labels, label)).collect())
     }
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
         self.fault(if spec.holder.is_some() { "create_holder" } else { "create" })?;
+        let created_us = self.micros();
         let mut state = self.lock();
         state.counter += 1;
         let id = format!("c{}", state.counter);
         let (output, receiver) = mpsc::unbounded_channel();
+        let mut spec = spec.clone();
+        if let Some(image) =
+            state.images.values().find(|i| i.facts.id.0 == spec.image || i.facts.reference == spec.image)
+        {
+            let inherited = image.facts.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
+            spec.labels = inherited.chain(std::mem::take(&mut spec.labels)).collect();
+        }
         let container = Container {
-            spec: spec.clone(),
+            spec,
+            created_us,
             state: ContainerState::default(),
             started: None,
             act: Act::default(),
@@ -536,9 +571,17 @@ impl Engine for FakeEngine {
     }
 
     async fn containers(&self, label: &str) -> EngineResult<Vec<Found>> {
+        self.fault("containers")?;
         let state = self.lock();
-        let all = state.containers.iter().map(|(id, c)| (id, &c.spec.labels));
-        Ok(matching(all, label))
+        let found = |(id, container): (&String, &Container)| Found {
+            id: id.clone(),
+            labels: container.spec.labels.clone(),
+            image: container.spec.image.clone(),
+            running: container.state.running,
+            created_us: Some(container.created_us),
+            ..Found::default()
+        };
+        Ok(state.containers.iter().map(found).filter(|container| matches(&container.labels, label)).collect())
     }
 
     async fn stat(&self, container: &str, path: &str) -> EngineResult<Option<FileStat>> {
@@ -563,17 +606,29 @@ impl Engine for FakeEngine {
 
     async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, _memory: bool) -> EngineResult<()> {
         self.fault("create_volume")?;
-        self.lock().volumes.insert(name.to_owned(), labels.clone());
+        let volume = Volume { labels: labels.clone(), created_us: self.micros() };
+        self.lock().volumes.insert(name.to_owned(), volume);
         Ok(())
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
-        self.lock().volumes.remove(name);
+        let mut state = self.lock();
+        if state.containers.values().any(|c| c.spec.volumes.iter().any(|volume| volume.name == name)) {
+            return Err(EngineError::InUse { action: "removing a volume".to_owned(), message: name.to_owned() });
+        }
+        state.volumes.remove(name);
         Ok(())
     }
 
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>> {
-        Ok(matching(self.lock().volumes.iter(), label))
+        let state = self.lock();
+        let found = |(name, volume): (&String, &Volume)| Found {
+            id: name.clone(),
+            labels: volume.labels.clone(),
+            created_us: Some(volume.created_us),
+            ..Found::default()
+        };
+        Ok(state.volumes.iter().map(found).filter(|volume| matches(&volume.labels, label)).collect())
     }
 
     fn events(&self, _: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>> {
@@ -583,11 +638,10 @@ impl Engine for FakeEngine {
     }
 }
 
-fn matching<'a>(all: impl Iterator<Item = (&'a String, &'a BTreeMap<String, String>)>, label: &str) -> Vec<Found> {
+/// True when labels hold one (`name` or `name=value`).
+fn matches(labels: &BTreeMap<String, String>, label: &str) -> bool {
     let (name, value) = label.split_once('=').map_or((label, None), |(n, v)| (n, Some(v)));
-    all.filter(|(_, labels)| labels.get(name).is_some_and(|l| value.is_none_or(|v| v == l)))
-        .map(|(id, labels)| Found { id: id.clone(), labels: labels.clone(), names: Vec::new() })
-        .collect()
+    labels.get(name).is_some_and(|l| value.is_none_or(|v| v == l))
 }
 
 /// A script that opens `port` on every address and answers 200.

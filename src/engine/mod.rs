@@ -22,14 +22,17 @@ pub use files::{FileKind, FileStat};
 
 use crate::model::ImageFacts;
 
-/// The label that everything we create on an engine carries; its value is the session's name.
+/// The label of every container and volume that a session creates; its value is the session's name.
 pub const SESSION_LABEL: &str = "exitone.session";
 /// The label that names the machine and user whose sessions may be swept from here.
 pub const OWNER_LABEL: &str = "exitone.owner";
-/// The label that says what an image, container or volume is for.
+/// The label that says what a container or volume is for.
 pub const ROLE_LABEL: &str = "exitone.role";
-/// The session of images, which are kept between sessions as a cache.
-pub const KEPT: &str = "kept";
+/// The label of images, which outlive sessions as a cache; its value says what the image is for. A container inherits the
+/// labels of its image, so that no image may carry a label that says who created a container.
+pub const IMAGE_LABEL: &str = "exitone.image";
+/// The session that version 0.1.0 wrote on images.
+pub const OLD_IMAGE_SESSION: &str = "kept";
 
 /// What the engine says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,8 +224,8 @@ pub enum EngineEvent {
     },
 }
 
-/// Something of ours that is on the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something with a label of ours that is on the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The container's id, the volume's name, or the image's id.
     pub id: String,
@@ -230,6 +233,12 @@ pub struct Found {
     pub labels: BTreeMap<String, String>,
     /// An image's names.
     pub names: Vec<String>,
+    /// The id of a container's image.
+    pub image: String,
+    /// True for a container whose process runs.
+    pub running: bool,
+    /// When a container or volume was created: microseconds since the epoch by the engine's clock.
+    pub created_us: Option<i64>,
 }
 
 /// An image archive to load.
@@ -248,6 +257,8 @@ pub enum Archive {
 pub trait Engine: Send + Sync {
     /// Asks the engine who it is; fails when there is none or it is too old.
     async fn info(&self) -> EngineResult<EngineInfo>;
+    /// The engine's clock: microseconds since the epoch. `None` when the engine does not say.
+    async fn clock_us(&self) -> EngineResult<Option<i64>>;
     /// The image's own configuration.
     async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts>;
     /// Loads an archive as `docker save` writes it.
@@ -284,7 +295,7 @@ pub trait Engine: Send + Sync {
     fn export(&self, container: &str) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>;
     /// Creates a volume; `memory`: it is in memory, so that its size can be changed while it is mounted.
     async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, memory: bool) -> EngineResult<()>;
-    /// Removes a volume; one that is gone is no error.
+    /// Removes a volume; one that is gone is no error, one that a container uses is [`EngineError::InUse`].
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
     /// Volumes with a label.
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>>;

@@ -2,6 +2,7 @@
 //! input and output, so that it works on a remote engine and inside a desktop's virtual machine.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,12 @@ use crate::model::observation::{Observation, ProbeResult};
 use crate::model::service::Stub;
 
 /// Both sides must say the same number.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
+
+/// How often the controller lets each holder know that it is there.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+/// A holder that hears nothing for so long ends itself: the controller is gone, was stopped, or cannot be reached.
+pub const SILENT_FOR: Duration = Duration::from_secs(10);
 
 /// The address of a candidate, the one that is probed.
 pub const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
@@ -83,6 +89,8 @@ pub enum ToHolder {
         /// The run.
         run: u64,
     },
+    /// The controller is there; see [`HEARTBEAT_EVERY`].
+    Heartbeat,
     /// Tell what is left to tell of a run, and take it down.
     Finish {
         /// The run.

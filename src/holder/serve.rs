@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::authority::Signer;
 use super::internet::Internet;
 use super::probe;
-use super::protocol::{CA_FILE, FromHolder, GROUPS, Hello, SHARED_DIR, ToHolder, VERSION, line};
+use super::protocol::{CA_FILE, FromHolder, GROUPS, Hello, SHARED_DIR, SILENT_FOR, ToHolder, VERSION, line};
 use super::runs::Runs;
 use super::sysctl;
 use super::usage::Groups;
@@ -36,7 +36,7 @@ impl Say {
     }
 }
 
-/// Runs until standard input ends or the lifetime is over.
+/// Runs until standard input ends, the controller falls silent, or the lifetime is over.
 ///
 /// # Errors
 /// When the first words are not understood or the namespaces cannot be made.
@@ -53,7 +53,7 @@ async fn converse() -> Result<(), Box<dyn std::error::Error>> {
     let mut writer = tokio::spawn(write_lines(receiver));
     let say = Say::new(sender);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let Some(first) = lines.next_line().await? else { return Ok(()) };
+    let Some(first) = timeout(SILENT_FOR, lines.next_line()).await.map_err(|_| silence())?? else { return Ok(()) };
     let mut container = String::new();
     let result = match serde_json::from_str(&first) {
         Ok(ToHolder::Hello(hello)) => {
@@ -73,17 +73,32 @@ async fn converse() -> Result<(), Box<dyn std::error::Error>> {
     };
     let groups = Groups::find(Path::new(GROUPS), &container);
     let mut holder = Runs::new(Arc::new(internet), say, groups);
+    // What the controller says while an order is carried out waits to be read: silence counts from the end of it.
+    let mut heard = Instant::now();
     loop {
         tokio::select! {
+            biased;
             read = lines.next_line() => match read? {
-                Some(text) => obey(&mut holder, &text).await,
+                Some(text) => {
+                    obey(&mut holder, &text).await;
+                    heard = Instant::now();
+                }
                 None => return Ok(()),
             },
             // Nobody hears what is said any more.
             written = &mut writer => return Ok(written??),
-            () = tokio::time::sleep_until(end) => return Err("the holder's lifetime is over".into()),
+            () = sleep_until(heard + SILENT_FOR) => return Err(silence()),
+            () = sleep_until(end) => return Err("the holder's lifetime is over".into()),
         }
     }
+}
+
+fn silence() -> Box<dyn std::error::Error> {
+    format!(
+        "exitone was not heard of for {} s: it was stopped, this machine was asleep, or the engine cannot be reached",
+        SILENT_FOR.as_secs()
+    )
+    .into()
 }
 
 async fn write_lines(mut messages: mpsc::UnboundedReceiver<FromHolder>) -> io::Result<()> {
@@ -149,7 +164,7 @@ async fn obey(holder: &mut Runs, text: &str) {
         Ok(ToHolder::Pending { run }) => holder.pending(run),
         Ok(ToHolder::SoFar { run }) => holder.so_far(run),
         Ok(ToHolder::Finish { run }) => holder.finish(run).await,
-        Ok(ToHolder::Hello(_)) => {}
+        Ok(ToHolder::Hello(_) | ToHolder::Heartbeat) => {}
         Err(e) => say.say(FromHolder::Failed { run: None, message: format!("not understood: {e}") }),
     }
 }

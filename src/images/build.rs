@@ -11,7 +11,7 @@ use super::tree::{embedded, pack_folder};
 use super::{BuildError, CONTENT_LABEL, Source, postgres};
 use crate::engine::archive::{self, Layer, NewImage};
 use crate::engine::context::hex;
-use crate::engine::{Archive, Engine, EngineError, KEPT, ROLE_LABEL, SESSION_LABEL};
+use crate::engine::{Archive, Engine, EngineError, IMAGE_LABEL};
 use crate::model::condition::nearest;
 
 /// Goes into every content digest: a change here builds everything anew.
@@ -259,11 +259,7 @@ async fn pack(folder: PathBuf, prefix: String, tar: PathBuf) -> Result<Layer, Bu
 }
 
 fn labels(role: &str, content: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (SESSION_LABEL.to_owned(), KEPT.to_owned()),
-        (ROLE_LABEL.to_owned(), role.to_owned()),
-        (CONTENT_LABEL.to_owned(), content.to_owned()),
-    ])
+    BTreeMap::from([(IMAGE_LABEL.to_owned(), role.to_owned()), (CONTENT_LABEL.to_owned(), content.to_owned())])
 }
 
 fn base_image(base: &Base) -> NewImage {

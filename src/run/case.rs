@@ -193,7 +193,11 @@ async fn tried(
             Ok(attempt)
         }
         Err(Failure::Run(e)) => {
-            context.pool.discard(holder).await;
+            if holder.is_reusable() {
+                context.pool.give_back(holder, std::future::ready(())).await;
+            } else {
+                context.pool.discard(holder).await;
+            }
             Err(Failure::Run(e))
         }
         Err(image) => {
@@ -297,6 +301,7 @@ async fn attempt(
     let attached = engine.attach(&id, false).await?;
     let death = context.deaths.of(&id);
     on_phase(Phase::Start);
+    holder.let_in();
     match timeout(START_WITHIN, engine.start(&id)).await {
         Ok(started) => started?,
         Err(_) => {

@@ -1,45 +1,89 @@
-//! Removing what a session left: by its watchdog, by the next start's sweep, by `exitone clean`.
+//! Removing what sessions left: by the watchdog, by the sweep at the next start, by `exitone clean`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join, try_join_all};
 
-use super::session::{Session, lives};
-use crate::engine::{Engine, EngineResult, Found, KEPT, OWNER_LABEL, SESSION_LABEL};
+use super::session::{Session, is_name, known_owner, lives};
+use crate::engine::{
+    Engine, EngineError, EngineResult, Found, IMAGE_LABEL, OLD_IMAGE_SESSION, OWNER_LABEL, ROLE_LABEL, SESSION_LABEL,
+};
 
 /// The pause between two passes: an engine may still be carrying out what a killed process asked of it.
 const BETWEEN_PASSES: Duration = Duration::from_millis(150);
-/// So many passes must find nothing.
+/// Number of passes in a row that must find nothing.
 const EMPTY_PASSES: u32 = 3;
+/// A session with something younger than this and no holder yet may be just opening.
+const OPENING: Duration = Duration::from_secs(60);
 
 /// What was removed.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct Removed {
-    /// Containers.
+    /// Number of containers.
     pub containers: usize,
-    /// Volumes.
+    /// Number of volumes.
     pub volumes: usize,
-    /// Images.
-    pub images: usize,
+    /// Volumes that are still there because some other container uses them.
+    pub in_use: Vec<String>,
+}
+
+impl Removed {
+    fn found_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Everything is gone.
+    ///
+    /// # Errors
+    /// When a volume is in use.
+    pub fn complete(&self) -> EngineResult<()> {
+        match self.in_use.first() {
+            None => Ok(()),
+            Some(volume) => Err(EngineError::InUse { action: "removing a volume".to_owned(), message: volume.clone() }),
+        }
+    }
 }
 
 /// Removes the containers and volumes with a label, once. The first error is returned after everything was tried.
 ///
 /// # Errors
-/// The engine's.
+/// The engine's; a volume in use is none.
 pub async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Removed> {
-    let mut removed = Removed::default();
-    let containers = engine.containers(label).await?;
-    removed.containers = containers.len();
+    let containers = created(engine, engine.containers(label).await?).await;
     let outcomes = join_all(containers.iter().map(|c| engine.remove(&c.id))).await;
     // A volume can go only after the containers that mount it.
     let volumes = engine.volumes(label).await?;
-    removed.volumes = volumes.len();
-    let more = join_all(volumes.iter().map(|v| engine.remove_volume(&v.id))).await;
-    outcomes.into_iter().chain(more).collect::<EngineResult<Vec<()>>>()?;
+    let gone = join_all(volumes.iter().map(|v| engine.remove_volume(&v.id))).await;
+    let mut removed = Removed { containers: containers.len(), ..Removed::default() };
+    let mut outcomes: Vec<EngineResult<()>> = outcomes;
+    for (volume, outcome) in volumes.into_iter().zip(gone) {
+        match outcome {
+            Err(EngineError::InUse { .. }) => removed.in_use.push(volume.id),
+            Ok(()) => removed.volumes += 1,
+            Err(error) => outcomes.push(Err(error)),
+        }
+    }
+    outcomes.into_iter().collect::<EngineResult<Vec<()>>>()?;
     Ok(removed)
+}
+
+/// Leaves out containers that did not get their session's label from us but inherited it from their image: images of
+/// version 0.1.0 carry one, and so does a commit of one of our containers.
+async fn created(engine: &dyn Engine, found: Vec<Found>) -> Vec<Found> {
+    let images: BTreeSet<&String> = found.iter().map(|container| &container.image).collect();
+    let labels = images.into_iter().map(|id| async move { (id.clone(), engine.inspect_image(id).await.ok()) });
+    let labels: BTreeMap<_, _> = join_all(labels).await.into_iter().collect();
+    let inherited = |container: &Found| {
+        let session = container.labels.get(SESSION_LABEL);
+        match labels.get(&container.image).and_then(Option::as_ref) {
+            Some(image) => image.labels.get(SESSION_LABEL) == session,
+            // The image is gone: only that label is known to stand on images.
+            None => session.is_some_and(|session| session == OLD_IMAGE_SESSION),
+        }
+    };
+    found.into_iter().filter(|container| !inherited(container)).collect()
 }
 
 /// Removes a session's containers and volumes until three passes in a row find nothing.
@@ -50,8 +94,8 @@ pub async fn until_nothing_is_left(engine: &dyn Engine, label: &str) -> EngineRe
     let mut empty = 0;
     let mut errors = 0;
     while empty < EMPTY_PASSES {
-        match pass(engine, label).await {
-            Ok(removed) if removed == Removed::default() => empty += 1,
+        match pass(engine, label).await.and_then(|removed| removed.complete().map(|()| removed)) {
+            Ok(removed) if removed.found_nothing() => empty += 1,
             Ok(_) => empty = 0,
             Err(e) => {
                 errors += 1;
@@ -65,50 +109,153 @@ pub async fn until_nothing_is_left(engine: &dyn Engine, label: &str) -> EngineRe
     Ok(())
 }
 
-/// Removes what dead sessions of this machine and user left.
+/// How a session is known to be in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    /// Its process on this machine holds its lock.
+    Here,
+    /// A holder of it runs, which needs a process somewhere that keeps it going.
+    Elsewhere,
+    /// It has no holder, and something of it was created within the last minute.
+    Opening,
+}
+
+/// What the engine has of a session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EngineSession {
+    /// Its name.
+    pub name: String,
+    /// Number of containers.
+    pub containers: usize,
+    /// Number of volumes.
+    pub volumes: usize,
+    /// `None` when nobody uses it any more.
+    pub life: Option<Life>,
+}
+
+/// The session of something that exitone created; `None` for what has a label alike.
+fn session_of(found: &Found) -> Option<&String> {
+    let name = found.labels.get(SESSION_LABEL)?;
+    let ours = name == OLD_IMAGE_SESSION || (is_name(name) && found.labels.contains_key(OWNER_LABEL));
+    ours.then_some(name)
+}
+
+/// The sessions of which the engine has something, by a label (`name` or `name=value`).
+///
+/// # Errors
+/// The engine's.
+pub async fn sessions(engine: &dyn Engine, state: &Path, label: &str) -> EngineResult<Vec<EngineSession>> {
+    let containers = async { Ok(created(engine, engine.containers(label).await?).await) };
+    let (containers, volumes) = try_join(containers, engine.volumes(label)).await?;
+    if containers.is_empty() && volumes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now_us = engine.clock_us().await?;
+    let own = known_owner(state);
+    let mut found: BTreeMap<&String, (Vec<&Found>, Vec<&Found>)> = BTreeMap::new();
+    for container in &containers {
+        if let Some(name) = session_of(container) {
+            found.entry(name).or_default().0.push(container);
+        }
+    }
+    for volume in &volumes {
+        if let Some(name) = session_of(volume) {
+            found.entry(name).or_default().1.push(volume);
+        }
+    }
+    let life = |name: &str, containers: &[&Found], volumes: &[&Found]| {
+        if lives(state, name) {
+            return Some(Life::Here);
+        }
+        let mut all = containers.iter().chain(volumes);
+        // The locks of this owner are in this folder: without one nobody uses the session.
+        if name == OLD_IMAGE_SESSION || all.clone().any(|one| one.labels.get(OWNER_LABEL) == own.as_ref()) {
+            return None;
+        }
+        let serves = |one: &&Found| one.running && one.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder");
+        if containers.iter().any(serves) {
+            return Some(Life::Elsewhere);
+        }
+        let opening = i64::try_from(OPENING.as_micros()).unwrap_or(i64::MAX);
+        let young = |created: i64| now_us.is_some_and(|now| now - created < opening);
+        all.any(|one| one.created_us.is_none_or(young)).then_some(Life::Opening)
+    };
+    let of = |(name, (containers, volumes)): (&String, (Vec<&Found>, Vec<&Found>))| EngineSession {
+        life: life(name, &containers, &volumes),
+        name: name.clone(),
+        containers: containers.len(),
+        volumes: volumes.len(),
+    };
+    Ok(found.into_iter().map(of).collect())
+}
+
+/// Removes what the engine has of some sessions.
+///
+/// # Errors
+/// The engine's, after everything was tried.
+pub async fn remove(engine: &dyn Engine, sessions: impl IntoIterator<Item = &EngineSession>) -> EngineResult<Removed> {
+    let label = |session: &EngineSession| format!("{SESSION_LABEL}={}", session.name);
+    let passes = sessions.into_iter().map(|session| async move { pass(engine, &label(session)).await });
+    let mut removed = Removed::default();
+    for one in join_all(passes).await.into_iter().collect::<EngineResult<Vec<Removed>>>()? {
+        removed.containers += one.containers;
+        removed.volumes += one.volumes;
+        removed.in_use.extend(one.in_use);
+    }
+    Ok(removed)
+}
+
+/// Removes what dead sessions of this owner left. Those of others are left to others and to `exitone clean`.
 ///
 /// # Errors
 /// The engine's.
 pub async fn sweep(engine: &dyn Engine, session: &Session, state: &Path) -> EngineResult<Removed> {
-    let label = format!("{OWNER_LABEL}={}", session.owner);
-    let found: Vec<Found> = engine.containers(&label).await?.into_iter().chain(engine.volumes(&label).await?).collect();
-    let names: BTreeSet<&String> = found.iter().filter_map(|f| f.labels.get(SESSION_LABEL)).collect();
-    let mut removed = Removed::default();
-    for name in names {
-        if *name == session.name || lives(state, name) {
-            continue;
-        }
-        tracing::info!(session = name, "sweeping a dead session");
-        let one = pass(engine, &format!("{SESSION_LABEL}={name}")).await?;
-        removed.containers += one.containers;
-        removed.volumes += one.volumes;
+    let found = sessions(engine, state, &format!("{OWNER_LABEL}={}", session.owner)).await?;
+    let dead: Vec<&EngineSession> = found.iter().filter(|s| s.life.is_none() && s.name != session.name).collect();
+    for session in &dead {
+        tracing::info!(session = session.name, "sweeping a dead session");
     }
-    Ok(removed)
+    remove(engine, dead).await
 }
 
 /// Repositories of images that are ours; an image that somebody built on one of them has another name.
 const REPOSITORIES: [&str; 3] = ["exitone/", "exitone-gate/", "exitone-test/"];
 
-/// Removes everything of ours: containers and volumes of every session that does not live here, and the images that are
-/// kept as a cache. What a user made from one of these images inherits our labels, but has no owner or another name.
+/// The images that were removed, and those that were not.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+pub struct RemovedImages {
+    /// Number of names that were removed.
+    pub removed: usize,
+    /// Names that are still there because containers use them.
+    pub in_use: Vec<String>,
+}
+
+/// Removes the images that are kept as a cache. An image that a user built on one of them has our labels and another name;
+/// one that a container uses stays.
 ///
 /// # Errors
 /// The engine's.
-pub async fn everything(engine: &dyn Engine, state: &Path, bundled: &[String]) -> EngineResult<Removed> {
-    let ours = |name: &str| REPOSITORIES.iter().any(|r| name.starts_with(r));
-    let mut removed = Removed::default();
-    let all = engine.containers(OWNER_LABEL).await?.into_iter().chain(engine.volumes(OWNER_LABEL).await?);
-    let sessions: BTreeSet<String> = all.filter_map(|f| f.labels.get(SESSION_LABEL).cloned()).collect();
-    for session in sessions.iter().filter(|session| !lives(state, session)) {
-        let one = pass(engine, &format!("{SESSION_LABEL}={session}")).await?;
-        removed.containers += one.containers;
-        removed.volumes += one.volumes;
-    }
-    for image in engine.images(&format!("{SESSION_LABEL}={KEPT}")).await? {
-        for name in image.names.iter().filter(|name| bundled.contains(name) || ours(name)) {
-            engine.remove_image(name).await?;
-            removed.images += 1;
+pub async fn remove_images(engine: &dyn Engine, bundled: &[String]) -> EngineResult<RemovedImages> {
+    let ours = |name: &String| bundled.contains(name) || REPOSITORIES.iter().any(|r| name.starts_with(r));
+    // A container has the labels of its image.
+    let old = format!("{SESSION_LABEL}={OLD_IMAGE_SESSION}");
+    let labels = [IMAGE_LABEL, old.as_str()];
+    let containers = try_join_all(labels.map(|label| engine.containers(label))).await?;
+    let used: BTreeSet<String> = containers.into_iter().flatten().map(|container| container.image).collect();
+    let images = try_join_all(labels.map(|label| engine.images(label))).await?;
+    let names: BTreeMap<String, String> = images
+        .into_iter()
+        .flatten()
+        .flat_map(|image| image.names.into_iter().map(move |name| (name, image.id.clone())))
+        .collect();
+    let mut outcome = RemovedImages::default();
+    for (name, id) in names.into_iter().filter(|(name, _)| ours(name)) {
+        if used.contains(&id) {
+            outcome.in_use.push(name);
+        } else {
+            engine.remove_image(&name).await?;
+            outcome.removed += 1;
         }
     }
-    Ok(removed)
+    Ok(outcome)
 }

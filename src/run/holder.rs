@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::RunError;
 use super::session::Session;
 use crate::engine::{ContainerSpec, Engine, EngineError, EngineResult, HolderSpec, Output};
 use crate::holder::authority::Pair;
 use crate::holder::protocol::{
-    Await, FromHolder, GROUPS, Hello, Prepare, RESOLVER, SHORT_HOSTNAME, ToHolder, VERSION, line,
+    Await, FromHolder, GROUPS, HEARTBEAT_EVERY, Hello, Prepare, RESOLVER, SHORT_HOSTNAME, ToHolder, VERSION, line,
 };
 
 /// A holder that does not answer within this time is given up.
@@ -69,17 +70,33 @@ pub fn millis_between(from_us: i64, to_us: i64) -> f64 {
 pub struct Holder {
     /// The holder's container: what candidates join.
     pub container: String,
-    input: Pin<Box<dyn AsyncWrite + Send>>,
+    input: Arc<Mutex<Input>>,
     inbox: mpsc::UnboundedReceiver<Result<FromHolder, RunError>>,
     runs: u64,
+    heartbeat: Option<AbortHandle>,
+    failed: bool,
+    occupied: bool,
+    // Counted by the pool for as long as the holder is there.
+    _counted: Arc<()>,
+}
+
+type Input = Pin<Box<dyn AsyncWrite + Send>>;
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // The end of its input ends the holder, and the heartbeat has a share in it.
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.abort();
+        }
+    }
 }
 
 impl Holder {
-    /// Creates and starts a holder and waits until it is ready.
+    /// Creates and starts a holder and waits until it is ready. `counted` lives as long as the holder.
     ///
     /// # Errors
     /// The engine's, or the holder's own words about why it cannot serve.
-    pub async fn launch(launch: &Launch) -> Result<Self, RunError> {
+    pub async fn launch(launch: &Launch, counted: Arc<()>) -> Result<Self, RunError> {
         let engine = &launch.engine;
         let spec = ContainerSpec {
             volumes: vec![launch.session.shared(true)],
@@ -104,7 +121,16 @@ impl Holder {
         let attached = engine.attach(&container, true).await?;
         let (sender, inbox) = mpsc::unbounded_channel();
         tokio::spawn(read(attached.output, sender));
-        let mut holder = Self { container, input: attached.input, inbox, runs: 0 };
+        let mut holder = Self {
+            container,
+            input: Arc::new(Mutex::new(attached.input)),
+            inbox,
+            runs: 0,
+            heartbeat: None,
+            failed: false,
+            occupied: false,
+            _counted: counted,
+        };
         engine.start(&holder.container).await?;
         let hello = Hello {
             version: VERSION,
@@ -114,6 +140,7 @@ impl Holder {
             container: holder.container.clone(),
         };
         holder.say(&ToHolder::Hello(hello)).await?;
+        holder.heartbeat = Some(tokio::spawn(heartbeat(holder.input.clone())).abort_handle());
         match holder.answer(Some).await? {
             FromHolder::Ready { version: VERSION } => Ok(holder),
             other => Err(RunError::Holder(format!("expected to hear that it is ready, heard {other:?}"))),
@@ -123,7 +150,19 @@ impl Holder {
     /// The number of the next run.
     pub fn next_run(&mut self) -> u64 {
         self.runs += 1;
+        self.occupied = false;
         self.runs
+    }
+
+    /// True when the next run may have it: it has not failed, and no candidate may be in its namespace.
+    #[must_use]
+    pub fn is_reusable(&self) -> bool {
+        !self.failed && !self.occupied
+    }
+
+    /// A candidate is about to join: until it has left, nobody else can have this holder.
+    pub fn let_in(&mut self) {
+        self.occupied = true;
     }
 
     /// Sends a line.
@@ -133,18 +172,23 @@ impl Holder {
     pub async fn say(&mut self, message: &ToHolder) -> Result<(), RunError> {
         let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("it cannot be written to: {e}"));
         let bytes = line(message).map_err(|e| gone(&e))?;
-        let write = async {
-            self.input.write_all(&bytes).await?;
-            self.input.flush().await
-        };
-        timeout(ANSWER_WITHIN, write).await.map_err(|e| gone(&e))?.map_err(|e| gone(&e))
+        let written = timeout(ANSWER_WITHIN, write(&self.input, &bytes)).await;
+        let written = written.map_err(|e| gone(&e)).and_then(|written| written.map_err(|e| gone(&e)));
+        self.failed |= written.is_err();
+        written
     }
 
-    /// The next line, whenever it comes.
+    /// The next line, whenever it comes. An error other than [`RunError::CannotImpose`] is the holder's own failure.
     ///
     /// # Errors
     /// When the holder is gone, says that it failed, or cannot impose a condition.
     pub async fn hear(&mut self) -> Result<FromHolder, RunError> {
+        let heard = self.next_line().await;
+        self.failed |= matches!(&heard, Err(error) if !matches!(error, RunError::CannotImpose { .. }));
+        heard
+    }
+
+    async fn next_line(&mut self) -> Result<FromHolder, RunError> {
         loop {
             return match self.inbox.recv().await {
                 // Late words about a run that is over.
@@ -173,7 +217,9 @@ impl Holder {
             }
         };
         let late = || RunError::Holder(format!("no answer within {} s", ANSWER_WITHIN.as_secs()));
-        timeout(ANSWER_WITHIN, wait).await.map_err(|_| late())?
+        let answer = timeout(ANSWER_WITHIN, wait).await;
+        self.failed |= answer.is_err();
+        answer.map_err(|_| late())?
     }
 
     /// Makes the namespace of a run; when this returns, every condition is in force.
@@ -200,6 +246,7 @@ impl Holder {
     /// # Errors
     /// When the holder is gone, or cannot make the namespace.
     pub async fn place(&mut self, run: u64, number: u32) -> Result<(), RunError> {
+        self.occupied = true;
         self.say(&ToHolder::Place { run, number }).await?;
         self.answer(|message| (message == FromHolder::Placed { run, number }).then_some(())).await
     }
@@ -233,6 +280,25 @@ impl Holder {
             }
         };
         self.answer(finished).await
+    }
+}
+
+async fn write(input: &Mutex<Input>, bytes: &[u8]) -> std::io::Result<()> {
+    let mut input = input.lock().await;
+    input.write_all(bytes).await?;
+    input.flush().await
+}
+
+/// Lets a holder know that the controller is there, until it can no longer be written to.
+async fn heartbeat(input: Arc<Mutex<Input>>) {
+    let Ok(bytes) = line(&ToHolder::Heartbeat) else { return };
+    let mut beat = interval(HEARTBEAT_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        if write(&input, &bytes).await.is_err() {
+            return;
+        }
     }
 }
 

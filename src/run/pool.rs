@@ -43,28 +43,23 @@ impl Coming {
     }
 }
 
-/// Who is there, and who is coming.
-#[derive(Default)]
-struct Holders {
-    coming: VecDeque<Coming>,
-    /// So many were launched and not ended.
-    count: usize,
-}
-
 /// The holders of a session.
 pub struct Pool {
     launch: Launch,
     mode: Mode,
     /// Some wait for their last candidate to leave while others are taken: no more than this are needed.
     most: usize,
-    holders: Mutex<Holders>,
+    /// Holders that are there or coming.
+    coming: Mutex<VecDeque<Coming>>,
+    /// Shared by every holder from its launch to its end, however that comes about.
+    counted: Arc<()>,
 }
 
 impl Pool {
     /// A pool that has no holder yet, for so many runs at a time.
     #[must_use]
     pub fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
-        Self { launch, mode, most: jobs * 2, holders: Mutex::default() }
+        Self { launch, mode, most: jobs * 2, coming: Mutex::default(), counted: Arc::default() }
     }
 
     /// True when a run needs a fresh namespace inside its holder.
@@ -81,17 +76,18 @@ impl Pool {
 
     /// Launches so many holders now, beside whatever else goes on.
     pub fn warm(&self, holders: usize) {
-        let mut all = self.lock();
-        for _ in 0..holders {
-            let task = self.launched(&mut all);
-            all.coming.push_back(Coming::New(task));
-        }
+        let mut coming = self.lock();
+        coming.extend((0..holders).map(|_| Coming::New(self.launched())));
     }
 
-    fn launched(&self, all: &mut Holders) -> Task {
-        all.count += 1;
-        let launch = self.launch.clone();
-        tokio::spawn(async move { Holder::launch(&launch).await })
+    fn launched(&self) -> Task {
+        let (launch, counted) = (self.launch.clone(), self.counted.clone());
+        tokio::spawn(async move { Holder::launch(&launch, counted).await })
+    }
+
+    /// Number of holders that were launched and have not ended.
+    fn count(&self) -> usize {
+        Arc::strong_count(&self.counted) - 1
     }
 
     /// A holder that nobody else uses.
@@ -109,13 +105,13 @@ impl Pool {
     /// The one that is there first: none waits for a candidate to leave while another can be had.
     fn next(&self) -> Task {
         let mut all = self.lock();
-        let here = all.coming.iter().position(Coming::is_here);
-        let new = || all.coming.iter().position(|coming| matches!(coming, Coming::New(_)));
+        let here = all.iter().position(Coming::is_here);
+        let new = || all.iter().position(|coming| matches!(coming, Coming::New(_)));
         let at = here.or_else(new);
-        let at = at.or_else(|| (all.count >= self.most && !all.coming.is_empty()).then_some(0));
-        match at.and_then(|at| all.coming.remove(at)) {
+        let at = at.or_else(|| (self.count() >= self.most && !all.is_empty()).then_some(0));
+        match at.and_then(|at| all.remove(at)) {
             Some(coming) => coming.task(),
-            None => self.launched(&mut all),
+            None => self.launched(),
         }
     }
 
@@ -128,7 +124,7 @@ impl Pool {
                     gone.await;
                     Ok(holder)
                 });
-                self.lock().coming.push_back(Coming::Back(task));
+                self.lock().push_back(Coming::Back(task));
             }
             Mode::OneRun => self.discard(holder).await,
         }
@@ -137,7 +133,6 @@ impl Pool {
     /// Ends a holder that is not.
     pub async fn discard(&self, holder: Holder) {
         let engine: Arc<_> = self.launch.engine.clone();
-        self.lock().count -= 1;
         if let Err(error) = engine.remove(&holder.container).await {
             tracing::warn!(%error, "a holder could not be removed; the end of the session removes it");
         }
@@ -145,7 +140,7 @@ impl Pool {
 
     /// Ends every holder that is ready, and those that are still being launched.
     pub async fn close(&self) {
-        let coming = std::mem::take(&mut self.lock().coming);
+        let coming = std::mem::take(&mut *self.lock());
         let ended = coming.into_iter().map(|coming| async {
             if let Ok(Ok(holder)) = coming.task().await {
                 self.discard(holder).await;
@@ -154,7 +149,7 @@ impl Pool {
         join_all(ended).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Holders> {
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Coming>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::RunError;
 use crate::engine::archive::{Layer, NewImage, append_mode, write};
 use crate::engine::context::hex;
-use crate::engine::{Archive, Engine, EngineError, EngineInfo, KEPT, ROLE_LABEL, SESSION_LABEL};
+use crate::engine::{Archive, Engine, EngineError, EngineInfo, IMAGE_LABEL};
 
 /// The image's repository.
 const REPOSITORY: &str = "exitone/holder";
@@ -75,8 +75,7 @@ fn packing(error: std::io::Error) -> RunError {
 }
 
 fn labelled(tag: String, role: &str) -> NewImage {
-    let labels = [(SESSION_LABEL, KEPT), (ROLE_LABEL, role)];
-    NewImage { tag, labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), ..NewImage::default() }
+    NewImage { tag, labels: [(IMAGE_LABEL.to_owned(), role.to_owned())].into(), ..NewImage::default() }
 }
 
 /// Loads what is missing of some images that hold our own executable; their tags follow from its content.

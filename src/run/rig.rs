@@ -34,7 +34,7 @@ pub struct Setup {
     pub options: Options,
     /// True: a process of its own removes what is left if this one is killed.
     pub watchdog: bool,
-    /// The executable that serves as holder; nothing: this process's own.
+    /// The executable that serves as holder and as watchdog; `None` for this process's own.
     pub program: Option<PathBuf>,
     /// How holders are used; nothing: as the engine allows.
     pub mode: Option<Mode>,
@@ -54,20 +54,21 @@ impl Rig {
     /// The engine's and this machine's; nothing is left on the engine then.
     pub async fn open(engine: Arc<dyn Engine>, info: &EngineInfo, setup: Setup) -> Result<Self, RunError> {
         let session = Arc::new(Session::begin(&setup.state)?);
-        let watchdog = if setup.watchdog { Some(Watchdog::start(&session)?) } else { None };
+        let program = setup.program.as_deref();
+        let watchdog = if setup.watchdog { Some(Watchdog::start(&session, program)?) } else { None };
         let swept = cleanup::sweep(engine.as_ref(), &session, &setup.state);
         let volume = session.volume();
         let labels = session.labels("volume");
         let (swept, image, created) = tokio::join!(
             swept,
-            ensure_image(engine.as_ref(), info, setup.program.as_deref()),
+            ensure_image(engine.as_ref(), info, program),
             engine.create_volume(&volume, &labels, false)
         );
         if let Err(error) = swept {
             tracing::warn!(%error, "sweeping dead sessions");
         }
-        created?;
         let opened = async {
+            created?;
             let authority = new_authority().map_err(|e| RunError::host("making the session's authority", e))?;
             let launch = Launch {
                 engine: engine.clone(),
@@ -101,7 +102,10 @@ impl Rig {
         match opened.await {
             Ok(context) => Ok(Self { context: Arc::new(context), watchdog }),
             Err(error) => {
-                cleanup::pass(engine.as_ref(), &session.filter()).await?;
+                // Dropping the watchdog without a word makes it try again.
+                if let Err(error) = cleanup::pass(engine.as_ref(), &session.filter()).await {
+                    tracing::warn!(%error, "removing what a session that cannot be opened left; the watchdog tries again");
+                }
                 Err(error)
             }
         }
@@ -172,7 +176,7 @@ impl Rig {
             // The engine may still be carrying out what an aborted case asked of it.
             cleanup::until_nothing_is_left(engine, &label).await?;
         } else {
-            cleanup::pass(engine, &label).await?;
+            cleanup::pass(engine, &label).await?.complete()?;
         }
         if let Some(watchdog) = self.watchdog {
             watchdog.dismiss().await;

@@ -39,6 +39,12 @@ pub fn state_dir() -> PathBuf {
     base.join("exitone")
 }
 
+/// The owner of a state folder; `None` when no session has begun there yet.
+#[must_use]
+pub fn known_owner(state: &Path) -> Option<String> {
+    std::fs::read_to_string(state.join("owner")).ok().map(|name| name.trim().to_owned()).filter(|name| is_name(name))
+}
+
 /// The name of the owner of a state folder, made once and kept in it: owner and locks cannot come apart.
 fn owner(state: &Path) -> std::io::Result<String> {
     let path = state.join("owner");
@@ -57,7 +63,9 @@ fn owner(state: &Path) -> std::io::Result<String> {
     Ok(name)
 }
 
-fn is_name(text: &str) -> bool {
+/// True for what can be the name of a session or an owner.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

@@ -3,6 +3,7 @@
 //! The controller holds the other end of the watchdog's standard input. However the controller ends, the system
 //! closes that end, and the watchdog wakes.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,13 +25,17 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts the watchdog of a session. It is in a process group of its own: Ctrl-C does not reach it.
+    /// Starts the watchdog of a session. It is in a process group of its own: Ctrl-C does not reach it. `program` is our
+    /// own executable where this process is another one.
     ///
     /// # Errors
     /// When the executable cannot be started a second time.
-    pub fn start(session: &Session) -> Result<Self, RunError> {
+    pub fn start(session: &Session, program: Option<&Path>) -> Result<Self, RunError> {
         let wrong = |e: std::io::Error| RunError::host("starting the watchdog", e);
-        let mut command = Command::new(std::env::current_exe().map_err(wrong)?);
+        let mut command = match program {
+            Some(program) => Command::new(program),
+            None => Command::new(std::env::current_exe().map_err(wrong)?),
+        };
         command.args(["watchdog", "--session", &session.name]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         #[cfg(unix)]

@@ -1,10 +1,12 @@
 //! Images that cannot be run, and names that are none: a clear error, the right exit code, nothing left.
 
+use std::path::Path;
+
+use exitone::engine::Engine;
 use exitone::engine::archive::NewImage;
-use exitone::engine::{Engine, SESSION_LABEL};
 use predicates::prelude::*;
 
-use super::support::{PLANTED, engine, exitone, layer, load, load_planted};
+use super::support::{PLANTED, STATE_HOME, engine, exitone, layer, left_by, load, load_planted};
 
 fn image(tag: &str, cmd: &[&str], files: &[(&str, u32, &[u8])]) -> NewImage {
     NewImage {
@@ -24,8 +26,7 @@ fn run(args: &[&str]) -> (i32, String, String) {
 }
 
 async fn nothing_left(engine: &dyn Engine) {
-    assert_eq!(engine.containers(SESSION_LABEL).await, Ok(Vec::new()));
-    assert_eq!(engine.volumes(SESSION_LABEL).await, Ok(Vec::new()));
+    assert_eq!(left_by(engine, Path::new(STATE_HOME)).await, Vec::new());
 }
 
 #[tokio::test]

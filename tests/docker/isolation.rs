@@ -150,7 +150,7 @@ async fn load_hostile(engine: &dyn Engine, tag: &str, more: Vec<Layer>) {
         tag: tag.to_owned(),
         architecture: "amd64".to_owned(),
         cmd: vec!["/hostile".to_owned()],
-        labels: BTreeMap::from([("exitone.session".to_owned(), "kept".to_owned())]),
+        labels: BTreeMap::from([("exitone.image".to_owned(), "test".to_owned())]),
         layers,
         ..NewImage::default()
     };
@@ -311,7 +311,7 @@ async fn open(engine: &Arc<dyn Engine>, mode: Mode, jobs: usize, state: &Path) -
         state: state.to_owned(),
         jobs,
         options: Options::default(),
-        watchdog: false,
+        watchdog: true,
         program: Some(PathBuf::from(env!("CARGO_BIN_EXE_exitone"))),
         mode: Some(mode),
     };

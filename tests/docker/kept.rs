@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use exitone::engine::archive::{NewImage, write};
-use exitone::engine::{Archive, Engine, KEPT, SESSION_LABEL};
+use exitone::engine::{Archive, Engine, IMAGE_LABEL};
 use exitone::images::CONTENT_LABEL;
 
 /// The labels of an image that stays on the engine, made of this content.
 pub fn labels(content: &str) -> BTreeMap<String, String> {
-    [(SESSION_LABEL, KEPT), (CONTENT_LABEL, content)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    [(IMAGE_LABEL, "test"), (CONTENT_LABEL, content)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// Loads images in one archive.

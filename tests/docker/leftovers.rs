@@ -5,14 +5,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use exitone::engine::{Engine, SESSION_LABEL};
 use exitone::model::{Candidate, Plan};
 use exitone::run::case::Options;
 use exitone::run::drivers;
 use exitone::run::rig::{Rig, Setup};
 use tokio::sync::watch;
 
-use super::support::{PLANTED, engine, load_planted, service_with, set};
+use super::support::{PLANTED, engine, left_by, load_planted, service_with, set};
 
 #[tokio::test]
 async fn many_holders_of_a_session_start_at_once() {
@@ -26,7 +25,7 @@ async fn many_holders_of_a_session_start_at_once() {
             state: state.path().to_owned(),
             jobs: 8,
             options: Options::default(),
-            watchdog: false,
+            watchdog: true,
             program: Some(PathBuf::from(env!("CARGO_BIN_EXE_exitone"))),
             mode: None,
         };
@@ -41,19 +40,14 @@ async fn many_holders_of_a_session_start_at_once() {
     }
 }
 
-/// What is on the engine: containers and volumes of any session.
-async fn left(engine: &dyn Engine) -> usize {
-    let containers = engine.containers(SESSION_LABEL).await.expect("listed").len();
-    containers + engine.volumes(SESSION_LABEL).await.expect("listed").len()
-}
-
-/// A controller whose candidate stays healthy for a minute.
+/// A controller whose candidate stays healthy for a minute; `folder` is its state folder, too.
 fn serving(folder: &Path) -> Child {
     let service = folder.join("service.yaml");
     std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\n").expect("written");
     Command::new(env!("CARGO_BIN_EXE_exitone"))
         .args(["run", "--soak", "60s", "--image", PLANTED, "--service"])
         .arg(&service)
+        .env("XDG_STATE_HOME", folder)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -71,7 +65,7 @@ async fn nothing_is_left_two_seconds_after_a_kill() {
         child.kill().expect("killed");
         child.wait().expect("ended");
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(left(engine.as_ref()).await, 0, "killed after {after} ms");
+        assert_eq!(left_by(engine.as_ref(), folder.path()).await, [], "killed after {after} ms");
     }
 }
 
@@ -89,5 +83,5 @@ async fn ctrl_c_drains_and_cleans() {
     }
     let status = tokio::task::spawn_blocking(move || child.wait()).await.expect("joined").expect("ended");
     assert_eq!(status.code(), Some(130));
-    assert_eq!(left(engine.as_ref()).await, 0);
+    assert_eq!(left_by(engine.as_ref(), folder.path()).await, []);
 }

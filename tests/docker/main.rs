@@ -21,5 +21,6 @@ mod repro;
 mod scenario;
 mod sees;
 mod services;
+mod shared;
 mod support;
 mod why;

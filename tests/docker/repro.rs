@@ -16,7 +16,7 @@ fn tools() {
         let packages = "--include=iproute2,python3-minimal,libpython3-stdlib,openssl";
         let make = format!(
             "set -e; mmdebstrap --quiet --variant=minbase {packages} bookworm - | docker import -c 'LABEL \
-             exitone.session=kept' - {TOOLS}"
+             exitone.image=test' - {TOOLS}"
         );
         known = Command::new("bash").args(["-o", "pipefail", "-c", &make]).status().expect("a shell").success();
     }

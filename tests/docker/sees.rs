@@ -29,7 +29,7 @@ const JOBS: usize = 8;
 /// The start of each program's command, in the order of the columns.
 const PROGRAMS: [&str; 3] = ["/sees-c", "python3 /sees.py", "/sees-rust"];
 /// ENTRYPOINT leaves a trace: the command runs with one more variable.
-const DOCKERFILE: &str = "FROM exitone/python-base:latest\nLABEL exitone.session=kept\n\
+const DOCKERFILE: &str = "FROM exitone/python-base:latest\nLABEL exitone.image=test\n\
                           COPY sees-c sees-rust sees.py /\n\
                           COPY --chown=1000:1000 sees.py /kept/\nVOLUME /kept\nUSER 1000:1000\n\
                           ENTRYPOINT [\"/usr/bin/env\", \"ENTRYPOINT=ran\"]\n";
@@ -194,7 +194,7 @@ async fn measure(engine: &Arc<dyn Engine>, info: &EngineInfo) -> Vec<[String; 3]
         state: state.path().to_owned(),
         jobs: JOBS,
         options: Options::default(),
-        watchdog: false,
+        watchdog: true,
         program: Some(PathBuf::from(env!("CARGO_BIN_EXE_exitone"))),
         mode: None,
     };

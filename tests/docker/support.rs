@@ -6,12 +6,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use exitone::engine::archive::{Layer, NewImage, append_mode, write};
-use exitone::engine::{Archive, Engine};
+use exitone::engine::{Archive, Engine, Found, IMAGE_LABEL, OWNER_LABEL};
 use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Part, Plan, Service};
 use exitone::run::case::Options;
 use exitone::run::drivers;
 use exitone::run::pool::Mode;
 use exitone::run::rig::{Rig, Setup};
+use exitone::run::session::known_owner;
 use exitone::scenario::{apprunner, service};
 use tokio::sync::{Mutex, MutexGuard, watch};
 
@@ -60,7 +61,7 @@ pub async fn load_planted(engine: &dyn Engine) {
         tag: PLANTED.to_owned(),
         architecture: "amd64".to_owned(),
         cmd: vec!["/planted".to_owned()],
-        labels: BTreeMap::from([("exitone.session".to_owned(), "kept".to_owned())]),
+        labels: BTreeMap::from([(IMAGE_LABEL.to_owned(), "test".to_owned())]),
         layers: vec![layer(&[("planted", 0o755, &program)])],
         ..NewImage::default()
     };
@@ -93,7 +94,7 @@ pub async fn run(
         state: state.path().to_owned(),
         jobs: 2,
         options: Options::default(),
-        watchdog: false,
+        watchdog: true,
         program: Some(PathBuf::from(env!("CARGO_BIN_EXE_exitone"))),
         mode,
     };
@@ -113,9 +114,21 @@ pub async fn run(
     results
 }
 
+/// `XDG_STATE_HOME` of the tests: what they leave has an owner of its own, whoever else uses the engine.
+pub const STATE_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
+
 /// The program itself.
 pub fn exitone() -> assert_cmd::Command {
     let mut command = assert_cmd::Command::cargo_bin("exitone").expect("built");
-    command.arg("--no-progress");
+    command.arg("--no-progress").env("XDG_STATE_HOME", STATE_HOME);
     command
+}
+
+/// Containers and volumes on the engine that runs of the program with this state folder left.
+pub async fn left_by(engine: &dyn Engine, state_home: &Path) -> Vec<Found> {
+    let Some(owner) = known_owner(&state_home.join("exitone")) else { return Vec::new() };
+    let label = format!("{OWNER_LABEL}={owner}");
+    let mut left = engine.containers(&label).await.expect("listed");
+    left.extend(engine.volumes(&label).await.expect("listed"));
+    left
 }

@@ -11,6 +11,7 @@ mod mutations;
 mod run;
 mod schema;
 mod search;
+mod sessions;
 mod support;
 mod whole;
 mod why;

@@ -1,13 +1,13 @@
 //! The whole program against the scripted engine, with a paused clock: a day of waiting takes no time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{candidates, close, open};
+use exitone::engine::EngineError;
 use exitone::engine::fake::{Act, FakeEngine, Faults, Script, exits, healthy};
-use exitone::engine::{Engine, EngineError};
 use exitone::event::{Event, Stamped};
 use exitone::model::observation::{Contention, Observation, Usage};
 use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
@@ -507,58 +507,6 @@ async fn what_a_person_reads() {
     let mut text: String = tables(&run).iter().map(terminal::matrix).collect();
     text.push_str(&terminal::story(&story, &finished.results));
     insta::assert_snapshot!(anstream::adapter::strip_str(&text));
-}
-
-/// What `kill -9` leaves of a session: its lock file, which nobody holds.
-fn killed(state: &std::path::Path, session: exitone::run::session::Session) {
-    let lock = state.join("sessions").join(format!("{}.lock", session.name));
-    drop(session);
-    std::fs::write(lock, "").expect("written");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_start_sweeps_what_dead_sessions_left_and_no_others() {
-    use exitone::run::session::Session;
-    let world = World::new();
-    let engine: Arc<dyn Engine> = Arc::new(world.engine.clone());
-    let elsewhere = tempfile::tempdir().expect("a temporary folder");
-    let dead = Session::begin(world.state.path()).expect("begun");
-    let alive = Session::begin(world.state.path()).expect("begun");
-    let foreign = Session::begin(elsewhere.path()).expect("begun");
-    for session in [&dead, &alive, &foreign] {
-        engine.create_volume(&session.volume(), &session.labels("volume"), false).await.expect("created");
-    }
-    // Its process ends without cleaning up: the lock is free, the volume is there.
-    let (dead_volume, dead_label) = (dead.volume(), dead.filter());
-    killed(world.state.path(), dead);
-    assert_eq!(engine.volumes(&dead_label).await.map(|v| v.len()), Ok(1), "{dead_volume} is there");
-    world.engine.image("app:1", &[], script(|_| healthy(8000)));
-    let rig = open(&world.engine, world.state.path(), 1, Options::default()).await;
-    rig.close(false).await.expect("closed");
-    assert_eq!(engine.volumes(&dead_label).await.map(|v| v.len()), Ok(0), "the dead session's volume is gone");
-    for session in [&alive, &foreign] {
-        assert_eq!(engine.volumes(&session.filter()).await.map(|v| v.len()), Ok(1), "a live session keeps its own");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn clean_removes_everything_but_what_lives() {
-    use exitone::run::cleanup::everything;
-    use exitone::run::session::Session;
-    let state = tempfile::tempdir().expect("a temporary folder");
-    let engine = FakeEngine::new(true);
-    let alive = Session::begin(state.path()).expect("begun");
-    let dead = Session::begin(state.path()).expect("begun");
-    for session in [&dead, &alive] {
-        engine.create_volume(&session.volume(), &session.labels("volume"), false).await.expect("created");
-    }
-    // What somebody made by hand from one of our images inherits the session's label, and has no owner.
-    let inherited = BTreeMap::from([("exitone.session".to_owned(), "kept".to_owned())]);
-    engine.create_volume("by-hand", &inherited, false).await.expect("created");
-    killed(state.path(), dead);
-    let removed = everything(&engine, state.path(), &[]).await.expect("removed");
-    assert_eq!((removed.containers, removed.volumes), (0, 1));
-    assert_eq!(engine.left().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

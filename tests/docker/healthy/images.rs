@@ -185,7 +185,7 @@ pub fn versions(servers: &[Server]) -> BTreeMap<String, String> {
         if script.is_empty() {
             continue;
         }
-        let run = ["run", "--rm", "--network", "none", "--label", "exitone.session=kept", "--entrypoint", "/bin/sh"];
+        let run = ["run", "--rm", "--network", "none", "--entrypoint", "/bin/sh"];
         let output = Command::new("docker").args(run).args([base, "-c", &script]).output().expect("docker");
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             if let Some((name, said)) = line.split_once(' ') {
