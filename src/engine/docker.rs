@@ -10,8 +10,9 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
 use bollard::models::{
-    ContainerCreateBody, ContainerSummaryStateEnum, EventMessageTypeEnum, HealthConfig, HostConfig, HostConfigLogConfig,
-    ImageInspect, Mount, MountType, MountVolumeOptions, ResourcesUlimits, SystemInfo, VolumeCreateRequest,
+    ContainerCreateBody, ContainerSummaryStateEnum, EventMessageTypeEnum, HealthConfig, HostConfig,
+    HostConfigLogConfig, ImageInspect, Mount, MountType, MountVolumeOptions, ResourcesUlimits, SystemInfo,
+    VolumeCreateRequest,
 };
 use bollard::query_parameters as q;
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::Surroundings;
+use super::error::{refused, start_error};
 use super::files::{FileStat, enough, first_file};
 use super::{
     Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
@@ -30,8 +32,6 @@ use crate::model::{ImageFacts, ImageId, condition::nearest};
 /// The lowest API version that has everything used here (Docker 20.10, December 2020).
 const LOWEST_API: (u32, u32) = (1, 41);
 
-/// What App Runner reports for a program that the kernel cannot execute; a local engine may refuse to start it.
-const EXEC_FORMAT_CODE: i64 = 1;
 /// Loading an image is answered only when it is done.
 const LOAD_WITHIN: Duration = Duration::from_secs(900);
 /// A removal that takes longer is an error.
@@ -158,43 +158,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-fn refused(action: String, status: u16, message: String) -> EngineError {
-    if message.contains("no space left on device") {
-        return EngineError::DiskFull { action, message };
-    }
-    match status {
-        404 => EngineError::Gone { action, message },
-        _ => EngineError::Refused { action, status, message },
-    }
-}
-
-/// Start errors that are the image's fault, not the engine's: only the sentences in which a runtime speaks of the
-/// image's own program, user, folder or command. Anything else, however alike it sounds, is the engine's.
-fn start_error(error: EngineError) -> EngineError {
-    let EngineError::Refused { message, .. } = &error else { return error };
-    let lower = message.to_ascii_lowercase();
-    // runc: `exec: "/app": stat /app: no such file or directory`; crun: "executable file `app` not found in $PATH".
-    let program = lower
-        .find("exec: \"")
-        .map(|at| &lower[at..])
-        .or_else(|| lower.find("executable file `").map(|at| &lower[at..]));
-    let exit_code = match program {
-        Some(text) if text.contains("exec format error") => Some(EXEC_FORMAT_CODE),
-        Some(text) if text.contains("permission denied") || text.contains("is a directory") => Some(126),
-        Some(text) if text.contains("not found") || text.contains("no such file or directory") => Some(127),
-        // Some runtimes name the program otherwise, or not at all.
-        _ if lower.contains("exec format error") => Some(EXEC_FORMAT_CODE),
-        _ if ["unable to find user", "unable to find group", "no command specified", "chdir to cwd"]
-            .iter()
-            .any(|words| lower.contains(words)) =>
-        {
-            None
-        }
-        _ => return error,
-    };
-    EngineError::CannotStart { exit_code, message: message.clone() }
 }
 
 /// The parts of an engine that may be exchanged under the same version. The containerd store is told apart by its status.
@@ -557,8 +520,11 @@ impl Engine for DockerEngine {
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListVolumesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
         let all = self.client.list_volumes(Some(options)).await.map_err(|e| self.error("listing volumes", e))?;
+        // The type of `created_at` depends on features of the client that other crates may switch on; its JSON does not.
+        let created =
+            |v: &bollard::models::Volume| serde_json::to_value(v).ok()?["CreatedAt"].as_str().map(str::to_owned);
         let listed = |v: bollard::models::Volume| Found {
-            created_us: v.created_at.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1000).ok()),
+            created_us: micros(created(&v)),
             ..found(Some(v.name), Some(v.labels))
         };
         Ok(all.volumes.unwrap_or_default().into_iter().map(listed).collect())

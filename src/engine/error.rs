@@ -3,6 +3,9 @@
 /// A result of the engine.
 pub type EngineResult<T> = Result<T, EngineError>;
 
+/// What App Runner reports for a program that the kernel cannot execute; a local engine may refuse to start it.
+const EXEC_FORMAT_CODE: i64 = 1;
+
 /// What can go wrong with an engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -127,4 +130,42 @@ impl EngineError {
             }
         }
     }
+}
+
+/// What an engine's refusal is, by its status and its words.
+pub(super) fn refused(action: String, status: u16, message: String) -> EngineError {
+    if message.contains("no space left on device") {
+        return EngineError::DiskFull { action, message };
+    }
+    match status {
+        404 => EngineError::Gone { action, message },
+        _ => EngineError::Refused { action, status, message },
+    }
+}
+
+/// Start errors that are the image's fault, not the engine's: only the sentences in which a runtime speaks of the
+/// image's own program, user, folder or command. Anything else, however alike it sounds, is the engine's.
+pub(super) fn start_error(error: EngineError) -> EngineError {
+    let EngineError::Refused { message, .. } = &error else { return error };
+    let lower = message.to_ascii_lowercase();
+    // runc: `exec: "/app": stat /app: no such file or directory`; crun: "executable file `app` not found in $PATH".
+    let program = lower
+        .find("exec: \"")
+        .map(|at| &lower[at..])
+        .or_else(|| lower.find("executable file `").map(|at| &lower[at..]));
+    let exit_code = match program {
+        Some(text) if text.contains("exec format error") => Some(EXEC_FORMAT_CODE),
+        Some(text) if text.contains("permission denied") || text.contains("is a directory") => Some(126),
+        Some(text) if text.contains("not found") || text.contains("no such file or directory") => Some(127),
+        // Some runtimes name the program otherwise, or not at all.
+        _ if lower.contains("exec format error") => Some(EXEC_FORMAT_CODE),
+        _ if ["unable to find user", "unable to find group", "no command specified", "chdir to cwd"]
+            .iter()
+            .any(|words| lower.contains(words)) =>
+        {
+            None
+        }
+        _ => return error,
+    };
+    EngineError::CannotStart { exit_code, message: message.clone() }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 
 use super::protocol::FromHolder;
-use super::serve::Say;
+use super::say::Say;
 use crate::model::observation::{DnsQuestion, MOST_KEPT, Observation};
 
 /// The questions of one run.

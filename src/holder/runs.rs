@@ -18,7 +18,7 @@ use super::net::{self, Faults, NetError, NetResult, Network};
 use super::packets::{Attempts, Tap, unreachable};
 use super::protocol::{Await, FromHolder, HOSTNAME, OWN, Prepare, RESOLVER, SECOND, SHORT_HOSTNAME};
 use super::questions::Questions;
-use super::serve::Say;
+use super::say::Say;
 use super::service;
 use super::upstream::World;
 use super::usage::{Groups, Meter};

@@ -16,25 +16,9 @@ use super::internet::Internet;
 use super::probe;
 use super::protocol::{CA_FILE, FromHolder, GROUPS, Hello, SHARED_DIR, SILENT_FOR, ToHolder, VERSION, line};
 use super::runs::Runs;
+use super::say::Say;
 use super::sysctl;
 use super::usage::Groups;
-
-/// Lines to the controller.
-#[derive(Clone)]
-pub struct Say(mpsc::UnboundedSender<FromHolder>);
-
-impl Say {
-    /// Lines go here.
-    pub fn new(lines: mpsc::UnboundedSender<FromHolder>) -> Self {
-        Self(lines)
-    }
-
-    /// Sends a line.
-    pub fn say(&self, message: FromHolder) {
-        // Nobody listens any more: the end of standard input ends the holder.
-        let _ = self.0.send(message);
-    }
-}
 
 /// Runs until standard input ends, the controller falls silent, or the lifetime is over.
 ///

@@ -17,10 +17,9 @@ use super::case::{self, Context, Listener, Options};
 use super::program::ensure_planted;
 use super::proofs::{HOST, PORT, said, service};
 use crate::engine::EngineInfo;
-use crate::model::condition::{EgressFault, Reach};
 use crate::model::observation::{ConnectAttempt, Fate, Usage};
 use crate::model::outcome::Outcome;
-use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Service, Verdict};
+use crate::model::{Candidate, Case, CaseResult, ConditionSet, Service, Verdict};
 
 /// How long a healthy planted candidate is watched.
 const SOAK: Duration = Duration::from_millis(50);
@@ -168,7 +167,7 @@ pub async fn prove(
         let case = Case::new(&candidate.facts.reference, conditions);
         case::run(&context, &service, &candidate, &case, Listener::NOBODY).await
     };
-    let drop = ConditionSet::new([Condition::Egress(EgressFault::Drop(Reach::Everything))]).unwrap_or_default();
+    let drop = ConditionSet::new("egress.drop".parse()).unwrap_or_default();
     let mut checks = Vec::new();
     for patience in PATIENCE {
         // The second gives up on its health check, whose first probe comes after a second.

@@ -343,7 +343,17 @@ mod tests {
     async fn other_messages_do_not_prolong_the_wait_for_an_answer() {
         for pause in [Duration::from_secs(5), Duration::from_millis(1)] {
             let (sender, inbox) = mpsc::unbounded_channel();
-            let mut holder = Holder { container: String::new(), input: Box::pin(tokio::io::sink()), inbox, runs: 2 };
+            let input: Input = Box::pin(tokio::io::sink());
+            let mut holder = Holder {
+                container: String::new(),
+                input: Arc::new(Mutex::new(input)),
+                inbox,
+                runs: 2,
+                heartbeat: None,
+                failed: false,
+                occupied: false,
+                _counted: Arc::new(()),
+            };
             let chatter = tokio::spawn(async move {
                 while sender.send(Ok(FromHolder::Pending { run: 1, open: 0 })).is_ok() {
                     tokio::time::sleep(pause).await;

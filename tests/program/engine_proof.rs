@@ -11,7 +11,7 @@ use exitone::model::observation::{Observation, Usage};
 use exitone::model::{CaseResult, ConditionSet, Plan, Verdict};
 use exitone::run::RunError;
 use exitone::run::case::Options;
-use exitone::run::coordinator;
+use exitone::run::drivers;
 use exitone::run::engine_proof::{Claim, EngineProof, prove};
 use exitone::run::rig::{Rig, Setup};
 use tokio::sync::watch;
@@ -81,7 +81,7 @@ impl World {
         let candidates = candidates(&self.engine, &["app:1"]).await;
         let plan = Plan::new(support::service(&[]), candidates, vec![("app:1".to_owned(), ConditionSet::baseline())]);
         let interrupts = watch::channel(0).1;
-        let finished = coordinator::run(rig.context.clone(), Arc::new(plan), 1, interrupts, |_| {}).await;
+        let finished = drivers::run(rig.context.clone(), Arc::new(plan), 1, interrupts, |_| {}).await;
         finished.results.into_iter().next().expect("a result")
     }
 }

@@ -10,7 +10,7 @@ use exitone::engine::{ContainerSpec, Engine, EngineError, Found, HolderSpec, IMA
 use exitone::model::{ConditionSet, Plan};
 use exitone::run::case::Options;
 use exitone::run::cleanup::{self, Life};
-use exitone::run::coordinator::{self, Finished};
+use exitone::run::drivers::{self, Finished};
 use exitone::run::rig::Rig;
 use exitone::run::session::Session;
 use tokio::sync::watch;
@@ -199,7 +199,7 @@ async fn the_reason_why_a_session_cannot_be_opened_is_told_when_cleaning_up_fail
 async fn one(engine: &FakeEngine, rig: &Rig) -> Finished {
     let plan =
         Plan::new(service(&[]), candidates(engine, &["app:1"]).await, [("app:1".to_owned(), ConditionSet::baseline())]);
-    coordinator::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await
+    drivers::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await
 }
 
 async fn holders(engine: &FakeEngine) -> Vec<String> {

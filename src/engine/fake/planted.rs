@@ -4,8 +4,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::script::{Act, Foreign, Situation};
-use crate::model::Condition;
-use crate::model::condition::EgressFault;
 use crate::model::observation::{ConnectAttempt, DnsQuestion, Fate, Observation, Usage};
 
 /// What the names of its images begin with.
@@ -19,7 +17,7 @@ const ANSWER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// Carries out a chain of actions.
 pub(super) fn act(situation: &Situation) -> Act {
     let foreign = |part| situation.foreign.contains(&part);
-    let is_dropped = situation.conditions.iter().any(|c| matches!(c, Condition::Egress(EgressFault::Drop(_))));
+    let is_dropped = situation.conditions.iter().any(|c| c.name() == "egress.drop");
     let mut act = Act::default();
     let mut at = STEP;
     let mut memory = OWN_MEMORY;

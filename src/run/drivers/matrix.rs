@@ -93,26 +93,29 @@ impl Matrix<'_, '_> {
         let decided = result.verdict != Verdict::Unresolved;
         let may_help = !expected && result.skipped.is_none();
         let tried = self.tried.entry(index).or_default();
+        let wanted;
         if repeat > 1 {
             // One failure decides.
             let better =
                 |best: &CaseResult| (fails && best.verdict != Verdict::Fail) || best.verdict == Verdict::Unresolved;
             tried.add(result, !expected, better);
-            if tried.count() < repeat && self.conductor.stopped().is_none() {
+            wanted = tried.count() < repeat;
+            if wanted && self.conductor.stopped().is_none() {
                 return self.start(index);
             }
         } else {
             // One expected result decides, else the first that was decided.
             let better = |best: &CaseResult| expected || (decided && best.verdict == Verdict::Unresolved);
             tried.add(result, !expected, better);
-            if may_help && tried.count() <= self.how.retries && self.conductor.stopped().is_none() {
+            wanted = may_help && tried.count() <= self.how.retries;
+            if wanted && self.conductor.stopped().is_none() {
                 let because = tried.attempts.outcomes.last().cloned().unwrap_or_default();
                 let (id, attempt) = (case.id.clone(), tried.count() + 1);
                 self.conductor.stamp(Event::CaseRetrying { id, attempt, because });
                 return self.start(index);
             }
         }
-        self.finish(index, false);
+        self.finish(index, wanted);
     }
 
     /// Tells the result of a case that has one; true when it has.

@@ -114,6 +114,14 @@ fn add(conductor: &mut Conductor<'_>, plan: &Plan, case: Case) {
     }
 }
 
+/// Tells that a case of a search belongs to the run, when that is new.
+fn add_step(conductor: &mut Conductor<'_>, plan: &Plan, search: &Search, case: &Case) {
+    let cases = conductor.recorder.run.header.cases.iter();
+    let added = cases.filter(|known| known.search.as_ref() == Some(&search.id) && known.place >= search.place);
+    let place = search.place + added.count();
+    add(conductor, plan, Case { place, ..case.clone() });
+}
+
 /// Tells the result of a run of a search. A case that ran several times has failed when it failed once.
 fn ran(conductor: &mut Conductor<'_>, plan: &Plan, result: &Arc<CaseResult>) {
     conductor.executions.push(result.clone());

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::minimal::{self, Question};
-use super::{BROKEN, fail_fast, is_unexpected, ran};
+use super::{BROKEN, add_step, fail_fast, is_unexpected, ran};
 use crate::event::Event;
 use crate::model::answer::Answer;
 use crate::model::search::{Search, SearchReport};
@@ -78,7 +78,7 @@ async fn run_missing(conductor: &mut Conductor<'_>, question: &Question<'_>, ans
     missing.retain(|set| !conductor.recorder.run.results.contains_key(&question.id_of(set)));
     for set in missing {
         let job = question.job(&set, false);
-        add(conductor, question, &job.case);
+        add_step(conductor, question.plan, question.search, &job.case);
         conductor.start(job);
     }
     while let Some(heard) = conductor.next().await {
@@ -88,15 +88,6 @@ async fn run_missing(conductor: &mut Conductor<'_>, question: &Question<'_>, ans
             Heard::Phase(..) | Heard::Provisional(_) | Heard::Stopped(_) => {}
         }
     }
-}
-
-/// Tells that a case of the search belongs to the run, when that is new.
-pub(super) fn add(conductor: &mut Conductor<'_>, question: &Question<'_>, case: &Case) {
-    let Question { plan, search, .. } = question;
-    let cases = conductor.recorder.run.header.cases.iter();
-    let added = cases.filter(|known| known.search.as_ref() == Some(&search.id) && known.place >= search.place);
-    let place = search.place + added.count();
-    super::add(conductor, plan, Case { place, ..case.clone() });
 }
 
 /// Tells which cases of a search have no result: those that were planned, and those that it ended in.

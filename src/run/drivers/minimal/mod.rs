@@ -428,7 +428,7 @@ impl Inquiry<'_, '_> {
         tracing::debug!(%conditions, "begun");
         // A clean start says at once what it needs.
         let job = self.question.job(&conditions, conditions.is_empty());
-        super::searches::add(self.conductor, self.question, &job.case);
+        super::add_step(self.conductor, self.question.plan, self.question.search, &job.case);
         let id = self.conductor.start(job);
         self.running.insert(id, Running { conditions, is_watched: false });
     }
