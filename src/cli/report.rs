@@ -36,7 +36,7 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
     }
     let run = Run::merged(runs).map_err(|e| Failure::file(e.to_string()))?;
     args.output.write(&run)?;
-    Ok(run.counts().exit_code())
+    Ok(run.exit_code())
 }
 
 /// A run from its folder; one that broke off is said.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Attempts, Counts, Entry, Event, Header, Planned, PlannedSearch, Stamped, judge};
+use super::{Attempts, Counts, Entry, Event, Header, Kind, Planned, PlannedSearch, Stamped, Standing, judge};
 use crate::model::search::{JudgedSet, SearchReport};
 use crate::model::verdicts::Verdicts;
-use crate::model::{CaseId, CaseResult};
+use crate::model::{CaseId, CaseResult, Verdict};
 
 /// Why something has no result when no event says so.
 const BROKE_OFF: &str = "the run broke off before its end";
@@ -22,6 +22,8 @@ pub struct Run {
     pub attempts: BTreeMap<CaseId, Attempts>,
     /// The answers of searches.
     pub searches: BTreeMap<CaseId, Arc<SearchReport>>,
+    /// Every run that ended, in order; a search may run a case several times.
+    pub runs: Vec<Ran>,
     /// The answer of a bisection.
     pub verdicts: Option<Arc<Verdicts>>,
     /// Cases and searches that were not begun, and why.
@@ -30,6 +32,19 @@ pub struct Run {
     pub summary: Option<Counts>,
     /// Milliseconds from its beginning to its last event.
     pub last_ms: u64,
+}
+
+/// A run of a case.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ran {
+    /// The case.
+    pub case: CaseId,
+    /// Milliseconds from the beginning of the whole run to its end.
+    pub at_ms: u64,
+    /// What this run said; the result that stands may be another one's.
+    pub verdict: Verdict,
+    /// Its outcome in a few words.
+    pub outcome: String,
 }
 
 /// Runs that cannot be put together.
@@ -51,6 +66,7 @@ impl Run {
             Event::RunStarted(header) => self.header = header.clone(),
             Event::CaseFinished { result, attempts } => {
                 self.not_run.remove(&result.id);
+                self.runs.push(self.ran(result, attempts, stamped.at_ms));
                 self.results.insert(result.id.clone(), result.clone());
                 match attempts.is_single() {
                     true => self.attempts.remove(&result.id),
@@ -75,6 +91,22 @@ impl Run {
             | Event::CaseRetrying { .. }
             | Event::Draining { .. } => {}
         }
+    }
+
+    /// The last of the attempts at a case: what it adds to those before it.
+    fn ran(&self, result: &CaseResult, attempts: &Attempts, at_ms: u64) -> Ran {
+        let before = self.results.get(&result.id).map(|before| match self.attempts.get(&result.id) {
+            Some(attempts) => (attempts.failed, attempts.decided),
+            None => (u32::from(before.verdict == Verdict::Fail), u32::from(before.verdict != Verdict::Unresolved)),
+        });
+        let verdict = match before {
+            Some((failed, _)) if attempts.failed > failed => Verdict::Fail,
+            Some((_, decided)) if attempts.decided > decided => Verdict::Pass,
+            Some(_) if !attempts.is_single() => Verdict::Unresolved,
+            _ => result.verdict,
+        };
+        let outcome = attempts.outcomes.last().cloned().unwrap_or_else(|| result.cell());
+        Ran { case: result.id.clone(), at_ms, verdict, outcome }
     }
 
     /// A case of a search stands where it would stand had it been planned.
@@ -113,7 +145,12 @@ impl Run {
         let id = &planned.id;
         let done = self.results.get(id).map(|result| (result, self.attempts.get(id)));
         let missing = done.is_none().then(|| self.because(id));
-        judge(planned, done, set, missing)
+        let entry = judge(planned, done, set, missing);
+        match (self.header.kind, entry.standing) {
+            // Every version is a step to the first bad one.
+            (Kind::Bisect, Standing::Expected | Standing::Unexpected) => Entry { standing: Standing::Step, ..entry },
+            _ => entry,
+        }
     }
 
     fn because(&self, id: &CaseId) -> &str {
@@ -170,6 +207,16 @@ impl Run {
         }
     }
 
+    /// The exit code of the command that made the run (contract, exit codes).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.header.kind {
+            Kind::Run => self.counts().exit_code(),
+            Kind::Why => self.searches.values().next().map_or(5, |report| report.answer.exit_code()),
+            Kind::Bisect => self.verdicts.as_ref().map_or(5, |verdicts| verdicts.exit_code()),
+        }
+    }
+
     /// Puts shards of one run together, or runs of different scenarios beside each other.
     ///
     /// # Errors
@@ -205,6 +252,7 @@ impl Run {
             whole.searches.extend(run.searches);
             whole.results.extend(run.results);
             whole.attempts.extend(run.attempts);
+            whole.runs.extend(run.runs);
             whole.verdicts = whole.verdicts.or(run.verdicts);
             whole.not_run.extend(run.not_run);
             whole.last_ms = whole.last_ms.max(run.last_ms);

@@ -8,11 +8,11 @@ use std::fmt::Write;
 
 use super::account::Account;
 use super::plain::one_line;
-use super::searches::told;
+use super::searches::{SearchView, searches};
 use super::table::{Table, severity, tables};
 use super::view::{self, plural};
 use crate::event::run::Run;
-use crate::event::{Entry, Standing};
+use crate::event::{Entry, Kind, Standing};
 
 /// GitHub shows so many errors and so many warnings of a step.
 const MOST: usize = 10;
@@ -93,12 +93,13 @@ fn issues(run: &Run) -> Issues {
         Standing::Unexpected | Standing::NotRun | Standing::Step => false,
     };
     let mut warnings = of(&doubtful);
-    let open = told(run).filter_map(|told| {
-        let title = format!("exitone: {}, {}", told.image(), told.title);
-        told.undecided().map(|text| Issue { title, text })
-    });
-    warnings.splice(0..0, open);
+    let found = searches(run);
+    let issue_of = |search: &SearchView<'_>, text| Issue { title: format!("exitone: {}", search.title), text };
+    warnings.splice(0..0, found.iter().filter_map(|search| Some(issue_of(search, search.undecided()?))));
     warnings.truncate(MOST);
+    let mut errors = of(&|cell| cell.standing == Standing::Unexpected);
+    let bisected = found.iter().filter(|_| run.header.kind == Kind::Bisect && run.exit_code() == 1);
+    errors.extend(bisected.map(|search| issue_of(search, search.verdict.clone())));
     let tally = run.counts();
     let more = [
         (tally.unexpected.saturating_sub(MOST), "more case", "not as expected"),
@@ -108,7 +109,7 @@ fn issues(run: &Run) -> Issues {
     let more = more.iter().filter(|(count, _, _)| *count > 0);
     let more: Vec<String> = more.map(|(count, case, what)| format!("{} {what}", plural(*count, case))).collect();
     let rest = (!more.is_empty()).then(|| format!("{}; the report has them all", more.join(", ")));
-    Issues { errors: of(&|cell| cell.standing == Standing::Unexpected), warnings, rest }
+    Issues { errors, warnings, rest }
 }
 
 fn issue(image: &str, label: &str, cell: Entry<'_>) -> Issue {

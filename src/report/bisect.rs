@@ -1,6 +1,5 @@
 //! The answer of `bisect`: the first bad image, what changed, and why.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use schemars::JsonSchema;
@@ -8,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::terminal::{BAD, DIM, GOOD, HEAD, shorten_end, styled, why, wrap};
+use super::view;
 use crate::model::change::ImageChange;
-use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Verdict};
 use crate::model::verdicts::{Culprit, Tested, Verdicts};
 
@@ -17,19 +16,6 @@ use crate::model::verdicts::{Culprit, Tested, Verdicts};
 const MOST_NAME: usize = 32;
 /// So many columns a line has.
 const WIDTH: usize = 108;
-
-/// What people call the images; the whole names where the short ones are the same.
-fn names(images: &[String]) -> Vec<String> {
-    let short: BTreeSet<&str> = images.iter().map(|image| short_name(image)).collect();
-    let all = short.len() == images.len();
-    images.iter().map(|image| if all { short_name(image) } else { image }.to_owned()).collect()
-}
-
-/// What an image of the answer is called.
-fn called<'a>(verdicts: &'a Verdicts, image: &'a str) -> &'a str {
-    let same = |other: &&String| short_name(other) == short_name(image);
-    if verdicts.images.iter().filter(same).count() > 1 { image } else { short_name(image) }
-}
 
 /// The document of `bisect --format json`.
 #[derive(Serialize, JsonSchema)]
@@ -49,10 +35,11 @@ pub fn json(verdicts: &Verdicts) -> Value {
 /// The answer in one sentence.
 #[must_use]
 pub fn sentence(verdicts: &Verdicts) -> String {
-    let name = |image: Option<&String>| image.map(|image| called(verdicts, image).to_owned()).unwrap_or_default();
+    let name =
+        |image: Option<&String>| image.map(|image| view::name(image, &verdicts.images).to_owned()).unwrap_or_default();
     let (oldest, newest) = (name(verdicts.images.first()), name(verdicts.images.last()));
     let under = under(verdicts);
-    let good = verdicts.last_good.as_ref().map(|image| called(verdicts, image));
+    let good = verdicts.last_good.as_ref().map(|image| view::name(image, &verdicts.images));
     match verdicts.culprit {
         Culprit::First => {
             let good = good.map(|good| format!("; {good}, before it, is good")).unwrap_or_default();
@@ -83,7 +70,7 @@ fn under(verdicts: &Verdicts) -> String {
 }
 
 fn list(verdicts: &Verdicts, images: &[String]) -> String {
-    images.iter().map(|image| called(verdicts, image)).collect::<Vec<_>>().join(", ")
+    images.iter().map(|image| view::name(image, &verdicts.images)).collect::<Vec<_>>().join(", ")
 }
 
 /// Why nothing is known.
@@ -123,42 +110,104 @@ pub fn text(verdicts: &Verdicts, shown: Option<&CaseResult>) -> String {
     }
     let bad = verdicts.known_bad().filter(|_| matches!(verdicts.culprit, Culprit::First | Culprit::AnyOf));
     if let (Some(good), Some(bad)) = (&verdicts.last_good, bad) {
-        text.push_str(&changed(&verdicts.image_diff, called(verdicts, good), called(verdicts, bad)));
+        text.push_str(&changed(
+            &verdicts.image_diff,
+            view::name(good, &verdicts.images),
+            view::name(bad, &verdicts.images),
+        ));
     }
     if let Some(shown) = shown {
         text.push_str(&why(shown));
         text.push_str(&again(verdicts));
     }
-    let runs = if verdicts.runs == 1 { "run" } else { "runs" };
-    let _ = writeln!(text, "\n{} {runs} in {:.1} s", verdicts.runs, verdicts.seconds);
+    let _ = writeln!(text, "\n{} in {:.1} s", view::plural(verdicts.runs, "run"), verdicts.seconds);
     text
 }
 
 /// One line for each image, in the order of the list.
 fn tested(verdicts: &Verdicts) -> String {
-    let names = names(&verdicts.images);
+    let names = view::names(&verdicts.images);
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default().min(MOST_NAME);
     let mut text = String::new();
     let conditions =
         if verdicts.conditions.is_empty() { "friendly conditions".to_owned() } else { verdicts.conditions.to_string() };
     let _ = writeln!(text, "{}", styled(DIM, &wrap(&format!("under {conditions}, the oldest first"), 0)));
-    for (image, name) in verdicts.images.iter().zip(&names) {
-        let name = format!("{name:width$}");
-        let (sign, style, said) = match verdicts.tested(image) {
-            None => ("·", DIM, "not tried".to_owned()),
-            Some(one) => match one.verdict {
-                Verdict::Pass => ("✓", GOOD, format!("good{}", unmet(one))),
-                Verdict::Fail => ("✗", BAD, failure(one)),
-                Verdict::Unresolved => ("?", DIM, format!("unresolved: {}", one.because.clone().unwrap_or_default())),
-            },
+    for version in versions(verdicts) {
+        let (sign, style) = match version.tested.map(|tested| tested.verdict) {
+            None => ("·", DIM),
+            Some(Verdict::Pass) => ("✓", GOOD),
+            Some(Verdict::Fail) => ("✗", BAD),
+            Some(Verdict::Unresolved) => ("?", DIM),
         };
-        let often = verdicts.tested(image).map(often).unwrap_or_default();
-        let room = WIDTH.saturating_sub(width + 6 + often.chars().count());
-        let said = shorten_end(&said, room);
+        let name = format!("{:width$}", version.name);
+        let room = WIDTH.saturating_sub(width + 6 + version.often.chars().count());
+        let said = shorten_end(&version.text, room);
         let said = if sign == "✗" { said } else { styled(DIM, &said) };
-        let _ = writeln!(text, "  {} {name}  {said}{}", styled(style, sign), styled(DIM, &often));
+        let _ = writeln!(text, "  {} {name}  {said}{}", styled(style, sign), styled(DIM, &version.often));
     }
     text
+}
+
+/// A version of the list.
+pub struct Version<'a> {
+    /// Its name.
+    pub name: String,
+    /// How it was judged; `None`: it was not run.
+    pub tested: Option<&'a Tested>,
+    /// What it does.
+    pub text: String,
+    /// How often it failed, where its runs disagree.
+    pub often: String,
+}
+
+/// Every version, the oldest first.
+#[must_use]
+pub fn versions(verdicts: &Verdicts) -> Vec<Version<'_>> {
+    let names = view::names(&verdicts.images).into_iter();
+    let version = |(image, name): (&String, String)| {
+        let tested = verdicts.tested(image);
+        let text = match tested {
+            None => "not tried".to_owned(),
+            Some(one) => match one.verdict {
+                Verdict::Pass => format!("good{}", unmet(one)),
+                Verdict::Fail => failure(one),
+                Verdict::Unresolved => format!("unresolved: {}", one.because.clone().unwrap_or_default()),
+            },
+        };
+        Version { name, tested, text, often: tested.map(often).unwrap_or_default() }
+    };
+    verdicts.images.iter().zip(names).map(version).collect()
+}
+
+/// What changed from the last good image to the first bad one: what, and the change.
+#[must_use]
+pub fn changes(verdicts: &Verdicts) -> Vec<(&'static str, String)> {
+    let found = matches!(verdicts.culprit, Culprit::First | Culprit::AnyOf) && verdicts.last_good.is_some();
+    let parts = if found { parts(&verdicts.image_diff) } else { Vec::new() };
+    let more = verdicts.image_diff.more_files;
+    let more = (found && more > 0).then(|| ("files", format!("{more} more")));
+    parts
+        .into_iter()
+        .flat_map(|(what, lines, _)| lines.iter().map(move |line| (what, line.clone())))
+        .chain(more)
+        .collect()
+}
+
+/// The parts of a change: the name, the lines, and how many of them the terminal shows.
+fn parts(change: &ImageChange) -> Vec<(&'static str, &Vec<String>, usize)> {
+    let ImageChange { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files: _, note: _ } =
+        change;
+    vec![
+        ("env", env, 4),
+        ("command", cmd, 1),
+        ("entry point", entrypoint, 1),
+        ("user", user, 1),
+        ("folder", workdir, 1),
+        ("platform", arch, 1),
+        ("layers", layers, 1),
+        ("packages", packages, 5),
+        ("files", files, 7),
+    ]
 }
 
 /// How an image fails.
@@ -167,7 +216,11 @@ fn failure(one: &Tested) -> String {
 }
 
 fn unmet(one: &Tested) -> String {
-    if one.not_exercised.is_empty() { String::new() } else { format!(", never met {}", one.not_exercised.join(", ")) }
+    if one.not_exercised.is_empty() {
+        String::new()
+    } else {
+        format!(", not exercised: {}", one.not_exercised.join(", "))
+    }
 }
 
 /// How often an image failed, where its answers differ.
@@ -177,32 +230,23 @@ fn often(one: &Tested) -> String {
 }
 
 fn another(verdicts: &Verdicts, also: &crate::model::verdicts::Also) -> String {
-    let newest = verdicts.images.last().map(|image| called(verdicts, image)).unwrap_or_default();
+    let newest = verdicts.images.last().map(|image| view::name(image, &verdicts.images)).unwrap_or_default();
     let begins = match (&also.first_bad, also.any_of.as_slice()) {
-        (Some(first), _) => format!("begins with {}", called(verdicts, first)),
+        (Some(first), _) => format!("begins with {}", view::name(first, &verdicts.images)),
         (None, []) => "begins where could not be told".to_owned(),
         (None, several) => format!("begins with one of {}", list(verdicts, several)),
     };
     let good = also.last_good.as_ref().filter(|_| also.first_bad.is_some());
-    let good = good.map(|good| format!(" ({}, before it, passes)", called(verdicts, good))).unwrap_or_default();
+    let good =
+        good.map(|good| format!(" ({}, before it, passes)", view::name(good, &verdicts.images))).unwrap_or_default();
     format!("The newest, {newest}, fails in another way ({}); that failure {begins}{good}.", also.signature)
 }
 
 /// What changed, in some twenty lines at the most.
 fn changed(change: &ImageChange, before: &str, after: &str) -> String {
     let mut text = format!("\n{}\n", styled(HEAD, &format!("What changed from {before} to {after}")));
-    let ImageChange { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files, note } = change;
-    for (name, lines, most, more) in [
-        ("env", env, 4, 0),
-        ("command", cmd, 1, 0),
-        ("entry point", entrypoint, 1, 0),
-        ("user", user, 1, 0),
-        ("folder", workdir, 1, 0),
-        ("platform", arch, 1, 0),
-        ("layers", layers, 1, 0),
-        ("packages", packages, 5, 0),
-        ("files", files, 7, *more_files),
-    ] {
+    for (name, lines, most) in parts(change) {
+        let more = if name == "files" { change.more_files } else { 0 };
         for (n, line) in lines.iter().take(most).enumerate() {
             let name = if n == 0 { name } else { "" };
             let _ = writeln!(text, "  {name:12} {}", shorten_end(line, WIDTH - 15));
@@ -213,7 +257,7 @@ fn changed(change: &ImageChange, before: &str, after: &str) -> String {
                 writeln!(text, "  {:12} {}", "", styled(DIM, &format!("… and {more} more; --format json lists them")));
         }
     }
-    match note {
+    match &change.note {
         Some(note) => {
             let _ = writeln!(text, "  {}", styled(DIM, &wrap(note, 2)));
         }

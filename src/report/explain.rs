@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::terminal::{BAD, DIM, GOOD, HEAD, styled, wrap};
-use super::why::because;
+use super::terminal::{BAD, DIM, GOOD, HEAD, cause, styled, wrap};
 use crate::model::FailureClass;
 use crate::model::explanation::{Explanation, LogLine};
 
@@ -23,8 +22,8 @@ pub fn text(explanation: &Explanation) -> String {
     for line in explanation.misleading.iter().take(MOST_MISLEADING) {
         let _ = writeln!(text, "  {}   {}", styled(DIM, "not"), wrap(&shown(line), 8));
     }
-    for cause in &explanation.causes {
-        let _ = write!(text, "\n{}", because(cause, true));
+    for one in &explanation.causes {
+        let _ = write!(text, "\n{}", cause(one, true));
     }
     if !explanation.likely.is_empty() {
         let _ = writeln!(text, "\n{}", wrap(heading(explanation), 0));

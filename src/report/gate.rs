@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::story::in_words;
 use super::terminal::wrap;
+use super::view::{self, plural};
 use crate::event::run::Run;
 use crate::event::{Entry, Standing};
-use crate::model::outcome::{Outcome, Verdict};
+use crate::model::outcome::Verdict;
 use crate::model::words::command_line;
 
 /// What the cases of a commit came to, as it is kept.
@@ -78,19 +79,10 @@ impl Judged {
 
 fn what(entry: &Entry<'_>) -> String {
     let Some(result) = entry.result else { return "was not run".to_owned() };
-    let does = match (&result.outcome, result.exit_code) {
-        (Some(Outcome::Exited), Some(code)) => format!("exits with code {code}"),
-        (Some(Outcome::Signalled), Some(code)) => format!("is ended by signal {} (exit code {code})", code - 128),
-        (Some(Outcome::OomKilled), _) => "is killed for its memory (exit code 137)".to_owned(),
-        (Some(Outcome::NeverListened), _) => "never listens where it is probed".to_owned(),
-        (Some(Outcome::NotStarted), Some(code)) => format!("cannot be started (exit code {code})"),
-        (Some(Outcome::NotStarted), None) => "cannot be started".to_owned(),
-        (Some(Outcome::Healthy), _) => match result.checks.iter().find(|check| !check.passed) {
-            Some(check) => format!("is healthy, and its check {} fails ({})", check.name, check.text),
-            None => "is healthy".to_owned(),
-        },
-        _ => "never becomes healthy".to_owned(),
-    };
+    let mut does = view::does(result.outcome.as_ref(), result.exit_code);
+    if let Some(check) = result.checks.iter().find(|check| !check.passed) {
+        does = format!("{does}, and its check {} fails ({})", check.name, check.text);
+    }
     let when = in_words(&result.conditions);
     let does = if result.conditions.is_empty() { format!("{does}, {when}") } else { format!("{does} when {when}") };
     match entry.expected {
@@ -135,7 +127,7 @@ pub fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String {
         None => String::new(),
     };
     let took = format!("{known}{}", in_time(frame.seconds));
-    let cases = |n: usize| format!("{n} case{}", if n == 1 { "" } else { "s" });
+    let cases = |n: usize| plural(n, "case");
     match (judged.verdict(), &judged.worst) {
         (Verdict::Pass, _) => {
             let known = frame.age.map(|age| format!("known for {}; ", in_age(age))).unwrap_or_default();

@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::bisect;
 use super::story::Story;
 use crate::event::run::Run;
-use crate::event::{Counts, Entry, Standing};
+use crate::event::{Counts, Entry, Kind, Standing};
 use crate::model::search::SearchReport;
 use crate::model::{CaseId, CaseResult, Condition, ConditionSet, Expected};
 
@@ -103,9 +104,18 @@ struct NotRun<'a> {
     because: &'a str,
 }
 
-/// The document of `run`, from a run's events.
+/// The document of the command that made a run.
 #[must_use]
 pub fn of_run(whole: &Run) -> Value {
+    match (whole.header.kind, whole.searches.values().next(), &whole.verdicts) {
+        (Kind::Why, Some(report), _) => json!(report.answer),
+        (Kind::Bisect, _, Some(verdicts)) => bisect::json(verdicts),
+        _ => document(whole),
+    }
+}
+
+/// The document of `run`.
+fn document(whole: &Run) -> Value {
     let not_run = whole.without_result().map(|(planned, because)| NotRun {
         id: &planned.id,
         image: &planned.image,

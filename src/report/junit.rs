@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::account::{Account, untold};
 use super::markup;
 use super::plain::{one_line, plain};
-use super::searches::{Told, told};
+use super::searches::{SearchView, searches};
 use super::table::{Table, tables};
 use super::view;
 use crate::event::run::Run;
@@ -18,37 +18,49 @@ use crate::event::{Counts, Entry, Standing};
 /// The document.
 #[must_use]
 pub fn render(run: &Run) -> String {
-    let tally = run.counts();
     let mut xml = Xml { text: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(), depth: 0 };
-    let searches = run.header.searches.len();
-    let numbers = [tally.cases + searches, tally.unexpected, tally.unresolved + tally.open].map(|n| n.to_string());
-    let [tests, failures, errors] = &numbers;
-    let time = seconds(tally.seconds);
+    let found = searches(run);
+    let versions = found.iter().filter(|search| search.image.is_none());
+    let mut suites = Xml { text: String::new(), depth: 1 };
+    let mut numbers = [0; 3];
+    for table in tables(run) {
+        for image in 0..table.images.len() {
+            add(&mut numbers, suite(&mut suites, run, &table, image, &found));
+        }
+    }
+    versions.for_each(|search| add(&mut numbers, bisection(&mut suites, run, search)));
+    let [tests, failures, errors] = &numbers.map(|n| n.to_string());
+    let time = seconds(run.counts().seconds);
     let attributes =
         [("name", "exitone"), ("time", &time), ("tests", tests), ("failures", failures), ("errors", errors)];
     xml.open("testsuites", &attributes);
-    for table in tables(run) {
-        for image in 0..table.images.len() {
-            suite(&mut xml, run, &table, image);
-        }
-    }
+    xml.text.push_str(&suites.text);
     xml.close("testsuites");
     xml.text
 }
 
-fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize) {
-    let cases: Vec<(&str, Entry<'_>)> = table.column(image).collect();
-    let tally = Counts::of(cases.iter().map(|(_, cell)| *cell));
+fn add(numbers: &mut [usize; 3], more: [usize; 3]) {
+    numbers.iter_mut().zip(more).for_each(|(number, more)| *number += more);
+}
+
+/// The cases of an image, without steps of a search, and its searches. Gives the number of tests, failures and errors.
+fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize, found: &[SearchView<'_>]) -> [usize; 3] {
+    let (steps, cases): (Vec<_>, Vec<(&str, Entry<'_>)>) =
+        table.column(image).partition(|(_, cell)| cell.standing == Standing::Step);
+    let of_image =
+        |search: &&SearchView<'_>| search.scenario == table.scenario && search.image == Some(table.images[image]);
+    let searches: Vec<&SearchView<'_>> = found.iter().filter(of_image).collect();
+    if cases.is_empty() && searches.is_empty() {
+        return [0; 3];
+    }
+    let counts = Counts::of(cases.iter().map(|(_, cell)| *cell));
     let short = &table.names[image];
     let name = table.scenario.map_or_else(|| short.clone(), |scenario| format!("{scenario} · {short}"));
     let total = seconds(cases.iter().map(|(_, cell)| cell.seconds()).sum());
-    let searches: Vec<Told<'_>> = told(run)
-        .filter(|told| told.planned.scenario.as_deref() == table.scenario && told.planned.image == table.images[image])
-        .collect();
-    let open = searches.iter().filter(|told| told.open.is_some()).count();
-    let tests = tally.cases + searches.len();
-    let numbers = [tests, tally.unexpected, tally.unresolved + open, tally.skipped + tally.not_run];
-    let [tests, failures, errors, skipped] = &numbers.map(|n| n.to_string());
+    let open = searches.iter().filter(|search| search.open.is_some()).count();
+    let numbers = [counts.cases + searches.len(), counts.unexpected, counts.unresolved + open];
+    let [tests, failures, errors] = &numbers.map(|n| n.to_string());
+    let skipped = &(counts.skipped + counts.not_run).to_string();
     let attributes = [
         ("name", name.as_str()),
         ("tests", tests),
@@ -70,6 +82,7 @@ fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize) {
         ("scenario", table.scenario.map(ToOwned::to_owned)),
         ("image", Some(table.images[image].to_owned())),
         ("image.id", image_id.map(ToOwned::to_owned)),
+        ("steps of a search", (!steps.is_empty()).then(|| steps.len().to_string())),
     ];
     for (name, value) in properties {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -86,8 +99,45 @@ fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize) {
     for (label, cell) in cases {
         case(xml, &class, label, cell);
     }
-    searches.iter().for_each(|told| search(xml, &class, told, run));
+    searches.iter().for_each(|view| search(xml, &class, view));
     xml.close("testsuite");
+    numbers
+}
+
+/// The versions of a bisection, each a test that passes or fails.
+fn bisection(xml: &mut Xml, run: &Run, search: &SearchView<'_>) -> [usize; 3] {
+    let count = |good| search.lines.iter().filter(|line| line.case.is_some() && line.good == good).count();
+    let numbers = [search.lines.len(), count(Some(false)), count(None)];
+    let [tests, failures, errors] = &numbers.map(|n| n.to_string());
+    let skipped = search.lines.iter().filter(|line| line.case.is_none()).count().to_string();
+    let time = seconds(search.seconds);
+    let attributes = [
+        ("name", "bisect"),
+        ("tests", tests),
+        ("failures", failures),
+        ("errors", errors),
+        ("skipped", &skipped),
+        ("time", &time),
+        ("timestamp", &run.header.started),
+    ];
+    xml.open("testsuite", &attributes[..if run.header.started.is_empty() { 6 } else { 7 }]);
+    for line in &search.lines {
+        let (name, text) = line.text.split_once(": ").unwrap_or((&line.text, ""));
+        xml.open("testcase", &[("name", name), ("classname", "exitone.bisect"), ("time", &seconds(0.0))]);
+        match (&line.case, line.good) {
+            (None, _) => xml.empty("skipped", &[("message", text)]),
+            (_, Some(true)) => {}
+            (_, Some(false)) => xml.leaf("failure", &[("message", text), ("type", "bad")], text),
+            (_, None) => xml.leaf("error", &[("message", text), ("type", "unresolved")], text),
+        }
+        xml.close("testcase");
+    }
+    let mut out = vec![search.verdict.clone()];
+    out.extend(search.rests.iter().cloned());
+    out.extend(search.runs.iter().map(|ran| format!("{}; {}", ran.text, ran.lesson)));
+    xml.leaf("system-out", &[], &out.join("\n"));
+    xml.close("testsuite");
+    numbers
 }
 
 fn case(xml: &mut Xml, class: &str, label: &str, cell: Entry<'_>) {
@@ -124,9 +174,6 @@ fn case(xml: &mut Xml, class: &str, label: &str, cell: Entry<'_>) {
     out.extend(account.platform.iter().cloned());
     out.extend(account.notes.iter().map(|note| format!("note: {note}")));
     out.extend(untold(result).map(|cause| format!("image: {} {}", one_line(&cause.text), one_line(&cause.fix))));
-    if standing == Standing::Step {
-        out.push("a step of a search: nothing is expected of it".to_owned());
-    }
     if standing == Standing::Expected {
         out.extend(account.timeline.iter().cloned());
     }
@@ -135,17 +182,17 @@ fn case(xml: &mut Xml, class: &str, label: &str, cell: Entry<'_>) {
     xml.close("testcase");
 }
 
-/// A search as a test: an error where it is undecided. Sets that are not as expected are tests of their own.
-fn search(xml: &mut Xml, class: &str, told: &Told<'_>, run: &Run) {
-    let searched = run.searches.get(&told.planned.id);
-    let time = seconds(searched.map_or(0.0, |searched| searched.answer.seconds));
-    xml.open("testcase", &[("name", &told.title), ("classname", class), ("time", &time)]);
-    let mut out = vec![told.verdict.clone()];
-    out.extend(told.sets.iter().map(|set| set.text.clone()));
-    out.extend(told.certainty.clone());
-    if let Some(message) = told.undecided() {
+/// A search as a test: an error where it is undecided. Its baseline and its sets are tests of their own.
+fn search(xml: &mut Xml, class: &str, view: &SearchView<'_>) {
+    let title = view.title.split_once(": ").map_or(view.title.as_str(), |(_, title)| title);
+    xml.open("testcase", &[("name", title), ("classname", class), ("time", &seconds(view.seconds))]);
+    let mut out = vec![view.verdict.clone()];
+    out.extend(view.lines.iter().map(|line| line.text.clone()));
+    out.extend(view.rests.iter().cloned());
+    if let Some(message) = view.undecided() {
         xml.leaf("error", &[("message", &message), ("type", "unresolved")], &out.join("\n"));
     }
+    out.extend(view.runs.iter().map(|ran| format!("{}; {}", ran.text, ran.lesson)));
     xml.leaf("system-out", &[], &out.join("\n"));
     xml.close("testcase");
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::progress::{at, stopping};
+use super::progress::stopping;
 use super::terminal::{mark, shorten_end, styled};
+use super::view;
 use crate::event::{Event, Stamped};
 use crate::model::outcome::Phase;
 use crate::model::{CaseId, CaseResult, ConditionSet};
@@ -111,8 +112,9 @@ impl Live {
         if self.found.len() > MOST_FOUND {
             lines.push(format!("        … and {} more", self.found.len() - MOST_FOUND));
         }
-        let runs =
-            |(name, phase): &(String, Phase)| format!("        runs:  {} ({})", shorten_end(name, NAME), at(*phase));
+        let runs = |(name, phase): &(String, Phase)| {
+            format!("        runs:  {} ({})", shorten_end(name, NAME), view::phase(*phase))
+        };
         lines.extend(self.running.values().map(runs));
         self.bar.set_message(lines.join("\n"));
     }

@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use super::account::{Account, untold};
 use super::plain::plain;
-use super::searches::told;
-use super::table::{Table, letters, severity, tables};
+use super::searches::{headline, searches as views};
+use super::table::{Table, severity, tables};
 use super::view::{self, plural};
 use crate::event::run::Run;
 use crate::event::{Counts, Entry, Standing};
@@ -32,7 +32,7 @@ pub fn render(run: &Run) -> String {
     head(&mut page, run);
     searches(&mut page, run);
     for table in &tables {
-        matrix(&mut page, table, tables.len() > 1);
+        matrix(&mut page, &table.without_steps(), tables.len() > 1);
     }
     let mut looked_at: Vec<(&str, &str, Entry<'_>)> = tables.iter().flat_map(Table::cells).collect();
     looked_at.retain(|(_, _, cell)| matches!(cell.standing, Standing::Unexpected | Standing::Unresolved));
@@ -87,7 +87,7 @@ fn end(page: Page, left_out: usize) -> String {
 
 fn head(page: &mut Page, run: &Run) {
     let counts = run.counts();
-    let (verdict, headline) = view::headline(&counts);
+    let (verdict, headline) = headline(run);
     let sign = match verdict {
         Some(Verdict::Fail) => "❌",
         Some(Verdict::Pass) => "✅",
@@ -104,35 +104,46 @@ fn head(page: &mut Page, run: &Run) {
     }
 }
 
-/// What the searches found.
+/// What searches and a bisection found; their runs are folded.
 fn searches(page: &mut Page, run: &Run) {
-    for told in told(run) {
-        let mut text = format!("### {}: {}\n\n{}\n\n", prose(&told.image()), prose(&told.title), prose(&told.verdict));
-        for set in &told.sets {
-            let sign = match set.good {
-                Some(true) => "✅",
-                Some(false) => "❌",
-                None => "❓",
-            };
-            let _ = writeln!(text, "- {sign} {}", prose(&set.text));
+    let sign = |good| match good {
+        Some(true) => "✅",
+        Some(false) => "❌",
+        None => "❓",
+    };
+    for search in views(run) {
+        let mut text = format!("### {}\n\n{}\n\n", prose(&search.title), prose(&search.verdict));
+        for line in &search.lines {
+            let _ = writeln!(text, "- {} {}", sign(line.good), prose(&line.text));
+            line.because.iter().for_each(|because| {
+                let _ = writeln!(text, "  - {}", prose(because));
+            });
         }
-        if !told.sets.is_empty() {
-            text.push('\n');
+        text.push_str(if search.lines.is_empty() { "" } else { "\n" });
+        for rest in &search.rests {
+            let _ = writeln!(text, "{}\n", prose(rest));
         }
-        if let Some(certainty) = &told.certainty {
-            let _ = writeln!(text, "{}\n", prose(certainty));
-        }
-        if let Some(open) = &told.open {
-            let _ = writeln!(text, "❓ Undecided, whether there are other sets: {}\n", prose(open));
+        if let Some(undecided) = search.undecided() {
+            let _ = writeln!(text, "❓ {}\n", prose(&undecided));
         }
         page.add(&text);
+        let lines: Vec<String> = search
+            .runs
+            .iter()
+            .map(|ran| format!("- {} {}; {}\n", sign(ran.passed), prose(&ran.text), prose(&ran.lesson)))
+            .collect();
+        if !lines.is_empty() {
+            let head = format!("<details><summary>{}</summary>\n\n", plural(lines.len(), "run"));
+            whole_lines(page, &head, &lines);
+            page.add("</details>\n\n");
+        }
     }
 }
 
 /// A sign for a cell, and what came out in a few letters.
 fn sign(cell: Option<Entry<'_>>) -> String {
     let Some(cell) = cell else { return String::new() };
-    let letters = prose(&letters(cell.result.map(|result| &**result)));
+    let letters = prose(&view::mark(cell.result.map(|result| &**result)).1);
     match cell.standing {
         Standing::Expected if cell.attempts.flaky().is_some() => format!("✅ {letters}, flaky"),
         Standing::Expected => format!("✅ {letters}"),
@@ -146,6 +157,9 @@ fn sign(cell: Option<Entry<'_>>) -> String {
 
 /// The cells of a scenario: as a table whose columns are the fewer ones, or as a list.
 fn matrix(page: &mut Page, table: &Table<'_>, titled: bool) {
+    if table.rows.is_empty() {
+        return;
+    }
     let mut text = if titled { format!("### {}\n\n", prose(&table.title())) } else { String::new() };
     let sets: Vec<&str> = table.rows.iter().map(|row| row.label.as_str()).collect();
     let images: Vec<&str> = table.names.iter().map(String::as_str).collect();

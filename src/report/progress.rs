@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::view;
 use crate::event::{Event, Planned, Stamped, Standing, judge};
 use crate::model::CaseId;
 use crate::model::image::short_name;
@@ -119,7 +120,7 @@ impl Progress {
         all.sort_by_key(|running| running.since_ms);
         let shown = all.iter().take(NAMED).map(|running| {
             let seconds = now_ms.saturating_sub(running.since_ms) / 1000;
-            format!("{seconds} s {} ({})", running.name, at(running.phase))
+            format!("{seconds} s {} ({})", running.name, view::phase(running.phase))
         });
         let mut text = shown.collect::<Vec<_>>().join("   ");
         if all.len() > NAMED {
@@ -132,16 +133,4 @@ impl Progress {
 /// Says that no further case starts.
 pub(super) fn stopping(because: &str) -> String {
     format!("stopping ({because}): running cases finish first; press Ctrl-C again to abort them")
-}
-
-/// What a case is doing.
-pub(super) fn at(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Prepare => "being set up",
-        Phase::Start => "being started",
-        Phase::Listen => "not listening yet",
-        Phase::Healthy => "not healthy yet",
-        Phase::Soak => "healthy, watched",
-        Phase::Stop => "being stopped",
-    }
 }

@@ -1,94 +1,236 @@
-//! What the searches of a run came to, as plain text without escapes of any format.
+//! What a search or a bisection of a run came to, and what each of its runs told.
 
 use super::plain::one_line;
-use super::view::plural;
-use super::why::{certainty, verdict};
-use crate::event::run::Run;
-use crate::event::{PlannedSearch, Standing};
-use crate::model::CaseId;
+use super::view::{self, name, plural};
+use super::{bisect, why};
+use crate::event::run::{Ran, Run};
+use crate::event::{Kind, PlannedSearch, Standing};
 use crate::model::image::short_name;
-use crate::model::search::JudgedSet;
+use crate::model::search::{JudgedSet, SearchReport};
+use crate::model::verdicts::Verdicts;
+use crate::model::{CaseId, ConditionSet, Verdict};
 
-/// A search that is told.
-pub struct Told<'a> {
-    /// The search.
-    pub planned: &'a PlannedSearch,
-    /// `a search among 3 conditions`.
+/// A search or a bisection.
+pub struct SearchView<'a> {
+    /// The scenario that it belongs to.
+    pub scenario: Option<&'a str>,
+    /// The image; `None`: several.
+    pub image: Option<&'a str>,
+    /// The image and what was searched among.
     pub title: String,
     /// What came out.
     pub verdict: String,
-    /// The sets that stand for themselves.
-    pub sets: Vec<Set<'a>>,
-    /// Whether the list is complete, and what that rests on; nothing: there is no answer.
-    pub certainty: Option<String>,
-    /// Why it is not decided whether there are other sets.
+    /// The answer, line by line: minimal sets, or versions.
+    pub lines: Vec<Line>,
+    /// What changed, how certain it is, what it rests on.
+    pub rests: Vec<String>,
+    /// Why it is undecided.
     pub open: Option<String>,
+    /// Its runs, in order.
+    pub runs: Vec<RunLine>,
+    /// Seconds that it took.
+    pub seconds: f64,
 }
 
-/// A set that stands for itself.
-pub struct Set<'a> {
-    /// Its case.
-    pub case: &'a CaseId,
-    /// The conditions, and what came out.
+/// A line of an answer.
+pub struct Line {
+    /// Its case; `None`: it was not run.
+    pub case: Option<CaseId>,
+    /// What it is, and what came out.
     pub text: String,
-    /// True when that is as expected; nothing: the run says nothing.
+    /// True when that is good, or as expected; `None`: undecided.
     pub good: Option<bool>,
+    /// Why, and what to do.
+    pub because: Vec<String>,
 }
 
-/// Every search of a run, in the order of the plan.
-pub fn told(run: &Run) -> impl Iterator<Item = Told<'_>> {
-    run.searches().map(move |(planned, came)| {
-        let title = format!("a search among {}", plural(planned.conditions.len(), "condition"));
-        match came {
-            Err(because) => {
-                let open = Some(one_line(because));
-                Told { planned, title, verdict: "not made".to_owned(), sets: Vec::new(), certainty: None, open }
-            }
-            Ok(searched) => Told {
-                planned,
-                title,
-                verdict: one_line(&verdict(&searched.answer)),
-                sets: searched.judged.iter().map(|judged| set(run, judged)).collect(),
-                certainty: Some(one_line(&certainty(&searched.answer))),
-                open: searched.open.as_deref().map(one_line),
-            },
+/// A run of a search.
+pub struct RunLine {
+    /// Milliseconds from the beginning of the run to its end.
+    pub at_ms: u64,
+    /// Its case.
+    pub case: CaseId,
+    /// True for a pass; `None`: undecided.
+    pub passed: Option<bool>,
+    /// The conditions or the image, and the outcome.
+    pub text: String,
+    /// What it told.
+    pub lesson: String,
+}
+
+/// What a run came to, in one sentence without a full stop; `None` of the verdict: nothing was run.
+#[must_use]
+pub fn headline(run: &Run) -> (Option<Verdict>, String) {
+    let verdict = Some(match run.exit_code() {
+        0 => Verdict::Pass,
+        1 => Verdict::Fail,
+        _ => Verdict::Unresolved,
+    });
+    match (run.header.kind, searches(run).first()) {
+        (Kind::Run, _) | (_, None) => view::headline(&run.counts()),
+        (Kind::Why, Some(search)) => {
+            let image = search.image.map(|image| one_line(short_name(image))).unwrap_or_default();
+            (verdict, format!("{image}: {}", search.verdict))
         }
-    })
+        (Kind::Bisect, Some(search)) => (verdict, search.verdict.clone()),
+    }
 }
 
-impl Told<'_> {
-    /// The image as people call it.
-    #[must_use]
-    pub fn image(&self) -> String {
-        one_line(short_name(&self.planned.image))
-    }
+/// Every search of a run, in the order of the plan, and its bisection.
+pub fn searches(run: &Run) -> Vec<SearchView<'_>> {
+    let images = run.images();
+    let searches = run.searches().map(|(planned, answer)| {
+        let image = one_line(name(&planned.image, &images));
+        let title = format!("{image}: a search among {}", plural(planned.conditions.len(), "condition"));
+        let answer = answer.map(|report| of_report(run, planned, report));
+        let (verdict, lines, rests, open, seconds) = answer
+            .unwrap_or_else(|because| ("not made".to_owned(), Vec::new(), Vec::new(), Some(one_line(because)), 0.0));
+        let (scenario, image) = (planned.scenario.as_deref(), Some(planned.image.as_str()));
+        SearchView { scenario, image, title, verdict, lines, rests, open, runs: runs(run, planned), seconds }
+    });
+    searches.chain(run.verdicts.iter().map(|verdicts| of_bisection(run, verdicts))).collect()
+}
 
-    /// That, and why, it is undecided; nothing: it is decided.
+type Parts = (String, Vec<Line>, Vec<String>, Option<String>, f64);
+
+fn of_report(run: &Run, planned: &PlannedSearch, report: &SearchReport) -> Parts {
+    let mut lines = Vec::new();
+    if run.header.kind == Kind::Why {
+        let of_search = |p: &&crate::event::Planned| p.search.as_ref() == Some(&planned.id) && p.conditions.is_empty();
+        lines.extend(run.header.cases.iter().find(of_search).map(|p| line(run, &p.id, "friendly conditions", &[])));
+    }
+    lines.extend(report.judged.iter().map(|judged| set(run, report, judged)));
+    let answer = &report.answer;
+    let open = report.open.as_deref().map(one_line);
+    let rests = why::around_lines(answer).into_iter().chain([why::certainty(answer)]).map(|text| one_line(&text));
+    (one_line(&why::verdict(answer)), lines, rests.collect(), open, answer.seconds)
+}
+
+impl SearchView<'_> {
+    /// That, and why, it is undecided; `None`: it is decided.
     #[must_use]
     pub fn undecided(&self) -> Option<String> {
-        self.open.as_ref().map(|open| format!("undecided, whether there are other sets: {open}"))
+        self.open.as_ref().map(|open| format!("undecided; there may be more sets: {open}"))
     }
 }
 
-fn set<'a>(run: &Run, judged: &'a JudgedSet) -> Set<'a> {
-    let entry = run.entry(&judged.case);
+fn set(run: &Run, report: &SearchReport, judged: &JudgedSet) -> Line {
+    let kind = if judged.smallest { "" } else { "not a minimal set: " };
+    let minimal = report.answer.minimal_sets.iter().find(|set| set.conditions == judged.conditions);
+    let mut because: Vec<String> = Vec::new();
+    for cause in minimal.iter().flat_map(|set| &set.causes) {
+        let lines = [format!("why: {}", cause.text), format!("fix: {}", cause.fix)];
+        because.extend(lines.into_iter().filter(|line| !because.contains(line)).collect::<Vec<_>>());
+    }
+    because.extend(minimal.map(|set| format!("again: {}", set.repro)));
+    line(run, &judged.case, &format!("{kind}{}", judged.conditions), &because)
+}
+
+/// A case of a search that stands for itself.
+fn line(run: &Run, case: &CaseId, what: &str, because: &[String]) -> Line {
+    let entry = run.entry(case);
     let good = entry.and_then(|entry| match entry.standing {
         Standing::Expected | Standing::Step => Some(true),
         Standing::Unexpected => Some(false),
         Standing::Unresolved | Standing::Skipped | Standing::NotRun => None,
     });
-    let result = entry.and_then(|entry| entry.result);
-    let came = result.map_or_else(|| "not run".to_owned(), |r| one_line(&r.cell()));
-    let stands = match (&judged.expected, good) {
-        (_, None) => String::new(),
-        (None, _) => ", nothing of it was expected".to_owned(),
-        (Some(_), Some(true)) => ", as expected".to_owned(),
-        (Some(expected), Some(false)) => format!(", expected: {}", one_line(&expected.text)),
+    let outcome = entry.and_then(|entry| entry.result).map_or_else(|| "not run".to_owned(), |r| one_line(&r.cell()));
+    let stands = match (entry.and_then(|entry| entry.expected), good, run.header.kind) {
+        (_, None, _) | (None, _, Kind::Why | Kind::Bisect) => String::new(),
+        (None, Some(true), Kind::Run) | (Some(_), Some(true), _) => ", as expected".to_owned(),
+        (None, Some(false), Kind::Run) => ", nothing of it was expected".to_owned(),
+        (Some(expected), Some(false), _) => format!(", expected: {}", one_line(expected)),
     };
-    let kind = if judged.smallest { "" } else { "no smallest set: " };
-    Set {
-        case: &judged.case,
-        text: format!("{kind}{}: {came}{stands}", one_line(&judged.conditions.to_string())),
-        good,
+    let because = because.iter().map(|text| one_line(text)).collect();
+    Line { case: Some(case.clone()), text: format!("{}: {outcome}{stands}", one_line(what)), good, because }
+}
+
+/// The runs of a search, each with what it told when it ended.
+fn runs(run: &Run, planned: &PlannedSearch) -> Vec<RunLine> {
+    let answer = run.searches.get(&planned.id);
+    let minimal: Vec<&ConditionSet> =
+        answer.iter().flat_map(|report| &report.answer.minimal_sets).map(|set| &set.conditions).collect();
+    let mut failing: Vec<&ConditionSet> = Vec::new();
+    let mut lines: Vec<RunLine> = Vec::new();
+    for ran in &run.runs {
+        let Some(case) = run.header.cases.iter().find(|case| case.id == ran.case) else { continue };
+        if case.search.as_ref() != Some(&planned.id) {
+            continue;
+        }
+        let set = &case.conditions;
+        let again = lines.iter().any(|line| line.case == case.id);
+        let lesson = if again { "the same set again".to_owned() } else { lesson(ran.verdict, set, &failing, &minimal) };
+        if ran.verdict == Verdict::Fail {
+            failing.push(set);
+        }
+        lines.push(run_line(ran, &set.to_string(), lesson));
+    }
+    lines
+}
+
+fn run_line(ran: &Ran, what: &str, lesson: String) -> RunLine {
+    let passed = match ran.verdict {
+        Verdict::Pass => Some(true),
+        Verdict::Fail => Some(false),
+        Verdict::Unresolved => None,
+    };
+    let text = format!("{}: {}", one_line(what), one_line(&ran.outcome));
+    RunLine { at_ms: ran.at_ms, case: ran.case.clone(), passed, text, lesson }
+}
+
+/// What a run tells, given the sets that failed before it and the answer.
+fn lesson(verdict: Verdict, set: &ConditionSet, failing: &[&ConditionSet], minimal: &[&ConditionSet]) -> String {
+    let count = set.iter().count();
+    match verdict {
+        Verdict::Unresolved => "says nothing".to_owned(),
+        Verdict::Pass if count == 0 => "a failure needs a condition".to_owned(),
+        Verdict::Pass if count == 1 => "not enough by itself".to_owned(),
+        Verdict::Pass => format!("no set among these {count} fails"),
+        Verdict::Fail if count == 0 => "fails under every condition".to_owned(),
+        Verdict::Fail if minimal.contains(&set) => "a minimal set".to_owned(),
+        Verdict::Fail => match failing.iter().find(|known| **known != set && known.is_subset(set)) {
+            Some(known) => format!("contains {known}, which fails already"),
+            None => format!("a minimal set is among these {count}"),
+        },
+    }
+}
+
+/// A bisection: a line for each version, the oldest first.
+fn of_bisection<'a>(run: &Run, verdicts: &Verdicts) -> SearchView<'a> {
+    let versions = bisect::versions(verdicts).into_iter().map(|version| Line {
+        case: version.tested.map(|tested| tested.case.clone()),
+        text: one_line(&format!("{}: {}{}", version.name, version.text, version.often)),
+        good: version.tested.and_then(|tested| match tested.verdict {
+            Verdict::Pass => Some(true),
+            Verdict::Fail => Some(false),
+            Verdict::Unresolved => None,
+        }),
+        because: Vec::new(),
+    });
+    let changes = bisect::changes(verdicts).into_iter().map(|(what, text)| format!("{what}: {text}"));
+    let causes = verdicts.causes.iter().flat_map(|c| [format!("why: {}", c.text), format!("fix: {}", c.fix)]);
+    let again = verdicts.repro.iter().map(|repro| format!("again: {repro}"));
+    let rests = causes.chain(again).chain(changes).chain(verdicts.notes.iter().cloned());
+    let under =
+        if verdicts.conditions.is_empty() { "friendly conditions".to_owned() } else { verdicts.conditions.to_string() };
+    let runs = run.runs.iter().filter_map(|ran| {
+        let image = &run.header.cases.iter().find(|case| case.id == ran.case)?.image;
+        let lesson = match ran.verdict {
+            Verdict::Pass => "good",
+            Verdict::Fail => "bad",
+            Verdict::Unresolved => "says nothing",
+        };
+        Some(run_line(ran, name(image, &verdicts.images), lesson.to_owned()))
+    });
+    SearchView {
+        scenario: None,
+        image: None,
+        title: one_line(&format!("{} under {under}", plural(verdicts.images.len(), "version"))),
+        verdict: one_line(&bisect::sentence(verdicts)),
+        lines: versions.collect(),
+        rests: rests.map(|text| one_line(&text)).collect(),
+        open: None,
+        runs: runs.collect(),
+        seconds: verdicts.seconds,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 
+use super::view;
 use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
 use crate::model::{Condition, ConditionSet};
@@ -182,7 +183,7 @@ impl Version {
     pub fn sentence(&self) -> String {
         let name = short_name(&self.image);
         if let Some(cause) = &self.nowhere {
-            return format!("{name} exits with code 1 whatever the conditions: {}", first_sentence(&cause.text));
+            return format!("{name} exits with code 1 under every condition: {}", first_sentence(&cause.text));
         }
         let tail = if self.unresolved > 0 { format!(" ({} cases unresolved)", self.unresolved) } else { String::new() };
         if self.sets.is_empty() && self.passed == 0 {
@@ -267,14 +268,7 @@ fn list(words: &[String]) -> String {
 
 /// What a version does under a failing set.
 fn verb(set: &FailingSet) -> String {
-    match (&set.outcome, set.exit_code) {
-        (Some(Outcome::Exited), Some(code)) => format!("exits with code {code}"),
-        (Some(Outcome::Signalled), Some(code)) => format!("is ended by signal {}", code - 128),
-        (Some(Outcome::OomKilled), _) => "is killed for its memory".to_owned(),
-        (Some(Outcome::NeverListened), _) => "never listens where it is probed".to_owned(),
-        (Some(Outcome::NotStarted), _) => "cannot be started".to_owned(),
-        _ => "never becomes healthy".to_owned(),
-    }
+    view::does(set.outcome.as_ref(), set.exit_code)
 }
 
 /// `A is missing`, `A is empty`, `B is missing` → `A is missing or empty`, `B is missing`.

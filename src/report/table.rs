@@ -1,12 +1,12 @@
 //! The cases of a run as tables: conditions down, images across. Two cases may show the same conditions, when they differ
 //! in a secret only: each gets a row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::plain::one_line;
+use super::view;
 use crate::event::run::Run;
 use crate::event::{Entry, Standing};
-use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Outcome};
 
 /// A set of conditions and its cells.
@@ -104,7 +104,7 @@ fn table<'a>(scenario: Option<&'a str>, all: Vec<Entry<'a>>) -> Table<'a> {
             rows.push(Row { label, cells: (0..images.len()).map(cell).collect() });
         }
     }
-    Table { scenario, names: names(&images), images, rows }
+    Table { scenario, names: view::names(&images), images, rows }
 }
 
 /// The number behind an id that others have, too: `v1-0123abcd-2`.
@@ -113,19 +113,6 @@ fn number(id: &str) -> u64 {
     let hash = before.rsplit('-').next().unwrap_or_default();
     let is_hash = hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit());
     number.parse().ok().filter(|_| is_hash && number.len() < 8).unwrap_or(1)
-}
-
-/// What people call the images; the whole names where the short ones are the same.
-fn names(images: &[&str]) -> Vec<String> {
-    let short: BTreeSet<&str> = images.iter().map(|image| short_name(image)).collect();
-    let all = short.len() == images.len();
-    images.iter().map(|image| one_line(if all { short_name(image) } else { image })).collect()
-}
-
-/// A few letters for a cell of a table.
-#[must_use]
-pub fn letters(result: Option<&CaseResult>) -> String {
-    super::terminal::mark(result).0
 }
 
 /// How bad a result is, the worst first: what fails without any condition, then what died, then the rest.
@@ -146,6 +133,7 @@ mod tests {
 
     #[test]
     fn cells_that_read_the_same_are_rows_of_their_own() {
+        assert_eq!(number("v1-2"), 1);
         let mut run = every_kind();
         for _ in 0..2 {
             let all = tables(&run);
@@ -159,12 +147,5 @@ mod tests {
             let (a, b) = (cases[6].clone(), cases[8].clone());
             (cases[6], cases[8]) = (b, a);
         }
-    }
-
-    #[test]
-    fn names_that_would_be_the_same_are_whole() {
-        assert_eq!(number("v1-2"), 1);
-        assert_eq!(names(&["a:v1", "b:v1"]), ["a:v1", "b:v1"]);
-        assert_eq!(names(&["a:v1", "a:v2"]), ["v1", "v2"]);
     }
 }

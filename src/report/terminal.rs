@@ -7,15 +7,16 @@ use std::sync::Arc;
 use anstyle::{AnsiColor, Style};
 
 use super::evidence;
-use super::searches::{Told, told as told_of};
+use super::searches::{SearchView, searches};
 use super::story::{Story, clauses, in_words};
 use super::table::{Table, tables};
-use super::view;
+use super::view::{self, LEGEND, Look};
 use crate::event::run::Run;
-use crate::event::{Counts, Entry, Standing};
+use crate::event::{Counts, Entry, Kind, Standing};
 use crate::model::ConditionSet;
 use crate::model::image::short_name;
-use crate::model::outcome::{CaseResult, Outcome, Verdict};
+use crate::model::outcome::{CaseResult, Cause, Verdict};
+use crate::model::search::SearchReport;
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -33,29 +34,16 @@ pub(super) fn styled(style: Style, text: &str) -> String {
 
 /// A cell's mark and its style.
 pub(super) fn mark(result: Option<&CaseResult>) -> (String, Style) {
-    let Some(result) = result else { return ("–".to_owned(), DIM) };
-    match (result.verdict, &result.outcome) {
-        (Verdict::Unresolved, _) if result.skipped.is_some() => ("skip".to_owned(), DIM),
-        (Verdict::Unresolved, _) => ("?".to_owned(), AnsiColor::Yellow.on_default()),
-        (Verdict::Pass, None) => ("–".to_owned(), DIM),
-        (Verdict::Pass, _) if result.missed_some() => ("(ok)".to_owned(), DIM),
-        (Verdict::Pass, _) => ("ok".to_owned(), GOOD),
-        (Verdict::Fail, Some(Outcome::Healthy)) => ("ok*".to_owned(), AnsiColor::Yellow.on_default()),
-        (Verdict::Fail, Some(outcome)) => (short(outcome, result.exit_code), BAD),
-        (Verdict::Fail, None) => ("fail".to_owned(), BAD),
-    }
+    let (look, mark) = view::mark(result);
+    (mark, style(look))
 }
 
-/// A failure in at most seven columns, so that one stays between two cells.
-fn short(outcome: &Outcome, code: Option<i64>) -> String {
-    match (outcome, code) {
-        (Outcome::Exited, Some(code)) if code < 100 => format!("exit {code}"),
-        (Outcome::Exited, Some(code)) => format!("ex {code}"),
-        (Outcome::Signalled, Some(code)) => format!("sig {}", code - 128),
-        (Outcome::OomKilled, _) => "oom".to_owned(),
-        (Outcome::NeverListened, _) => "deaf".to_owned(),
-        (Outcome::NotStarted, _) => "nostart".to_owned(),
-        _ => "sick".to_owned(),
+fn style(look: Look) -> Style {
+    match look {
+        Look::Good => GOOD,
+        Look::Bad => BAD,
+        Look::Soft | Look::Unknown => ODD,
+        Look::Weak | Look::Skipped | Look::Nothing => DIM,
     }
 }
 
@@ -63,27 +51,35 @@ fn short(outcome: &Outcome, code: Option<i64>) -> String {
 #[must_use]
 pub fn matrix(table: &Table<'_>) -> String {
     let label = table.rows.iter().map(|row| row.label.chars().count()).max().unwrap_or(0).min(MOST_LABEL);
+    let marks: Vec<String> = table.rows.iter().flat_map(|row| &row.cells).map(|cell| mark(result(cell)).0).collect();
+    let width = marks.iter().map(|mark| mark.chars().count()).max().unwrap_or_default().max(CELL - 1) + 1;
     let mut text = format!("  {:label$}", "");
     for n in 1..=table.images.len() {
-        let _ = write!(text, "{:>CELL$}", format!("[{n}]"));
+        let _ = write!(text, "{:>width$}", format!("[{n}]"));
     }
     text.push('\n');
     for row in &table.rows {
         let _ = write!(text, "  {}", shorten(&row.label, label));
         for cell in &row.cells {
-            let (mark, style) = mark(cell.and_then(|cell| cell.result).map(|result| &**result));
+            let (mark, style) = mark(result(cell));
             // Padded before it is coloured: colours have no width.
-            let _ = write!(text, "{}", styled(style, &format!("{mark:>CELL$}")));
+            let _ = write!(text, "{}", styled(style, &format!("{mark:>width$}")));
         }
         text.push('\n');
     }
     for (i, name) in table.names.iter().enumerate() {
         let _ = write!(text, "{}[{}] {name}", if i % 4 == 0 { "\n  " } else { "   " }, i + 1);
     }
-    let legend = "ok healthy   (ok) healthy, and never met a condition   ok* healthy, but a request after it fails\n  \
-                  deaf never listened   sick never healthy   – not run   ? unresolved   skip host cannot";
-    let _ = writeln!(text, "\n  {}", styled(DIM, legend));
-    text
+    let shown = LEGEND.iter().filter(|(_, mark, _)| marks.iter().any(|known| known == mark));
+    let legend: Vec<String> = shown.map(|(_, mark, meaning)| format!("{mark}: {meaning}")).collect();
+    for line in legend.chunks(3) {
+        let _ = write!(text, "\n  {}", styled(DIM, &line.join("   ")));
+    }
+    text + "\n"
+}
+
+fn result<'a>(cell: &Option<Entry<'a>>) -> Option<&'a CaseResult> {
+    cell.and_then(|cell| cell.result).map(|result| &**result)
 }
 
 fn shorten(text: &str, width: usize) -> String {
@@ -162,16 +158,20 @@ fn example<'a>(story: &Story, results: &[&'a CaseResult]) -> Option<&'a CaseResu
         .max_by_key(|r| (r.conditions.iter().count() > 1, r.exit_code == Some(1), r.causes.len()))
 }
 
-/// Cause, fix and evidence of a failure.
+/// Causes, fixes and evidence of a failure.
 #[must_use]
 pub fn why(result: &CaseResult) -> String {
-    let mut text = String::new();
-    for cause in &result.causes {
-        let _ = writeln!(text, "\n  {} {}", styled(HEAD, "why"), wrap(&cause.text, 6));
-        let _ = writeln!(text, "  {} {}", styled(HEAD, "fix"), wrap(&cause.fix, 6));
-        for evidence in &cause.evidence {
-            let _ = writeln!(text, "      {}", styled(DIM, &shorten_end(evidence, 150)));
-        }
+    result.causes.iter().map(|one| format!("\n{}", cause(one, true))).collect()
+}
+
+/// A cause, its fix where that is wanted, and what it stands on.
+pub(super) fn cause(cause: &Cause, fix: bool) -> String {
+    let mut text = format!("  {}  {}\n", styled(HEAD, "why"), wrap(&cause.text, 7));
+    if fix {
+        let _ = writeln!(text, "  {}  {}", styled(HEAD, "fix"), wrap(&cause.fix, 7));
+    }
+    for evidence in &cause.evidence {
+        let _ = writeln!(text, "       {}", styled(DIM, &shorten_end(evidence, 140)));
     }
     text
 }
@@ -360,6 +360,18 @@ pub fn doctor(proved: &[Proved]) -> String {
 /// A whole run: a matrix for each scenario where there is one to see, then the cases that did not pass, or all of a few.
 #[must_use]
 pub fn run(run: &Run) -> String {
+    let found = searches(run);
+    match (run.header.kind, &run.verdicts, found.first()) {
+        (Kind::Bisect, Some(verdicts), _) => {
+            let shown = verdicts.case.as_ref().and_then(|case| run.results.get(case));
+            return super::bisect::text(verdicts, shown.map(|result| &**result));
+        }
+        (Kind::Why, _, Some(view)) => {
+            let report = run.searches().find_map(|(_, report)| report.ok());
+            return search(run, view, report);
+        }
+        _ => {}
+    }
     let mut text = String::new();
     let tables = tables(run);
     for table in &tables {
@@ -392,11 +404,8 @@ pub fn run(run: &Run) -> String {
         if searches().next().is_none() {
             text += &findings(entries.iter().filter_map(|entry| entry.result));
         }
-        text.extend(
-            told_of(run)
-                .filter(|told| told.planned.scenario.as_deref() == table.scenario)
-                .map(|told| search(run, &told)),
-        );
+        let views = found.iter().filter(|view| view.scenario == table.scenario);
+        text.extend(views.zip(searches()).map(|(view, (_, report))| search(run, view, report.ok())));
     }
     for (planned, because) in run.without_result() {
         let line = format!("not run: {} under {}: {because}", short_name(&planned.image), planned.conditions);
@@ -406,29 +415,26 @@ pub fn run(run: &Run) -> String {
 }
 
 /// What a search found, and how that stands against what is expected.
-fn search(run: &Run, told: &Told<'_>) -> String {
-    let heading = format!("{}: {}", told.image(), told.title);
-    let mut text = format!("{}\n", styled(HEAD, &heading));
-    if let Some(searched) = run.searches.get(&told.planned.id) {
-        let of_search = run.header.cases.iter().filter(|p| p.search.as_ref() == Some(&searched.id));
-        let results: Vec<&CaseResult> = of_search.filter_map(|p| run.results.get(&p.id)).map(|r| &**r).collect();
-        text += &super::why::text(&searched.answer, &results, false);
+fn search(run: &Run, search: &SearchView<'_>, report: Option<&SearchReport>) -> String {
+    let mut text = String::new();
+    if run.header.kind == Kind::Run {
+        let _ = writeln!(text, "{}", styled(HEAD, &search.title));
     }
-    for set in &told.sets {
-        let (mark, style) = match set.good {
+    if let Some(report) = report {
+        let of_search = run.header.cases.iter().filter(|p| p.search.as_ref() == Some(&report.id));
+        let results: Vec<&CaseResult> = of_search.filter_map(|p| run.results.get(&p.id)).map(|r| &**r).collect();
+        text += &super::why::text(&report.answer, &results, false);
+    }
+    for line in search.lines.iter().filter(|_| run.header.kind == Kind::Run) {
+        let (mark, style) = match line.good {
             Some(true) => ("✓", GOOD),
             Some(false) => ("✗", BAD),
             None => ("?", ODD),
         };
-        let _ = writeln!(text, "  {} {}", styled(style, mark), wrap(&set.text, 4));
+        let _ = writeln!(text, "  {} {}", styled(style, mark), wrap(&line.text, 4));
     }
-    if let Some(open) = &told.open {
-        let _ = writeln!(
-            text,
-            "  {} {}",
-            styled(ODD, "undecided"),
-            wrap(&format!("whether there are other sets: {open}"), 4)
-        );
+    if let Some(undecided) = search.undecided() {
+        let _ = writeln!(text, "  {}", styled(ODD, &wrap(&undecided, 2)));
     }
     text + "\n"
 }

@@ -2,13 +2,117 @@
 
 use super::plain::one_line;
 use crate::event::{Counts, Entry, Standing};
-use crate::model::Verdict;
+use crate::model::image::short_name;
+use crate::model::outcome::{CaseResult, Outcome, Phase, Verdict};
 
 /// `1 case`, `2 cases`.
 #[must_use]
 pub fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
+
+/// The name of an image among others: the short one, unless another image shares it.
+#[must_use]
+pub fn name<'a>(image: &'a str, all: &[impl AsRef<str>]) -> &'a str {
+    let short = short_name(image);
+    let shared = |other: &str| other != image && short_name(other) == short;
+    if all.iter().any(|other| shared(other.as_ref())) { image } else { short }
+}
+
+/// The names of images.
+#[must_use]
+pub fn names(all: &[impl AsRef<str>]) -> Vec<String> {
+    all.iter().map(|image| one_line(name(image.as_ref(), all))).collect()
+}
+
+/// What a running case is doing.
+#[must_use]
+pub fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Prepare => "setting up",
+        Phase::Start => "starting",
+        Phase::Listen => "not listening yet",
+        Phase::Healthy => "not healthy yet",
+        Phase::Soak => "healthy, watching",
+        Phase::Stop => "stopping",
+    }
+}
+
+/// What the process does, as the rest of a sentence: `exits with code 1`.
+#[must_use]
+pub fn does(outcome: Option<&Outcome>, exit_code: Option<i64>) -> String {
+    match (outcome, exit_code) {
+        (Some(Outcome::Healthy), _) => "becomes healthy".to_owned(),
+        (Some(Outcome::Exited), Some(code)) => format!("exits with code {code}"),
+        (Some(Outcome::Exited), None) => "exits".to_owned(),
+        (Some(Outcome::Signalled), code) => format!("is killed by signal {}", code.unwrap_or(128) - 128),
+        (Some(Outcome::OomKilled), _) => "is killed for using too much memory".to_owned(),
+        (Some(Outcome::NeverListened), _) => "never listens on the probed port".to_owned(),
+        (Some(Outcome::Unhealthy), _) | (None, _) => "never becomes healthy".to_owned(),
+        (Some(Outcome::NotStarted), Some(code)) => format!("cannot be started (exit code {code})"),
+        (Some(Outcome::NotStarted), None) => "cannot be started".to_owned(),
+    }
+}
+
+/// How a result looks at a glance; formats give each a colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// Healthy.
+    Good,
+    /// Healthy without exercising a condition.
+    Weak,
+    /// Healthy, but a request after it failed.
+    Soft,
+    /// Failed.
+    Bad,
+    /// Undecided.
+    Unknown,
+    /// The host cannot impose it.
+    Skipped,
+    /// Nothing was run.
+    Nothing,
+}
+
+/// The mark of a cell in a table, at most nine columns wide.
+#[must_use]
+pub fn mark(result: Option<&CaseResult>) -> (Look, String) {
+    let Some(result) = result else { return (Look::Nothing, "–".to_owned()) };
+    let (look, mark) = match (result.verdict, &result.outcome) {
+        (Verdict::Unresolved, _) if result.skipped.is_some() => (Look::Skipped, "skip"),
+        (Verdict::Unresolved, _) => (Look::Unknown, "?"),
+        (Verdict::Pass, None) => (Look::Nothing, "–"),
+        (Verdict::Pass, _) if result.missed_some() => (Look::Weak, "(ok)"),
+        (Verdict::Pass, _) => (Look::Good, "ok"),
+        (Verdict::Fail, Some(Outcome::Healthy)) => (Look::Soft, "ok*"),
+        (Verdict::Fail, outcome) => return (Look::Bad, failure(outcome.as_ref(), result.exit_code)),
+    };
+    (look, mark.to_owned())
+}
+
+fn failure(outcome: Option<&Outcome>, code: Option<i64>) -> String {
+    match (outcome, code) {
+        (Some(Outcome::Exited), Some(code)) => format!("exit {code}"),
+        (Some(Outcome::Signalled), Some(code)) => format!("signal {}", code - 128),
+        (Some(Outcome::OomKilled), _) => "oom".to_owned(),
+        (Some(Outcome::NeverListened), _) => "no port".to_owned(),
+        (Some(Outcome::Unhealthy), _) => "unhealthy".to_owned(),
+        (Some(Outcome::NotStarted), _) => "no start".to_owned(),
+        _ => "fail".to_owned(),
+    }
+}
+
+/// What the marks of a table mean, beside exit codes and signals.
+pub const LEGEND: [(Look, &str, &str); 9] = [
+    (Look::Good, "ok", "healthy"),
+    (Look::Weak, "(ok)", "healthy without exercising a condition"),
+    (Look::Soft, "ok*", "healthy, but a request after it fails"),
+    (Look::Bad, "no port", "never listened"),
+    (Look::Bad, "unhealthy", "never passed the health check"),
+    (Look::Bad, "no start", "could not be started"),
+    (Look::Nothing, "–", "not run"),
+    (Look::Unknown, "?", "unresolved"),
+    (Look::Skipped, "skip", "this host cannot impose it"),
+];
 
 /// A case in a few words: what came out, and what was expected where that is something else.
 #[must_use]
@@ -85,5 +189,10 @@ mod tests {
         let met = Counts { cases: 2, passed: 1, failed: 1, expected: 2, ..Counts::default() };
         assert_eq!(counts(&met), "2 cases, 1 passed, 1 failed, all as expected");
         assert_eq!(headline(&Counts::default()), (None, "nothing was run".to_owned()));
+    }
+
+    #[test]
+    fn names_that_would_be_the_same_are_whole() {
+        assert_eq!(names(&["a:v1", "b:v1", "a:v2"]), ["a:v1", "b:v1", "v2"]);
     }
 }

@@ -8,7 +8,7 @@ use super::terminal::{BAD, DIM, GOOD, HEAD, mark, shorten_end, styled, wrap};
 use crate::model::FailureClass;
 use crate::model::answer::{Answer, Left, MinimalSet};
 use crate::model::image::short_name;
-use crate::model::outcome::{CaseResult, Cause, Verdict};
+use crate::model::outcome::{CaseResult, Verdict};
 
 /// The whole answer for a person. `explain`: every run as well.
 #[must_use]
@@ -49,10 +49,10 @@ pub(super) fn verdict(answer: &Answer) -> String {
     match (answer.verdict, answer.baseline) {
         (Verdict::Pass, _) => "nothing that was tried makes it fail".to_owned(),
         (Verdict::Unresolved, _) => "no answer".to_owned(),
-        (Verdict::Fail, Verdict::Fail) => "it fails everywhere, under friendly conditions already".to_owned(),
+        (Verdict::Fail, Verdict::Fail) => "fails under every condition".to_owned(),
         (Verdict::Fail, _) if count == 1 => "one set of conditions makes it fail".to_owned(),
-        (Verdict::Fail, _) if count == 0 => "it fails, and the smallest set is not known".to_owned(),
-        (Verdict::Fail, _) => format!("{count} smallest sets of conditions make it fail"),
+        (Verdict::Fail, _) if count == 0 => "fails; the minimal set is not known".to_owned(),
+        (Verdict::Fail, _) => format!("{count} minimal sets of conditions make it fail"),
     }
 }
 
@@ -110,7 +110,7 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseRe
         if !told.contains(&cause.text.as_str()) {
             let fix =
                 !group.iter().flat_map(|s| &s.causes).any(|c| told.contains(&c.text.as_str()) && c.fix == cause.fix);
-            text.push_str(&because(cause, fix));
+            text.push_str(&super::terminal::cause(cause, fix));
             told.push(&cause.text);
         }
     }
@@ -146,18 +146,6 @@ fn proof(set: &MinimalSet) -> String {
     format!("{runs}{without}")
 }
 
-/// A cause, its fix, and what it stands on.
-pub(super) fn because(cause: &Cause, fix: bool) -> String {
-    let mut text = format!("  {}   {}\n", styled(HEAD, "why"), wrap(&cause.text, 8));
-    if fix {
-        let _ = writeln!(text, "  {}   {}", styled(HEAD, "fix"), wrap(&cause.fix, 8));
-    }
-    for evidence in &cause.evidence {
-        let _ = writeln!(text, "        {}", styled(DIM, &shorten_end(evidence, 140)));
-    }
-    text
-}
-
 /// The end of the log, where no rule knows the cause.
 fn log_of(result: Option<&CaseResult>) -> String {
     let Some(result) = result else { return String::new() };
@@ -181,8 +169,18 @@ fn log(results: &[&CaseResult]) -> String {
     }
 }
 
-/// What is beside the sets: what heals, other failures, what was left out.
+/// What is beside the sets: what heals, other failures, what was ruled out.
 fn around(answer: &Answer) -> String {
+    let lines = around_lines(answer);
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {}\n", styled(DIM, &wrap(line, 4)))).collect();
+    format!("\n{lines}")
+}
+
+/// What is beside the sets, a line each.
+pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for healed in &answer.healed {
         lines.push(format!("{} takes the failure of {} away", healed.healers, healed.heals));
@@ -202,26 +200,22 @@ fn around(answer: &Answer) -> String {
                 None => by.push((one.because.clone(), vec![one.condition.to_string()])),
             }
         }
-        by.into_iter().map(|(because, all)| format!("{what} {}: {because}", all.join(", "))).collect::<Vec<_>>()
+        by.into_iter().map(|(because, all)| format!("{what}: {} ({because})", all.join(", "))).collect::<Vec<_>>()
     };
-    lines.extend(grouped(&answer.pruned, "left out"));
+    lines.extend(grouped(&answer.pruned, "ruled out"));
     lines.extend(grouped(&answer.skipped, "skipped"));
     if !answer.not_exercised.is_empty() {
-        lines.push(format!("imposed and never met: {}", answer.not_exercised.join(", ")));
+        lines.push(format!("not exercised: {}", answer.not_exercised.join(", ")));
     }
     lines.extend(answer.not_tried.iter().map(|what| format!("not tried: {what}")));
-    if lines.is_empty() {
-        return String::new();
-    }
-    let lines: String = lines.iter().map(|line| format!("  {}\n", styled(DIM, &wrap(line, 4)))).collect();
-    format!("\n{lines}")
+    lines
 }
 
 /// Whether the list is complete, how sure that is, and what it rests on.
 pub(super) fn certainty(answer: &Answer) -> String {
     let percent = format!("{:.1} %", answer.confidence * 100.0);
     match (answer.complete, answer.baseline) {
-        (true, _) => format!("The list is complete ({percent}), provided that {}.", answer.assumption),
+        (true, _) => format!("The list is complete ({percent}), assuming that {}.", answer.assumption),
         (false, Verdict::Unresolved) => "The baseline itself could not be run: nothing can be said.".to_owned(),
         (false, _) => format!("The list may not be complete: {}.", answer.assumption),
     }

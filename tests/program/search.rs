@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::support::{candidates, close, open, service};
 use exitone::engine::Engine;
 use exitone::engine::fake::{FakeEngine, Situation, exits, healthy};
 use exitone::event::run::Run;
-use exitone::event::{Counts, Event, Stamped, Standing};
+use exitone::event::{Counts, Event, Kind, Stamped, Standing, log};
+use exitone::model::search::Bisect;
 use exitone::model::shard::Shard;
-use exitone::model::{Candidate, Part, Plan};
+use exitone::model::{Candidate, ConditionSet, Part, Plan};
 use exitone::report::folder::{self, Folder};
 use exitone::report::{annotations, html, json, junit, markdown, terminal};
 use exitone::run::case::Options;
@@ -313,12 +315,12 @@ async fn every_report_tells_of_it() {
     let text = anstream::adapter::strip_str(&terminal::run(&run)).to_string();
     for said in [
         "v2: a search among 4 conditions",
-        "2 smallest sets of conditions make it fail",
+        "2 minimal sets of conditions make it fail",
         "It exits with code 1 when B is missing.",
         "✓ env.unset:B: exit 1, as expected",
         "✗ env.unset:C + env.unset:D: exit 3, expected: pass",
         "The list is complete",
-        "provided that",
+        "assuming that",
         "steps of a search",
         "1 not as expected",
     ] {
@@ -334,4 +336,95 @@ async fn every_report_tells_of_it() {
     assert_eq!(annotations::render(&run).matches("::error ").count(), 1);
     let page = html::render(&run);
     assert!(page.contains("v2: a search among 4 conditions") && page.contains("\"group\":\"step\""));
+}
+
+/// What a page shows, as its script reads it.
+fn data(page: &str) -> serde_json::Value {
+    let json = page.split("id=\"data\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("data");
+    serde_json::from_str(json).expect("JSON")
+}
+
+/// Writes a page where `EXITONE_PAGES` says, to be looked at.
+fn keep(name: &str, page: &str) {
+    if let Some(folder) = std::env::var_os("EXITONE_PAGES") {
+        std::fs::write(Path::new(&folder).join(name), page).expect("written");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_why_is_its_search_in_every_format() {
+    let (engine, _) = world();
+    let mut plan = plan(&engine, "").await;
+    plan.cases.retain(|case| case.image == "app:v2");
+    plan.searches.retain(|search| search.image == "app:v2");
+    let (_, mut run) = run(&engine, plan, How::from(2), never(), |_| {}).await;
+    run.header.kind = Kind::Why;
+    assert_eq!(run.exit_code(), 1);
+    let counts = run.counts();
+
+    let text = anstream::adapter::strip_str(&terminal::run(&run)).to_string();
+    assert!(text.starts_with("v2  2 minimal sets of conditions make it fail\n"), "{text}");
+    assert_eq!(json::of_run(&run)["minimal_sets"].as_array().map(Vec::len), Some(2));
+
+    // A test for the baseline, for each minimal set, and for the search.
+    let xml = junit::render(&run);
+    assert_eq!([xml.matches("<testcase ").count(), xml.matches("<failure ").count()], [4, 2], "{xml}");
+    assert!(xml.contains(&format!("name=\"steps of a search\" value=\"{}\"", counts.steps)), "{xml}");
+
+    let page = markdown::render(&run);
+    assert!(page.starts_with("## ❌ exitone: v2: 2 minimal sets of conditions make it fail\n"), "{page}");
+    for said in
+        ["- ✅ friendly conditions: healthy", "- ❌ env.unset:B: exit 1\n", "- ❌ env.unset:C + env.unset:D: exit 3\n"]
+    {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(page.contains("baseline: healthy; a failure needs a condition"), "{page}");
+
+    let page = html::render(&run);
+    keep("why.html", &page);
+    let search = &data(&page)["searches"][0];
+    assert_eq!(search["lines"].as_array().map(Vec::len), Some(3), "{search:#}");
+    let runs = search["runs"].as_array().expect("runs");
+    assert!(runs.len() > counts.steps, "every run is there, repeated ones as well");
+    let lessons: Vec<&str> = runs.iter().map(|run| run[4].as_str().expect("a lesson")).collect();
+    for lesson in ["a failure needs a condition", "a minimal set", "not enough by itself"] {
+        assert!(lessons.contains(&lesson), "{lesson}: {lessons:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_bisect_shows_its_versions_in_every_format() {
+    let engine = FakeEngine::new(true);
+    for (n, bad) in [false, false, true, true].into_iter().enumerate() {
+        let act = move |_: &Situation| if bad { exits(SECOND, 1, "KeyError: 'B'") } else { healthy(8000) };
+        engine.image(&format!("app:v{n}"), &["A=1"], Arc::new(act));
+    }
+    let images: Vec<String> = (0..4).map(|n| format!("app:v{n}")).collect();
+    let bisect = Bisect::new(&images, ConditionSet::baseline());
+    let plan = Plan { bisect: Some(bisect), ..Plan::new(service(&[]), candidates(&engine, &images).await, []) };
+    let state = tempfile::tempdir().expect("a folder");
+    let rig = open(&engine, state.path(), 2, Options::default()).await;
+    let mut events = Vec::new();
+    let tell = |event: &Stamped| events.push(event.clone());
+    let finished = drivers::run(rig.context.clone(), Arc::new(plan), 2, never(), tell).await;
+    close(rig, &engine, finished.cut).await;
+    let log: String = events.iter().map(|event| log::line(event).expect("a line")).collect();
+    let run = Run::of(&log::read(&log).expect("a log").events);
+
+    assert_eq!((run.exit_code(), run.counts().unexpected), (1, 0));
+    let first_bad = "v2 is the first bad one; v1, before it, is good";
+    let text = anstream::adapter::strip_str(&terminal::run(&run)).to_string();
+    assert!(text.contains(first_bad) && text.contains("✓ v0") && text.contains("✗ v2"), "{text}");
+    assert_eq!(json::of_run(&run)["first_bad"], "app:v2");
+    let xml = junit::render(&run);
+    let bad = xml.matches("<failure ").count();
+    assert!(xml.contains("<testcase name=\"v2\"") && bad >= 1, "{xml}");
+    assert_eq!(xml.matches("<testcase ").count(), 4);
+    let page = markdown::render(&run);
+    assert!(page.starts_with(&format!("## ❌ exitone: {first_bad}\n")) && page.contains("- ✅ v1: good"), "{page}");
+    assert_eq!(annotations::render(&run).matches("::error ").count(), 1);
+    let page = html::render(&run);
+    keep("bisect.html", &page);
+    let search = &data(&page)["searches"][0];
+    assert_eq!((search["verdict"].as_str(), search["lines"].as_array().map(Vec::len)), (Some(first_bad), Some(4)));
 }

@@ -43,7 +43,7 @@ function setTheme(theme) {
 function themeButton() {
   let theme = THEMES.includes(store.get()) ? store.get() : "auto";
   const button = h("button", { type: "button", id: "theme", title: "light, dark, or as the system has it" });
-  const show = () => { setTheme(theme); button.textContent = "look: " + theme; };
+  const show = () => { setTheme(theme); button.textContent = "theme: " + theme; };
   button.addEventListener("click", () => {
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
     store.set(theme);

@@ -7,16 +7,15 @@ use serde::Serialize;
 use super::sentence;
 use super::text::{Texts, plain, tail};
 use crate::event::run::Run;
-use crate::event::{Counts, Entry, Standing};
+use crate::event::{Counts, Entry, Kind, Standing};
 use crate::model::CaseId;
-use crate::model::image::short_name;
 use crate::model::observation::{Evidence, Fate};
-use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
+use crate::model::outcome::{Cause, Verdict};
 use crate::model::words::quote;
-use crate::report::searches::{Told, told};
+use crate::report::evidence;
+use crate::report::searches::{Line, RunLine, SearchView, headline, searches};
 use crate::report::table::{Table, tables};
-use crate::report::view::{self, plural};
-use crate::report::{evidence, terminal};
+use crate::report::view::{self, LEGEND, Look, plural};
 
 /// The most bytes of a log, of one case and of all cases together; and so many of one in any case.
 const MOST_LOG: usize = 16 << 10;
@@ -32,6 +31,8 @@ type Happened = (f64, char, char, usize);
 pub struct Page {
     /// The title of the window.
     pub title: String,
+    /// `run`, `why` or `bisect`.
+    pub kind: Kind,
     /// `pass`, `fail`, `unresolved` or `none`.
     pub verdict: &'static str,
     /// The verdict in words.
@@ -42,6 +43,8 @@ pub struct Page {
     pub counts: Vec<(&'static str, &'static str, usize)>,
     /// What must be known of the run as a whole.
     pub warnings: Vec<String>,
+    /// What marks mean: the class of the mark, the mark, its meaning.
+    pub legend: Vec<(&'static str, &'static str, &'static str)>,
     /// Texts that cases name by their number.
     pub texts: Vec<String>,
     /// The images: how people call them, the whole name.
@@ -55,17 +58,19 @@ pub struct Page {
     pub cases: Vec<Case>,
 }
 
-/// A search.
+/// A search or a bisection.
 #[derive(Serialize)]
 pub struct Search {
     /// The image, and what was searched among.
     pub title: String,
     /// What came out.
     pub verdict: String,
-    /// The sets that stand for themselves: id of the case, text, kind.
-    pub sets: Vec<(String, String, &'static str)>,
-    /// Whether the list is complete, or why that is undecided.
+    /// The answer: id of the case, text, kind, causes and fixes.
+    pub lines: Vec<(Option<String>, String, &'static str, Vec<String>)>,
+    /// What changed, whether the list is complete, or why that is undecided.
     pub rests: Vec<String>,
+    /// Its runs in order: milliseconds, id of the case, kind, text, what it told.
+    pub runs: Vec<(u64, String, &'static str, String, String)>,
 }
 
 /// The cases of one scenario.
@@ -191,9 +196,10 @@ impl Page {
             Case::of(&entry, image, most_log, &mut texts)
         });
         let cases = cases.collect();
-        let (verdict, headline) = view::headline(&counts);
+        let (verdict, headline) = headline(run);
         Self {
             title: format!("exitone: {headline}"),
+            kind: run.header.kind,
             verdict: match verdict {
                 Some(Verdict::Pass) => "pass",
                 Some(Verdict::Fail) => "fail",
@@ -202,40 +208,56 @@ impl Page {
             },
             headline,
             about: about(run, &counts),
-            counts: [
-                (group(Standing::Expected), "as expected", counts.expected),
-                (group(Standing::Unexpected), "not as expected", counts.unexpected),
-                (group(Standing::Unresolved), "unresolved", counts.unresolved),
-                (group(Standing::Skipped), "skipped", counts.skipped),
-                (group(Standing::NotRun), "not run", counts.not_run),
-                (group(Standing::Step), "steps of a search", counts.steps),
-            ]
-            .into_iter()
-            .filter(|(group, _, count)| !["step", "skipped"].contains(group) || *count > 0)
-            .collect(),
+            counts: groups(run.header.kind, &counts),
             warnings: warnings(run),
-            searches: told(run).map(|told| search(&told)).collect(),
+            legend: LEGEND.map(|(look, mark, meaning)| (kind(look), mark, meaning)).to_vec(),
+            searches: searches(run).iter().map(search).collect(),
             matrices: matrices(run, &place),
-            images: named(&images),
+            images: images.iter().map(|image| (plain(view::name(image, &images)), plain(image))).collect(),
             cases,
             texts: texts.all(),
         }
     }
 }
 
-fn search(told: &Told<'_>) -> Search {
+fn search(view: &SearchView<'_>) -> Search {
     let kind = |good: Option<bool>| match good {
         Some(true) => "good",
         Some(false) => "missed",
         None => "unresolved",
     };
-    let open = told.open.iter().map(|open| format!("Undecided, whether there are other sets: {open}."));
+    let because = |line: &Line| line.because.iter().map(|text| plain(text)).collect();
+    let line = |line: &Line| {
+        (line.case.as_ref().map(|case| case.0.clone()), plain(&line.text), kind(line.good), because(line))
+    };
+    let ran = |ran: &RunLine| (ran.at_ms, ran.case.0.clone(), kind(ran.passed), plain(&ran.text), plain(&ran.lesson));
     Search {
-        title: plain(&format!("{}: {}", told.image(), told.title)),
-        verdict: plain(&told.verdict),
-        sets: told.sets.iter().map(|set| (set.case.0.clone(), plain(&set.text), kind(set.good))).collect(),
-        rests: told.certainty.iter().cloned().chain(open).map(|text| plain(&text)).collect(),
+        title: plain(&view.title),
+        verdict: plain(&view.verdict),
+        lines: view.lines.iter().map(line).collect(),
+        rests: view.rests.iter().cloned().chain(view.undecided()).map(|text| plain(&text)).collect(),
+        runs: view.runs.iter().map(ran).collect(),
     }
+}
+
+/// The groups of the filter, each with its number; what a plain run may have is there with a zero.
+fn groups(kind: Kind, counts: &Counts) -> Vec<(&'static str, &'static str, usize)> {
+    let names = match kind {
+        Kind::Run => ["as expected", "not as expected", "steps of a search"],
+        Kind::Why => ["passing", "minimal sets", "other runs"],
+        Kind::Bisect => ["passing", "failing", "versions"],
+    };
+    let all = [
+        (Standing::Expected, names[0], counts.expected),
+        (Standing::Unexpected, names[1], counts.unexpected),
+        (Standing::Unresolved, "unresolved", counts.unresolved),
+        (Standing::Skipped, "skipped", counts.skipped),
+        (Standing::NotRun, "not run", counts.not_run),
+        (Standing::Step, names[2], counts.steps),
+    ];
+    let always = |standing| kind == Kind::Run && !matches!(standing, Standing::Step | Standing::Skipped);
+    let shown = all.into_iter().filter(|(standing, _, count)| *count > 0 || always(*standing));
+    shown.map(|(standing, name, count)| (group(standing), name, count)).collect()
 }
 
 /// The word for the filter.
@@ -261,7 +283,7 @@ fn about(run: &Run, counts: &Counts) -> Vec<(&'static str, String)> {
         ("started", started.replace('Z', " UTC")),
         ("took", format!("{:.1} s", counts.seconds)),
         ("flaky", if counts.flaky > 0 { counts.flaky.to_string() } else { String::new() }),
-        ("at a time", jobs),
+        ("in parallel", jobs),
         ("session", header.session.clone()),
     ];
     all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, plain(&value))).collect()
@@ -289,13 +311,6 @@ fn warnings(run: &Run) -> Vec<String> {
     all.into_iter().map(|text| plain(&text)).collect()
 }
 
-/// The short name of each image, the whole one where two have the same.
-fn named(images: &[&str]) -> Vec<(String, String)> {
-    let alone = |image: &str| images.iter().filter(|other| short_name(other) == short_name(image)).count() == 1;
-    let name = |image: &&str| if alone(image) { plain(short_name(image)) } else { plain(image) };
-    images.iter().map(|image| (name(image), plain(image))).collect()
-}
-
 /// Where each case stands.
 fn matrices(run: &Run, place: &HashMap<&str, usize>) -> Vec<Matrix> {
     let cases = run.header.cases.iter().enumerate();
@@ -318,15 +333,16 @@ fn wants_log(entry: &Entry<'_>) -> bool {
     entry.result.is_some() && !(passed && entry.is_good())
 }
 
-fn kind(result: &CaseResult) -> &'static str {
-    match (result.verdict, &result.outcome) {
-        (Verdict::Unresolved, _) if result.skipped.is_some() => "skip",
-        (Verdict::Unresolved, _) => "unresolved",
-        (Verdict::Pass, None) => "none",
-        (Verdict::Pass, _) if result.missed_some() => "weak",
-        (Verdict::Pass, _) => "pass",
-        (Verdict::Fail, Some(Outcome::Healthy)) => "soft",
-        (Verdict::Fail, _) => "fail",
+/// The class that gives a cell its colour.
+fn kind(look: Look) -> &'static str {
+    match look {
+        Look::Good => "pass",
+        Look::Weak => "weak",
+        Look::Soft => "soft",
+        Look::Bad => "fail",
+        Look::Unknown => "unresolved",
+        Look::Skipped => "skip",
+        Look::Nothing => "none",
     }
 }
 
@@ -371,9 +387,10 @@ impl Case {
         let mut numbers = |lines: &[String]| lines.iter().map(|line| texts.number(line)).collect::<Vec<_>>();
         let notes: Vec<String> = view::notes(entry).collect();
         let attempts = entry.attempts;
+        let (look, mark) = view::mark(Some(result));
         Self {
-            mark: terminal::mark(Some(result)).0,
-            kind: kind(result),
+            mark,
+            kind: kind(look),
             missed: entry.standing == Standing::Unexpected && entry.expected.is_some(),
             cell: plain(&result.cell()),
             attempts: (!attempts.is_single()).then_some([attempts.failed, attempts.decided]),

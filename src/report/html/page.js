@@ -48,12 +48,17 @@ function causeList() {
     } }, id + " ", h("b", {}, String(count)))));
 }
 
-// What searches found: each set leads to its case.
+// What searches found, and their runs in order: each leads to its case.
 function searchView(s) {
-  return h("section", { class: "search" }, h("h2", {}, s.title), h("p", {}, h("b", {}, s.verdict)),
-    s.sets.length ? h("ul", {}, s.sets.map(([id, what, kind]) =>
-      h("li", { class: kind }, h("a", { href: "#" + encodeURIComponent(id) }, what)))) : null,
-    s.rests.map((line) => h("p", { class: "rests" }, line)));
+  const link = (id, what) => id ? h("a", { href: "#" + encodeURIComponent(id) }, what) : what;
+  const ran = ([at, id, kind, what, lesson]) => h("li", { class: kind }, h("i", {}, seconds(at)), " ", link(id, what), h("small", {}, " " + lesson));
+  return h("section", { class: "search" }, h("h2", {}, s.title),
+    run.kind === "run" ? h("p", {}, h("b", {}, s.verdict)) : null,
+    s.lines.length ? h("ul", {}, s.lines.map(([id, what, kind, because]) =>
+      h("li", { class: kind }, link(id, what), because.map((line) => h("p", { class: "because" }, line))))) : null,
+    s.rests.map((line) => h("p", { class: "rests" }, line)),
+    s.runs.length ? h("details", { open: run.kind !== "run" }, h("summary", {}, s.runs.length + (s.runs.length === 1 ? " run" : " runs")),
+      h("ul", { class: "runs" }, s.runs.map(ran))) : null);
 }
 
 function matrixView(matrix, n) {
@@ -234,13 +239,9 @@ function beforePrint() {
 }
 
 function legend() {
-  const marks = [["pass", "ok", "healthy"], ["weak", "(ok)", "healthy, and never met a condition"],
-    ["soft", "ok*", "healthy, but a request after it fails"], ["fail", "exit 1", "failed"],
-    ["fail", "deaf", "never listened"], ["fail", "sick", "never healthy"], ["unresolved", "?", "unresolved"],
-    ["skip", "skip", "the host cannot"], ["notrun", "–", "not run"]];
   const here = new Set(run.cases.map((c) => c.mark));
   const missed = run.cases.some((c) => c.missed);
-  return h("footer", {}, h("p", { class: "legend" }, marks.filter(([kind, mark]) => here.has(mark)).map(([kind, mark, what]) =>
+  return h("footer", {}, h("p", { class: "legend" }, run.legend.filter(([kind, mark]) => here.has(mark)).map(([kind, mark, what]) =>
     h("span", {}, h("span", { class: "cell " + kind }, mark), " " + what)),
     missed ? h("span", {}, h("span", { class: "cell missed" }, "!"), " not as expected") : null),
     h("p", { class: "keys" }, ["/ search", "arrows move", "Enter opens", "Esc closes", "n p next, previous"].map((key) => h("span", {}, key))));

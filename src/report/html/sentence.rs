@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::event::{Entry, Standing};
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
+use crate::report::view;
 
 /// How it ended, and what was expected of it.
 #[must_use]
@@ -41,33 +42,26 @@ fn ended(result: &CaseResult) -> String {
     if result.verdict == Verdict::Unresolved {
         return match &result.skipped {
             Some(why) => format!("It was skipped: {why}."),
-            None => "It is unresolved: the run says nothing about it.".to_owned(),
+            None => "It is unresolved: the run says nothing about the image.".to_owned(),
         };
     }
-    let died = after(result.exited_ms);
-    match (&result.outcome, result.exit_code) {
-        (None, _) if result.verdict == Verdict::Pass => "Nothing was run: nothing in the image meets it.".to_owned(),
-        (None, _) => "Nothing was run: what the image says of itself decides.".to_owned(),
-        (Some(Outcome::Healthy), _) => {
-            let healthy = after(result.healthy_ms);
-            let failed: Vec<&str> = result.checks.iter().filter(|c| !c.passed).map(|c| c.name.as_str()).collect();
-            match (failed.as_slice(), result.checks.len()) {
-                ([], 0) => format!("It was healthy{healthy}."),
-                ([], _) => format!("It was healthy{healthy}, and every check passed."),
-                (failed, _) => format!("It was healthy{healthy}, but {} failed.", failed.join(" and ")),
-            }
-        }
-        (Some(Outcome::Exited), Some(code)) => format!("It exited with code {code}{died}."),
-        (Some(Outcome::Exited), None) => format!("It exited{died}."),
-        (Some(Outcome::Signalled), code) => {
-            format!("It was ended by signal {}{died}.", code.unwrap_or(128) - 128)
-        }
-        (Some(Outcome::OomKilled), _) => format!("It was killed for its memory{died}."),
-        (Some(Outcome::NeverListened), _) => "It never listened where it is probed.".to_owned(),
-        (Some(Outcome::Unhealthy), _) => "It listened, and never became healthy.".to_owned(),
-        (Some(Outcome::NotStarted), Some(code)) => format!("It could not be started (exit code {code})."),
-        (Some(Outcome::NotStarted), None) => "It could not be started.".to_owned(),
+    if result.outcome.is_none() {
+        return match result.verdict {
+            Verdict::Pass => "Nothing was run: nothing in the image exercises it.".to_owned(),
+            _ => "Nothing was run: what the image says of itself decides.".to_owned(),
+        };
     }
+    let does = view::does(result.outcome.as_ref(), result.exit_code);
+    if result.outcome != Some(Outcome::Healthy) {
+        return format!("It {does}{}.", after(result.exited_ms));
+    }
+    let failed: Vec<&str> = result.checks.iter().filter(|c| !c.passed).map(|c| c.name.as_str()).collect();
+    let checks = match (failed.as_slice(), result.checks.len()) {
+        ([], 0) => String::new(),
+        ([], _) => ", and every check passes".to_owned(),
+        (failed, _) => format!(", but {} failed", failed.join(" and ")),
+    };
+    format!("It {does}{}{checks}.", after(result.healthy_ms))
 }
 
 fn seconds(ms: f64) -> String {

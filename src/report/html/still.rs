@@ -21,8 +21,9 @@ pub fn summary(page: &Page) -> String {
     }
     for search in &page.searches {
         let _ = writeln!(out, "<h2>{}</h2>\n<p>{}</p>\n<ul>", escaped(&search.title), escaped(&search.verdict));
-        for (_, text, _) in &search.sets {
-            let _ = writeln!(out, "<li>{}</li>", escaped(text));
+        for (_, text, _, because) in &search.lines {
+            let because: String = because.iter().map(|text| format!("<br>{}", escaped(text))).collect();
+            let _ = writeln!(out, "<li>{}{because}</li>", escaped(text));
         }
         out.push_str("</ul>\n");
         for line in &search.rests {

@@ -14,7 +14,7 @@ use crate::search::minimal::Findings;
 /// The document's version (contract).
 const VERSION: u32 = 1;
 /// What completeness rests on.
-const MONOTONE: &str = "a condition that is added never takes a failure away (runs without those on variables and the \
+const MONOTONE: &str = "adding a condition never fixes a failure (runs without those on variables and the \
                         start command, together and each without each other one, looked for that and found nothing)";
 
 impl Inquiry<'_, '_> {
