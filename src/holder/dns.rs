@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType, rdata::A};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -80,6 +81,15 @@ pub type Silence = Arc<Mutex<Option<Instant>>>;
 
 /// When the process was started, once it was.
 pub type Started = watch::Receiver<Option<Instant>>;
+
+/// A connection to a port that is dropped is given up after so long (compressed); one that was accepted for the sake of
+/// other names is closed after the same time.
+const CLOSED_AFTER: Duration = Duration::from_secs(3);
+
+/// In small letters, without the last dot.
+fn asked_name(query: &Query) -> String {
+    query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase()
+}
 
 /// How a question came.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -187,7 +197,12 @@ impl Resolver {
                     if stream.read_exact(&mut question).await.is_err() {
                         return;
                     }
-                    let Some(answer) = resolver.answer(&question, Transport::Tcp).await else { continue };
+                    let Some(answer) = resolver.answer(&question, Transport::Tcp).await else {
+                        if resolver.closes_tcp(&question) {
+                            return;
+                        }
+                        continue;
+                    };
                     let Ok(length) = u16::try_from(answer.len()) else { return };
                     if stream.write_u16(length).await.is_err() || stream.write_all(&answer).await.is_err() {
                         return;
@@ -198,20 +213,25 @@ impl Resolver {
         }
     }
 
+    /// True when a connection that brought this question ends without an answer. Resolvers that wait for an answer over
+    /// TCP without a limit (glibc) would otherwise wait for ever, where a port that is dropped lets them give up.
+    fn closes_tcp(&self, question: &[u8]) -> bool {
+        let name = Message::from_vec(question).ok().and_then(|m| m.queries.first().map(asked_name));
+        name.is_some_and(|name| self.fault(&name) == Some(DnsFault::Truncated))
+    }
+
     async fn answer(&self, question: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let question = Message::from_vec(question).ok()?;
         let query = question.queries.first()?.clone();
-        let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
-        let fault = match (self.fault(&name), transport) {
-            (Some(DnsFault::Truncated), Transport::Tcp) => Some(DnsFault::Drop),
-            (fault, _) => fault,
-        };
+        let name = asked_name(&query);
+        let fault = self.fault(&name);
         let mut reply = Message::new(question.id, MessageType::Response, OpCode::Query);
         reply.metadata.recursion_desired = question.metadata.recursion_desired;
         reply.metadata.recursion_available = true;
         reply.add_query(query.clone());
         let shown = match (fault, query.query_type()) {
             (Some(DnsFault::Drop), _) => "no answer".to_owned(),
+            (Some(DnsFault::Truncated), _) if transport == Transport::Tcp => "no answer".to_owned(),
             (Some(DnsFault::Truncated), _) => {
                 reply.metadata.truncation = true;
                 "truncated".to_owned()
@@ -240,6 +260,10 @@ impl Resolver {
         }
         match fault {
             Some(DnsFault::Drop) => return None,
+            Some(DnsFault::Truncated) if transport == Transport::Tcp => {
+                tokio::time::sleep(CLOSED_AFTER).await;
+                return None;
+            }
             Some(DnsFault::Delay(delay)) => tokio::time::sleep(delay).await,
             _ => {}
         }
@@ -258,9 +282,6 @@ impl Resolver {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use hickory_proto::op::Query;
     use hickory_proto::rr::Name;
 
     use super::*;
@@ -280,7 +301,7 @@ mod tests {
         question.to_vec().expect("written")
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_truncated_answer_has_no_record_and_tcp_has_no_answer() {
         let asked = Arc::default();
         let host = "a.example".parse().expect("a host");
@@ -291,6 +312,7 @@ mod tests {
         assert!(answer.metadata.truncation && answer.answers.is_empty());
         assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
         assert_eq!(resolver.answer(&question("a.example."), Transport::Tcp).await, None);
+        assert!(resolver.closes_tcp(&question("a.example.")) && !resolver.closes_tcp(&question("b.example.")));
         let other = resolver.answer(&question("b.example."), Transport::Tcp).await.expect("an answer");
         assert_eq!(Message::from_vec(&other).expect("a message").answers.len(), 1);
         let own = resolver.answer(&question(&format!("{HOSTNAME}.")), Transport::Udp).await.expect("an answer");

@@ -26,7 +26,8 @@ pub enum DnsFault {
     /// It never answers.
     Drop,
     /// Its answers over UDP are truncated (RFC 1035, TC), and nobody answers on port 53 over TCP: a security group or a
-    /// firewall that knows DNS as UDP alone. Confined to one name, TCP connects, and only that question has no answer.
+    /// firewall that knows DNS as UDP alone. Confined to one name, TCP connects, and a
+    /// connection that asks for that name is closed without an answer.
     Truncated,
     /// It answers after this long.
     Delay(Duration),

@@ -35,8 +35,11 @@ def answer(query, udp):
     if fault == "drop":  # dns.drop
         return None  # dns.drop
     if fault == "truncated":  # dns.truncated
+        if not udp:  # dns.truncated
+            time.sleep(3)  # dns.truncated
+            raise TimeoutError  # The connection is closed.  # dns.truncated
         # TC is set, and no record is there.  # dns.truncated
-        return query[:2] + b"\x83\x80\0\1" + bytes(6) + query[12 : end + 5] if udp else None  # dns.truncated
+        return query[:2] + b"\x83\x80\0\1" + bytes(6) + query[12 : end + 5]  # dns.truncated
     started = os.path.exists(STARTED) and time.time() - os.path.getmtime(STARTED)  # dns.late
     if fault == "late" and started < seconds:  # dns.late
         return None  # dns.late
