@@ -224,6 +224,15 @@ fn few_files_match_on_the_variants_of_conditions() {
 }
 
 #[test]
+fn only_the_conductor_has_an_executor() {
+    let executor = ["run", "executor", "Executor"];
+    let files = Graph::of_folder(&src(), Code::Shipped).files.into_values();
+    let owners: Vec<String> =
+        files.filter(|file| file.names.iter().any(|name| *name == executor)).map(|f| f.path).collect();
+    assert_eq!(owners, ["run/conductor.rs"], "cases are scheduled in one loop");
+}
+
+#[test]
 fn no_code_parses_the_host_cannot_message() {
     for (_, path, source) in rooms() {
         for call in ["strip_prefix", "starts_with", "contains", "split_once", "find"] {

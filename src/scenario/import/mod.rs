@@ -1,6 +1,6 @@
 //! From what AWS and people already have to a scenario: `aws apprunner describe-service`, `apprunner.yaml`, env files.
 //!
-//! Each reader makes a [`Draft`]; [`emit`] writes it as a scenario, whose text is then read as any other scenario:
+//! Each reader makes a `Draft`; `emit` writes it as a scenario, whose text is then read as any other scenario:
 //! the ranges and pairs that App Runner accepts are checked in one place. A mistake in a line that was written is one
 //! in the place that the line came from.
 
