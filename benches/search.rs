@@ -1,12 +1,14 @@
 //! How many runs a search takes, and how often it is exactly right: planted cases against pure oracles.
 //!
-//! `cargo bench --bench search` plays every case at every noise level, without an engine (`-- sets`, `-- versions`: one of
-//! the two; `level=WORDS seeds=N` picks noise levels by their names, and how many searches of each); `-- sets versions others` plays the same cases with other tools as well (see `benches/others`), `-- cases`
-//! writes them down as JSON.
+//! `cargo bench --bench search` plays every case at every noise level, without an engine (`-- sets`, `-- versions`,
+//! `-- large`: one of the three; `level=WORDS seeds=N` picks noise levels by their names, and how many searches of each).
+//! `-- sets versions others` plays the same cases with other tools as well (see `benches/others`), `-- cases` writes them
+//! down as JSON.
 
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use exitone::search::minimal::{Search, Settings};
 use exitone::search::noise::{Answer, Noise, Rates};
@@ -189,6 +191,59 @@ fn sets(level: &str, seeds: u64) {
     }
 }
 
+/// Searches among many variables: none matters, some are required, some fail only together.
+fn large() {
+    println!("\nmany variables, answers believed, confidence 0.99, 40 searches each; d conditions matter");
+    println!("{:24} {:>6} {:>6} {:>13} {:>7} {:>14}", "", "runs", "most", "d·log2(n/d)", "right", "longest step");
+    let kinds: [(&str, &[&[usize]]); 6] = [
+        ("none", &[]),
+        ("single", &[&[0]]),
+        ("pair", &[&[0, 1]]),
+        ("triple", &[&[0, 1, 2]]),
+        ("six singles", &[&[0], &[1], &[2], &[3], &[4], &[5]]),
+        ("two singles and pair", &[&[0], &[1], &[2, 3]]),
+    ];
+    for conditions in [80, 150] {
+        for (kind, shape) in kinds {
+            let mut random = Random(2026);
+            let d = shape.iter().flat_map(|set| set.iter()).count();
+            let (mut runs, mut most, mut right, mut longest) = (0, 0, 0, Duration::ZERO);
+            for _ in 0..SEEDS {
+                let places = random.some(conditions, d.max(1));
+                let minimal: Vec<Set> = shape.iter().map(|s| s.iter().map(|i| places[*i]).collect()).collect();
+                let all = Set::first(conditions);
+                let settings =
+                    Settings { may_heal: all, may_hide: all, confidence: 0.99, ..Settings::plain(conditions) };
+                let (n, sets, step) = play_large(settings, &minimal);
+                runs += n;
+                most = most.max(n);
+                right += usize::from(sets == smallest(&minimal));
+                longest = longest.max(step);
+            }
+            let bits = if d == 0 { 0.0 } else { d as f64 * (conditions as f64 / d as f64).log2() };
+            let (mean, share) = (runs as f64 / SEEDS as f64, right as f64 / SEEDS as f64 * 100.0);
+            let name = format!("{conditions} {kind}");
+            println!("{name:24} {mean:6.1} {most:6} {bits:13.1} {share:6.1}% {:11.2} ms", longest.as_secs_f64() * 1e3);
+        }
+    }
+}
+
+/// Plays one search; gives the number of runs, the sets it found, and how long it took to choose a run at most.
+fn play_large(settings: Settings, minimal: &[Set]) -> (usize, Vec<Set>, Duration) {
+    let mut search = Search::new(settings);
+    let (mut runs, mut longest) = (0, Duration::ZERO);
+    loop {
+        let begun = Instant::now();
+        let next = search.next(1, &[]);
+        longest = longest.max(begun.elapsed());
+        let Some(run) = next.first().copied() else { break };
+        runs += 1;
+        let fails = minimal.iter().any(|set| set.is_subset(run));
+        search.record(run, if fails { Answer::Fail } else { Answer::Pass });
+    }
+    (runs, search.findings().sets, longest)
+}
+
 fn seed_of(n: u64) -> u64 {
     n * 7919 + 1
 }
@@ -290,6 +345,9 @@ fn main() {
     if wants("sets") {
         let value = |key: &str| asked.iter().find_map(|a| a.strip_prefix(key));
         sets(value("level=").unwrap_or(""), value("seeds=").and_then(|n| n.parse().ok()).unwrap_or(SEEDS));
+    }
+    if wants("large") {
+        large();
     }
     if asked.iter().any(|a| a == "others") {
         others();

@@ -276,11 +276,20 @@ pub fn touch(
     condition: &Condition,
 ) -> Touch {
     let had = result.conditions.has(condition);
-    let with: Vec<Condition> = result.conditions.iter().cloned().chain([condition.clone()]).collect();
+    if had && !condition.is_of_network() {
+        return Touch::Unknown;
+    }
+    // Of hundreds of variables, only the condition's own matters, and HOSTNAME, which other conditions decide as well.
+    let own = |name: &str| name == "HOSTNAME" || matches!(condition, Condition::Env(own) if own.name == name);
+    let beside = result.conditions.iter().filter(|c| !matches!(c, Condition::Env(env) if !own(&env.name)));
+    let beside: Vec<Condition> = beside.cloned().collect();
     // Beside a condition that excludes it, it is not imposed at all.
-    let Ok(with) = ConditionSet::new(with) else { return Touch::Unknown };
-    let before = spec::environment(candidate, service, &result.conditions);
-    let after = spec::environment(candidate, service, &with);
+    let Ok(with) = ConditionSet::new(beside.iter().cloned().chain([condition.clone()])) else {
+        return Touch::Unknown;
+    };
+    let beside = ConditionSet::new(beside).unwrap_or_default();
+    let before = spec::environment_with(candidate, service, &beside, own);
+    let after = spec::environment_with(candidate, service, &with, own);
     let command = service.start_command.as_deref();
     let seen = Seen {
         evidence: &result.evidence,
@@ -293,8 +302,7 @@ pub fn touch(
         words: command.map(|c| (spec::shell_words(c), spec::platform_words(c))),
     };
     if had {
-        let met = condition.is_of_network() && prune::touches(condition, &seen);
-        return if met { Touch::Met } else { Touch::Unknown };
+        return if prune::touches(condition, &seen) { Touch::Met } else { Touch::Unknown };
     }
     if prune::touches(condition, &seen) {
         return Touch::Met;

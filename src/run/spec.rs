@@ -34,10 +34,21 @@ pub fn environment(
     service: &Service,
     conditions: &ConditionSet,
 ) -> BTreeMap<String, Option<String>> {
+    environment_with(candidate, service, conditions, |_| true)
+}
+
+/// The same, with only those of the service's own variables that are `wanted`.
+pub fn environment_with(
+    candidate: &Candidate,
+    service: &Service,
+    conditions: &ConditionSet,
+    wanted: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Option<String>> {
     let plan = conditions.changes().container;
     let image = &candidate.facts.env;
+    let own = service.env.iter().filter(|(name, _)| wanted(name));
     let mut env: BTreeMap<String, Option<String>> =
-        service.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+        own.map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     let ca = format!("{SHARED_DIR}/{CA_FILE}");
     env.extend(CA_VARIABLES.map(|name| (name.to_owned(), Some(ca.clone()))));
     // PORT is injected and beats the image's own.

@@ -12,7 +12,7 @@ mod hidden;
 
 use std::collections::BTreeMap;
 
-use super::descent::{Descent, descend};
+use super::descent::{Answers, Descent, descend};
 use super::families::{self, Posterior};
 use super::noise::{Answer, Noise, Rates, Tally};
 use super::set::{Set, largest_without, smallest};
@@ -153,6 +153,30 @@ struct Belief {
     posterior: Posterior,
 }
 
+/// Answers that are believed, and what follows from them: parts of a set that passes pass, and a set fails when a part
+/// of it does.
+struct Believed {
+    passes: Vec<Set>,
+    fails: Vec<Set>,
+    unresolved: Vec<Set>,
+}
+
+impl Answers for Believed {
+    fn of(&self, set: Set) -> Option<Answer> {
+        if self.fails.iter().any(|f| f.is_subset(set)) {
+            Some(Answer::Fail)
+        } else if self.passes.iter().any(|p| set.is_subset(*p)) {
+            Some(Answer::Pass)
+        } else {
+            self.unresolved.contains(&set).then_some(Answer::Unresolved)
+        }
+    }
+
+    fn failing(&self, large: Set) -> Option<Set> {
+        self.fails.iter().filter(|set| set.is_subset(large)).min_by_key(|set| set.len()).copied()
+    }
+}
+
 impl Search {
     /// Nothing is known yet.
     #[must_use]
@@ -188,7 +212,7 @@ impl Search {
     /// True unless it is known that the set fails.
     #[must_use]
     pub fn may_pass(&self, set: Set) -> bool {
-        self.believed()(set) != Some(Answer::Fail)
+        self.believed().of(set) != Some(Answer::Fail)
     }
 
     /// Takes note of an answer.
@@ -224,8 +248,13 @@ impl Search {
     /// The baseline and everything at once come first: with them, most is known.
     fn beginning(&self, running: &[Set]) -> Vec<Set> {
         let missing = |set: &Set| self.tally(*set).plain().is_none() && !running.contains(set);
-        let mut first = vec![Set::EMPTY, Set::first(self.settings.conditions)];
+        let everything = Set::first(self.settings.conditions);
+        let mut first = vec![Set::EMPTY, everything];
         first.retain(missing);
+        // Runs of an earlier search may have shown that a part of it fails.
+        if !self.flaky && self.believed().of(everything) == Some(Answer::Fail) {
+            first.retain(|set| set.is_empty());
+        }
         // One failure of the baseline may be a spurious one.
         if self.is_waiting_for_the_beginning() && self.tally(Set::EMPTY).fails == 1 && !running.contains(&Set::EMPTY) {
             first.insert(0, Set::EMPTY);
@@ -247,8 +276,8 @@ impl Search {
         }
     }
 
-    /// What is known when every answer is believed: also what follows from larger sets that pass and smaller that fail.
-    fn believed(&self) -> impl Fn(Set) -> Option<Answer> {
+    /// What is known when every answer is believed.
+    fn believed(&self) -> Believed {
         let of = |wanted: Answer| {
             let inside = self
                 .tallies
@@ -256,16 +285,7 @@ impl Search {
                 .filter(|(set, tally)| set.is_subset(self.universe) && tally.plain() == Some(wanted));
             inside.map(|(set, _)| *set).collect::<Vec<Set>>()
         };
-        let (passes, fails, unresolved) = (of(Answer::Pass), of(Answer::Fail), of(Answer::Unresolved));
-        move |set: Set| {
-            if fails.iter().any(|f| f.is_subset(set)) {
-                Some(Answer::Fail)
-            } else if passes.iter().any(|p| set.is_subset(*p)) {
-                Some(Answer::Pass)
-            } else {
-                unresolved.contains(&set).then_some(Answer::Unresolved)
-            }
-        }
+        Believed { passes: of(Answer::Pass), fails: of(Answer::Fail), unresolved: of(Answer::Unresolved) }
     }
 
     /// What the descent says with the answers of now.
@@ -294,7 +314,7 @@ impl Search {
         }
         if !named.is_empty() || running.iter().any(|set| self.is_named(*set)) {
             let rest = self.universe.without(self.all_named());
-            let unknown = !rest.is_empty() && self.believed()(rest).is_none() && !running.contains(&rest);
+            let unknown = !rest.is_empty() && self.believed().of(rest).is_none() && !running.contains(&rest);
             let wanted: Vec<Set> = named.into_iter().chain(unknown.then_some(rest)).collect();
             let after = self.if_right(&wanted, running, free.saturating_sub(wanted.len()));
             return wanted.into_iter().chain(after).collect();
@@ -339,7 +359,7 @@ impl Search {
         let believed = self.believed();
         let mut guess = self.clone();
         let tell = |guess: &mut Self, set: Set| {
-            guess.record(set, believed(set).unwrap_or(Answer::Unresolved));
+            guess.record(set, believed.of(set).unwrap_or(Answer::Unresolved));
             guess.share(descent).is_some_and(|share| share >= self.settings.confidence)
         };
         if running.iter().fold(false, |_, set| tell(&mut guess, *set)) {
@@ -367,7 +387,7 @@ impl Search {
                     true => run.is_subset(set).then_some(Answer::Fail),
                     false => set.is_subset(*run).then_some(Answer::Pass),
                 };
-                known(set).or_else(|| running.iter().enumerate().find_map(follows))
+                known.of(set).or_else(|| running.iter().enumerate().find_map(follows))
             };
             let descent = descend(self.universe, &[], &answers);
             let found: Vec<Set> = descent.minimal.into_iter().chain(descent.perhaps).collect();
@@ -410,7 +430,7 @@ impl Search {
     fn named(&self, running: &[Set]) -> Vec<Set> {
         let answers = self.believed();
         let named = self.universe.iter().map(Set::one).filter(|set| self.is_named(*set));
-        named.filter(|set| answers(*set).is_none() && !running.contains(set)).collect()
+        named.filter(|set| answers.of(*set).is_none() && !running.contains(set)).collect()
     }
 
     /// What is wanted once these and those that run have answered, if the evidence is right in all: what is named fails,
@@ -439,7 +459,7 @@ impl Search {
         let rest = self.universe.without(self.all_named());
         for set in running {
             let is_foreseen = self.is_named(*set) || *set == rest;
-            guess.record(*set, believed(*set).or(is_foreseen.then(|| self.if_evidence_is_right(*set)))?);
+            guess.record(*set, believed.of(*set).or(is_foreseen.then(|| self.if_evidence_is_right(*set)))?);
         }
         let open = guess.flaky || guess.contradiction().is_some() || !guess.next(1, &[]).is_empty();
         (!open).then(|| smallest(&guess.descent().minimal))
@@ -462,7 +482,7 @@ impl Search {
     fn believed_sets(&self) -> Vec<Set> {
         let answers = self.believed();
         let fails = self.tallies.iter().filter(|(set, tally)| set.is_subset(self.universe) && tally.fails > 0);
-        let minimal = |set: &Set| set.iter().all(|n| answers(set.without(Set::one(n))) == Some(Answer::Pass));
+        let minimal = |set: &Set| set.iter().all(|n| answers.of(set.without(Set::one(n))) == Some(Answer::Pass));
         smallest(&fails.map(|(set, _)| *set).filter(minimal).collect::<Vec<_>>())
     }
 

@@ -83,6 +83,18 @@ impl ConditionSet {
     }
 }
 
+impl Condition {
+    /// True when the two cannot hold together: both decide the same thing, in different ways.
+    #[must_use]
+    pub fn excludes(&self, other: &Self) -> bool {
+        match (self, other) {
+            // Hundreds of variables are compared with each other.
+            (Self::Env(one), Self::Env(another)) => one.name == another.name && self != other,
+            _ => self != other && self.family().slot().is_some_and(|slot| other.family().slot() == Some(slot)),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for ConditionSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let conditions = Vec::<Condition>::deserialize(deserializer)?;
@@ -110,6 +122,12 @@ mod tests {
         ConditionSet::new(texts.iter().map(|t| t.parse().expect("valid")))
     }
 
+    fn excludes(pair: [&str; 2]) -> bool {
+        let [a, b] = pair.map(|text| text.parse::<Condition>().expect("valid"));
+        assert_eq!(a.excludes(&b), b.excludes(&a), "{pair:?}");
+        a.excludes(&b)
+    }
+
     #[test]
     fn what_excludes_each_other_is_refused() {
         assert_eq!(
@@ -119,6 +137,7 @@ mod tests {
         for pair in [
             ["env.unset:A", "env.empty:A"],
             ["env.json:A", "env.set:A=b"],
+            ["env.unset:HOSTNAME", "hostname.platform"],
             ["dns.servfail@a.b", "dns.drop@a.b"],
             ["upstream.down:a.b", "upstream.slow:a.b=1s"],
             ["egress.drop:a.b", "upstream.refused:a.b"],
@@ -127,6 +146,7 @@ mod tests {
             ["egress.none", "egress.late:1s"],
         ] {
             assert_eq!(set(&pair).map_err(|e| e.len()), Err(1), "{pair:?}");
+            assert!(excludes(pair), "{pair:?}");
         }
     }
 
@@ -140,10 +160,11 @@ mod tests {
             ["egress.drop:a.b", "egress.reject"],
             ["egress.drop:10.0.0.0/8", "egress.drop:a.b"],
             ["command.split", "command.no-entrypoint"],
+            ["env.unset:A", "env.empty:B"],
             ["upstream.down:a.b", "upstream.down:c.d"],
             ["latency:1s", "egress.late:1s"],
         ] {
-            assert!(set(&pair).is_ok(), "{pair:?}");
+            assert!(set(&pair).is_ok() && !excludes(pair), "{pair:?}");
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use super::Search;
 use crate::search::descent::Descent;
-use crate::search::noise::Tally;
 use crate::search::set::Set;
 
 impl Search {
@@ -25,29 +24,77 @@ impl Search {
         hidden
     }
 
-    /// Numbered in binary, any two differ in a digit: the halves of each digit part every pair, so that twice the
-    /// logarithm of their number is enough (as in G. O. H. Katona, *On separating systems of a finite set*, 1966).
+    /// Runs of parts of the largest passing sets, so that each variable is seen to pass without each other one.
     fn apart(&self, descent: &Descent) -> Vec<Set> {
-        let passed = |run: &Set, tally: &Tally| tally.passes > 0 && run.is_subset(self.universe);
-        let mut passes: Vec<Set> =
-            self.tallies.iter().filter(|(run, tally)| passed(run, tally)).map(|(run, _)| *run).collect();
+        // For each condition, those that a run had not which passed with it.
+        let mut parted = vec![Set::EMPTY; self.settings.conditions];
+        let part = |parted: &mut [Set], run: Set| {
+            let rest = self.universe.without(run);
+            run.iter().for_each(|one| parted[one] = parted[one].union(rest));
+        };
+        let passed = self.tallies.iter().filter(|(run, tally)| tally.passes > 0 && run.is_subset(self.universe));
+        passed.for_each(|(run, _)| part(&mut parted, *run));
         let mut wanted = Vec::new();
         for large in &descent.passing {
-            let both: Vec<usize> = large.shared(self.settings.may_hide).iter().collect();
-            let digits = usize::BITS - both.len().saturating_sub(1).leading_zeros();
-            for (digit, side) in (0..digits).flat_map(|digit| [(digit, 0), (digit, 1)]) {
-                let (half, rest): (Vec<(usize, &usize)>, Vec<_>) =
-                    both.iter().enumerate().partition(|(number, _)| number >> digit & 1 == side);
-                let open = |one: usize, other: usize| !passes.iter().any(|run| run.has(one) && !run.has(other));
-                let parts = half.iter().any(|(_, one)| rest.iter().any(|(_, other)| open(**one, **other)));
-                let run = large.without(rest.iter().map(|(_, n)| **n).collect());
-                if parts && self.tally(run).plain().is_none() {
+            let both = large.shared(self.settings.may_hide);
+            let open = |parted: &[Set], one: usize| both.without(parted[one]).without(Set::one(one));
+            let mut parts = separating(both);
+            let left: Vec<usize> = both.iter().filter(|one| !open(&parted, *one).is_empty()).collect();
+            if left.len() * 2 <= parts.len() {
+                parts = left.into_iter().map(|one| both.without(open(&parted, one))).collect();
+            }
+            for part_of_both in parts {
+                let run = large.without(both.without(part_of_both));
+                let parts_some = part_of_both.iter().any(|one| !open(&parted, one).without(part_of_both).is_empty());
+                if parts_some && self.tally(run).plain().is_none() {
                     // As if it had passed: what it says need not be asked twice.
-                    passes.push(run);
+                    part(&mut parted, run);
                     wanted.push(run);
                 }
             }
         }
         wanted
+    }
+}
+
+/// The fewest parts of a set such that, of any two of its numbers, each is in a part without the other (J. Spencer,
+/// *Minimal completely separating systems*, 1970): 10 for 252 numbers.
+///
+/// Every number gets a code of k digits of which half are set, so no code contains another. A part has the numbers
+/// whose code has that digit.
+fn separating(set: Set) -> Vec<Set> {
+    if set.len() < 2 {
+        return Vec::new();
+    }
+    let codes = |digits: usize| (0..digits / 2).fold(1, |codes, n| codes * (digits - n) / (n + 1));
+    let digits = (2..).find(|digits| codes(*digits) >= set.len()).unwrap_or_default();
+    let mut code = (1_u32 << (digits / 2)) - 1;
+    let mut parts = vec![Set::EMPTY; digits];
+    for number in set.iter() {
+        let coded = parts.iter_mut().enumerate().filter(|(digit, _)| code >> digit & 1 == 1);
+        coded.for_each(|(_, part)| *part = part.union(Set::one(number)));
+        // The next number with as many bits set (R. W. Gosper, *HAKMEM*, 1972, item 175).
+        let lowest = code & code.wrapping_neg();
+        let ripple = code + lowest;
+        code = ripple | ((code ^ ripple) >> 2) / lowest;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separating_parts_part_every_pair_both_ways() {
+        for (count, most) in [(0, 0), (1, 0), (2, 2), (3, 3), (6, 4), (7, 5), (20, 6), (150, 10), (252, 10), (253, 11)]
+        {
+            let parts = separating(Set::first(count));
+            assert_eq!(parts.len(), most, "{count}");
+            for (one, other) in (0..count).flat_map(|one| (0..count).map(move |other| (one, other))) {
+                let parted = parts.iter().any(|part| part.has(one) && !part.has(other));
+                assert!(parted || one == other, "{one} without {other}");
+            }
+        }
     }
 }

@@ -62,6 +62,21 @@ fn more_conditions_than_the_posterior_can_list() {
 }
 
 #[test]
+fn hundreds_of_conditions_take_few_runs() {
+    for (sets, most) in [
+        (vec![], 2),
+        (vec![set(&[311])], 2 + 9 + 2),
+        (vec![set(&[64, 320])], 2 + 18 + 6),
+        (vec![set(&[5]), set(&[70]), set(&[71]), set(&[399])], 2 + 4 * (9 + 2)),
+    ] {
+        let settings = Settings { rates: Some(Rates::CERTAIN), ..Settings::plain(400) };
+        let (findings, runs) = play(settings, 1, |run| answer(fails(&sets, run)));
+        assert_eq!(findings.sets, smallest(&sets));
+        assert!(findings.complete() && runs <= most, "{sets:?}: {runs}");
+    }
+}
+
+#[test]
 fn a_baseline_that_fails_ends_it() {
     let (findings, runs) = play(Settings::plain(8), 2, |_| Answer::Fail);
     assert_eq!((findings.sets.as_slice(), runs), ([Set::EMPTY].as_slice(), 3));
@@ -86,10 +101,10 @@ fn variables_that_hide_each_other_are_run_apart() {
         assert_eq!(findings.healed, [Healing { healers: set(&[hider]), heals: set(&[2]) }]);
         assert!(runs <= 30, "{runs}");
     }
-    // Where nothing fails, that takes twice the logarithm of their number.
-    let settings = Settings { may_heal: Set::first(16), may_hide: Set::first(16), ..Settings::plain(16) };
+    // Where nothing fails, six runs part twenty variables.
+    let settings = Settings { may_heal: Set::first(20), may_hide: Set::first(20), ..Settings::plain(20) };
     let (findings, runs) = play(settings, 1, |_| Answer::Pass);
-    assert!(findings.complete() && runs <= 2 + 2 * 4 + 1, "{runs}");
+    assert!(findings.complete() && runs <= 2 + 6, "{runs}");
 }
 
 #[test]

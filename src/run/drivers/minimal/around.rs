@@ -1,8 +1,8 @@
 //! What is looked at around the sets that were found: other forms of the conditions, failures of another signature, and
 //! the limits and delays inside the sets.
 
-use super::Inquiry;
 use super::memory::Universe;
+use super::{FEW, Inquiry};
 use crate::diagnose::signature::{Signature, signature};
 use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Left, OtherFailure};
@@ -61,7 +61,11 @@ impl Inquiry<'_, '_> {
         self.limits_of(&all, &mut around).await;
         // What a form has led the program to is not left out.
         let aside = std::mem::take(&mut self.pruned);
-        self.pruned = aside.into_iter().filter(|left| self.unmet(&left.condition).is_some()).collect();
+        for left in aside {
+            if self.unmet(&left.condition).is_some() {
+                self.pruned.push(left);
+            }
+        }
         around
     }
 
@@ -134,9 +138,10 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    fn forms_beside(&self, found: &[ConditionSet]) -> Forms {
+    fn forms_beside(&mut self, found: &[ConditionSet]) -> Forms {
         let mut forms = Forms::default();
-        for form in &self.question.search.forms {
+        let question = self.question;
+        for form in &question.search.forms {
             if self.skipped.iter().any(|s| s.condition == *form) {
                 continue;
             }
@@ -149,11 +154,10 @@ impl Inquiry<'_, '_> {
                 continue;
             }
             // Forms are searched among beside the battery, and a search has room for so many conditions.
-            let room = MOST.saturating_sub(self.question.search.conditions.len());
+            let room = MOST.saturating_sub(question.search.conditions.len());
             let fits = |group: &&mut Vec<Condition>| {
                 group.len() < room
-                    && ConditionSet::new(group.iter().cloned().chain([form.clone()])).is_ok()
-                    && group.iter().all(|c| c.is_of_network() == form.is_of_network())
+                    && group.iter().all(|c| c.is_of_network() == form.is_of_network() && !c.excludes(form))
             };
             match forms.groups.iter_mut().find(fits) {
                 Some(group) => group.push(form.clone()),
@@ -171,12 +175,14 @@ impl Inquiry<'_, '_> {
         for group in groups {
             let universe = self.beside(&group, found);
             let all = universe.conditions(universe.all());
-            let failed = self.memory.last_answer(&all) == Some(Answer::Fail);
+            let failed = group.len() <= FEW && self.memory.last_answer(&all) == Some(Answer::Fail);
             let likely = group.iter().filter(|form| failed || (self.is_of_database(form) && is_needed(form)));
             let alone: Vec<ConditionSet> =
                 likely.map(|form| ConditionSet::new([form.clone()]).unwrap_or_default()).collect();
             for set in std::iter::once(all).chain(alone) {
-                let known = self.is_running(&set) || self.memory.last_answer(&set).is_some();
+                // With a set that was found in it, it fails.
+                let fails = found.iter().any(|known| known.is_subset(&set));
+                let known = fails || self.is_running(&set) || self.memory.last_answer(&set).is_some();
                 if !known && self.conductor.free() > 0 {
                     self.start(set);
                 }
@@ -235,9 +241,8 @@ impl Inquiry<'_, '_> {
         let network = group.iter().any(Condition::is_of_network);
         let alone = |c: &Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
         let goes = |c: &Condition| {
-            let with: Vec<Condition> = group.iter().cloned().chain([c.clone()]).collect();
             let clash = network && c.is_of_network();
-            !clash && !alone(c) && ConditionSet::new(with).is_ok()
+            !clash && !alone(c) && !group.iter().any(|form| form.excludes(c))
         };
         let active = self.active.iter().filter(|c| goes(c)).chain(group).cloned();
         let battery = &self.question.search.conditions;

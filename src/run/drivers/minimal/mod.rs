@@ -26,6 +26,9 @@ use crate::search::noise::Answer as Said;
 use crate::search::set::Set;
 use memory::{Bundle, Memory, Universe};
 
+/// When some of up to this many forms fail together, each is run alone at once; more are bisected.
+const FEW: usize = 6;
+
 /// What is asked.
 pub(super) struct Question<'a> {
     /// The plan that the search belongs to.
@@ -73,6 +76,26 @@ struct Running {
     is_watched: bool,
 }
 
+/// Whether the results so far would have met a condition: each is looked at once.
+#[derive(Clone, Default)]
+struct Touched {
+    /// How many results have been looked at.
+    results: usize,
+    is_met: bool,
+    /// Why the first that says so would not have met it.
+    because: Option<String>,
+}
+
+impl Touched {
+    fn take(&mut self, touch: Touch) {
+        match touch {
+            Touch::Met => self.is_met = true,
+            Touch::NotMet(why) => self.because = self.because.take().or(Some(why)),
+            Touch::Unknown => {}
+        }
+    }
+}
+
 /// An inquiry under way.
 struct Inquiry<'a, 'c> {
     question: &'a Question<'a>,
@@ -86,6 +109,8 @@ struct Inquiry<'a, 'c> {
     provisional: Option<Arc<CaseResult>>,
     memory: Memory,
     files: Option<ImageFiles>,
+    /// What the results say of conditions that were asked about.
+    touched: BTreeMap<Condition, Touched>,
     /// Conditions of the battery that are searched among now.
     active: Vec<Condition>,
     pruned: Vec<Left>,
@@ -111,6 +136,7 @@ pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_
         memory: Memory::default(),
         files: None,
         active: question.search.conditions.clone(),
+        touched: BTreeMap::new(),
         pruned: Vec::new(),
         skipped: Vec::new(),
         begun: Instant::now(),
@@ -136,6 +162,7 @@ impl Inquiry<'_, '_> {
             let is_foretold = self.provisional.is_some();
             if baseline == Verdict::Pass && !self.is_over() {
                 self.files = self.look().await;
+                self.touched.clear();
                 self.suspect_what_is_needed();
                 self.prune();
             }
@@ -229,14 +256,15 @@ impl Inquiry<'_, '_> {
         let mut back = false;
         let mut kept = Vec::new();
         let was_aside: Vec<Condition> = self.pruned.drain(..).map(|left| left.condition).collect();
-        for condition in &self.question.search.conditions {
+        let question = self.question;
+        for condition in &question.search.conditions {
             if self.skipped.iter().any(|s| s.condition == *condition) {
                 continue;
             }
             let before = was_aside.contains(condition);
             // What is searched among stays, once the search has begun.
             let may = before || !self.searching;
-            match self.unmet(condition).filter(|_| may) {
+            match may.then(|| self.unmet(condition)).flatten() {
                 Some(because) => self.pruned.push(Left { condition: condition.clone(), because }),
                 None => {
                     back |= before;
@@ -246,25 +274,30 @@ impl Inquiry<'_, '_> {
         }
         self.active = kept;
         self.searching = true;
+        // Each result is looked at when it comes: there may be hundreds of forms.
+        question.search.forms.iter().for_each(|form| drop(self.unmet(form)));
         back
     }
 
     /// Why no run so far would have met the condition.
-    fn unmet(&self, condition: &Condition) -> Option<String> {
+    fn unmet(&mut self, condition: &Condition) -> Option<String> {
         if self.memory.suspicions().iter().any(|(suspect, _)| suspect == condition) {
             return None;
         }
         let Question { candidate, service, .. } = self.question;
-        let mut because = None;
-        for result in self.memory.results().iter().chain(&self.provisional).filter(|r| r.verdict != Verdict::Unresolved)
-        {
-            match touch(candidate, service, self.files.as_ref(), result, condition) {
-                Touch::Met => return None,
-                Touch::NotMet(why) => because = because.or(Some(why)),
-                Touch::Unknown => {}
-            }
+        let (files, results) = (self.files.as_ref(), self.memory.results());
+        let touched = self.touched.entry(condition.clone()).or_default();
+        let new = results[touched.results..].iter();
+        for result in new.filter(|r| r.verdict != Verdict::Unresolved) {
+            touched.take(touch(candidate, service, files, result, condition));
         }
-        because
+        touched.results = results.len();
+        // What is healthy so far may still come to something else.
+        let mut now = touched.clone();
+        if let Some(provisional) = &self.provisional {
+            now.take(touch(candidate, service, files, provisional, condition));
+        }
+        now.because.filter(|_| !now.is_met)
     }
 
     /// What is searched among: the active conditions one by one, and all that were set aside together. A run that has
@@ -412,11 +445,11 @@ impl Inquiry<'_, '_> {
                 search.suspect(n, *factor);
             }
         }
-        // Of all others than the forms it is known that they do no harm.
-        let all = universe.conditions(universe.all());
-        if self.memory.last_answer(&all) == Some(Said::Fail) {
-            let form = |n: &usize| universe.bundles[*n].iter().all(|c| self.question.search.forms.contains(c));
-            (0..universe.bundles.len()).filter(form).for_each(|n| search.suspect(n, NAMED));
+        // Everything but the forms is known to be harmless. Only a few are worth a run each.
+        let is_form = |n: &usize| universe.bundles[*n].iter().all(|c| self.question.search.forms.contains(c));
+        let forms: Vec<usize> = (0..universe.bundles.len()).filter(is_form).collect();
+        if forms.len() <= FEW && self.memory.last_answer(&universe.conditions(universe.all())) == Some(Said::Fail) {
+            forms.into_iter().for_each(|n| search.suspect(n, NAMED));
         }
     }
 
