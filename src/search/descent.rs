@@ -1,10 +1,10 @@
-//! All minimal failing sets by descent: the largest sets that no known failing one is a part of are run; one that fails is
-//! shrunk to a minimal one, and so on until all of them pass (dualize and advance: D. Gunopulos and others, *Discovering
+//! Finds all minimal failing sets by descent: run the largest sets that contain no known failing set, shrink one that
+//! fails to a minimal one, and repeat until all of them pass (dualize and advance: D. Gunopulos and others, *Discovering
 //! all most specific sentences*, 2003; shrinking bisects for the shortest failing prefix, as in J. Marques-Silva and
 //! others, *Minimal sets over monotone predicates in Boolean formulae*, 2013).
 //!
-//! Written as if every answer were there. Where one is missing, that is what has to be run next: the whole is gone
-//! through again with each new answer, which costs microseconds against the seconds of a run.
+//! The code is written as if every answer were known. A missing answer is what to run next, and the descent starts over
+//! with each new one: that takes microseconds, a run takes seconds.
 
 use super::noise::Answer;
 use super::set::{Set, largest_without};
@@ -26,33 +26,33 @@ impl<F: Fn(Set) -> Option<Answer>> Answers for F {
     }
 }
 
-/// Where the descent stands.
+/// The state of a descent.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Descent {
-    /// Sets that fail and of which every part passes.
+    /// Sets that fail while each of their parts passes.
     pub minimal: Vec<Set>,
-    /// Sets that fail, and of some part of them nothing can be said: a part may fail as well.
+    /// Sets that fail and have an unresolved part, which may fail as well.
     pub perhaps: Vec<Set>,
-    /// The largest sets that pass: with `minimal`, they prove that the list is complete.
+    /// The largest sets that pass. Together with `minimal` they prove that the list is complete.
     pub passing: Vec<Set>,
-    /// Large sets of which nothing can be said: failing sets may be among their parts.
+    /// Unresolved large sets: some of their parts may fail.
     pub unknown: Vec<Set>,
-    /// What has to be run to go on; empty: it is finished.
+    /// What to run next; empty when the descent is finished.
     pub needed: Vec<Set>,
 }
 
 impl Descent {
-    /// Everything is known.
+    /// True when nothing is missing or unresolved.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.needed.is_empty() && self.unknown.is_empty() && self.perhaps.is_empty()
     }
 }
 
-/// Goes as far as the answers reach. `first` are the conditions that evidence points to, most suspected first.
+/// Descends as far as the answers reach. `first` are the conditions that evidence points to, most suspected first.
 pub fn descend(universe: Set, first: &[usize], answers: &impl Answers) -> Descent {
     let mut descent = Descent::default();
-    // Each round adds a set, or is the last one.
+    // Each round adds a set, except the last one.
     loop {
         descent.passing.clear();
         descent.unknown.clear();
@@ -91,7 +91,7 @@ pub fn descend(universe: Set, first: &[usize], answers: &impl Answers) -> Descen
     }
 }
 
-/// Something that fails among the parts of a set of which nothing can be said itself: each without one condition.
+/// A failing part of an unresolved set: the set without one of its conditions.
 fn below(large: Set, descent: &mut Descent, answers: &impl Answers) -> Option<Set> {
     for without in large.iter().map(|n| large.without(Set::one(n))) {
         match answers.of(without) {
@@ -108,17 +108,17 @@ fn proved(set: Set, answers: &impl Answers) -> bool {
     set.iter().all(|n| answers.of(set.without(Set::one(n))) == Some(Answer::Pass))
 }
 
-/// A part of the set that was not run yet.
+/// A part of the set that has not been run yet.
 fn unproved(set: Set, answers: &impl Answers) -> Option<Set> {
     set.iter().map(|n| set.without(Set::one(n))).find(|part| answers.of(*part).is_none())
 }
 
-/// A small failing part of a failing set; `Err`: what has to be run for it.
+/// Shrinks a failing set to a minimal one; `Err` is what to run for that.
 ///
 /// The last condition of the shortest failing prefix is needed; the rest of the prefix is searched on beside it. So each
 /// condition of the part takes about log2(n) + 1 runs, and a prefix that passed speeds up the next search.
 fn shrink(mut large: Set, first: &[usize], answers: &impl Answers) -> Result<Set, Set> {
-    // What evidence points to is tried by itself, from a single suspect to all of them.
+    // Try what evidence points to by itself: the first suspect, then the first two, then three.
     let suspects: Vec<usize> = first.iter().copied().filter(|n| large.has(*n)).collect();
     for count in 1..=suspects.len().min(3) {
         let few: Set = suspects[..count].iter().copied().collect();
@@ -130,7 +130,7 @@ fn shrink(mut large: Set, first: &[usize], answers: &impl Answers) -> Result<Set
     if answers.of(Set::EMPTY) == Some(Answer::Fail) {
         return Ok(Set::EMPTY);
     }
-    // The least suspected come first: they are the first to be left out.
+    // The least suspected come first, for they are the first to be left out.
     let mut order: Vec<usize> = large.iter().filter(|n| !first.contains(n)).collect();
     let suspected = order.len();
     order.extend(first.iter().rev().filter(|n| large.has(**n)));
@@ -143,12 +143,12 @@ fn shrink(mut large: Set, first: &[usize], answers: &impl Answers) -> Result<Set
         }
         order.truncate(last);
     }
-    // Without a failing answer for it, what is known to fail is larger.
+    // The whole set is all that is known to fail.
     Ok(large)
 }
 
-/// The length of the shortest prefix of `order` that fails beside `needed`, all of which does. `suspected`: evidence
-/// points to those from there on.
+/// The length of the shortest prefix of `order` that fails together with `needed`, given that all of it does. Evidence
+/// points to the conditions from `suspected` on.
 fn shortest_failing_prefix(
     needed: Set,
     order: &[usize],
@@ -240,7 +240,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_reported_is_minimal_and_nothing_is_missed(
+        fn finds_exactly_the_minimal_sets(
             sets in prop::collection::vec(1_u64..256, 0..5),
             first in prop::collection::vec(0_usize..8, 0..4),
         ) {
@@ -254,7 +254,7 @@ mod tests {
         }
 
         #[test]
-        fn what_cannot_be_run_is_not_claimed(
+        fn claims_nothing_about_unresolved_sets(
             sets in prop::collection::vec(1_u64..64, 0..4),
             dark in prop::collection::vec(0_u64..64, 0..12),
         ) {

@@ -1,45 +1,45 @@
-//! What is believed of the failing sets: an exact posterior over families of small sets, and the run that tells most.
+//! An exact posterior over families of small failing sets, and the most informative next run.
 //!
 //! A family is a list of sets of which none contains another; a run is *hit* when it contains one of them. A run that is
 //! hit fails with the probability `fires`, any other with `spurious`. The next run is the one with the greatest mutual
 //! information between its answer and the family (D. V. Lindley, *On a measure of the information provided by an
-//! experiment*, 1956). How much of the posterior hits a run is had for all runs at once by adding up over subsets
-//! (F. Yates, *The design and analysis of factorial experiments*, 1937).
+//! experiment*, 1956). How much of the posterior hits each run is summed over subsets for all runs at once (F. Yates,
+//! *The design and analysis of factorial experiments*, 1937).
 
 use super::noise::{Noise, Rates, Tally};
 use super::set::{Bits, Set, largest_without, smallest};
 
-/// Beyond this number of conditions the families are too many to be listed.
+/// The largest number of conditions whose families can be listed.
 pub const MOST: usize = 12;
-/// A family has at most so many sets beside those that are known already.
+/// The largest number of sets in a family, beside those already known.
 const MOST_SETS: usize = 3;
-/// So many runs that have not answered yet are reckoned with; each doubles the work.
+/// The number of pending runs that are taken into account; each doubles the work.
 pub const MOST_PENDING: usize = 4;
-/// Up to so many families, what proves them is worked out.
+/// The largest number of families whose certificates are computed.
 const MOST_CERTIFIED: usize = 40000;
-/// What a run is worth, in bits, that has to be made in any case.
+/// The value of a run that is needed whatever the others say, in bits.
 const NEEDED: f64 = 0.7;
-/// What the size of a run may count for, in bits.
+/// The largest bonus for the size of a run, in bits.
 const LEAN: f64 = 0.05;
-/// Below so many bits a run tells nothing.
+/// A run with less information than this, in bits, is not worth it.
 const NOTHING: f64 = 1e-6;
-/// Families below this share of the posterior are let go.
+/// Families below this share of the posterior are dropped.
 const LEAST: f64 = 1e-10;
 
-/// How likely nothing fails, before the first run: a gate asks of good images as well.
+/// The prior probability that nothing fails: a gate checks good images as well.
 pub const NONE: f64 = 0.55;
-/// How likely a family has 1, 2, 3 sets, if it has any.
+/// The prior over the number of sets (1, 2, 3), if there is one.
 const COUNTS: [f64; MOST_SETS] = [0.65, 0.28, 0.07];
-/// How likely a set of 1, 2, 3, 4 conditions is.
+/// The prior over the size of a set (1 to 4 conditions).
 const SIZES: [f64; 4] = [0.50, 0.34, 0.14, 0.02];
 
-/// The largest set in a listed family of so many: the more sets, the smaller, so that the list stays short.
+/// The size of the largest set in a listed family of `count` sets: it shrinks so that the list stays short.
 #[must_use]
 pub fn largest(count: usize) -> usize {
     [4, 4, 3, 2].get(count).copied().unwrap_or(0)
 }
 
-/// A few sets, none a part of another.
+/// A few sets, none a subset of another.
 #[derive(Clone, Copy, Debug)]
 struct Family {
     sets: [u16; MOST_SETS],
@@ -55,7 +55,8 @@ impl Family {
         self.sets().iter().any(|set| set & !run == 0)
     }
 
-    /// Calls `add` with sets and signs so that the sum over those that are a part of a run is 1 when it is hit, else 0.
+    /// Calls `add` with sets and signs that add up, over the subsets of a run, to 1 if the run is hit and to 0 otherwise
+    /// (inclusion and exclusion).
     fn terms(&self, mut add: impl FnMut(u16, f64)) {
         for chosen in 1_u32..1 << self.count {
             let parts = self.sets().iter().enumerate().filter(|(i, _)| chosen >> i & 1 == 1);
@@ -65,35 +66,33 @@ impl Family {
     }
 }
 
-/// A run and what it is worth.
+/// A run and its value.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Telling {
     /// The run.
     pub run: Set,
-    /// Bits for a unit of cost.
+    /// Bits per unit of cost.
     pub value: f64,
-    /// How likely it has to be made in any case, from 0 to 1.
+    /// The probability that it is needed whatever the others say.
     pub needed: f64,
 }
 
 /// The posterior over families of sets.
 #[derive(Clone)]
 pub struct Posterior {
-    /// The conditions, in the order of the bits.
+    /// The condition behind each bit.
     conditions: Vec<usize>,
     known: Vec<u16>,
     families: Vec<Family>,
     rates: Vec<Rates>,
-    /// One for each family and each of the rates, families first.
+    /// One weight per family and rate, grouped by family.
     weights: Vec<f64>,
 }
 
 impl Posterior {
-    /// What is believed before the first run. `known` are sets that are taken for certain; `suspicion` is 1 for a
-    /// condition of which nothing is known, more for one that evidence points to.
+    /// The prior. `known` are sets taken for certain, `none` is the probability that there is no other one. `suspicion`
+    /// is 1 for a condition about which nothing is known, and more for one that evidence points to.
     #[must_use]
-    ///
-    /// `none` is how likely it is that there is no set beside the known ones.
     pub fn new(universe: Set, known: &[Set], none: f64, suspicion: &[f64], noise: &Noise) -> Self {
         let conditions: Vec<usize> = universe.iter().collect();
         let mut this = Self {
@@ -121,7 +120,7 @@ impl Posterior {
         self.conditions.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, n)| *n).collect()
     }
 
-    /// Every small set that fits beside the known ones, with its prior weight.
+    /// Every small set that neither contains a known one nor is contained in it, with its prior weight.
     fn pool(&self, suspicion: &[f64]) -> Vec<(u16, f64)> {
         let width = self.conditions.len();
         let suspicion = |set: u16| {
@@ -139,7 +138,7 @@ impl Posterior {
         .collect()
     }
 
-    /// Lists families of the sets, with their prior weights.
+    /// Lists the families of sets from the pool, with their prior weights.
     fn list(&mut self, pool: &[(u16, f64)], none: f64, prior: &mut Vec<f64>) {
         let mut of_count: Vec<Vec<(Family, f64)>> = vec![vec![(Family { sets: [0; MOST_SETS], count: 0 }, 1.0)]];
         for count in 1..=MOST_SETS {
@@ -172,7 +171,7 @@ impl Posterior {
         family.hits(run) || self.known.iter().any(|k| k & !run == 0)
     }
 
-    /// Takes note of what the runs of one set said.
+    /// Updates the posterior with the answers for one set.
     pub fn learn(&mut self, run: Set, tally: Tally) {
         let run = self.narrow(run);
         let likelihood: Vec<[f64; 2]> = self
@@ -193,7 +192,7 @@ impl Posterior {
         self.tidy();
     }
 
-    /// Lets families go that are out of the question.
+    /// Drops families that are as good as refuted.
     fn tidy(&mut self) {
         let sum: f64 = self.weights.iter().sum();
         if sum <= 0.0 {
@@ -218,13 +217,13 @@ impl Posterior {
         self.weights.truncate(at * count);
     }
 
-    /// True when no family explains what was seen.
+    /// True when no family explains the answers.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.families.is_empty()
     }
 
-    /// How much of the posterior is on each family, most likely first, at most so many; known sets are among them.
+    /// The `most` likeliest families with their shares of the posterior, likeliest first, each with the known sets.
     #[must_use]
     pub fn likeliest(&self, most: usize) -> Vec<(Vec<Set>, f64)> {
         let shares = self.weights.chunks(self.rates.len()).map(|w| w.iter().sum::<f64>());
@@ -236,7 +235,7 @@ impl Posterior {
         all.into_iter().map(|(i, share)| (smallest(&sets(i)), share)).collect()
     }
 
-    /// How likely a run fails.
+    /// The probability that a run fails.
     #[must_use]
     pub fn fails(&self, run: Set) -> f64 {
         let run = self.narrow(run);
@@ -247,7 +246,7 @@ impl Posterior {
         self.families.iter().zip(self.weights.chunks(self.rates.len())).map(of).sum()
     }
 
-    /// How likely it is that each of the posterior's sets is a failing one.
+    /// The probability that a set is one of the failing ones.
     #[must_use]
     pub fn set_share(&self, set: Set) -> f64 {
         let set = self.narrow(set);
@@ -255,8 +254,8 @@ impl Posterior {
         with.filter(|(family, _)| family.sets().contains(&set)).map(|(_, w)| w.iter().sum::<f64>()).sum()
     }
 
-    /// How likely each run is part of the certificate, and has to be made in any case: the family's sets fail, the largest
-    /// sets without them pass. Nothing as long as too many families are left to say.
+    /// The probability that each run belongs to the certificate: the family's sets fail, the largest sets without them
+    /// pass. `None` while too many families are left.
     fn needed(&self, runs: usize) -> Option<Vec<f64>> {
         if self.families.len() > MOST_CERTIFIED {
             return None;
@@ -274,7 +273,7 @@ impl Posterior {
         Some(needed)
     }
 
-    /// The run that tells most when those that are pending have not answered yet. `cost(fails)` is what a run costs that
+    /// The most valuable run while those in `pending` have not answered. `cost(fails)` is the expected cost of a run that
     /// fails with this probability.
     #[must_use]
     pub fn telling(&self, pending: &[Set], cost: impl Fn(f64) -> f64) -> Option<Telling> {
@@ -306,8 +305,7 @@ impl Posterior {
                 continue;
             }
             let needed = needed.as_ref().map_or(0.0, |needed| needed[run]);
-            // A small set that fails proves more, and so does a large one that passes; where one run proves nothing, its
-            // size counts for nothing.
+            // A small set that fails proves more, and so does a large one that passes. With noise, one run proves nothing.
             let size = run.count_ones() as f64 / self.conditions.len() as f64;
             let lean = if rates == 1 { LEAN * size * (1.0 - 2.0 * fails) } else { 0.0 };
             let value = (information + NEEDED * needed + lean) / cost(fails);
@@ -318,7 +316,7 @@ impl Posterior {
         best
     }
 
-    /// Bits that the answer of a run tells beyond the groups, and how likely it fails.
+    /// The information in the answer of a run beyond the pending ones, in bits, and the probability that it fails.
     fn information(&self, hit: &[f64], total: &[f64], runs: usize, run: usize) -> (f64, f64) {
         let (mut information, mut all_fails) = (0.0, 0.0);
         for (group, totals) in total.chunks(self.rates.len()).enumerate() {
@@ -340,7 +338,7 @@ impl Posterior {
     }
 }
 
-/// Each entry becomes the sum over all parts of its index.
+/// Replaces each entry with the sum over all subsets of its index.
 fn over_subsets(table: &mut [f64]) {
     let mut bit = 1;
     while bit < table.len() {
@@ -353,7 +351,7 @@ fn over_subsets(table: &mut [f64]) {
     }
 }
 
-/// Bits of a coin that falls so with this probability.
+/// The entropy of a coin with this probability, in bits.
 fn entropy(p: f64) -> f64 {
     if p <= 0.0 || p >= 1.0 { 0.0 } else { -p * p.log2() - (1.0 - p) * (1.0 - p).log2() }
 }

@@ -1,10 +1,10 @@
-//! Which smallest sets of conditions fail? The whole search as one step machine.
+//! The search for the minimal failing sets of conditions, as one state machine.
 //!
-//! As long as answers agree with each other every one is believed: the next run is the one that tells most of the family
-//! of failing sets (up to [`families::MOST`] conditions), or the descent's; the descent always has the last word, for its
-//! certificate holds for families of any kind. The certificate's runs are then repeated as often as the confidence that
-//! is asked for demands. Answers that contradict each other are tried again: either they come differently, then the
-//! crash is flaky and the search goes on with a noise model; or they stay, then a condition heals.
+//! While answers agree with each other, all of them are believed. The next run is the most informative one about the
+//! family of failing sets (up to [`families::MOST`] conditions) or what the descent asks for. The descent has the last
+//! word, because its certificate holds for families of any kind. The runs of the certificate are then repeated until the
+//! requested confidence is reached. Contradicting answers are tried again: if an answer changes, the crash is flaky and
+//! the search goes on with a noise model; if they stay, a condition heals.
 
 mod findings;
 mod flaky;
@@ -17,49 +17,49 @@ use super::families::{self, Posterior};
 use super::noise::{Answer, Noise, Rates, Tally};
 use super::set::{Set, largest_without, smallest};
 
-/// How likely a crash is flaky of which nothing is known.
+/// The prior probability that a crash is flaky.
 const FLAKY: f64 = 0.12;
-/// The rates of a flaky crash of which nothing is known.
+/// The rates of a flaky crash about which nothing is known.
 const ASSUMED: Rates = Rates { fires: 0.7, spurious: 0.02 };
-/// A run beside another one must tell at least this share of what the best one tells.
+/// A run is worth a slot beside others if it has at least this share of the best run's value.
 const WORTH: f64 = 0.4;
-/// A run that is needed in any case with at least this probability is made as soon as there is room.
+/// A run that is needed whatever the others say, with at least this probability, is made as soon as there is room.
 const SURE: f64 = 0.75;
-/// So often the baseline is run before it is called flaky or not.
+/// The number of baseline runs before it counts as flaky or not.
 const BASELINES: u32 = 3;
-/// How likely nothing is hidden behind the conditions that may heal.
+/// The prior probability that nothing is hidden behind the conditions that may heal.
 const NOTHING_HIDDEN: f64 = 0.9;
-/// From here on a suspicion is as good as a name.
+/// A suspicion of at least this factor means that the evidence names the condition.
 pub const NAMED: f64 = 10.0;
-/// So many posteriors are kept.
+/// Number of posteriors kept.
 const MOST_BELIEFS: usize = 3;
-/// A search ends after so many runs for each condition, and for four more, whatever is known then.
+/// The search gives up after this many runs for each condition, with four conditions added for small searches.
 const MOST_RUNS: usize = 12;
-/// A set whose share of the posterior is above this is taken for certain when the families run out of room.
+/// A set with more than this share of the posterior is taken for certain, to make room for others in the families.
 const CERTAIN: f64 = 0.995;
 
-/// What a search starts from.
+/// Settings of a search.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How many conditions there are; at most [`super::set::MOST`].
+    /// The number of conditions, at most [`super::set::MOST`].
     pub conditions: usize,
-    /// One for each: 1 where nothing is known, more where evidence points to it.
+    /// For each condition 1 if nothing is known about it, more if evidence points to it.
     pub suspicion: Vec<f64>,
-    /// Conditions that may well heal a failure: those that change what the program does.
+    /// Conditions that may take a failure away, because they change what the program does.
     pub may_heal: Set,
-    /// Those of them that may hide each other's failure: each is also run without each other one.
+    /// Those that may hide each other's failure: each is also run without each other one.
     pub may_hide: Set,
-    /// Conditions that are thought to be harmless: they go along with runs that are thought to pass, which then prove it,
-    /// and are searched among when it turns out otherwise.
+    /// Conditions that are probably harmless: they go along with runs that will probably pass, which proves it. If one
+    /// matters after all, they are searched like the others.
     pub aside: Set,
-    /// Rates that are known beforehand; nothing: answers are believed until they contradict each other.
+    /// Known noise rates; `None` to believe answers until they contradict each other.
     pub rates: Option<Rates>,
-    /// How sure the answer must be, from 0 to 1.
+    /// The requested confidence, from 0 to 1.
     pub confidence: f64,
 }
 
 impl Settings {
-    /// Of conditions of which nothing is known.
+    /// Settings for conditions about which nothing is known.
     #[must_use]
     pub fn plain(conditions: usize) -> Self {
         Self {
@@ -74,38 +74,38 @@ impl Settings {
     }
 }
 
-/// A condition that takes a failure away.
+/// Conditions that take a failure away.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Healing {
-    /// With these the failure is gone.
+    /// The conditions with which the failure is gone.
     pub healers: Set,
     /// The failing set that they heal.
     pub heals: Set,
 }
 
-/// Where a search stands, and in the end its answer.
+/// What a search has found so far; its answer once it is finished.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Findings {
-    /// Smallest failing sets.
+    /// Minimal failing sets.
     pub sets: Vec<Set>,
-    /// Failing sets, perhaps not the smallest: some of their parts could not be judged.
+    /// Failing sets that may not be minimal: some of their parts are unresolved.
     pub perhaps: Vec<Set>,
     /// The largest sets that pass.
     pub passing: Vec<Set>,
-    /// Sets among whose parts others may fail: they could not be judged, or were not run.
+    /// Sets whose parts may fail: unresolved, or not run.
     pub open: Vec<Set>,
-    /// What heals what.
+    /// Which conditions heal which failing sets.
     pub healed: Vec<Healing>,
-    /// True when answers came differently.
+    /// True when runs of one set gave different answers.
     pub flaky: bool,
-    /// How sure the answer is, from 0 to 1.
+    /// The confidence in the answer, from 0 to 1.
     pub confidence: f64,
     /// True when nothing is left to run.
     pub finished: bool,
 }
 
 impl Findings {
-    /// True when there is no other smallest failing set, as long as more conditions never heal.
+    /// True when there is no other minimal failing set, assuming that adding a condition never fixes a failure.
     #[must_use]
     pub fn complete(&self) -> bool {
         self.finished && self.open.is_empty() && self.perhaps.is_empty() && self.healed.is_empty()
@@ -117,34 +117,34 @@ impl Findings {
 pub struct Search {
     settings: Settings,
     tallies: BTreeMap<Set, Tally>,
-    /// What is left of the conditions when those that heal are taken away.
+    /// The conditions without those that heal.
     universe: Set,
     healed: Vec<Healing>,
-    /// Sets that were found before a healer was taken away.
+    /// Sets found before a healer was taken away.
     earlier: Vec<Set>,
-    /// A set that fails and a larger one that passes, where both have been tried again.
+    /// A failing set and a larger passing one, both confirmed by repeats.
     healing: Option<(Set, Set)>,
     flaky: bool,
     /// Sets that are taken for certain while the crash is flaky.
     certain: Vec<Set>,
-    /// What a failing and a passing run cost, in seconds or any other unit.
+    /// The costs of a failing and of a passing run, in any unit.
     costs: (f64, f64),
-    /// The last ones that were asked.
+    /// The posteriors used last, newest first.
     beliefs: Vec<Belief>,
 }
 
-/// What a posterior is about.
+/// The subject of a posterior.
 #[derive(Clone, PartialEq, Debug)]
 struct Frame {
     universe: Set,
-    /// Sets that are taken for certain.
+    /// Sets taken for certain.
     known: Vec<Set>,
-    /// How likely there is no other one.
+    /// The prior probability that there is no other set.
     none: f64,
     noise: Noise,
 }
 
-/// A posterior, and what it has learnt so far: only what is new has to be added.
+/// A posterior and the answers it has learnt; only new ones have to be added.
 #[derive(Clone)]
 struct Belief {
     frame: Frame,
@@ -153,8 +153,8 @@ struct Belief {
     posterior: Posterior,
 }
 
-/// Answers that are believed, and what follows from them: parts of a set that passes pass, and a set fails when a part
-/// of it does.
+/// Answers taken at their word, with what follows from them: every part of a passing set passes, and every set with a
+/// failing part fails.
 struct Believed {
     passes: Vec<Set>,
     fails: Vec<Set>,
@@ -178,7 +178,7 @@ impl Answers for Believed {
 }
 
 impl Search {
-    /// Nothing is known yet.
+    /// A search that knows nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let universe = Set::first(settings.conditions);
@@ -204,18 +204,18 @@ impl Search {
         }
     }
 
-    /// What a run costs that fails, and one that passes; both above 0.
+    /// Sets the costs of a failing and of a passing run, both above 0.
     pub fn costs(&mut self, fails: f64, passes: f64) {
         self.costs = (fails, passes);
     }
 
-    /// True unless it is known that the set fails.
+    /// True unless the set is known to fail.
     #[must_use]
     pub fn may_pass(&self, set: Set) -> bool {
         self.believed().of(set) != Some(Answer::Fail)
     }
 
-    /// Takes note of an answer.
+    /// Records the answer of a run.
     pub fn record(&mut self, set: Set, answer: Answer) {
         let tally = self.tallies.entry(set).or_default();
         tally.add(answer);
@@ -224,16 +224,16 @@ impl Search {
         }
     }
 
-    /// What each set has answered so far.
+    /// How often each answer came for a set.
     #[must_use]
     pub fn tally(&self, set: Set) -> Tally {
         self.tallies.get(&set).copied().unwrap_or_default()
     }
 
-    /// Sets to run now, at most `free` of them; `running` were handed out and have not answered. Empty while something
-    /// runs: wait. Empty while nothing runs: the answer stands.
+    /// Sets to run now, at most `free` of them; those in `running` were handed out before and have not answered. Empty
+    /// while something runs: wait for it. Empty while nothing runs: the search is finished.
     pub fn next(&mut self, free: usize, running: &[Set]) -> Vec<Set> {
-        let runs: u32 = self.tallies.values().map(|t| t.told() + t.unresolved).sum();
+        let runs: u32 = self.tallies.values().map(|t| t.decisive() + t.unresolved).sum();
         if runs as usize >= MOST_RUNS * (self.settings.conditions + 4) {
             return Vec::new();
         }
@@ -245,7 +245,7 @@ impl Search {
         wanted
     }
 
-    /// The baseline and everything at once come first: with them, most is known.
+    /// The baseline and everything at once come first: they tell most.
     fn beginning(&self, running: &[Set]) -> Vec<Set> {
         let missing = |set: &Set| self.tally(*set).plain().is_none() && !running.contains(set);
         let everything = Set::first(self.settings.conditions);
@@ -255,7 +255,7 @@ impl Search {
         if !self.flaky && self.believed().of(everything) == Some(Answer::Fail) {
             first.retain(|set| set.is_empty());
         }
-        // One failure of the baseline may be a spurious one.
+        // A single failure of the baseline may be spurious.
         if self.is_waiting_for_the_beginning() && self.tally(Set::EMPTY).fails == 1 && !running.contains(&Set::EMPTY) {
             first.insert(0, Set::EMPTY);
         }
@@ -267,16 +267,16 @@ impl Search {
         tally.plain().is_none() || (tally.fails == 1 && tally.passes == 0)
     }
 
-    /// True when the baseline fails: no condition is needed for it.
+    /// True when the baseline fails, so that no condition is needed.
     fn fails_always(&self) -> bool {
         let tally = self.tally(Set::EMPTY);
         match self.flaky {
-            true => tally.told() >= BASELINES && tally.fails * 2 > tally.told(),
+            true => tally.decisive() >= BASELINES && tally.fails * 2 > tally.decisive(),
             false => tally.plain() != Some(Answer::Pass) && tally.fails != 1,
         }
     }
 
-    /// What is known when every answer is believed.
+    /// The answers so far, all of them believed.
     fn believed(&self) -> Believed {
         let of = |wanted: Answer| {
             let inside = self
@@ -288,7 +288,7 @@ impl Search {
         Believed { passes: of(Answer::Pass), fails: of(Answer::Fail), unresolved: of(Answer::Unresolved) }
     }
 
-    /// What the descent says with the answers of now.
+    /// The descent with the answers so far.
     fn descent(&self) -> Descent {
         let mut first: Vec<usize> = self.universe.iter().filter(|n| self.settings.suspicion[*n] > 1.0).collect();
         first.sort_by(|a, b| self.settings.suspicion[*b].total_cmp(&self.settings.suspicion[*a]));
@@ -305,8 +305,8 @@ impl Search {
         if let Some((small, large)) = self.healing.or_else(|| self.contradiction()) {
             return self.settle(small, large, running);
         }
-        // A run of everything, and one of what is named, say so much that nothing else is started beside them, but for the
-        // run of all that is not named: where the evidence is right, it comes next.
+        // A run of everything, or of what the evidence names, tells so much that nothing else starts beside it, except a run
+        // of all that is not named: if the evidence is right, that comes next.
         let everything = Set::first(self.settings.conditions);
         let named = self.named(running);
         if running.contains(&everything) {
@@ -336,7 +336,7 @@ impl Search {
         if !descent.needed.is_empty() {
             return fresh(descent.needed);
         }
-        // One whole certificate, then what could be hidden behind it, then the repeats.
+        // First one whole certificate, then what it may hide, then the repeats.
         let wanted = fresh(self.hidden(&descent));
         if !wanted.is_empty() {
             return wanted;
@@ -353,8 +353,7 @@ impl Search {
         self.as_many_as_it_takes(wanted, &descent, running)
     }
 
-    /// Repeats whose answers, if they come as is believed, make it as sure as is asked for; none where those that are under
-    /// way do.
+    /// No more repeats than reach the requested confidence if they answer as expected; none if those running will do.
     fn as_many_as_it_takes(&self, mut wanted: Vec<Set>, descent: &Descent, running: &[Set]) -> Vec<Set> {
         let believed = self.believed();
         let mut guess = self.clone();
@@ -371,7 +370,7 @@ impl Search {
         wanted
     }
 
-    /// What the certificate will likely need, whatever the runs that are under way answer.
+    /// What the certificate will probably need whatever the runs under way answer.
     fn ahead(&mut self, frame: &Frame, running: &[Set]) -> Vec<Set> {
         let Some(posterior) = self.posterior(frame).filter(|_| running.len() <= families::MOST_PENDING) else {
             return Vec::new();
@@ -392,7 +391,7 @@ impl Search {
             let descent = descend(self.universe, &[], &answers);
             let found: Vec<Set> = descent.minimal.into_iter().chain(descent.perhaps).collect();
             let largest = largest_without(self.universe, &found);
-            // What a failing set would be shrunk by is no part of the certificate.
+            // Runs that shrink a failing set are no part of the certificate.
             for set in descent.needed.into_iter().filter(|set| largest.contains(set)) {
                 *likely.entry(set).or_default() += weight;
             }
@@ -402,8 +401,8 @@ impl Search {
         wanted.into_iter().map(|(set, _)| set).filter(|set| !running.contains(set)).collect()
     }
 
-    /// What was found, doubted: the crash might be flaky. Of many sets the smallest are taken for certain, as a posterior
-    /// has room for a few others only; a set that is too large because of a wrong answer is among the largest.
+    /// The frame that doubts the sets found, because the crash may be flaky. A posterior has room for a few sets only, so
+    /// the smallest of many are taken for certain; a set that a wrong answer made too large is among the largest.
     fn doubting(&self, sets: &[Set]) -> Frame {
         let mut known = sets.to_vec();
         known.sort_by_key(|set| set.len());
@@ -411,8 +410,8 @@ impl Search {
         self.frame(known, Noise::unknown(FLAKY))
     }
 
-    /// How sure it is that the descent found just what there is, if the crash might be flaky; nothing where there are too
-    /// many conditions or sets to say.
+    /// The probability that the descent found exactly the failing sets, given that the crash may be flaky; `None` with too
+    /// many conditions or sets.
     fn share(&mut self, descent: &Descent) -> Option<f64> {
         if self.universe.len() > families::MOST {
             return None;
@@ -422,19 +421,19 @@ impl Search {
         let doubted: Vec<usize> = sets.iter().filter(|set| !frame.known.contains(set)).map(|set| set.len()).collect();
         let listed = doubted.iter().all(|size| *size <= families::largest(doubted.len()));
         let found = self.posterior(&frame)?.likeliest(64).into_iter().find(|(family, _)| *family == sets);
-        // What is not among the likeliest is most unlikely; what the posterior has no place for is another matter.
+        // A listed family that is not among the likeliest is most unlikely. A family that is not listed is another matter.
         found.map(|(_, share)| share).or(listed.then_some(0.0))
     }
 
-    /// Conditions that evidence names, each alone: where the evidence is right, this run has to be made in any case.
+    /// Each condition that the evidence names, alone: if the evidence is right, that run is needed in any case.
     fn named(&self, running: &[Set]) -> Vec<Set> {
         let answers = self.believed();
         let named = self.universe.iter().map(Set::one).filter(|set| self.is_named(*set));
         named.filter(|set| answers.of(*set).is_none() && !running.contains(set)).collect()
     }
 
-    /// What is wanted once these and those that run have answered, if the evidence is right in all: what is named fails,
-    /// and nothing else does.
+    /// What to run once `wanted` and `running` have answered as the evidence says: what it names fails, nothing else
+    /// does.
     fn if_right(&self, wanted: &[Set], running: &[Set], free: usize) -> Vec<Set> {
         if free == 0 {
             return Vec::new();
@@ -443,12 +442,12 @@ impl Search {
         for set in wanted.iter().chain(running) {
             guess.record(*set, self.if_evidence_is_right(*set));
         }
-        // What contradicts what is known is no guess to go by.
+        // A guess that contradicts known answers is worthless.
         if guess.contradiction().is_some() { Vec::new() } else { guess.next_plain(free, &[]) }
     }
 
-    /// The smallest failing sets, when nothing runs but what is named, which will fail, the rest of it all, which will pass,
-    /// and repeats, which will come as before, and nothing will be left to run then.
+    /// The minimal failing sets, if the running runs can be foreseen (what evidence names will fail, everything else
+    /// together will pass, repeats will answer as before) and nothing is left to run after them.
     #[must_use]
     pub fn foreseen(&self, running: &[Set]) -> Option<Vec<Set>> {
         if self.tally(Set::EMPTY).plain() != Some(Answer::Pass) || !self.healed.is_empty() {
@@ -465,7 +464,7 @@ impl Search {
         (!open).then(|| smallest(&guess.descent().minimal))
     }
 
-    /// What a set answers, if what is named fails, and nothing else does.
+    /// The answer of a set if what the evidence names fails and nothing else does.
     fn if_evidence_is_right(&self, set: Set) -> Answer {
         if set.shared(self.all_named()).is_empty() { Answer::Pass } else { Answer::Fail }
     }
@@ -478,7 +477,7 @@ impl Search {
         set.len() == 1 && set.iter().all(|n| self.settings.suspicion[n] >= NAMED)
     }
 
-    /// Failing sets of which every part passed.
+    /// Failing sets whose parts all pass.
     fn believed_sets(&self) -> Vec<Set> {
         let answers = self.believed();
         let fails = self.tallies.iter().filter(|(set, tally)| set.is_subset(self.universe) && tally.fails > 0);
@@ -486,11 +485,11 @@ impl Search {
         smallest(&fails.map(|(set, _)| *set).filter(minimal).collect::<Vec<_>>())
     }
 
-    /// The runs that tell most; none where the posterior says nothing any more.
+    /// The most informative runs; none when the posterior has nothing left to learn.
     fn telling(&mut self, frame: &Frame, free: usize, running: &[Set]) -> Vec<Set> {
         let (fails, passes) = self.costs;
         let cost = |p: f64| p * fails + (1.0 - p) * passes;
-        // What is aside goes along with runs that prove something when they pass.
+        // Conditions set aside go along with runs that prove something when they pass.
         let aside = self.settings.aside.without(frame.universe).shared(self.universe);
         let largest = largest_without(frame.universe, &frame.known);
         let mut pending: Vec<Set> =
@@ -501,8 +500,8 @@ impl Search {
         let mut wanted = Vec::new();
         let mut alone = if pending.is_empty() { None } else { posterior.telling(&[], cost).map(|best| best.value) };
         while wanted.len() < free && pending.len() <= families::MOST_PENDING {
-            let Some(told) = posterior.telling(&pending, cost) else { break };
-            let families::Telling { run, value, needed } = told;
+            let Some(best) = posterior.telling(&pending, cost) else { break };
+            let families::Telling { run, value, needed } = best;
             let run = if largest.contains(&run) { run.union(aside) } else { run };
             let worth = value >= WORTH * *alone.get_or_insert(value) || needed >= SURE;
             if dark.contains(&run) || pending.contains(&run) || !worth {
@@ -514,7 +513,7 @@ impl Search {
         wanted
     }
 
-    /// The posterior after every answer; nothing when no family explains them.
+    /// The posterior after all answers; `None` when no family explains them.
     fn posterior(&mut self, frame: &Frame) -> Option<&Posterior> {
         let suspicion = &self.settings.suspicion;
         let same = |b: &Belief| b.frame == *frame && b.suspicion == *suspicion;
@@ -527,12 +526,12 @@ impl Search {
                 posterior: Posterior::new(frame.universe, &frame.known, frame.none, suspicion, &frame.noise),
             },
         };
-        // What is aside is taken for harmless here.
+        // Conditions set aside count as harmless here.
         let room = frame.universe.union(self.settings.aside);
         for (set, tally) in self.tallies.iter().filter(|(set, _)| set.is_subset(room)) {
             let learnt = belief.learnt.entry(*set).or_default();
             let new = Tally { passes: tally.passes - learnt.passes, fails: tally.fails - learnt.fails, unresolved: 0 };
-            if new.told() > 0 {
+            if new.decisive() > 0 {
                 belief.posterior.learn(*set, new);
                 *learnt = *tally;
             }
@@ -542,7 +541,7 @@ impl Search {
         self.beliefs.first().map(|belief| &belief.posterior).filter(|posterior| !posterior.is_lost())
     }
 
-    /// A set that fails although a larger one passes.
+    /// A failing set and a larger one that passes.
     fn contradiction(&self) -> Option<(Set, Set)> {
         let inside = || self.tallies.iter().filter(|(set, _)| set.is_subset(self.universe));
         let fails = inside().filter(|(_, tally)| tally.fails > 0);
@@ -553,12 +552,12 @@ impl Search {
         pairs.next()
     }
 
-    /// Tries both sides of a contradiction again; when they stay, looks for what heals.
+    /// Tries both sides of a contradiction again; if they stay, looks for what heals.
     fn settle(&mut self, small: Set, large: Set, running: &[Set]) -> Vec<Set> {
         let fresh = |sets: Vec<Set>| sets.into_iter().filter(|set| !running.contains(set)).collect::<Vec<_>>();
-        // A pass says less than a failure: a crash that comes seven times of ten stays away three times in a row in one
-        // case of forty.
-        let once_more = |(set, times): (Set, u32)| (self.tally(set).told() < times).then_some(set);
+        // A pass tells less than a failure: a crash that comes in seven runs of ten stays away three times in a row once in
+        // forty.
+        let once_more = |(set, times): (Set, u32)| (self.tally(set).decisive() < times).then_some(set);
         let certain = self.settings.rates == Some(Rates::CERTAIN);
         let again: Vec<Set> = [(small, 2), (large, 3)].into_iter().filter_map(once_more).collect();
         if !certain && self.healing.is_none() && !again.is_empty() {
@@ -566,7 +565,7 @@ impl Search {
         }
         self.healing = Some((small, large));
         let plain = |set: Set| self.tally(set).plain();
-        // Which part of the failing set fails, and which part of the rest heals it.
+        // Which part of the failing set fails, and which part of the rest heals it?
         let failing = descend(small, &[], &|set: Set| if set == small { Some(Answer::Fail) } else { plain(set) });
         let Some(core) = failing.minimal.first().or(failing.perhaps.first()).copied() else {
             return fresh(failing.needed);
@@ -592,26 +591,26 @@ impl Search {
         self.next_plain(usize::MAX, running)
     }
 
-    /// How often a set was seen to pass: also without those of its conditions that may heal.
+    /// How often a set passed, counting runs without some of its conditions that may heal.
     fn passed(&self, set: Set) -> u32 {
         let without = set.without(self.settings.may_heal);
         let runs = self.tallies.iter().filter(|(run, _)| without.is_subset(**run) && run.is_subset(set));
         runs.map(|(_, tally)| tally.passes).sum()
     }
 
-    /// How sure the certificate is, if the crash might be flaky.
+    /// The probability that the certificate is right, given that the crash may be flaky.
     fn certificate(&self, descent: &Descent, more: &BTreeMap<Set, u32>) -> f64 {
-        let times = |set: &Set, told: u32| (told + more.get(set).copied().unwrap_or(0)).max(1) as i32;
+        let times = |set: &Set, runs: u32| (runs + more.get(set).copied().unwrap_or(0)).max(1) as i32;
         let passes = descent.passing.iter().map(|set| 1.0 - (1.0 - ASSUMED.fires).powi(times(set, self.passed(*set))));
         let fails = descent.minimal.iter().map(|set| 1.0 - ASSUMED.spurious.powi(times(set, self.tally(*set).fails)));
-        // Failures that came whenever they were expected speak against a flaky crash.
+        // Failures that came whenever expected speak against a flaky crash.
         let came: u32 = self.tallies.iter().filter(|(set, _)| !set.is_empty()).map(|(_, tally)| tally.fails).sum();
         let flaky = FLAKY * ASSUMED.fires.powi(came as i32);
         let flaky = if self.flaky { 1.0 } else { flaky / (flaky + 1.0 - FLAKY) };
         1.0 - flaky * (1.0 - passes.chain(fails).product::<f64>())
     }
 
-    /// Runs of the certificate once more, until it is as sure as was asked for.
+    /// Repeats of the certificate's runs until the requested confidence is reached.
     fn repeats(&self, descent: &Descent, free: usize, running: &[Set]) -> Vec<Set> {
         let mut more: BTreeMap<Set, u32> = BTreeMap::new();
         running.iter().for_each(|set| *more.entry(*set).or_default() += 1);

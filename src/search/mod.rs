@@ -1,5 +1,5 @@
-//! Searches over condition sets and versions, as pure machines: what to run next ← what a run said. No I/O, no clock,
-//! no word of containers.
+//! Searches over condition sets and versions as pure state machines: they say what to run next and take in the answers.
+//! No I/O, no clock, nothing about containers.
 
 pub mod descent;
 pub mod families;

@@ -1,53 +1,52 @@
-//! How far an answer can be believed: a crash that comes only sometimes, and a failure that comes for no reason.
+//! How far to believe an answer: crashes that come only sometimes, and spurious failures.
 
-/// What one run says.
+/// The answer of one run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// It went well.
+    /// The candidate stayed healthy.
     Pass,
-    /// It failed.
+    /// The candidate failed.
     Fail,
-    /// It says nothing.
+    /// The run proves nothing.
     Unresolved,
 }
 
 /// How often a run fails.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Rates {
-    /// The share of runs that fail where the failure's cause is there, from 0 to 1.
+    /// The share of runs that fail when the cause is present, from 0 to 1.
     pub fires: f64,
-    /// The share of runs that fail where it is not.
+    /// The share of runs that fail when it is absent, from 0 to 1.
     pub spurious: f64,
 }
 
 impl Rates {
-    /// Every answer is true.
+    /// Answers are always right.
     pub const CERTAIN: Self = Self { fires: 1.0, spurious: 0.0 };
 
-    /// The probability of a failure, with the cause there or not.
+    /// The probability of a failure, with or without the cause.
     #[must_use]
     pub fn fails(self, cause: bool) -> f64 {
         if cause { self.fires } else { self.spurious }
     }
 }
 
-/// What is believed of the rates before the first run: several, each with its weight. The weights add up to 1.
+/// The prior over the rates: several, each with its weight. The weights add up to 1.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Noise(Vec<(Rates, f64)>);
 
-/// Rates that are thought possible where nothing is known: from a crash that comes every second time to one that
-/// nearly always comes.
+/// Rates to consider when nothing is known: from a crash in every second run to one in nearly every run.
 const FIRES: [f64; 3] = [0.5, 0.7, 0.9];
 const SPURIOUS: [f64; 2] = [0.005, 0.03];
 
 impl Noise {
-    /// Every answer is true.
+    /// Answers are always right.
     #[must_use]
     pub fn none() -> Self {
         Self(vec![(Rates::CERTAIN, 1.0)])
     }
 
-    /// The rates are about these: they may be off by a fifth (the crash), or by a factor of three (spurious failures).
+    /// Rates near these: misses may be off by a half, spurious failures by a factor of three.
     #[must_use]
     pub fn about(rates: Rates) -> Self {
         let miss = 1.0 - rates.fires;
@@ -57,7 +56,7 @@ impl Noise {
         Self(around.into_iter().flat_map(pair).collect())
     }
 
-    /// Most likely every answer is true; with the probability `flaky` the rates are some of those that are met.
+    /// Answers are most likely right; with the probability `flaky`, the rates are typical ones of flaky crashes.
     #[must_use]
     pub fn unknown(flaky: f64) -> Self {
         let each = flaky / (FIRES.len() * SPURIOUS.len()) as f64;
@@ -72,14 +71,14 @@ impl Noise {
     }
 }
 
-/// How many of each answer a run has had.
+/// How often each answer came.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Tally {
-    /// Runs that went well.
+    /// Runs that passed.
     pub passes: u32,
     /// Runs that failed.
     pub fails: u32,
-    /// Runs that say nothing.
+    /// Runs that prove nothing.
     pub unresolved: u32,
 }
 
@@ -93,14 +92,14 @@ impl Tally {
         }
     }
 
-    /// How many say something.
+    /// How many runs passed or failed.
     #[must_use]
-    pub fn told(self) -> u32 {
+    pub fn decisive(self) -> u32 {
         self.passes + self.fails
     }
 
-    /// What runs that were all the same say, when every answer is believed. Nothing, where none was made, or where the
-    /// only one says nothing: that is tried once more.
+    /// The answer when every run is believed; the majority where runs differ. `None` before the first run, and after a
+    /// single unresolved one, which is worth a second try.
     #[must_use]
     pub fn plain(self) -> Option<Answer> {
         match (self.passes, self.fails, self.unresolved) {
@@ -110,11 +109,11 @@ impl Tally {
         }
     }
 
-    /// The sequential probability-ratio test (A. Wald, *Sequential tests of statistical hypotheses*, 1945): is the cause
-    /// there or not? Nothing as long as both could be, with an error of at most `error` either way.
+    /// Whether the cause is present, by the sequential probability-ratio test (A. Wald, *Sequential tests of statistical
+    /// hypotheses*, 1945) with an error of at most `error` either way. `None` while undecided.
     #[must_use]
     pub fn decided(self, rates: Rates, error: f64) -> Option<Answer> {
-        if self.told() == 0 && self.unresolved > 1 {
+        if self.decisive() == 0 && self.unresolved > 1 {
             return Some(Answer::Unresolved);
         }
         let fail = (rates.fires / rates.spurious.max(1e-6)).ln();
@@ -130,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_decided_as_they_come() {
+    fn the_ratio_test_decides_as_answers_come() {
         let rates = Rates { fires: 0.7, spurious: 0.02 };
         let decided = |passes, fails| Tally { passes, fails, unresolved: 0 }.decided(rates, 0.01);
         assert_eq!(decided(0, 0), None);

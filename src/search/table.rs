@@ -1,8 +1,8 @@
-//! What a table of runs already says: the smallest failing sets among those that were run, and the first bad version.
+//! What finished runs already show: the smallest failing sets among them, and the first bad version.
 
-/// The smallest of the failing sets: a set is kept when no failing set is a proper part of it.
+/// The minimal failing sets: those of which no other failing set is a proper subset.
 ///
-/// `is_part(a, b)` says that `a` is a part of `b`, or the same.
+/// `is_part(a, b)`: is `a` a subset of `b`?
 pub fn minimal<'a, S>(failing: &[&'a S], is_part: impl Fn(&S, &S) -> bool) -> Vec<&'a S> {
     failing
         .iter()
@@ -11,20 +11,20 @@ pub fn minimal<'a, S>(failing: &[&'a S], is_part: impl Fn(&S, &S) -> bool) -> Ve
         .collect()
 }
 
-/// What a row of versions says, oldest first: `Some(true)` is good, `Some(false)` bad, `None` unresolved.
+/// The first bad one of a list of versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FirstBad {
-    /// None is bad.
+    /// No version is bad.
     None,
-    /// The oldest one is bad already.
+    /// The oldest version is bad already.
     All,
-    /// This one is the first, and the one before it is good.
+    /// This version is the first bad one; the one before it is good.
     At(usize),
-    /// It is one of these: those before the last are unresolved.
+    /// One of these, both included: all but the last are unresolved.
     Among(usize, usize),
 }
 
-/// Finds the first bad version in a complete row.
+/// Finds the first bad version, oldest first: `Some(true)` is good, `Some(false)` bad, `None` unresolved.
 #[must_use]
 pub fn first_bad(row: &[Option<bool>]) -> FirstBad {
     let Some(bad) = row.iter().position(|good| *good == Some(false)) else { return FirstBad::None };
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_smallest_sets_are_kept() {
+    fn only_minimal_sets_are_kept() {
         // Sets as bits.
         let part = |a: &u32, b: &u32| a & b == *a;
         assert_eq!(minimal(&[&0b011, &0b001, &0b110, &0b111], part), [&0b001, &0b110]);

@@ -1,41 +1,41 @@
-//! Where along a row of milder and milder forms does a failure begin? Halving, one form at a time.
+//! Bisects for the mildest form of a condition that fails.
 
 use super::noise::Answer;
 
-/// The two forms between which it begins.
+/// Where the failure begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Between {
-    /// The most severe form that passes.
+    /// The most severe form that passes; `None` if all fail.
     pub passes: Option<usize>,
-    /// The mildest one that fails; nothing: none of the row does.
+    /// The mildest form that fails; `None` if all pass.
     pub fails: Option<usize>,
 }
 
-/// A search along forms from the mildest (0) to the most severe; the next one after the last is known to fail.
+/// A search over forms from the mildest (0) to the most severe. The form after the last one is known to fail.
 #[derive(Clone, Debug)]
 pub struct Threshold {
-    /// Everything below passes.
+    /// Every form below this one passes.
     low: usize,
-    /// This one and everything above fails.
+    /// This form and every one above it fail.
     high: usize,
     count: usize,
     unresolved: bool,
 }
 
 impl Threshold {
-    /// Of so many forms.
+    /// A search over `count` forms.
     #[must_use]
     pub fn new(count: usize) -> Self {
         Self { low: 0, high: count, count, unresolved: false }
     }
 
-    /// The form to run next; nothing when the place is known, or when it cannot be.
+    /// The form to run next; `None` when the search is over, or an unresolved run ended it.
     #[must_use]
     pub fn next(&self) -> Option<usize> {
         (self.low < self.high && !self.unresolved).then(|| self.low + (self.high - self.low) / 2)
     }
 
-    /// Takes note of what the form that was asked for said.
+    /// Records the answer for the form that [`Self::next`] asked for.
     pub fn record(&mut self, answer: Answer) {
         let Some(asked) = self.next() else { return };
         match answer {
@@ -45,7 +45,7 @@ impl Threshold {
         }
     }
 
-    /// Where it begins; nothing while that is not known.
+    /// Where the failure begins; `None` until that is known.
     #[must_use]
     pub fn found(&self) -> Option<Between> {
         let fails = (self.high < self.count).then_some(self.high);
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_is_found() {
+    fn every_threshold_is_found() {
         for count in 0..9 {
             for first_bad in 0..=count {
                 let mut threshold = Threshold::new(count);
@@ -67,7 +67,7 @@ mod tests {
                     runs += 1;
                     threshold.record(if level >= first_bad { Answer::Fail } else { Answer::Pass });
                 }
-                let found = threshold.found().expect("a place");
+                let found = threshold.found().expect("a threshold");
                 assert_eq!(
                     (found.passes, found.fails),
                     (first_bad.checked_sub(1), (first_bad < count).then_some(first_bad))
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_no_place() {
+    fn an_unresolved_run_ends_the_search() {
         let mut threshold = Threshold::new(4);
         threshold.record(Answer::Unresolved);
         assert_eq!((threshold.next(), threshold.found()), (None, None));

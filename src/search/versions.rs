@@ -174,7 +174,7 @@ impl Versions {
     fn may_run(&self, version: usize, taken: &[usize]) -> bool {
         let tally = self.tally[version];
         let under_way = taken.iter().filter(|other| **other == version).count();
-        tally.told() > 0 || tally.unresolved as usize + under_way < 2
+        tally.decisive() > 0 || tally.unresolved as usize + under_way < 2
     }
 }
 
@@ -335,12 +335,12 @@ impl Likelihood {
 impl Tally {
     /// It said nothing yet, and is tried on.
     fn is_open(self) -> bool {
-        self.told() == 0 && !self.is_spent()
+        self.decisive() == 0 && !self.is_spent()
     }
 
     /// It is not run any more: it says nothing, or it was run often enough.
     fn is_spent(self) -> bool {
-        self.told() + self.unresolved >= if self.told() == 0 { 2 } else { MOST }
+        self.decisive() + self.unresolved >= if self.decisive() == 0 { 2 } else { MOST }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a search has found, at any moment.
+//! What a search has found so far.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::search::families;
 use crate::search::set::{Set, largest_without, smallest};
 
 impl Search {
-    /// Where the search stands.
+    /// What the search has found so far.
     #[must_use]
     pub fn findings(&mut self) -> Findings {
         let finished = self.next(usize::MAX, &[]).is_empty();
@@ -40,7 +40,7 @@ impl Search {
     pub(super) fn of_posterior(&mut self, findings: &mut Findings) {
         let (sets, share) = self.likeliest().unwrap_or_default();
         findings.confidence = share;
-        // What was never seen to fail is a guess.
+        // A set that never failed is a guess.
         let (seen, guessed): (Vec<Set>, Vec<Set>) = sets.iter().partition(|set| self.tally(**set).fails > 0);
         let unseen = self.unseen(&sets);
         findings.passing =

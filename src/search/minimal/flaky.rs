@@ -1,4 +1,4 @@
-//! The search where the crash is flaky: the posterior decides, and says how sure it is.
+//! The search for flaky crashes: the posterior decides, and says how sure it is.
 
 use super::{ASSUMED, BASELINES, CERTAIN, Frame, Healing, NOTHING_HIDDEN, Search};
 use crate::search::families;
@@ -11,7 +11,7 @@ impl Search {
     }
 
     pub(super) fn next_flaky(&mut self, free: usize, running: &[Set]) -> Vec<Set> {
-        let baseline = self.tally(Set::EMPTY).told() + running.iter().filter(|set| set.is_empty()).count() as u32;
+        let baseline = self.tally(Set::EMPTY).decisive() + running.iter().filter(|set| set.is_empty()).count() as u32;
         if self.settings.rates.is_none() && baseline < BASELINES {
             return vec![Set::EMPTY; (BASELINES - baseline) as usize];
         }
@@ -26,7 +26,7 @@ impl Search {
             return self.telling(&frame, free, running);
         }
         let mut unseen = self.unseen(&sets);
-        // What says nothing, twice, is not asked a third time.
+        // A set that was unresolved twice is not run a third time.
         unseen.retain(|set| self.tally(*set).plain() != Some(Answer::Unresolved));
         if unseen.is_empty() { self.behind_healers(&sets, free, running) } else { fresh(unseen) }
     }
@@ -35,7 +35,7 @@ impl Search {
         Frame { universe: self.universe, known, none: families::NONE, noise }
     }
 
-    /// Where the crash is flaky: does anything else fail without the conditions that may heal?
+    /// Does anything else fail without the conditions that may heal?
     pub(super) fn behind_healers(&mut self, sets: &[Set], free: usize, running: &[Set]) -> Vec<Set> {
         let may_heal = self.settings.may_heal.shared(self.universe);
         let universe = self.universe.without(may_heal);
@@ -59,7 +59,7 @@ impl Search {
             return open.into_iter().filter(|set| !running.contains(set)).collect();
         }
         let healers: Set = may_heal.iter().filter(|n| decided(*n) == Some(Answer::Pass)).collect();
-        // Only together do they heal.
+        // If none of them heals alone, they do together.
         let healers = if healers.is_empty() { may_heal } else { healers };
         self.healed.push(Healing { healers, heals: core });
         self.universe = self.universe.without(healers);
@@ -67,7 +67,7 @@ impl Search {
         self.next_flaky(free, running)
     }
 
-    /// The most likely family and its share. Sets that are as good as certain make room for others.
+    /// The likeliest family and its share. Sets that are as good as certain make room for others.
     pub(super) fn likeliest(&mut self) -> Option<(Vec<Set>, f64)> {
         loop {
             let frame = self.frame(self.certain.clone(), self.noise());
@@ -82,7 +82,7 @@ impl Search {
         }
     }
 
-    /// Runs of a family's certificate that were never seen to answer as it says.
+    /// Runs of a family's certificate that never gave the answer it predicts.
     pub(super) fn unseen(&self, sets: &[Set]) -> Vec<Set> {
         let fails = sets.iter().filter(|set| self.tally(**set).fails == 0).copied();
         let seen = |large: &Set| {

@@ -1,17 +1,18 @@
-//! What passes may hide what fails: a variable that is missing may switch off the very code that needs another one. Such
-//! a pair shows only where the one is imposed and the other is not.
+//! A passing run may hide a failure: a missing variable may switch off the very code that needs another one. Such a pair
+//! shows only when one of the two is imposed and the other is not.
 
 use super::Search;
 use crate::search::descent::Descent;
 use crate::search::set::Set;
 
 impl Search {
-    /// Runs that would show what the largest passing sets hide: each without anything that may heal, until each of the
-    /// other conditions was seen to pass in such a run; and halves of those that may hide each other.
+    /// Runs that would reveal what the largest passing sets hide: each without all that may heal, until every other
+    /// condition has passed in such a run, and parts of those that may hide each other.
     pub(super) fn hidden(&self, descent: &Descent) -> Vec<Set> {
         let may_heal = self.settings.may_heal;
-        let told = self.tallies.iter().filter(|(run, tally)| run.shared(may_heal).is_empty() && tally.told() > 0);
-        let mut seen = told.fold(Set::EMPTY, |seen, (run, _)| seen.union(*run));
+        let decided =
+            self.tallies.iter().filter(|(run, tally)| run.shared(may_heal).is_empty() && tally.decisive() > 0);
+        let mut seen = decided.fold(Set::EMPTY, |seen, (run, _)| seen.union(*run));
         let mut hidden = Vec::new();
         for large in descent.passing.iter().filter(|set| !set.shared(may_heal).is_empty()) {
             let run = large.without(may_heal);
@@ -24,9 +25,9 @@ impl Search {
         hidden
     }
 
-    /// Runs of parts of the largest passing sets, so that each variable is seen to pass without each other one.
+    /// Parts of the largest passing sets, chosen so that each variable passes once without each other one.
     fn apart(&self, descent: &Descent) -> Vec<Set> {
-        // For each condition, those that a run had not which passed with it.
+        // For each condition, those that were absent from a passing run of it.
         let mut parted = vec![Set::EMPTY; self.settings.conditions];
         let part = |parted: &mut [Set], run: Set| {
             let rest = self.universe.without(run);
@@ -47,7 +48,7 @@ impl Search {
                 let run = large.without(both.without(part_of_both));
                 let parts_some = part_of_both.iter().any(|one| !open(&parted, one).without(part_of_both).is_empty());
                 if parts_some && self.tally(run).plain().is_none() {
-                    // As if it had passed: what it says need not be asked twice.
+                    // Take it as passed, so that no other run repeats what it shows.
                     part(&mut parted, run);
                     wanted.push(run);
                 }
@@ -57,11 +58,11 @@ impl Search {
     }
 }
 
-/// The fewest parts of a set such that, of any two of its numbers, each is in a part without the other (J. Spencer,
+/// The fewest parts of a set such that each of its numbers is in a part without each other one (J. Spencer,
 /// *Minimal completely separating systems*, 1970): 10 for 252 numbers.
 ///
-/// Every number gets a code of k digits of which half are set, so no code contains another. A part has the numbers
-/// whose code has that digit.
+/// Every number gets a code of k binary digits, half of them set, so that no code covers another. There is a part for
+/// each digit: the numbers whose code has it set.
 fn separating(set: Set) -> Vec<Set> {
     if set.len() < 2 {
         return Vec::new();
@@ -76,7 +77,7 @@ fn separating(set: Set) -> Vec<Set> {
         // The next number with as many bits set (R. W. Gosper, *HAKMEM*, 1972, item 175).
         let lowest = code & code.wrapping_neg();
         let ripple = code + lowest;
-        code = ripple | ((code ^ ripple) >> 2) / lowest;
+        code = ripple | (((code ^ ripple) >> 2) / lowest);
     }
     parts
 }

@@ -40,7 +40,7 @@ impl Inquiry<'_, '_> {
     fn is_baseline_settled(&self) -> bool {
         let tally = self.memory.tally(&ConditionSet::baseline());
         let is_plain = tally.passes > 0 && tally.fails == 0;
-        is_plain || tally.fails >= 2 || tally.unresolved >= 2 || tally.told() + tally.unresolved >= TRIES
+        is_plain || tally.fails >= 2 || tally.unresolved >= 2 || tally.decisive() + tally.unresolved >= TRIES
     }
 
     /// What the baseline's runs have come to.

@@ -143,8 +143,8 @@ impl Hunt<'_, '_> {
             image: shown.image.clone(),
             image_id: shown.image_id.clone(),
             verdict,
-            runs: tally.told() + tally.unresolved,
-            fails: [tally.fails, tally.told()],
+            runs: tally.decisive() + tally.unresolved,
+            fails: [tally.fails, tally.decisive()],
             outcome: shown.cell(),
             signature: signature(shown).map(|s| s.to_string()),
             not_exercised: shown.not_exercised.iter().map(|n| n.condition.to_string()).collect(),
@@ -195,7 +195,7 @@ impl Hunt<'_, '_> {
                 notes.push(format!("good again after it: {}", good.join(", ")));
             }
         }
-        let confirmed = |version: &usize| self.tally(*version).told() != 1;
+        let confirmed = |version: &usize| self.tally(*version).decisive() != 1;
         if let Culprit::First(first) = culprit
             && self.over().is_none()
         {

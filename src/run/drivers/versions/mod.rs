@@ -120,7 +120,7 @@ impl<'a, 'c> Hunt<'a, 'c> {
     /// Judges one image, for `git bisect run`.
     async fn judge(&mut self) -> Verdicts {
         for _ in 0..TRIES {
-            if !self.conductor.is_stopping() && self.tally(0).told() == 0 {
+            if !self.conductor.is_stopping() && self.tally(0).decisive() == 0 {
                 self.start(0);
                 self.hear().await;
             }
