@@ -1,10 +1,14 @@
 //! `exitone why` against the real engine: exactly the sets that are planted in the bundled candidates.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
+use exitone::engine::archive::NewImage;
 
-use super::support::{engine, exitone};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::support::{engine, exitone, layer, load, planted_program};
 
 /// The incident's service, as a file of its own.
 fn service_file(folder: &Path) -> String {
@@ -106,4 +110,77 @@ async fn an_image_for_another_processor_is_named_before_anything_runs() {
     let answer = why("nerava-backend:v23-fixed-cmd-arm64", &service_file(folder.path()), &[]);
     assert_eq!(sets(&answer), ["arch.mismatch"]);
     assert_eq!((&answer["runs"], &answer["exit_code"]), (&Value::from(0), &Value::from(1)));
+}
+
+/// A service with many variables: which of them matter, and what it says.
+struct Large {
+    name: &'static str,
+    /// As the planted program reads them.
+    rules: &'static [&'static str],
+    sets: &'static [&'static str],
+    /// How many variables matter.
+    d: usize,
+}
+
+/// Variables of each of them.
+const VARIABLES: usize = 80;
+const LARGE: [Large; 4] = [
+    Large { name: "none", rules: &[], sets: &[], d: 0 },
+    Large {
+        name: "required",
+        rules: &["V04", "V21", "V22", "V47", "V60", "V79"],
+        sets: &["env.unset:V04", "env.unset:V21", "env.unset:V22", "env.unset:V47", "env.unset:V60", "env.unset:V79"],
+        d: 6,
+    },
+    Large { name: "pair", rules: &["V13|V66"], sets: &["env.unset:V13 + env.unset:V66"], d: 2 },
+    Large { name: "newline", rules: &["!V38"], sets: &["env.newline:V38"], d: 1 },
+];
+
+/// `EXITONE_LARGE=pair,newline cargo test --test docker services_with_80 -- --nocapture` runs some of them, and prints
+/// runs and seconds.
+#[tokio::test]
+async fn services_with_80_variables() {
+    let Some((engine, _one)) = engine().await else { return };
+    let only = std::env::var("EXITONE_LARGE").ok();
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = std::fs::read(planted_program(folder.path())).expect("compiled");
+    let variables: Vec<String> = (0..VARIABLES).map(|n| format!("V{n:02}")).collect();
+    // The image names every variable: none of them is ruled out beforehand.
+    let settings: String = variables.iter().map(|name| format!("{name} = os.environ.get('{name}')\n")).collect();
+    let env: String = variables.iter().map(|name| format!("  {name}: value-of-{name}\n")).collect();
+    for row in LARGE.iter().filter(|row| only.as_ref().is_none_or(|only| only.split(',').any(|name| name == row.name)))
+    {
+        let tag = format!("exitone-test/large-{}:latest", row.name);
+        let rules = row.rules.iter().map(|rule| (*rule).to_owned());
+        let image = NewImage {
+            tag: tag.clone(),
+            architecture: "amd64".to_owned(),
+            cmd: ["/planted", "settings", "8000"].map(str::to_owned).into_iter().chain(rules).collect(),
+            labels: BTreeMap::from([("exitone.session".to_owned(), "kept".to_owned())]),
+            layers: vec![layer(&[("planted", 0o755, &program), ("app/settings.py", 0o644, settings.as_bytes())])],
+            ..NewImage::default()
+        };
+        load(engine.as_ref(), &[image]).await;
+        let service = folder.path().join("service.yaml");
+        // A variable of which a form is planted is a secret, and so are a few others.
+        let text = format!("port: 8000\nenv:\n{env}secrets: [V02, V17, V38, V51]\n");
+        std::fs::write(&service, text).expect("written");
+        let begun = Instant::now();
+        let arguments =
+            ["why", &tag, "--service", &service.display().to_string(), "--format", "json"].map(str::to_owned);
+        let output = exitone().args(arguments).output().expect("it runs");
+        let seconds = begun.elapsed().as_secs_f64();
+        assert_eq!(output.status.code(), Some(i32::from(row.d > 0)), "{}", String::from_utf8_lossy(&output.stderr));
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("one document");
+        assert_eq!(sets(&answer), row.sets, "{answer:#}");
+        assert_eq!(answer["complete"], true, "{answer:#}");
+        let runs = answer["runs"].as_f64().expect("a number");
+        let (n, d) = (VARIABLES as f64, row.d as f64);
+        let bits = if row.d == 0 { 0.0 } else { d * (n / d).log2() };
+        eprintln!("{:10} {runs:3} runs, {seconds:5.1} s; d·log2(n/d) = {bits:.1}", row.name);
+        // The baseline and everything at once; 9 runs that part the variables; other forms; for each that matters, itself,
+        // everything without it, and what was begun for a guess that was wrong.
+        let most = 2.0 + 9.0 + 8.0 + bits + 5.0 * d;
+        assert!(runs <= most, "{}: {runs} runs, at most {most:.0} were expected", row.name);
+    }
 }
