@@ -115,7 +115,11 @@ async fn a_push_is_judged() {
     std::fs::write(&hook, own).expect("written");
     assert!(Command::new("chmod").arg("0750").arg(&hook).status().expect("chmod").success());
     let installed = world.exitone(&["gate", "--install"]);
-    assert!(installed.status.success() && said(&installed).contains("the existing hook runs first"), "{}", said(&installed));
+    assert!(
+        installed.status.success() && said(&installed).contains("the existing hook runs first"),
+        "{}",
+        said(&installed)
+    );
     world.commit("one");
 
     // Offline nothing is built, and what is missing is named.

@@ -68,6 +68,6 @@ async fn what_a_scenario_says_is_built_is_built_and_run() {
     std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\nCOPY nothing-here /x\n").expect("written");
     let said = exitone().args(["run", &path]).assert().code(4).get_output().stderr.clone();
     let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("cannot be built") && said.contains("nothing-here"), "{said}");
+    assert!(said.contains("cannot build") && said.contains("nothing-here"), "{said}");
     std::process::Command::new("docker").args(["rmi", &tag]).output().expect("docker");
 }
