@@ -75,7 +75,7 @@ const KNOWN_CYCLES: &[&[&str]] = &[
         "model/condition/metadata.rs",
         "model/condition/network.rs",
     ],
-    &["report/bisect.rs", "report/searches.rs", "report/table.rs", "report/terminal.rs", "report/why.rs"],
+    &["report/bisect.rs", "report/searches.rs", "report/terminal.rs", "report/why.rs"],
     &["run/case.rs", "run/disk.rs", "run/leaving.rs", "run/services.rs", "run/watch.rs"],
     &["scenario/service.rs", "scenario/upstreams.rs"],
 ];
