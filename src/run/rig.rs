@@ -59,11 +59,9 @@ impl Rig {
         let swept = cleanup::sweep(engine.as_ref(), &session, &setup.state);
         let volume = session.volume();
         let labels = session.labels("volume");
-        let (swept, image, created) = tokio::join!(
-            swept,
-            ensure_image(engine.as_ref(), info, program),
-            engine.create_volume(&volume, &labels, false)
-        );
+        // The volume comes first: it shows others that a session is opening, and `clean` then keeps the images.
+        let created = engine.create_volume(&volume, &labels, false).await;
+        let (swept, image) = tokio::join!(swept, ensure_image(engine.as_ref(), info, program));
         if let Err(error) = swept {
             tracing::warn!(%error, "sweeping dead sessions");
         }

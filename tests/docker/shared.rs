@@ -9,12 +9,15 @@ use serde_json::Value;
 
 use super::support::{PLANTED, engine, exitone, left_by, load_planted};
 
-/// Runs the planted program under some conditions; `home` is the state folder of whoever does.
-fn run(home: &Path, start_command: &str, conditions: &[&str]) -> Child {
+/// The planted image under a name of a user's own: `clean` removes those of exitone while no session is in use.
+const OF_A_USER: &str = "somebody/planted:latest";
+
+/// Runs an image under some conditions; `home` is the state folder of whoever does.
+fn run(home: &Path, image: &str, start_command: &str, conditions: &[&str]) -> Child {
     let service = home.join("service.yaml");
     std::fs::write(&service, format!("port: 8000\nstart_command: {start_command}\n")).expect("written");
     let mut run = Command::new(env!("CARGO_BIN_EXE_exitone"));
-    run.args(["--no-progress", "run", "--format", "json", "--image", PLANTED, "--service"]).arg(&service);
+    run.args(["--no-progress", "run", "--format", "json", "--image", image, "--service"]).arg(&service);
     run.args(conditions.iter().flat_map(|condition| ["--with", condition]));
     run.env("XDG_STATE_HOME", home).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
 }
@@ -55,7 +58,8 @@ async fn clean_leaves_the_run_of_another_user_alone() {
     load_planted(engine.as_ref()).await;
     let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let conditions = ["egress.drop", "dns.servfail", "latency:50ms", "ipv6.off"];
-    let child = run(theirs.path(), "/planted exit 3", &conditions);
+    engine.tag_image(PLANTED, OF_A_USER).await.expect("tagged");
+    let child = run(theirs.path(), OF_A_USER, "/planted exit 3", &conditions);
     // From before it has created anything until it has ended.
     let cleaner = async {
         loop {
@@ -68,6 +72,7 @@ async fn clean_leaves_the_run_of_another_user_alone() {
         () = cleaner => unreachable!("it cleans until the run has ended"),
     };
     let codes: Vec<Option<i64>> = cases.iter().map(|case| case["exit_code"].as_i64()).collect();
+    engine.remove_image(OF_A_USER).await.expect("removed");
     assert!(!codes.is_empty() && codes.iter().all(|code| *code == Some(3)), "{code:?} {codes:?} {said}");
 }
 
@@ -76,7 +81,7 @@ async fn clean_all_says_what_it_ends_and_ends_it() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let child = run(theirs.path(), "/planted serve 0.0.0.0 8000", &["egress.drop"]);
+    let child = run(theirs.path(), PLANTED, "/planted serve 0.0.0.0 8000", &["egress.drop"]);
     let session = served(engine.as_ref(), theirs.path()).await;
     let said = clean(ours.path(), &[]);
     assert!(said.contains(&format!("session {session} (its holder runs")) && said.contains(" stays; "), "{said}");
@@ -111,7 +116,7 @@ async fn a_stopped_controller_ends_with_an_error_and_no_verdict() {
     load_planted(engine.as_ref()).await;
     let home = tempfile::tempdir().expect("a folder");
     // Nobody can reach it: its health check would fail while the controller stands still.
-    let child = run(home.path(), "/planted serve 127.0.0.1 8000", &[]);
+    let child = run(home.path(), PLANTED, "/planted serve 127.0.0.1 8000", &[]);
     let signal = |name: &str| {
         let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill");
         assert!(status.success());
