@@ -68,7 +68,7 @@ fn click_opens_a_case_and_escape_restores_the_focus() {
     browser.holds("document.activeElement.matches('#panel h2')");
     let panel = browser.text(PANEL).to_lowercase();
     for text in [
-        "it exited with code 1 after 1.00 s",
+        "it exits with code 1 after 1.00 s",
         "time line, from the start of the process",
         "cause",
         "missing-dependency",
@@ -368,7 +368,7 @@ fn page_follows_the_dark_color_scheme() {
     // The reader's own choice is above the system's, and lasts.
     let choose = |look: &str| {
         browser.click("#theme");
-        browser.until(&format!("document.querySelector('#theme').textContent === 'look: {look}'"));
+        browser.until(&format!("document.querySelector('#theme').textContent === 'theme: {look}'"));
     };
     choose("light");
     assert_eq!(is_dark(), (false, true));
