@@ -79,6 +79,9 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         }
     }
     // The incident's failures are what a demo is to show.
+    if let Some(why) = &finished.engine_lost {
+        return Err(Failure::engine_lost(why, None));
+    }
     let expected = Counts { unexpected: 0, ..finished.summary };
     Ok(exit_code(&expected, finished.broken, &signals))
 }

@@ -1,6 +1,7 @@
 //! Why a command fails, and the exit code of each reason (docs/reference.md).
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::engine::EngineError;
@@ -52,6 +53,21 @@ impl Failure {
     /// The engine cannot be used.
     pub fn no_engine(message: impl Into<String>) -> Self {
         Self { code: NO_ENGINE, message: message.into(), hint: None }
+    }
+
+    /// The engine stopped answering in the middle of a run, whose folder is `folder`.
+    pub fn engine_lost(why: &str, folder: Option<&Path>) -> Self {
+        let again = match folder {
+            Some(folder) => {
+                format!(
+                    "the results so far are kept; to go on, run the same command with `--resume {}`",
+                    folder.display()
+                )
+            }
+            None => "run the command again".to_owned(),
+        };
+        Self::no_engine(format!("the container engine stopped answering: {why}"))
+            .with_hint(format!("once the engine answers again, {again}"))
     }
 
     /// The user asked to stop, by the signal that this code stands for.

@@ -150,6 +150,11 @@ impl Reporters {
         }
     }
 
+    /// The folder that has the run; `None` when it cannot be written.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_ref().map(Folder::path)
+    }
+
     /// What could not be written.
     pub fn failed(&self) -> Option<&str> {
         self.failed.as_deref()

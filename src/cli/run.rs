@@ -130,6 +130,9 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
         say(&format!("run folder: {shown}"));
     }
     written?;
+    if let Some(why) = &finished.engine_lost {
+        return Err(Failure::engine_lost(why, reporters.folder()));
+    }
     let code = exit_code(&finished.summary, finished.broken, &signals);
     match reporters.failed() {
         Some(failed) if code < 6 => Err(Failure::unwritten(failed)),

@@ -131,7 +131,10 @@ pub async fn run_plan(
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));
     }
-    close(rig, signals, finished.cut).await;
+    // An engine that does not answer removes nothing; the watchdog tries, and so does the next session.
+    if finished.engine_lost.is_none() {
+        close(rig, signals, finished.cut).await;
+    }
     Ok(finished)
 }
 

@@ -82,9 +82,10 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let tell = &mut |event: &_| reporters.on(event);
     let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
     let Some(answer) = finished.run.searches.get(&id).map(|report| &report.answer) else {
-        return match signals.exit_code() {
-            Some(code) => Ok(code),
-            None => Err(Failure::internal("the search ended without an answer")),
+        return match (&finished.engine_lost, signals.exit_code()) {
+            (Some(why), _) => Err(Failure::engine_lost(why, reporters.folder())),
+            (None, Some(code)) => Ok(code),
+            (None, None) => Err(Failure::internal("the search ended without an answer")),
         };
     };
     args.output.write_as(&reporters.run, |form| match form {
@@ -92,6 +93,9 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
         ReportForm::Json => Some(format!("{:#}\n", serde_json::to_value(answer).unwrap_or_default())),
         _ => None,
     })?;
+    if let Some(why) = &finished.engine_lost {
+        return Err(Failure::engine_lost(why, reporters.folder()));
+    }
     let unknown = answer.verdict == Verdict::Unresolved && finished.broken == 0;
     if finished.cut && unknown && signals.exit_code().is_none() {
         say("the budget ran out before there was an answer");

@@ -245,6 +245,10 @@ impl Engine for FakeEngine {
     }
 
     async fn clock_us(&self) -> EngineResult<Option<i64>> {
+        if self.lock().faults.hangs {
+            std::future::pending::<()>().await;
+        }
+        self.fault("clock_us")?;
         Ok(Some(self.micros()))
     }
 

@@ -116,7 +116,7 @@ mod tests {
     fn written() -> String {
         let events = [
             Event::RunStarted(Header { version: VERSION, session: "s".to_owned(), ..Header::default() }),
-            Event::Draining { because: "asked".to_owned() },
+            Event::Draining { because: "asked".to_owned(), aborts: false },
             Event::RunFinished { summary: Counts::default() },
         ];
         let stamped = events.into_iter().enumerate();

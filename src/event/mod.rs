@@ -205,10 +205,13 @@ pub enum Event {
         /// The answer.
         verdicts: Arc<Verdicts>,
     },
-    /// No further case is begun.
+    /// No further case starts.
     Draining {
         /// Why.
         because: String,
+        /// Whether running cases are ended without a result; otherwise they go on to it.
+        #[serde(default)]
+        aborts: bool,
     },
     /// A run ends.
     RunFinished {

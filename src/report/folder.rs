@@ -1,6 +1,6 @@
 //! A run's folder: its events as they happen, one line each, and the log of every case. A killed run stays readable.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,30 +37,33 @@ pub enum FolderError {
 pub struct Folder {
     path: PathBuf,
     events: File,
-    /// So many events are still to be written again before this run takes the place of the one before it.
+    /// Number of events to write again before this run replaces the one before it.
     again: usize,
+    /// The events of the run that is resumed, locked as long as this run is written.
+    _before: Option<File>,
 }
 
 impl Folder {
     /// A new run's folder; it is made where it is missing.
     ///
     /// # Errors
-    /// When it cannot be written, or has a run already.
+    /// When it cannot be written, or has a run already; [`io::ErrorKind::WouldBlock`] when another process writes it.
     pub fn create(path: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(path.join(LOGS))?;
-        let events = OpenOptions::new().write(true).create_new(true).open(path.join(EVENTS))?;
-        Ok(Self { path: path.to_owned(), events, again: 0 })
+        let events = locked(OpenOptions::new().write(true).create_new(true).open(path.join(EVENTS))?)?;
+        Ok(Self { path: path.to_owned(), events, again: 0, _before: None })
     }
 
     /// The folder of a run that is resumed: `done` of its results stand.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written; [`io::ErrorKind::WouldBlock`] when another process writes it.
     pub fn resume(path: &Path, done: usize) -> io::Result<Self> {
         std::fs::create_dir_all(path.join(LOGS))?;
-        let events = File::create(path.join(NEXT))?;
+        let before = locked(File::open(path.join(EVENTS))?)?;
+        let events = locked(File::create(path.join(NEXT))?)?;
         // The beginning of the run, and what is done.
-        Ok(Self { path: path.to_owned(), events, again: 1 + done })
+        Ok(Self { path: path.to_owned(), events, again: 1 + done, _before: Some(before) })
     }
 
     /// Where it is.
@@ -85,6 +88,15 @@ impl Folder {
             }
         }
         Ok(())
+    }
+}
+
+/// Locks a file until it is closed, also by the end of the process.
+fn locked(file: File) -> io::Result<File> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(e)) => Err(e),
     }
 }
 
@@ -137,7 +149,7 @@ pub fn below(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
     if found.is_empty() { Err(FolderError::NoRun(path.to_owned())) } else { Ok(found) }
 }
 
-/// Removes the oldest of the runs that are kept in a folder of runs, but for so many.
+/// Removes the oldest of the runs in a folder of runs until only `most` are left. One that is being written stays.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -145,7 +157,14 @@ pub fn keep(runs: &Path, most: usize) -> io::Result<()> {
     // Their names begin with the time.
     let all = runs_in(runs)?;
     let old = all.len().saturating_sub(most);
-    all[..old].iter().try_for_each(std::fs::remove_dir_all)
+    for run in &all[..old] {
+        match File::open(run.join(EVENTS)).and_then(locked) {
+            Ok(_) => std::fs::remove_dir_all(run)?,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// The folders of runs in a folder, in the order of their names.

@@ -75,12 +75,14 @@ impl Live {
                 let short = |set: &ConditionSet| if set.is_empty() { "always".to_owned() } else { set.to_string() };
                 self.found = found.iter().map(short).collect();
             }
-            Event::Draining { because } => self.bar.println(stopping(because)),
+            Event::Draining { because, aborts: false } => self.bar.println(stopping(because)),
             Event::RunFinished { .. } => return self.bar.finish_and_clear(),
             Event::RunStarted(_)
             | Event::CaseRetrying { .. }
             | Event::CaseAdded { .. }
             | Event::CaseNotRun { .. }
+            // Nothing to wait for: the command says why it ends.
+            | Event::Draining { .. }
             | Event::SearchStarted { .. }
             | Event::SearchFinished { .. }
             | Event::SearchNotRun { .. }

@@ -95,14 +95,14 @@ impl Progress {
                     running.name.push_str(&format!(" (attempt {attempt})"));
                 }
             }
-            Event::Draining { because } => {
-                self.bar.println(stopping(because));
-            }
+            Event::Draining { because, aborts: false } => self.bar.println(stopping(because)),
             Event::CaseAdded { planned } => {
                 self.bar.inc_length(1);
                 self.planned.insert(planned.id.clone(), planned.clone());
             }
             Event::CaseNotRun { .. }
+            // Nothing to wait for: the command says why it ends.
+            | Event::Draining { .. }
             | Event::SearchStarted { .. }
             | Event::SearchProgress { .. }
             | Event::SearchFinished { .. }

@@ -17,6 +17,7 @@ use super::disk::FullDisk;
 use super::holder::Holder;
 use super::inspector::Inspector;
 use super::leaving::Leaving;
+use super::lifeline::Lifeline;
 use super::pool::Pool;
 use super::result::{Attempt, Frame};
 use super::services::Services;
@@ -95,6 +96,8 @@ pub struct Context {
     pub pool: Arc<Pool>,
     /// Who has ended.
     pub deaths: Deaths,
+    /// Whether the engine still answers.
+    pub lifeline: Arc<Lifeline>,
     /// What is in the images.
     pub inspector: Arc<Inspector>,
     /// Which limits the engine's machine can set.
@@ -152,6 +155,9 @@ pub async fn run(
     };
     let look = context.inspector.look(service, candidate, case);
     let ((tried, total_ms), files) = tokio::join!(run, look);
+    if let Err(Failure::Run(error)) = &tried {
+        context.lifeline.check(error).await;
+    }
     let frame = Frame { files: files.as_ref(), total_ms, ..bare };
     // An engine of another architecture that cannot execute a good image says nothing about the image.
     let foreign = candidate.facts.architecture != context.architecture;

@@ -17,6 +17,7 @@ use crate::model::{CaseId, CaseResult};
 /// How often the user has asked to stop: once to let running jobs finish, twice to abort them.
 pub type Interrupts = tokio::sync::watch::Receiver<u32>;
 
+const ENGINE_LOST: &str = "the container engine stopped answering";
 const INTERRUPTED: &str = "the run was interrupted";
 pub(super) const OUT_OF_TIME: &str = "the budget ran out";
 
@@ -61,6 +62,8 @@ pub(super) struct Conductor<'a> {
     pub(super) broken: usize,
     /// Whether work was ended before it had a result.
     pub(super) cut: bool,
+    /// Why the engine is lost; nothing runs any more then.
+    pub(super) engine_lost: Option<String>,
 }
 
 impl<'a> Conductor<'a> {
@@ -85,6 +88,7 @@ impl<'a> Conductor<'a> {
             executions: Vec::new(),
             broken: 0,
             cut: false,
+            engine_lost: None,
         }
     }
 
@@ -144,17 +148,21 @@ impl<'a> Conductor<'a> {
 
     /// Starts no further job and says why, the first time; running jobs go on.
     pub(super) fn drain(&mut self, because: &str) {
+        self.stop(because, false);
+    }
+
+    fn stop(&mut self, because: &str, aborts: bool) {
         let left = self.executor.drain();
         if self.stopped.is_none() {
             self.stopped = Some(because.to_owned());
-            self.stamp(Event::Draining { because: because.to_owned() });
+            self.stamp(Event::Draining { because: because.to_owned(), aborts });
             self.ready.push_back(Heard::Stopped(left));
         }
     }
 
     /// Ends running jobs without a result.
     async fn abort(&mut self, because: &str) {
-        self.drain(because);
+        self.stop(because, true);
         self.cut |= !self.executor.is_idle();
         self.executor.abort().await;
         self.cases.clear();
@@ -162,6 +170,7 @@ impl<'a> Conductor<'a> {
 
     /// What happens next; `None` when nothing runs and nothing waits.
     pub(super) async fn next(&mut self) -> Option<Heard> {
+        let context = self.context.clone();
         loop {
             if let Some(heard) = self.ready.pop_front() {
                 return Some(heard);
@@ -170,6 +179,11 @@ impl<'a> Conductor<'a> {
             tokio::select! {
                 biased;
                 Ok(()) = self.interrupts.changed() => self.interrupt().await,
+                // Before the failures of cases: the engine's end is their reason.
+                why = context.lifeline.lost(), if self.engine_lost.is_none() => {
+                    self.abort(ENGINE_LOST).await;
+                    self.engine_lost = Some(why);
+                }
                 message = self.executor.next() => {
                     let (id, message) = message?;
                     if let Some(heard) = self.heard(id, message) {

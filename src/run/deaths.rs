@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
 use super::RunError;
-use crate::engine::{Engine, EngineEvent};
+use crate::engine::{Engine, EngineError, EngineEvent};
 
 #[derive(Default)]
 struct Book {
@@ -34,7 +34,7 @@ impl Deaths {
                 match events.next().await {
                     Some(Ok(EngineEvent::Died { id })) => note(&shared, id),
                     Some(Err(e)) => break e.into(),
-                    None => break RunError::Holder("the engine's event stream ended".to_owned()),
+                    None => break ended(),
                 }
             };
             let mut book = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,6 +44,12 @@ impl Deaths {
             book.broken = Some(why);
         });
         Self(book)
+    }
+
+    /// Why no further end will be reported; `None` while they are.
+    #[must_use]
+    pub fn broken(&self) -> Option<RunError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).broken.clone()
     }
 
     /// Resolves when the container ends.
@@ -60,6 +66,11 @@ impl Deaths {
         }
         receiver
     }
+}
+
+fn ended() -> RunError {
+    let (action, message) = ("following the engine's events".to_owned(), "the stream ended".to_owned());
+    EngineError::Broken { action, message }.into()
 }
 
 fn note(book: &Mutex<Book>, id: String) {

@@ -110,12 +110,12 @@ async fn leave(engine: Arc<dyn Engine>, ids: Vec<String>, volumes: Vec<String>, 
     }
     for id in ids {
         if let Err(error) = engine.remove(&id).await {
-            tracing::warn!(%error, "a container could not be removed; the end of the session removes it");
+            tracing::debug!(%error, "a container could not be removed; the end of the session removes it");
         }
     }
     for volume in volumes {
         if let Err(error) = engine.remove_volume(&volume).await {
-            tracing::warn!(%error, "a volume could not be removed; the end of the session removes it");
+            tracing::debug!(%error, "a volume could not be removed; the end of the session removes it");
         }
     }
 }

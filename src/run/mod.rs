@@ -16,6 +16,7 @@ pub mod holder;
 pub mod inspect;
 pub mod inspector;
 pub mod leaving;
+pub mod lifeline;
 pub mod logs;
 pub mod pool;
 pub mod program;

@@ -134,7 +134,7 @@ impl Pool {
     pub async fn discard(&self, holder: Holder) {
         let engine: Arc<_> = self.launch.engine.clone();
         if let Err(error) = engine.remove(&holder.container).await {
-            tracing::warn!(%error, "a holder could not be removed; the end of the session removes it");
+            tracing::debug!(%error, "a holder could not be removed; the end of the session removes it");
         }
     }
 

@@ -14,6 +14,7 @@ use super::deaths::Deaths;
 use super::engine_proof::prove;
 use super::holder::Launch;
 use super::inspector::Inspector;
+use super::lifeline::Lifeline;
 use super::pool::{Mode, Pool};
 use super::program::ensure_image;
 use super::proven::Proven;
@@ -80,6 +81,7 @@ impl Rig {
             // are wanted.
             pool.warm(setup.jobs.min(2));
             let deaths = Deaths::follow(&engine, &session.filter());
+            let lifeline = Arc::new(Lifeline::new(engine.clone(), deaths.clone()));
             let whole = setup.options.whole_images;
             let inspector = Inspector::new(engine.clone(), session.clone(), &setup.state, whole);
             Ok(Context {
@@ -87,6 +89,7 @@ impl Rig {
                 session: session.clone(),
                 pool: Arc::new(pool),
                 deaths,
+                lifeline,
                 inspector: Arc::new(inspector),
                 limits: Limits { cpu: info.cpu_limit, memory: info.memory_limit, cpus: info.cpus },
                 options: setup.options,

@@ -39,7 +39,7 @@ const MOST_RUNS: usize = 12;
 const CERTAIN: f64 = 0.995;
 
 /// Settings of a search.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Settings {
     /// The number of conditions, at most [`super::set::MOST`].
     pub conditions: usize,
@@ -113,7 +113,7 @@ impl Findings {
 }
 
 /// The search.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Search {
     settings: Settings,
     tallies: BTreeMap<Set, Tally>,

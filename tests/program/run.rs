@@ -200,6 +200,25 @@ async fn a_run_that_broke_off_is_resumed() {
     assert_eq!(std::fs::read_dir(&path).expect("a folder").count(), 2, "nothing is left of the attempt before");
 }
 
+#[test]
+fn a_run_folder_has_one_writer() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let runs = temporary.path();
+    let writing = Folder::create(&runs.join("1")).expect("a folder");
+    let refused = Folder::resume(&runs.join("1"), 0).err().map(|e| e.kind());
+    assert_eq!(refused, Some(std::io::ErrorKind::WouldBlock), "it is being written");
+    drop(Folder::create(&runs.join("2")).expect("a folder"));
+    folder::keep(runs, 0).expect("tidied");
+    assert!(runs.join("1").is_dir() && !runs.join("2").exists(), "the one that is being written stays");
+    drop(writing);
+    let resuming = Folder::resume(&runs.join("1"), 0).expect("nobody writes it");
+    let refused = Folder::resume(&runs.join("1"), 0).err().map(|e| e.kind());
+    assert_eq!(refused, Some(std::io::ErrorKind::WouldBlock), "it is being resumed");
+    drop(resuming);
+    folder::keep(runs, 0).expect("tidied");
+    assert!(!runs.join("1").exists());
+}
+
 #[tokio::test(start_paused = true)]
 async fn fail_fast_begins_no_other_case_and_says_so() {
     let (engine, _) = world();

@@ -225,6 +225,7 @@ async fn a_finished_search_is_not_made_again() {
     let mut folder = Folder::create(&path).expect("a folder");
     let plan = plan(&engine, ALL).await;
     run(&engine, plan.clone(), How::from(1), never(), |event| folder.on(event).expect("written")).await;
+    drop(folder);
     let (before, _) = folder::read(&path).expect("a run");
     // Killed within the second search.
     let events = path.join("events.jsonl");

@@ -413,17 +413,48 @@ async fn a_candidate_that_ignores_sigterm_is_killed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_event_stream_is_an_error_with_its_cause() {
+async fn a_lost_engine_ends_the_run_with_its_cause() {
+    let gone = EngineError::NoEngine { host: "unix:///run/engine.sock".to_owned(), cause: "refused".to_owned() };
+    let dies = Faults { errors: HashMap::from([("clock_us", gone)]), ..Faults::default() };
+    let hangs = Faults { hangs: true, ..Faults::default() };
+    for (faults, why) in [
+        (Faults::default(), "the stream ended"),
+        (dies, "no container engine answers at unix:///run/engine.sock"),
+        (hangs, "no answer within 10 s"),
+    ] {
+        let mut world = World::new();
+        world.jobs = 2;
+        world.engine.image("app:1", &[], script(|_| exits(10 * SECOND, 1, "x")));
+        let engine = world.engine.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(15 * SECOND).await;
+            engine.set_faults(faults);
+            engine.break_events();
+        });
+        let sets: Vec<ConditionSet> = (1..=6).map(|n| set(&[&format!("env.set:N={n}")])).collect();
+        let (finished, events) = world.run(service(), &["app:1"], &sets).await;
+        let (lost, summary) = (finished.engine_lost.expect("lost"), finished.summary);
+        assert!(lost.contains(why), "{lost}");
+        let decided = |result: &Arc<CaseResult>| result.verdict == Verdict::Fail;
+        assert_eq!(finished.results.len(), 2, "those that were running have no result");
+        assert!(finished.results.iter().all(decided));
+        assert_eq!((summary.failed, summary.unresolved, summary.not_run), (2, 0, 4));
+        let stops = events.iter().filter_map(|e| match &e.event {
+            Event::Draining { because, aborts } => Some((because.as_str(), *aborts)),
+            _ => None,
+        });
+        assert_eq!(stops.collect::<Vec<_>>(), [("the container engine stopped answering", true)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_one_container_is_no_end_of_the_engine() {
     let world = World::new();
-    world.engine.image("app:1", &[], script(|_| exits(10 * SECOND, 1, "x")));
-    let engine = world.engine.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(3 * SECOND).await;
-        engine.break_events();
-    });
-    let result = world.one(service(), &[]).await;
-    assert_eq!(result.verdict, Verdict::Unresolved);
-    assert!(result.notes[0].contains("event stream"), "{:?}", result.notes);
+    let full = EngineError::DiskFull { action: "creating a container".to_owned(), message: "full".to_owned() };
+    world.engine.set_faults(Faults { errors: HashMap::from([("create", full)]), ..Faults::default() });
+    world.engine.image("app:1", &[], script(|_| healthy(8000)));
+    let (finished, _) = world.run(service(), &["app:1"], &[set(&[])]).await;
+    assert_eq!((finished.engine_lost, finished.summary.unresolved), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -365,6 +365,9 @@ impl Gate<'_> {
         let how = how(&running, &target.1, plan.cases.len());
         let tell = &mut |event: &Stamped| progress.on(event);
         let finished = run_plan(&running, target, (plan, how), false, signals, tell).await?;
+        if let Some(why) = &finished.engine_lost {
+            return Err(Failure::engine_lost(why, None));
+        }
         let judged = Judged::of(&finished.run);
         match exit_code(&finished.summary, finished.broken, signals) {
             code if signals.exit_code().is_some() || code == INTERNAL => return Ok(code),

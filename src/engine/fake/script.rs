@@ -79,6 +79,8 @@ pub struct Faults {
     pub foreign: Vec<Foreign>,
     /// Service containers never serve.
     pub services_asleep: bool,
+    /// The engine answers no question about itself.
+    pub hangs: bool,
     /// Events of ends come this much later.
     pub late_events: Duration,
 }

@@ -36,6 +36,8 @@ pub struct Finished {
     pub broken: usize,
     /// Whether cases were ended before they had a result.
     pub cut: bool,
+    /// Why the engine no longer answers; the run ended there.
+    pub engine_lost: Option<String>,
 }
 
 /// Runs the cases of a plan, then its searches. The first interrupt lets running cases finish, the second aborts them.
@@ -59,8 +61,9 @@ pub async fn run(
     conductor.settle().await;
     let (interrupted, broken, cut) = (conductor.interrupted(), conductor.broken, conductor.cut);
     let executions = std::mem::take(&mut conductor.executions);
+    let engine_lost = conductor.engine_lost.take();
     let finished = end(conductor.recorder);
-    Finished { executions, interrupted, broken, cut: cut || interrupted > 1, ..finished }
+    Finished { executions, interrupted, broken, cut: cut || interrupted > 1, engine_lost, ..finished }
 }
 
 /// Tells of a run that has nothing left to run, and so needs no session on the engine: a shard without cases, or a
@@ -91,7 +94,16 @@ fn end(mut recorder: Recorder<'_>) -> Finished {
     let summary = Counts { seconds: recorder.seconds(), ..recorder.run.counts() };
     recorder.stamp(Event::RunFinished { summary: summary.clone() });
     let results = recorder.run.in_order().cloned().collect();
-    Finished { run: recorder.run, results, executions: Vec::new(), summary, interrupted: 0, broken: 0, cut: false }
+    Finished {
+        run: recorder.run,
+        results,
+        executions: Vec::new(),
+        summary,
+        interrupted: 0,
+        broken: 0,
+        cut: false,
+        engine_lost: None,
+    }
 }
 
 /// Tells the result of a case; an unexpected one ends the run where the user asked for that.

@@ -61,6 +61,36 @@ impl Question<'_> {
     }
 }
 
+/// Does what may take a search many milliseconds on a thread of its own: the stamps of health checks come from this one.
+async fn thinking<S, T>(search: &mut S, work: impl FnOnce(&mut S) -> T + Send + 'static) -> T
+where
+    S: Default + Send + 'static,
+    T: Send + 'static,
+{
+    let mut taken = std::mem::take(search);
+    let thought = tokio::task::spawn_blocking(move || {
+        let result = work(&mut taken);
+        (taken, result)
+    });
+    match thought.await {
+        Ok((back, result)) => {
+            *search = back;
+            result
+        }
+        Err(e) => std::panic::resume_unwind(e.into_panic()),
+    }
+}
+
+/// Asks a search what it would say if these sets had passed.
+fn assuming<T>(search: &mut Machine, passed: &[Set], ask: impl FnOnce(&mut Machine) -> T) -> T {
+    if passed.is_empty() {
+        return ask(search);
+    }
+    let mut guess = search.clone();
+    passed.iter().for_each(|set| guess.record(*set, Said::Pass));
+    ask(&mut guess)
+}
+
 /// Why a search over a universe ended.
 enum End {
     /// Nothing is left to run.
@@ -337,19 +367,20 @@ impl Inquiry<'_, '_> {
         adapts: bool,
     ) -> (Vec<Findings>, Option<End>) {
         let mut searches: Vec<Machine> = universes.iter().map(|u| self.prepared(u, confidence)).collect();
-        let findings = |searches: &mut [Machine]| searches.iter_mut().map(Machine::findings).collect::<Vec<_>>();
+        let findings = |searches: &mut Vec<Machine>| searches.iter_mut().map(Machine::findings).collect::<Vec<_>>();
         loop {
             if self.is_over() {
                 return (findings(&mut searches), Some(End::Stopped));
             }
             for (search, universe) in searches.iter_mut().zip(universes) {
-                self.begin_what_is_wanted(search, universe, adapts);
+                self.begin_what_is_wanted(search, universe, adapts).await;
             }
             // What was begun ahead may go on.
             let own = |set: &ConditionSet| universes.iter().any(|universe| universe.bits(set).is_some());
             if !self.running.values().any(|run| own(&run.conditions)) {
-                if searches.iter_mut().all(|search| search.findings().finished) {
-                    return (findings(&mut searches), Some(End::Finished));
+                let found = thinking(&mut searches, move |searches| findings(searches)).await;
+                if found.iter().all(|findings| findings.finished) {
+                    return (found, Some(End::Finished));
                 }
                 if self.conductor.is_idle() {
                     continue;
@@ -373,17 +404,17 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// What the search wants where there is room, and, while the last runs of the main search go on, what is asked after
-    /// it. Who is healthy is taken to pass.
-    fn begin_what_is_wanted(&mut self, search: &mut Machine, universe: &Universe, is_main: bool) {
-        if self.conductor.free() == 0 {
+    /// Starts the runs that the search wants and there is room for. While the last runs of the main search go on, also those
+    /// of the search for forms that comes after it. A healthy candidate counts as passed.
+    async fn begin_what_is_wanted(&mut self, search: &mut Machine, universe: &Universe, is_main: bool) {
+        let free = self.conductor.free();
+        if free == 0 {
             return;
         }
         let (healthy, mut open) = self.healthy_and_open(search, universe);
-        let mut guess = (!healthy.is_empty()).then(|| search.clone());
-        let asked = guess.as_mut().unwrap_or(search);
-        healthy.iter().for_each(|set| asked.record(*set, Said::Pass));
-        let mut wanted = asked.next(self.conductor.free(), &open);
+        let running = open.clone();
+        let mut wanted =
+            thinking(search, move |search| assuming(search, &healthy, |search| search.next(free, &running))).await;
         // What takes longest begins first.
         let length = |set: &Set| estimate(&universe.conditions(*set)).0;
         wanted.sort_by(|a, b| length(b).total_cmp(&length(a)));
@@ -400,7 +431,9 @@ impl Inquiry<'_, '_> {
         if !is_main || self.conductor.free() == 0 || self.conductor.is_idle() {
             return;
         }
-        if let Some(found) = guess.as_ref().unwrap_or(search).foreseen(&open) {
+        let (healthy, _) = self.healthy_and_open(search, universe);
+        let foreseen = move |search: &mut Machine| assuming(search, &healthy, |search| search.foreseen(&open));
+        if let Some(found) = thinking(search, foreseen).await {
             let found: Vec<ConditionSet> = found.iter().map(|set| universe.conditions(*set)).collect();
             self.begin_forms(&found);
         }

@@ -1,0 +1,66 @@
+//! Whether the container engine still answers. It is asked when something fails that the end of the engine would explain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::RunError;
+use super::deaths::Deaths;
+use crate::engine::Engine;
+
+/// An engine that takes longer than this for a simple question has stopped answering.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a session knows of its engine's life. Once lost, an engine stays lost: what ran on it meanwhile is unknown.
+pub struct Lifeline {
+    engine: Arc<dyn Engine>,
+    deaths: Deaths,
+    lost: watch::Sender<Option<String>>,
+}
+
+impl Lifeline {
+    /// The lifeline of a session whose containers' ends are in `deaths`.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>, deaths: Deaths) -> Self {
+        Self { engine, deaths, lost: watch::Sender::new(None) }
+    }
+
+    /// Finds out whether the end of the engine is the reason for `error`. [`Self::lost`] resolves before this returns.
+    pub async fn check(&self, error: &RunError) {
+        let may_be = match error {
+            RunError::Engine(_) | RunError::Holder(_) | RunError::Service { .. } => true,
+            RunError::CannotImpose { .. }
+            | RunError::Unsupported { .. }
+            | RunError::Cancelled
+            | RunError::Unproven { .. }
+            | RunError::Host { .. } => false,
+        };
+        if may_be
+            && self.lost.borrow().is_none()
+            && let Some(why) = self.why().await
+        {
+            self.lost.send_replace(Some(why));
+        }
+    }
+
+    /// Why nothing more will come of the engine; `None` while it answers.
+    async fn why(&self) -> Option<String> {
+        match timeout(ANSWERS_WITHIN, self.engine.clock_us()).await {
+            Err(_) => Some(format!("no answer within {} s", ANSWERS_WITHIN.as_secs())),
+            Ok(Err(error)) => Some(error.to_string()),
+            // A restarted engine answers, but has ended the stream, and perhaps every container.
+            Ok(Ok(_)) => self.deaths.broken().map(|why| why.to_string()),
+        }
+    }
+
+    /// Resolves once the engine was found not to answer, with the reason.
+    pub async fn lost(&self) -> String {
+        let mut lost = self.lost.subscribe();
+        match lost.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
