@@ -66,7 +66,6 @@ fn rooms_import_only_what_they_may() {
 const KNOWN_CYCLES: &[&[&str]] = &[
     &["report/bisect.rs", "report/searches.rs", "report/terminal.rs", "report/why.rs"],
     &["run/case.rs", "run/disk.rs", "run/leaving.rs", "run/services.rs", "run/watch.rs"],
-    &["scenario/service.rs", "scenario/upstreams.rs"],
 ];
 
 #[test]
