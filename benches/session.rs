@@ -28,7 +28,7 @@ use exitone::engine::context::Surroundings;
 use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Archive, Engine, Found, IMAGE_LABEL, OWNER_LABEL, ROLE_LABEL};
 use exitone::model::{Candidate, Case, ConditionSet, Part, Plan};
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers;
 use exitone::run::rig::{Rig, Setup};
 use exitone::run::session;

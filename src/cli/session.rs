@@ -14,7 +14,7 @@ use crate::event::{Entry, Event, Planned, Stamped, Standing};
 use crate::model::image::short_name;
 use crate::model::service::UpstreamKind;
 use crate::model::{Candidate, Case, Plan, Service};
-use crate::run::case::Options;
+use crate::run::context::Options;
 use crate::run::drivers::{self, Finished};
 use crate::run::rig::{Rig, Setup, unknown_variables};
 use crate::run::schedule::{How, Room};

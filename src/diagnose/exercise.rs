@@ -1,31 +1,8 @@
 //! Did the candidate meet a condition at all? A pass under a fault that was never met says nothing about the fault.
 
-use std::collections::BTreeMap;
-
 use super::conditions::known;
-use crate::model::files::ImageFiles;
-use crate::model::observation::Evidence;
-use crate::model::{Condition, ImageFacts, Service};
-
-/// What is looked at.
-pub struct Seen<'a> {
-    /// What was seen.
-    pub evidence: &'a Evidence,
-    /// The image's own configuration.
-    pub facts: &'a ImageFacts,
-    /// What the platform is told.
-    pub service: &'a Service,
-    /// The whole log.
-    pub log: &'a str,
-    /// True when it became and stayed healthy.
-    pub healthy: bool,
-    /// What is in the image, where it was looked at.
-    pub files: Option<&'a ImageFiles>,
-    /// What the container is given: in the baseline, and under the conditions (`None` takes the image's own away).
-    pub values: [&'a BTreeMap<String, Option<String>>; 2],
-    /// The start command in words: as a shell reads it, and as the platform does.
-    pub words: Option<(Vec<String>, Vec<String>)>,
-}
+use super::run::Seen;
+use crate::model::Condition;
 
 /// Why a condition was not met; nothing where it was, or where that cannot be told.
 #[must_use]
@@ -35,12 +12,15 @@ pub fn not_met(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::net::IpAddr;
 
     use super::*;
     use crate::model::condition::kinds;
-    use crate::model::observation::{ConnectAttempt, DnsQuestion, Fate, Listening, Usage};
+    use crate::model::files::ImageFiles;
+    use crate::model::observation::{ConnectAttempt, DnsQuestion, Evidence, Fate, Listening, Usage};
     use crate::model::service::{HealthCheck, Protocol};
+    use crate::model::{ImageFacts, Service};
 
     fn service() -> Service {
         let health_check = HealthCheck { protocol: Protocol::Tcp, path: "/".to_owned(), ..HealthCheck::some() };

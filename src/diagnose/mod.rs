@@ -8,6 +8,7 @@ pub mod needed;
 pub mod platform;
 pub mod prune;
 pub mod rules;
+pub mod run;
 pub mod signature;
 pub mod statics;
 pub mod suspects;

@@ -4,7 +4,7 @@
 //! then what was left out is taken in again. So the question is always asked of every run that there is.
 
 use super::conditions::known;
-use super::exercise::Seen;
+use super::run::Seen;
 use crate::model::Condition;
 
 /// Why a condition would not be met by a run that went as this one; nothing where that cannot be told.

@@ -2,22 +2,9 @@
 //! weighs in how sure an answer is; no set is told that did not fail.
 
 use super::conditions::{Failure, NAMED, Start, known};
+use super::run::Failed;
 use crate::model::observation::Evidence;
-use crate::model::outcome::{Cause, Outcome};
 use crate::model::{Condition, ConditionSet};
-
-/// What is looked at of a failed run.
-#[derive(Clone, Copy, Debug)]
-pub struct Failed<'a> {
-    /// How it ended.
-    pub outcome: Option<&'a Outcome>,
-    /// What was seen.
-    pub evidence: &'a Evidence,
-    /// The causes that were found.
-    pub causes: &'a [Cause],
-    /// What it wrote.
-    pub log: &'a str,
-}
 
 /// The conditions of the set that the evidence points to, each with a factor above 1.
 #[must_use]
@@ -52,6 +39,7 @@ mod tests {
 
     use super::*;
     use crate::model::observation::{ConnectAttempt, DnsQuestion, Fate, Listening};
+    use crate::model::outcome::{Cause, Outcome};
 
     fn asked(answer: &str) -> Evidence {
         let question = DnsQuestion {

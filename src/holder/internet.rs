@@ -14,7 +14,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::accept::accept;
 use super::authority::Signer;
-use super::net::{self, NetResult};
+use super::error::{NetError, NetResult};
+use super::net;
 use super::packets::Tap;
 use super::slow;
 use super::upstream::{self, World};
@@ -104,8 +105,8 @@ async fn place(name: &str) -> NetResult<Place> {
         });
     };
     let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
-    spawned.map_err(|e| net::NetError::new("starting a thread", e))?;
-    told.await.map_err(|e| net::NetError::new("starting a runtime", e))?
+    spawned.map_err(|e| NetError::new("starting a thread", e))?;
+    told.await.map_err(|e| NetError::new("starting a runtime", e))?
 }
 
 impl Internet {
@@ -157,7 +158,7 @@ impl Internet {
     }
 
     async fn socket(&self, open: impl FnOnce() -> std::io::Result<Socket> + Send + 'static) -> NetResult<Socket> {
-        let wrong = |e: &dyn std::fmt::Display| net::NetError::new("opening a raw socket", e);
+        let wrong = |e: &dyn std::fmt::Display| NetError::new("opening a raw socket", e);
         let opened = self.run(async move {
             let socket = open()?;
             socket.set_nonblocking(true)?;
@@ -191,13 +192,13 @@ impl Internet {
             }
         };
         tasks.spawn_on(task, &slow.runtime);
-        let wrong = |e: &dyn std::fmt::Display| net::NetError::new("opening a packet socket", e);
+        let wrong = |e: &dyn std::fmt::Display| NetError::new("opening a packet socket", e);
         opened.await.map_err(|e| wrong(&e))?.map_err(|e| wrong(&e))
     }
 
     async fn slow_place(&self) -> NetResult<Place> {
         let place = place("slow").await?;
-        let namespace = place.namespace.try_clone().map_err(|e| net::NetError::new("keeping a namespace", e))?;
+        let namespace = place.namespace.try_clone().map_err(|e| NetError::new("keeping a namespace", e))?;
         let (internet, slow) = (self.netlink.clone(), place.netlink.clone());
         on(&place.runtime, async move { net::slow(&internet, &slow, &namespace).await }).await?;
         Ok(place)
@@ -272,7 +273,7 @@ impl Internet {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
             Ok::<_, std::io::Error>(Listener(tokio::spawn(serve(listener, signer, world))))
         };
-        let wrong = |e: &dyn std::fmt::Display| net::NetError::new(&format!("opening port {port} of the internet"), e);
+        let wrong = |e: &dyn std::fmt::Display| NetError::new(&format!("opening port {port} of the internet"), e);
         let listen = async { self.run(listen).await.ok_or_else(|| wrong(&"its thread ended"))?.map_err(|e| wrong(&e)) };
         open_port(listen, net::open_port(&self.netlink, port)).await
     }
@@ -282,7 +283,7 @@ async fn on(
     runtime: &tokio::runtime::Handle,
     future: impl Future<Output = NetResult<()>> + Send + 'static,
 ) -> NetResult<()> {
-    runtime.spawn(future).await.map_err(|e| net::NetError::new("setting up a namespace", e))?
+    runtime.spawn(future).await.map_err(|e| NetError::new("setting up a namespace", e))?
 }
 
 async fn serve(listener: TcpListener, signer: Arc<Signer>, world: Arc<Mutex<Arc<World>>>) {
@@ -303,11 +304,11 @@ mod tests {
         let address = free.local_addr().expect("an address");
         drop(free);
         let listen = || async move {
-            let listener = TcpListener::bind(address).await.map_err(|e| net::NetError::new("listening", e))?;
+            let listener = TcpListener::bind(address).await.map_err(|e| NetError::new("listening", e))?;
             let accept = async move { while listener.accept().await.is_ok() {} };
             Ok(Listener(tokio::spawn(accept)))
         };
-        let failed = open_port(listen(), async { Err(net::NetError::new("adding a rule", "no memory")) }).await;
+        let failed = open_port(listen(), async { Err(NetError::new("adding a rule", "no memory")) }).await;
         assert_eq!(failed.err().map(|e| e.to_string()).as_deref(), Some("adding a rule: no memory"));
         let opened = open_port(listen(), async { Ok(()) }).await;
         assert!(opened.is_ok(), "{:?}", opened.err());

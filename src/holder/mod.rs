@@ -20,6 +20,8 @@ mod deny;
 #[cfg(target_os = "linux")]
 mod dns;
 #[cfg(target_os = "linux")]
+mod error;
+#[cfg(target_os = "linux")]
 mod internet;
 #[cfg(target_os = "linux")]
 pub mod keeper;

@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::dns::{Names, Resolver, SharedNames, Silence, Started};
+use super::error::{NetError, NetResult};
 use super::internet::Internet;
 use super::listen::Listeners;
-use super::net::{self, Faults, NetError, NetResult, Network};
+use super::net::{self, Faults, Network};
 use super::packets::{Attempts, Tap, unreachable};
 use super::protocol::{Await, FromHolder, HOSTNAME, OWN, Prepare, RESOLVER, SECOND, SHORT_HOSTNAME};
 use super::questions::Questions;

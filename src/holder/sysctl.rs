@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::net::{NetError, NetResult};
+use super::error::{NetError, NetResult};
 use crate::model::Condition;
 use crate::model::condition::{NetworkPlan, SocketFault};
 

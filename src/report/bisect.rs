@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::terminal::{BAD, DIM, GOOD, HEAD, shorten_end, styled, why, wrap};
+use super::style::{BAD, DIM, GOOD, HEAD, causes, shorten_end, styled, wrap};
 use super::view;
 use crate::model::change::ImageChange;
 use crate::model::outcome::{CaseResult, Verdict};
@@ -117,7 +117,7 @@ pub fn text(verdicts: &Verdicts, shown: Option<&CaseResult>) -> String {
         ));
     }
     if let Some(shown) = shown {
-        text.push_str(&why(shown));
+        text.push_str(&causes(shown));
         text.push_str(&again(verdicts));
     }
     let _ = writeln!(text, "\n{} in {:.1} s", view::plural(verdicts.runs, "run"), verdicts.seconds);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::terminal::{BAD, DIM, GOOD, HEAD, cause, styled, wrap};
+use super::style::{BAD, DIM, GOOD, HEAD, cause, styled, wrap};
 use crate::model::FailureClass;
 use crate::model::explanation::{Explanation, LogLine};
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::story::in_words;
-use super::terminal::wrap;
+use super::style::wrap;
 use super::view::{self, plural};
 use crate::event::run::Run;
 use crate::event::{Entry, Standing};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::progress::stopping;
-use super::terminal::{mark, shorten_end, styled};
+use super::style::{mark, shorten_end, styled};
 use super::view;
 use crate::event::{Event, Stamped};
 use crate::model::outcome::Phase;

@@ -21,6 +21,7 @@ pub mod repro;
 pub mod schema;
 pub mod searches;
 pub mod story;
+mod style;
 pub mod table;
 pub mod terminal;
 pub mod view;

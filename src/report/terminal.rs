@@ -4,48 +4,22 @@ use std::borrow::Borrow;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use anstyle::{AnsiColor, Style};
-
 use super::evidence;
 use super::searches::{SearchView, searches};
 use super::story::{Story, clauses, in_words};
+use super::style::{BAD, DIM, GOOD, HEAD, ODD, causes, mark, shorten, shorten_end, styled, wrap};
 use super::table::{Table, tables};
-use super::view::{self, LEGEND, Look};
+use super::view::{self, LEGEND};
 use crate::event::run::Run;
 use crate::event::{Counts, Entry, Kind, Standing};
 use crate::model::ConditionSet;
 use crate::model::image::short_name;
-use crate::model::outcome::{CaseResult, Cause, Verdict};
+use crate::model::outcome::{CaseResult, Verdict};
 use crate::model::search::SearchReport;
-
-pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-pub(super) const DIM: Style = Style::new().dimmed();
-pub(super) const HEAD: Style = Style::new().bold();
-pub(super) const ODD: Style = AnsiColor::Yellow.on_default();
 
 /// Widths in columns: of a cell of the matrix, and of the longest condition that is not cut.
 const CELL: usize = 8;
 const MOST_LABEL: usize = 44;
-
-pub(super) fn styled(style: Style, text: &str) -> String {
-    format!("{style}{text}{style:#}")
-}
-
-/// A cell's mark and its style.
-pub(super) fn mark(result: Option<&CaseResult>) -> (String, Style) {
-    let (look, mark) = view::mark(result);
-    (mark, style(look))
-}
-
-fn style(look: Look) -> Style {
-    match look {
-        Look::Good => GOOD,
-        Look::Bad => BAD,
-        Look::Soft | Look::Unknown => ODD,
-        Look::Weak | Look::Skipped | Look::Nothing => DIM,
-    }
-}
 
 /// The matrix: conditions down, images across.
 #[must_use]
@@ -80,14 +54,6 @@ pub fn matrix(table: &Table<'_>) -> String {
 
 fn result<'a>(cell: &Option<Entry<'a>>) -> Option<&'a CaseResult> {
     cell.and_then(|cell| cell.result).map(|result| &**result)
-}
-
-fn shorten(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return format!("{text:width$}");
-    }
-    let cut: String = text.chars().take(width - 1).collect();
-    format!("{cut}…")
 }
 
 /// What the demo says after its matrix.
@@ -133,7 +99,7 @@ pub fn story(story: &Story, results: &[impl Borrow<CaseResult>]) -> String {
             let _ = writeln!(text, "  {line}");
         }
         let _ = writeln!(text, "  operation status {}", status(failed));
-        text.push_str(&why(failed));
+        text.push_str(&causes(failed));
     }
     text
 }
@@ -156,47 +122,6 @@ fn example<'a>(story: &Story, results: &[&'a CaseResult]) -> Option<&'a CaseResu
         .rev()
         .filter(|r| !r.causes.is_empty() && sets.contains(&(&r.image, &r.conditions)))
         .max_by_key(|r| (r.conditions.iter().count() > 1, r.exit_code == Some(1), r.causes.len()))
-}
-
-/// Causes, fixes and evidence of a failure.
-#[must_use]
-pub fn why(result: &CaseResult) -> String {
-    result.causes.iter().map(|one| format!("\n{}", cause(one, true))).collect()
-}
-
-/// A cause, its fix where that is wanted, and what it stands on.
-pub(super) fn cause(cause: &Cause, fix: bool) -> String {
-    let mut text = format!("  {}  {}\n", styled(HEAD, "why"), wrap(&cause.text, 7));
-    if fix {
-        let _ = writeln!(text, "  {}  {}", styled(HEAD, "fix"), wrap(&cause.fix, 7));
-    }
-    for evidence in &cause.evidence {
-        let _ = writeln!(text, "       {}", styled(DIM, &shorten_end(evidence, 140)));
-    }
-    text
-}
-
-pub(super) fn shorten_end(text: &str, width: usize) -> String {
-    if text.chars().count() <= width { text.to_owned() } else { shorten(text, width) }
-}
-
-/// Breaks a text at words, for a terminal of 100 columns.
-pub(super) fn wrap(text: &str, indent: usize) -> String {
-    let mut out = String::new();
-    let mut column = indent;
-    for word in text.split_whitespace() {
-        let width = unicode_width::UnicodeWidthStr::width(word);
-        if column + width + 1 > 100 && column > indent {
-            let _ = write!(out, "\n{:indent$}", "");
-            column = indent;
-        } else if !out.is_empty() {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += width;
-    }
-    out
 }
 
 /// One case in full, as `run` shows it.
@@ -299,7 +224,7 @@ fn seen(result: &CaseResult) -> String {
         let _ = writeln!(text, "  {} {}", styled(HEAD, "was waiting for"), wrap(what, 18));
     }
     for line in evidence::not_exercised(result) {
-        let _ = writeln!(text, "  {}", styled(AnsiColor::Yellow.on_default(), &wrap(&line, 4)));
+        let _ = writeln!(text, "  {}", styled(ODD, &wrap(&line, 4)));
     }
     text
 }
@@ -317,7 +242,7 @@ fn failure(result: &CaseResult) -> String {
     if let Some(line) = result.apprunner_log.iter().rev().nth(1) {
         let _ = writeln!(text, "  {}", styled(DIM, line));
     }
-    text.push_str(&why(result));
+    text.push_str(&causes(result));
     if result.outcome.is_some() {
         let by_hand = format!("by hand: exitone repro {} > case.sh && sh case.sh", result.id);
         let _ = writeln!(text, "  {}", styled(DIM, &by_hand));

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt::Write;
 
 use super::story::{FailingSet, clauses};
-use super::terminal::{BAD, DIM, GOOD, HEAD, mark, shorten_end, styled, wrap};
+use super::style::{BAD, DIM, GOOD, HEAD, ODD, cause, mark, shorten_end, styled, wrap};
 use crate::model::FailureClass;
 use crate::model::answer::{Answer, Left, MinimalSet};
 use crate::model::image::short_name;
@@ -36,7 +36,7 @@ fn headline(answer: &Answer) -> String {
     let name = short_name(&answer.image);
     let style = match answer.verdict {
         Verdict::Pass => GOOD,
-        Verdict::Unresolved => super::terminal::ODD,
+        Verdict::Unresolved => ODD,
         Verdict::Fail => BAD,
     };
     let flaky = if answer.flaky { "  (flaky: the same case does not always answer the same)" } else { "" };
@@ -106,12 +106,12 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseRe
     }
     let _ = writeln!(text, "    {}", styled(DIM, &shorten_end(&group[0].signature, 120)));
     let mut told: Vec<&str> = Vec::new();
-    for cause in group.iter().flat_map(|set| &set.causes) {
-        if !told.contains(&cause.text.as_str()) {
+    for one in group.iter().flat_map(|set| &set.causes) {
+        if !told.contains(&one.text.as_str()) {
             let fix =
-                !group.iter().flat_map(|s| &s.causes).any(|c| told.contains(&c.text.as_str()) && c.fix == cause.fix);
-            text.push_str(&super::terminal::cause(cause, fix));
-            told.push(&cause.text);
+                !group.iter().flat_map(|s| &s.causes).any(|c| told.contains(&c.text.as_str()) && c.fix == one.fix);
+            text.push_str(&cause(one, fix));
+            told.push(&one.text);
         }
     }
     if told.is_empty() {

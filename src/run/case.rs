@@ -4,28 +4,22 @@
 //! before the container is started. The verdict stands before the candidate is stopped; stopping and removing go on
 //! beside the next case.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::RunError;
-use super::deaths::Deaths;
+use super::context::Context;
 use super::disk::FullDisk;
 use super::holder::Holder;
-use super::inspector::Inspector;
 use super::leaving::Leaving;
-use super::lifeline::Lifeline;
-use super::pool::Pool;
 use super::result::{Attempt, Frame};
 use super::services::Services;
-use super::session::Session;
 use super::spec;
 use super::watch::{Begin, End, Watch};
 use crate::diagnose::statics::findings;
-use crate::engine::{Engine, EngineError};
+use crate::engine::EngineError;
 use crate::holder::protocol::{Prepare, ToHolder};
 use crate::model::outcome::Phase;
 use crate::model::service::UpstreamKind;
@@ -35,86 +29,6 @@ const CANNOT_EXECUTE: &str = "the engine's machine does not execute linux/amd64"
 const CANNOT_EXECUTE_HINT: &str = "Install emulation there (`docker run --privileged --rm tonistiigi/binfmt --install amd64`), or use an amd64 engine.";
 /// A start that the engine does not report within this time.
 const START_WITHIN: Duration = Duration::from_secs(60);
-
-/// How cases are run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How long a healthy candidate is watched.
-    pub soak: Duration,
-    /// True: the kernel's and the platform's own times.
-    pub real_time: bool,
-    /// True: the deployment that creates the service.
-    pub first: bool,
-    /// False: nothing is written down of what candidates do (to measure what that costs).
-    pub evidence: bool,
-    /// False: nobody asks whether a condition was met; no image is read to its last file for that.
-    pub whole_images: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { soak: Duration::from_secs(1), real_time: false, first: false, evidence: true, whole_images: true }
-    }
-}
-
-/// Which limits the engine's machine can set.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Of CPU time.
-    pub cpu: bool,
-    /// Of memory.
-    pub memory: bool,
-    /// How many CPUs there are to limit.
-    pub cpus: usize,
-}
-
-impl Limits {
-    /// Fails when the machine cannot impose this condition.
-    ///
-    /// # Errors
-    /// [`RunError::CannotImpose`].
-    pub fn allow(self, condition: &Condition) -> Result<(), RunError> {
-        let wanted = condition.changes().container;
-        let reason = match (wanted.cpu_milli, wanted.memory) {
-            (Some(_), _) if !self.cpu => "this engine sets no CPU limit (cgroup cpu)",
-            (Some(milli), _) if milli as usize > self.cpus * 1000 => "the engine's machine has fewer CPUs than that",
-            (_, Some(_)) if !self.memory => "this engine sets no memory limit (cgroup memory)",
-            _ => return Ok(()),
-        };
-        Err(RunError::CannotImpose { condition: condition.clone(), reason: reason.to_owned() })
-    }
-}
-
-/// What all cases of a session share.
-#[derive(Clone)]
-pub struct Context {
-    /// The engine.
-    pub engine: Arc<dyn Engine>,
-    /// The session.
-    pub session: Arc<Session>,
-    /// The holders.
-    pub pool: Arc<Pool>,
-    /// Who has ended.
-    pub deaths: Deaths,
-    /// Whether the engine still answers.
-    pub lifeline: Arc<Lifeline>,
-    /// What is in the images.
-    pub inspector: Arc<Inspector>,
-    /// Which limits the engine's machine can set.
-    pub limits: Limits,
-    /// How cases are run.
-    pub options: Options,
-    /// The architecture of the engine's machine: `amd64`, `arm64`.
-    pub architecture: String,
-    /// True when the engine can take a variable of an image away.
-    pub unsets_variables: bool,
-    /// False: what the engine's machine says of a candidate's use of CPU and memory was shown to be another's.
-    pub measures_usage: bool,
-    /// Candidates that are being stopped and removed.
-    pub leaving: Arc<Mutex<JoinSet<()>>>,
-    /// True once the session ends.
-    pub ending: watch::Sender<bool>,
-}
 
 /// Who hears of a case while it goes on.
 #[derive(Clone, Copy)]

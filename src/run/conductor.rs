@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::case::Context;
+use super::context::Context;
 use super::executor::{Executor, Job, JobId, Message};
 use super::recorder::Recorder;
 use super::schedule::Room;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::RunError;
-use super::case::Context;
+use super::context::Context;
 use super::leaving::Leaving;
 use crate::engine::{ContainerSpec, EngineResult, HolderSpec, Output, VolumeMount};
 use crate::holder::protocol::{FromKeeper, KEPT_DIR, RESOLVER, ToKeeper, line};

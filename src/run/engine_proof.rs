@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::RunError;
-use super::case::{self, Context, Listener, Options};
+use super::case::{self, Listener};
+use super::context::{Context, Options};
 use super::program::ensure_planted;
 use super::proofs::{HOST, PORT, said, service};
 use crate::engine::EngineInfo;

@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
 use super::alone;
-use super::case::{self, Context, Listener};
+use super::case::{self, Listener};
+use super::context::Context;
 use super::schedule::{Needs, Room, load};
 use crate::model::outcome::Phase;
 use crate::model::{Candidate, Case, CaseResult, Evidence, Service};
@@ -338,7 +339,7 @@ mod tests {
     use crate::engine::fake::{Act, FakeEngine, exits, healthy};
     use crate::model::observation::{ConnectAttempt, Fate, Observation};
     use crate::model::{ConditionSet, Verdict};
-    use crate::run::case::Options;
+    use crate::run::context::Options;
     use crate::run::rig::{Rig, Setup};
 
     struct World {

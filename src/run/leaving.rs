@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::RunError;
-use super::case::Context;
+use super::context::Context;
 use crate::engine::Engine;
 
 /// After SIGTERM a candidate has this long before SIGKILL.

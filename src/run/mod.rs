@@ -5,6 +5,7 @@ pub mod case;
 pub mod cleanup;
 pub mod compare;
 pub mod conductor;
+pub mod context;
 pub mod deaths;
 pub mod disk;
 pub mod drivers;

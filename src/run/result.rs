@@ -2,7 +2,8 @@
 
 use super::{RunError, spec};
 use crate::diagnose::causes::{Facts, Witness, causes};
-use crate::diagnose::exercise::{Seen, not_met};
+use crate::diagnose::exercise::not_met;
+use crate::diagnose::run::Seen;
 use crate::diagnose::statics::{decides, findings};
 use crate::diagnose::transcript::Deployment;
 use crate::diagnose::waiting::waiting_for;

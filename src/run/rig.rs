@@ -8,8 +8,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use super::RunError;
-use super::case::{Context, Limits, Options};
 use super::cleanup;
+use super::context::{Context, Limits, Options};
 use super::deaths::Deaths;
 use super::engine_proof::prove;
 use super::holder::Launch;

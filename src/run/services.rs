@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::StreamExt;
 
 use super::RunError;
-use super::case::Context;
+use super::context::Context;
 use super::holder::Holder;
 use super::leaving::Leaving;
 use super::logs::Log;

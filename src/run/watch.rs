@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::RunError;
-use super::case::Options;
+use super::context::Options;
 use super::health::{Decision, HealthMachine};
 use super::holder::{Holder, Zero, millis_between};
 use super::logs::Log;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::combine::{self, Combine};
 use super::expect::{self, Known, Rule, Sets};
+use super::image_name::image_problem;
 use super::keys::{IMAGE, SCENARIO, SERVICE_IN_SCENARIO};
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, Value, number};
 use super::problem::{Place, Problem, Refused};
-use super::service::{self, image_problem, number};
+use super::service;
 use super::shape::{Key, Shape};
 use super::{apprunner, document, profile};
 use crate::model::condition::nearest;

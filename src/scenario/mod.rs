@@ -5,6 +5,7 @@ mod combine;
 pub mod env_file;
 mod expect;
 pub mod file;
+mod image_name;
 pub mod import;
 mod keys;
 mod node;

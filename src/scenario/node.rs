@@ -1,6 +1,10 @@
 //! A document as a tree in which every key and every value knows its place.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::problem::{Place, Problem};
+use crate::model::units::parse_duration;
 
 /// A value with its place. It has no `Debug`: values may be secrets.
 #[derive(Clone)]
@@ -101,6 +105,22 @@ impl Node {
             Value::Map(entries) => entries.iter().map(|e| (e.key.clone(), e.node.json())).collect(),
         }
     }
+}
+
+/// A number whose range has been checked.
+pub(super) fn number<T: std::str::FromStr + Default>(written: &Node) -> T {
+    written.text().parse().unwrap_or_default()
+}
+
+/// A time whose range has been checked.
+pub(super) fn time(written: Option<&Node>, default: Duration) -> Duration {
+    written.and_then(|written| parse_duration(written.text()).ok()).unwrap_or(default)
+}
+
+/// A mapping of variables whose names have been checked.
+pub(super) fn variables(written: Option<&Node>) -> BTreeMap<String, String> {
+    let entries = written.map(Node::entries).unwrap_or_default().iter();
+    entries.map(|entry| (entry.key.clone(), entry.node.text().to_owned())).collect()
 }
 
 /// A scalar without quotes (<https://yaml.org/spec/1.2.2/#103-core-schema>). Digits behind a zero stay a text: they are

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use super::image_name::image_problem;
 use super::keys::SERVICE;
-use super::node::Node;
+use super::node::{Node, number, time, variables};
 use super::problem::{Problem, Refused};
 use super::shape::Shape;
 use super::{document, env_file, text, upstreams};
@@ -13,7 +14,7 @@ use crate::model::Service;
 use crate::model::condition::{nearest, variable_name};
 use crate::model::platform::gigabytes;
 use crate::model::service::{HealthCheck, HttpCheck, Protocol};
-use crate::model::units::{parse_cpu, parse_duration};
+use crate::model::units::parse_cpu;
 use crate::profile::Profile;
 
 /// A time limit of a check where none is written (a whole request has 120 s on App Runner).
@@ -66,51 +67,6 @@ pub(super) fn check(block: &Node, folder: &Path, profile: &Profile, problems: &m
         health_check: health_check(block.get("health_check"), profile, problems),
         checks: checks(block.get("checks"), problems),
     }
-}
-
-/// A number whose range has been checked.
-pub(super) fn number<T: std::str::FromStr + Default>(written: &Node) -> T {
-    written.text().parse().unwrap_or_default()
-}
-
-/// A time whose range has been checked.
-pub(super) fn time(written: Option<&Node>, default: Duration) -> Duration {
-    written.and_then(|written| parse_duration(written.text()).ok()).unwrap_or(default)
-}
-
-/// A mapping of variables whose names have been checked.
-pub(super) fn variables(written: Option<&Node>) -> BTreeMap<String, String> {
-    let entries = written.map(Node::entries).unwrap_or_default().iter();
-    entries.map(|entry| (entry.key.clone(), entry.node.text().to_owned())).collect()
-}
-
-/// What is wrong with the name of an image (<https://pkg.go.dev/github.com/distribution/reference>).
-pub(super) fn image_problem(name: &str) -> Option<String> {
-    let (rest, digest) = name.split_once('@').map_or((name, None), |(rest, digest)| (rest, Some(digest)));
-    let slash = rest.rfind('/').map_or(0, |at| at + 1);
-    let (path, tag) = match rest[slash..].split_once(':') {
-        Some((last, tag)) => (&rest[..slash + last.len()], Some(tag)),
-        None => (rest, None),
-    };
-    let word = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    let digest_good = |d: &str| {
-        d.split_once(':')
-            .is_some_and(|(kind, hex)| kind.chars().all(word) && hex.chars().all(|c| c.is_ascii_hexdigit()))
-    };
-    let tag_good = |t: &str| (1..=128).contains(&t.len()) && t.chars().all(word) && !t.starts_with(['.', '-']);
-    let part_good = |(i, part): (usize, &str)| {
-        let host = i == 0 && path.contains('/') && (part.contains(['.', ':']) || part == "localhost");
-        let edges = !part.starts_with(['.', '_', '-']) && !part.ends_with(['.', '_', '-']);
-        let chars = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-        let of_host = |c: char| c.is_ascii_alphanumeric() || ".:-[]".contains(c);
-        !part.is_empty() && if host { part.chars().all(of_host) } else { edges && part.chars().all(chars) }
-    };
-    if tag.is_none_or(tag_good) && digest.is_none_or(digest_good) && path.split('/').enumerate().all(part_good) {
-        return None;
-    }
-    let lower = path.chars().any(|c| c.is_ascii_uppercase()) && image_problem(&name.to_ascii_lowercase()).is_none();
-    let hint = if lower { ": use lower case" } else { "" };
-    Some(format!("`{name}` is not a valid image name{hint}"))
 }
 
 fn secrets(written: Option<&Node>, problems: &mut Vec<Problem>) -> BTreeSet<String> {
@@ -293,26 +249,6 @@ mod tests {
         let text = "port: eight\nenv:\n  9A: x\ncpu: 3\negress: none\nhealth_check:\n  protocol: UDP\n  path: healthz\n  \
                     interval: 0\n  unhealthy_threshold: 21\nupstreams: [nowhere]\n";
         insta::assert_snapshot!(read(text).expect_err("bad"));
-    }
-
-    #[test]
-    fn names_of_images() {
-        for good in [
-            "a",
-            "a:1",
-            "reg.io/team/app:v1.2_x-3",
-            "localhost:5000/a:latest",
-            "Reg.IO/a",
-            "a/b@sha256:0123456789abcdef",
-            "sha256:0123",
-            "a:1@sha256:00ff",
-        ] {
-            assert_eq!(image_problem(good), None);
-        }
-        for bad in ["", "a b", ":1", "a:", "/a", "a//b", "a:1:2", "a@x", "-a", "App:1", "a/b/", "ä"] {
-            assert!(image_problem(bad).is_some(), "{bad}");
-        }
-        assert!(image_problem("App:1").is_some_and(|text| text.ends_with("lower case")));
     }
 
     #[test]

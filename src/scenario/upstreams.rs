@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::node::Node;
+use super::image_name::image_problem;
+use super::node::{Node, number, time, variables};
 use super::problem::Problem;
-use super::service::{image_problem, number, time, variables};
 use crate::model::condition::Host;
 use crate::model::service::{ServiceContainer, Step, Stub, Upstream, UpstreamKind};
 

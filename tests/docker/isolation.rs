@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use exitone::engine::Engine;
 use exitone::engine::archive::{Layer, NewImage};
 use exitone::model::{Candidate, CaseResult, Outcome, Plan};
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers;
 use exitone::run::pool::Mode;
 use exitone::run::rig::{Rig, Setup};

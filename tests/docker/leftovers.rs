@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exitone::model::{Candidate, Plan};
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers;
 use exitone::run::rig::{Rig, Setup};
 use tokio::sync::watch;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use exitone::engine::archive::{Layer, NewImage, append_mode, write};
 use exitone::engine::{Archive, Engine, Found, IMAGE_LABEL, OWNER_LABEL};
 use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Part, Plan, Service};
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers;
 use exitone::run::pool::Mode;
 use exitone::run::rig::{Rig, Setup};

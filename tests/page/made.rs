@@ -11,7 +11,7 @@ use exitone::model::observation::{ConnectAttempt, DnsQuestion, Fate};
 use exitone::model::service::Protocol;
 use exitone::model::{Candidate, ConditionSet, Part, Plan};
 use exitone::report::html;
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers;
 use exitone::run::rig::{Rig, Setup};
 use tempfile::TempDir;

@@ -10,7 +10,7 @@ use exitone::engine::{Engine, EngineError};
 use exitone::model::observation::{Observation, Usage};
 use exitone::model::{CaseResult, ConditionSet, Plan, Verdict};
 use exitone::run::RunError;
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers;
 use exitone::run::engine_proof::{Claim, EngineProof, prove};
 use exitone::run::rig::{Rig, Setup};

@@ -2,7 +2,7 @@
 
 mod graph;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use graph::{Code, Graph, cycles};
@@ -62,42 +62,16 @@ fn rooms_import_only_what_they_may() {
     assert!(wrong.is_empty(), "edges that are not allowed:\n{}", wrong.join("\n"));
 }
 
-/// Files that still import each other. The list only shrinks: a file that left its cycle must be removed from here.
-const KNOWN_CYCLES: &[&[&str]] = &[
-    &["diagnose/conditions/mod.rs", "diagnose/exercise.rs", "diagnose/suspects.rs"],
-    &["holder/net.rs", "holder/sysctl.rs"],
-    &[
-        "model/condition/container.rs",
-        "model/condition/dns.rs",
-        "model/condition/env.rs",
-        "model/condition/family.rs",
-        "model/condition/hostname.rs",
-        "model/condition/metadata.rs",
-        "model/condition/network.rs",
-    ],
-    &["report/bisect.rs", "report/searches.rs", "report/terminal.rs", "report/why.rs"],
-    &["run/case.rs", "run/disk.rs", "run/leaving.rs", "run/services.rs", "run/watch.rs"],
-    &["scenario/service.rs", "scenario/upstreams.rs"],
-];
-
 #[test]
 fn files_do_not_import_each_other_in_cycles() {
     let graph = Graph::of_folder(&src(), Code::Shipped);
     let edges = graph.edges();
-    let found = cycles(&edges);
-    let known = |cycle: &&Vec<&str>| {
-        let within = |known: &&[&str]| cycle.iter().all(|path| known.contains(path));
-        KNOWN_CYCLES.iter().any(within)
-    };
-    let describe = |cycle: &Vec<&str>| {
+    let describe = |cycle: Vec<&str>| {
         let inside = |path: &str| edges[path].iter().copied().filter(|to| cycle.contains(to)).collect::<Vec<_>>();
         cycle.iter().map(|path| format!("    {path} -> {}\n", inside(path).join(", "))).collect::<String>()
     };
-    let new: Vec<String> = found.iter().filter(|cycle| !known(cycle)).map(describe).collect();
-    assert!(new.is_empty(), "files that import each other:\n{}", new.join("\n"));
-    let in_cycles: BTreeSet<&str> = found.into_iter().flatten().collect();
-    let fixed: Vec<_> = KNOWN_CYCLES.concat().into_iter().filter(|path| !in_cycles.contains(path)).collect();
-    assert!(fixed.is_empty(), "these are in no cycle any more; remove them from KNOWN_CYCLES: {fixed:#?}");
+    let found: Vec<String> = cycles(&edges).into_iter().map(describe).collect();
+    assert!(found.is_empty(), "files that import each other:\n{}", found.join("\n"));
 }
 
 fn graph_of(sources: &[(&str, &str)]) -> Graph {

@@ -14,7 +14,7 @@ use exitone::model::service::Protocol;
 use exitone::model::{CaseId, ConditionSet, Expectation, Part, Plan, Service, Verdict};
 use exitone::report;
 use exitone::report::folder::{self, Folder, FolderError};
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers::{self, Finished};
 use exitone::run::schedule::How;
 use tokio::sync::watch;

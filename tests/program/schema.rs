@@ -11,7 +11,7 @@ use exitone::model::search::{Bisect, Search, SearchRequest};
 use exitone::model::service::{HttpCheck, Protocol};
 use exitone::model::{Candidate, ConditionSet, Expectation, Part, Plan, Service};
 use exitone::report::{bisect, json, schema};
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers::{self, Finished};
 use exitone::run::rig::{Rig, Setup};
 use exitone::run::schedule::How;

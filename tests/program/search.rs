@@ -15,7 +15,7 @@ use exitone::model::shard::Shard;
 use exitone::model::{Candidate, ConditionSet, Part, Plan};
 use exitone::report::folder::{self, Folder};
 use exitone::report::{annotations, html, json, junit, markdown, terminal};
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers::{self, Finished};
 use exitone::run::rig::{Rig, Setup};
 use exitone::run::schedule::How;

@@ -8,7 +8,7 @@ use exitone::engine::fake::FakeEngine;
 use exitone::model::service::Protocol;
 use exitone::model::{Candidate, Service};
 use exitone::run::RunError;
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::rig::{Rig, Setup};
 
 /// App Runner's defaults with an HTTP check on port 8000 (every 5 s, five failures), and these variables.

@@ -13,7 +13,7 @@ use exitone::model::observation::{Contention, Observation, Usage};
 use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
 use exitone::model::service::HttpCheck;
 use exitone::model::{CaseResult, ConditionSet, Outcome, Plan, Service, Verdict};
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers::{self, Finished};
 use tokio::sync::watch;
 

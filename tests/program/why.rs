@@ -14,7 +14,7 @@ use exitone::model::search::{Search, SearchRequest};
 use exitone::model::{CaseResult, Condition, Plan, Service, Verdict};
 use exitone::profile::{Battery, battery};
 use exitone::report::why::text;
-use exitone::run::case::Options;
+use exitone::run::context::Options;
 use exitone::run::drivers;
 use exitone::run::schedule::{How, Room};
 use exitone::scenario::apprunner;

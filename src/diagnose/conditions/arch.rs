@@ -1,6 +1,6 @@
 //! `arch.mismatch`: judged from the image.
 
-use super::super::exercise::Seen;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning};
 
 /// The platform runs linux/amd64 only.

@@ -1,6 +1,6 @@
 //! `command.*`.
 
-use super::super::exercise::Seen;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, NAMED, if_fits};
 use crate::model::condition::CommandFault;
 

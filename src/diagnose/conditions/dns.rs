@@ -1,7 +1,7 @@
 //! `dns.*`.
 
-use super::super::exercise::Seen;
 use super::super::rules::fixes;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits};
 use crate::model::condition::{Dns, DnsFault};
 use crate::model::observation::{DnsQuestion, MOST_KEPT};

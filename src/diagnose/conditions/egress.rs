@@ -1,6 +1,6 @@
 //! `egress.*` and `latency`.
 
-use super::super::exercise::Seen;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits};
 use crate::model::Condition;
 use crate::model::condition::{EgressFault, Reach, Target, is_in};

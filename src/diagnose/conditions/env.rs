@@ -1,7 +1,7 @@
 //! `env.*`.
 
-use super::super::exercise::Seen;
 use super::super::rules::fixes;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, NAMED, if_fits};
 use crate::model::condition::{Env, EnvChange};
 

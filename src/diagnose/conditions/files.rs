@@ -1,6 +1,6 @@
 //! `disk.full`, `rootfs.readonly`.
 
-use super::super::exercise::Seen;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, unseen};
 use crate::model::condition::FileFault;
 

@@ -1,7 +1,7 @@
 //! `hostname.*`.
 
-use super::super::exercise::Seen;
 use super::super::rules::fixes;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, SWALLOWED};
 use crate::model::condition::HostnameFault;
 use crate::model::observation::Listening;

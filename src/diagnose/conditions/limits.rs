@@ -1,7 +1,7 @@
 //! `cpu.limit`, `memory.limit`, `nofile.limit`.
 
-use super::super::exercise::Seen;
 use super::super::rules::fixes;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, unseen};
 use crate::model::condition::Limit;
 use crate::model::outcome::Outcome;

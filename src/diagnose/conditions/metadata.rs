@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::exercise::Seen;
+use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning};
 use crate::model::condition::MetadataFault;
 

@@ -13,8 +13,7 @@ mod metadata;
 mod sockets;
 mod upstream;
 
-use super::exercise::Seen;
-use super::suspects::Failed;
+use super::run::{Failed, Seen};
 use crate::model::observation::{ConnectAttempt, Evidence};
 use crate::model::{Condition, ConditionSet};
 

@@ -1,7 +1,7 @@
 //! `ports.privileged`, `ipv6.off`.
 
-use super::super::exercise::Seen;
 use super::super::rules::fixes;
+use super::super::run::Seen;
 use super::hostname::cannot_bind;
 use super::{Failure, Knowledge, Meaning, SWALLOWED};
 use crate::model::condition::SocketFault;

@@ -1,6 +1,6 @@
 //! `upstream.*`.
 
-use super::super::exercise::Seen;
+use super::super::run::Seen;
 use super::egress::goes_to;
 use super::{Failure, Knowledge, Meaning, NAMED, Start, if_fits};
 use crate::model::condition::{Target, Upstream, UpstreamFault};

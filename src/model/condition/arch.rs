@@ -1,7 +1,6 @@
 //! The architecture of the platform: `arch.mismatch`, judged from the image.
 
-use super::family::{ByHand, Changes, Family};
-use super::{Argument, Condition, Kind};
+use super::{Argument, ByHand, Changes, Condition, Family, Kind};
 
 /// The platform runs linux/amd64 only. Nothing is run for it.
 pub(super) struct Arch;

@@ -1,7 +1,6 @@
 //! How the platform reads the start command: `command.*`.
 
-use super::family::{Changes, Family};
-use super::{Argument, Condition, Kind};
+use super::{Argument, Changes, Condition, Family, Kind};
 
 /// How the start command is read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

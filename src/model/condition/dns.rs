@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::family::{Changes, Family, Wait, shorter};
-use super::{Argument, Condition, Host, Kind};
+use super::{Argument, Changes, Condition, Family, Host, Kind, Wait, shorter};
 use crate::model::platform::Platform;
 use crate::model::units::show_duration;
 

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::family::{ByHand, Changes, Family, Wait, shorter};
 use super::kind::within;
 use super::network::{Egress, RouteFault};
-use super::{Argument, Condition, Kind, Reach, Target};
+use super::{Argument, ByHand, Changes, Condition, Family, Kind, Reach, Target, Wait, shorter};
 use crate::model::platform::Platform;
 use crate::model::units::{parse_duration, show_duration};
 

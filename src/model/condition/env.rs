@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::family::{Changes, Family};
 use super::kind::Each;
-use super::{Argument, Condition, Kind};
+use super::{Argument, Changes, Condition, Family, Kind};
 use crate::model::redact::{REDACTED, shown_value};
 
 /// A variable that differs.

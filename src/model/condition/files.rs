@@ -1,7 +1,6 @@
 //! Where the program may write: `disk.full`, `rootfs.readonly`.
 
-use super::family::{ByHand, Changes, Family};
-use super::{Argument, Condition, Kind};
+use super::{Argument, ByHand, Changes, Condition, Family, Kind};
 
 /// How the file system fails.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -1,7 +1,6 @@
 //! The host name that the platform injects: `hostname.*`.
 
-use super::family::{Changes, Family};
-use super::{Argument, Condition, Kind};
+use super::{Argument, Changes, Condition, Family, Kind};
 
 /// What the injected `HOSTNAME` resolves to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

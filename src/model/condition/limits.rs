@@ -1,8 +1,7 @@
 //! Limits that the engine sets: `cpu.limit`, `memory.limit`, `nofile.limit`.
 
-use super::family::{ByHand, Changes, Family, Wait};
 use super::kind::{Each, within};
-use super::{Argument, Condition, Kind};
+use super::{Argument, ByHand, Changes, Condition, Family, Kind, Wait};
 use crate::model::platform::Platform;
 use crate::model::units::{parse_bytes, parse_cpu, show_bytes, show_cpu};
 

@@ -9,7 +9,6 @@ mod container;
 mod dns;
 mod egress;
 mod env;
-mod family;
 mod files;
 mod hostname;
 mod kind;
@@ -24,6 +23,7 @@ mod upstream;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,6 @@ pub use container::ContainerPlan;
 pub use dns::{Dns, DnsFault};
 pub use egress::EgressFault;
 pub use env::{Env, EnvChange, EnvValue, variable_name};
-pub use family::{ByHand, Changes, Wait};
 pub use files::FileFault;
 pub use hostname::HostnameFault;
 pub use kind::{Argument, Each, Kind};
@@ -45,7 +44,6 @@ pub use target::{Host, Reach, Target, is_in};
 pub use upstream::{Upstream, UpstreamFault};
 
 use super::platform::Platform;
-use family::Family;
 
 /// One difference between a friendly local run and the platform.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +90,58 @@ pub fn kinds() -> impl Iterator<Item = &'static Kind> {
     families.into_iter().flatten().copied()
 }
 
+/// What each family of conditions says of its members: everything but diagnosis, which is in `diagnose/conditions/`.
+trait Family {
+    /// Its row in the table.
+    fn kind(&self) -> &'static Kind;
+
+    /// The argument as it is written, separator included: `:5s`, `:20ms@db.internal`. Secrets are not shown.
+    fn argument(&self) -> String {
+        String::new()
+    }
+
+    /// What it decides alone: two conditions that decide the same thing exclude each other.
+    fn slot(&self) -> Option<String> {
+        None
+    }
+
+    /// In words that follow "when": `outbound traffic is dropped`.
+    fn words(&self) -> String;
+
+    /// Puts it in force.
+    fn impose(&self, changes: &mut Changes);
+
+    /// What makes a run under it take longer than usual.
+    fn wait(&self) -> Wait {
+        Wait::Nothing
+    }
+
+    /// The milder forms of a condition with a size, mildest first.
+    fn milder(&self, _platform: &Platform) -> Vec<Condition> {
+        Vec::new()
+    }
+
+    /// True when this form of a condition teaches nothing new once `failing` is known to fail.
+    fn is_covered_by(&self, failing: &Condition) -> bool {
+        let group = |name: &'static str| name.split('.').next();
+        group(self.kind().name) == group(failing.name())
+    }
+
+    /// How a script imposes it with docker and standard tools.
+    fn by_hand(&self) -> ByHand {
+        ByHand::Planned
+    }
+}
+
+/// What conditions change about a run.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// About the network: imposed by the holder.
+    pub network: NetworkPlan,
+    /// About the container: imposed by the engine.
+    pub container: ContainerPlan,
+}
+
 impl Changes {
     /// What these conditions change about a run.
     #[must_use]
@@ -103,6 +153,47 @@ impl Changes {
         }
         changes
     }
+}
+
+/// What makes a run under a condition take longer than usual.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Nothing.
+    Nothing,
+    /// A connection that nobody answers.
+    Silence,
+    /// A question that no resolver answers.
+    NoAnswer,
+    /// This long.
+    For(Duration),
+    /// Every round trip takes this much longer.
+    RoundTrips(Duration),
+    /// It computes with this many thousandths of a CPU.
+    Cpu(u32),
+}
+
+/// How a script imposes a condition with docker and standard tools.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ByHand {
+    /// As [`NetworkPlan`] and [`ContainerPlan`] tell: by routes, a resolver, variables and words of a command.
+    Planned,
+    /// By options of `docker run`.
+    Options {
+        /// The options.
+        options: String,
+        /// What a reader should know, after the condition's own line: a clause, or further lines of comment.
+        remark: &'static str,
+    },
+    /// It cannot; a sentence that says why, after the condition's name.
+    Impossible(String),
+}
+
+/// Delays that are tried as milder forms, in milliseconds.
+const DELAYS: [u64; 9] = [50, 100, 250, 500, 1000, 2000, 5000, 10_000, 30_000];
+
+/// The condition with shorter delays, shortest first.
+fn shorter(longest: Duration, make: impl Fn(Duration) -> Condition) -> Vec<Condition> {
+    DELAYS.iter().map(|ms| Duration::from_millis(*ms)).filter(|d| *d < longest).map(make).collect()
 }
 
 /// Why a text is no condition.

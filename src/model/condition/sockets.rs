@@ -1,7 +1,6 @@
 //! What the kernel lets a process bind: `ports.privileged`, `ipv6.off`.
 
-use super::family::{Changes, Family};
-use super::{Argument, Condition, Kind};
+use super::{Argument, Changes, Condition, Family, Kind};
 
 /// What cannot be bound.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

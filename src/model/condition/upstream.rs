@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::family::{Changes, Family, Wait, shorter};
 use super::kind::{Each, time};
 use super::network::{ResponseFault, RouteFault};
-use super::{Argument, Condition, Host, Kind, Target};
+use super::{Argument, Changes, Condition, Family, Host, Kind, Target, Wait, shorter};
 use crate::model::platform::Platform;
 use crate::model::units::show_duration;
 

@@ -7,8 +7,8 @@ mod versions;
 
 use std::sync::Arc;
 
-use super::case::Context;
 use super::conductor::{AtDeadline, Conductor, Interrupts};
+use super::context::Context;
 use super::recorder::Recorder;
 use super::schedule::How;
 use crate::event::run::Run;

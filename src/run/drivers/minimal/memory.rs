@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::diagnose::run::Failed;
 use crate::diagnose::signature::{Signature, signature};
-use crate::diagnose::suspects::{Failed, suspects};
+use crate::diagnose::suspects::suspects;
 use crate::event::Attempts;
 use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 use crate::search::noise::{Answer, Tally};

@@ -1,0 +1,83 @@
+//! How a terminal shows a piece of text: its colours, its width, a mark, a cause.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::view::{self, Look};
+use crate::model::outcome::{CaseResult, Cause};
+
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
+pub(super) const HEAD: Style = Style::new().bold();
+pub(super) const ODD: Style = AnsiColor::Yellow.on_default();
+
+pub(super) fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A cell's mark and its style.
+pub(super) fn mark(result: Option<&CaseResult>) -> (String, Style) {
+    let (look, mark) = view::mark(result);
+    (mark, style(look))
+}
+
+fn style(look: Look) -> Style {
+    match look {
+        Look::Good => GOOD,
+        Look::Bad => BAD,
+        Look::Soft | Look::Unknown => ODD,
+        Look::Weak | Look::Skipped | Look::Nothing => DIM,
+    }
+}
+
+/// A text of just this width, cut or padded.
+pub(super) fn shorten(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return format!("{text:width$}");
+    }
+    let cut: String = text.chars().take(width - 1).collect();
+    format!("{cut}…")
+}
+
+/// A text of at most this width.
+pub(super) fn shorten_end(text: &str, width: usize) -> String {
+    if text.chars().count() <= width { text.to_owned() } else { shorten(text, width) }
+}
+
+/// Breaks a text at words, for a terminal of 100 columns.
+pub(super) fn wrap(text: &str, indent: usize) -> String {
+    let mut out = String::new();
+    let mut column = indent;
+    for word in text.split_whitespace() {
+        let width = unicode_width::UnicodeWidthStr::width(word);
+        if column + width + 1 > 100 && column > indent {
+            let _ = write!(out, "\n{:indent$}", "");
+            column = indent;
+        } else if !out.is_empty() {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+    }
+    out
+}
+
+/// Causes, fixes and evidence of a failure.
+pub(super) fn causes(result: &CaseResult) -> String {
+    result.causes.iter().map(|one| format!("\n{}", cause(one, true))).collect()
+}
+
+/// A cause, its fix where that is wanted, and what it stands on.
+pub(super) fn cause(cause: &Cause, fix: bool) -> String {
+    let mut text = format!("  {}  {}\n", styled(HEAD, "why"), wrap(&cause.text, 7));
+    if fix {
+        let _ = writeln!(text, "  {}  {}", styled(HEAD, "fix"), wrap(&cause.fix, 7));
+    }
+    for evidence in &cause.evidence {
+        let _ = writeln!(text, "       {}", styled(DIM, &shorten_end(evidence, 140)));
+    }
+    text
+}
