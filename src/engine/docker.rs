@@ -263,7 +263,8 @@ fn outputs(
 #[async_trait]
 impl Engine for DockerEngine {
     async fn info(&self) -> EngineResult<EngineInfo> {
-        let version = self.client.version().await.map_err(|e| self.error("asking the engine who it is", e))?;
+        let asked = tokio::join!(self.client.version(), self.client.info());
+        let version = asked.0.map_err(|e| self.error("asking the engine who it is", e))?;
         let api = version.api_version.unwrap_or_default();
         let number = |part: Option<&str>| part.and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
         let mut numbers = api.split('.');
@@ -272,7 +273,7 @@ impl Engine for DockerEngine {
         }
         let components = version.components.unwrap_or_default();
         let podman = components.iter().any(|c| c.name.to_ascii_lowercase().contains("podman"));
-        let info = self.client.info().await.map_err(|e| self.error("asking the engine who it is", e))?;
+        let info = asked.1.map_err(|e| self.error("asking the engine who it is", e))?;
         let parts = parts(&info);
         let id = info.id.filter(|id| !podman && !id.is_empty());
         let id = id.unwrap_or_else(|| format!("{} {}", self.host, info.name.unwrap_or_default()));

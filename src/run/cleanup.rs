@@ -51,10 +51,10 @@ impl Removed {
 /// # Errors
 /// The engine's; a volume in use is none.
 pub async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Removed> {
-    let containers = created(engine, engine.containers(label).await?).await;
+    let (containers, volumes) = try_join(engine.containers(label), engine.volumes(label)).await?;
+    let containers = created(engine, containers).await;
     let outcomes = join_all(containers.iter().map(|c| engine.remove(&c.id))).await;
     // A volume can go only after the containers that mount it.
-    let volumes = engine.volumes(label).await?;
     let gone = join_all(volumes.iter().map(|v| engine.remove_volume(&v.id))).await;
     let mut removed = Removed { containers: containers.len(), ..Removed::default() };
     let mut outcomes: Vec<EngineResult<()>> = outcomes;

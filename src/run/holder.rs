@@ -110,8 +110,9 @@ impl Holder {
             ..ContainerSpec::plain(&launch.image, launch.session.labels("holder"))
         };
         let container = match engine.create(&spec).await {
-            // Some engines share no folder of their machine: then use of CPU and memory is not measured.
-            Err(EngineError::Refused { message, .. }) if message.contains("/sys/fs/cgroup") => {
+            // Some engines share no folder of their machine: then use of CPU and memory is not measured. Any other reason to
+            // refuse comes back with the second answer.
+            Err(EngineError::Refused { .. }) => {
                 let mut spec = spec;
                 spec.holder.iter_mut().for_each(|holder| holder.groups = None);
                 engine.create(&spec).await?

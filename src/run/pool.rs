@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::RunError;
@@ -51,6 +52,8 @@ pub struct Pool {
     most: usize,
     /// Holders that are there or coming.
     coming: Mutex<VecDeque<Coming>>,
+    /// Whether the session ends: no other candidate needs what a holder shares.
+    closing: watch::Sender<bool>,
     /// Shared by every holder from its launch to its end, however that comes about.
     counted: Arc<()>,
 }
@@ -59,7 +62,7 @@ impl Pool {
     /// A pool that has no holder yet, for so many runs at a time.
     #[must_use]
     pub fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
-        Self { launch, mode, most: jobs * 2, coming: Mutex::default(), counted: Arc::default() }
+        Self { launch, mode, most: jobs * 2, coming: Mutex::default(), closing: watch::Sender::new(false), counted: Arc::default() }
     }
 
     /// True when a run needs a fresh namespace inside its holder.
@@ -120,8 +123,12 @@ impl Pool {
     pub async fn give_back(&self, holder: Holder, gone: impl Future<Output = ()> + Send + 'static) {
         match self.mode {
             Mode::Shared => {
-                let task = tokio::spawn(async {
-                    gone.await;
+                let mut closing = self.closing.subscribe();
+                let task = tokio::spawn(async move {
+                    tokio::select! {
+                        () = gone => {}
+                        _ = closing.wait_for(|closing| *closing) => {}
+                    }
                     Ok(holder)
                 });
                 self.lock().push_back(Coming::Back(task));
@@ -140,6 +147,7 @@ impl Pool {
 
     /// Ends every holder that is ready, and those that are still being launched.
     pub async fn close(&self) {
+        self.closing.send_replace(true);
         let coming = std::mem::take(&mut *self.lock());
         let ended = coming.into_iter().map(|coming| async {
             if let Ok(Ok(holder)) = coming.task().await {

@@ -62,17 +62,14 @@ impl Rig {
         let labels = session.labels("volume");
         // The volume comes first: it shows others that a session is opening, and `clean` then keeps the images.
         let created = engine.create_volume(&volume, &labels, false).await;
-        let (swept, image) = tokio::join!(swept, ensure_image(engine.as_ref(), info, program));
-        if let Err(error) = swept {
-            tracing::warn!(%error, "sweeping dead sessions");
-        }
         let opened = async {
             created?;
+            let image = ensure_image(engine.as_ref(), info, program).await?;
             let authority = new_authority().map_err(|e| RunError::host("making the session's authority", e))?;
             let launch = Launch {
                 engine: engine.clone(),
                 session: session.clone(),
-                image: image?,
+                image,
                 authority: Arc::new(authority),
             };
             let mode = if info.joins_current_namespace { Mode::Shared } else { Mode::OneRun };
@@ -100,7 +97,11 @@ impl Rig {
                 ending: watch::Sender::new(false),
             })
         };
-        match opened.await {
+        let (swept, opened) = tokio::join!(swept, opened);
+        if let Err(error) = swept {
+            tracing::warn!(%error, "sweeping dead sessions");
+        }
+        match opened {
             Ok(context) => Ok(Self { context: Arc::new(context), watchdog }),
             Err(error) => {
                 // Dropping the watchdog without a word makes it try again.
@@ -169,9 +170,9 @@ impl Rig {
     /// The engine's; the watchdog then tries again.
     pub async fn close(self, broken_off: bool) -> Result<(), RunError> {
         self.context.ending.send_replace(true);
-        self.context.pool.close().await;
         let mut leaving = std::mem::take(&mut *self.context.leaving.lock().await);
-        while leaving.join_next().await.is_some() {}
+        let left = async { while leaving.join_next().await.is_some() {} };
+        tokio::join!(self.context.pool.close(), left);
         let (engine, label) = (self.context.engine.as_ref(), self.context.session.filter());
         if broken_off {
             // The engine may still be carrying out what an aborted case asked of it.

@@ -2,7 +2,7 @@
 
 mod graph;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use graph::{Code, Graph, cycles};
@@ -183,7 +183,7 @@ fn few_files_match_on_the_variants_of_conditions() {
     let mut wrong = Vec::new();
     for (_, path, source) in rooms() {
         let path = path.to_string_lossy().into_owned();
-        let code = source.split("#[cfg(test)]\nmod ").next().unwrap_or(&source);
+        let code = shipped(&source);
         let names_variant = |name: &str| {
             code.match_indices(&format!("{name}::")).any(|(at, found)| {
                 let whole_word = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
@@ -205,6 +205,36 @@ fn only_the_conductor_has_an_executor() {
     let owners: Vec<String> =
         files.filter(|file| file.names.iter().any(|name| *name == executor)).map(|f| f.path).collect();
     assert_eq!(owners, ["run/conductor.rs"], "cases are scheduled in one loop");
+}
+
+/// The code of a file without its tests.
+fn shipped(source: &str) -> &str {
+    source.split("#[cfg(test)]\nmod ").next().unwrap_or(source)
+}
+
+#[test]
+fn only_the_recorder_stamps_events() {
+    let stamps = |source: &str| shipped(source).contains("Stamped { seq");
+    let files: Vec<String> = rooms()
+        .into_iter()
+        .filter(|(_, _, source)| stamps(source))
+        .map(|(_, path, _)| path.to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(files, ["run/recorder.rs"], "events of every command come from one place");
+}
+
+#[test]
+fn only_the_view_words_outcomes() {
+    for (_, path, source) in rooms().into_iter().filter(|(room, _, _)| room == "report") {
+        let named = shipped(&source).match_indices("Outcome::").map(|(at, found)| {
+            let name = &source[at + found.len()..];
+            &name[..name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len())]
+        });
+        let variants: BTreeSet<&str> = named.filter(|name| name.starts_with(char::is_uppercase)).collect();
+        let path = path.to_string_lossy();
+        // One variant is a question; two are a wording of one's own.
+        assert!(path == "report/view.rs" || variants.len() < 2, "{path} tells outcomes apart: {variants:?}");
+    }
 }
 
 #[test]
