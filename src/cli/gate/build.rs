@@ -45,7 +45,7 @@ fn repository(image: &str) -> String {
     if words.is_empty() { "image".to_owned() } else { words.join("-") }
 }
 
-/// What the image of a commit is made of; nothing where it cannot be told without building it.
+/// What the image of a commit is made of; `None` where it cannot be told without building it.
 pub async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec<String>> {
     for path in [&build.context, &build.dockerfile] {
         if !repo.is_plain(commit, path).await {

@@ -121,7 +121,7 @@ impl Cache {
     }
 }
 
-/// Seconds from then to now; nothing when then is yet to come: a clock was wrong.
+/// Seconds from then to now; `None` when then is yet to come: a clock was wrong.
 fn age(then: i64, now: i64) -> Option<u64> {
     now.checked_sub(then).and_then(|age| u64::try_from(age).ok())
 }

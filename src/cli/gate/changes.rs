@@ -10,7 +10,7 @@ pub const IGNORE: &str = ".dockerignore";
 
 /// The first of the changed files that may change the image; `also`: paths that count wherever they are. `ignore` is
 /// the text of the context's .dockerignore.
-pub fn telling<'a>(changed: &'a [String], build: &Build, ignore: Option<&str>, also: &[String]) -> Option<&'a str> {
+pub fn affecting<'a>(changed: &'a [String], build: &Build, ignore: Option<&str>, also: &[String]) -> Option<&'a str> {
     let rules: Vec<Rule> = ignore.map(rules).unwrap_or_default();
     let matters = |path: &&String| {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -36,7 +36,7 @@ fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
 struct Rule {
     /// True: what matches is not ignored after all.
     except: bool,
-    /// The parts of the pattern; nothing for a pattern that is not understood here.
+    /// The parts of the pattern; `None` for a pattern that is not understood here.
     parts: Option<Vec<String>>,
 }
 
@@ -190,7 +190,7 @@ mod tests {
         ] {
             let changed: Vec<String> = changed.into_iter().map(str::to_owned).collect();
             let also = ["docs/gate.yaml".to_owned()];
-            assert_eq!(telling(&changed, build, ignore, &also), told, "{changed:?}");
+            assert_eq!(affecting(&changed, build, ignore, &also), told, "{changed:?}");
         }
     }
 }

@@ -56,7 +56,7 @@ impl Repo {
         if output.status.success() { Ok(output.stdout) } else { Err(line(&output.stderr)) }
     }
 
-    /// One line that git answers; nothing when it fails.
+    /// One line that git answers; `None` when it fails.
     pub async fn line<S: AsRef<OsStr>>(&self, args: &[S]) -> Option<String> {
         self.bytes(args).await.ok().map(|bytes| line(&bytes)).filter(|text| !text.is_empty())
     }
@@ -100,7 +100,7 @@ impl Repo {
         self.line(&[&["merge-base", commit], refs.as_slice()].concat()).await
     }
 
-    /// The paths that differ between two commits; nothing when it cannot be told.
+    /// The paths that differ between two commits; `None` when it cannot be told.
     pub async fn changed(&self, from: &str, to: &str) -> Option<Vec<String>> {
         let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", from, to];
         let bytes = self.bytes(&args).await.ok()?;

@@ -70,7 +70,7 @@ fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Failure {
     }
 }
 
-/// True when something stands there, a dangling link too.
+/// Whether something stands there, a dangling link too.
 fn there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }

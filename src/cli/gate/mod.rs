@@ -281,9 +281,9 @@ impl Gate<'_> {
         // Which of two such files is read depends on the builder.
         let own = repo.object(oid, &build.own_ignore()).await.is_some();
         let ignore = if own { None } else { repo.text(oid, &format!("{context}{}", changes::IGNORE)).await };
-        let telling = changes::telling(&changed, build, ignore.as_deref(), &self.named.sources);
-        tracing::info!(base, changed = changed.len(), telling, "compared with what the remote has");
-        telling.is_some()
+        let affecting = changes::affecting(&changed, build, ignore.as_deref(), &self.named.sources);
+        tracing::info!(base, changed = changed.len(), affecting, "compared with what the remote has");
+        affecting.is_some()
     }
 
     /// Judges one commit after the other; the first that does not pass ends it.
@@ -501,7 +501,7 @@ impl Gate<'_> {
 /// An image that may have been built before.
 #[derive(Default)]
 struct KnownImage {
-    /// The name of what it is made of; nothing where that cannot be told.
+    /// The name of what it is made of; `None` where that cannot be told.
     key: Option<String>,
     built: Option<Built>,
 }

@@ -54,7 +54,7 @@ impl Build {
 pub struct Named {
     /// The file, from the top of the repository where it is in it.
     pub path: PathBuf,
-    /// What is built; nothing: the candidates are images that are there.
+    /// What is built; `None`: the candidates are images that are there.
     pub build: Option<Build>,
     /// What it asks for; its candidates count where nothing is built.
     pub scenario: Scenario,
@@ -123,7 +123,7 @@ pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
     })
 }
 
-/// A path as it is seen from the top of the repository; nothing for one outside of it.
+/// A path as it is seen from the top of the repository; `None` for one outside of it.
 pub fn within(repo: &Repo, path: &Path) -> Option<PathBuf> {
     let real = |path: &Path| path.canonicalize().ok();
     Some(real(path)?.strip_prefix(real(&repo.top)?).ok()?.to_owned())
