@@ -1,4 +1,4 @@
-//! `arch.mismatch`: judged from the image.
+//! `arch.mismatch`: decided from the image.
 
 use super::super::exercise::Seen;
 use super::{Failure, Knowledge, Meaning};
