@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::flags::Running;
 use super::repro;
 use super::signals::Signals;
-use crate::engine::context::Surroundings;
+use crate::engine::context::EngineEnv;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::event::{Entry, Event, Planned, Stamped, Standing};
@@ -26,7 +26,7 @@ use crate::scenario::{apprunner, service};
 /// # Errors
 /// No engine, no permission, too old.
 pub async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
-    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::connect(&Surroundings::of_process())?);
+    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::connect(&EngineEnv::of_process())?);
     let info = engine.info().await?;
     tracing::info!(name = info.name, version = info.version, api = info.api, "engine");
     Ok((engine, info))
@@ -73,7 +73,7 @@ pub fn warn_of_unknown(plan: &Plan) {
     }
 }
 
-/// So many cases for each slot at the most: those that wait leave their slot to others.
+/// So many cases for each slot at most: those that wait leave their slot to others.
 const WAITING_TOO: usize = 2;
 
 /// How many cases of a search there is room for on this engine: fewer than of a run, as the next one is chosen the better
