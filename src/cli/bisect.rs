@@ -280,7 +280,7 @@ fn refuse_twins(given: &[String], candidates: &[Candidate]) -> Result<(), Failur
     if wrong.is_empty() { Ok(()) } else { Err(Failure::usage(wrong.join("\n"))) }
 }
 
-/// True when `git bisect run` will read the exit code.
+/// Whether `git bisect run` will read the exit code.
 pub fn is_for_git<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> bool {
     let words = words.into_iter().map(|word| word.as_ref().to_owned()).take_while(|word| word != "--");
     let words: Vec<std::ffi::OsString> = words.collect();

@@ -69,7 +69,7 @@ impl Failure {
         Self { message: format!("{}\n{words}", self.message.trim_end()), ..self }
     }
 
-    /// True when there is no engine that can be used: nothing is said of any image.
+    /// Whether there is no engine that can be used: nothing is said of any image.
     pub fn is_of_engine(&self) -> bool {
         self.code == NO_ENGINE
     }

@@ -44,13 +44,13 @@ impl Common {
         let _ = subscriber.with_target(false).with_ansi(anstream::stderr().is_terminal() && coloured()).try_init();
     }
 
-    /// True when live progress is wanted and can be seen.
+    /// Whether live progress is wanted and can be seen.
     pub fn progress(&self) -> bool {
         !self.no_progress && std::io::stderr().is_terminal()
     }
 }
 
-/// True when colours are wanted on standard error.
+/// Whether colours are wanted on standard error.
 fn coloured() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }

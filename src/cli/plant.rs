@@ -193,7 +193,7 @@ fn dns_name(text: &str) -> Result<Name, String> {
     Ok(name)
 }
 
-/// True when every step went well.
+/// Whether every step went well.
 fn carry_out(steps: &[Step], say: &mut dyn FnMut(&str)) -> bool {
     for (at, step) in steps.iter().enumerate() {
         let begun = Instant::now();
@@ -423,7 +423,7 @@ mod tests {
         text.split(' ').map(ToOwned::to_owned).collect()
     }
 
-    /// True when all went well, and what was said.
+    /// Whether all went well, and what was said.
     fn come(text: &str) -> (bool, String) {
         let mut said = String::new();
         let steps = parse(&words(text)).expect(text);

@@ -21,7 +21,7 @@ pub struct Attempts {
     pub decided: u32,
     /// The outcome of each attempt in a few words, in order; empty where they were not kept.
     pub outcomes: Vec<String>,
-    /// True when the run stopped before the case was tried again.
+    /// Whether the run stopped before the case was tried again.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub cut_short: bool,
 }
@@ -36,7 +36,7 @@ impl Attempts {
         self.outcomes.push(result.cell());
     }
 
-    /// True when there is nothing to say: the case was run once, as planned.
+    /// Whether there is nothing to say: the case was run once, as planned.
     #[must_use]
     pub fn is_single(&self) -> bool {
         self.decided <= 1 && self.outcomes.len() <= 1 && !self.cut_short

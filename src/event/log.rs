@@ -32,7 +32,7 @@ pub enum LogError {
 pub struct Read {
     /// In their order.
     pub events: Vec<Stamped>,
-    /// True when the last line was cut: the run was killed while it wrote.
+    /// Whether the last line was cut: the run was killed while it wrote.
     pub cut: bool,
 }
 

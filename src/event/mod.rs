@@ -35,10 +35,10 @@ pub struct Planned {
     pub place: usize,
     /// Its conditions.
     pub conditions: ConditionSet,
-    /// The scenario that it belongs to; nothing: a case by hand.
+    /// The scenario that it belongs to; `None`: a case by hand.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scenario: Option<String>,
-    /// What the scenario expects; nothing: that it passes.
+    /// What the scenario expects; `None`: that it passes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expect: Option<String>,
     /// The search of its candidate, where the scenario asks for one.
@@ -47,7 +47,7 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// True when a search runs it: unless the search's answer says more of it, nothing is expected of it.
+    /// Whether a search runs it: unless the search's answer says more of it, nothing is expected of it.
     #[must_use]
     pub fn is_step(&self) -> bool {
         self.search.is_some() && !self.conditions.is_empty()
@@ -105,7 +105,7 @@ pub struct Header {
     pub started: String,
     /// How many cases run at a time.
     pub jobs: usize,
-    /// `2/4`: the second of four parts; nothing: the whole.
+    /// `2/4`: the second of four parts; `None`: the whole.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shard: Option<String>,
     /// The scenario files that the plan is from.

@@ -282,7 +282,7 @@ impl Run {
     }
 }
 
-/// What shards come to together: nothing when they are all of them.
+/// What shards come to together: `None` when they are all of them.
 fn whole_of(shards: &[String]) -> Option<String> {
     let of = shards.first()?.split('/').nth(1)?.parse::<usize>().ok()?;
     (shards.len() < of).then(|| {

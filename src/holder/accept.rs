@@ -26,7 +26,7 @@ async fn retry<T, F: Future<Output = io::Result<T>>>(mut accept: impl FnMut() ->
     }
 }
 
-/// True when the error is that of the connection that was accepted, which is gone (accept(2), "Error handling").
+/// Whether the error is that of the connection that was accepted, which is gone (accept(2), "Error handling").
 fn is_of_connection(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ECONNABORTED | libc::ECONNRESET | libc::EPROTO | libc::EINTR))
 }

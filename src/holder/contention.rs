@@ -32,7 +32,7 @@ impl Machine {
     }
 
     /// What was counted since `before`; `own`: what the candidate's own group counts of waiting, `cpu_ms`: its CPU time,
-    /// `throttled_ms`: what its own limit held it back, which is no other's work. Nothing where the kernel counts none of
+    /// `throttled_ms`: what its own limit held it back, which is no other's work. `None` where the kernel counts none of
     /// it.
     pub fn since(&self, before: &Self, own: Option<f64>, (cpu_ms, throttled_ms): (f64, f64)) -> Option<Contention> {
         let waited = own.or_else(|| Some(self.waited_ms? - before.waited_ms?))? - throttled_ms;

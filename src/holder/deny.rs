@@ -13,7 +13,7 @@ const PROTOCOL_3: u32 = 196_608;
 /// A start-up packet is not longer (PostgreSQL, MAX_STARTUP_PACKET_LENGTH).
 const LONGEST_START: u32 = 10_000;
 
-/// True when a server of this port speaks first.
+/// Whether a server of this port speaks first.
 #[must_use]
 pub fn speaks_first(port: u16) -> bool {
     port == MYSQL_PORT

@@ -213,7 +213,7 @@ impl Resolver {
         }
     }
 
-    /// True when a connection that brought this question ends without an answer. Resolvers that wait for an answer over
+    /// Whether a connection that brought this question ends without an answer. Resolvers that wait for an answer over
     /// TCP without a limit (glibc) would otherwise wait for ever, where a port that is dropped lets them give up.
     fn closes_tcp(&self, question: &[u8]) -> bool {
         let name = Message::from_vec(question).ok().and_then(|m| m.queries.first().map(asked_name));

@@ -49,7 +49,7 @@ pub struct Internet {
 struct Listening {
     /// True: a candidate knocked there, nobody named it.
     on_demand: bool,
-    /// Its listener; nothing while it is being opened.
+    /// Its listener; `None` while it is being opened.
     listener: Option<Listener>,
 }
 

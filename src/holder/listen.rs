@@ -64,7 +64,7 @@ struct Found {
 
 impl Listeners {
     /// Connections of the candidate's own making: those whose local port nobody listens on. The calling thread must
-    /// still be in the namespace. Nothing where the kernel does not say.
+    /// still be in the namespace. `None` where the kernel does not say.
     pub fn connections(&mut self) -> Vec<OpenSocket> {
         let listening: Vec<u16> = self.now().into_iter().map(|(_, port)| port).collect();
         let Some(socket) = &self.0 else { return Vec::new() };

@@ -183,7 +183,7 @@ pub struct Probe {
     pub seq: u64,
     /// The port.
     pub port: u16,
-    /// The path of an HTTP probe; nothing for TCP.
+    /// The path of an HTTP probe; `None` for TCP.
     pub path: Option<String>,
     /// How long it may take.
     pub timeout_ms: u64,

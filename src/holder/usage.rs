@@ -66,7 +66,7 @@ impl Place {
 }
 
 impl Groups {
-    /// Finds the holder's own group, beside which those of candidates are; nothing where the tree cannot be read.
+    /// Finds the holder's own group, beside which those of candidates are; `None` where the tree cannot be read.
     pub fn find(tree: &Path, own: &str) -> Option<Self> {
         if own.is_empty() {
             return None;

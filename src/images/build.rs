@@ -195,7 +195,7 @@ impl Work<'_> {
     }
 }
 
-/// True when the engine has an image of this name that was made of just this content.
+/// Whether the engine has an image of this name that was made of just this content.
 ///
 /// # Errors
 /// The engine's; an image of that name that is not ours.

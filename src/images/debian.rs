@@ -52,7 +52,7 @@ pub async fn or_registry<T>(
     registry.await
 }
 
-/// True when this machine has Debian's packages.
+/// Whether this machine has Debian's packages.
 #[must_use]
 pub fn is_debian() -> bool {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();

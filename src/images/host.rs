@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use super::BuildError;
 
-/// True when this machine has the program.
+/// Whether this machine has the program.
 pub fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())

@@ -19,7 +19,7 @@ pub struct MinimalSet {
     pub confidence: f64,
     /// How often it failed, of how many runs.
     pub fails: [u32; 2],
-    /// True when a run passed without each of its conditions.
+    /// Whether a run passed without each of its conditions.
     pub passes_without_each: bool,
     /// The failure's signature: exit code and normalised last line.
     pub signature: String,
@@ -81,11 +81,11 @@ pub struct Answer {
     pub baseline: Verdict,
     /// The smallest failing sets, likeliest first.
     pub minimal_sets: Vec<MinimalSet>,
-    /// True when there is no other, under the assumption.
+    /// Whether there is no other, under the assumption.
     pub complete: bool,
     /// What completeness rests on, and why it is not complete where it is not.
     pub assumption: String,
-    /// True when the same case answered differently.
+    /// Whether the same case answered differently.
     pub flaky: bool,
     /// How sure the whole list is, from 0 to 1.
     pub confidence: f64,

@@ -35,7 +35,7 @@ pub struct Case {
     pub part: usize,
     /// How often it is run at least.
     pub repeat: u32,
-    /// What is expected of it; nothing: that it passes.
+    /// What is expected of it; `None`: that it passes.
     pub expect: Option<Expectation>,
     /// The search of its candidate, where there is one: both are run in the same shard.
     pub search: Option<CaseId>,
@@ -56,7 +56,7 @@ impl Case {
         self.search.as_ref().unwrap_or(&self.id)
     }
 
-    /// True when its result comes from the search of its candidate; the baseline is run by itself.
+    /// Whether its result comes from the search of its candidate; the baseline is run by itself.
     #[must_use]
     pub fn is_searched(&self) -> bool {
         self.search.is_some() && !self.conditions.is_empty()

@@ -62,7 +62,7 @@ pub struct ImageChange {
 }
 
 impl ImageChange {
-    /// True when nothing that was compared differs.
+    /// Whether nothing that was compared differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files: _, note: _ } = self;
@@ -86,7 +86,7 @@ pub struct Side {
 pub struct FileFacts {
     /// What it is.
     pub content: Content,
-    /// The permission bits, set-user-id and its like included (`0o7777` at the most).
+    /// The permission bits, set-user-id and its like included (`0o7777` at most).
     pub mode: u32,
     /// The numbers of its user and its group.
     pub owner: (u64, u64),
@@ -297,7 +297,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// True when a variable, or an option such as `--api-key`, carries a credential by its name.
+    /// Whether a variable, or an option such as `--api-key`, carries a credential by its name.
     fn is_private(&self, name: &str) -> bool {
         let name = name.trim_start_matches('-').replace('-', "_");
         looks_like_credential(&name) || self.secrets.iter().any(|secret| secret.eq_ignore_ascii_case(&name))
@@ -432,7 +432,7 @@ impl<'a> Files<'a> {
         lines.into_iter().map(|(_, _, line)| line).collect()
     }
 
-    /// Whether the package that a file belongs to changed; nothing when it belongs to none.
+    /// Whether the package that a file belongs to changed; `None` when it belongs to none.
     fn owner_changed(&self, path: &str) -> Option<bool> {
         // Debian's lists still say `/bin/sh` where `/bin` leads to `/usr/bin`.
         let exact = [Some(path), path.strip_prefix("/usr")].into_iter().flatten().find_map(|p| self.owned.get(p));
@@ -462,7 +462,7 @@ fn lone(sign: &str, path: &str, file: &FileFacts, all: &BTreeMap<String, FileFac
     }
 }
 
-/// How a file differs; nothing when it does not.
+/// How a file differs; `None` when it does not.
 fn difference(path: &str, old: &FileFacts, new: &FileFacts) -> Option<String> {
     let content = match (&old.content, &new.content) {
         (a, b) if a == b => None,

@@ -47,7 +47,7 @@ const SERVICES: [(&str, ServiceStatus); 2] =
     [("RUNNING", ServiceStatus::Running), ("CREATE_FAILED", ServiceStatus::CreateFailed)];
 
 impl Expectation {
-    /// True when a result is as expected.
+    /// Whether a result is as expected.
     #[must_use]
     pub fn met(&self, result: &CaseResult) -> bool {
         match self {
@@ -69,7 +69,7 @@ impl Expectation {
 }
 
 impl Expectation {
-    /// True when only a failure can meet it.
+    /// Whether only a failure can meet it.
     #[must_use]
     pub fn is_of_failure(&self) -> bool {
         match self {
@@ -151,7 +151,7 @@ impl fmt::Display for Expectation {
 pub struct Expected {
     /// The expectation in its own words.
     pub text: String,
-    /// True when it came out so.
+    /// Whether it came out so.
     pub met: bool,
 }
 

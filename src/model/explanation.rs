@@ -9,7 +9,7 @@ use super::outcome::{Cause, FailureClass};
 pub struct LogLine {
     /// Its place in the file, from 1 on; of JSON: the event's.
     pub number: usize,
-    /// Its time as it was written; nothing where none stood there.
+    /// Its time as it was written; `None` where none stood there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub time: Option<String>,
     /// What it says, credentials taken out.
@@ -23,7 +23,7 @@ pub struct Likely {
     pub id: String,
     /// What it is.
     pub text: String,
-    /// In so many of the field cases that were looked into it was the true one; nothing: not counted.
+    /// In so many of the field cases that were looked into it was the true one; `None`: not counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field_cases: Option<u32>,
     /// How to find out.
@@ -35,13 +35,13 @@ pub struct Likely {
 pub struct Explanation {
     /// The document's version.
     pub version: u32,
-    /// The deployment that failed; nothing where no line names one.
+    /// The deployment that failed; `None` where no line names one.
     pub deployment: Option<String>,
     /// The image that it deployed.
     pub image: Option<String>,
-    /// The failure's class; nothing when the log has no failure of a deployment.
+    /// The failure's class; `None` when the log has no failure of a deployment.
     pub class: Option<FailureClass>,
-    /// True when its last deployment succeeded.
+    /// Whether its last deployment succeeded.
     pub succeeded: bool,
     /// The exit code that the line gives.
     pub exit_code: Option<i64>,
@@ -49,7 +49,7 @@ pub struct Explanation {
     pub failure: Option<LogLine>,
     /// Lines that look like the failure and are not it.
     pub misleading: Vec<LogLine>,
-    /// True when the log has lines of the application.
+    /// Whether the log has lines of the application.
     pub application_log: bool,
     /// What happened, in a sentence.
     pub text: String,

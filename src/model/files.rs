@@ -14,13 +14,13 @@ pub struct ImageFiles {
     pub native: Vec<ForeignFile>,
     /// How many there are in all.
     pub native_count: usize,
-    /// True when every file was looked at for `native`.
+    /// Whether every file was looked at for `native`.
     pub native_checked: bool,
     /// A file that holds certificate authorities: a bundle, a Java keystore, a runtime that carries its own.
     pub ca_bundle: Option<String>,
     /// Names of variables that occur in some file.
     pub mentions: BTreeSet<String>,
-    /// True when every file was searched for the names.
+    /// Whether every file was searched for the names.
     pub scanned: bool,
     /// Packed files (`.jar`, `.zip`, self-extracting programs), the first of them: names inside stay unseen.
     pub packed: Vec<String>,
@@ -29,7 +29,7 @@ pub struct ImageFiles {
 }
 
 impl ImageFiles {
-    /// True when no file can name the variable. A program that puts the name together (a prefix and a field's name) is
+    /// Whether no file can name the variable. A program that puts the name together (a prefix and a field's name) is
     /// not seen.
     #[must_use]
     pub fn never_mentions(&self, name: &str) -> bool {
@@ -56,7 +56,7 @@ pub enum Program {
         path: String,
         /// What it is built for.
         machine: Machine,
-        /// Its loader (PT_INTERP); nothing: a static program.
+        /// Its loader (PT_INTERP); `None`: a static program.
         interpreter: Option<String>,
         /// False when the loader is named and missing.
         interpreter_found: bool,
@@ -73,7 +73,7 @@ pub enum Program {
         interpreter: Option<String>,
         /// The rest of that line, which the kernel hands over as one word.
         argument: Option<String>,
-        /// True when that line ends with a carriage return.
+        /// Whether that line ends with a carriage return.
         crlf: bool,
         /// What the interpreter is; nothing without one, or where the carriage return spoils its name.
         next: Option<Box<Program>>,

@@ -63,7 +63,7 @@ impl ImageFacts {
         format!("{}/{}", self.os, self.architecture)
     }
 
-    /// True when App Runner can execute the image (linux/amd64 only; the pull there does not check it).
+    /// Whether App Runner can execute the image (linux/amd64 only; the pull there does not check it).
     #[must_use]
     pub fn runs_on_platform(&self) -> bool {
         self.os == "linux" && self.architecture == "amd64"

@@ -61,7 +61,7 @@ pub struct DnsQuestion {
 }
 
 impl DnsQuestion {
-    /// True when the resolver failed. A name without a record of the kind is not a failure.
+    /// Whether the resolver failed. A name without a record of the kind is not a failure.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.answer != "no record" && self.answer.parse::<IpAddr>().is_err()
@@ -114,7 +114,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// True when a probe from outside of the container can reach this socket at `own`, the probed address.
+    /// Whether a probe from outside of the container can reach this socket at `own`, the probed address.
     #[must_use]
     pub fn reachable_at(&self, own: Ipv4Addr) -> bool {
         match self.address {
@@ -154,7 +154,7 @@ pub struct Usage {
     pub throttled_ms: f64,
     /// The CPUs that were busy in the last second.
     pub recent_cpu: f64,
-    /// What other work on the machine took from it; nothing: the kernel does not say.
+    /// What other work on the machine took from it; `None`: the kernel does not say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub contention: Option<Contention>,
 }
@@ -162,7 +162,7 @@ pub struct Usage {
 /// What other work on the machine may have taken from a candidate.
 #[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Contention {
-    /// For so long, in milliseconds and at the most, something of it waited for a CPU: as its control group counts it
+    /// For so long, in milliseconds and at most, something of it waited for a CPU: as its control group counts it
     /// (version 2), else the whole machine (Documentation/accounting/psi.rst).
     pub waited_ms: f64,
     /// For so long, in milliseconds until it was last looked at, it used less than a tenth of a CPU.
@@ -172,7 +172,7 @@ pub struct Contention {
 }
 
 impl Usage {
-    /// True when the kernel killed a process of it for want of memory. `killed`: it ended by SIGKILL, which nobody here sent.
+    /// Whether the kernel killed a process of it for want of memory. `killed`: it ended by SIGKILL, which nobody here sent.
     #[must_use]
     pub fn out_of_memory(&self, killed: bool) -> bool {
         self.oom_kills > 0 || (killed && self.oom_kills_at_end > 0)
@@ -180,14 +180,14 @@ impl Usage {
 }
 
 impl Contention {
-    /// True when it would hardly have done anything else with the machine to itself: whatever it did before it fell silent
+    /// Whether it would hardly have done anything else with the machine to itself: whatever it did before it fell silent
     /// came later by no more than the time that it waited, which is little, and it has been silent for longer than that.
     #[must_use]
     pub fn changed_nothing(&self) -> bool {
         self.waited_ms <= LITTLE_MS && self.quiet_ms >= self.waited_ms
     }
 
-    /// True when others kept it from the CPUs for most of so long a time (milliseconds).
+    /// Whether others kept it from the CPUs for most of so long a time (milliseconds).
     #[must_use]
     pub fn starved(&self, of_ms: f64) -> bool {
         of_ms > 0.0 && !self.changed_nothing() && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
@@ -204,7 +204,7 @@ pub struct OpenSocket {
     /// The name that this address was the answer to, if one was asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
-    /// True when the other side has accepted it.
+    /// Whether the other side has accepted it.
     pub accepted: bool,
 }
 
@@ -215,7 +215,7 @@ pub struct ProbeAttempt {
     pub at_ms: f64,
     /// What came back.
     pub result: ProbeResult,
-    /// True when the platform counts it as a success.
+    /// Whether the platform counts it as a success.
     pub passed: bool,
     /// True for a probe that was sent ahead of the platform's schedule because the port had opened.
     pub early: bool,
@@ -238,7 +238,7 @@ pub enum ProbeResult {
 }
 
 impl ProbeResult {
-    /// True when the platform would count this probe as a success: `passing` are the lowest and the highest status that
+    /// Whether the platform would count this probe as a success: `passing` are the lowest and the highest status that
     /// it takes for one.
     #[must_use]
     pub fn good(&self, passing: [u16; 2]) -> bool {
@@ -272,7 +272,7 @@ pub struct Evidence {
     pub no_route: u64,
     /// Writes into a folder that was full.
     pub full_disk_writes: u64,
-    /// What the process needed of the machine; nothing where the engine's machine does not let it be read.
+    /// What the process needed of the machine; `None` where the engine's machine does not let it be read.
     pub usage: Option<Usage>,
     /// Connections that were open at the end.
     pub sockets: Vec<OpenSocket>,

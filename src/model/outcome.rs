@@ -94,7 +94,7 @@ pub enum Verdict {
     Pass,
     /// It failed as it would fail there.
     Fail,
-    /// The run says nothing: the sandbox or the engine spoiled it.
+    /// The run says `None`: the sandbox or the engine spoiled it.
     Unresolved,
 }
 
@@ -158,7 +158,7 @@ pub struct Finding {
     /// What it is, what the platform would do, what to do about it.
     #[serde(flatten)]
     pub cause: Cause,
-    /// True when the platform fails with it whatever else holds; false: a warning.
+    /// Whether the platform fails with it whatever else holds; false: a warning.
     pub fatal: bool,
     /// The exit code that it leads to, where there is one.
     pub exit_code: Option<i64>,
@@ -169,7 +169,7 @@ pub struct Finding {
 pub struct CheckResult {
     /// The check's name.
     pub name: String,
-    /// True when the answer was as expected, in time.
+    /// Whether the answer was as expected, in time.
     pub passed: bool,
     /// What came back.
     pub text: String,
@@ -193,9 +193,9 @@ pub struct CaseResult {
     pub class: Option<FailureClass>,
     /// The exit code, where there was one.
     pub exit_code: Option<i64>,
-    /// True when the kernel killed a process of it for want of memory.
+    /// Whether the kernel killed a process of it for want of memory.
     pub oom: bool,
-    /// How it ended; nothing where nothing ran.
+    /// How it ended; `None` where nothing ran.
     pub outcome: Option<Outcome>,
     /// The furthest phase that was reached.
     pub phase: Phase,
@@ -232,7 +232,7 @@ pub struct CaseResult {
     pub notes: Vec<String>,
     /// The service log as the platform would write it.
     pub apprunner_log: Vec<String>,
-    /// The status of the deployment; nothing where nothing ran.
+    /// The status of the deployment; `None` where nothing ran.
     pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
     pub service_status: Option<ServiceStatus>,
@@ -273,7 +273,7 @@ impl CaseResult {
         self
     }
 
-    /// True when some condition was never met: a pass says nothing about that one.
+    /// Whether some condition was never met: a pass says nothing about that one.
     #[must_use]
     pub fn missed_some(&self) -> bool {
         !self.not_exercised.is_empty()

@@ -13,7 +13,7 @@ use super::shard::Shard;
 /// Cases that have a service in common: a scenario, or those of a command line.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The scenario's name; nothing: cases by hand.
+    /// The scenario's name; `None`: cases by hand.
     pub scenario: Option<String>,
     /// What the platform is told.
     pub service: Service,

@@ -12,11 +12,11 @@ pub struct Platform {
     pub id: String,
     /// Its name in sentences.
     pub name: String,
-    /// True where the lines of its service log and its statuses are known.
+    /// Whether the lines of its service log and its statuses are known.
     pub service_log: bool,
-    /// True where the start command is split at white space.
+    /// Whether the start command is split at white space.
     pub splits_command: bool,
-    /// The disk of an instance in GB, the image included; nothing: none that an image meets.
+    /// The disk of an instance in GB, the image included; `None`: none that an image meets.
     #[serde(default)]
     pub disk_gb: Option<u64>,
     /// The lowest and the highest status of an HTTP check that counts as a success.
@@ -53,7 +53,7 @@ impl Platform {
         all
     }
 
-    /// What is wrong with limits as sizes of an instance; nothing when it has an instance of that size.
+    /// What is wrong with limits as sizes of an instance; `None` when it has an instance of that size.
     #[must_use]
     pub fn no_size(&self, cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
         let fits = |size: &Size| {

@@ -32,14 +32,14 @@ const CREDENTIAL_WORDS: [&str; 12] = [
     "BEARER",
 ];
 
-/// True when a line of a file may carry a credential: it is not to be shown.
+/// Whether a line of a file may carry a credential: it is not to be shown.
 #[must_use]
 pub fn line_is_private(line: &str) -> bool {
     let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     line.split_whitespace().any(|part| url_password(part).is_some()) || words.into_iter().any(looks_like_credential)
 }
 
-/// True when a variable of this name probably carries a credential.
+/// Whether a variable of this name probably carries a credential.
 #[must_use]
 pub fn looks_like_credential(name: &str) -> bool {
     let name = name.to_ascii_uppercase();

@@ -36,7 +36,7 @@ pub struct Search {
     pub confidence: f64,
     /// The command that runs a case of the image, without its conditions; empty: a case is run again by its id.
     pub by_hand: Vec<String>,
-    /// What is expected of a smallest failing set that the scenario does not name; nothing: that there is none.
+    /// What is expected of a smallest failing set that the scenario does not name; `None`: that there is none.
     pub others: Option<Expectation>,
     /// What stands behind the ids of its cases, where another part has cases of the same image.
     pub suffix: String,
@@ -120,9 +120,9 @@ pub struct JudgedSet {
     pub case: CaseId,
     /// The conditions.
     pub conditions: ConditionSet,
-    /// True when it is one of the smallest failing sets.
+    /// Whether it is one of the smallest failing sets.
     pub smallest: bool,
-    /// What was expected of it; nothing: that it passes.
+    /// What was expected of it; `None`: that it passes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected: Option<Expected>,
 }
@@ -135,7 +135,7 @@ pub struct SearchReport {
     /// The scenario that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scenario: Option<String>,
-    /// Why it is not known whether there are other sets; nothing: all are known.
+    /// Why it is not known whether there are other sets; `None`: all are known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub open: Option<String>,
     /// The sets that stand for themselves, the smallest failing ones first.

@@ -77,7 +77,7 @@ pub struct Upstream {
     pub host: Host,
     /// The port.
     pub port: u16,
-    /// What its name resolves to; nothing: an address that is set aside for tests.
+    /// What its name resolves to; `None`: an address that is set aside for tests.
     pub address: Option<Ipv4Addr>,
     /// What answers.
     pub kind: UpstreamKind,

@@ -14,11 +14,11 @@ pub struct Shard {
     pub of: u64,
 }
 
-/// So many parts at the most: a job matrix of GitHub has no more.
+/// So many parts at most: a job matrix of GitHub has no more.
 const MOST: u64 = 256;
 
 impl Shard {
-    /// True when the case belongs to this part.
+    /// Whether the case belongs to this part.
     #[must_use]
     pub fn has(&self, id: &CaseId) -> bool {
         // The low bits of FNV depend on the last characters alone.

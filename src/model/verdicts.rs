@@ -94,7 +94,7 @@ pub struct Verdicts {
     pub causes: Vec<Cause>,
     /// How sure the answer is, from 0 to 1.
     pub confidence: f64,
-    /// True when one image both failed and passed.
+    /// Whether one image both failed and passed.
     pub flaky: bool,
     /// What became of the newest image.
     pub newest: Option<Tested>,

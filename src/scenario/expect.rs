@@ -13,9 +13,9 @@ use crate::model::{Condition, ConditionSet, Expectation, Platform};
 /// An expectation and the cases that it is about.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
-    /// The image's whole name; nothing: every candidate.
+    /// The image's whole name; `None`: every candidate.
     image: Option<String>,
-    /// Exactly these conditions; nothing: whatever no other rule names.
+    /// Exactly these conditions; `None`: whatever no other rule names.
     set: Option<ConditionSet>,
     outcome: Expectation,
 }
@@ -69,7 +69,7 @@ fn find(rules: &[Rule], candidates: &[String], image: &str, set: Option<&Conditi
     ranked.max_by_key(|(rank, _)| *rank).map(|(_, rule)| rule.outcome.clone())
 }
 
-/// What expectations may speak of; nothing where it is not known for a mistake of its own.
+/// What expectations may speak of; `None` where it is not known for a mistake of its own.
 pub(super) struct Known<'a> {
     pub candidates: Option<&'a [String]>,
     pub sets: Option<Sets<'a>>,
@@ -112,7 +112,7 @@ pub(super) fn read(map: Option<&Node>, known: &Known, problems: &mut Vec<Problem
     rules
 }
 
-/// The candidate that a key means; nothing for `*`.
+/// The candidate that a key means; `None` for `*`.
 fn candidate<'a>(key: &str, candidates: &'a [String]) -> Result<Option<&'a str>, String> {
     if key == "*" {
         return Ok(None);

@@ -55,7 +55,7 @@ pub struct Build {
 
 impl Scenario {
     /// The cases for images (the candidates, or others in their place), in the order of the report: image, conditions,
-    /// and what is expected; nothing: that it passes.
+    /// and what is expected; `None`: that it passes.
     #[must_use]
     pub fn cases(&self, images: &[String]) -> Vec<(String, ConditionSet, Option<Expectation>)> {
         let case = |set: &ConditionSet, image: &String| {
@@ -172,7 +172,7 @@ impl Parts {
         self.0.iter().any(|(name, _)| name == key)
     }
 
-    /// True when no problem is within one of these keys. A key that means none may be each that is not there: then one
+    /// Whether no problem is within one of these keys. A key that means none may be each that is not there: then one
     /// of the first must be.
     fn sound(&self, keys: &[&str], beside: &[&str], problems: &[Problem]) -> bool {
         let there = keys.iter().any(|key| self.has(key));

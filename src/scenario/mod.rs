@@ -71,7 +71,7 @@ fn document(
     }
 }
 
-/// What a file says, without comments, layout and places; nothing where it is no YAML.
+/// What a file says, without comments, layout and places; `None` where it is no YAML.
 #[must_use]
 pub fn content(text: &str) -> Option<serde_json::Value> {
     yaml::tree(text).ok().map(|root| root.json())

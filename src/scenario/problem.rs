@@ -18,7 +18,7 @@ pub struct Place {
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, from 1; nothing when it is about the whole file.
+    /// The line, from 1; `None` when it is about the whole file.
     pub line: Option<usize>,
     /// The column in characters, from 1.
     pub column: usize,
@@ -64,7 +64,7 @@ impl Refused {
         Self { file: file.to_owned(), source: source.to_owned(), problems }
     }
 
-    /// The bytes of the word at a place; nothing when its line may carry a credential.
+    /// The bytes of the word at a place; `None` when its line may carry a credential.
     fn span(&self, problem: &Problem) -> Option<std::ops::Range<usize>> {
         let line = problem.line?;
         let start: usize = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum();

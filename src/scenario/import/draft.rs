@@ -88,7 +88,7 @@ pub struct Variable {
 }
 
 impl Variable {
-    /// What is written in the place of its value where that may not be written; nothing where it may.
+    /// What is written in the place of its value where that may not be written; `None` where it may.
     pub fn hidden(&self) -> Option<String> {
         match &self.value {
             Value::Plain(value) => hide::value(&self.name, value),
@@ -104,7 +104,7 @@ pub struct Proposal {
     pub condition: String,
     /// Why.
     pub why: String,
-    /// True when the file says that the service runs under it.
+    /// Whether the file says that the service runs under it.
     pub certain: bool,
 }
 

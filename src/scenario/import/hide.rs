@@ -10,7 +10,7 @@ pub fn placeholder(name: &str) -> String {
     format!("placeholder-for-{name}")
 }
 
-/// What is written in the place of a value that may be a credential; nothing where the value may be written.
+/// What is written in the place of a value that may be a credential; `None` where the value may be written.
 pub fn value(name: &str, value: &str) -> Option<String> {
     if looks_like_credential(name) {
         // `true` and the like are no secrets whatever their variable is called.
@@ -30,7 +30,7 @@ fn like(value: &str, instead: &str) -> String {
 }
 
 /// A text with something else in the place of what looks like a credential in it: the password of a URL, `TOKEN=…`,
-/// `"api_key": "…"`, `--password …`, a private key. Nothing where there is none.
+/// `"api_key": "…"`, `--password …`, a private key. `None` where there is none.
 pub fn text(instead: &str, text: &str) -> Option<String> {
     if text.contains("PRIVATE KEY-----") {
         return Some(instead.to_owned());

@@ -61,7 +61,7 @@ impl<'a> Object<'a> {
         origin(self.path_of(key), self.node).problem("missing")
     }
 
-    /// True when it has the key, with something in it.
+    /// Whether it has the key, with something in it.
     pub fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
     }

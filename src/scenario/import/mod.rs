@@ -81,7 +81,7 @@ pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) ->
         .map(|_| Imported { kind: draft.kind, text: lines.text() })
 }
 
-/// Reads a service file that is `describe-service`'s output; nothing when it is not. Here values are what they are:
+/// Reads a service file that is `describe-service`'s output; `None` when it is not. Here values are what they are:
 /// they go to the candidate and are written nowhere.
 ///
 /// # Errors
@@ -163,7 +163,7 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     )
 }
 
-/// True when one of the keys stands at the left margin, as a key of YAML does.
+/// Whether one of the keys stands at the left margin, as a key of YAML does.
 fn has_key(text: &str, keys: &[&str]) -> bool {
     text.lines().any(|line| {
         let key = line.split_once(':').map(|(key, rest)| (key.trim_matches('"').trim_end(), rest));
