@@ -382,7 +382,7 @@ fn the_gates_hook_goes_where_git_looks() {
     // Where there can be no folder.
     for place in ["/dev/null", "a file"] {
         setting("core.hooksPath", place);
-        install().assert().code(6).stderr(contains("cannot be written").and(contains("Nothing has been changed")));
+        install().assert().code(6).stderr(contains("cannot write the hook").and(contains("Nothing was changed")));
     }
     setting("core.hooksPath", ".husky/_");
     install().assert().code(2).stderr(contains("managed by husky"));
