@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exitone::engine::archive::{Layer, NewImage, append_mode, write};
-use exitone::engine::context::Surroundings;
+use exitone::engine::context::EngineEnv;
 use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Archive, Engine, Found, IMAGE_LABEL, OWNER_LABEL, ROLE_LABEL};
 use exitone::model::{Candidate, Case, ConditionSet, Part, Plan};
@@ -44,7 +44,7 @@ async fn main() {
     let what: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let all = what.is_empty();
     let engine: Arc<dyn Engine> =
-        Arc::new(DockerEngine::connect(&Surroundings::of_process()).expect("an engine's address"));
+        Arc::new(DockerEngine::connect(&EngineEnv::of_process()).expect("an engine's address"));
     let info = engine.info().await.expect("an engine");
     println!("engine {} {}, {} CPUs", info.name, info.version, info.cpus);
     for name in ["case", "verdict", "evidence", "kill", "truth", "cells", "demo"] {
@@ -277,7 +277,7 @@ impl Truth {
         serde_saphyr::from_str(&text).expect("a table")
     }
 
-    /// True when a case came out as the table says.
+    /// Whether a case came out as the table says.
     fn agrees(&self, case: &serde_json::Value) -> bool {
         let row = if conditions(case).is_empty() { "baseline".to_owned() } else { conditions(case).join(" + ") };
         let tag = case["image"].as_str().and_then(|i| i.split_once(':')).expect("a name").1;

@@ -1,4 +1,4 @@
-//! `exitone bisect`: which image of an ordered list is the first bad one.
+//! `exitone bisect`: the first bad image of an ordered list.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::{Failure, INTERNAL, unless_wrong};
+use super::failure::{Failure, INTERNAL, or_errors};
 use super::flags::{Common, On, Running, duration, share};
 use super::input::{conditions, flags, folder_of, read_text, service_of};
 use super::kept::{Kept, resume};
@@ -26,10 +26,10 @@ use crate::scenario::{apprunner, file, service};
 
 /// For `git bisect run`: the revision cannot be tested.
 const GIT_SKIP: u8 = 125;
-/// For `git bisect run`: stop. Every code from 1 to 127 but 125 means "bad" there.
+/// For `git bisect run`: stop. It takes every code from 1 to 127 except 125 for "bad".
 const GIT_STOP: u8 = 128;
 
-/// What the long help says.
+/// The long help.
 pub const ABOUT: &str = "Find the first bad image of an ordered list\n\nAn image is bad when it does not become healthy \
     under the conditions: it exits, is killed, cannot start, never answers its health check. Requests after healthy \
     (`checks` of the service) are not made. Both ends are checked first. In the end the first bad image and the one \
@@ -79,33 +79,33 @@ pub struct Args {
     output: Output,
 }
 
-/// What is asked for, before the engine is asked.
-struct Asked {
+/// The validated request.
+struct Request {
     images: Vec<String>,
     service: Service,
     conditions: ConditionSet,
 }
 
-/// Runs it.
+/// Runs the command.
 ///
 /// # Errors
-/// Usage, files, engine; also when there is nothing to bisect.
+/// Usage, files, engine; also if there is nothing to bisect.
 pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let before = args.kept.earlier()?;
-    let asked = ask(&args)?;
+    let request = ask(&args)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
-    let images = signals.unless_asked(references(engine.as_ref(), &asked.images)).await??;
-    let candidates = candidates(engine.as_ref(), &images, &asked.service).await?;
-    refuse_twins(&asked.images, &candidates)?;
+    let images = signals.unless_asked(references(engine.as_ref(), &request.images)).await??;
+    let candidates = candidates(engine.as_ref(), &images, &request.service).await?;
+    refuse_twins(&request.images, &candidates)?;
     let bisect = Bisect {
         confidence: args.confidence,
         judges: args.git_bisect,
-        // A scenario's service cannot be given to `run`.
+        // A scenario's service cannot be passed to `run`.
         by_hand: args.scenario.is_none().then(|| flags(&args.service, &args.env_file, &args.on)),
-        ..Bisect::new(&images, asked.conditions)
+        ..Bisect::new(&images, request.conditions)
     };
-    let plan = Plan { bisect: Some(bisect), ..Plan::new(asked.service, candidates, []) };
+    let plan = Plan { bisect: Some(bisect), ..Plan::new(request.service, candidates, []) };
     warn_of_unknown(&plan);
     let mut how = How { room: room(&args.running, &info), budget: args.budget, ..How::from(1) };
     if let Some(run) = &before {
@@ -156,28 +156,28 @@ fn ended(args: &Args, verdicts: &Verdicts, broken: usize, signals: &Signals) -> 
     }
 }
 
-/// Reads what is asked for; everything that is wrong is said at once, the command line first.
-fn ask(args: &Args) -> Result<Asked, Failure> {
+/// Reads the request; reports all errors at once, those of the command line first.
+fn ask(args: &Args) -> Result<Request, Failure> {
     let (conditions, mut wrong) = match conditions(&args.with) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
     };
     let mut refusals = Vec::new();
-    let mut asked = match &args.scenario {
+    let mut request = match &args.scenario {
         Some(path) => of_scenario(path, args, &mut wrong, &mut refusals)?,
         None => of_service(args, &mut refusals)?,
     };
     if !args.with.is_empty() {
-        asked.conditions = conditions;
+        request.conditions = conditions;
     }
-    asked.conditions = asked.conditions.with_secrets(&asked.service.secrets);
-    // Requests after healthy are no part of the question.
-    asked.service.checks.clear();
-    // A file that cannot be read says nothing about its images.
+    request.conditions = request.conditions.with_secrets(&request.service.secrets);
+    // Requests after healthy are not part of the question.
+    request.service.checks.clear();
+    // An unreadable file says nothing about its images.
     if refusals.is_empty() {
-        wrong.extend(wrong_images(&asked.images, args.git_bisect));
+        wrong.extend(wrong_images(&request.images, args.git_bisect));
     }
-    unless_wrong(asked, &wrong, refusals)
+    or_errors(request, &wrong, refusals)
 }
 
 fn of_scenario(
@@ -185,7 +185,7 @@ fn of_scenario(
     args: &Args,
     wrong: &mut Vec<String>,
     refusals: &mut Vec<String>,
-) -> Result<Asked, Failure> {
+) -> Result<Request, Failure> {
     for (given, flag) in [(args.service.is_some(), "--service"), (args.env_file.is_some(), "--env-file")] {
         if given {
             wrong.push(format!("{flag} cannot be used with --scenario: the scenario file sets it"));
@@ -206,22 +206,22 @@ fn of_scenario(
             let conditions = sets.first().map(|set| (*set).clone()).unwrap_or_default();
             let images =
                 if args.images.is_empty() && !args.git_bisect { scenario.candidates } else { args.images.clone() };
-            Ok(Asked { images, service: scenario.service, conditions })
+            Ok(Request { images, service: scenario.service, conditions })
         }
         Err(refused) => {
             refusals.push(refused.to_string());
             let (service, images) = (service::defaults(&apprunner()), args.images.clone());
-            Ok(Asked { images, service, conditions: ConditionSet::baseline() })
+            Ok(Request { images, service, conditions: ConditionSet::baseline() })
         }
     }
 }
 
-fn of_service(args: &Args, refusals: &mut Vec<String>) -> Result<Asked, Failure> {
+fn of_service(args: &Args, refusals: &mut Vec<String>) -> Result<Request, Failure> {
     let (service, _) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, refusals)?;
-    Ok(Asked { images: args.images.clone(), service, conditions: ConditionSet::baseline() })
+    Ok(Request { images: args.images.clone(), service, conditions: ConditionSet::baseline() })
 }
 
-/// What can be said of the images before an engine is asked.
+/// Errors in the list of images that need no engine.
 fn wrong_images(images: &[String], git: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     match (git, images.len()) {
@@ -244,7 +244,7 @@ fn wrong_images(images: &[String], git: bool) -> Vec<String> {
     wrong
 }
 
-/// The names under which the engine knows the images; those in files are loaded.
+/// The names by which the engine knows the images; images in files are loaded.
 async fn references(engine: &dyn Engine, images: &[String]) -> Result<Vec<String>, Failure> {
     let mut references = Vec::new();
     for image in images {
@@ -268,13 +268,13 @@ async fn loaded(engine: &dyn Engine, path: &Path) -> Result<String, Failure> {
         other => Failure::usage(format!("{other}\nhint: {}", other.hint())),
     };
     let file = path.to_owned();
-    // A compressed archive is unpacked whole to find its manifest.
+    // Finding the manifest of a compressed archive decompresses all of it.
     let saved = tokio::task::spawn_blocking(move || read_saved(&file)).await;
     let saved = saved.map_err(|e| Failure::internal(format!("reading {}: {e}", path.display())))?.map_err(wrong)?;
     load(engine, &saved).await.map_err(wrong)
 }
 
-/// Two names of one image have one answer: there is nothing between them.
+/// Two names of one image have the same answer: there is nothing between them.
 fn refuse_twins(given: &[String], candidates: &[Candidate]) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     for (n, one) in candidates.iter().enumerate() {
@@ -286,7 +286,7 @@ fn refuse_twins(given: &[String], candidates: &[Candidate]) -> Result<(), Failur
     if wrong.is_empty() { Ok(()) } else { Err(Failure::usage(wrong.join("\n"))) }
 }
 
-/// True when `git bisect run` will read the exit code.
+/// Whether `git bisect run` will read the exit code.
 pub fn is_for_git<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> bool {
     let words = words.into_iter().map(|word| word.as_ref().to_owned()).take_while(|word| word != "--");
     let words: Vec<std::ffi::OsString> = words.collect();
@@ -294,16 +294,16 @@ pub fn is_for_git<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>)
         && words.iter().any(|word| word.to_string_lossy().starts_with("--git-bisect"))
 }
 
-/// Whatever ends a command early must not be taken for "bad": codes that git does not know become 128.
+/// An early end must not be taken for "bad": codes unknown to git become 128.
 pub fn for_git(command: impl FnOnce() -> ExitCode) -> ExitCode {
     let code = catch_unwind(AssertUnwindSafe(command)).unwrap_or(ExitCode::from(GIT_STOP));
     let known = [0, 1, GIT_SKIP].into_iter().chain(GIT_STOP..=u8::MAX).any(|known| ExitCode::from(known) == code);
     if known { code } else { ExitCode::from(GIT_STOP) }
 }
 
-/// The exit code of a command line that clap refused.
+/// The exit code of a command line that clap rejected.
 pub fn refused(error: &clap::Error) -> ExitCode {
-    // Nobody may be listening any more.
+    // Nobody may be reading any more.
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(GIT_STOP) } else { ExitCode::SUCCESS }
 }

@@ -1,4 +1,4 @@
-//! Images by `docker build`: of a commit for the gate, of a candidate for a run.
+//! Builds images with `docker build`: of a commit for the gate, of a candidate for a run.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,19 +10,19 @@ use super::failure::Failure;
 use crate::engine::IMAGE_LABEL;
 use crate::scenario::Build;
 
-/// As many lines of a build that failed are shown.
+/// Number of lines shown of a failed build.
 const SHOWN: usize = 40;
 
 /// Why there is no image.
 #[derive(Debug)]
 pub enum NotBuilt {
-    /// It cannot be built; the end of what the builder said.
+    /// The build failed; the end of the builder's output.
     Image(String),
     /// This machine cannot build.
     Machine(String),
 }
 
-/// Builds an image; `role` says what it is for.
+/// Builds an image; `role` is its purpose.
 ///
 /// # Errors
 /// When the builder fails.
@@ -43,7 +43,7 @@ pub async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> 
     Err(NotBuilt::Image(end(&String::from_utf8_lossy(&said))))
 }
 
-/// What is not there of the files that builds name; asked before anything else is done.
+/// Missing files that builds name; checked before anything else.
 pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
     let mut missing = Vec::new();
     for Build { image, dockerfile, context } in wanted {
@@ -56,7 +56,7 @@ pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
     missing
 }
 
-/// Builds a candidate of a scenario, and says so.
+/// Builds a candidate of a scenario and reports it.
 ///
 /// # Errors
 /// When the builder fails.
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_end_of_a_long_build_is_shown() {
+    fn shows_only_the_end_of_a_long_build() {
         let text: String = (0..100).map(|n| format!("line {n}\n\n")).collect();
         let shown = end(&text);
         assert_eq!(shown.lines().count(), SHOWN);

@@ -19,7 +19,7 @@ pub struct Args {
     all: bool,
 }
 
-/// Runs it.
+/// Runs the command.
 ///
 /// # Errors
 /// Engine.
@@ -59,7 +59,7 @@ pub async fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What becomes of a session that is in use.
+/// What happens to a session that is in use.
 fn described(session: &EngineSession, all: bool) -> String {
     let EngineSession { name, containers, volumes, life } = session;
     let who = match life {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_in_use_is_named_with_what_becomes_of_it() {
+    fn describes_a_session_in_use() {
         let session =
             EngineSession { name: "0123456789ab".to_owned(), containers: 3, volumes: 1, life: Some(Life::Elsewhere) };
         let has = "session 0123456789ab (its holder runs; 3 containers, 1 volumes)";

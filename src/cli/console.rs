@@ -7,7 +7,7 @@ use super::failure::Failure;
 /// Writes a result to standard output.
 ///
 /// # Errors
-/// When nobody can take it.
+/// When it cannot be written.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout();
     out.write_all(text.as_bytes())
@@ -15,7 +15,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
         .map_err(|e| Failure::unwritten(format!("writing the result: {e}")))
 }
 
-/// A line about what is going on, to standard error.
+/// Prints a progress line to standard error.
 pub fn say(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }

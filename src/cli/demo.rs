@@ -1,4 +1,4 @@
-//! `exitone demo`: the incident, from nothing to the answer.
+//! `exitone demo`: the bundled incident, from start to answer.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub struct Args {
     form: Form,
 }
 
-/// Runs it.
+/// Runs the command.
 ///
 /// # Errors
 /// Engine, build.
@@ -78,10 +78,10 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
             print(&text)?;
         }
     }
-    // The incident's failures are what a demo is to show.
     if let Some(why) = &finished.engine_lost {
         return Err(Failure::engine_lost(why, None));
     }
+    // The incident's failures are what the demo shows.
     let expected = Counts { unexpected: 0, ..finished.summary };
     Ok(exit_code(&expected, finished.broken, &signals))
 }

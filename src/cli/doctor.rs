@@ -1,4 +1,4 @@
-//! `exitone doctor`: which engine this is, and which conditions this very host can impose, proved by planted candidates.
+//! `exitone doctor`: identifies the engine, and proves with planted candidates which conditions this host can impose.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::run::rig::{Rig, Setup};
 use crate::run::session;
 use crate::scenario::{apprunner, service::defaults};
 
-/// A planted candidate that is healthy is watched so long.
+/// How long a healthy planted candidate is watched.
 const SOAK: Duration = Duration::from_millis(100);
 
 /// Arguments of `doctor`.
@@ -45,17 +45,17 @@ struct Report {
     platform: String,
     /// The kernel of the engine's machine.
     kernel: String,
-    /// What it can, beside conditions.
+    /// Its features besides conditions.
     abilities: Vec<Ability>,
-    /// What a user of this engine should know.
+    /// Facts that a user of this engine should know.
     warnings: Vec<String>,
-    /// What must be true of an engine before anything is judged on it.
+    /// What must hold for an engine before anything is judged on it.
     engine_proof: EngineProof,
     conditions: Vec<Proved>,
     seconds: f64,
 }
 
-/// Runs it. The exit code is 0 when every condition that this host can impose was proved.
+/// Runs the command. The exit code is 0 if every condition that this host can impose is proved.
 ///
 /// # Errors
 /// Engine.
@@ -112,31 +112,27 @@ fn described(info: &EngineInfo) -> String {
     format!("{} {} (API {}), {} CPUs", info.name, info.version, info.api, info.cpus)
 }
 
-/// Something that a machine can or cannot.
+/// A feature that a machine may lack.
 #[derive(Serialize)]
 struct Ability {
     name: &'static str,
     there: bool,
-    /// What is different without it.
+    /// The consequence of lacking it.
     without: &'static str,
 }
 
 fn abilities(info: &EngineInfo, measured: bool) -> Vec<Ability> {
     let ability = |name, there, without| Ability { name, there, without };
     vec![
+        ability("one holder for many runs", info.joins_current_namespace, "each run needs its own holder"),
         ability(
-            "a namespace for every run in a running holder",
-            info.joins_current_namespace,
-            "a holder for every run",
-        ),
-        ability(
-            "use of CPU and memory is measured",
+            "measuring CPU and memory use",
             measured,
-            "no such evidence; cpu.limit and memory.limit are not checked",
+            "no such evidence, and cpu.limit and memory.limit are not verified",
         ),
         ability("CPU limits", info.cpu_limit, "cpu.limit is skipped"),
         ability("memory limits", info.memory_limit, "memory.limit is skipped"),
-        ability("variables of an image can be taken away", info.unsets_variables, "env.unset of them is skipped"),
+        ability("unsetting an image's variables", info.unsets_variables, "env.unset is skipped for these"),
     ]
 }
 
@@ -204,8 +200,8 @@ async fn prove_all(
     Ok((proved.into_iter().map(|(_, proved)| proved).collect(), measured))
 }
 
-/// Runs the three cases of a condition: met in the baseline, met under it, not met under it. Tells also whether the use of
-/// CPU and memory could be measured.
+/// Runs the three cases of a condition: the baseline, one that meets it, one that never does. Also returns whether CPU
+/// and memory use could be measured.
 async fn prove(context: &Context, proof: &Proof, here: &Candidate, elsewhere: &Candidate) -> (Proved, bool) {
     let run = async |candidate: &Candidate, command: &str, set: &ConditionSet| {
         let service = service(&defaults(&apprunner()), command);
@@ -229,19 +225,22 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
     }
     let held_back = |r: &CaseResult| r.evidence.usage.is_some_and(|usage| usage.throttled_ms > 0.0);
     if proof.name == "cpu.limit" && friendly.evidence.usage.is_some() {
-        let what = format!("{:.1} s of CPU time asked, held back for {:.1} s", 0.2, throttled_s(met));
+        let what = format!("used {:.1} s of CPU time, throttled for {:.1} s", 0.2, throttled_s(met));
         return proved(Some(held_back(met) && !held_back(friendly)), what);
     }
     if met.verdict != Verdict::Fail {
         return proved(Some(false), format!("the planted candidate does not fail under it: {}", said(met)));
     }
     if !met.not_exercised.is_empty() {
-        return proved(Some(false), format!("one that meets it is said not to: {}", met.not_exercised[0].because));
+        return proved(
+            Some(false),
+            format!("a candidate that meets it is reported as not meeting it: {}", met.not_exercised[0].because),
+        );
     }
-    // What every planted program does by being started cannot be left out.
+    // What every planted program does by starting cannot be left out.
     let always = ["command.split", "command.no-entrypoint"].contains(&proof.name);
     if !always && (unmet.verdict != Verdict::Pass || unmet.not_exercised.is_empty()) {
-        return proved(Some(false), format!("one that never meets it is not told apart: {}", said(unmet)));
+        return proved(Some(false), format!("a candidate that never meets it is not recognised: {}", said(unmet)));
     }
     proved(Some(true), said(met))
 }

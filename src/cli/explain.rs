@@ -1,4 +1,4 @@
-//! `exitone explain LOGFILE`: what a log of the platform says of a failed deployment. Asks no engine.
+//! `exitone explain LOGFILE`: explains the failure in a log of the platform, without an engine.
 
 use std::path::PathBuf;
 
@@ -30,10 +30,10 @@ pub struct Args {
     form: Form,
 }
 
-/// Explains it.
+/// Runs the command.
 ///
 /// # Errors
-/// The file.
+/// When the file cannot be read or is not a log.
 pub fn execute(args: &Args) -> Result<u8, Failure> {
     let (name, log) = read_or_stdin(&args.file)?;
     let defaults = service::defaults(&apprunner());

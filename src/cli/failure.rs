@@ -1,4 +1,4 @@
-//! Why a command fails, and the exit code of each reason (docs/reference.md).
+//! Why a command fails, with the exit code of each reason (docs/reference.md).
 
 use std::io::Write;
 use std::path::Path;
@@ -13,10 +13,10 @@ const USAGE: u8 = 2;
 const BAD_SCENARIO: u8 = 3;
 const NO_ENGINE: u8 = 4;
 const NO_REPORT: u8 = 6;
-/// The exit code of a fault of exitone itself.
+/// The exit code of an internal error.
 pub const INTERNAL: u8 = 70;
 
-/// Why a command did not come to a result.
+/// Why a command has no result.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -25,7 +25,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The command line is wrong.
+    /// An invalid command line.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into(), hint: None }
     }
@@ -35,17 +35,17 @@ impl Failure {
         Self { code: NO_REPORT, message: message.into(), hint: None }
     }
 
-    /// Our own fault.
+    /// An internal error.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { code: INTERNAL, message: message.into(), hint: None }
     }
 
-    /// A scenario, service or environment file is wrong.
+    /// An invalid scenario, service or environment file.
     pub fn file(message: impl Into<String>) -> Self {
         Self { code: BAD_SCENARIO, message: message.into(), hint: None }
     }
 
-    /// A result, or a file that was asked for, cannot be written.
+    /// A result, or a requested file, cannot be written.
     pub fn unwritable(message: impl Into<String>) -> Self {
         Self { code: NO_REPORT, message: message.into(), hint: None }
     }
@@ -70,32 +70,32 @@ impl Failure {
             .with_hint(format!("once the engine answers again, {again}"))
     }
 
-    /// The user asked to stop, by the signal that this code stands for.
+    /// The user interrupted the command; `code` is the signal's.
     pub fn interrupted(code: u8) -> Self {
         Self { code, message: "interrupted".to_owned(), hint: None }
     }
 
-    /// With what to do about it.
+    /// Adds a hint.
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// With what becomes of the work that waited for it.
+    /// Adds what becomes of the work that waited for the command.
     pub fn past(self, words: &str) -> Self {
         Self { message: format!("{}\n{words}", self.message.trim_end()), ..self }
     }
 
-    /// True when there is no engine that can be used: nothing is said of any image.
+    /// Whether the engine is unusable, so that nothing is known about any image.
     pub fn is_of_engine(&self) -> bool {
         self.code == NO_ENGINE
     }
 
-    /// What went wrong.
+    /// The message.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Says it and gives the exit code.
+    /// Prints it and returns the exit code.
     pub fn report(self) -> ExitCode {
         let mut text =
             if self.message.starts_with("error") { self.message } else { format!("error: {}", self.message) };
@@ -141,11 +141,11 @@ impl From<Refused> for Failure {
     }
 }
 
-/// Everything that is wrong is said at once, the command line first.
+/// Combines all errors, those of the command line first.
 ///
 /// # Errors
-/// When something is wrong.
-pub fn unless_wrong<T>(asked: T, wrong: &[String], refusals: Vec<String>) -> Result<T, Failure> {
+/// When there is an error.
+pub fn or_errors<T>(asked: T, wrong: &[String], refusals: Vec<String>) -> Result<T, Failure> {
     match (wrong.is_empty(), refusals.is_empty()) {
         (true, true) => Ok(asked),
         (true, false) => Err(Failure::file(refusals.join("\n"))),

@@ -1,4 +1,4 @@
-//! Flags that commands share, and what their values may be.
+//! Flags shared by commands, and their value parsers.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// What is said on standard error beside results: `-v`, or `EXITONE_LOG` as tracing-subscriber reads it.
+    /// Starts logging to standard error: `-v`, or `EXITONE_LOG` in the syntax of tracing-subscriber.
     pub fn start_tracing(&self) {
         match self.color {
             Colour::Auto => {}
@@ -44,13 +44,13 @@ impl Common {
         let _ = subscriber.with_target(false).with_ansi(anstream::stderr().is_terminal() && coloured()).try_init();
     }
 
-    /// True when live progress is wanted and can be seen.
+    /// Whether live progress is wanted and visible.
     pub fn progress(&self) -> bool {
         !self.no_progress && std::io::stderr().is_terminal()
     }
 }
 
-/// True when colours are wanted on standard error.
+/// Whether colours are wanted on standard error.
 fn coloured() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
@@ -110,7 +110,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .and_then(|d| if d <= Duration::from_secs(3600) { Ok(d) } else { Err("must be at most 1h".to_owned()) })
 }
 
-/// A confidence: at least a coin toss, less than certain.
+/// A confidence: at least 0.5, less than 1.
 pub fn share(text: &str) -> Result<f64, String> {
     let value: f64 =
         text.trim_end_matches('%').parse().map_err(|_| format!("`{text}` is not a number such as 0.99"))?;

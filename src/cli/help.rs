@@ -1,4 +1,4 @@
-//! The top-level help: commands by what they are for, with examples; and the list of conditions.
+//! The top-level help: commands grouped by purpose, with examples; and the list of conditions.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory};
 use super::Cli;
 use crate::model::condition::kinds;
 
-/// Visible commands by what they are for, the most used first.
+/// Visible commands by purpose, most used first.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Find what breaks an image", &["why", "run", "bisect", "explain", "repro", "demo"]),
     ("Test every version (CI, git)", &["gate", "plan", "report"]),
@@ -23,7 +23,7 @@ Examples:
   exitone bisect app:v1 app:v2 app:v3 --with egress.drop
   exitone run scenarios/gate.yaml --report junit=out.xml";
 
-/// The command line with its help in groups.
+/// The command line with grouped help.
 pub fn command() -> Command {
     let command = Cli::command();
     let header = *command.get_styles().get_header();
@@ -40,13 +40,13 @@ pub fn command() -> Command {
     command.help_template(template).after_help(EXAMPLES)
 }
 
-/// The conditions, by name.
+/// The names of the conditions.
 pub fn conditions() -> String {
     let names: Vec<String> = kinds().map(|kind| kind.example()).collect();
     format!("Conditions (--help describes each): {}", names.join(", "))
 }
 
-/// The conditions, each with what it does.
+/// The conditions with their descriptions.
 pub fn conditions_at_length() -> String {
     let width = kinds().map(|kind| kind.example().chars().count()).max().unwrap_or_default();
     kinds().fold("Conditions:".to_owned(), |mut text, kind| {

@@ -34,13 +34,13 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
-    /// Where base images come from, and whether they may be fetched.
+    /// Converts the flags to the source of base images.
     pub fn source(self, common: &Common) -> Source {
         Source { registry: self.registry, offline: common.offline }
     }
 }
 
-/// Runs it.
+/// Runs the command.
 ///
 /// # Errors
 /// Engine, build.

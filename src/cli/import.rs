@@ -1,4 +1,4 @@
-//! `exitone import`: what AWS and people already have, as a scenario.
+//! `exitone import`: turns existing configuration into a scenario.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::flags::Common;
 use super::input::read_or_stdin;
 use crate::scenario::{apprunner, import};
 
-/// What `exitone import --help` says.
+/// The long help.
 pub const ABOUT: &str = "Turn `aws apprunner describe-service` output, an apprunner.yaml or an env file into a scenario
 
 The kind of FILE is detected from its content. Comments in the scenario say where each value comes from, and what FILE \
@@ -33,10 +33,10 @@ pub struct Args {
     force: bool,
 }
 
-/// Makes it.
+/// Runs the command.
 ///
 /// # Errors
-/// The file, and where the scenario goes to.
+/// Errors in the file, and of writing the scenario.
 pub fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
     if let Some(output) = args.output.as_deref().filter(|output| is_same(output, &args.file)) {
         return Err(Failure::usage(format!("{}: input and output are the same file", output.display())));
@@ -58,7 +58,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
 }
 
-/// Writes a file; one that is there is only overwritten when that is asked for.
+/// Writes a file; overwrites an existing one only if asked to.
 fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true);

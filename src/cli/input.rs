@@ -1,4 +1,4 @@
-//! Reading what the command line names: files, a service, conditions.
+//! Reads what the command line names: files, a service, conditions.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,7 +13,7 @@ use crate::scenario::{apprunner, env_file, import, service};
 /// The name and the text of a file, or of standard input for `-`.
 ///
 /// # Errors
-/// What cannot be read, and what is no text.
+/// When it cannot be read or is not text.
 pub fn read_or_stdin(path: &Path) -> Result<(String, String), Failure> {
     if path.as_os_str() != "-" {
         return Ok((path.display().to_string(), read_text(path)?));
@@ -27,26 +27,26 @@ pub fn read_or_stdin(path: &Path) -> Result<(String, String), Failure> {
 /// Reads a file of the user's.
 ///
 /// # Errors
-/// When it cannot be read, or is no text.
+/// When it cannot be read or is not text.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
     crate::scenario::text::read(path).map_err(|message| Failure::file(format!("{}: {message}", path.display())))
 }
 
-/// Reads a file of variables.
+/// Reads an environment file.
 ///
 /// # Errors
-/// When it cannot be read, and everything that is wrong with it.
+/// When it cannot be read, or has errors.
 fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     Ok(env_file::parse(&path.display().to_string(), &read_text(path)?)?)
 }
 
-/// The folder that a file's own paths start from.
+/// The directory that relative paths in a file start from.
 pub fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// The service of a command line, and the image that its file names; the file may be describe-service's output. What is wrong with the files is added to
-/// `refusals`.
+/// The service of a command line, and the image that its file names; the file may be describe-service output. Errors in
+/// the files are added to `refusals`.
 ///
 /// # Errors
 /// When the service file cannot be read.
@@ -82,7 +82,7 @@ pub fn service_of(
     Ok((service, image))
 }
 
-/// Reads conditions; all mistakes at once.
+/// Parses conditions; reports all errors at once.
 pub fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
     let mut good = Vec::new();
     let mut bad = Vec::new();
@@ -108,7 +108,7 @@ pub fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<PathBuf
     words.into_iter().chain(flags(service, env_file, on)).collect()
 }
 
-/// The flags that `run` needs besides the image and its conditions.
+/// The flags that `run` needs in addition to the image and its conditions.
 pub fn flags(service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
     let platform = on.platform.iter().flat_map(|profile| ["--platform".to_owned(), profile.platform.id.clone()]);
     let files = [("--service", service), ("--env-file", env_file)].into_iter();

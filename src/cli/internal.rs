@@ -1,4 +1,4 @@
-//! What only exitone itself starts: the holder and the watchdog.
+//! Commands that only exitone itself starts: the holder, the keeper and the watchdog.
 
 use std::process::ExitCode;
 
@@ -29,7 +29,7 @@ pub fn holder() -> ExitCode {
     Failure::internal("the holder runs on Linux only").report()
 }
 
-/// Keeps full folders until standard input ends.
+/// Keeps directories full until standard input ends.
 #[cfg(target_os = "linux")]
 pub fn keeper() -> ExitCode {
     match crate::holder::keeper::serve() {
@@ -38,18 +38,18 @@ pub fn keeper() -> ExitCode {
     }
 }
 
-/// Only Linux has volumes in memory.
+/// Only Linux has in-memory volumes.
 #[cfg(not(target_os = "linux"))]
 pub fn keeper() -> ExitCode {
     Failure::internal("the keeper runs on Linux only").report()
 }
 
-/// Waits for the end of its controller and removes what it left.
+/// Waits for the controller to end and removes what it left.
 ///
 /// # Errors
 /// Engine.
 pub async fn watchdog(args: &WatchdogArgs) -> Result<u8, Failure> {
-    // The engine is found while the controller lives: its settings are the same then.
+    // The engine is located while the controller lives, so its settings are the same.
     let (engine, _) = engine().await?;
     watch(engine.as_ref(), &format!("{SESSION_LABEL}={}", args.session)).await?;
     Ok(0)

@@ -1,4 +1,4 @@
-//! The folder of a run: where it is kept, and how a run that broke off is resumed.
+//! The folder of a run: where it is kept, and how an interrupted run is resumed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::report::folder::{self, Folder};
 use crate::run::schedule::How;
 use crate::run::session::state_dir;
 
-/// Number of runs kept where nobody asked for a folder.
+/// Number of runs kept in the state folder.
 const KEPT: usize = 20;
 /// Their folder in the state folder.
 const RUNS: &str = "runs";
@@ -29,26 +29,26 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// The run that is resumed.
+    /// The run to resume.
     ///
     /// # Errors
-    /// When the folder holds no run that can be read.
+    /// When the folder contains no readable run.
     pub fn earlier(&self) -> Result<Option<Run>, Failure> {
         let read = |path: &PathBuf| folder::read(path).map(|(run, _)| run).map_err(|e| Failure::file(e.to_string()));
         self.resume.as_ref().map(read).transpose()
     }
 
-    /// Opens the folder of a run that has these settings.
+    /// Opens the folder of a run with these settings.
     ///
     /// # Errors
-    /// When it cannot be written, holds a run already, or another process writes to it.
+    /// When it cannot be written, already contains a run, or another process writes to it.
     pub fn open(&self, how: &How) -> Result<Folder, Failure> {
         let opened = match (&self.resume, &self.folder) {
             (Some(path), _) => Folder::resume(path, how.recorded()).map_err(|e| (path.clone(), e)),
             (None, Some(path)) => Folder::create(path).map_err(|e| (path.clone(), e)),
             (None, None) => {
                 let runs = state_dir().join(RUNS);
-                // What cannot be tidied is no reason not to run.
+                // Failing to tidy up is no reason not to run.
                 let _ = folder::keep(&runs, KEPT - 1);
                 let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3f");
                 let path = runs.join(format!("{now}-{}", std::process::id()));
@@ -66,10 +66,10 @@ impl Kept {
     }
 }
 
-/// Adds to the settings of a run what an earlier run of the same plan has found out.
+/// Adds the results of an earlier run of the same plan to a run's settings.
 ///
 /// # Errors
-/// When it was another plan.
+/// When it was a different plan.
 pub fn resume(run: &Run, plan: &Plan, how: &mut How) -> Result<(), Failure> {
     let (added, searched) = searched(run, plan);
     how.done = done(run, plan, &added)?;
@@ -77,7 +77,7 @@ pub fn resume(run: &Run, plan: &Plan, how: &mut How) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Results of an earlier run that count.
+/// The results of an earlier run that still count.
 fn done(run: &Run, plan: &Plan, added: &[Planned]) -> Result<Vec<(Arc<CaseResult>, Attempts)>, Failure> {
     let known = |planned: &&Planned| {
         plan.cases.iter().any(|case| case.id == planned.id) || added.iter().any(|known| known.id == planned.id)
@@ -89,7 +89,7 @@ fn done(run: &Run, plan: &Plan, added: &[Planned]) -> Result<Vec<(Arc<CaseResult
         let (then, now) = (&run.header.platform, plan.platforms());
         return Err(Failure::usage(format!("cannot resume: the earlier run was for {then}, this one is for {now}")));
     }
-    // An image that was built anew is run anew.
+    // A rebuilt image runs again.
     let counts = |planned: &Planned, result: &CaseResult| {
         result.verdict != Verdict::Unresolved && result.image_id == plan.image_id(&planned.image)
     };
@@ -98,7 +98,7 @@ fn done(run: &Run, plan: &Plan, added: &[Planned]) -> Result<Vec<(Arc<CaseResult
     Ok(counting.filter_map(|(planned, _)| run.finished(&planned.id)).collect())
 }
 
-/// Searches of an earlier run that have finished, and the cases that searches of this plan have added there.
+/// Finished searches of an earlier run, and the cases that searches of this plan added there.
 fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Arc<SearchReport>>) {
     let of_plan = |planned: &Planned| {
         let mut known = plan.searches.iter().map(|search| &search.id).chain(plan.bisect.as_ref().map(|b| &b.id));
@@ -120,7 +120,7 @@ fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Arc<SearchReport>>) {
     (added, run.searches.values().filter(stands).cloned().collect())
 }
 
-/// A path that means the same from every folder.
+/// The absolute form of a path.
 pub fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

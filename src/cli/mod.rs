@@ -1,4 +1,4 @@
-//! The command line: arguments in, exit code out; one file a command.
+//! The command line: arguments in, exit code out; one file per command.
 
 mod bisect;
 mod builder;
@@ -103,7 +103,7 @@ enum Command {
     Watchdog(internal::WatchdogArgs),
 }
 
-/// Reads this process's command line and carries it out.
+/// Parses this process's command line and executes it.
 #[must_use]
 pub fn start() -> ExitCode {
     let for_git = bisect::is_for_git(std::env::args_os());
@@ -116,7 +116,7 @@ pub fn start() -> ExitCode {
 }
 
 impl Cli {
-    /// Carries the command out.
+    /// Executes the command.
     #[must_use]
     pub fn execute(self) -> ExitCode {
         self.common.start_tracing();
@@ -152,7 +152,7 @@ impl Cli {
                 Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),
             }
         });
-        // A blocked read of standard input must not hold the process.
+        // A blocked read of standard input must not hold up the process.
         runtime.shutdown_background();
         match code {
             Ok(code) => ExitCode::from(code),

@@ -1,4 +1,4 @@
-//! What comes out of a run: the live line, the folder, and reports in any form, all of them made from events.
+//! The outputs of a run: live progress, the folder, and reports in any format, all made from events.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -71,18 +71,18 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes every report; those that fail do not keep the others back.
+    /// Writes every report; a failing one does not prevent the others.
     ///
     /// # Errors
-    /// What could not be written.
+    /// When a report cannot be written.
     pub fn write(&self, run: &Run) -> Result<(), Failure> {
         self.write_as(run, |_| None)
     }
 
-    /// The same, with forms that a command renders in its own way.
+    /// Like [`Self::write`], with formats that a command renders itself.
     ///
     /// # Errors
-    /// What could not be written.
+    /// When a report cannot be written.
     pub fn write_as(&self, run: &Run, own: impl Fn(ReportForm) -> Option<String>) -> Result<(), Failure> {
         let render = |form| own(form).unwrap_or_else(|| render(form, run));
         let mut failed: Vec<String> = Vec::new();
@@ -96,7 +96,7 @@ impl Output {
     }
 }
 
-/// A run in one of the forms.
+/// Renders a run in one of the formats.
 fn render(form: ReportForm, run: &Run) -> String {
     match form {
         ReportForm::Text => terminal::run(run),
@@ -108,8 +108,7 @@ fn render(form: ReportForm, run: &Run) -> String {
     }
 }
 
-/// Writes a file; what a terminal is told by colours stays out. A pipe or device is written to as it is, so that
-/// several commands may add to it.
+/// Writes a file without colours. A pipe or device is written to as it is, so that several commands may add to it.
 fn into_file(path: &Path, text: &str) -> Result<(), String> {
     let plain = anstream::adapter::strip_str(text).to_string();
     let written = std::fs::OpenOptions::new()
@@ -121,7 +120,7 @@ fn into_file(path: &Path, text: &str) -> Result<(), String> {
     written.map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// Hears of every event: draws the live lines, writes the folder, puts the run together.
+/// Receives every event: draws progress, writes the folder, assembles the run.
 pub struct Reporters {
     progress: Box<dyn FnMut(&Stamped)>,
     folder: Option<Folder>,
@@ -131,12 +130,12 @@ pub struct Reporters {
 }
 
 impl Reporters {
-    /// Nothing was heard yet.
+    /// No events yet.
     pub fn new(progress: impl FnMut(&Stamped) + 'static, folder: Option<Folder>) -> Self {
         Self { progress: Box::new(progress), folder, run: Run::default(), failed: None }
     }
 
-    /// Hands an event on. A folder that cannot be written any more is given up; the others go on.
+    /// Handles an event. A folder that becomes unwritable is given up; the rest continues.
     pub fn on(&mut self, event: &Stamped) {
         (self.progress)(event);
         self.run.on(event);
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_into_files() {
+    fn parses_report_files() {
         let good: ReportFile = "json=a=b.json".parse().expect("good");
         assert_eq!((good.form, good.path.as_path()), (ReportForm::Json, Path::new("a=b.json")));
         for bad in ["json", "json=", "pdf=x", ""] {

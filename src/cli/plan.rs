@@ -1,4 +1,4 @@
-//! `exitone plan SCENARIO…`: the cases that `run` would run, without an engine; as a matrix for a CI job.
+//! `exitone plan SCENARIO…`: lists the cases that `run` would run, without an engine; as a matrix for a CI job.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use crate::model::{Case, Plan};
 use crate::report::view::plural;
 use crate::run::schedule::{estimate, of_search, whole};
 
-/// What a CI worker is given to do by default (seconds), and the most workers without being told.
+/// The default work for a CI worker in seconds, and the default limit of workers.
 const A_WORKER_S: f64 = 120.0;
 const MOST_WORKERS: u64 = 16;
-/// Slots of a worker of two processors.
+/// Slots of a worker with two processors.
 const SLOTS: usize = 4;
 
 /// The form of a plan.
@@ -52,10 +52,10 @@ pub struct Args {
     format: Form,
 }
 
-/// Prints it.
+/// Runs the command.
 ///
 /// # Errors
-/// Scenario files.
+/// Errors in scenario files.
 pub fn execute(args: &Args) -> Result<u8, Failure> {
     let asked = requests(&args.scenarios, &args.image, &args.on)?;
     let plan = Plan::joined(asked.into_iter().map(|one| one.plan(Vec::new())).collect());
@@ -65,7 +65,7 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
     let default = (seconds / A_WORKER_S).ceil().max(1.0);
     let count = args.shards.unwrap_or(if default < MOST_WORKERS as f64 { default as u64 } else { MOST_WORKERS });
     let shards = (1..=count).map(|number| Shard { number, of: count });
-    // A worker without a case would report a run of nothing.
+    // A worker without cases would report an empty run.
     let shards: Vec<Shard> = shards.filter(|shard| plan.cases.iter().any(|case| shard.has(case.home()))).collect();
     let text = match args.format {
         Form::Text => text(&plan, &shards, seconds),
@@ -94,8 +94,7 @@ fn text(plan: &Plan, shards: &[Shard], seconds: f64) -> String {
             search.id.0
         );
     }
-    let shards =
-        if shards.len() > 1 { format!(", or {} workers beside each other", shards.len()) } else { String::new() };
+    let shards = if shards.len() > 1 { format!(", or {} parallel workers", shards.len()) } else { String::new() };
     let searches = match plan.searches.len() {
         0 => String::new(),
         1 => " and a search".to_owned(),

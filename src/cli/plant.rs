@@ -1,11 +1,10 @@
 //! The planted candidate, which `exitone doctor` runs from the holder's own image.
 //!
-//! Each action does one thing that goes well in a friendly world and fails under the condition that it was planted for.
-//! Actions are chained with `then`: the next runs only when the one before went well, so that `connect a 443 1 then
-//! serve 8000` is healthy exactly when nothing was in its way. Every action says in one line on standard error what came
-//! of it and after how long.
+//! Each action succeeds in a friendly environment and fails under the condition it was planted for. Actions are chained
+//! with `then`: the next one runs only if the previous one succeeded, so `connect a 443 1 then serve 8000` is healthy
+//! exactly if nothing gets in the way. Every action prints its result and duration in one line on standard error.
 
-// A process of its own, without a runtime: it may block, and no test pauses its clock.
+// A separate process without a runtime: it may block, and no test pauses its clock.
 #![allow(clippy::disallowed_methods)]
 
 mod net;
@@ -20,24 +19,24 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::rr::Name;
 
-/// Between two actions.
+/// Separates two actions.
 const THEN: &str = "then";
-/// What an action that failed ends the process with: the code that the whole program is about.
+/// The exit code of a failed action: the code this program is about.
 const FAILED: u8 = 1;
-/// Words that are no action (sysexits.h, EX_USAGE).
+/// The exit code for invalid actions (sysexits.h, EX_USAGE).
 const NOT_UNDERSTOOD: u8 = 64;
-/// A time limit that has passed, as the kernel says it.
+/// The kernel's message for an expired time limit.
 const TIMED_OUT: &str = "Connection timed out (110)";
-/// Memory is touched and files are written piece by piece.
+/// Chunk size for touching memory and writing files, in bytes.
 const PIECE: usize = 1 << 20;
 /// The unit of CPU time in /proc/PID/stat (proc(5), USER_HZ).
 const TICK: Duration = Duration::from_millis(10);
 
-/// Carries out a chain of actions; see the module.
+/// Executes a chain of actions; see the module.
 #[must_use]
 pub fn run(words: &[String]) -> ExitCode {
     let mut say = |line: &str| {
-        // Nobody who could be told of it reads this.
+        // Nobody else could be told.
         let _ = writeln!(io::stderr(), "{line}");
     };
     let steps = match parse(words) {
@@ -47,63 +46,63 @@ pub fn run(words: &[String]) -> ExitCode {
             return ExitCode::from(NOT_UNDERSTOOD);
         }
     };
-    leave_when_asked();
-    ExitCode::from(if carry_out(&steps, &mut say) { 0 } else { FAILED })
+    exit_on_sigterm();
+    ExitCode::from(if run_all(&steps, &mut say) { 0 } else { FAILED })
 }
 
-/// One action, and the words that it was read from.
+/// An action, and its words.
 #[derive(Clone, PartialEq, Debug)]
 struct Step {
     words: Vec<String>,
     action: Action,
 }
 
-/// What is done. A `Duration` is a time limit unless it says otherwise.
+/// An action. A `Duration` is a time limit unless noted.
 #[derive(Clone, PartialEq, Debug)]
 enum Action {
     /// Connects to a host.
     Connect(String, u16, Duration),
-    /// Asks the resolver for a name, over UDP.
+    /// Resolves a name over UDP.
     Ask(Name, Duration),
-    /// The same over TCP.
+    /// Resolves a name over TCP.
     AskTcp(Name, Duration),
-    /// Asks a host for a path over plain HTTP.
+    /// Requests a path from a host over plain HTTP.
     Get(String, u16, String, Duration),
-    /// Asks for the credentials of the service.
+    /// Requests the service's credentials.
     Credentials(Duration),
-    /// A variable has exactly this value.
+    /// Checks that a variable has exactly this value.
     Env(String, String),
     /// Binds an address.
     Bind(IpAddr, u16),
     /// Binds the address that `HOSTNAME` resolves to.
     BindName(u16),
-    /// So many words follow when a shell reads the line, and none has a quote in it.
+    /// Checks that the shell passes this many words, none with a quote in it.
     SayWords(usize, Vec<String>),
-    /// Uses so much CPU time within a time limit.
+    /// Uses this much CPU time within a time limit.
     Spin(Duration, Duration),
-    /// Touches so many bytes and keeps them; where there are not so many, the kernel kills the process.
+    /// Touches this many bytes and keeps them; if there are fewer, the kernel kills the process.
     Memory(usize),
-    /// Has so many more files open at a time.
+    /// Keeps this many more files open.
     Files(usize),
-    /// Writes a file of so many bytes.
+    /// Writes a file of this many bytes.
     Write(String, usize),
     /// Binds the IPv6 loopback address.
     Ipv6,
-    /// Answers every request with 200, for ever.
+    /// Answers every request with 200, forever.
     Serve(u16),
-    /// The same on the address that `HOSTNAME` resolves to and on no other.
+    /// Like `Serve`, only on the address that `HOSTNAME` resolves to.
     ServeName(u16),
-    /// Answers every request to an address with 200, beside what follows.
+    /// Answers every request to an address with 200 while the chain continues.
     ServeBeside(IpAddr, u16),
-    /// Does nothing for so long.
+    /// Does nothing for this long.
     Idle(Duration),
-    /// Does nothing for so long, then answers for ever.
+    /// Does nothing for this long, then answers forever.
     IdleThenServe(Duration, u16),
-    /// Does what follows as another user, who has no capability.
+    /// Continues the chain as another user without capabilities.
     AsUser(u32),
 }
 
-/// Every action and its arguments, for whoever mistakes one.
+/// Every action and its arguments, for error messages.
 const USAGE: [(&str, &str); 20] = [
     ("connect", "HOST PORT SECONDS"),
     ("ask", "NAME SECONDS"),
@@ -167,7 +166,7 @@ fn action(words: &[String]) -> Result<Action, String> {
         ["idle", length] => Action::Idle(seconds(length)?),
         ["idle-then-serve", length, port] => Action::IdleThenServe(seconds(length)?, number(port)?),
         ["as-user", uid] => Action::AsUser(number(uid)?),
-        [] => return Err("an action is missing".to_owned()),
+        [] => return Err("missing action".to_owned()),
         [name, ..] => {
             return Err(match USAGE.iter().find(|(known, _)| known == name) {
                 Some((name, arguments)) => format!("write `{}`", format!("{name} {arguments}").trim_end()),
@@ -178,7 +177,7 @@ fn action(words: &[String]) -> Result<Action, String> {
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("`{text}` cannot be read as the number or address that is needed"))
+    text.parse().map_err(|_| format!("`{text}`: expected a number or an address"))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -187,21 +186,21 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn dns_name(text: &str) -> Result<Name, String> {
-    // With its last dot no resolver adds anything to it.
+    // With a trailing dot, no resolver appends anything.
     let mut name = Name::from_utf8(text).map_err(|e| format!("`{text}`: {e}"))?;
     name.set_fqdn(true);
     Ok(name)
 }
 
-/// True when every step went well.
-fn carry_out(steps: &[Step], say: &mut dyn FnMut(&str)) -> bool {
+/// Whether every step succeeded.
+fn run_all(steps: &[Step], say: &mut dyn FnMut(&str)) -> bool {
     for (at, step) in steps.iter().enumerate() {
         let begun = Instant::now();
         let came = step.action.perform(&steps[at + 1..]);
         let text = came.as_ref().map_or_else(String::as_str, |done| done.text.as_str());
         say(&format!("{}: {text} after {:.1} s", title(&step.words), begun.elapsed().as_secs_f64()));
         match came {
-            Ok(Done { serve: Some(listener), .. }) => net::answer_for_ever(&listener),
+            Ok(Done { serve: Some(listener), .. }) => net::answer_forever(&listener),
             Ok(_) => {}
             Err(_) => return false,
         }
@@ -209,21 +208,21 @@ fn carry_out(steps: &[Step], say: &mut dyn FnMut(&str)) -> bool {
     true
 }
 
-/// How a step is called in its line.
+/// The name of a step in its line.
 fn title(words: &[String]) -> String {
     match words {
         [name, host, port, ..] if name == "connect" => format!("{name} {host}:{port}"),
         [name, host, port, path, ..] if name == "get" => format!("{name} http://{host}:{port}{path}"),
-        // A value may be long, or a secret.
+        // A value may be long, or secret.
         [name, variable, ..] if name == "env" => format!("{name} {variable}"),
         _ => words.join(" "),
     }
 }
 
-/// What came of an action that went well.
+/// The result of a successful action.
 struct Done {
     text: String,
-    /// To be served from now on.
+    /// A port to serve from now on.
     serve: Option<TcpListener>,
 }
 
@@ -233,12 +232,12 @@ impl From<String> for Done {
     }
 }
 
-/// What came of an action, in words.
-type Came<T> = Result<T, String>;
+/// The result of an action.
+type ActionResult<T> = Result<T, String>;
 
 impl Action {
-    /// `rest`: what follows in the chain.
-    fn perform(&self, rest: &[Step]) -> Came<Done> {
+    /// Performs the action. `rest`: the rest of the chain.
+    fn perform(&self, rest: &[Step]) -> ActionResult<Done> {
         let went_well = match self {
             Self::Connect(host, port, limit) => net::connect(host, *port, *limit).map(|_| "connected".to_owned()),
             Self::Ask(name, limit) => net::ask(name, |question| net::over_udp(question, *limit)),
@@ -265,17 +264,17 @@ impl Action {
                 std::thread::sleep(*length);
                 return serve(IpAddr::V4(Ipv4Addr::UNSPECIFIED), *port);
             }
-            // Comes back only when it failed.
+            // Returns only on failure.
             Self::AsUser(uid) => Err(become_user(*uid, rest)),
         };
         went_well.map(Done::from)
     }
 }
 
-/// An error as the C library says it, with its number.
-fn spoken(error: &io::Error) -> String {
+/// An error in the C library's words, with its number.
+fn message_of(error: &io::Error) -> String {
     match (error.kind(), error.raw_os_error()) {
-        // A time limit on a socket ends in either kind.
+        // A socket's time limit ends in either kind.
         (ErrorKind::TimedOut | ErrorKind::WouldBlock, _) => TIMED_OUT.to_owned(),
         (_, Some(_)) => error.to_string().replace("(os error ", "("),
         (ErrorKind::UnexpectedEof, None) => "the connection ended".to_owned(),
@@ -283,50 +282,51 @@ fn spoken(error: &io::Error) -> String {
     }
 }
 
-fn bind(address: IpAddr, port: u16) -> Came<String> {
+fn bind(address: IpAddr, port: u16) -> ActionResult<String> {
     match net::listener(address, port) {
         Ok(_) => Ok(format!("bound {address}")),
         Err(e) => Err(format!("{address}: {e}")),
     }
 }
 
-fn serve(address: IpAddr, port: u16) -> Came<Done> {
+fn serve(address: IpAddr, port: u16) -> ActionResult<Done> {
     let listener = net::listener(address, port).map_err(|e| format!("{address}: {e}"))?;
     Ok(Done { text: format!("listening on {address}"), serve: Some(listener) })
 }
 
-fn serve_beside(address: IpAddr, port: u16) -> Came<String> {
+fn serve_beside(address: IpAddr, port: u16) -> ActionResult<String> {
     let listener = net::listener(address, port).map_err(|e| format!("{address}: {e}"))?;
-    let serving = std::thread::Builder::new().spawn(move || net::answer_for_ever(&listener));
-    serving.map(|_| format!("listening on {address}")).map_err(|e| spoken(&e))
+    let serving = std::thread::Builder::new().spawn(move || net::answer_forever(&listener));
+    serving.map(|_| format!("listening on {address}")).map_err(|e| message_of(&e))
 }
 
-fn variable(name: &str, expected: &str) -> Came<String> {
+fn variable(name: &str, expected: &str) -> ActionResult<String> {
     match std::env::var_os(name) {
         None => Err("missing".to_owned()),
         Some(value) if value == expected => Ok("as expected".to_owned()),
-        // Neither value is said: who plants a secret must not find it in a log.
+        // Values are not printed: a planted secret must not appear in a log.
         Some(value) if value.is_empty() => Err("empty".to_owned()),
         Some(_) => Err("another value".to_owned()),
     }
 }
 
-fn say_words(expected: usize, said: &[String]) -> Came<String> {
+fn say_words(expected: usize, said: &[String]) -> ActionResult<String> {
     let text = format!("{} words: {}", said.len(), said.join(" | "));
-    // A shell takes the quotes away; one pair around a single word changes no number.
+    // A shell removes the quotes; a pair around a single word would not change the number.
     let quoted = said.iter().any(|word| word.contains(['"', '\'']));
     if said.len() == expected && !quoted { Ok(text) } else { Err(text) }
 }
 
-/// The CPU time of this process, from the numbers 14 and 15 of its line (proc(5)); its name may have blanks in it.
-fn cpu_time() -> Came<Duration> {
-    let line = std::fs::read_to_string("/proc/self/stat").map_err(|e| format!("/proc/self/stat: {}", spoken(&e)))?;
+/// The CPU time of this process, from fields 14 and 15 of its line (proc(5)); its name may contain blanks.
+fn cpu_time() -> ActionResult<Duration> {
+    let line =
+        std::fs::read_to_string("/proc/self/stat").map_err(|e| format!("/proc/self/stat: {}", message_of(&e)))?;
     let after_name = line.rsplit(") ").next().unwrap_or_default();
     let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u32>().ok()).sum::<u32>();
     Ok(TICK * ticks)
 }
 
-fn spin(cpu: Duration, within: Duration) -> Came<String> {
+fn spin(cpu: Duration, within: Duration) -> ActionResult<String> {
     let begun = Instant::now();
     let before = cpu_time()?;
     loop {
@@ -348,20 +348,20 @@ fn touch(bytes: usize) -> String {
     let pieces = (0..bytes).step_by(PIECE).map(|at| vec![1_u8; PIECE.min(bytes - at)]);
     let pieces = black_box(pieces.collect::<Vec<_>>());
     let touched: usize = pieces.iter().map(Vec::len).sum();
-    // Where the kernel counts no peak, what is kept can be measured.
+    // If the kernel has no peak counter, the kept memory can still be measured.
     std::mem::forget(pieces);
     format!("touched {touched} bytes")
 }
 
-fn open_files(files: usize) -> Came<String> {
+fn open_files(files: usize) -> ActionResult<String> {
     let mut open = Vec::new();
     for _ in 0..files {
-        open.push(File::open("/dev/null").map_err(|e| format!("{} with {} open", spoken(&e), open.len()))?);
+        open.push(File::open("/dev/null").map_err(|e| format!("{} with {} open", message_of(&e), open.len()))?);
     }
     Ok(format!("{} open", open.len()))
 }
 
-fn write(path: &str, bytes: usize) -> Came<String> {
+fn write(path: &str, bytes: usize) -> ActionResult<String> {
     let mut written = 0;
     let mut all = || -> io::Result<()> {
         let mut file = File::create(path)?;
@@ -369,35 +369,35 @@ fn write(path: &str, bytes: usize) -> Came<String> {
         while written < bytes {
             written += file.write(&piece[..PIECE.min(bytes - written)])?;
         }
-        // Some file systems say only now that there was no space.
+        // Some file systems report missing space only now.
         file.sync_all()
     };
-    let said = all().map_err(|e| spoken(&e));
+    let said = all().map_err(|e| message_of(&e));
     said.map(|()| format!("{written} bytes")).map_err(|e| format!("{e} at byte {written}"))
 }
 
-/// Goes on as another user in the same process, so that it stays the container's first.
+/// Continues as another user in the same process, so that it stays the container's first.
 #[cfg(unix)]
 fn become_user(uid: u32, rest: &[Step]) -> String {
     use std::os::unix::process::CommandExt;
     let words: Vec<&[String]> = rest.iter().map(|step| step.words.as_slice()).collect();
     let program = match std::env::current_exe() {
         Ok(program) => program,
-        Err(e) => return spoken(&e),
+        Err(e) => return message_of(&e),
     };
     let mut command = std::process::Command::new(program);
-    spoken(&command.arg("plant").args(words.join(&THEN.to_owned())).uid(uid).gid(uid).exec())
+    message_of(&command.arg("plant").args(words.join(&THEN.to_owned())).uid(uid).gid(uid).exec())
 }
 
-/// Only a Unix has such users.
+/// Only Unix has such users.
 #[cfg(not(unix))]
 fn become_user(_: u32, _: &[Step]) -> String {
     "no such users here".to_owned()
 }
 
-/// Ends the process at SIGTERM: the first process of a container is not ended by a signal that it does not handle.
+/// Ends the process on SIGTERM: a container's first process ignores signals it does not handle.
 #[cfg(unix)]
-fn leave_when_asked() {
+fn exit_on_sigterm() {
     use tokio::signal::unix::{SignalKind, signal};
     let wait = || -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -407,13 +407,13 @@ fn leave_when_asked() {
         })?;
         std::process::exit(0)
     };
-    // Without it the process is killed a little later.
+    // If this fails, the process is killed a little later.
     let _ = std::thread::Builder::new().spawn(wait);
 }
 
-/// The signal is a Unix's.
+/// Only Unix has the signal.
 #[cfg(not(unix))]
-fn leave_when_asked() {}
+fn exit_on_sigterm() {}
 
 #[cfg(test)]
 mod tests {
@@ -423,28 +423,28 @@ mod tests {
         text.split(' ').map(ToOwned::to_owned).collect()
     }
 
-    /// True when all went well, and what was said.
-    fn come(text: &str) -> (bool, String) {
+    /// Whether everything succeeded, and the output.
+    fn outcome(text: &str) -> (bool, String) {
         let mut said = String::new();
         let steps = parse(&words(text)).expect(text);
-        let good = carry_out(&steps, &mut |line| said.push_str(line));
+        let good = run_all(&steps, &mut |line| said.push_str(line));
         (good, said)
     }
 
     fn good(text: &str) -> String {
-        let (good, said) = come(text);
+        let (good, said) = outcome(text);
         assert!(good, "{said}");
         said
     }
 
     fn bad(text: &str) -> String {
-        let (good, said) = come(text);
+        let (good, said) = outcome(text);
         assert!(!good, "{said}");
         said
     }
 
     #[test]
-    fn every_action_is_read() {
+    fn parses_every_action() {
         for text in [
             "connect db.internal 5432 1",
             "ask example.com 0.5",
@@ -475,13 +475,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_said() {
+    fn rejects_invalid_actions() {
         let problem = |text: &str| parse(&words(text)).expect_err(text);
-        assert_eq!(parse(&[]), Err("an action is missing".to_owned()));
+        assert_eq!(parse(&[]), Err("missing action".to_owned()));
         assert_eq!(problem("conect a 1 1"), "unknown action `conect`");
         assert_eq!(problem("connect a 1"), "write `connect HOST PORT SECONDS`");
         assert_eq!(problem("ipv6 on"), "write `ipv6`");
-        assert_eq!(problem("ipv6 then"), "an action is missing");
+        assert_eq!(problem("ipv6 then"), "missing action");
         assert_eq!(problem("as-user 7"), "as-user needs an action after it");
         assert_eq!(problem("serve-beside 127.0.0.1 80"), "serve-beside needs an action after it");
         assert_eq!(problem("idle -1"), "`-1` is not a number of seconds");
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_ends_where_something_is_in_its_way() {
+    fn chain_ends_at_the_first_failure() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let port = listener.local_addr().expect("bound").port();
         let said = good(&format!("connect 127.0.0.1 {port} 1 then ipv6 then idle 0.1"));
@@ -504,11 +504,11 @@ mod tests {
     }
 
     #[test]
-    fn a_served_request_gets_its_answer() {
+    fn answers_requests() {
         let Done { serve, .. } = serve(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).expect("bound");
         let listener = serve.expect("a listener");
         let port = listener.local_addr().expect("bound").port();
-        std::thread::spawn(move || net::answer_for_ever(&listener));
+        std::thread::spawn(move || net::answer_forever(&listener));
         for _ in 0..3 {
             assert!(good(&format!("get 127.0.0.1 {port} /health 2")).contains("status 200"));
         }
@@ -516,22 +516,22 @@ mod tests {
     }
 
     #[test]
-    fn serve_beside_answers_while_the_chain_goes_on() {
+    fn serve_beside_answers_while_the_chain_continues() {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
         assert!(good(&format!("serve-beside 127.0.0.1 {free} then get 127.0.0.1 {free} / 2")).contains("status 200"));
     }
 
     #[test]
-    fn words_as_a_shell_gives_them() {
+    fn counts_words_from_a_shell() {
         assert_eq!(good("say-words 2 a b"), "say-words 2 a b: 2 words: a | b after 0.0 s");
         let whole = ["say-words", "2", "a b", "c"].map(ToOwned::to_owned);
-        assert!(carry_out(&parse(&whole).expect("read"), &mut |_| {}));
+        assert!(run_all(&parse(&whole).expect("read"), &mut |_| {}));
         bad("say-words 2 \"a b\" c");
         bad("say-words 1 'a'");
     }
 
     #[test]
-    fn what_needs_nothing_but_this_machine() {
+    fn actions_that_need_only_this_machine() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file");
         assert!(good(&format!("write {} 2000000", path.display())).contains("2000000 bytes"));

@@ -1,4 +1,4 @@
-//! `exitone report DIR…`: a run's folder, or the shards of one, in any form.
+//! `exitone report DIR…`: renders the folder of a run, or its shards, in any format.
 
 use std::path::PathBuf;
 
@@ -18,10 +18,10 @@ pub struct Args {
     output: Output,
 }
 
-/// Writes the reports.
+/// Runs the command.
 ///
 /// # Errors
-/// Folders that are no runs or do not belong together, and what cannot be written.
+/// When folders are not runs or do not belong together, and when a report cannot be written.
 pub fn execute(args: &Args) -> Result<u8, Failure> {
     let mut runs: Vec<Run> = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
@@ -39,7 +39,7 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
     Ok(run.exit_code())
 }
 
-/// A run from its folder; one that broke off is said.
+/// Loads a run from its folder; reports if it was interrupted.
 fn whole(folder: PathBuf) -> Result<Run, FolderError> {
     let (run, cut) = read(&folder)?;
     if cut || run.summary.is_none() {

@@ -1,4 +1,4 @@
-//! `exitone repro CASE`: a case that was run as a shell script; and what is kept of every case for it.
+//! `exitone repro CASE`: prints a script that reproduces a case, and stores the data for it with every run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ pub struct Args {
     case: String,
 }
 
-/// Prints the script.
+/// Runs the command.
 ///
 /// # Errors
-/// No such case, or one that cannot be re-created by hand.
+/// When there is no such case, or it cannot be reproduced by hand.
 pub fn execute(args: &Args) -> Result<u8, Failure> {
     match load(&state_dir(), &args.case)? {
         Record::Cannot(why) => Err(Failure::usage(why)),
@@ -37,13 +37,12 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// The folder of what is kept of cases, in the state folder.
+/// The folder with stored cases, in the state folder.
 pub fn folder(state: &Path) -> PathBuf {
     state.join("cases")
 }
 
-/// Keeps what a script of each case would be made of; secrets stay out. A folder that cannot be written costs only
-/// `repro`.
+/// Stores the data for each case's script, without secrets. An unwritable folder only affects `repro`.
 pub fn remember<'a>(plan: &Plan, results: impl IntoIterator<Item = &'a CaseResult>) {
     let folder = folder(&state_dir());
     let kept = std::fs::create_dir_all(&folder).and_then(|()| {
@@ -53,21 +52,21 @@ pub fn remember<'a>(plan: &Plan, results: impl IntoIterator<Item = &'a CaseResul
         })
     });
     if let Err(error) = kept {
-        tracing::warn!(%error, folder = %folder.display(), "cases could not be kept for `exitone repro`");
+        tracing::warn!(%error, folder = %folder.display(), "cannot store cases for `exitone repro`");
     }
 }
 
-/// What is kept of a case.
+/// The stored data of a case.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Record {
-    /// What a script is made of.
+    /// The data of a script.
     Case(Box<ReproCase>),
     /// Why there is no script.
     Cannot(String),
 }
 
-/// What a script does not re-create of a service.
+/// The part of a service that a script cannot reproduce.
 fn not_by_hand(service: &Service) -> Option<String> {
     let reason = |upstream: &Upstream| match &upstream.kind {
         UpstreamKind::Container(_) => Some("a service container"),
@@ -127,7 +126,7 @@ fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
 }
 
 fn values(env: BTreeMap<String, Option<String>>, service: &Service) -> BTreeMap<String, ReproValue> {
-    // One variable's secret may be a part of another's value.
+    // One variable's secret may be part of another's value.
     let own = service.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
     let given = env.iter().filter_map(|(n, v)| Some((n.as_str(), v.as_deref()?)));
     let given = given.filter(|(_, v)| *v != crate::holder::protocol::CREDENTIALS_PATH);
@@ -136,7 +135,7 @@ fn values(env: BTreeMap<String, Option<String>>, service: &Service) -> BTreeMap<
         None => ReproValue::Unset,
         Some(text) if service.secrets.contains(name) && !text.is_empty() => ReproValue::Secret,
         Some(text) => {
-            // A value that looks like a credential is one, whether it is listed or not.
+            // A value that looks like a credential is one, listed or not.
             let shown = all.clean(&text);
             if shown == text || text == crate::holder::protocol::CREDENTIALS_PATH {
                 ReproValue::Text(text)

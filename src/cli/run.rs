@@ -1,11 +1,11 @@
-//! `exitone run`: cases of scenario files, or one case by hand.
+//! `exitone run`: runs the cases of scenario files, or one case by hand.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::builder;
 use super::console::say;
-use super::failure::{Failure, unless_wrong};
+use super::failure::{Failure, or_errors};
 use super::flags::{Common, On, Running};
 use super::input::{conditions, service_of};
 use super::kept::{self, Kept, absolute};
@@ -67,7 +67,7 @@ pub struct Args {
     running: Running,
 }
 
-/// Runs it.
+/// Runs the command.
 ///
 /// # Errors
 /// Usage, files, engine.
@@ -140,10 +140,10 @@ pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     }
 }
 
-/// Builds what scenarios say is built, each image once.
+/// Builds the images of scenarios, each once.
 ///
 /// # Errors
-/// The first that cannot be built.
+/// The first build that fails.
 async fn build_all(asked: &[Request]) -> Result<(), Failure> {
     let mut built: Vec<&Build> = Vec::new();
     for build in asked.iter().flat_map(|one| &one.builds) {
@@ -178,7 +178,7 @@ fn ask(args: &Args) -> Result<Vec<Request>, Failure> {
             asked.push(by_hand(images, service, &conditions));
         }
     }
-    unless_wrong(asked, &wrong, refusals)
+    or_errors(asked, &wrong, refusals)
 }
 
 /// Images under one set of conditions.

@@ -1,8 +1,8 @@
-//! What scenario files on a command line ask for.
+//! Reads the scenario files on a command line.
 
 use std::path::PathBuf;
 
-use super::failure::{Failure, unless_wrong};
+use super::failure::{Failure, or_errors};
 use super::flags::On;
 use super::input::{folder_of, read_text};
 use crate::model::search;
@@ -10,17 +10,17 @@ use crate::model::{Candidate, ConditionSet, Expectation, Part, Plan};
 use crate::scenario::{Build, file};
 use crate::search::set::MOST;
 
-/// The cases and searches of one scenario file or of a command line, before the engine is asked.
+/// The cases and searches of one scenario file or of a command line, before the engine is involved.
 pub struct Request {
     /// The scenario's name and service.
     pub part: Part,
-    /// Images, the oldest version first.
+    /// Images, oldest first.
     pub images: Vec<String>,
     /// Image, conditions and expectation of each case.
     pub cases: Vec<(String, ConditionSet, Option<Expectation>)>,
     /// Searches for minimal failing sets.
     pub searches: Vec<search::SearchRequest>,
-    /// How often each case is run.
+    /// Number of runs of each case.
     pub repeat: u32,
     /// Images to build first.
     pub builds: Vec<Build>,
@@ -35,20 +35,20 @@ impl Request {
     }
 }
 
-/// What scenario files ask for, with other images where some are given.
+/// The requests of scenario files, with other images if given.
 ///
 /// # Errors
-/// Everything that is wrong with them.
+/// Every error in them.
 pub fn requests(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Request>, Failure> {
     let mut refusals = Vec::new();
     let asked = requests_or_refusals(scenarios, images, on, &mut refusals)?;
-    unless_wrong(asked, &[], refusals)
+    or_errors(asked, &[], refusals)
 }
 
-/// As [`requests`]; what is wrong with the files is added to `refusals`.
+/// Like [`requests`]; errors in the files are added to `refusals`.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// When a file cannot be read.
 pub fn requests_or_refusals(
     paths: &[PathBuf],
     images: &[String],
@@ -87,10 +87,10 @@ pub fn requests_or_refusals(
     Ok(asked)
 }
 
-/// What a scenario says is built of its candidates.
+/// The builds of a scenario's candidates.
 fn builds(scenario: &file::Scenario) -> Vec<Build> {
     let mut builds = scenario.builds.clone();
-    // What a candidate says of itself comes first.
+    // A candidate's own build takes precedence.
     let own = scenario.build.iter().filter(|build| scenario.builds.iter().all(|known| known.image != build.image));
     builds.extend(own.filter(|build| scenario.candidates.contains(&build.image)).cloned());
     builds

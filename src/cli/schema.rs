@@ -22,10 +22,10 @@ enum What {
     Result,
 }
 
-/// Prints it.
+/// Runs the command.
 ///
 /// # Errors
-/// When nobody takes it.
+/// When standard output cannot be written.
 pub fn execute(args: &Args) -> Result<u8, Failure> {
     let schema = match args.what {
         What::Scenario => scenario::schema::scenario(),

@@ -1,4 +1,4 @@
-//! From flags to a session on the engine: finding the engine and its images, sizing, opening, running a plan, closing.
+//! From flags to a session on the engine: locates the engine and its images, opens a session, runs a plan, closes it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::flags::Running;
 use super::repro;
 use super::signals::Signals;
-use crate::engine::context::Surroundings;
+use crate::engine::context::EngineEnv;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
 use crate::event::{Entry, Event, Planned, Stamped, Standing};
@@ -21,21 +21,21 @@ use crate::run::schedule::{How, Room};
 use crate::run::{RunError, session};
 use crate::scenario::{apprunner, service};
 
-/// Finds the engine and asks who it is.
+/// Locates and identifies the engine.
 ///
 /// # Errors
-/// No engine, no permission, too old.
+/// There is no engine, no permission, or it is too old.
 pub async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
-    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::connect(&Surroundings::of_process())?);
+    let engine: Arc<dyn Engine> = Arc::new(DockerEngine::connect(&EngineEnv::of_process())?);
     let info = engine.info().await?;
     tracing::info!(name = info.name, version = info.version, api = info.api, "engine");
     Ok((engine, info))
 }
 
-/// Looks images up, those of service containers too; all that are missing are named at once.
+/// Looks up images, including those of service containers; reports all missing ones at once.
 ///
 /// # Errors
-/// The engine's; for several missing images, their messages together.
+/// The engine's errors; for several missing images, their messages together.
 pub async fn candidates(engine: &dyn Engine, names: &[String], service: &Service) -> Result<Vec<Candidate>, Failure> {
     let served = service.upstreams.iter().filter_map(|upstream| match &upstream.kind {
         UpstreamKind::Container(container) => Some((&container.image, Some(upstream))),
@@ -73,11 +73,11 @@ pub fn warn_of_unknown(plan: &Plan) {
     }
 }
 
-/// So many cases for each slot at the most: those that wait leave their slot to others.
+/// Maximum number of cases per slot: waiting cases leave their slot to others.
 const WAITING_TOO: usize = 2;
 
-/// How many cases of a search there is room for on this engine: fewer than of a run, as the next one is chosen the better
-/// the sooner the others have answered.
+/// Number of parallel cases of a search on this engine: fewer than for a run, because each next case is chosen better
+/// the more answers are known.
 pub fn room(running: &Running, info: &EngineInfo) -> Room {
     room_for(running, info, (3 * info.cpus).div_ceil(2))
 }
@@ -88,18 +88,18 @@ fn room_for(running: &Running, info: &EngineInfo, jobs: usize) -> Room {
     Room { jobs, most, memory: info.memory.map(|all| all / 5 * 4) }
 }
 
-/// How cases are run beside each other on this engine.
+/// How cases run in parallel on this engine.
 pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
     let Room { jobs, most, memory } = room_for(running, info, 2 * info.cpus);
     let cases = cases.max(1);
     How { room: Room { jobs: jobs.min(cases), most: most.min(cases), memory }, ..How::from(1) }
 }
 
-/// Sets a session up, runs a plan, and takes the session down again; where no case is to be run, there is no session.
-/// `tell` hears of every event.
+/// Opens a session, runs a plan, and closes the session; without a case to run, there is no session. `tell` receives
+/// every event.
 ///
 /// # Errors
-/// The engine's and this machine's.
+/// Errors of the engine and of this machine.
 pub async fn run_plan(
     running: &Running,
     (engine, info): (Arc<dyn Engine>, EngineInfo),
@@ -111,10 +111,10 @@ pub async fn run_plan(
     let mut known = plan.clone();
     let plan = Arc::new(plan);
     let mut tell = |event: &Stamped| {
-        // A run that is killed keeps what it has found out.
+        // A killed run keeps its results.
         match &event.event {
             Event::CaseFinished { result, .. } => repro::remember(&known, [&**result]),
-            // What a search adds is none of the plan's cases.
+            // Cases added by a search are not in the plan.
             Event::CaseAdded { planned } => known.cases.extend(added(&plan, planned)),
             _ => {}
         }
@@ -138,7 +138,7 @@ pub async fn run_plan(
     Ok(finished)
 }
 
-/// A case that a search has added to a plan.
+/// A case that a search added to a plan.
 fn added(plan: &Plan, planned: &Planned) -> Option<Case> {
     let search = plan.searches.iter().find(|search| planned.search.as_ref() == Some(&search.id));
     let part = search.map(|search| search.part).or(plan.bisect.as_ref().map(|_| 0))?;
@@ -146,10 +146,10 @@ fn added(plan: &Plan, planned: &Planned) -> Option<Case> {
     Some(Case { id: planned.id.clone(), part, search: planned.search.clone(), ..case })
 }
 
-/// Sets a session up, on an engine that was proven or is proven now.
+/// Opens a session on an engine that was proven before, or is proven now.
 ///
 /// # Errors
-/// The engine's and this machine's.
+/// Errors of the engine and of this machine.
 pub async fn open(
     running: &Running,
     engine: Arc<dyn Engine>,
@@ -174,8 +174,8 @@ pub async fn open(
     Rig::open_proven(engine, info, setup, &service::defaults(&apprunner())).await
 }
 
-/// Takes a session down. The results stand, whatever becomes of it: the watchdog and the next start try again.
-/// `broken_off`: cases were ended before they were decided.
+/// Closes a session. The results are kept even if this fails: the watchdog and the next start try again. `broken_off`:
+/// cases were ended before they were decided.
 pub async fn close(rig: Rig, signals: &Signals, broken_off: bool) {
     match signals.unless_asked(rig.close(broken_off)).await {
         Ok(Ok(())) => {}
@@ -193,7 +193,7 @@ mod tests {
     use crate::run::engine_proof::{Check, Claim};
 
     #[test]
-    fn an_engine_that_is_not_proven_is_unusable() {
+    fn engine_that_fails_its_proof_is_unusable() {
         let failed = vec![Check { claim: Claim::Resolver, holds: Some(false), seen: "no question".to_owned() }];
         let failure = Failure::from(RunError::Unproven { failed });
         assert!(failure.is_of_engine() && failure.message().contains("no question"), "{}", failure.message());
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_missing_image_is_named_that_of_a_service_container_too() {
+    async fn names_every_missing_image_including_service_containers() {
         let engine = FakeEngine::new(true);
         engine.image("app:1", &[], Arc::new(|_: &crate::engine::fake::Situation| healthy(8000)));
         let text = "upstreams: [{host: db.internal, port: 5432, container: {image: 'db:1'}}]";

@@ -1,4 +1,4 @@
-//! `exitone completions SHELL` and `exitone man`: made from the command line's own description.
+//! `exitone completions SHELL` and `exitone man`, generated from the command line's definition.
 
 use std::path::{Path, PathBuf};
 
@@ -17,10 +17,10 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the completions.
+/// Runs the command.
 ///
 /// # Errors
-/// When nobody can take them.
+/// When standard output cannot be written.
 pub fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut visible(), "exitone", &mut text);
@@ -35,10 +35,10 @@ pub struct ManArgs {
     folder: Option<PathBuf>,
 }
 
-/// Prints the page, or writes all of them.
+/// Runs the command.
 ///
 /// # Errors
-/// When they cannot be written.
+/// When a page cannot be written.
 pub fn man(args: &ManArgs) -> Result<u8, Failure> {
     let wrong = |path: &Path, e: std::io::Error| Failure::unwritten(format!("{}: {e}", path.display()));
     match &args.folder {
@@ -58,10 +58,10 @@ fn page(command: Command) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The command line without what only exitone itself calls.
+/// The command line without internal commands.
 fn visible() -> Command {
     let whole = Cli::command();
-    // A command cannot be taken away from a description: it is put together anew.
+    // clap cannot remove a subcommand, so the definition is assembled anew.
     let mut plain = Command::new("exitone").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
     if let Some(about) = whole.get_about() {
         plain = plain.about(about.clone());
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_is_there_and_no_hidden_one() {
+    fn includes_every_visible_command_only() {
         let names: Vec<String> = visible().get_subcommands().map(|c| c.get_name().to_owned()).collect();
         for name in ["why", "run", "bisect", "plan", "report", "demo", "doctor"] {
             assert!(names.iter().any(|known| known == name), "{name}");

@@ -12,7 +12,7 @@ use crate::run::conductor::Interrupts;
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
-/// What the user asks of a running command: Ctrl-C or SIGTERM.
+/// Interruptions of a running command by Ctrl-C or SIGTERM.
 pub struct Signals {
     asked: Interrupts,
     terminated: Arc<AtomicBool>,
@@ -47,18 +47,18 @@ impl Signals {
         Self { asked, terminated }
     }
 
-    /// Hears of every time that the user asks.
+    /// Receives every interruption.
     pub fn asked(&self) -> Interrupts {
         self.asked.clone()
     }
 
-    /// The exit code when the user asked to stop.
+    /// The exit code if the user interrupted.
     pub fn exit_code(&self) -> Option<u8> {
         let code = if self.terminated.load(Ordering::Relaxed) { TERMINATED } else { INTERRUPTED };
         (*self.asked.borrow() > 0).then_some(code)
     }
 
-    /// Does something that is simply left when the user asks to stop; the watchdog cleans up after it.
+    /// Does work that is simply dropped on an interruption; the watchdog cleans up after it.
     ///
     /// # Errors
     /// The interruption.
@@ -75,7 +75,7 @@ impl Signals {
     }
 }
 
-/// The exit code of a command whose cases came to this.
+/// The exit code of a command with these results.
 pub fn exit_code(summary: &Counts, broken: usize, signals: &Signals) -> u8 {
     match signals.exit_code() {
         Some(code) => code,

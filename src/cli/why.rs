@@ -1,10 +1,10 @@
-//! `exitone why`: which smallest sets of conditions make an image fail.
+//! `exitone why`: finds the minimal sets of conditions that make an image fail.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::console::say;
-use super::failure::{Failure, INTERNAL, unless_wrong};
+use super::failure::{Failure, INTERNAL, or_errors};
 use super::flags::{Common, On, Running, share};
 use super::input::{by_hand, service_of};
 use super::kept::{Kept, resume};
@@ -54,7 +54,7 @@ pub struct Args {
     output: Output,
 }
 
-/// Runs it.
+/// Runs the command.
 ///
 /// # Errors
 /// Usage, files, engine.
@@ -108,13 +108,13 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     })
 }
 
-/// Reads the question; everything that is wrong is said at once.
+/// Reads the request; reports all errors at once.
 fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
     let profile = args.on.platform.clone().unwrap_or_else(apprunner);
     let mut refusals: Vec<String> = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
     let (mut service, named) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, &mut refusals)?;
-    // Requests after healthy are no part of the question.
+    // Requests after healthy are not part of the question.
     service.checks.clear();
     let battery = match args.with.is_empty() {
         true => battery(&profile, &service),
@@ -128,10 +128,10 @@ fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
         let count = battery.conditions.len();
         wrong.push(format!("{count} conditions are too many for one search (at most {MOST}); choose some with --with"));
     }
-    unless_wrong((image.unwrap_or_default(), service, battery), &wrong, refusals)
+    or_errors((image.unwrap_or_default(), service, battery), &wrong, refusals)
 }
 
-/// Exactly the conditions that were asked for.
+/// Exactly the requested conditions.
 fn chosen(texts: &[String], service: &Service, wrong: &mut Vec<String>) -> Battery {
     let mut conditions: Vec<Condition> = Vec::new();
     for text in texts {

@@ -1,4 +1,4 @@
-//! Causes: the rules over the evidence of one attempt. A rule that sees nothing says nothing. Pure.
+//! Causes: the rules applied to the evidence of one attempt. Pure.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -15,13 +15,13 @@ use crate::model::outcome::{Cause, Outcome};
 use crate::model::service::{Protocol, Service};
 use crate::model::units::show_bytes;
 
-/// Where no crash says where the end begins, so many lines of a log are looked at.
-const END_LINES: usize = 80;
-/// A line is cited up to so many characters.
+/// Number of lines read from the end of a log if no crash shows where the end begins.
+const LINES_FROM_END: usize = 80;
+/// A cited line is cut to this many characters.
 const MOST_CITED: usize = 300;
-/// A text says so much of an error.
-const MOST_SAID: usize = 160;
-/// Databases by the port that they listen on by default.
+/// An error quoted in a text is cut to this many characters.
+const MOST_QUOTED: usize = 160;
+/// Databases by their default port.
 const DATABASES: [(u16, &str); 7] = [
     (5432, "PostgreSQL database"),
     (3306, "MySQL database"),
@@ -31,7 +31,7 @@ const DATABASES: [(u16, &str); 7] = [
     (1521, "Oracle database"),
     (5672, "message broker"),
 ];
-/// Words of a log that speaks of the network.
+/// Words of a log line about the network.
 const NETWORK_WORDS: [&str; 11] = [
     "onnection",
     "onnect ",
@@ -46,12 +46,12 @@ const NETWORK_WORDS: [&str; 11] = [
     "EAI_AGAIN",
 ];
 
-/// Who says how a process ended.
+/// The source of what is known about a process's end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Witness {
     /// The engine that ran it.
     Engine,
-    /// A log of the platform, which knows the exit code and no more.
+    /// A service log of the platform, which has the exit code and nothing more.
     ServiceLog,
 }
 
@@ -64,9 +64,9 @@ impl std::fmt::Display for Witness {
     }
 }
 
-/// What the rules look at.
+/// The input of the rules.
 pub struct Facts<'a> {
-    /// Who says how it ended.
+    /// The source of what is known about the end.
     pub witness: Witness,
     /// How the attempt ended.
     pub outcome: &'a Outcome,
@@ -76,7 +76,7 @@ pub struct Facts<'a> {
     pub evidence: &'a Evidence,
     /// The whole log.
     pub log: &'a str,
-    /// What the platform is told.
+    /// The service's configuration.
     pub service: &'a Service,
     /// The address that is probed.
     pub own: Ipv4Addr,
@@ -84,13 +84,13 @@ pub struct Facts<'a> {
     pub memory: Option<u64>,
 }
 
-/// Every cause that the evidence supports, the most certain first.
+/// Every cause that the evidence supports, most certain first.
 #[must_use]
 pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
     if *facts.outcome == Outcome::Healthy {
         return Vec::new();
     }
-    let eyes = Eyes::of(facts);
+    let eyes = Sight::of(facts);
     let mut found: Vec<(Basis, Cause)> = Vec::new();
     for rule in rules::all() {
         let known = found.iter().any(|(_, cause)| cause.id == rule.id);
@@ -105,30 +105,30 @@ pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
 static PATTERNS: LazyLock<BTreeMap<&'static str, Regex>> = LazyLock::new(|| {
     let seen = rules::all().flat_map(|rule| rule.seen.iter().chain(rule.unless).chain(rule.also));
     let lists = seen.filter_map(|seen| if let Seen::Line(patterns) = seen { Some(*patterns) } else { None });
-    // A pattern that is none is refused by a test.
+    // A test rejects an invalid pattern.
     lists.flatten().filter_map(|pattern| Some((*pattern, Regex::new(pattern).ok()?))).collect()
 });
 
 type Words = BTreeMap<&'static str, String>;
 
-/// What can be seen of one attempt.
-struct Eyes<'a> {
+/// What is visible of one attempt.
+struct Sight<'a> {
     facts: &'a Facts<'a>,
     crash: Option<Crash>,
-    /// The lines of the log that speak of the end.
+    /// The lines of the log that are about the end.
     lines: Vec<String>,
-    /// Words that every text may use.
+    /// Words available to every text.
     common: Words,
 }
 
-impl<'a> Eyes<'a> {
+impl<'a> Sight<'a> {
     fn of(facts: &'a Facts<'a>) -> Self {
-        // What a terminal would obey is neither read nor shown.
+        // Escape sequences for a terminal are neither read nor shown.
         let log = anstream::adapter::strip_str(facts.log).to_string();
         let crash = crash(&log);
         let all: Vec<&str> = log.lines().collect();
-        // What came before is of the time when all was well.
-        let from = crash.as_ref().map_or(all.len().saturating_sub(END_LINES), |crash| crash.begins);
+        // Earlier lines are from the time when everything worked.
+        let from = crash.as_ref().map_or(all.len().saturating_sub(LINES_FROM_END), |crash| crash.begins);
         let within = |n: usize| crash.as_ref().is_some_and(|crash| (crash.begins..=crash.ends).contains(&n));
         let said = all.iter().enumerate().skip(from).filter(|(n, line)| within(*n) || !is_chat(line));
         let lines = said.map(|(_, line)| line.trim_end().to_owned()).collect();
@@ -136,8 +136,7 @@ impl<'a> Eyes<'a> {
         Self { facts, crash, lines, common }
     }
 
-    /// True when what the network saw may be why: an attempt that failed beside an error that has nothing to do with it
-    /// explains nothing.
+    /// Whether the network may be the cause: a failed attempt next to an unrelated error explains nothing.
     fn network(&self, found: &[(Basis, Cause)]) -> bool {
         let told = self.crash.is_some() || found.iter().any(|(basis, _)| *basis == Basis::Log);
         !told || self.lines.iter().any(|line| NETWORK_WORDS.iter().any(|word| line.contains(word)))
@@ -175,7 +174,7 @@ impl<'a> Eyes<'a> {
         Some(short(&format!("traceback: {}, line {}{function}{source}", frame.file, frame.line), MOST_CITED))
     }
 
-    /// How it ended, as evidence.
+    /// How the process ended, as evidence.
     fn end(&self) -> String {
         match (self.facts.outcome, self.facts.exit_code) {
             (Outcome::OomKilled, _) => {
@@ -234,18 +233,19 @@ impl<'a> Eyes<'a> {
             };
             for name in regex.capture_names().flatten() {
                 if let Some(value) = found.name(name) {
-                    words.insert(name, short(value.as_str(), MOST_SAID));
+                    words.insert(name, short(value.as_str(), MOST_QUOTED));
                 }
             }
-            words.entry("said").or_insert_with(|| short(line.trim(), MOST_SAID));
+            words.entry("said").or_insert_with(|| short(line.trim(), MOST_QUOTED));
             cited.push(logged(line));
             return true;
         }
         false
     }
 
-    /// Pydantic names each field on a line of its own below the headline, then the message, indented. What is validated
-    /// when a request comes is no setting: a class of settings is known by its name, or by being made at import.
+    /// Pydantic names each field on its own line below the headline, then the message, indented. A model validated
+    /// while serving a request is not a setting: a settings class is recognised by its name, or because it is created
+    /// during import.
     fn fields(&self, words: &mut Words, cited: &mut Vec<String>) -> bool {
         let headline = |line: &String| line.contains("validation error for") || line.contains("validation errors for");
         let Some(at) = self.lines.iter().rposition(headline) else { return false };
@@ -263,8 +263,7 @@ impl<'a> Eyes<'a> {
         true
     }
 
-    /// The last outbound attempt that failed. The endpoints beside the container are asked by every AWS SDK, with or
-    /// without success.
+    /// The last outbound attempt that failed. Every AWS SDK asks the link-local endpoints, successfully or not.
     fn attempt(&self) -> Option<&ConnectAttempt> {
         let all = &self.facts.evidence.connects;
         let got_over = |c: &ConnectAttempt| {
@@ -337,7 +336,7 @@ impl<'a> Eyes<'a> {
     }
 }
 
-/// Words that every text may use.
+/// Words available to every text.
 fn common(facts: &Facts<'_>, crash: Option<&Crash>) -> Words {
     let Facts { service, exit_code, memory, evidence, .. } = facts;
     let check = &service.health_check;
@@ -350,16 +349,16 @@ fn common(facts: &Facts<'_>, crash: Option<&Crash>) -> Words {
     ]);
     words.extend((check.protocol == Protocol::Http).then(|| ("path", check.path.clone())));
     words.extend(exit_code.map(|code| ("code", code.to_string())));
-    // Its words may hold what is secret: that there is one is all that is said.
+    // The words may be secret: only their existence is mentioned.
     words.extend(service.start_command.is_some().then(|| ("start_command", "start command".to_owned())));
     if let Some(crash) = crash {
-        words.insert("said", short(&crash.said(), MOST_SAID));
+        words.insert("said", short(&crash.said(), MOST_QUOTED));
         words.extend(place_of(crash).map(|place| ("where", place)));
     }
     words
 }
 
-/// A level below an error, in a logger's place, with something behind it.
+/// A level below an error, where a logger puts it, followed by a message.
 static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let level = "(?:DEBUG|INFO|TRACE|WARN|WARNING)";
     Regex::new(&format!(
@@ -368,7 +367,7 @@ static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// True for a line that a logger has marked as no error.
+/// Whether a logger marked the line as less than an error.
 fn is_chat(line: &str) -> bool {
     CHAT.as_ref().is_some_and(|chat| chat.is_match(line))
 }

@@ -1,8 +1,8 @@
-//! A service's log after a failed deployment: which line is the failure, of which class, and what was mostly behind it.
-//! Pure.
+//! Explains a service log after a failed deployment: which line is the failure, its class, and its most frequent
+//! causes. Pure.
 //!
-//! The lines are those of App Runner's service log (group `/aws/apprunner/NAME/ID/service`), of the application log, or of
-//! both in one file; as text, or as `aws logs get-log-events` and `filter-log-events` print them
+//! Reads App Runner's service log (group `/aws/apprunner/NAME/ID/service`), the application log, or both in one file;
+//! as text, or as printed by `aws logs get-log-events` and `filter-log-events`
 //! (<https://docs.aws.amazon.com/apprunner/latest/dg/monitor-cwl.html>).
 
 mod likely;
@@ -21,29 +21,29 @@ const VERSION: u32 = 1;
 
 /// Why a text cannot be read as a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoLog {
-    /// There is nothing in it.
-    #[error("there is no line in it")]
+pub enum NotALog {
+    /// It is empty.
+    #[error("the log is empty")]
     Empty,
-    /// JSON, but not that of a log.
-    #[error("it is JSON without `events` that have a `message`: {what}; `aws logs get-log-events` prints them")]
+    /// It is JSON, but not a log.
+    #[error("not a log: {what}; expected the JSON of `aws logs get-log-events`")]
     OtherJson {
-        /// What is there instead.
+        /// What it contains instead.
         what: String,
     },
 }
 
-/// Reads a log. `service`: defaults, for rules that ask for the port.
+/// Reads a log. `service`: the defaults, for rules that need the port.
 ///
 /// # Errors
-/// A text that is no log.
-pub fn explain(text: &str, service: &Service) -> Result<Explanation, NoLog> {
+/// The text is not a log.
+pub fn explain(text: &str, service: &Service) -> Result<Explanation, NotALog> {
     let all = lines::read(text)?;
     let of_service = || all.iter().filter_map(|line| Some((line, line.said.as_ref()?)));
     let (from, to) = deployment(&all);
     let part = || of_service().filter(|(line, _)| (from..=to).contains(&line.at));
     let failure = part().find(|(_, said)| said.class().is_some());
-    // Where nothing else failed before it, what a rollback is known to print falsely is the failure itself.
+    // If nothing failed before it, the line that a rollback is known to print falsely is the failure itself.
     let failure = failure.or_else(|| part().find(|(_, said)| **said == Said::Role));
     let class = failure.map(|(_, said)| said.class().unwrap_or(FailureClass::A));
     let exit_code = failure.and_then(|(_, said)| said.exit_code());
@@ -55,7 +55,7 @@ pub fn explain(text: &str, service: &Service) -> Result<Explanation, NoLog> {
     let found = |of: &dyn Fn(&Said) -> Option<String>| part().find_map(|(_, said)| of(said));
     let image = found(&|said| if let Said::Image(image) = said { Some(image.clone()) } else { None });
     let deployment = found(&|said| if let Said::Started(id) = said { Some(id.clone()) } else { None });
-    // Application lines between those of deployments belong to one; a log of the application alone is of no deployment.
+    // In a mixed log, application lines belong to the deployment around them; a pure application log belongs to none.
     let mixed = all.iter().any(|line| matches!(line.said, Some(Said::Started(_))));
     let own = |line: &&Line| line.said.is_none() && (!mixed || (from..=to).contains(&line.at));
     let application: Vec<&str> = all.iter().filter(own).map(|line| line.text.as_str()).collect();
@@ -101,14 +101,14 @@ const MISLEADING: &str = "While it rolls back the platform may print another fai
 const AFTER_ROLLBACK: &str = "After a rollback `describe-service` says RUNNING again, with the old image: only `aws \
                               apprunner list-operations` shows the failure.";
 
-/// The lines of the deployment to explain: the last one that failed, else all of them.
+/// The lines of the deployment to explain: the last that failed, else all of them.
 fn deployment(all: &[Line]) -> (usize, usize) {
     let starts: Vec<usize> =
         all.iter().filter(|line| matches!(line.said, Some(Said::Started(_)))).map(|line| line.at).collect();
     let last = all.last().map_or(0, |line| line.at);
     let mut parts: Vec<(usize, usize)> = Vec::new();
     for (n, start) in starts.iter().enumerate() {
-        // What stands before the first beginning belongs to it: a log may be cut.
+        // Lines before the first start belong to the first deployment: a log may be truncated.
         let from = if n == 0 { 0 } else { *start };
         parts.push((from, starts.get(n + 1).map_or(last, |next| next - 1)));
     }
@@ -119,7 +119,7 @@ fn deployment(all: &[Line]) -> (usize, usize) {
     parts.into_iter().rev().find(fails).unwrap_or((0, last))
 }
 
-/// The rules over what the application wrote. Nothing was seen of its network or its ports.
+/// Applies the rules to the application's lines. Network and ports were not observed.
 fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>, service: &Service) -> Vec<Cause> {
     if log.trim().is_empty() {
         return Vec::new();
@@ -172,7 +172,7 @@ fn sentence(
     }
 }
 
-/// The commands to go on with.
+/// The commands to run next.
 fn next(class: Option<FailureClass>, image: Option<&str>, known: bool, application_log: bool) -> Vec<String> {
     let why =
         command_line(["exitone", "why", image.unwrap_or("IMAGE"), "--service", "service.json"].map(str::to_owned));

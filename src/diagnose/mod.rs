@@ -1,4 +1,4 @@
-//! From what was seen to what it means: pure, no clock, no input or output.
+//! Turns observations into causes: pure, no clock, no I/O.
 
 pub mod causes;
 mod conditions;

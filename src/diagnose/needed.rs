@@ -1,16 +1,16 @@
-//! What it means that a failure needs a condition: with it the image fails, without it the same image passes. That is
-//! an experiment and not a sign, so each condition of a minimal set has a cause, whatever the log says. Pure.
+//! What it means that a failure needs a condition: the image fails with it and passes without it. That is an
+//! experiment, not an indication, so each condition of a minimal set gets a cause regardless of the log. Pure.
 
 use super::conditions::known;
 use super::rules::filled;
 use crate::model::outcome::Cause;
 use crate::model::{ConditionSet, Platform};
 
-/// Causes that say nothing which an experiment does not say better.
+/// Causes that add nothing to what the experiment shows.
 const VAGUE: [&str; 2] = ["uncaught-exception", "no-output"];
 
-/// The causes of a failure that needs all of these conditions: those that were seen, and for each condition that none
-/// of them speaks of, what its being needed means. `runs`: how many failed with them, of how many.
+/// The causes of a failure that needs all of these conditions: those observed, and for each condition that none of them
+/// covers, the meaning of needing it. `runs`: number of failed runs, and of all runs.
 #[must_use]
 pub fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2], platform: &Platform) -> Vec<Cause> {
     let (vague, mut all): (Vec<Cause>, Vec<Cause>) =
@@ -18,9 +18,9 @@ pub fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2], plat
     for condition in needed.iter() {
         let meaning = known(condition).meaning();
         let told = all.iter().any(|c| c.id == meaning.id || meaning.told_by.contains(&c.id.as_str()));
-        // Settings name their fields in small letters.
+        // Settings write their fields in lower case.
         let names = |text: &str, name: &str| text.to_ascii_uppercase().contains(&name.to_ascii_uppercase());
-        // A cause that does not name the variable does not tell of it.
+        // A cause that does not name the variable is about something else.
         let variable = condition.variable();
         let named = variable.is_none_or(|variable| all.iter().any(|c| names(&c.text, &variable.name)));
         if told && named {

@@ -1,9 +1,9 @@
-//! What can be said of an image before anything runs.
+//! Findings about an image before it runs.
 
 use crate::model::outcome::Cause;
 use crate::model::{ImageFacts, Platform};
 
-/// What the platform would do with an image that is not linux/amd64: the pull does not check it, the start fails.
+/// Reports an image that is not linux/amd64: the pull does not check it, the start fails.
 #[must_use]
 pub fn architecture(facts: &ImageFacts, platform: &Platform) -> Option<Cause> {
     if facts.runs_on_platform() {

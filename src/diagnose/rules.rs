@@ -1,8 +1,7 @@
-//! Rules as data: what must be seen, what it means, what to do about it, and where that is written. Pure.
+//! Rules as data: what must be seen, what it means, what to do about it, and the source. Pure.
 //!
-//! A rule fires when everything that it names is seen; each of these leaves the observations that the cause then cites,
-//! and words for its text. `{word}` in a text is filled in; what stands in `[…]` is left out where one of its words is
-//! not known.
+//! A rule fires when everything it names is seen; each sighting provides the observations that the cause cites, and
+//! words for its text. `{word}` in a text is substituted; a part in `[…]` is dropped if one of its words is unknown.
 
 mod ends;
 pub(super) mod fixes;
@@ -19,12 +18,12 @@ const DEVELOP: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/develop.h
 /// Its outgoing traffic in a VPC.
 const VPC: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/network-vpc.html";
 
-/// What a cause stands on, above all.
+/// What a cause is mainly based on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Basis {
-    /// What the program itself wrote.
+    /// The program's own output.
     Log,
-    /// What the network saw of it.
+    /// What the network observed.
     Network,
     /// Ports and probes.
     Serving,
@@ -35,78 +34,78 @@ pub enum Basis {
 /// Something that must be seen.
 #[derive(Clone, Copy, Debug)]
 pub enum Seen {
-    /// A line of the log that matches; its named groups are words. The last such line counts.
-    /// The patterns are tried in their order, the first that any line matches is taken.
+    /// A line of the log that matches; its named groups become words. The last matching line counts. Patterns are tried
+    /// in order; the first one that matches any line is used.
     Line(&'static [&'static str]),
-    /// A crash in any form that is known.
+    /// A crash in any known form.
     AnyCrash,
-    /// Fields that a validation names, below its headline.
+    /// Fields that a validation error names, below its headline.
     Fields,
-    /// A process that ended by itself.
+    /// A process that exited.
     Exited,
-    /// An engine saw its end: who killed it is known.
+    /// An engine observed the end, so it is known who killed the process.
     ByEngine,
     /// One of these exit codes.
     Code(&'static [i64]),
-    /// The kernel killed it for its memory.
+    /// The kernel killed it for exceeding its memory.
     OutOfMemory,
-    /// It lived on and was never healthy (class C).
+    /// It stayed alive and never became healthy (class C).
     NeverHealthy,
-    /// It never opened the port that is probed.
+    /// It never opened the probed port.
     NeverListened,
-    /// An outbound connection failed in one of these ways, or in any where none is named; the last one counts.
+    /// An outbound connection failed in one of these ways, or in any way if none is listed; the last one counts.
     Connect(&'static [Fate]),
-    /// It failed to a port that one of these databases listens on by default.
+    /// It failed on the default port of one of these databases.
     DatabasePort,
     /// A name could not be resolved.
     Name,
-    /// Only other ports than the probed one are open.
+    /// Only ports other than the probed one are open.
     OtherPort,
-    /// The port is open on the loopback alone.
+    /// The port is open on loopback only.
     Loopback,
     /// The port is open on an address that is not probed.
     OtherAddress,
-    /// The last probe was answered with a status within.
+    /// The last probe was answered with a status in this range.
     Status(u16, u16),
-    /// The port is open, and the last probe had no answer in its time.
+    /// The port is open, and the last probe timed out.
     NoAnswer,
-    /// The last probe met something that is no HTTP.
+    /// The last probe's answer was not HTTP.
     NoHttp,
-    /// It was still computing when it was given up, or held back by its CPU limit.
+    /// It was still computing when given up, or throttled by its CPU limit.
     Computing,
-    /// It was waiting for a connection or an answer when it was given up.
+    /// It was waiting for a connection or an answer when given up.
     Waiting,
-    /// A connection that nobody accepts, or a question that nobody answers, was open when it was given up.
+    /// A connection nobody accepted, or a question nobody answered, was open when given up.
     Opening,
     /// Nothing was written.
     Quiet,
 }
 
-/// A rule.
+/// A rule that recognises a cause.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Its name; stable.
     pub id: &'static str,
-    /// What it stands on.
+    /// Its main basis.
     pub basis: Basis,
-    /// All of these.
+    /// All of these must be seen.
     pub seen: &'static [Seen],
-    /// None of these.
+    /// None of these may be seen.
     pub unless: &'static [Seen],
-    /// Cited as well where it is seen.
+    /// Cited as well if seen.
     pub also: &'static [Seen],
     /// What happened, and why.
     pub text: &'static str,
     /// What to do.
     pub fix: &'static str,
-    /// Where it is written: a page of the platform's, the language's or the tool's documentation.
+    /// Source: a page of the platform's, the language's or the tool's documentation.
     pub reference: &'static str,
-    /// True: only where no other rule has anything to say.
+    /// Whether it applies only if no other rule does.
     pub alone: bool,
 }
 
 impl std::fmt::Display for Seen {
-    /// What must be seen, for the page of causes.
+    /// Describes what must be seen, for docs/causes.md.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Line([only]) => return write!(f, "a line of the log like `{only}`"),
@@ -147,12 +146,12 @@ impl std::fmt::Display for Seen {
     }
 }
 
-/// Every rule, the most certain first.
+/// Every rule, most certain first.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [log::RULES, network::RULES, serving::RULES, ends::RULES].into_iter().flatten()
 }
 
-/// Fills a text's words in.
+/// Substitutes the words in a text.
 #[must_use]
 pub fn filled(text: &str, word: &dyn Fn(&str) -> Option<String>) -> String {
     let mut out = String::new();
@@ -167,7 +166,7 @@ pub fn filled(text: &str, word: &dyn Fn(&str) -> Option<String>) -> String {
     out
 }
 
-/// A text without options; nothing when a word is not known.
+/// A text without options; `None` if a word is unknown.
 fn words(text: &str, word: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let mut out = String::new();
     let mut rest = text;

@@ -1,17 +1,17 @@
-//! The signature of a failure: is this crash the same as that one? Pure.
+//! The signature of a failure: are two crashes the same? Pure.
 
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
 
-/// A word of the last line is at most so long in a signature.
+/// The last line in a signature is cut to this many characters.
 const MOST_LINE: usize = 110;
 
-/// What makes two failures the same: how it ended, the exit code, and what the last line that means something says,
-/// without what differs from run to run.
+/// What makes two failures the same: how the process ended, the exit code, and the last meaningful line without what
+/// differs from run to run.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Signature {
     /// `exit 1`, `out of memory`, `never listened` …
     pub how: String,
-    /// The line, normalised; empty where there is none.
+    /// The normalised line; empty if there is none.
     pub line: String,
 }
 
@@ -22,22 +22,22 @@ impl std::fmt::Display for Signature {
     }
 }
 
-/// The signature of a failed case; nothing for any other.
+/// The signature of a failed case; `None` for any other.
 #[must_use]
 pub fn signature(result: &CaseResult) -> Option<Signature> {
     if result.verdict != Verdict::Fail {
         return None;
     }
-    // A process that lives on says many things: how it fails is what counts.
+    // A living process prints many things: only how it fails counts.
     let lives = matches!(result.outcome, Some(Outcome::NeverListened | Outcome::Unhealthy | Outcome::Healthy));
-    let line = if lives { String::new() } else { telling_line(&result.log).map(normalised).unwrap_or_default() };
+    let line = if lives { String::new() } else { decisive_line(&result.log).map(normalised).unwrap_or_default() };
     Some(Signature { how: result.cell(), line })
 }
 
-/// The line that says what went wrong: the last one that names an error, else the last one.
-fn telling_line(log: &str) -> Option<&str> {
+/// The line that says what went wrong: the last that names an error, else the last.
+fn decisive_line(log: &str) -> Option<&str> {
     let lines = || log.lines().map(str::trim_end).filter(|line| !line.trim().is_empty());
-    // A traceback ends with its error, at the beginning of a line; what follows is often a line about stopping.
+    // A traceback ends with its error, unindented; it is often followed by a line about stopping.
     let names_error = |line: &&str| {
         let word = line.trim_start().split([':', ' ', '(']).next().unwrap_or_default();
         let class = word.rsplit('.').next().unwrap_or_default();
@@ -53,17 +53,17 @@ fn telling_line(log: &str) -> Option<&str> {
     lines().rfind(names_error).or_else(|| lines().rfind(says)).or_else(|| lines().next_back())
 }
 
-/// A line without what differs from run to run: addresses, times, ids, numbers of lines and processes.
+/// A line without what differs from run to run: addresses, times, ids, line and process numbers.
 #[must_use]
 pub fn normalised(line: &str) -> String {
     let words: Vec<String> = line.split_whitespace().map(word).collect();
     let mut kept: Vec<String> = Vec::new();
     for (at, word) in words.into_iter().enumerate() {
-        // A line or a process has another number next time, however small it is.
+        // Line and process numbers vary, however small they are.
         let counted = at > 0
             && ["line", "pid", "process"].contains(&kept.last().map_or("", |w| w.trim_start_matches(['[', '('])));
         let word = if counted && word.starts_with(|c: char| c.is_ascii_digit()) { "…".to_owned() } else { word };
-        // Times and their like leave one mark, however many there are in a row.
+        // Consecutive times and ids leave a single mark.
         if word == "…" && kept.last().is_some_and(|last| last == "…") {
             continue;
         }
@@ -72,7 +72,7 @@ pub fn normalised(line: &str) -> String {
     short(&kept.join(" "), MOST_LINE)
 }
 
-/// The first so many characters, with a mark where there are more.
+/// Cuts a text to `most` characters, with a mark if it is longer.
 pub(super) fn short(text: &str, most: usize) -> String {
     let mut short: String = text.chars().take(most).collect();
     if short.len() < text.len() {
@@ -81,7 +81,7 @@ pub(super) fn short(text: &str, most: usize) -> String {
     short
 }
 
-/// A word with its numbers taken out, unless they are small and stand for something (`exit 3`, `port 5432`, `HTTP/1.1`).
+/// A word without its numbers, unless they are small and meaningful (`exit 3`, `port 5432`, `HTTP/1.1`).
 fn word(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -109,7 +109,7 @@ fn word(text: &str) -> String {
     out
 }
 
-/// True for what is most likely different in the next run.
+/// Whether the token most likely differs in the next run.
 fn varies(token: &str) -> bool {
     let digits = token.bytes().filter(u8::is_ascii_digit).count();
     let hex = token.len() >= 6 && digits > 0 && token.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_from_run_to_run_is_out() {
+    fn drops_what_differs_from_run_to_run() {
         for (one, other) in [
             ("[2026-11-24 02:03:04,123] ERROR boom", "[2026-11-25 12:13:14,999] ERROR boom"),
             (
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_something_stays() {
+    fn keeps_meaningful_words() {
         for (one, other) in [
             ("exited with 3", "exited with 4"),
             ("no attribute 'database_url'", "no attribute 'jwt_secret'"),
@@ -163,18 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn the_line_that_says_it() {
+    fn finds_the_line_with_the_error() {
         let log =
             "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\nValueError: bad\nINFO: Shutting down\n";
-        assert_eq!(telling_line(log), Some("ValueError: bad"));
+        assert_eq!(decisive_line(log), Some("ValueError: bad"));
         assert_eq!(
-            telling_line("INFO start\nFATAL: no pg_hba.conf entry\nINFO bye\n"),
+            decisive_line("INFO start\nFATAL: no pg_hba.conf entry\nINFO bye\n"),
             Some("FATAL: no pg_hba.conf entry")
         );
-        assert_eq!(telling_line("a\nb\n\n"), Some("b"));
-        assert_eq!(telling_line("\n"), None);
+        assert_eq!(decisive_line("a\nb\n\n"), Some("b"));
+        assert_eq!(decisive_line("\n"), None);
         assert_eq!(
-            telling_line("sqlalchemy.exc.OperationalError: (psycopg) x\n(Background on this error at: …)"),
+            decisive_line("sqlalchemy.exc.OperationalError: (psycopg) x\n(Background on this error at: …)"),
             Some("sqlalchemy.exc.OperationalError: (psycopg) x")
         );
     }

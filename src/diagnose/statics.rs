@@ -1,22 +1,22 @@
-//! What an image says of itself before anything runs, and what the platform would do with it.
+//! Findings about an image before it runs, and what the platform would do with it.
 
 use super::platform::architecture;
 use crate::model::files::{ImageFiles, Machine, Program};
 use crate::model::outcome::{Cause, Finding};
 use crate::model::{ImageFacts, Platform, Service};
 
-/// In texts: the platform's name.
+/// Placeholder in texts: the platform's name.
 const NAME: &str = "{platform}";
-/// In texts: what the platform's service log says of a process that ended, with the exit code in the place of `*`.
+/// Placeholder in texts: what the platform's service log says about an exited process; `*` stands for the exit code.
 const LOGGED: [&str; 2] = ["{service log of ", "}"];
-/// With so little disk left (bytes) there is little to write to.
+/// Free disk in bytes below which little can be written.
 const NEARLY_FULL: u64 = 500_000_000;
-/// Variables that lead programs to certificate authorities elsewhere.
+/// Variables that point programs to other certificate authorities.
 const CA_VARIABLES: [&str; 3] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"];
-/// What only a shell understands; the platform hands it over as it stands.
+/// Characters that only a shell interprets; the platform passes them on unchanged.
 const SHELL_SIGNS: &str = "'\"\\&|;<>$`*?(){}~#\n";
 
-/// Everything that can be said of an image before it runs, what is fatal first. `files`: what was read from it.
+/// Every finding about an image, fatal ones first. `files`: what was read from the image.
 #[must_use]
 pub fn findings(facts: &ImageFacts, files: Option<&ImageFiles>, service: &Service) -> Vec<Finding> {
     on(&service.platform, facts, files, service.start_command.as_deref())
@@ -31,7 +31,7 @@ fn on(
     let mut all: Vec<Finding> = [foreign_image(facts, platform), foreign_index(facts)].into_iter().flatten().collect();
     let foreign = !all.is_empty();
     let program = files.and_then(|f| of_program(&f.program, &By::Runtime));
-    // In an image for another processor everything is for that processor.
+    // In an image for another processor, everything is for that processor.
     all.extend(program.filter(|p| !foreign || p.cause.id != PROGRAM));
     let told = foreign || all.iter().any(|f| f.cause.id == PROGRAM);
     all.extend(files.filter(|_| !told).and_then(native));
@@ -46,7 +46,7 @@ fn on(
     all
 }
 
-/// A text in the words of a platform.
+/// Fills in the platform's own words.
 fn in_words_of(text: &str, platform: &Platform) -> String {
     let mut text = text.replace(NAME, &platform.name);
     let [begin, end] = LOGGED;
@@ -66,10 +66,10 @@ fn in_words_of(text: &str, platform: &Platform) -> String {
     text
 }
 
-/// The rule for the program that is executed.
+/// The rule for the executed program.
 const PROGRAM: &str = "arch-mismatch-program";
 
-/// True for findings about the processor: what such an image does on another machine proves nothing.
+/// Whether the finding is about the processor: running such an image on another machine proves nothing.
 #[must_use]
 pub fn decides(finding: &Finding) -> bool {
     finding.fatal && [PROGRAM, "index-without-amd64"].contains(&finding.cause.id.as_str())
@@ -87,7 +87,7 @@ fn warning(cause: Cause) -> Finding {
     Finding { cause, fatal: false, exit_code: None }
 }
 
-/// What the platform shows of a process that ends at once.
+/// What the platform shows for a process that ends at once.
 fn class_b(code: i64, line: &str) -> String {
     let [begin, end] = LOGGED;
     format!(
@@ -121,7 +121,7 @@ fn foreign_index(facts: &ImageFacts) -> Option<Finding> {
     ))
 }
 
-/// Who executes a program.
+/// What executes a program.
 enum By<'a> {
     /// The container runtime, as the container's first process.
     Runtime,
@@ -129,7 +129,7 @@ enum By<'a> {
     Kernel {
         /// The script's path.
         script: &'a str,
-        /// True when it is a program that executes the script.
+        /// Whether a program executes the script.
         wrapped: bool,
     },
     /// The program at this path.
@@ -137,19 +137,20 @@ enum By<'a> {
 }
 
 impl By<'_> {
-    /// True when the kernel's refusal reaches a program, which handles it in its own way: env, tini and shells exit
-    /// with 127 for what is not there, with 126 for what may not be executed, and give to a shell what the kernel does
-    /// not know (execvp, <https://man7.org/linux/man-pages/man3/exec.3.html>).
+    /// Whether the kernel's refusal reaches a program that handles it: env, tini and shells exit with 127 if the file
+    /// is missing and 126 if it is not executable, and pass unknown formats to a shell (execvp,
+    /// <https://man7.org/linux/man-pages/man3/exec.3.html>).
     fn wrapped(&self) -> bool {
         matches!(self, Self::Wrapper(_) | Self::Kernel { wrapped: true, .. })
     }
 
-    /// The exit code where the kernel refuses to execute.
+    /// The exit code if the kernel refuses to execute the file.
     fn refused(&self, by_wrapper: Option<i64>) -> Option<i64> {
         if self.wrapped() { by_wrapper } else { Some(1) }
     }
 
-    /// A program that the kernel does not know: fatal, but for the interpreter of a script that a shell takes over.
+    /// A program in a format the kernel does not know: fatal, except for a script's interpreter that a shell takes
+    /// over.
     fn unknown_format(&self, cause: Cause) -> Finding {
         match self {
             Self::Kernel { wrapped: true, .. } => warning(cause),
@@ -236,7 +237,7 @@ fn missing_loader(path: &str, loader: &str, by: &By<'_>) -> Finding {
 }
 
 fn no_shebang(path: &str, first_line: &str, by: &By<'_>) -> Option<Finding> {
-    // A program that executes another gives such a script to the shell.
+    // A program that executes another passes such a script to the shell.
     if by.wrapped() {
         return None;
     }
@@ -439,7 +440,7 @@ fn command_entrypoint(facts: &ImageFacts, command: &str) -> Option<Finding> {
     Some(warning(cause("start-command-entrypoint", text, fix, evidence)))
 }
 
-/// True for `["/bin/sh", "-c", "…"]`: words behind it are the script's own `$0`, `$1` … .
+/// Whether this is `["/bin/sh", "-c", "…"]`: words after it become the script's own `$0`, `$1`, ….
 fn is_shell_form(entrypoint: &[&str]) -> bool {
     let [shell, option, _] = entrypoint else { return false };
     let shell = shell.rsplit('/').next().unwrap_or_default();
@@ -447,7 +448,7 @@ fn is_shell_form(entrypoint: &[&str]) -> bool {
 }
 
 fn no_authorities(facts: &ImageFacts, files: &ImageFiles) -> Option<Finding> {
-    // Without every file read, only an image made for one static program is known to have no other place for them.
+    // Unless every file was read, only a single static program is known to have no other source of them.
     let known = files.native_checked || matches!(files.program, Program::Elf { interpreter: None, .. });
     let elsewhere = CA_VARIABLES.iter().any(|name| facts.env.contains_key(*name));
     if !known || elsewhere || files.ca_bundle.is_some() {

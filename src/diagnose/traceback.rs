@@ -1,7 +1,6 @@
-//! The last crash that a log tells of: which language, which error, and where in the application's own code. Pure.
+//! The last crash in a log: language, error, and place in the application's own code. Pure.
 //!
-//! Every language writes its own form; each has a file here. A log may hold several crashes: the one that was written
-//! last is the one that ended the process.
+//! Each language has its own format and a file here. If a log contains several crashes, the last one ended the process.
 
 mod dotnet;
 mod go;
@@ -12,14 +11,14 @@ mod python;
 mod ruby;
 mod rust;
 
-/// Who wrote it.
+/// The language of a crash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Language {
     /// CPython.
     Python,
     /// Node.js.
     Node,
-    /// The JVM, whatever was compiled for it.
+    /// The JVM, whatever language was compiled for it.
     Java,
     /// Ruby.
     Ruby,
@@ -36,39 +35,39 @@ pub enum Language {
 /// A place in a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
-    /// The file as it was written there.
+    /// The file, as written in the log.
     pub file: String,
-    /// The line in it; from 1 on.
+    /// The line in it, from 1.
     pub line: u32,
-    /// The function; `<module>` for the body of a Python module. Empty where it was not said.
+    /// The function; `<module>` for the body of a Python module. Empty if unknown.
     pub function: String,
-    /// The line's text, where it was written.
+    /// The line's text, if the log has it.
     pub source: String,
 }
 
 /// A crash.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Crash {
-    /// Who wrote it.
+    /// The language.
     pub language: Language,
     /// The error's class: `KeyError`, `java.net.ConnectException`, `panic`.
     pub kind: String,
-    /// What it says.
+    /// Its message.
     pub message: String,
-    /// The line of the log that names it.
+    /// The line of the log with the error.
     pub headline: String,
     /// The deepest place in the application's own code.
     pub own: Option<Frame>,
-    /// True when that was reached while a module was loaded, before the program served anything.
+    /// Whether that place was reached while a module was loaded, before the program served anything.
     pub importing: bool,
-    /// The number of its first line in the log, from 0 on: that of the first error in a chain.
+    /// Index of its first line in the log: that of the first error in a chain.
     pub begins: usize,
-    /// The number of its last line in the log.
+    /// Index of its last line in the log.
     pub ends: usize,
 }
 
 impl Crash {
-    /// `KeyError: 'X'`, as rules read it.
+    /// `KeyError: 'X'`, as the rules see it.
     #[must_use]
     pub fn said(&self) -> String {
         match (self.kind.is_empty(), self.message.is_empty()) {
@@ -82,7 +81,7 @@ impl Crash {
 /// Reads the last crash of one language.
 type Reader = fn(&[&str]) -> Option<Crash>;
 
-/// The last crash of a log; nothing where there is none in a form that is known.
+/// The last crash of a log; `None` if there is none in a known format.
 #[must_use]
 pub fn crash(log: &str) -> Option<Crash> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
@@ -91,7 +90,7 @@ pub fn crash(log: &str) -> Option<Crash> {
     readers.iter().filter_map(|read| read(&lines)).max_by_key(|crash| crash.ends)
 }
 
-/// `Kind: message` taken apart; a kind is a dotted name.
+/// Splits `Kind: message`; a kind is a dotted name.
 fn parted(text: &str) -> Option<(String, String)> {
     let text = text.trim();
     let (kind, message) = text.split_once(':').unwrap_or((text, ""));
@@ -101,7 +100,7 @@ fn parted(text: &str) -> Option<(String, String)> {
     named.then(|| (kind.to_owned(), message.trim().to_owned()))
 }
 
-/// `FILE:LINE` at the end of a text, a column behind it left out when `column` says that there is one.
+/// Parses `FILE:LINE` at the end of a text, and drops a column after it if `column` is set.
 fn place(text: &str, column: bool) -> Option<(String, u32)> {
     let text = if column { text.rsplit_once(':')?.0 } else { text };
     let (file, line) = text.rsplit_once(':')?;

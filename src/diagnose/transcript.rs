@@ -1,9 +1,9 @@
-//! The service log as App Runner would write it, line by line (field logs; apprunner facts, section 4).
+//! The service log as App Runner would write it, line by line (from field logs; apprunner facts, section 4).
 
 use crate::model::outcome::{FailureClass, OperationStatus, ServiceStatus};
 use crate::model::service::{HealthCheck, Protocol};
 
-/// What a transcript is made from.
+/// The input of a transcript.
 pub struct Deployment<'a> {
     /// 32 hexadecimal digits.
     pub id: &'a str,
@@ -13,11 +13,11 @@ pub struct Deployment<'a> {
     pub check: &'a HealthCheck,
     /// The port.
     pub port: u16,
-    /// How it failed; nothing when it did not.
+    /// How it failed; `None` if it succeeded.
     pub class: Option<FailureClass>,
     /// The exit code, for class B.
     pub exit_code: Option<i64>,
-    /// True for the deployment that creates the service.
+    /// Whether this deployment creates the service.
     pub first: bool,
 }
 
@@ -51,7 +51,7 @@ impl Deployment<'_> {
                 .map(ToOwned::to_owned),
             ),
             Some(FailureClass::A) => lines.push("Failed to deploy your application image.".to_owned()),
-            // Two spaces before "Container", as it is written there.
+            // Two spaces before "Container", as in the original.
             Some(FailureClass::B) => lines.push(format!(
                 "Your application stopped or failed to start. See logs for more information.  Container exit code: {}",
                 self.exit_code.unwrap_or(1)
@@ -68,7 +68,7 @@ impl Deployment<'_> {
         lines.into_iter().map(|line| format!("[AppRunner] {line}")).collect()
     }
 
-    /// The failure's line has no space before the bracket, the other one has.
+    /// The failure's line has no space before the bracket; the other one does.
     fn check_text(&self, space: &str) -> String {
         match self.check.protocol {
             Protocol::Http => format!("`HTTP`{space}[Path: '{}'], [Port: '{}']", self.check.path, self.port),
@@ -76,7 +76,7 @@ impl Deployment<'_> {
         }
     }
 
-    /// What `list-operations` would say.
+    /// What `list-operations` would report.
     #[must_use]
     pub fn operation_status(&self) -> OperationStatus {
         match (self.class, self.first) {
@@ -86,7 +86,7 @@ impl Deployment<'_> {
         }
     }
 
-    /// What `describe-service` would say afterwards: after a rollback it is RUNNING, with the old image.
+    /// What `describe-service` would report afterwards: after a rollback it is RUNNING, with the old image.
     #[must_use]
     pub fn service_status(&self) -> ServiceStatus {
         if self.class.is_some() && self.first { ServiceStatus::CreateFailed } else { ServiceStatus::Running }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_of_a_success() {
+    fn log_of_a_success() {
         insta::assert_snapshot!(lines(None, Protocol::Http), @"
         [AppRunner] Deployment with ID : 0123456789abcdef0123456789abcdef started. Triggering event : SERVICE_UPDATE
         [AppRunner] Deployment Artifact: [Repo Type: ECR], [Image URL: registry:5000/nerava-backend], [Image Tag: v20-otp-fix]
@@ -138,7 +138,7 @@ mod tests {
         ");
     }
 
-    /// The log's words differ from those of an operation's type, which is `CREATE_SERVICE`.
+    /// The log uses other words than an operation's type, which is `CREATE_SERVICE`.
     #[test]
     fn a_first_deployment_is_triggered_by_service_create() {
         let text = lines_of(None, Protocol::Http, true);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_each_failure() {
+    fn line_of_each_failure() {
         let last_two = |class, protocol| {
             let text = lines(Some(class), protocol);
             let all: Vec<&str> = text.lines().collect();

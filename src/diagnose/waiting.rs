@@ -1,21 +1,21 @@
-//! What a process that never served was waiting for, as far as that can be seen from outside.
+//! What a process that never served was waiting for, as far as it shows from outside.
 
 use crate::model::observation::{DnsQuestion, Evidence, Usage};
 
-/// A process that uses this much of a CPU is computing; one that is held back by its limit, this much.
+/// CPU use from which a process is computing, and from which one that is throttled is.
 const BUSY: (f64, f64) = (0.5, 0.1);
 
-/// What a process uses that was computing when it was last looked at; nothing: it was not.
+/// The usage of a process that was computing when last checked; `None` if it was not.
 pub(super) fn is_computing(evidence: &Evidence) -> Option<Usage> {
     evidence.usage.filter(|u| u.recent_cpu >= BUSY.0 || (u.throttled_ms > 0.0 && u.recent_cpu > BUSY.1))
 }
 
-/// The last question to the resolver, when it was not answered.
+/// The last question to the resolver, if it was not answered.
 pub(super) fn unanswered(evidence: &Evidence) -> Option<&DnsQuestion> {
     evidence.dns.last().filter(|question| question.answer == "no answer")
 }
 
-/// What it was waiting for when it was given up, the most telling first.
+/// What it was waiting for when given up, most conclusive first.
 #[must_use]
 pub fn waiting_for(evidence: &Evidence) -> Vec<String> {
     let mut found = Vec::new();
@@ -54,7 +54,7 @@ mod tests {
     use crate::model::observation::OpenSocket;
 
     #[test]
-    fn what_is_waited_for() {
+    fn names_what_a_process_waits_for() {
         let mut evidence = Evidence::default();
         assert!(waiting_for(&evidence)[0].starts_with("nothing that can be seen"));
         evidence.usage = Some(Usage { recent_cpu: 0.98, ..Usage::default() });

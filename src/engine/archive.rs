@@ -1,4 +1,4 @@
-//! Image archives as `docker save` writes and `docker load` reads them, made from nothing.
+//! Image archives as `docker save` writes and `docker load` reads them, built from scratch.
 //!
 //! Format: <https://github.com/moby/docker-image-spec> (version 1.2, "combined image JSON + filesystem changeset").
 
@@ -21,7 +21,7 @@ pub enum Blob {
     File(PathBuf),
 }
 
-/// A layer: a tar archive (it may be compressed when it comes from a registry) and the digest of its plain form.
+/// A layer: a tar archive (possibly compressed if it comes from a registry) and the digest of its uncompressed form.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// The bytes.
@@ -80,7 +80,7 @@ pub struct NewImage {
     pub user: String,
     /// LABEL.
     pub labels: BTreeMap<String, String>,
-    /// When it says it was made, seconds since the epoch.
+    /// Creation time, in seconds since the epoch.
     pub created: i64,
     /// From the lowest up.
     pub layers: Vec<Layer>,
@@ -115,7 +115,7 @@ impl NewImage {
 /// Writes an archive of images; a layer that several share is written once.
 ///
 /// # Errors
-/// When a layer cannot be read or the archive not written.
+/// When a layer cannot be read or the archive cannot be written.
 pub fn write(images: &[NewImage], to: impl Write) -> io::Result<()> {
     let mut tar = tar::Builder::new(to);
     let mut written = BTreeSet::new();
@@ -144,7 +144,7 @@ pub fn write(images: &[NewImage], to: impl Write) -> io::Result<()> {
     tar.into_inner()?.flush()
 }
 
-/// Adds one plain file, with no time and no owner: the same content gives the same archive.
+/// Adds a plain file without time and owner: the same content gives the same archive.
 ///
 /// # Errors
 /// When the archive cannot be written.
@@ -152,7 +152,7 @@ pub fn append<W: Write>(tar: &mut tar::Builder<W>, name: &str, size: u64, data: 
     append_mode(tar, name, size, 0o644, data)
 }
 
-/// As [`append`], with permission bits.
+/// Like [`append`], with permission bits.
 ///
 /// # Errors
 /// When the archive cannot be written.
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shared_layer_is_written_once() {
+    fn shared_layer_is_written_once() {
         let layer = Layer::of_bytes(b"not really a tar".to_vec());
         let image = |tag: &str| NewImage {
             tag: tag.to_owned(),

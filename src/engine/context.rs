@@ -1,4 +1,4 @@
-//! Where the engine is: `DOCKER_HOST`, then the docker context, then the usual sockets.
+//! Finds the engine: `DOCKER_HOST`, then the docker context, then the usual sockets.
 
 use std::path::{Path, PathBuf};
 
@@ -35,24 +35,24 @@ struct Endpoint {
     host: String,
 }
 
-/// What decides where the engine is, taken from the environment once.
+/// The environment that determines where the engine is, read once.
 #[derive(Default, Debug)]
-pub struct Surroundings {
+pub struct EngineEnv {
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
     pub config_dir: Option<PathBuf>,
-    /// `DOCKER_TLS_VERIFY` is set.
+    /// Whether `DOCKER_TLS_VERIFY` is set.
     pub tls: bool,
-    /// The home folder.
+    /// The home directory.
     pub home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
 }
 
-impl Surroundings {
+impl EngineEnv {
     /// Reads the environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
@@ -68,10 +68,10 @@ impl Surroundings {
         }
     }
 
-    /// The address of the engine, as the docker command line would find it.
+    /// The address of the engine, as the docker command line finds it.
     ///
     /// # Errors
-    /// [`EngineError::Address`] when a context is named that cannot be read.
+    /// [`EngineError::Address`] when a named context cannot be read.
     pub fn host(&self) -> EngineResult<String> {
         if let Some(host) = &self.docker_host {
             return Ok(host.clone());
@@ -101,14 +101,14 @@ impl Surroundings {
     }
 
     fn host_of_context(&self, context: &str) -> EngineResult<String> {
-        // The folder is named by the SHA-256 of the context's name (docker/cli, context store).
+        // The directory is named by the SHA-256 of the context's name (docker/cli, context store).
         let folder = hex(&Sha256::digest(context.as_bytes()));
         let path = self
             .config_dir
             .as_ref()
             .map(|d| d.join("contexts/meta").join(folder).join("meta.json"))
             .filter(|p| p.exists())
-            .ok_or_else(|| EngineError::Address { problem: format!("there is no docker context `{context}`") })?;
+            .ok_or_else(|| EngineError::Address { problem: format!("no docker context `{context}`") })?;
         Ok(read_json::<Meta>(&path)?.endpoints.docker.host)
     }
 }
@@ -130,9 +130,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_then_context_then_socket() {
+    fn prefers_host_then_context_then_socket() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut here = Surroundings { config_dir: Some(dir.path().to_owned()), ..Surroundings::default() };
+        let mut here = EngineEnv { config_dir: Some(dir.path().to_owned()), ..EngineEnv::default() };
         assert_eq!(here.host(), Ok("unix:///var/run/docker.sock".to_owned()));
 
         std::fs::write(dir.path().join("config.json"), r#"{"auths":{},"currentContext":"remote"}"#).expect("written");

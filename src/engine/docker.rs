@@ -1,4 +1,4 @@
-//! The real engine, through bollard; no other file names it.
+//! The real engine, through bollard; no other file uses that crate.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::context::Surroundings;
+use super::context::EngineEnv;
 use super::error::{refused, start_error};
 use super::files::{FileStat, enough, first_file};
 use super::{
@@ -29,29 +29,29 @@ use super::{
 use crate::model::image::env_map;
 use crate::model::{ImageFacts, ImageId, condition::nearest};
 
-/// The lowest API version that has everything used here (Docker 20.10, December 2020).
+/// The lowest API version with everything used here (Docker 20.10, December 2020).
 const LOWEST_API: (u32, u32) = (1, 41);
 
-/// Loading an image is answered only when it is done.
+/// Time limit for loading an image: the engine answers only when it is done.
 const LOAD_WITHIN: Duration = Duration::from_secs(900);
 /// A removal that takes longer is an error.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 
-/// An engine that is reached over its socket, tcp or ssh.
+/// An engine reached over its socket, tcp or ssh.
 pub struct DockerEngine {
     client: Docker,
     host: String,
 }
 
 impl DockerEngine {
-    /// Finds the engine as the docker command line does; nothing is sent yet.
+    /// Finds the engine as the docker command line does; sends nothing yet.
     ///
     /// # Errors
     /// [`EngineError::Address`] when the address or the context cannot be used.
-    pub fn connect(surroundings: &Surroundings) -> EngineResult<Self> {
+    pub fn connect(surroundings: &EngineEnv) -> EngineResult<Self> {
         let host = surroundings.host()?;
         if surroundings.tls && (host.starts_with("tcp://") || host.starts_with("https://")) {
-            let problem = format!("{host} wants TLS, which this build does not speak; use ssh:// or a local socket");
+            let problem = format!("{host} requires TLS, which is not supported; use ssh:// or a local socket");
             return Err(EngineError::Address { problem });
         }
         if let Some(path) = host.strip_prefix("unix://") {
@@ -62,7 +62,7 @@ impl DockerEngine {
         Ok(Self { client, host })
     }
 
-    /// An engine's error from the client's.
+    /// Converts an error of the client.
     fn error(&self, action: &str, cause: Cause) -> EngineError {
         let action = action.to_owned();
         match cause {
@@ -89,16 +89,16 @@ impl DockerEngine {
         }
     }
 
-    /// Waits for the end of a removal that the engine is carrying out.
+    /// Waits for a removal that is already in progress.
     async fn removed(&self, id: &str) -> EngineResult<()> {
         let options = q::WaitContainerOptionsBuilder::new().condition("removed").build();
         let mut waited = self.client.wait_container(id, Some(options));
         match tokio::time::timeout(REMOVED_WITHIN, waited.next()).await {
-            // Gone, or gone before it was asked for; the exit code that comes along is of no interest.
+            // Gone, perhaps before the request; the exit code in the answer is irrelevant.
             Ok(_) => Ok(()),
             Err(_) => Err(EngineError::Broken {
                 action: "removing a container".to_owned(),
-                message: format!("its removal is not done after {} s", REMOVED_WITHIN.as_secs()),
+                message: format!("not removed after {} s", REMOVED_WITHIN.as_secs()),
             }),
         }
     }
@@ -108,20 +108,20 @@ impl DockerEngine {
         all.into_iter().flat_map(|i| i.repo_tags).collect()
     }
 
-    /// The platforms of an image: only an engine that keeps more than one describes what the name leads to
-    /// (API 1.48, ImageInspect, Descriptor), and only its list names them.
+    /// The platforms of an image: only an engine that keeps more than one describes what the name refers to (API 1.48,
+    /// ImageInspect, Descriptor), and only its list names them.
     async fn platforms(&self, reference: &str, image: &ImageInspect) -> Vec<String> {
         if image.descriptor.is_none() {
             return Vec::new();
         }
-        // The filter knows names only, no ids.
+        // The filter takes names only, not ids.
         let id = image.id.as_deref().unwrap_or_default().trim_start_matches("sha256:");
         let by_id = reference.contains("sha256:") || id.starts_with(reference);
         let only = if by_id { HashMap::new() } else { filters(&[("reference", reference)]) };
         let options = q::ListImagesOptionsBuilder::new().all(true).manifests(true).filters(&only).build();
         let images = self.client.list_images(Some(options)).await.unwrap_or_default();
         let same = images.into_iter().filter(|i| image.id.as_ref() == Some(&i.id));
-        // Attestations have no platform of their own, and no image data.
+        // Attestations have neither a platform of their own nor image data.
         let described = same.flat_map(|i| i.manifests.unwrap_or_default()).filter_map(|m| m.image_data);
         let name = |p: bollard::models::OciPlatform| Some(format!("{}/{}", p.os?, p.architecture?));
         let mut names: Vec<String> = described.filter_map(|data| name(data.platform)).collect();
@@ -131,7 +131,7 @@ impl DockerEngine {
     }
 }
 
-/// Says at once what is wrong with a socket: the client would say only "error in the client".
+/// Reports at once what is wrong with a socket: the client would only say "error in the client".
 fn reachable(path: &str, host: &str) -> EngineResult<()> {
     #[cfg(unix)]
     match std::os::unix::net::UnixStream::connect(path) {
@@ -146,7 +146,7 @@ fn reachable(path: &str, host: &str) -> EngineResult<()> {
     Ok(())
 }
 
-/// An error with all of its causes.
+/// An error with all its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -160,7 +160,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The parts of an engine that may be exchanged under the same version. The containerd store is told apart by its status.
+/// The parts of an engine that may change under the same version. Its status identifies the containerd store.
 fn parts(info: &SystemInfo) -> Vec<String> {
     let cgroups = info.cgroup_driver.map(|driver| driver.to_string());
     let runc = info.runc_commit.as_ref().and_then(|commit| commit.id.clone());
@@ -218,10 +218,10 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         nano_cpus: spec.cpu_milli.map(|milli| i64::from(milli) * 1_000_000),
         memory: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
         memory_swap: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
-        // What the process writes is read from the attached stream; a file on the engine would be written for nobody.
+        // Output is read from the attached stream; a log file on the engine would be useless.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        // SYS_ADMIN makes the fresh namespaces, NET_ADMIN fills them, NET_RAW (not everywhere a default) taps them. The
-        // profiles would forbid writing /proc/sys/net.
+        // SYS_ADMIN creates the namespaces, NET_ADMIN configures them, NET_RAW (not a default everywhere) taps them.
+        // The profiles would forbid writing /proc/sys/net.
         cap_add: holder.map(|h| {
             let all = ["SYS_ADMIN", "NET_ADMIN", "NET_RAW"].map(ToOwned::to_owned).to_vec();
             if h.network { all } else { all[..1].to_vec() }
@@ -264,7 +264,7 @@ fn outputs(
 impl Engine for DockerEngine {
     async fn info(&self) -> EngineResult<EngineInfo> {
         let asked = tokio::join!(self.client.version(), self.client.info());
-        let version = asked.0.map_err(|e| self.error("asking the engine who it is", e))?;
+        let version = asked.0.map_err(|e| self.error("identifying the engine", e))?;
         let api = version.api_version.unwrap_or_default();
         let number = |part: Option<&str>| part.and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
         let mut numbers = api.split('.');
@@ -273,7 +273,7 @@ impl Engine for DockerEngine {
         }
         let components = version.components.unwrap_or_default();
         let podman = components.iter().any(|c| c.name.to_ascii_lowercase().contains("podman"));
-        let info = asked.1.map_err(|e| self.error("asking the engine who it is", e))?;
+        let info = asked.1.map_err(|e| self.error("identifying the engine", e))?;
         let parts = parts(&info);
         let id = info.id.filter(|id| !podman && !id.is_empty());
         let id = id.unwrap_or_else(|| format!("{} {}", self.host, info.name.unwrap_or_default()));
@@ -292,7 +292,7 @@ impl Engine for DockerEngine {
             memory: info.mem_total.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
             cpus: info.ncpu.and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1),
             joins_current_namespace: !podman,
-            // What an engine does not say it can.
+            // An engine that does not mention a feature has it.
             cpu_limit: info.cpu_cfs_quota.unwrap_or(true),
             memory_limit: info.memory_limit.unwrap_or(true),
             unsets_variables: !podman,
@@ -300,7 +300,7 @@ impl Engine for DockerEngine {
     }
 
     async fn clock_us(&self) -> EngineResult<Option<i64>> {
-        let info = self.client.info().await.map_err(|e| self.error("asking the engine for its time", e))?;
+        let info = self.client.info().await.map_err(|e| self.error("reading the engine's clock", e))?;
         Ok(micros(info.system_time))
     }
 
@@ -312,7 +312,7 @@ impl Engine for DockerEngine {
                 let near = nearest(reference, names.iter().map(String::as_str)).map(ToOwned::to_owned);
                 return Err(EngineError::ImageNotFound { name: reference.to_owned(), nearest: near });
             }
-            Err(e) => return Err(self.error("looking at an image", e)),
+            Err(e) => return Err(self.error("inspecting an image", e)),
         };
         let platforms = self.platforms(reference, &image).await;
         let config = image.config.unwrap_or_default();
@@ -377,7 +377,7 @@ impl Engine for DockerEngine {
     async fn tag_image(&self, from: &str, to: &str) -> EngineResult<()> {
         let (repository, tag) = to.rsplit_once(':').unwrap_or((to, "latest"));
         let options = q::TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
-        self.client.tag_image(from, Some(options)).await.map_err(|e| self.error("naming an image", e))
+        self.client.tag_image(from, Some(options)).await.map_err(|e| self.error("tagging an image", e))
     }
 
     async fn remove_image(&self, reference: &str) -> EngineResult<()> {
@@ -423,7 +423,7 @@ impl Engine for DockerEngine {
             .client
             .inspect_container(id, None::<q::InspectContainerOptions>)
             .await
-            .map_err(|e| self.error("looking at a container", e))?;
+            .map_err(|e| self.error("inspecting a container", e))?;
         let state = container.state.unwrap_or_default();
         Ok(ContainerState {
             running: state.running.unwrap_or(false),
@@ -447,7 +447,7 @@ impl Engine for DockerEngine {
         let options = q::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         match self.client.remove_container(id, Some(options)).await {
             Ok(()) | Err(Cause::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
-            // Its removal is already under way: what it holds is free only when that is done.
+            // It is already being removed: its resources are free only when that has finished.
             Err(Cause::DockerResponseServerError { status_code: 409, .. }) => self.removed(id).await,
             Err(e) => Err(self.error("removing a container", e)),
         }
@@ -470,7 +470,7 @@ impl Engine for DockerEngine {
         match self.client.get_container_archive_info(container, Some(options)).await {
             Ok(stat) => Ok(Some(FileStat::new(stat.file_mode, stat.size, &stat.link_target))),
             Err(Cause::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
-            Err(e) => Err(self.error("looking at a file of a container", e)),
+            Err(e) => Err(self.error("inspecting a file of a container", e)),
         }
     }
 
@@ -478,7 +478,7 @@ impl Engine for DockerEngine {
         let options = q::DownloadFromContainerOptionsBuilder::new().path(path).build();
         let mut stream = std::pin::pin!(self.client.download_from_container(container, Some(options)));
         let mut archive = Vec::new();
-        // The rest of a large file is not fetched: the stream ends when it is dropped.
+        // The rest of a large file is not fetched: dropping the stream ends it.
         while archive.len() < enough(most) {
             match stream.next().await {
                 Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
@@ -521,7 +521,7 @@ impl Engine for DockerEngine {
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListVolumesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
         let all = self.client.list_volumes(Some(options)).await.map_err(|e| self.error("listing volumes", e))?;
-        // The type of `created_at` depends on features of the client that other crates may switch on; its JSON does not.
+        // The type of `created_at` depends on client features that other crates may enable; its JSON does not.
         let created =
             |v: &bollard::models::Volume| serde_json::to_value(v).ok()?["CreatedAt"].as_str().map(str::to_owned);
         let listed = |v: bollard::models::Volume| Found {
@@ -554,7 +554,7 @@ fn broken_file(action: &str, path: &Path, error: &std::io::Error) -> EngineError
     EngineError::Broken { action: format!("{action} {}", path.display()), message: error.to_string() }
 }
 
-/// A file as a stream of 256 KiB pieces.
+/// A file as a stream of 256 KiB chunks.
 fn file_chunks(file: tokio::fs::File) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
     futures_util::stream::unfold(file, |mut file| async move {
         let mut chunk = vec![0; 256 << 10];
@@ -574,7 +574,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_engine_says_when_an_image_cannot_start() {
+    fn classifies_start_errors() {
         let code = |message: &str| match start_error(refused("starting".to_owned(), 400, message.to_owned())) {
             EngineError::CannotStart { exit_code, .. } => Ok(exit_code),
             other => Err(other),
@@ -589,7 +589,7 @@ mod tests {
         assert_eq!(code(r#"chdir to cwd ("/x") set in config.json failed: no such file or directory"#), Ok(None));
         assert_eq!(code("exec /app: exec format error"), Ok(Some(1)));
         assert_eq!(code("crun: executable file `nope` not found in $PATH: No such file or directory"), Ok(Some(127)));
-        // The engine's own troubles sound alike.
+        // Similar errors of the engine itself.
         for message in [
             "cannot join network of a non running container",
             "namespace path: lstat /proc/7/ns/net: no such file or directory",

@@ -1,98 +1,99 @@
-//! What can go wrong with an engine, each with a hint of what to do.
+//! Errors of an engine, each with a hint.
 
 /// A result of the engine.
 pub type EngineResult<T> = Result<T, EngineError>;
 
-/// What App Runner reports for a program that the kernel cannot execute; a local engine may refuse to start it.
+/// The exit code that App Runner reports for a program the kernel cannot execute; a local engine may refuse to start
+/// it.
 const EXEC_FORMAT_CODE: i64 = 1;
 
-/// What can go wrong with an engine.
+/// An error of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// Nobody answers at the engine's address.
-    #[error("no container engine answers at {host}: {cause}")]
+    /// Nothing answers at the engine's address.
+    #[error("cannot connect to the container engine at {host}: {cause}")]
     NoEngine {
-        /// Where it was looked for.
+        /// The address that was tried.
         host: String,
-        /// What the system said.
+        /// The system's error.
         cause: String,
     },
-    /// The socket is there and may not be opened.
-    #[error("the container engine's socket {host} may not be opened by this user")]
+    /// The socket exists, but this user may not open it.
+    #[error("permission denied: this user may not open the container engine's socket {host}")]
     Permission {
         /// The socket.
         host: String,
     },
-    /// The engine speaks an API that is too old.
-    #[error("the container engine at {host} speaks API {found}, at least {needed} is needed")]
+    /// The engine's API is too old.
+    #[error("the container engine at {host} has API {found}; {needed} or later is required")]
     TooOld {
-        /// The engine.
+        /// The engine's address.
         host: String,
         /// Its API version.
         found: String,
-        /// The lowest that will do.
+        /// The lowest supported version.
         needed: &'static str,
     },
-    /// The address or the context cannot be used.
-    #[error("the container engine's address cannot be used: {problem}")]
+    /// The address or the context is unusable.
+    #[error("invalid address of the container engine: {problem}")]
     Address {
         /// What is wrong.
         problem: String,
     },
-    /// No such image on this engine.
+    /// The engine has no such image.
     #[error("no image `{name}` on this engine{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
     ImageNotFound {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The nearest name that is there.
+        /// The nearest existing name.
         nearest: Option<String>,
     },
     /// The engine's disk is full.
     #[error("the container engine's disk is full ({action}): {message}")]
     DiskFull {
-        /// What was tried.
+        /// The operation.
         action: String,
-        /// What the engine said.
+        /// The engine's message.
         message: String,
     },
     /// The process could not be started: a missing executable, user, directory, or command.
     #[error("{message}")]
     CannotStart {
-        /// 127 when it was not found, 126 when it is not executable.
+        /// 127 if it was not found, 126 if it is not executable.
         exit_code: Option<i64>,
-        /// What the engine said.
+        /// The engine's message.
         message: String,
     },
-    /// It is gone.
-    #[error("{action}: it is no longer there ({message})")]
+    /// It no longer exists.
+    #[error("{action}: it no longer exists ({message})")]
     Gone {
-        /// What was tried.
+        /// The operation.
         action: String,
-        /// What the engine said.
+        /// The engine's message.
         message: String,
     },
     /// A container uses it.
     #[error("{action}: a container uses it ({message})")]
     InUse {
-        /// What was tried.
+        /// The operation.
         action: String,
-        /// What the engine said.
+        /// The engine's message.
         message: String,
     },
     /// The engine refused.
     #[error("{action}: the container engine refused ({status}): {message}")]
     Refused {
-        /// What was tried.
+        /// The operation.
         action: String,
         /// The HTTP status.
         status: u16,
-        /// What the engine said.
+        /// The engine's message.
         message: String,
     },
-    /// The engine did not answer, or not in a way that can be understood.
+    /// The engine did not answer, or its answer was not understood.
     #[error("{action}: {message}")]
     Broken {
-        /// What was tried.
+        /// The operation.
         action: String,
         /// What happened.
         message: String,
@@ -114,17 +115,15 @@ impl EngineError {
             }
             Self::TooOld { .. } => "Update the engine: Docker 20.10 or newer, or Podman 4 or newer.",
             Self::Address { .. } => {
-                "Look at DOCKER_HOST, DOCKER_CONTEXT and `docker context ls`; unix://, tcp:// and ssh:// are understood."
+                "Check DOCKER_HOST, DOCKER_CONTEXT and `docker context ls`; unix://, tcp:// and ssh:// are supported."
             }
             Self::ImageNotFound { .. } => {
                 "See `docker image ls`; pull or build the image first (the bundled ones: `exitone images build`)."
             }
             Self::DiskFull { .. } => "Free space: `docker system df`, `docker system prune`, `exitone clean`.",
-            Self::CannotStart { .. } => {
-                "Look at ENTRYPOINT, CMD, USER and WORKDIR of the image: `docker image inspect`."
-            }
-            Self::Gone { .. } => "Somebody else removed it while it was in use; run the command again.",
-            Self::InUse { .. } => "End the container that uses it (`docker ps -a`), then run the command again.",
+            Self::CannotStart { .. } => "Check ENTRYPOINT, CMD, USER and WORKDIR of the image: `docker image inspect`.",
+            Self::Gone { .. } => "Something else removed it while it was in use; run the command again.",
+            Self::InUse { .. } => "Stop the container that uses it (`docker ps -a`), then run the command again.",
             Self::Refused { .. } | Self::Broken { .. } => {
                 "See the engine's own log (`journalctl -u docker`); `exitone -v …` shows every step."
             }
@@ -132,7 +131,7 @@ impl EngineError {
     }
 }
 
-/// What an engine's refusal is, by its status and its words.
+/// Classifies an engine's refusal by its status and message.
 pub(super) fn refused(action: String, status: u16, message: String) -> EngineError {
     if message.contains("no space left on device") {
         return EngineError::DiskFull { action, message };
@@ -143,8 +142,8 @@ pub(super) fn refused(action: String, status: u16, message: String) -> EngineErr
     }
 }
 
-/// Start errors that are the image's fault, not the engine's: only the sentences in which a runtime speaks of the
-/// image's own program, user, folder or command. Anything else, however alike it sounds, is the engine's.
+/// Start errors caused by the image, not by the engine: only messages in which a runtime names the image's own program,
+/// user, directory or command. Everything else, however similar, is the engine's.
 pub(super) fn start_error(error: EngineError) -> EngineError {
     let EngineError::Refused { message, .. } = &error else { return error };
     let lower = message.to_ascii_lowercase();
@@ -157,7 +156,7 @@ pub(super) fn start_error(error: EngineError) -> EngineError {
         Some(text) if text.contains("exec format error") => Some(EXEC_FORMAT_CODE),
         Some(text) if text.contains("permission denied") || text.contains("is a directory") => Some(126),
         Some(text) if text.contains("not found") || text.contains("no such file or directory") => Some(127),
-        // Some runtimes name the program otherwise, or not at all.
+        // Some runtimes name the program differently, or not at all.
         _ if lower.contains("exec format error") => Some(EXEC_FORMAT_CODE),
         _ if ["unable to find user", "unable to find group", "no command specified", "chdir to cwd"]
             .iter()

@@ -1,7 +1,7 @@
-//! A scripted engine: the whole program runs against it with a paused clock, holders included.
+//! A scripted engine: the whole program, including holders, runs against it with a paused clock.
 //!
-//! It knows images by name, each with a script that says what the process does under the conditions that its
-//! holder was told. Nothing in it waits for real time.
+//! It knows images by name, each with a script that defines what the process does under its holder's conditions.
+//! Nothing waits for real time.
 
 mod holder;
 mod planted;
@@ -47,9 +47,9 @@ struct Container {
     act: Act,
     output: Option<mpsc::UnboundedSender<EngineResult<Output>>>,
     receiver: Option<mpsc::UnboundedReceiver<EngineResult<Output>>>,
-    /// The holder's end of its standard input, until it is started.
+    /// The holder's end of its standard input, until it starts.
     stdin: Option<DuplexStream>,
-    /// For a holder: the conditions of the run that it serves, its number, when it was prepared.
+    /// For a holder: the number of the prepared run, its conditions, and when it was prepared.
     prepared: Option<(u64, Vec<Condition>, Instant)>,
 }
 
@@ -67,7 +67,7 @@ struct State {
     faults: Faults,
     counter: u64,
     most_running: usize,
-    /// The images of the containers that were started.
+    /// The images of all started containers.
     started: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ pub struct FakeEngine {
 }
 
 impl FakeEngine {
-    /// An engine without images. `shared`: it joins the namespace that a holder is in at that moment.
+    /// An engine without images. `shared`: containers join the namespace that the holder is currently in.
     #[must_use]
     pub fn new(shared: bool) -> Self {
         Self { state: Arc::default(), zero: Instant::now(), shared }
@@ -95,7 +95,7 @@ impl FakeEngine {
         self.image_of(reference, "amd64", env, script);
     }
 
-    /// Adds an image of an architecture.
+    /// Adds an image for an architecture.
     pub fn image_of(&self, reference: &str, architecture: &str, env: &[&str], script: Script) {
         let facts = ImageFacts {
             reference: reference.to_owned(),
@@ -110,7 +110,7 @@ impl FakeEngine {
         self.lock().images.insert(reference.to_owned(), Image { facts, script, files: Tree::fine() });
     }
 
-    /// Adds a saved image under its names, and under its id.
+    /// Adds a saved image under its names and its id.
     fn saved(&self, saved: Saved) {
         let Saved { tags, facts, .. } = saved;
         for name in tags.into_iter().chain([facts.id.0.clone()]) {
@@ -120,21 +120,21 @@ impl FakeEngine {
         }
     }
 
-    /// Gives an image the digests of its layers.
+    /// Sets the digests of an image's layers.
     pub fn set_layers(&self, reference: &str, layers: &[&str]) {
         if let Some(image) = self.lock().images.get_mut(reference) {
             image.facts.layers = layers.iter().map(|layer| (*layer).to_owned()).collect();
         }
     }
 
-    /// Gives an image labels, which every container of it inherits.
+    /// Sets labels of an image, which every container of it inherits.
     pub fn set_image_labels(&self, reference: &str, labels: &[(&str, &str)]) {
         if let Some(image) = self.lock().images.get_mut(reference) {
             image.facts.labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         }
     }
 
-    /// Says which files an image has.
+    /// Sets the files of an image.
     pub fn set_files(&self, reference: &str, files: Tree) {
         if let Some(image) = self.lock().images.get_mut(reference) {
             image.files = files;
@@ -149,12 +149,12 @@ impl FakeEngine {
         image.map(|i| i.files.clone()).ok_or_else(|| Self::gone(id))
     }
 
-    /// Says what goes wrong from now on.
+    /// Sets the faults from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.lock().faults = faults;
     }
 
-    /// Containers and volumes that are there, by the name of their role.
+    /// Roles of the containers and volumes that exist.
     #[must_use]
     pub fn left(&self) -> Vec<String> {
         let state = self.lock();
@@ -163,19 +163,19 @@ impl FakeEngine {
         state.containers.values().map(|c| role(&c.spec.labels)).chain(volumes).collect()
     }
 
-    /// How many candidates ran at the same time at the most.
+    /// The highest number of candidates that ran at the same time.
     #[must_use]
     pub fn most_running(&self) -> usize {
         self.lock().most_running
     }
 
-    /// How many containers were started of images whose id has these words in it.
+    /// Number of started containers of images whose id contains this text.
     #[must_use]
     pub fn started(&self, image: &str) -> usize {
         self.lock().started.iter().filter(|started| started.contains(image)).count()
     }
 
-    /// Ends every event stream, as an engine that is restarted does.
+    /// Ends every event stream, like a restarting engine.
     pub fn break_events(&self) {
         self.lock().events.clear();
     }
@@ -192,7 +192,7 @@ impl FakeEngine {
         EngineError::Gone { action: "using a container".to_owned(), message: id.to_owned() }
     }
 
-    /// The process of a container ends.
+    /// Ends the process of a container.
     fn end(&self, id: &str, code: i64, oom: bool) {
         let now = self.micros();
         let mut state = self.lock();
@@ -381,7 +381,7 @@ impl Engine for FakeEngine {
         let (_, conditions, _) = conditions.ok_or_else(|| EngineError::Refused {
             action: "starting a container".to_owned(),
             status: 409,
-            message: "its holder has prepared nothing".to_owned(),
+            message: "its holder has not prepared a run".to_owned(),
         })?;
         let image = state.images.values().find(|i| i.facts.id.0 == container.spec.image).cloned();
         let image = image.ok_or_else(|| Self::gone(id))?;
@@ -502,7 +502,7 @@ impl Engine for FakeEngine {
     }
 }
 
-/// True when labels hold one (`name` or `name=value`).
+/// Whether the labels contain a label (`name` or `name=value`).
 fn matches(labels: &BTreeMap<String, String>, label: &str) -> bool {
     let (name, value) = label.split_once('=').map_or((label, None), |(n, v)| (n, Some(v)));
     labels.get(name).is_some_and(|l| value.is_none_or(|v| v == l))

@@ -1,4 +1,4 @@
-//! Files of a container as an engine tells of them, and a tree of files for the scripted engine.
+//! Files of a container as an engine reports them, and a file tree for the scripted engine.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -7,17 +7,18 @@ use bytes::Bytes;
 
 use super::archive::append_mode;
 
-/// Room for what stands before a file's bytes in an archive: its header, a long name, extended attributes.
+/// Room in an archive for what precedes a file's bytes: its header, a long name, extended attributes.
 const HEADERS: usize = 128 << 10;
-/// As the kernel: more links in a row are a ring (`MAXSYMLINKS`, <https://man7.org/linux/man-pages/man7/path_resolution.7.html>).
+/// As in the kernel: more links in a row are a loop (`MAXSYMLINKS`,
+/// <https://man7.org/linux/man-pages/man7/path_resolution.7.html>).
 pub const MOST_LINKS: usize = 40;
 
-/// What a path leads to.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A file with bytes in it.
     Regular,
-    /// A folder.
+    /// A directory.
     Directory,
     /// A symbolic link.
     Link,
@@ -25,16 +26,16 @@ pub enum FileKind {
     Other,
 }
 
-/// A file of a container; a link in the last part of its path is not followed.
+/// A file of a container; a symbolic link at the end of its path is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStat {
-    /// What it is.
+    /// Its type.
     pub kind: FileKind,
-    /// The permission bits, set-user-id and its like included (`0o7777` at the most).
+    /// The permission bits including set-user-id and the like (at most `0o7777`).
     pub mode: u32,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Where a link leads.
+    /// The target of a link.
     pub link: Option<String>,
 }
 
@@ -47,7 +48,7 @@ const GO_SPECIAL: [(u32, u32); 3] = [(1 << 23, 0o4000), (1 << 22, 0o2000), (1 <<
 const UNIX_TYPE: u32 = 0o170_000;
 
 impl FileStat {
-    /// From the mode that an engine reports, Go's or Unix's own: Go leaves the bits of Unix's types clear.
+    /// Converts the mode that an engine reports, Go's or Unix's own: Go leaves the bits of Unix types clear.
     #[must_use]
     pub fn new(mode: u32, size: i64, link: &str) -> Self {
         let (kind, special) = match mode & UNIX_TYPE {
@@ -64,13 +65,13 @@ impl FileStat {
         Self { kind, mode: (mode & 0o777) | special, size: u64::try_from(size).unwrap_or(0), link }
     }
 
-    /// True for a folder.
+    /// Whether it is a directory.
     #[must_use]
     pub fn is_directory(&self) -> bool {
         self.kind == FileKind::Directory
     }
 
-    /// True for a file that somebody may execute.
+    /// Whether it is a file that somebody may execute.
     #[must_use]
     pub fn is_executable(&self) -> bool {
         self.kind == FileKind::Regular && self.mode & 0o111 != 0
@@ -89,13 +90,13 @@ fn go_kind(mode: u32) -> FileKind {
     }
 }
 
-/// How many bytes of an archive are enough to have the first `most` bytes of its first file.
+/// Number of bytes of an archive that surely contain the first `most` bytes of its first file.
 #[must_use]
 pub fn enough(most: usize) -> usize {
     most.saturating_add(HEADERS)
 }
 
-/// The first `most` bytes of the first entry of an archive that may be cut short; nothing when that is no plain file.
+/// The first `most` bytes of the first entry of a possibly truncated archive; `None` if that is not a plain file.
 #[must_use]
 pub fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut archive = tar::Archive::new(archive);
@@ -108,7 +109,7 @@ pub fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The absolute form of a path that is seen from a folder, without `.` and `..`.
+/// The absolute form of a path relative to a directory, without `.` and `..`.
 #[must_use]
 pub fn absolute(folder: &str, path: &str) -> String {
     let whole = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
@@ -123,7 +124,7 @@ pub fn absolute(folder: &str, path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// The folder that a path is in.
+/// The directory that contains a path.
 #[must_use]
 pub fn parent(path: &str) -> &str {
     match path.trim_end_matches('/').rsplit_once('/') {
@@ -139,16 +140,16 @@ enum Node {
     Folder,
 }
 
-/// A tree of files in memory, for the scripted engine.
+/// A file tree in memory, for the scripted engine.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     nodes: BTreeMap<String, Node>,
-    /// True: whatever is asked for is there, and can be executed.
+    /// Whether every requested path exists and is executable.
     everything: bool,
 }
 
 impl Tree {
-    /// A tree in which everything that is asked for is there and in order, and nothing can be ruled out.
+    /// A tree in which every requested path exists and is fine, so that nothing can be ruled out.
     #[must_use]
     pub fn fine() -> Self {
         let folders = ["/tmp", "/var/tmp", "/var/log", "/var/cache", "/var/lib", "/run", "/home", "/root"];
@@ -177,7 +178,7 @@ impl Tree {
         self
     }
 
-    /// As an engine: links on the way are followed, one at the end is not.
+    /// Like an engine: follows links on the way, but not one at the end.
     #[must_use]
     pub fn stat(&self, path: &str) -> Option<FileStat> {
         let path = self.on_the_way(&absolute("/", path))?;
@@ -228,7 +229,7 @@ impl Tree {
         tar.into_inner()
     }
 
-    /// The path with every link but one at its end followed.
+    /// The path with every link followed but one at its end.
     fn on_the_way(&self, path: &str) -> Option<String> {
         let mut path = path.to_owned();
         for _ in 0..=MOST_LINKS {
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_made_absolute() {
+    fn makes_paths_absolute() {
         for (folder, path, expected) in [
             ("/app", "run.sh", "/app/run.sh"),
             ("/app", "./run.sh", "/app/run.sh"),
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_file_of_an_archive_that_is_cut_short() {
+    fn reads_the_first_file_of_a_truncated_archive() {
         let long = format!("/{}", "x".repeat(180));
         let tree = Tree::default().file(&long, 0o755, vec![7; 100_000]);
         let archive = tree.archive().expect("packed");
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_answers_as_an_engine() {
+    fn tree_answers_like_an_engine() {
         let tree = Tree::default().link("/bin", "usr/bin").file("/usr/bin/sh", 0o755, "x").link("/usr/bin/a", "sh");
         assert!(tree.stat("/bin/sh").is_some_and(|s| s.is_executable()));
         assert_eq!(tree.stat("/bin").and_then(|s| s.link).as_deref(), Some("usr/bin"));
@@ -330,13 +331,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..3000), most in 0usize..5000) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..3000), most in 0usize..5000) {
             let first = first_file(&bytes, most);
             prop_assert!(first.is_none_or(|f| f.len() <= most));
         }
 
         #[test]
-        fn no_broken_archive_breaks_it(at in 0usize..2048, byte: u8) {
+        fn broken_archives_do_not_panic(at in 0usize..2048, byte: u8) {
             let mut archive = Tree::default().file("/a", 0o755, vec![1; 600]).archive().expect("packed");
             archive[at] = byte;
             let _ = first_file(&archive, 4096);

@@ -1,4 +1,4 @@
-//! Images in files, as `docker save` writes them: what is in one is said before it is loaded.
+//! Images in files, as `docker save` writes them: their contents are read before they are loaded.
 //!
 //! Formats: <https://github.com/moby/docker-image-spec> (version 1.2, `manifest.json`) and
 //! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md> (`index.json`).
@@ -18,21 +18,21 @@ use super::{Archive, Engine, EngineError};
 use crate::model::image::env_map;
 use crate::model::{ImageFacts, ImageId};
 
-/// No manifest and no image's configuration is larger, in bytes.
+/// The size limit of a manifest or an image configuration, in bytes.
 const LARGEST: u64 = 4 << 20;
-/// An index of indexes is followed so far.
+/// The deepest nesting of indexes that is followed.
 const DEEPEST: usize = 3;
-/// What an archive's name ends in.
+/// File name extensions of archives.
 const ENDINGS: [&str; 3] = [".tar", ".tar.gz", ".tgz"];
-/// The first bytes of compressed files that only the engine can read.
+/// The first bytes of compressed formats that only the engine can read.
 const PACKED: [(&[u8], &str); 3] = [(b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2")];
 const GZIP: &[u8] = b"\x1f\x8b";
-/// What a builder says of an image's making stands beside it as an image of no platform
+/// Builders store attestations next to an image as an image without a platform
 /// (<https://docs.docker.com/build/metadata/attestations/attestation-storage/>).
 const ATTESTATION: &str = "vnd.docker.reference.type";
-/// Where the engine keeps an image's whole name (containerd's `images.AnnotationImageName`).
+/// Where the engine stores an image's full name (containerd's `images.AnnotationImageName`).
 const WHOLE_NAME: &str = "io.containerd.image.name";
-/// A tag, or a whole name (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>).
+/// A tag, or a full name (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Why a saved image cannot be used.
@@ -43,46 +43,46 @@ pub enum SavedError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: String,
     },
-    /// It is no tar archive.
-    #[error("{} is no archive as `docker save` writes it", path.display())]
-    NoArchive {
+    /// It is not a tar archive.
+    #[error("{} is not an archive of `docker save`", path.display())]
+    NotAnArchive {
         /// The file.
         path: PathBuf,
     },
-    /// It is compressed in a way that is not understood here.
+    /// Its compression is not supported.
     #[error("{} is compressed with {how}", path.display())]
     Packed {
         /// The file.
         path: PathBuf,
-        /// How.
+        /// The compression.
         how: &'static str,
     },
-    /// There is neither a `manifest.json` nor an `index.json` in it, or no image.
-    #[error("{} has no image in it (no manifest.json, no index.json, or an empty one)", path.display())]
+    /// It has neither a `manifest.json` nor an `index.json`, or no image.
+    #[error("{} contains no image (manifest.json and index.json are missing or empty)", path.display())]
     NoImage {
         /// The file.
         path: PathBuf,
     },
-    /// There are several images in it.
-    #[error("{} has {} images in it: {}", path.display(), names.len(), names.join(", "))]
+    /// It contains several images.
+    #[error("{} contains {} images: {}", path.display(), names.len(), names.join(", "))]
     Several {
         /// The file.
         path: PathBuf,
         /// Their names, or the beginnings of their ids.
         names: Vec<String>,
     },
-    /// A part of it is larger than any honest one.
-    #[error("{}: its {part} is larger than {} MiB", path.display(), LARGEST >> 20)]
+    /// A part of it is suspiciously large.
+    #[error("{}: {part} is larger than {} MiB", path.display(), LARGEST >> 20)]
     TooLarge {
         /// The file.
         path: PathBuf,
         /// Which part.
         part: String,
     },
-    /// A part of it is missing, or cannot be understood.
+    /// A part of it is missing or invalid.
     #[error("{}: {problem}", path.display())]
     Malformed {
         /// The file.
@@ -90,9 +90,9 @@ pub enum SavedError {
         /// What is wrong.
         problem: String,
     },
-    /// Loading it would take the name from another image.
+    /// Loading it would take the name away from another image.
     #[error(
-        "{} holds `{tag}` ({id}), and on this engine that is the name of another image ({there})",
+        "{} contains `{tag}` ({id}), but on this engine that name belongs to another image ({there})",
         path.display()
     )]
     NameTaken {
@@ -100,14 +100,14 @@ pub enum SavedError {
         path: PathBuf,
         /// The name.
         tag: String,
-        /// The id of the image in the file, shortened.
+        /// The short id of the image in the file.
         id: String,
-        /// The id of the image on the engine, shortened.
+        /// The short id of the image on the engine.
         there: String,
     },
-    /// The engine loaded it and does not know it.
-    #[error("{} was loaded, but the engine knows no image {id}", path.display())]
-    NotThere {
+    /// The engine loaded it but does not find it.
+    #[error("{} was loaded, but the engine has no image {id}", path.display())]
+    NotFound {
         /// The file.
         path: PathBuf,
         /// The id.
@@ -123,17 +123,17 @@ impl SavedError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unreadable { .. } => "Look at the path and its permissions.",
-            Self::NoArchive { .. } | Self::NoImage { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => {
-                "Write it anew with `docker save IMAGE -o FILE.tar` (not `docker export`)."
+            Self::Unreadable { .. } => "Check the path and its permissions.",
+            Self::NotAnArchive { .. } | Self::NoImage { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => {
+                "Save it again with `docker save IMAGE -o FILE.tar` (not `docker export`)."
             }
-            Self::Packed { .. } => "Unpack it first, or `docker load` it and name the image.",
+            Self::Packed { .. } => "Decompress it first, or `docker load` it and name the image.",
             Self::Several { .. } => "Save each image in a file of its own, or `docker load` it and name the images.",
             Self::NameTaken { .. } => {
                 "Loading it would move the name. Give the image on the engine another name and take this one from it \
                  (`docker tag OLD NEW`, `docker rmi OLD`), or save the image under another name."
             }
-            Self::NotThere { .. } => "Save it with a name: `docker save NAME:TAG -o FILE.tar`.",
+            Self::NotFound { .. } => "Save it with a name: `docker save NAME:TAG -o FILE.tar`.",
             Self::Engine(e) => e.hint(),
         }
     }
@@ -144,17 +144,17 @@ impl SavedError {
 pub struct Saved {
     /// The file.
     pub path: PathBuf,
-    /// Its names; there may be none.
+    /// Its names, possibly none.
     pub tags: Vec<String>,
-    /// Its configuration; its id is the digest of that, and `size` is not known.
+    /// Its configuration; its id is the digest of that, and `size` is unknown.
     pub facts: ImageFacts,
-    /// Digests that some engines call its id: those of its manifest and its index.
+    /// Digests that some engines use as its id: those of its manifest and its index.
     pub other_ids: Vec<ImageId>,
 }
 
 impl Saved {
-    /// True when an image of the engine is this one: of the same id, or of the same layers with the same settings,
-    /// since engines that keep manifests make an id of their own when they load an archive without one.
+    /// Whether an image on the engine is this one: the same id, or the same layers with the same settings, because
+    /// engines that keep manifests make up an id when they load an archive without one.
     #[must_use]
     pub fn is(&self, found: &ImageFacts) -> bool {
         let own = &self.facts;
@@ -168,8 +168,8 @@ impl Saved {
     }
 }
 
-/// True when a word on the command line means a saved image and not the name of one: a path (no image's name begins
-/// like one), or a name that ends as archives do.
+/// Whether a command line argument means a saved image rather than an image name: a path (no image name starts like
+/// one), or a name with an archive's extension.
 #[must_use]
 pub fn is_path(word: &str) -> bool {
     let path = ["/", "./", "../"].iter().any(|start| word.starts_with(start));
@@ -178,10 +178,10 @@ pub fn is_path(word: &str) -> bool {
     path || (ending && (!word.contains(':') || Path::new(word).is_file()))
 }
 
-/// Reads what is in an archive. Its layers are passed over; of a compressed one every byte is unpacked.
+/// Reads the contents of an archive. Layers are skipped; a compressed archive is decompressed completely.
 ///
 /// # Errors
-/// It is no archive of exactly one image.
+/// When it is not an archive of exactly one image.
 pub fn read_saved(path: &Path) -> Result<Saved, SavedError> {
     let reader = Reader { path };
     let mut found = reader.parts(&["manifest.json", "index.json"])?;
@@ -189,7 +189,7 @@ pub fn read_saved(path: &Path) -> Result<Saved, SavedError> {
     let (config, tags, other_ids) = match found.remove("manifest.json") {
         Some(manifest) => {
             let (config, tags) = reader.manifest(&manifest)?;
-            // What cannot be read here is not needed.
+            // An unreadable index is not needed.
             let index: Index = index.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
             (config, tags, index.manifests.into_iter().map(|d| ImageId(d.digest)).collect())
         }
@@ -200,11 +200,11 @@ pub fn read_saved(path: &Path) -> Result<Saved, SavedError> {
     Ok(Saved { path: path.to_owned(), tags, facts, other_ids })
 }
 
-/// Loads an archive unless its image is on the engine already, and returns the reference to use: the first of its tags
-/// that leads to it, else the id.
+/// Loads an archive unless its image is already on the engine, and returns the reference to use: the first of its tags
+/// that refers to it, else the id.
 ///
 /// # Errors
-/// [`SavedError::NameTaken`] when the engine would have to take a name from another image; the engine's.
+/// [`SavedError::NameTaken`] if the engine would have to take a name from another image; errors of the engine.
 pub async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, SavedError> {
     let before = look(engine, saved).await?;
     if let Some(reference) = before.reference {
@@ -215,14 +215,14 @@ pub async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, SavedErr
         return Err(SavedError::NameTaken { path: saved.path.clone(), tag, id, there });
     }
     engine.load_image(Archive::File(saved.path.clone())).await?;
-    let not_there = || SavedError::NotThere { path: saved.path.clone(), id: saved.facts.id.0.clone() };
+    let not_there = || SavedError::NotFound { path: saved.path.clone(), id: saved.facts.id.0.clone() };
     look(engine, saved).await?.reference.ok_or_else(not_there)
 }
 
 /// What the engine has of a saved image.
 struct There {
     reference: Option<String>,
-    /// A name of it that leads to another image.
+    /// A name of it that refers to another image.
     taken: Option<(String, ImageId)>,
 }
 
@@ -252,7 +252,7 @@ struct Manifest {
     repo_tags: Option<Vec<String>>,
 }
 
-/// `index.json`, an index in it, or a manifest: what is common to them.
+/// `index.json`, a nested index, or a manifest: their common fields.
 #[derive(Default, Deserialize)]
 struct Index {
     #[serde(default)]
@@ -351,15 +351,15 @@ impl Reader<'_> {
     }
 
     fn json<T: DeserializeOwned>(&self, part: &str, bytes: &[u8]) -> Result<T, SavedError> {
-        serde_json::from_slice(bytes).map_err(|e| self.malformed(format!("its {part} cannot be understood: {e}")))
+        serde_json::from_slice(bytes).map_err(|e| self.malformed(format!("invalid {part}: {e}")))
     }
 
     fn part(&self, name: &str) -> Result<Vec<u8>, SavedError> {
-        let missing = || self.malformed(format!("its {name} is missing"));
+        let missing = || self.malformed(format!("{name} is missing"));
         self.parts(&[name])?.remove(name).ok_or_else(missing)
     }
 
-    /// The parts of these names, as far as they are there.
+    /// The parts with these names that exist.
     fn parts(&self, names: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, SavedError> {
         let mut file = File::open(self.path).map_err(|e| self.unreadable(&e))?;
         let mut start = Vec::new();
@@ -386,7 +386,7 @@ impl Reader<'_> {
         let mut found = BTreeMap::new();
         let mut any = false;
         for entry in entries {
-            // The first one decides: any file begins with something that is no header.
+            // The first entry decides: any file may begin with something that is not a header.
             let mut entry = entry.map_err(|e| if any { self.unreadable(&e) } else { self.no_archive() })?;
             any = true;
             let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
@@ -407,7 +407,7 @@ impl Reader<'_> {
     }
 
     fn no_archive(&self) -> SavedError {
-        SavedError::NoArchive { path: self.path.to_owned() }
+        SavedError::NotAnArchive { path: self.path.to_owned() }
     }
 
     /// The configuration's name and the tags of the only image.
@@ -446,7 +446,7 @@ impl Reader<'_> {
         Ok((config, tags.into_iter().collect(), ids))
     }
 
-    /// The images that some descriptors lead to; what is not in the archive (another platform) is passed over.
+    /// The images that the descriptors refer to; those not in the archive (other platforms) are skipped.
     fn images(
         &self,
         descriptors: Vec<Descriptor>,
@@ -477,16 +477,16 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// Where a blob is: `sha256:…` is `blobs/sha256/…`.
+    /// The path of a blob: `sha256:…` is `blobs/sha256/…`.
     fn blob(&self, digest: &str) -> Result<String, SavedError> {
         match digest.split_once(':') {
             Some((kind, hex)) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(format!("blobs/{kind}/{hex}")),
-            _ => Err(self.malformed(format!("`{digest}` is no digest"))),
+            _ => Err(self.malformed(format!("`{digest}` is not a digest"))),
         }
     }
 }
 
-/// A name as the engine shows it: without the registry that is meant when none is said.
+/// A name as the engine shows it: without the default registry.
 fn whole_name(annotations: &BTreeMap<String, String>) -> Option<String> {
     let tag_only = |name: &&String| name.contains(':');
     let name = annotations.get(WHOLE_NAME).or_else(|| annotations.get(REF_NAME).filter(tag_only))?;

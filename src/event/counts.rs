@@ -1,4 +1,4 @@
-//! The counts of a run: the same in every report.
+//! The counts of a run, identical in every report.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 use super::entry::{Entry, Standing};
 use crate::model::Verdict;
 
-/// How many cases of a run stand how. `expected + unexpected + unresolved + skipped + not_run + steps = cases`.
+/// Numbers of cases by standing. `expected + unexpected + unresolved + skipped + not_run + steps = cases`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
-    /// Cases in all: planned ones and those that searches added, run or not.
+    /// All cases: planned ones and those that searches added, run or not.
     pub cases: usize,
-    /// Cases that passed, without steps of searches.
+    /// Cases that passed, except steps of searches.
     pub passed: usize,
-    /// Cases that failed, without steps of searches.
+    /// Cases that failed, except steps of searches.
     pub failed: usize,
-    /// Cases that came out as expected.
+    /// Cases with the expected result.
     #[serde(default)]
     pub expected: usize,
-    /// Cases that came out otherwise than expected.
+    /// Cases with an unexpected result.
     #[serde(default)]
     pub unexpected: usize,
-    /// Cases that say nothing.
+    /// Unresolved cases.
     pub unresolved: usize,
     /// Cases that this host cannot impose.
     #[serde(default)]
@@ -29,13 +29,13 @@ pub struct Counts {
     /// Cases without a result.
     #[serde(default)]
     pub not_run: usize,
-    /// Cases whose attempts disagree; they are counted above as well.
+    /// Cases whose attempts disagree; they are also counted above.
     #[serde(default)]
     pub flaky: usize,
-    /// Steps of searches: nothing is expected of them.
+    /// Steps of searches, which have no expectation.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub steps: usize,
-    /// Searches; they are no cases.
+    /// Searches, which are not cases.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub searches: usize,
     /// Searches whose list of sets may be incomplete.
@@ -74,7 +74,7 @@ impl Counts {
         counts
     }
 
-    /// The exit code of a command whose cases came to this (contract, exit codes).
+    /// The exit code of a command with these results (contract, exit codes).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match (self.unexpected, self.unresolved + self.skipped + self.not_run + self.open) {

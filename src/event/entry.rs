@@ -1,4 +1,4 @@
-//! What became of each planned case: its result, its attempts, and how it stands against what was expected.
+//! The result of each planned case: attempts, final result, and comparison with the expectation.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use super::Planned;
 use crate::model::search::JudgedSet;
 use crate::model::{CaseResult, Expectation, Verdict};
 
-/// The attempts at one case. One result stands for all of them.
+/// The attempts at one case, of which one result counts.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Attempts {
     /// Number of attempts that failed.
     pub failed: u32,
-    /// Number of attempts that did not come out as expected; 0 for runs of a search.
+    /// Number of attempts with an unexpected result; 0 for runs of a search.
     #[serde(default)]
     pub unexpected: u32,
     /// Number of attempts that passed or failed.
     pub decided: u32,
-    /// The outcome of each attempt in a few words, in order; empty where they were not kept.
+    /// The outcome of each attempt in a few words, in order; empty if not kept.
     pub outcomes: Vec<String>,
-    /// True when the run stopped before the case was tried again.
+    /// Whether the run stopped before the case was retried.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub cut_short: bool,
 }
 
 impl Attempts {
-    /// Counts one more attempt. `unexpected`: something else was expected.
+    /// Counts an attempt. `unexpected`: whether its result was unexpected.
     pub fn count(&mut self, result: &CaseResult, unexpected: bool) {
         let decided = result.verdict != Verdict::Unresolved;
         self.failed += u32::from(result.verdict == Verdict::Fail);
@@ -36,13 +36,13 @@ impl Attempts {
         self.outcomes.push(result.cell());
     }
 
-    /// True when there is nothing to say: the case was run once, as planned.
+    /// Whether the case was run once, as planned.
     #[must_use]
     pub fn is_single(&self) -> bool {
         self.decided <= 1 && self.outcomes.len() <= 1 && !self.cut_short
     }
 
-    /// Says that attempts disagree; `None` where they do not.
+    /// Describes disagreeing attempts; `None` if they agree.
     #[must_use]
     pub fn flaky(&self) -> Option<String> {
         let mixed = |count: u32| count > 0 && count < self.decided;
@@ -62,44 +62,44 @@ impl Attempts {
     }
 }
 
-/// How a case stands against what was expected of it, the worst first.
+/// How a case compares with its expectation, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Standing {
-    /// It came out otherwise than expected.
+    /// Its result was unexpected.
     Unexpected,
-    /// The run says nothing about it.
+    /// The run proves nothing.
     Unresolved,
     /// The host cannot impose a condition.
     Skipped,
-    /// It did not begin, or did not end.
+    /// It did not start, or did not finish.
     NotRun,
-    /// It came out as expected.
+    /// It had the expected result.
     Expected,
-    /// It is a step of a search: nothing is expected of it.
+    /// It is a step of a search and has no expectation.
     Step,
 }
 
-/// One planned case and what became of it. Nothing here is stored: [`judge`] makes it from what the events say.
+/// A planned case and its result. Nothing here is stored: [`judge`] derives it from the events.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// The case.
     pub planned: &'a Planned,
     /// The attempts at it.
     pub attempts: &'a Attempts,
-    /// The result that stands; `None`: there is none.
+    /// The result that counts; `None` if there is none.
     pub result: Option<&'a Arc<CaseResult>>,
     /// Why there is no result.
     pub missing: Option<&'a str>,
-    /// What was expected, in the scenario's words; `None`: that it passes, or nothing of a step.
+    /// The expectation in the scenario's words; `None` if it must pass, or for a step of a search.
     pub expected: Option<&'a str>,
-    /// How it stands.
+    /// Its standing.
     pub standing: Standing,
 }
 
 static NO_ATTEMPTS: Attempts =
     Attempts { failed: 0, unexpected: 0, decided: 0, outcomes: Vec::new(), cut_short: false };
 
-/// Judges a case. `judged`: what its search says of it, once that has finished.
+/// Judges a case. `judged`: its search's judgement, once that has finished.
 #[must_use]
 pub fn judge<'a>(
     planned: &'a Planned,
@@ -130,13 +130,13 @@ pub fn judge<'a>(
 }
 
 impl Entry<'_> {
-    /// True unless it came out otherwise than expected, or is not known.
+    /// Whether it neither had an unexpected result nor is unknown.
     #[must_use]
     pub fn is_good(&self) -> bool {
         matches!(self.standing, Standing::Expected | Standing::Step)
     }
 
-    /// Seconds that it took.
+    /// Its duration in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.result.map_or(0.0, |result| result.total_ms / 1000.0)

@@ -1,4 +1,4 @@
-//! Events as lines of JSON: written as they happen, read back after a kill.
+//! Event logs: one JSON document per line, written as events happen, and readable after a kill.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,17 +8,17 @@ use super::{Event, Stamped, VERSION};
 /// A log that cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LogError {
-    /// There is no event in it.
-    #[error("there is no event in it")]
+    /// The log is empty.
+    #[error("the log contains no event")]
     Empty,
-    /// The first line does not begin a run.
-    #[error("its first line is no beginning of a run: {0}")]
-    NoBeginning(String),
-    /// A newer program wrote it.
+    /// The first line does not start a run.
+    #[error("the first line does not start a run: {0}")]
+    NoStart(String),
+    /// A newer version wrote it.
     #[error("it was written by a newer exitone (format {0}; this one reads up to {VERSION})")]
     Newer(u32),
-    /// A line in the middle is broken.
-    #[error("line {line} is broken: {why}")]
+    /// A line is invalid.
+    #[error("invalid line {line}: {why}")]
     Broken {
         /// From 1.
         line: usize,
@@ -27,33 +27,33 @@ pub enum LogError {
     },
 }
 
-/// Events that were read.
+/// The events of a log.
 #[derive(Debug)]
 pub struct Read {
-    /// In their order.
+    /// In order.
     pub events: Vec<Stamped>,
-    /// True when the last line was cut: the run was killed while it wrote.
+    /// Whether the last line is truncated: the run was killed while writing it.
     pub cut: bool,
 }
 
-/// One event as one line, its line break included.
+/// An event as one line, including the line break.
 ///
 /// # Errors
-/// None that a caller could mend: an event is always written.
+/// Never in practice: every event can be serialised.
 pub fn line(event: &Stamped) -> serde_json::Result<String> {
     serde_json::to_string(event).map(|text| text + "\n")
 }
 
-/// The version alone, whatever else a newer program has written.
+/// The version only, whatever else a newer program has written.
 #[derive(Deserialize)]
 struct Version {
     version: u32,
 }
 
-/// Reads lines of events, of this version or an older one. A last line that was cut is left out.
+/// Parses a log of this or an older version. A truncated last line is omitted.
 ///
 /// # Errors
-/// What is no log, a newer one, and a broken line that is not the last.
+/// When it is not a log, is from a newer version, or a line before the last is invalid.
 pub fn read(text: &str) -> Result<Read, LogError> {
     let mut events: Vec<Stamped> = Vec::new();
     let lines: Vec<&str> = text.split('\n').collect();
@@ -61,7 +61,7 @@ pub fn read(text: &str) -> Result<Read, LogError> {
     let mut version = VERSION;
     for (n, line) in lines[..=last].iter().enumerate() {
         if n == 0 {
-            let first = serde_json::from_str::<Version>(line).map_err(|e| LogError::NoBeginning(e.to_string()))?;
+            let first = serde_json::from_str::<Version>(line).map_err(|e| LogError::NoStart(e.to_string()))?;
             version = first.version;
             if version > VERSION {
                 return Err(LogError::Newer(version));
@@ -69,10 +69,10 @@ pub fn read(text: &str) -> Result<Read, LogError> {
         }
         match event(line, version) {
             Ok(event) if n == 0 && !matches!(event.event, Event::RunStarted(_)) => {
-                return Err(LogError::NoBeginning("another event comes first".to_owned()));
+                return Err(LogError::NoStart("another event precedes it".to_owned()));
             }
             Ok(event) => events.push(event),
-            // Nothing comes after it, and its line break never was written: it was cut.
+            // The last line without a line break: it was truncated.
             Err(_) if n == last && n > 0 && !text.ends_with('\n') => return Ok(Read { events, cut: true }),
             Err(e) => return Err(LogError::Broken { line: n + 1, why: e.to_string() }),
         }
@@ -80,7 +80,7 @@ pub fn read(text: &str) -> Result<Read, LogError> {
     Ok(Read { events, cut: false })
 }
 
-/// One event, from a line of the given version.
+/// Parses an event of the given version.
 fn event(line: &str, version: u32) -> serde_json::Result<Stamped> {
     if version >= VERSION {
         return serde_json::from_str(line);
@@ -90,8 +90,8 @@ fn event(line: &str, version: u32) -> serde_json::Result<Stamped> {
     serde_json::from_value(value)
 }
 
-/// Version 1 kept the attempts in the result, and counted there either failures or, beside `tried`, what was not as
-/// expected. What it kept of the expectation is in the plan as well.
+/// Version 1 stored the attempts in the result, and counted either failures or, with `tried`, unexpected results. Its
+/// copy of the expectation is also in the plan.
 fn from_version_1(event: &mut Value) {
     let Some(event) = event.as_object_mut() else { return };
     if let Some(report) = event.remove("searched") {
@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn reads_what_was_written() {
         let read = read(&written()).expect("good");
         assert_eq!((read.events.len(), read.cut), (3, false));
         assert!(Run::of(&read.events).summary.is_some());
     }
 
     #[test]
-    fn wherever_it_is_cut_the_rest_is_read() {
+    fn reads_a_log_truncated_anywhere() {
         let text = written();
         let first = text.find('\n').expect("lines") + 1;
         for end in first..text.len() {
@@ -142,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_log_is_refused() {
+    fn rejects_text_that_is_not_a_log() {
         assert!(matches!(read(""), Err(LogError::Empty)));
-        assert!(matches!(read("{}\n"), Err(LogError::NoBeginning(_))));
-        assert!(matches!(read("\u{0}\u{1}\n"), Err(LogError::NoBeginning(_))));
+        assert!(matches!(read("{}\n"), Err(LogError::NoStart(_))));
+        assert!(matches!(read("\u{0}\u{1}\n"), Err(LogError::NoStart(_))));
         let newer = written().replacen("\"version\":2", "\"version\":3", 1);
         assert!(matches!(read(&newer), Err(LogError::Newer(3))));
         let broken = written().replacen("\"draining\"", "\"drained\"", 1);
@@ -154,7 +154,7 @@ mod tests {
 
     /// A run of version 1 with a retried case, one that the host cannot impose, and a search.
     #[test]
-    fn a_log_of_version_1_is_read() {
+    fn reads_a_log_of_version_1() {
         let read = read(include_str!("../../tests/fixtures/events-v1.jsonl")).expect("a log");
         let run = Run::of(&read.events);
         assert!(!read.cut && run.summary.is_some() && run.results.len() == 11);
@@ -163,7 +163,7 @@ mod tests {
         let counts = run.counts();
         assert_eq!((counts.expected, counts.unexpected, counts.skipped, counts.steps), (5, 1, 1, 4));
         assert_eq!((counts.passed, counts.failed, counts.flaky, counts.searches), (3, 3, 1, 1));
-        // Written anew, it is of this version and says the same.
+        // Written again, it has this version and the same content.
         let mut events = read.events;
         if let Some(Stamped { event: Event::RunStarted(header), .. }) = events.first_mut() {
             header.version = VERSION;

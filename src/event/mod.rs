@@ -1,4 +1,4 @@
-//! What a run tells, as it happens; every report is made from it.
+//! The events of a run, from which every report is made.
 
 mod counts;
 mod entry;
@@ -17,7 +17,7 @@ use crate::model::search::SearchReport;
 use crate::model::verdicts::Verdicts;
 use crate::model::{CaseId, Condition, ConditionSet};
 
-/// The format's version; a reader refuses a newer one.
+/// The version of the format; a reader rejects newer ones.
 pub const VERSION: u32 = 2;
 
 /// A case that a run is going to run.
@@ -35,26 +35,26 @@ pub struct Planned {
     pub place: usize,
     /// Its conditions.
     pub conditions: ConditionSet,
-    /// The scenario that it belongs to; nothing: a case by hand.
+    /// Its scenario; `None` for a case by hand.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scenario: Option<String>,
-    /// What the scenario expects; nothing: that it passes.
+    /// What the scenario expects; `None` if it must pass.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expect: Option<String>,
-    /// The search of its candidate, where the scenario asks for one.
+    /// The search of its candidate, if the scenario requests one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub search: Option<CaseId>,
 }
 
 impl Planned {
-    /// True when a search runs it: unless the search's answer says more of it, nothing is expected of it.
+    /// Whether a search runs it: unless the search's answer judges it, it has no expectation.
     #[must_use]
     pub fn is_step(&self) -> bool {
         self.search.is_some() && !self.conditions.is_empty()
     }
 }
 
-/// A search that a run is going to make.
+/// A search that a run is going to run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedSearch {
     /// The search.
@@ -63,16 +63,16 @@ pub struct PlannedSearch {
     pub image: String,
     /// The image's content address.
     pub image_id: String,
-    /// The place of its first case, behind all that are planned.
+    /// The place of its first case, after all planned ones.
     pub place: usize,
-    /// The scenario that it belongs to.
+    /// Its scenario.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scenario: Option<String>,
-    /// What it searches among.
+    /// The conditions it searches among.
     pub conditions: Vec<Condition>,
 }
 
-/// What a run is for.
+/// The kind of a run.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -85,46 +85,46 @@ pub enum Kind {
     Bisect,
 }
 
-/// What a run is, said before its first case.
+/// Metadata of a run, before its first case.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-// Its keys stand beside the event's name: a part of its own would not know that one.
+// Its keys are next to the event's name; a nested part of its own would not know that one.
 #[schemars(inline)]
 pub struct Header {
-    /// The format's version; a reader refuses a newer one.
+    /// The version of the format.
     pub version: u32,
-    /// What the run is for.
+    /// The kind of the run.
     #[serde(default)]
     pub kind: Kind,
     /// The version of the program.
     pub tool: String,
     /// The session's name.
     pub session: String,
-    /// The platform that is simulated.
+    /// The simulated platform.
     pub platform: String,
-    /// When it began, in UTC (RFC 3339).
+    /// Start time in UTC (RFC 3339).
     pub started: String,
-    /// How many cases run at a time.
+    /// Number of cases run in parallel.
     pub jobs: usize,
-    /// `2/4`: the second of four parts; nothing: the whole.
+    /// `2/4`: the second of four shards; `None` for the whole.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shard: Option<String>,
-    /// The scenario files that the plan is from.
+    /// The scenario files of the plan.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub files: Vec<String>,
-    /// The cases, in the order of the report.
+    /// The cases, in report order.
     pub cases: Vec<Planned>,
     /// Searches; they add cases.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub searches: Vec<PlannedSearch>,
 }
 
-/// Something that happened in a run.
+/// An event of a run.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A run begins.
+    /// A run starts.
     RunStarted(Header),
-    /// A case begins.
+    /// A case starts.
     CaseStarted {
         /// The case.
         id: CaseId,
@@ -140,36 +140,36 @@ pub enum Event {
         /// The phase.
         phase: Phase,
     },
-    /// A result stands for a case; once more where a search runs the case again.
+    /// A case has a result; repeated if a search runs the case again.
     CaseFinished {
-        /// The attempt that stands, as it was made.
+        /// The attempt that counts.
         result: Arc<CaseResult>,
-        /// All attempts so far, where there are several.
+        /// All attempts so far, if there are several.
         #[serde(skip_serializing_if = "Attempts::is_single", default)]
         attempts: Attempts,
     },
-    /// A case that depends on time ran beside others: it is run once more, alone.
+    /// A time-dependent case ran next to others and is run once more, alone.
     CaseConfirming {
         /// The case.
         id: CaseId,
     },
-    /// A case did not come out as expected: it is tried again.
+    /// A case had an unexpected result and is retried.
     CaseRetrying {
         /// The case.
         id: CaseId,
-        /// From 2.
+        /// Counts from 2.
         attempt: u32,
-        /// What the attempt before it came to.
+        /// The outcome of the previous attempt.
         because: String,
     },
-    /// A case is not begun any more.
+    /// A case will not start.
     CaseNotRun {
         /// The case.
         id: CaseId,
         /// Why.
         because: String,
     },
-    /// A search begins.
+    /// A search starts.
     SearchStarted {
         /// The search.
         id: CaseId,
@@ -179,21 +179,21 @@ pub enum Event {
         /// The case.
         planned: Planned,
     },
-    /// A search goes on.
+    /// A search makes progress.
     SearchProgress {
         /// The search.
         id: CaseId,
-        /// What it looks at now.
+        /// What it is doing now.
         doing: String,
         /// The smallest failing sets found so far.
         found: Vec<ConditionSet>,
     },
-    /// A search has its answer, which says what each of its cases stands for.
+    /// A search has its answer, which judges its cases.
     SearchFinished {
         /// The answer, held against what was expected.
         report: Arc<SearchReport>,
     },
-    /// A search is not begun any more.
+    /// A search will not start.
     SearchNotRun {
         /// The search.
         id: CaseId,
@@ -220,12 +220,12 @@ pub enum Event {
     },
 }
 
-/// An event with its place and time; the coordinator alone gives them.
+/// An event with sequence number and time; only the coordinator assigns them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Stamped {
-    /// Counts from 0 without a gap.
+    /// Counts from 0 without gaps.
     pub seq: u64,
-    /// Milliseconds since the run began.
+    /// Milliseconds since the start of the run.
     pub at_ms: u64,
     /// What happened.
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! A run put together from its events: what every report is made of.
+//! A run assembled from its events: the input of every report.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use crate::model::search::{JudgedSet, SearchReport};
 use crate::model::verdicts::Verdicts;
 use crate::model::{CaseId, CaseResult, Verdict};
 
-/// Why something has no result when no event says so.
-const BROKE_OFF: &str = "the run broke off before its end";
+/// The reason for a missing result if no event gives one.
+const BROKE_OFF: &str = "the run was interrupted";
 
 /// A run, as far as its events go.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Run {
-    /// What was planned.
+    /// The plan.
     pub header: Header,
-    /// The result that stands, by case.
+    /// The result that counts, by case.
     pub results: BTreeMap<CaseId, Arc<CaseResult>>,
-    /// The attempts, of cases that had several.
+    /// The attempts, for cases with several.
     pub attempts: BTreeMap<CaseId, Attempts>,
     /// The answers of searches.
     pub searches: BTreeMap<CaseId, Arc<SearchReport>>,
-    /// Every run that ended, in order; a search may run a case several times.
+    /// Every finished run, in order; a search may run a case several times.
     pub runs: Vec<Ran>,
     /// The answer of a bisection.
     pub verdicts: Option<Arc<Verdicts>>,
-    /// Cases and searches that were not begun, and why.
+    /// Cases and searches that did not start, and why.
     pub not_run: BTreeMap<CaseId, String>,
-    /// Its counts, once it has ended; `None`: it broke off.
+    /// Its counts, once it has finished; `None` if it was interrupted.
     pub summary: Option<Counts>,
-    /// Milliseconds from its beginning to its last event.
+    /// Milliseconds from its start to its last event.
     pub last_ms: u64,
 }
 
@@ -39,27 +39,27 @@ pub struct Run {
 pub struct Ran {
     /// The case.
     pub case: CaseId,
-    /// Milliseconds from the beginning of the whole run to its end.
+    /// Milliseconds from the start of the whole run to its end.
     pub at_ms: u64,
-    /// What this run said; the result that stands may be another one's.
+    /// The verdict of this run; another run's result may count.
     pub verdict: Verdict,
     /// Its outcome in a few words.
     pub outcome: String,
 }
 
-/// Runs that cannot be put together.
+/// Why runs cannot be merged.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MergeError {
     /// A case was run in two of them.
-    #[error("the case {0} was run in two of the runs: they are no shards of one run")]
+    #[error("case {0} was run in two of the runs: they are not shards of one run")]
     Twice(CaseId),
-    /// The same shard was given twice, or shards of different numbers.
+    /// The same shard was given twice, or shards of different runs.
     #[error("{0}")]
     Shards(String),
 }
 
 impl Run {
-    /// Takes note of an event.
+    /// Applies an event.
     pub fn on(&mut self, stamped: &Stamped) {
         self.last_ms = self.last_ms.max(stamped.at_ms);
         match &stamped.event {
@@ -93,7 +93,7 @@ impl Run {
         }
     }
 
-    /// The last of the attempts at a case: what it adds to those before it.
+    /// The last attempt at a case: the difference to those before it.
     fn ran(&self, result: &CaseResult, attempts: &Attempts, at_ms: u64) -> Ran {
         let before = self.results.get(&result.id).map(|before| match self.attempts.get(&result.id) {
             Some(attempts) => (attempts.failed, attempts.decided),
@@ -109,7 +109,7 @@ impl Run {
         Ran { case: result.id.clone(), at_ms, verdict, outcome }
     }
 
-    /// A case of a search stands where it would stand had it been planned.
+    /// An added case gets the place that it would have had in the plan.
     fn add(&mut self, planned: &Planned) {
         let cases = &mut self.header.cases;
         if cases.iter().all(|known| known.id != planned.id) {
@@ -118,7 +118,7 @@ impl Run {
         }
     }
 
-    /// A run from all of its events.
+    /// Assembles a run from its events.
     #[must_use]
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Self {
         let mut run = Self::default();
@@ -126,14 +126,14 @@ impl Run {
         run
     }
 
-    /// Every case in the order of the plan, judged.
+    /// Every case in plan order, judged.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let judged = self.searches.values().flat_map(|report| &report.judged);
         let judged: BTreeMap<&CaseId, &JudgedSet> = judged.map(|judged| (&judged.case, judged)).collect();
         self.header.cases.iter().map(move |planned| self.judged(planned, judged.get(&planned.id).copied()))
     }
 
-    /// One case, judged; `None`: the run has no such case.
+    /// One case, judged; `None` if the run has no such case.
     #[must_use]
     pub fn entry(&self, id: &CaseId) -> Option<Entry<'_>> {
         let planned = self.header.cases.iter().find(|planned| planned.id == *id)?;
@@ -164,17 +164,17 @@ impl Run {
         Some((result, self.attempts.get(id).cloned().unwrap_or_default()))
     }
 
-    /// The results in the order of the plan.
+    /// The results in plan order.
     pub fn in_order(&self) -> impl Iterator<Item = &Arc<CaseResult>> {
         self.header.cases.iter().filter_map(|planned| self.results.get(&planned.id))
     }
 
-    /// Planned cases without a result, in the order of the plan, each with the reason.
+    /// Planned cases without a result, in plan order, each with the reason.
     pub fn without_result(&self) -> impl Iterator<Item = (&Planned, &str)> {
         self.entries().filter_map(|entry| Some((entry.planned, entry.missing?)))
     }
 
-    /// The searches in the order of the plan, each with its answer, or why there is none.
+    /// The searches in plan order, each with its answer, or the reason for not having one.
     pub fn searches(&self) -> impl Iterator<Item = (&PlannedSearch, Result<&SearchReport, &str>)> {
         self.header.searches.iter().map(|planned| {
             let report = self.searches.get(&planned.id).map(|report| &**report);
@@ -182,7 +182,7 @@ impl Run {
         })
     }
 
-    /// The images, in the order of the plan.
+    /// The images, in plan order.
     #[must_use]
     pub fn images(&self) -> Vec<&str> {
         let mut images: Vec<&str> = Vec::new();
@@ -194,7 +194,7 @@ impl Run {
         images
     }
 
-    /// The counts of what is there.
+    /// The counts of what exists so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let seconds = self.summary.as_ref().map_or(self.last_ms as f64 / 1000.0, |summary| summary.seconds);
@@ -217,10 +217,10 @@ impl Run {
         }
     }
 
-    /// Puts shards of one run together, or runs of different scenarios beside each other.
+    /// Merges shards of one run, or runs of different scenarios.
     ///
     /// # Errors
-    /// When a case was run in two of them, or when they are shards that do not belong together.
+    /// When a case was run in two of them, or shards do not belong together.
     pub fn merged(runs: Vec<Self>) -> Result<Self, MergeError> {
         let mut runs = runs.into_iter();
         let Some(mut whole) = runs.next() else { return Ok(Self::default()) };
@@ -228,14 +228,14 @@ impl Run {
         for run in runs {
             if let Some(shard) = &run.header.shard {
                 if shards.contains(shard) {
-                    return Err(MergeError::Shards(format!("the shard {shard} was given twice")));
+                    return Err(MergeError::Shards(format!("shard {shard} was given twice")));
                 }
                 shards.push(shard.clone());
             }
             if let Some(id) = run.results.keys().find(|id| whole.results.contains_key(*id)) {
                 return Err(MergeError::Twice(id.clone()));
             }
-            // A shard without a case had no session.
+            // A shard without cases had no session.
             if whole.header.session.is_empty() {
                 whole.header.session = run.header.session;
             }
@@ -266,7 +266,7 @@ impl Run {
         if let Some(first) = shards.first()
             && let Some(other) = shards.iter().find(|shard| of(shard) != of(first))
         {
-            return Err(MergeError::Shards(format!("{first} and {other} are no shards of one run")));
+            return Err(MergeError::Shards(format!("{first} and {other} are not shards of one run")));
         }
         if shards.len() > 1 {
             whole.header.cases.sort_by_key(|planned| planned.place);
@@ -282,7 +282,7 @@ impl Run {
     }
 }
 
-/// What shards come to together: nothing when they are all of them.
+/// The shard notation of merged shards: `None` if they are all of them.
 fn whole_of(shards: &[String]) -> Option<String> {
     let of = shards.first()?.split('/').nth(1)?.parse::<usize>().ok()?;
     (shards.len() < of).then(|| {
@@ -333,9 +333,9 @@ mod tests {
     }
 
     #[test]
-    fn cases_that_are_added_stand_where_their_search_does() {
+    fn added_cases_take_the_place_of_their_search() {
         let added = |id: &str, place| Event::CaseAdded { planned: planned(id, place) };
-        // A search that was made before comes after one that is made again.
+        // An earlier search comes after one that is run again.
         let first = folded(
             header("1/2", &[("a", 0)], &[("s", 100), ("t", 200)]),
             [added("t0", 200), added("s0", 100), added("s1", 101), added("t1", 201), added("s0", 100)],
@@ -349,11 +349,11 @@ mod tests {
     }
 
     #[test]
-    fn a_search_without_an_answer_is_undecided() {
+    fn search_without_an_answer_is_open() {
         let not_made = Event::SearchNotRun { id: CaseId("s".to_owned()), because: "asked".to_owned() };
         let run = folded(header("1/1", &[], &[("s", 1), ("t", 2)]), [not_made]);
         let because: Vec<&str> = run.searches().filter_map(|(_, came)| came.err()).collect();
-        assert_eq!(because, ["asked", "the run broke off before its end"]);
+        assert_eq!(because, ["asked", "the run was interrupted"]);
         assert_eq!((run.counts().open, run.counts().exit_code()), (2, 5));
     }
 }

@@ -1,4 +1,4 @@
-//! Accepting connections, also while the process is out of descriptors.
+//! Accepts connections, even while the process is out of descriptors.
 
 use std::io;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::libc;
 use tokio::net::{TcpListener, TcpStream};
 
-/// The pause before accepting is tried again: other connections must end first.
+/// Pause before accepting again: other connections must end first.
 pub const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// The next connection.
@@ -14,8 +14,8 @@ pub async fn accept(listener: &TcpListener) -> TcpStream {
     retry(|| listener.accept()).await.0
 }
 
-/// Tries until it succeeds. Errors of one connection concern nobody else; after any other (no descriptors, no memory) the
-/// connection is still waiting, and trying again at once would spin.
+/// Retries until it succeeds. Errors of one connection affect nobody else; after any other error (no descriptors, no
+/// memory) the connection is still pending, and an immediate retry would spin.
 async fn retry<T, F: Future<Output = io::Result<T>>>(mut accept: impl FnMut() -> F) -> T {
     loop {
         match accept().await {
@@ -26,7 +26,7 @@ async fn retry<T, F: Future<Output = io::Result<T>>>(mut accept: impl FnMut() ->
     }
 }
 
-/// True when the error is that of the connection that was accepted, which is gone (accept(2), "Error handling").
+/// Whether the error belongs to the accepted connection, which is gone (accept(2), "Error handling").
 fn is_of_connection(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ECONNABORTED | libc::ECONNRESET | libc::EPROTO | libc::EINTR))
 }
@@ -37,7 +37,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn accepting_without_descriptors_waits_instead_of_spinning() {
+    async fn accept_waits_instead_of_spinning_without_descriptors() {
         for (error, wait) in
             [(libc::EMFILE, RETRY_AFTER), (libc::ENOBUFS, RETRY_AFTER), (libc::ECONNABORTED, Duration::ZERO)]
         {
@@ -48,7 +48,7 @@ mod tests {
                 std::future::ready(tried)
             });
             assert_eq!(accepted.await, "accepted");
-            // The clock of tokio moves in milliseconds.
+            // tokio's clock moves in milliseconds.
             let waited = begun.elapsed();
             assert!(waited >= wait * 5 && waited < wait * 5 + Duration::from_millis(10), "{error}: {waited:?}");
         }

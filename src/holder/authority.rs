@@ -1,4 +1,4 @@
-//! The session's own certificate authority, which signs whatever name a candidate connects to.
+//! The session's certificate authority, which signs any name that a candidate connects to.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,17 +25,17 @@ fn ca_params() -> CertificateParams {
     params
 }
 
-/// Makes the authority of a session.
+/// Creates the authority of a session.
 ///
 /// # Errors
-/// When the system has no randomness to give.
+/// When the system's random number generator fails.
 pub fn new_authority() -> Result<Pair, rcgen::Error> {
     let key = KeyPair::generate()?;
     let cert = ca_params().self_signed(&key)?;
     Ok(Pair { cert: cert.pem(), key: key.serialize_pem() })
 }
 
-/// Signs server certificates, one for each name, when they are first asked for.
+/// Signs one server certificate per name, on first use.
 pub struct Signer {
     issuer: Issuer<'static, KeyPair>,
     configs: Mutex<HashMap<String, Arc<ServerConfig>>>,
@@ -54,7 +54,7 @@ impl Signer {
     /// The TLS configuration of a server of this name (or address).
     ///
     /// # Errors
-    /// When the name cannot stand in a certificate.
+    /// When a certificate cannot contain the name.
     pub fn config_for(&self, name: &str) -> Result<Arc<ServerConfig>, String> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = configs.get(name) {
@@ -72,7 +72,7 @@ impl Signer {
         params.use_authority_key_identifier_extension = true;
         let cert = params.signed_by(&key, &self.issuer).map_err(|e| e.to_string())?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        // No ALPN: a client that offers more than HTTP/1.1 is served HTTP/1.1 all the same.
+        // No ALPN: clients that offer more than HTTP/1.1 still get HTTP/1.1.
         ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|e| e.to_string())?
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_signed_once() {
+    fn signs_each_name_once() {
         let pair = new_authority().expect("an authority");
         assert!(pair.cert.contains("BEGIN CERTIFICATE"));
         let signer = Signer::new(&pair.key).expect("a signer");

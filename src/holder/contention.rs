@@ -1,6 +1,6 @@
-//! What other work on the machine takes from a candidate: waiting for a CPU, and CPU time.
+//! Measures what other work on the machine takes from a candidate: time waiting for a CPU, and CPU time.
 //!
-//! The kernel counts both for the whole machine, and, in control groups of version 2, the waiting for each group
+//! The kernel counts both for the whole machine and, with cgroup v2, the waiting time of each group
 //! (Documentation/accounting/psi.rst, Documentation/filesystems/proc.rst for /proc/stat).
 
 use std::fs;
@@ -9,20 +9,20 @@ use tokio::time::{Duration, Instant};
 
 use crate::model::observation::Contention;
 
-/// A candidate that uses less of a CPU than this is silent: timers and heartbeats take a few hundredths.
+/// A candidate below this CPU use counts as quiet: timers and heartbeats use a few hundredths.
 const QUIET: f64 = 0.1;
 
-/// The machine's own counts at a moment.
+/// A snapshot of the machine's counters.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Machine {
-    /// Something waited for a CPU, in milliseconds.
+    /// Total time in which something waited for a CPU, in milliseconds.
     waited_ms: Option<f64>,
-    /// CPU time of all CPUs, in use and in all, in ticks.
+    /// CPU time of all CPUs in ticks: busy, and total.
     ticks: Option<(u64, u64)>,
 }
 
 impl Machine {
-    /// What is counted now.
+    /// Reads the counters.
     pub fn now() -> Self {
         let read = |path: &str| fs::read_to_string(path).ok();
         Self {
@@ -31,13 +31,13 @@ impl Machine {
         }
     }
 
-    /// What was counted since `before`; `own`: what the candidate's own group counts of waiting, `cpu_ms`: its CPU time,
-    /// `throttled_ms`: what its own limit held it back, which is no other's work. Nothing where the kernel counts none of
-    /// it.
+    /// The difference to `before`. `own`: the waiting time of the candidate's own group; `cpu_ms`: its CPU time;
+    /// `throttled_ms`: how long its own CPU limit throttled it, which is not caused by others. `None` if the kernel has
+    /// no such counters.
     pub fn since(&self, before: &Self, own: Option<f64>, (cpu_ms, throttled_ms): (f64, f64)) -> Option<Contention> {
         let waited = own.or_else(|| Some(self.waited_ms? - before.waited_ms?))? - throttled_ms;
         let ((used, all), (used_before, all_before)) = (self.ticks?, before.ticks?);
-        // A machine's tick is a hundredth of a second, on every architecture that there is (USER_HZ).
+        // A tick is a hundredth of a second on every architecture (USER_HZ).
         let all_ms = all.saturating_sub(all_before) as f64 * 10.0;
         let used_ms = used.saturating_sub(used_before) as f64 * 10.0;
         let others = if all_ms > 0.0 { ((used_ms - cpu_ms) / all_ms).clamp(0.0, 1.0) } else { 0.0 };
@@ -45,14 +45,14 @@ impl Machine {
     }
 }
 
-/// The time in which something waited for a CPU, in milliseconds, of a file of pressure stall information.
+/// The time in which something waited for a CPU, in milliseconds, from a pressure stall information file.
 pub fn waited_ms(text: &str) -> Option<f64> {
     let some = text.lines().find(|line| line.starts_with("some "))?;
     let micros: f64 = some.split_whitespace().find_map(|word| word.strip_prefix("total="))?.parse().ok()?;
     Some(micros / 1000.0)
 }
 
-/// CPU time in use and in all, in ticks. What a hypervisor took counts as in use.
+/// CPU time in ticks: busy, and total. Time stolen by a hypervisor counts as busy.
 fn ticks(text: &str) -> Option<(u64, u64)> {
     let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let counts: Vec<u64> = line.split_whitespace().take(8).filter_map(|n| n.parse().ok()).collect();
@@ -61,20 +61,20 @@ fn ticks(text: &str) -> Option<(u64, u64)> {
     Some((all.checked_sub(idle)?, all))
 }
 
-/// Since when a candidate has been silent.
+/// How long a candidate has been quiet.
 #[derive(Default)]
 pub struct Quiet {
     since: Option<Instant>,
-    /// When it was last looked at, and how long something had waited for a CPU by then, in milliseconds.
+    /// When it was last checked, and the total waiting time by then, in milliseconds.
     last: Option<(Instant, f64)>,
 }
 
-/// Who uses no CPU while something waits for one for this part of the time may be the one that waits.
+/// If a quiet candidate coincides with waiting for this share of the time, it may be the one that waits.
 const WAITING: f64 = 0.5;
 
 impl Quiet {
-    /// It is looked at: so many CPUs were busy in the last second, and something has waited for so long. Gives for how long
-    /// it has been silent.
+    /// Updates it: `busy` CPUs in the last second, and the total waiting time. Returns for how long the candidate has
+    /// been quiet.
     pub fn look(&mut self, now: Instant, busy: f64, waited_ms: f64) -> Duration {
         let waits = self.last.replace((now, waited_ms)).is_some_and(|(then, before)| {
             let length = (now - then).as_secs_f64() * 1000.0;
@@ -95,7 +95,7 @@ mod tests {
         "cpu  100 0 50 800 50 0 0 20 0 0\ncpu0 50 0 25 400 25 0 0 10 0 0\ncpu1 50 0 25 400 25 0 0 10 0 0\nintr 5\n";
 
     #[test]
-    fn the_kernels_counts_are_read() {
+    fn reads_the_kernel_counters() {
         assert_eq!(ticks(STAT), Some((170, 1020)));
         assert_eq!(ticks("nothing"), None);
         let text = "some avg10=1.00 avg60=0.50 avg300=0.10 total=2500000\nfull avg10=0.00 total=1\n";
@@ -104,27 +104,27 @@ mod tests {
     }
 
     #[test]
-    fn what_others_took_is_what_is_left_of_it() {
+    fn contention_excludes_the_candidates_own_use() {
         let at = |waited, used, all| Machine { waited_ms: Some(waited), ticks: Some((used, all)) };
         let (before, after) = (at(100.0, 1000, 5000), at(600.0, 1150, 5200));
-        // 2 s of CPU time passed, 1.5 s were used, half a second of these by the candidate.
+        // 2 s of CPU time passed, 1.5 s were used, half a second of that by the candidate.
         let found = after.since(&before, None, (500.0, 0.0)).expect("counted");
         assert_eq!((found.waited_ms, found.others), (500.0, 0.5));
-        // Its own group knows better than the machine.
+        // Its own group's counter is more precise than the machine's.
         assert_eq!(after.since(&before, Some(20.0), (500.0, 0.0)).expect("counted").waited_ms, 20.0);
-        // What its own limit held it back is no other's doing.
+        // Throttling by its own limit is not caused by others.
         assert_eq!(after.since(&before, None, (500.0, 400.0)).expect("counted").waited_ms, 100.0);
         let silent = Machine { waited_ms: None, ..after };
         assert_eq!(silent.since(&before, None, (0.0, 0.0)), None);
     }
 
     #[test]
-    fn silence_begins_when_it_computes_no_more() {
+    fn quiet_starts_when_it_stops_computing() {
         let (mut quiet, begun) = (Quiet::default(), Instant::now());
         let mut look = |second, busy, waited| quiet.look(begun + Duration::from_secs(second), busy, waited).as_secs();
         let calm = [look(0, 0.0, 0.0), look(3, 0.9, 100.0), look(4, 0.05, 200.0), look(9, 0.0, 300.0)];
         assert_eq!(calm, [0, 0, 1, 6]);
-        // It may be silent because it is kept from the CPUs.
+        // It may be quiet because others keep it from the CPUs.
         assert_eq!([look(10, 0.05, 1200.0), look(11, 0.05, 1250.0)], [0, 1]);
     }
 }

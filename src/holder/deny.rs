@@ -3,23 +3,23 @@
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// MySQL's server speaks before the client does.
+/// A MySQL server speaks first.
 const MYSQL_PORT: u16 = 3306;
-/// Requests of a PostgreSQL client to speak TLS or GSSAPI, and the protocol's version 3.0
+/// Requests of a PostgreSQL client for TLS or GSSAPI, and protocol version 3.0
 /// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
 const PROTOCOL_3: u32 = 196_608;
-/// A start-up packet is not longer (PostgreSQL, MAX_STARTUP_PACKET_LENGTH).
+/// Maximum length of a start-up packet (PostgreSQL, MAX_STARTUP_PACKET_LENGTH).
 const LONGEST_START: u32 = 10_000;
 
-/// True when a server of this port speaks first.
+/// Whether a server on this port speaks first.
 #[must_use]
 pub fn speaks_first(port: u16) -> bool {
     port == MYSQL_PORT
 }
 
-/// Greets as a MySQL server that refuses the client: an error packet in place of the handshake
+/// Greets like a MySQL server that refuses the client: an error packet instead of the handshake
 /// (<https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_err_packet.html>).
 pub async fn greet(mut stream: TcpStream) {
     let mut payload = vec![0xff];
@@ -32,7 +32,7 @@ pub async fn greet(mut stream: TcpStream) {
     finish(stream).await;
 }
 
-/// Refuses a client that has begun to speak; `first` is what it says first, still unread.
+/// Refuses a client that spoke first; `first` are its first bytes, still unread.
 pub async fn refuse(stream: TcpStream, first: &[u8]) {
     let word = |at: usize| first.get(at..at + 4).and_then(|b| Some(u32::from_be_bytes(b.try_into().ok()?)));
     if matches!(word(4), Some(SSL_REQUEST | GSS_REQUEST | PROTOCOL_3)) {
@@ -40,7 +40,7 @@ pub async fn refuse(stream: TcpStream, first: &[u8]) {
     } else if first.starts_with(b"*") || first.starts_with(b"AUTH") || first.starts_with(b"PING") {
         redis(stream).await;
     }
-    // Any other is left: the connection ends.
+    // Any other protocol: just close the connection.
 }
 
 async fn postgres(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
@@ -79,7 +79,7 @@ async fn redis(mut stream: TcpStream) {
     }
 }
 
-/// Ends a connection so that the client reads what was said before: first our end, then the client's.
+/// Closes a connection so that the client reads everything sent before: our side first, then the client's.
 async fn finish(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn postgresql_names_the_user() {
+    async fn postgresql_refusal_names_the_user() {
         let (mut client, server) = tokio::io::duplex(4096);
         let task = tokio::spawn(postgres(server));
         client.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("written");

@@ -18,11 +18,11 @@ use super::protocol::{HOSTNAME, OWN, SECOND, SHORT_HOSTNAME};
 use crate::model::condition::{DnsFault, DnsPlan};
 use crate::model::observation::DnsQuestion;
 
-/// Names get addresses from 198.18.0.0/15, which is set aside for tests (RFC 2544).
+/// Names get addresses from 198.18.0.0/15, which is reserved for tests (RFC 2544).
 const FIRST_NAME: u32 = u32::from_be_bytes([198, 18, 0, 1]);
 const MOST_NAMES: u32 = (1 << 17) - 2;
 
-/// Which address a name was given; every name that is asked gets one.
+/// The addresses assigned to names; every queried name gets one.
 #[derive(Default)]
 pub struct Names {
     by_name: BTreeMap<String, Ipv4Addr>,
@@ -30,7 +30,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The address of a name; an address stands for itself.
+    /// The address of a name; an address maps to itself.
     pub fn address_of(&mut self, name: &str) -> Ipv4Addr {
         if let Ok(address) = name.parse() {
             return address;
@@ -45,61 +45,61 @@ impl Names {
         address
     }
 
-    /// Gives a name a fixed address.
+    /// Assigns a fixed address to a name.
     pub fn fix(&mut self, name: &str, address: Ipv4Addr) {
         self.by_name.insert(name.to_owned(), address);
         self.by_address.entry(address).or_insert_with(|| name.to_owned());
     }
 
-    /// The name that this address was the answer to.
+    /// The name to which this address was assigned.
     pub fn name_of(&self, address: Ipv4Addr) -> Option<String> {
         self.by_address.get(&address).cloned()
     }
 }
 
-/// The names of a run, shared with the packet watch.
+/// The names of a run, shared with the packet tap.
 pub type SharedNames = Arc<Mutex<Names>>;
 
-/// Tells what was asked and answered.
+/// Reports a question and its answer.
 pub type OnQuestion = Arc<dyn Fn(DnsQuestion) + Send + Sync>;
 
 /// The resolver of one run.
 #[derive(Clone)]
 pub struct Resolver {
     faults: Arc<DnsPlan>,
-    /// The address that the container's own name resolves to.
+    /// The address of the container's own name.
     own_name: Ipv4Addr,
     names: SharedNames,
     on_question: OnQuestion,
-    /// When the process was started, once it was.
+    /// When the process started, if it has.
     started: Started,
     silence: Silence,
 }
 
-/// When a question last met silence, or an answer that is still held back.
+/// When a question last went unanswered, or its answer was delayed.
 pub type Silence = Arc<Mutex<Option<Instant>>>;
 
-/// When the process was started, once it was.
+/// When the process started, if it has.
 pub type Started = watch::Receiver<Option<Instant>>;
 
-/// A connection to a port that is dropped is given up after so long (compressed); one that was accepted for the sake of
-/// other names is closed after the same time.
+/// A connection to a dropped port is given up after this time (compressed); one that was accepted for the sake of other
+/// names is closed after the same time.
 const CLOSED_AFTER: Duration = Duration::from_secs(3);
 
-/// In small letters, without the last dot.
+/// In lower case, without the trailing dot.
 fn asked_name(query: &Query) -> String {
     query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// How a question came.
+/// The transport of a question.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Transport {
     Udp,
     Tcp,
 }
 
-/// A port that silently drops what wants to connect: the queue of a listener that accepts nobody is full with one
-/// connection, and the kernel drops requests to it (net/ipv4/tcp_input.c, `tcp_conn_request`).
+/// A port that silently drops connection attempts: one connection fills the queue of a listener that accepts nobody,
+/// and the kernel drops further requests to it (net/ipv4/tcp_input.c, `tcp_conn_request`).
 async fn full_listener(address: SocketAddr) -> std::io::Result<(TcpListener, TcpStream)> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -114,7 +114,7 @@ fn is_own(name: &str) -> bool {
 }
 
 impl Resolver {
-    /// A resolver that is not bound yet.
+    /// Creates a resolver that is not bound yet.
     pub fn new(
         faults: DnsPlan,
         own_name: Ipv4Addr,
@@ -126,14 +126,14 @@ impl Resolver {
         Self { faults: Arc::new(faults), own_name, names, on_question, started, silence: Silence::default() }
     }
 
-    /// When a question last met silence.
+    /// When a question last went unanswered.
     pub fn silence(&self) -> Silence {
         self.silence.clone()
     }
 
-    /// The fault that a question meets now.
+    /// The fault that applies to a question now.
     fn fault(&self, name: &str) -> Option<DnsFault> {
-        // The container's own name stands in /etc/hosts everywhere; a fault of the resolver does not touch it.
+        // The container's own name is in /etc/hosts everywhere; resolver faults do not affect it.
         if is_own(name) {
             return None;
         }
@@ -171,7 +171,7 @@ impl Resolver {
         let mut buffer = [0; 4096];
         loop {
             let Ok((length, from)) = socket.recv_from(&mut buffer).await else {
-                // No memory: the resolver is there again once there is some.
+                // Out of memory: the resolver continues once there is some.
                 tokio::time::sleep(RETRY_AFTER).await;
                 continue;
             };
@@ -191,7 +191,7 @@ impl Resolver {
             let mut stream = accept(&listener).await;
             let resolver = self.clone();
             connections.spawn(async move {
-                // RFC 1035, 4.2.2: two bytes of length before every message.
+                // RFC 1035, 4.2.2: a two-byte length precedes every message.
                 while let Ok(length) = stream.read_u16().await {
                     let mut question = vec![0; usize::from(length)];
                     if stream.read_exact(&mut question).await.is_err() {
@@ -213,8 +213,8 @@ impl Resolver {
         }
     }
 
-    /// True when a connection that brought this question ends without an answer. Resolvers that wait for an answer over
-    /// TCP without a limit (glibc) would otherwise wait for ever, where a port that is dropped lets them give up.
+    /// Whether the connection of this question is closed without an answer. Resolvers that wait for a TCP answer
+    /// without a limit (glibc) would otherwise wait forever, whereas a dropped port lets them give up.
     fn closes_tcp(&self, question: &[u8]) -> bool {
         let name = Message::from_vec(question).ok().and_then(|m| m.queries.first().map(asked_name));
         name.is_some_and(|name| self.fault(&name) == Some(DnsFault::Truncated))
@@ -249,12 +249,12 @@ impl Resolver {
                 reply.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A(address))));
                 address.to_string()
             }
-            // Outbound traffic is IPv4 only there.
+            // Outbound traffic on the platform is IPv4 only.
             _ => "no record".to_owned(),
         };
         let (own, record) = (is_own(&name), query.query_type().to_string());
         (self.on_question)(DnsQuestion { at_ms: 0.0, name, record, answer: shown, own });
-        // Whoever asks again over TCP waits for nobody.
+        // A client that falls back to TCP does not wait.
         if let Some(DnsFault::Drop | DnsFault::Delay(_) | DnsFault::Truncated) = fault {
             *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
@@ -274,7 +274,7 @@ impl Resolver {
         match name {
             "localhost" => Ipv4Addr::LOCALHOST,
             HOSTNAME | SHORT_HOSTNAME => self.own_name,
-            // A URL may name an address; a resolver that is asked for one gives it back.
+            // A URL may contain an address; the resolver returns it as is.
             _ => self.names.lock().unwrap_or_else(PoisonError::into_inner).address_of(name),
         }
     }
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_truncated_answer_has_no_record_and_tcp_has_no_answer() {
+    async fn truncated_answers_have_no_record_and_tcp_is_silent() {
         let asked = Arc::default();
         let host = "a.example".parse().expect("a host");
         let plan = DnsPlan { all: None, names: BTreeMap::from([(host, DnsFault::Truncated)]) };
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_listener_drops_connections() {
+    async fn full_listener_drops_connections() {
         let (listener, _only) = full_listener((Ipv4Addr::LOCALHOST, 0).into()).await.expect("bound");
         let connect = TcpStream::connect(listener.local_addr().expect("bound"));
         let connected = tokio::time::timeout(Duration::from_millis(300), connect).await;

@@ -1,4 +1,4 @@
-//! The simulated internet: a thread with a namespace of its own in which every address exists.
+//! The simulated internet: a thread with its own namespace in which every address exists.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,37 +20,37 @@ use super::packets::Tap;
 use super::slow;
 use super::upstream::{self, World};
 
-/// Ports that answer at once. Any other answers as well, from the first retransmission of the client's kernel
-/// on (1 s), because its listener is opened when its first packet is seen.
+/// Ports that answer immediately. Any other port answers from the first retransmission of the client's kernel (1 s),
+/// because its listener is opened when its first packet is seen.
 const KNOWN_PORTS: [u16; 42] = [
     21, 22, 25, 53, 80, 110, 143, 389, 443, 465, 587, 636, 993, 1433, 1521, 1883, 2181, 3000, 3306, 4222, 4317, 4318,
     5000, 5432, 5671, 5672, 6379, 6380, 6432, 6543, 8000, 8080, 8081, 8086, 8125, 8200, 8443, 8500, 9092, 9200, 11211,
     27017,
 ];
 
-/// The internet and its void.
+/// The simulated internet and the void.
 pub struct Internet {
-    /// Netlink into its namespace.
+    /// Netlink connection to its namespace.
     pub netlink: Handle,
     /// Its namespace.
     pub namespace: File,
     runtime: tokio::runtime::Handle,
     signer: Arc<Signer>,
     ports: Mutex<BTreeMap<u16, Listening>>,
-    /// What answers in the run that is served now.
+    /// What answers in the current run.
     world: Arc<Mutex<Arc<World>>>,
-    /// Dropped when the run is over.
+    /// Dropped when the run ends.
     over: Mutex<Option<watch::Sender<()>>>,
-    /// The namespace in which packets wait; made when a run needs it.
+    /// The namespace in which packets are delayed; created when a run needs it.
     slow: OnceCell<Place>,
 }
 
 /// An open port.
 #[derive(Default)]
 struct Listening {
-    /// True: a candidate knocked there, nobody named it.
+    /// Whether a candidate connected to it without its being named.
     on_demand: bool,
-    /// Its listener; nothing while it is being opened.
+    /// Its listener; `None` while it is being opened.
     listener: Option<Listener>,
 }
 
@@ -65,8 +65,8 @@ impl Listener {
     }
 }
 
-/// Listens on a port and then has packets delivered there. A listener that gets none is closed: its port would be in use
-/// for as long as the holder lives.
+/// Listens on a port, then redirects packets to it. If the redirection fails, the listener is closed: its port would
+/// stay in use for the holder's lifetime.
 async fn open_port(
     listen: impl Future<Output = NetResult<Listener>>,
     deliver: impl Future<Output = NetResult<()>>,
@@ -81,7 +81,7 @@ async fn open_port(
     }
 }
 
-/// A candidate that knocks at more ports than this finds the others silent: each is a listener and a rule.
+/// Ports that a candidate opens on demand beyond this number stay silent: each is a listener and a rule.
 const MOST_ON_DEMAND: usize = 512;
 
 /// A thread with a fresh namespace, a runtime and a netlink connection; it lives as long as the process.
@@ -113,7 +113,7 @@ impl Internet {
     /// Starts the internet and the void.
     ///
     /// # Errors
-    /// When the holder lacks the capabilities, or the kernel a part.
+    /// When the holder lacks capabilities, or the kernel a feature.
     pub async fn start(signer: Arc<Signer>) -> NetResult<Self> {
         let void = place("void").await?;
         let internet = place("internet").await?;
@@ -135,21 +135,21 @@ impl Internet {
         Ok(this)
     }
 
-    /// Runs a future on the internet's thread: sockets that it makes are in the internet.
+    /// Runs a future on the internet's thread: its sockets are in the internet.
     pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
         self.runtime.spawn(future).await.ok()
     }
 
-    /// What answers from now on.
+    /// Sets what answers from now on.
     pub fn put(&self, mut world: World) {
         let (over, told) = watch::channel(());
         world.over = Some(told);
-        // The former is dropped here: its connections end.
+        // The previous one is dropped here, which ends its connections.
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Some(over);
         *self.world.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
     }
 
-    /// A raw socket of the internet's namespace, for what a router says.
+    /// A raw socket in the internet's namespace, for the messages of a router.
     ///
     /// # Errors
     /// When the capability NET_RAW is missing.
@@ -167,15 +167,15 @@ impl Internet {
         opened.await.ok_or_else(|| wrong(&"the internet's thread ended"))?.map_err(|e| wrong(&e))
     }
 
-    /// Holds back what goes to the candidate, until the task is dropped with its set.
+    /// Delays what goes to the candidate, until the task is dropped with its set.
     ///
     /// # Errors
-    /// When the namespace for it cannot be made.
+    /// When the namespace for it cannot be created.
     pub async fn hold_back(&self, delay: Duration, tasks: &mut JoinSet<()>) -> NetResult<()> {
         let slow = self.slow.get_or_try_init(|| self.slow_place()).await?;
         let onward = self
             .socket(|| {
-                // The packets have their headers (raw(7), IPPROTO_RAW).
+                // The packets include their headers (raw(7), IPPROTO_RAW).
                 let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
                 socket.set_mark(net::SLOWED_MARK)?;
                 Ok(socket)
@@ -215,7 +215,7 @@ impl Internet {
         Ok(())
     }
 
-    /// Opens a port at which a candidate knocks.
+    /// Opens a port that a candidate tries to connect to.
     ///
     /// # Errors
     /// When the kernel refuses a rule or a socket.
@@ -223,10 +223,10 @@ impl Internet {
         self.open_new(port, true).await
     }
 
-    /// Closes the ports that a candidate knocked at.
+    /// Closes the ports opened on demand.
     ///
     /// # Errors
-    /// When the kernel refuses to take a rule away.
+    /// When the kernel refuses to remove a rule.
     pub async fn close_on_demand(&self) -> NetResult<()> {
         let old: Vec<(u16, Listening)> = {
             let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,7 +234,7 @@ impl Internet {
         };
         let mut closed = Ok(());
         for (port, listening) in old {
-            // Every listener is closed, whatever becomes of the rule of another.
+            // Every listener is closed, even if removing another's rule fails.
             closed = closed.and(net::close_port(&self.netlink, port).await);
             if let Some(listener) = listening.listener {
                 listener.close().await;
@@ -260,7 +260,7 @@ impl Internet {
                 Ok(())
             }
             Err(e) => {
-                // Another run may have more luck.
+                // Another run may succeed.
                 ports.remove(&port);
                 Err(e)
             }
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_that_failed_to_open_once_can_be_opened_again() {
+    async fn port_can_be_opened_after_a_failure() {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("bound");
         let address = free.local_addr().expect("an address");
         drop(free);

@@ -1,8 +1,8 @@
-//! Keeps folders in memory mounted, takes their last space away, and counts who writes to them.
+//! Keeps in-memory directories mounted, takes their remaining space, and counts who writes to them.
 //!
-//! A keeper is a container of its own beside a candidate under `disk.full`. The folders are volumes in memory: the
-//! engine fills them with what the image has there, the keeper shrinks them to just that. A write then fails with ENOSPC
-//! as on a disk that is full.
+//! A keeper is a separate container beside a candidate under `disk.full`. The directories are in-memory volumes: the
+//! engine fills them with what the image has there, and the keeper shrinks them to that size. A write then fails with
+//! ENOSPC, as on a full disk.
 
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::protocol::{FromKeeper, KEPT_DIR, ToKeeper, line};
 
-/// Folders below the kept ones are watched up to this number: one watch each.
+/// Maximum number of watched subdirectories: each needs one watch.
 const MOST_WATCHES: usize = 4096;
 
 /// Serves until standard input ends.
@@ -21,7 +21,7 @@ const MOST_WATCHES: usize = 4096;
 /// # Errors
 /// When standard input or output fails.
 pub fn serve() -> io::Result<()> {
-    // An image without any of the folders leaves nothing to keep.
+    // An image without any of the directories leaves nothing to keep.
     let folders: Vec<PathBuf> = std::fs::read_dir(KEPT_DIR).into_iter().flatten().flatten().map(|e| e.path()).collect();
     let mut watch = None;
     for text in io::stdin().lock().lines() {
@@ -31,7 +31,7 @@ pub fn serve() -> io::Result<()> {
                 FromKeeper::Full
             }),
             Ok(ToKeeper::Count) => Ok(FromKeeper::Writes(watch.as_ref().map_or(0, count))),
-            Err(e) => Err(format!("not understood: {e}")),
+            Err(e) => Err(format!("invalid message: {e}")),
         };
         let mut out = io::stdout().lock();
         out.write_all(&line(&answer.unwrap_or_else(FromKeeper::Failed))?)?;
@@ -40,22 +40,22 @@ pub fn serve() -> io::Result<()> {
     Ok(())
 }
 
-/// Shrinks every folder to what is in it, and watches what is written from then on.
+/// Shrinks every directory to its contents, and watches writes from then on.
 fn fill(folders: &[PathBuf]) -> Result<Inotify, String> {
     let wrong = |what: &str, e: nix::Error| format!("{what}: {e}");
     for folder in folders {
-        let has = statvfs(folder).map_err(|e| wrong("looking at a folder", e))?;
+        let has = statvfs(folder).map_err(|e| wrong("inspecting a directory", e))?;
         let used = (has.blocks() - has.blocks_free()) * has.fragment_size();
-        // No size at all would mean: any size (Documentation/filesystems/tmpfs.rst).
+        // Size 0 would mean unlimited (Documentation/filesystems/tmpfs.rst).
         let size = format!("size={}", used.max(has.fragment_size()));
         mount(None::<&str>, folder, None::<&str>, MsFlags::MS_REMOUNT, Some(size.as_str()))
             .map_err(|e| wrong("shrinking a folder", e))?;
         if used == 0 {
-            // The one page that is left. What the image has there may be a link to anywhere: it is never followed.
-            fill_page(folder).map_err(|e| format!("filling a folder: {e}"))?;
+            // Fill the one page that is left. The image's content may be a link to anywhere, so it is never followed.
+            fill_page(folder).map_err(|e| format!("filling a directory: {e}"))?;
         }
     }
-    let inotify = Inotify::init(InitFlags::IN_NONBLOCK).map_err(|e| wrong("watching folders", e))?;
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK).map_err(|e| wrong("watching directories", e))?;
     let mut watched = 0;
     for folder in folders {
         watch_all(&inotify, folder, &mut watched).map_err(|e| wrong("watching a folder", e))?;
@@ -63,7 +63,7 @@ fn fill(folders: &[PathBuf]) -> Result<Inotify, String> {
     Ok(inotify)
 }
 
-/// Writes one page into a file that was not there.
+/// Writes one page to a new file.
 fn fill_page(folder: &Path) -> io::Result<()> {
     for number in 0.. {
         let made =
@@ -78,7 +78,7 @@ fn fill_page(folder: &Path) -> io::Result<()> {
 }
 
 fn watch_all(inotify: &Inotify, folder: &Path, watched: &mut usize) -> nix::Result<()> {
-    // A write that fails shows as a file that is made, or closed after being open for writing.
+    // A failing write shows as a created file, or as one closed after being opened for writing.
     inotify.add_watch(folder, AddWatchFlags::IN_CREATE | AddWatchFlags::IN_CLOSE_WRITE)?;
     *watched += 1;
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -89,7 +89,7 @@ fn watch_all(inotify: &Inotify, folder: &Path, watched: &mut usize) -> nix::Resu
     Ok(())
 }
 
-/// How many events there were since the last count.
+/// Number of events since the last count.
 fn count(inotify: &Inotify) -> u64 {
     let mut writes = 0;
     while let Ok(events) = inotify.read_events() {

@@ -1,9 +1,9 @@
-//! Which ports are open in the calling thread's namespace.
+//! Lists the open ports in the calling thread's namespace.
 //!
-//! The kernel has no event for a port that opens (short of tracing the host), so its own table is asked; that
-//! touches nothing of the candidate and works for static binaries and images without a shell. The question goes
-//! over sock_diag and names the state LISTEN, which costs some microseconds; reading `/proc/net/tcp` walks the
-//! table of all connections as well (2 ms here) and is for kernels without sock_diag.
+//! The kernel has no event for a port that opens (short of tracing the host), so its socket table is polled; that does
+//! not touch the candidate and works for static binaries and images without a shell. The query uses sock_diag with the
+//! state LISTEN, which costs a few microseconds; reading `/proc/net/tcp` also walks all connections (2 ms here) and is
+//! the fallback for kernels without sock_diag.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,11 +21,11 @@ const LISTEN: &str = "0A";
 /// The state of an open connection (include/net/tcp_states.h).
 const TCP_ESTABLISHED: u8 = 1;
 
-/// Asks one namespace for its sockets.
+/// Queries the sockets of one namespace.
 pub struct Listeners(Option<Socket>);
 
 impl Listeners {
-    /// Opens the way to the calling thread's namespace.
+    /// Opens a socket to the kernel in the calling thread's namespace.
     pub fn open() -> Self {
         let open = || -> io::Result<Socket> {
             let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
@@ -41,11 +41,11 @@ impl Listeners {
         if let Some(socket) = &self.0 {
             match both(socket, StateFlags::LISTEN) {
                 Ok(found) => return found.into_iter().map(|f| f.local).collect(),
-                // No sock_diag for TCP in this kernel.
+                // This kernel has no sock_diag for TCP.
                 Err(_) => self.0 = None,
             }
         }
-        // `thread-self`: the threads of a holder are in different namespaces.
+        // `thread-self`: a holder's threads are in different namespaces.
         ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
             .iter()
             .filter_map(|path| std::fs::read_to_string(path).ok())
@@ -54,7 +54,7 @@ impl Listeners {
     }
 }
 
-/// A socket of the kernel's table.
+/// A socket in the kernel's table.
 #[derive(Clone, Debug)]
 struct Found {
     local: (IpAddr, u16),
@@ -63,8 +63,8 @@ struct Found {
 }
 
 impl Listeners {
-    /// Connections of the candidate's own making: those whose local port nobody listens on. The calling thread must
-    /// still be in the namespace. Nothing where the kernel does not say.
+    /// Connections that the candidate opened: those whose local port has no listener. The calling thread must still be
+    /// in the namespace. Empty if the kernel does not report them.
     pub fn connections(&mut self) -> Vec<OpenSocket> {
         let listening: Vec<u16> = self.now().into_iter().map(|(_, port)| port).collect();
         let Some(socket) = &self.0 else { return Vec::new() };
@@ -87,7 +87,7 @@ fn both(socket: &Socket, states: StateFlags) -> io::Result<Vec<Found>> {
     Ok([ask(socket, AF_INET, states.clone())?, ask(socket, AF_INET6, states)?].concat())
 }
 
-/// One family's sockets in these states. The kernel has answered when the send returns: the read does not wait.
+/// One family's sockets in these states. The kernel has answered when the send returns, so the read does not block.
 fn ask(socket: &Socket, family: u8, states: StateFlags) -> io::Result<Vec<Found>> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -117,7 +117,7 @@ fn ask(socket: &Socket, family: u8, states: StateFlags) -> io::Result<Vec<Found>
                 }
                 _ => {}
             }
-            // Messages begin at multiples of four.
+            // Messages are aligned to four bytes.
             let length = (message.header.length as usize).next_multiple_of(4).max(4);
             rest = rest.get(length..).unwrap_or_default();
         }
@@ -138,7 +138,7 @@ fn parse(table: &str) -> Vec<(IpAddr, u16)> {
         .collect()
 }
 
-/// `0100007F:1F90`: the address in the machine's byte order by words of 32 bits, the port as it reads.
+/// `0100007F:1F90`: the address in host byte order by 32-bit words, the port in plain hexadecimal.
 fn socket(text: &str) -> Option<(IpAddr, u16)> {
     let (address, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_table_is_read() {
+    fn parses_the_kernel_socket_table() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue\n\
             \u{20}  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0\n\
             \u{20}  1: 143D000A:1F90 0100000A:D431 01 00000000:00000000 00:00000000 00000000     0\n\

@@ -1,11 +1,10 @@
-//! What runs inside a holder: the owner of the candidates' network namespaces.
+//! The code inside a holder, which owns the candidates' network namespaces.
 //!
-//! The holder has two long-lived namespaces beside the one that a candidate gets. The **internet** answers
-//! whatever a candidate sends (names, HTTPS, raw TCP), and as the candidate's only router it is where every
-//! fault is put: routes that drop, refuse or report unreachable, for TCP and UDP alike. The **void** is a
-//! place where every address exists and nobody listens; a route there refuses. A candidate's own namespace
-//! therefore holds nothing but loopback, one link and one default route, and nothing that a candidate may
-//! do in it (it has no NET_ADMIN) reaches a rule.
+//! A holder has two long-lived namespaces besides the candidate's. The **internet** answers whatever a candidate sends
+//! (names, HTTPS, raw TCP), and as the candidate's only router it is where faults are imposed: routes that drop, refuse
+//! or report unreachable, for TCP and UDP alike. The **void** is a place where every address exists and nobody listens;
+//! a route there refuses. A candidate's own namespace contains only loopback, one link and one default route, and
+//! nothing that a candidate can do there (it has no NET_ADMIN) affects a rule.
 
 pub mod authority;
 pub mod protocol;

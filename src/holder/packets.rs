@@ -1,6 +1,6 @@
-//! What a candidate sends and what comes back, read from a packet socket in its namespace.
+//! Records what a candidate sends and receives, from a packet socket in its namespace.
 //!
-//! A tap sees every packet as it passes and changes none; the candidate is not touched.
+//! A tap sees every packet and changes none; the candidate is not affected.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,9 +15,9 @@ use super::protocol::{GATEWAY, OWN, SECOND};
 use crate::model::condition::is_in;
 use crate::model::observation::{ConnectAttempt, Fate, MOST_KEPT};
 
-/// Headers are all that is looked at.
+/// Only headers are read.
 const SNAPSHOT: usize = 128;
-/// ETH_P_ALL, in network byte order as packet(7) wants it: outgoing packets too.
+/// ETH_P_ALL in network byte order, as packet(7) requires it: includes outgoing packets.
 const ALL_PROTOCOLS: u16 = 0x0003_u16.to_be();
 
 const ICMP: u8 = 1;
@@ -30,11 +30,11 @@ const FLAG_ACK: u8 = 0x10;
 
 /// A tap in the calling thread's namespace.
 ///
-/// tokio has no type for a packet socket; it is handed over as a datagram socket, of which only `recv` is used.
+/// tokio has no packet socket type; it is wrapped as a datagram socket, of which only `recv` is used.
 pub struct Tap(UdpSocket);
 
 impl Tap {
-    /// Opens the tap; packets are kept by the kernel from now on.
+    /// Opens the tap; the kernel buffers packets from now on.
     ///
     /// # Errors
     /// When the capability NET_RAW is missing.
@@ -44,26 +44,26 @@ impl Tap {
         Ok(Self(UdpSocket::from_std(OwnedFd::from(socket).into())?))
     }
 
-    /// Hands every packet's first bytes over until the tap fails.
+    /// Passes on the first bytes of every packet until the tap fails.
     pub async fn read(self, on_packet: impl FnMut(&[u8])) {
         self.read_up_to::<SNAPSHOT>(on_packet).await;
     }
 
-    /// Hands every packet over, whole, until the tap fails.
+    /// Passes on every whole packet until the tap fails.
     pub async fn read_whole(self, on_packet: impl FnMut(&[u8])) {
         self.read_up_to::<{ 64 << 10 }>(on_packet).await;
     }
 
     async fn read_up_to<const MOST: usize>(self, mut on_packet: impl FnMut(&[u8])) {
         let mut buffer = vec![0; MOST];
-        // An error: the link is going, there is nothing more to see.
+        // An error means that the link is being removed: nothing more will come.
         while let Ok(length) = self.0.recv(&mut buffer).await {
             on_packet(&buffer[..length]);
         }
     }
 }
 
-/// Which attempt a packet belongs to: protocol, where to, which port, from which port.
+/// Identifies an attempt: protocol, remote address, remote port, local port.
 type Key = (u8, Ipv4Addr, u16, u16);
 
 /// The outbound attempts of a run.
@@ -73,7 +73,7 @@ pub struct Attempts {
     list: Vec<ConnectAttempt>,
 }
 
-/// The parts of an IPv4 packet that matter here.
+/// The relevant parts of an IPv4 packet.
 struct Packet<'a> {
     protocol: u8,
     source: Ipv4Addr,
@@ -102,9 +102,8 @@ fn ports(payload: &[u8]) -> Option<(u16, u16)> {
     Some((word(0)?, word(2)?))
 }
 
-/// The answer of a router that cannot reach the host of an outgoing packet: an ICMP message for a raw socket, and the
-/// address it goes to (RFC 792). Nothing for packets that no answer is due to, and to networks that have a way of their
-/// own.
+/// The answer of a router that cannot reach the host of an outgoing packet: an ICMP message for a raw socket, and its
+/// destination (RFC 792). `None` for packets that get no answer, and for networks with their own route.
 #[must_use]
 pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8>)> {
     let packet = parse(bytes)?;
@@ -112,7 +111,7 @@ pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8
         return None;
     }
     let outgoing = is_candidate(packet.source) && !is_candidate(packet.destination);
-    // The gateway and the metadata are beside the container, not behind a router.
+    // The gateway and the metadata endpoint are next to the container, not behind a router.
     let host =
         packet.destination != GATEWAY && !packet.destination.is_loopback() && !packet.destination.is_link_local();
     if !outgoing || !host || packet.destination.is_multicast() || packet.destination.is_broadcast() {
@@ -126,7 +125,7 @@ pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8
     if !due {
         return None;
     }
-    // Type 3 (destination unreachable), code 1 (host), checksum, unused; the header and eight bytes more.
+    // Type 3 (destination unreachable), code 1 (host), checksum, unused; then the header and eight more bytes.
     let mut message = vec![3, 1, 0, 0, 0, 0, 0, 0];
     let header = bytes.len() - packet.payload.len();
     message.extend(&bytes[..header + packet.payload.len().min(8)]);
@@ -135,8 +134,8 @@ pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8
     Some((packet.source, message))
 }
 
-/// Writes the checksum of TCP and UDP into a packet: between namespaces the kernel leaves that to a card that is not
-/// there. Returns where the packet goes.
+/// Fills in the TCP or UDP checksum of a packet: between namespaces the kernel leaves it to hardware that does not
+/// exist. Returns the packet's destination.
 pub fn finish(bytes: &mut [u8]) -> Option<Ipv4Addr> {
     let packet = parse(bytes)?;
     let (protocol, destination, length) = (packet.protocol, packet.destination, packet.payload.len());
@@ -147,13 +146,13 @@ pub fn finish(bytes: &mut [u8]) -> Option<Ipv4Addr> {
     };
     let header = bytes.len() - length;
     bytes.get_mut(header + at..header + at + 2)?.fill(0);
-    // The pseudo header: both addresses, the protocol, the length (RFC 9293, 3.1).
+    // The pseudo-header: both addresses, the protocol, the length (RFC 9293, 3.1).
     let mut sum = bytes[12..20].to_vec();
     sum.extend([0, protocol]);
     sum.extend(u16::try_from(length).ok()?.to_be_bytes());
     sum.extend(&bytes[header..]);
     let checksum = match checksum(&sum) {
-        // Zero would mean that there is none (RFC 768).
+        // Zero would mean "no checksum" (RFC 768).
         0 if protocol == UDP => 0xffff,
         other => other,
     };
@@ -176,7 +175,7 @@ fn is_candidate(address: Ipv4Addr) -> bool {
 }
 
 impl Attempts {
-    /// Takes note of a packet. Returns the port of a TCP attempt that is new, and its address.
+    /// Records a packet. Returns the port and address of a new TCP attempt.
     pub fn see(&mut self, bytes: &[u8], at_ms: f64) -> Option<(Ipv4Addr, u16)> {
         let packet = parse(bytes)?;
         match (is_candidate(packet.source), is_candidate(packet.destination)) {
@@ -238,7 +237,7 @@ impl Attempts {
         }
     }
 
-    /// Destination unreachable (RFC 792) carries the header of the packet that it is about.
+    /// Destination unreachable (RFC 792) contains the header of the packet it is about.
     fn icmp(&mut self, payload: &[u8]) {
         let (Some(3), Some(code)) = (payload.first(), payload.get(1)) else { return };
         let Some(about) = payload.get(8..).and_then(parse) else { return };
@@ -247,7 +246,7 @@ impl Attempts {
         self.settle((about.protocol, about.destination, to, from), fate);
     }
 
-    /// The first answer counts: a reset after an answer is the end of a connection, not a refusal.
+    /// The first answer counts: a reset after an answer ends the connection, it does not refuse it.
     fn settle(&mut self, key: Key, fate: Fate) {
         if let Some(index) = self.by_key.get(&key) {
             let attempt = &mut self.list[*index];
@@ -257,7 +256,7 @@ impl Attempts {
         }
     }
 
-    /// What was seen, in order of time.
+    /// The attempts in chronological order.
     pub fn list(&self) -> &[ConnectAttempt] {
         &self.list
     }
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_and_their_fates() {
+    fn records_attempts_and_their_fates() {
         let mut attempts = Attempts::default();
         let syn = tcp((OWN, 40000), (FAR, 443), FLAG_SYN);
         assert_eq!(attempts.see(&syn, 1.0), Some((FAR, 443)));
@@ -310,9 +309,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_attempt_is_passed_over() {
+    fn ignores_packets_that_are_not_attempts() {
         let mut attempts = Attempts::default();
-        // The answer to a probe, traffic on loopback, garbage, a fragment.
+        // The answer to a probe, loopback traffic, garbage, a fragment.
         attempts.see(&tcp((OWN, 8000), (GATEWAY, 50000), FLAG_SYN | FLAG_ACK), 0.0);
         attempts.see(&tcp((Ipv4Addr::LOCALHOST, 1), (Ipv4Addr::LOCALHOST, 2), FLAG_SYN), 0.0);
         attempts.see(&[0x45], 0.0);
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_says_that_it_cannot_reach_the_host() {
+    fn router_reports_an_unreachable_host() {
         let syn = tcp((OWN, 40000), (FAR, 443), FLAG_SYN);
         let (to, message) = unreachable(&syn, &[]).expect("an answer is due");
         assert_eq!((to, message[0], message[1]), (OWN, 3, 1));
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_is_written() {
+    fn fills_in_checksums() {
         let mut syn = tcp((OWN, 40000), (FAR, 443), FLAG_SYN);
         assert_eq!(finish(&mut syn), Some(FAR));
         let mut whole = syn[12..20].to_vec();
@@ -347,7 +346,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_packet_breaks_it(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..SNAPSHOT)) {
+        fn arbitrary_packets_do_not_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..SNAPSHOT)) {
             Attempts::default().see(&bytes, 0.0);
             let _ = unreachable(&bytes, &[]);
             let _ = finish(&mut bytes.clone());

@@ -1,5 +1,5 @@
-//! The health check's probe and the requests after it, sent from outside of the candidate's namespace to its own
-//! address, so that an application bound to 127.0.0.1 fails as it would there.
+//! Sends health check probes and later requests from outside the candidate's namespace to its own address, so that an
+//! application bound to 127.0.0.1 fails as it would on the platform.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::protocol::{self, GATEWAY, OWN};
 use crate::model::observation::ProbeResult;
 
-/// No more of a body is read.
+/// The rest of a body is not read.
 const MOST_BODY: usize = 64 << 10;
 
 /// Sends one probe.
@@ -31,7 +31,7 @@ pub async fn probe(probe: &protocol::Probe) -> ProbeResult {
     }
 }
 
-/// Sends one request and returns what it met and the body.
+/// Sends one request and returns its result and the body.
 pub async fn request(request: &protocol::Request) -> (ProbeResult, String) {
     let timeout = Duration::from_millis(request.timeout_ms);
     let attempt = exchange(request.port, &request.method, &request.path, request.body.clone());
@@ -45,7 +45,7 @@ pub async fn request(request: &protocol::Request) -> (ProbeResult, String) {
 async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
     let open = async {
         let socket = TcpSocket::new_v4()?;
-        // The address that a probe comes from is chosen before its way is: a probe is never held back.
+        // A probe's source address is chosen before its route, so probes are never delayed.
         socket.bind((GATEWAY, 0).into())?;
         socket.connect((OWN, port).into()).await
     };

@@ -1,5 +1,5 @@
-//! What the controller and a holder say to each other: one JSON document a line over the holder's standard
-//! input and output, so that it works on a remote engine and inside a desktop's virtual machine.
+//! The protocol between the controller and a holder: one JSON document per line over the holder's standard input and
+//! output, so that it works on a remote engine and in a desktop's virtual machine.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -11,94 +11,94 @@ use crate::model::Condition;
 use crate::model::observation::{Observation, ProbeResult};
 use crate::model::service::Stub;
 
-/// Both sides must say the same number.
+/// Both sides must have the same version.
 pub const VERSION: u32 = 4;
 
-/// How often the controller lets each holder know that it is there.
+/// Interval of the controller's heartbeats to each holder.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
-/// A holder that hears nothing for so long ends itself: the controller is gone, was stopped, or cannot be reached.
+/// A holder that hears nothing for this long ends itself: the controller is gone, stopped, or unreachable.
 pub const SILENT_FOR: Duration = Duration::from_secs(10);
 
-/// The address of a candidate, the one that is probed.
+/// The address of a candidate, which is probed.
 pub const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
-/// A second address, which only `hostname.platform` gives to the candidate (the name's address in a field log).
+/// A second address, which only `hostname.platform` assigns to the candidate (the name's address in a field log).
 pub const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 248, 213);
-/// The candidate's router, and where the probes come from.
+/// The candidate's router, and the source of the probes.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 1);
-/// Where a container of the platform finds its credentials.
+/// Where a container on the platform gets its credentials:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html>
 pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
-/// Where a virtual machine finds its metadata; nothing is there for a container of the platform.
+/// Metadata address of a virtual machine; containers of the platform get no answer there.
 pub const EC2_METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-/// The path of the credentials, as `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` says it.
+/// The path of the credentials, as in `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`.
 pub const CREDENTIALS_PATH: &str = "/v2/credentials/11111111-2222-3333-4444-555555555555";
-/// What `HOSTNAME` says, in the shape that App Runner gives it.
+/// The value of `HOSTNAME`, in App Runner's format.
 pub const HOSTNAME: &str = "ip-10-0-248-213.ec2.internal";
-/// The kernel's own host name: the first part. With a domain in it, glibc would search that domain for every name
-/// that fails, and a resolver that does not answer would cost 20 s instead of 10 s.
+/// The kernel's host name: the first part. With a domain in it, glibc would search that domain for every failing name,
+/// and an unresponsive resolver would cost 20 s instead of 10 s.
 pub const SHORT_HOSTNAME: &str = "ip-10-0-248-213";
 /// Where the candidate's resolver listens.
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
-/// Where the session's volume is mounted, in the holder and in every candidate.
+/// Mount point of the session's volume, in the holder and in every candidate.
 pub const SHARED_DIR: &str = "/run/exitone";
-/// Where a holder sees the control groups of the engine's machine.
+/// Mount point of the engine machine's control groups in a holder.
 pub const GROUPS: &str = "/cgroup";
-/// The name of the session's CA certificate in that volume.
+/// File name of the session's CA certificate in that volume.
 pub const CA_FILE: &str = "ca.pem";
 
-/// From the controller to the holder.
+/// Messages from the controller to the holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToHolder {
-    /// The first words.
+    /// The first message.
     Hello(Hello),
-    /// Make a namespace for a service container and be in it until the container has started.
+    /// Create a namespace for a service container and stay in it until the container has started.
     Place {
         /// The run that needs it.
         run: u64,
-        /// Which of the run's services.
+        /// Index of the service in the run.
         number: u32,
     },
     /// Wait until a service serves.
     Await(Await),
-    /// Make the namespace of a run.
+    /// Create the namespace of a run.
     Prepare(Box<Prepare>),
-    /// This container is about to be started: its control group is to be read.
+    /// This container is about to start: read its control group.
     Watch {
         /// The run.
         run: u64,
         /// The candidate's container.
         container: String,
     },
-    /// The process has been started: what comes late counts from here.
+    /// The process has started: delays of late conditions count from here.
     Started {
         /// The run.
         run: u64,
     },
     /// Send one probe now.
     Probe(Probe),
-    /// Send one HTTP request now; the kernel's own retry times hold from here on.
+    /// Send one HTTP request now; the kernel's default retry times apply from here on.
     Request(Request),
-    /// Say how much the candidate is still waiting for an answer of the network.
+    /// Report what the candidate is waiting for on the network.
     Pending {
         /// The run.
         run: u64,
     },
-    /// Tell what was seen so far of what is otherwise told at the end.
+    /// Report the observations so far that are otherwise sent at the end.
     SoFar {
         /// The run.
         run: u64,
     },
-    /// The controller is there; see [`HEARTBEAT_EVERY`].
+    /// The controller is alive; see [`HEARTBEAT_EVERY`].
     Heartbeat,
-    /// Tell what is left to tell of a run, and take it down.
+    /// Send the remaining observations of a run, and take it down.
     Finish {
         /// The run.
         run: u64,
     },
 }
 
-/// The first words to a holder.
+/// The first message to a holder.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`VERSION`].
@@ -107,36 +107,36 @@ pub struct Hello {
     pub ca_cert: String,
     /// The session CA's key, PEM.
     pub ca_key: String,
-    /// The holder ends itself after so many seconds, whatever happens.
+    /// The holder ends itself after this many seconds, in any case.
     pub lifetime_s: u64,
-    /// The holder's own container: those of candidates have their control groups beside its own.
+    /// The holder's own container id: candidates' control groups are next to its own.
     pub container: String,
 }
 
-/// The key stays out.
+/// The key is not shown.
 impl std::fmt::Debug for Hello {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hello").field("version", &self.version).finish_non_exhaustive()
     }
 }
 
-/// A run's namespace.
+/// The namespace of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prepare {
-    /// A number that no other run of this holder has.
+    /// A number unique among the runs of this holder.
     pub run: u64,
-    /// True: make a fresh namespace and be in it. False: use the one that the engine gave (one run a holder).
+    /// Whether to create a fresh namespace and enter it; otherwise the engine's is used (one run per holder).
     pub fresh: bool,
-    /// The network's conditions.
+    /// The network conditions.
     #[serde(with = "wire::list")]
     pub conditions: Vec<Condition>,
-    /// True: the kernel's own retry times.
+    /// Whether the kernel's default retry times apply.
     pub real_time: bool,
-    /// TCP ports on which the simulated internet must answer at once, beside the well-known ones.
+    /// TCP ports on which the simulated internet must answer immediately, in addition to the well-known ones.
     pub ports: Vec<u16>,
-    /// Hosts that the candidate needs.
+    /// Hosts the candidate needs.
     pub upstreams: Vec<Upstream>,
-    /// False: nothing is written down of what the candidate does (to measure what that costs).
+    /// Whether to record what the candidate does; without it, the cost of recording can be measured.
     pub evidence: bool,
 }
 
@@ -147,7 +147,7 @@ pub struct Upstream {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// What the name resolves to, where that is fixed.
+    /// Its fixed address, if it has one.
     pub address: Option<Ipv4Addr>,
     /// What answers.
     pub answer: Answer,
@@ -159,7 +159,7 @@ pub struct Upstream {
 pub enum Answer {
     /// A stub.
     Stub(Stub),
-    /// The service container of this number.
+    /// The service container with this index.
     Service(u32),
 }
 
@@ -168,7 +168,7 @@ pub enum Answer {
 pub struct Await {
     /// The run that needs it.
     pub run: u64,
-    /// Which of the run's services.
+    /// Index of the service in the run.
     pub number: u32,
     /// Its port.
     pub port: u16,
@@ -179,13 +179,13 @@ pub struct Await {
 pub struct Probe {
     /// The run.
     pub run: u64,
-    /// Comes back with the answer.
+    /// Returned with the answer.
     pub seq: u64,
     /// The port.
     pub port: u16,
-    /// The path of an HTTP probe; nothing for TCP.
+    /// The path of an HTTP probe; `None` for TCP.
     pub path: Option<String>,
-    /// How long it may take.
+    /// Time limit in milliseconds.
     pub timeout_ms: u64,
 }
 
@@ -194,7 +194,7 @@ pub struct Probe {
 pub struct Request {
     /// The run.
     pub run: u64,
-    /// Comes back with the answer.
+    /// Returned with the answer.
     pub seq: u64,
     /// The port.
     pub port: u16,
@@ -204,11 +204,11 @@ pub struct Request {
     pub path: String,
     /// A JSON body.
     pub body: Option<String>,
-    /// How long it may take.
+    /// Time limit in milliseconds.
     pub timeout_ms: u64,
 }
 
-/// From the holder to the controller.
+/// Messages from the holder to the controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum FromHolder {
@@ -221,64 +221,64 @@ pub enum FromHolder {
     Placed {
         /// The run.
         run: u64,
-        /// Which of its services.
+        /// Index of the service in the run.
         number: u32,
     },
     /// A service serves.
     Awake {
         /// The run.
         run: u64,
-        /// Which of its services.
+        /// Index of the service in the run.
         number: u32,
     },
-    /// A run's namespace is there, every condition in force.
+    /// A run's namespace exists, with every condition in force.
     Prepared {
         /// The run.
         run: u64,
-        /// The time of this line, microseconds since the epoch; times of observations count from it.
+        /// The time of this message, in microseconds since the epoch; times of observations count from it.
         epoch_us: i64,
-        /// How long the set-up took.
+        /// How long the setup took, in microseconds.
         setup_us: u64,
     },
-    /// Something was seen. Times are milliseconds since `Prepared`.
+    /// An observation. Times are milliseconds since `Prepared`.
     Observed {
         /// The run.
         run: u64,
-        /// What.
+        /// The observation.
         observation: Observation,
     },
-    /// What a probe met.
+    /// The result of a probe.
     Probed {
         /// The run.
         run: u64,
         /// The probe.
         seq: u64,
-        /// What it met.
+        /// Its result.
         result: ProbeResult,
     },
-    /// What a request met.
+    /// The result of a request.
     Responded {
         /// The run.
         run: u64,
         /// The request.
         seq: u64,
-        /// What it met.
+        /// Its result.
         result: ProbeResult,
         /// The body, at most 64 KiB.
         body: String,
     },
-    /// How much the candidate is waiting for.
+    /// What the candidate is waiting for.
     Pending {
         /// The run.
         run: u64,
-        /// Connections and questions that nobody has answered yet.
+        /// Number of unanswered connections and questions.
         open: usize,
     },
-    /// What was seen so far of what is told again, and whole, at the end.
+    /// The observations so far; they are repeated completely at the end.
     SoFar {
         /// The run.
         run: u64,
-        /// What.
+        /// The observations.
         seen: Vec<Observation>,
     },
     /// The run is taken down.
@@ -286,51 +286,51 @@ pub enum FromHolder {
         /// The run.
         run: u64,
     },
-    /// This host cannot impose a condition of a run, which is not prepared.
+    /// This host cannot impose a condition; the run is not prepared.
     CannotImpose {
         /// The run.
         run: u64,
         /// The condition, one of those in [`Prepare`].
         #[serde(with = "wire")]
         condition: Condition,
-        /// What the kernel refused.
+        /// The kernel's error.
         reason: String,
     },
-    /// The holder could not do what it was told.
+    /// The holder could not carry out a message.
     Failed {
-        /// The run, if it was about one.
+        /// The run, if it is about one.
         run: Option<u64>,
         /// What happened.
         message: String,
     },
 }
 
-/// Where a keeper has the folders that it keeps: `/kept/0`, `/kept/1`, …
+/// Mount points of the directories that a keeper keeps: `/kept/0`, `/kept/1`, …
 pub const KEPT_DIR: &str = "/kept";
 
-/// From the controller to a keeper of full folders.
+/// Messages from the controller to a keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToKeeper {
-    /// Leave no space in any of them.
+    /// Fill up all of them.
     Fill,
-    /// Say how often they were written to since.
+    /// Report the number of writes since then.
     Count,
 }
 
-/// From a keeper to the controller.
+/// Messages from a keeper to the controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromKeeper {
     /// No space is left.
     Full,
-    /// So many files were made or written to, or tried to be.
+    /// Number of files created or written to, successfully or not.
     Writes(u64),
-    /// It could not do what it was told.
+    /// It could not carry out a message.
     Failed(String),
 }
 
-/// One line.
+/// A message as one line.
 ///
 /// # Errors
 /// None of these types fails to serialise; the error is the serialiser's.
@@ -345,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_back() {
+    fn message_survives_serialisation() {
         let message = ToHolder::Prepare(Box::new(Prepare {
             run: 7,
             fresh: true,
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_not_shown() {
+    fn debug_output_hides_the_key() {
         let hello = Hello {
             version: 1,
             ca_cert: "c".to_owned(),

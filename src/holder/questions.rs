@@ -1,7 +1,7 @@
-//! What is told of a candidate's questions to the resolver: the first ones, and how many more there were.
+//! Which of a candidate's questions to the resolver are reported: the first ones, and the number of others.
 //!
-//! A client that spins on SERVFAIL asks tens of thousands of times a second. Each question would be a line to the
-//! controller, on the same pipe as the answers to its probes.
+//! A client that spins on SERVFAIL asks tens of thousands of times per second. Each question would be a line to the
+//! controller, on the same pipe as the probe results.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,20 +15,20 @@ use crate::model::observation::{DnsQuestion, MOST_KEPT, Observation};
 pub struct Questions {
     say: Say,
     run: u64,
-    /// Times count from here.
+    /// Start of the run's clock.
     zero: Instant,
-    /// True: they are told.
+    /// Whether questions are reported.
     evidence: bool,
     asked: AtomicU64,
 }
 
 impl Questions {
-    /// No question yet.
+    /// No questions yet.
     pub fn new(say: Say, run: u64, zero: Instant, evidence: bool) -> Self {
         Self { say, run, zero, evidence, asked: AtomicU64::new(0) }
     }
 
-    /// Tells a question, or only counts it.
+    /// Reports a question, or only counts it.
     pub fn tell(&self, mut question: DnsQuestion) {
         let before = self.asked.fetch_add(1, Ordering::Relaxed);
         if self.evidence && before < MOST_KEPT as u64 {
@@ -37,7 +37,7 @@ impl Questions {
         }
     }
 
-    /// How many were counted only.
+    /// Number of questions that were only counted.
     pub fn more(&self) -> u64 {
         self.asked.load(Ordering::Relaxed).saturating_sub(MOST_KEPT as u64)
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_that_spins_does_not_fill_the_line() {
+    async fn spinning_client_does_not_flood_the_pipe() {
         let (sender, mut lines) = mpsc::unbounded_channel();
         let questions = Questions::new(Say::new(sender), 7, Instant::now(), true);
         let question = DnsQuestion {

@@ -1,4 +1,4 @@
-//! What serves one run after the other: the candidate's namespace, its resolver, what is seen of it.
+//! Serves one run after the other: the candidate's namespace, its resolver, and the observation of it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,29 +27,29 @@ use crate::model::Condition;
 use crate::model::condition::{Changes, Egress, EgressFault, NetworkPlan, RouteFault, Target};
 use crate::model::observation::{Listening, Observation};
 
-/// The kernel's table of sockets is read so often.
+/// Interval of reading the kernel's socket table.
 const LISTEN_EVERY: Duration = Duration::from_millis(20);
 
-/// A service that names more ports than this is not prepared for all of them.
+/// Maximum number of ports of a service that are prepared.
 const MOST_PORTS: usize = 256;
 
-/// A client asks again, or gives up, 5 s after a question that nobody answered (resolv.conf(5), timeout).
+/// A client asks again, or gives up, 5 s after an unanswered question (resolv.conf(5), timeout).
 const RESOLVERS_PATIENCE: Duration = Duration::from_millis(5500);
 
 /// The runs of a holder, one at a time.
 pub struct Runs {
     /// The simulated internet.
     pub internet: Arc<Internet>,
-    /// The way to the controller.
+    /// Messages to the controller.
     pub say: Say,
     groups: Option<Groups>,
     faults: Faults,
-    /// Service containers of the run that is being made.
+    /// Service containers of the run being prepared.
     services: Vec<u32>,
     run: Option<Run>,
 }
 
-/// What serves one run; dropping it ends it.
+/// Everything that serves one run; dropping it ends the run.
 struct Run {
     number: u64,
     names: SharedNames,
@@ -59,9 +59,9 @@ struct Run {
     questions: Arc<Questions>,
     started: watch::Sender<Option<Instant>>,
     evidence: bool,
-    /// When a question last met silence.
+    /// When a question last went unanswered.
     silence: Silence,
-    // Dropped with the run: the resolver, the tap, the watch of ports.
+    // Dropped with the run: the resolver, the tap, the port watcher.
     _tasks: JoinSet<()>,
 }
 
@@ -71,7 +71,7 @@ impl Runs {
         Self { internet, say, groups, faults: Faults::default(), services: Vec::new(), run: None }
     }
 
-    /// Makes a namespace for a service container and is in it.
+    /// Creates a namespace for a service container and enters it.
     pub async fn place(&mut self, run: u64, number: u32) {
         let placed = async {
             net::fresh_namespace()?;
@@ -87,7 +87,7 @@ impl Runs {
         }
     }
 
-    /// Says when a service serves; the controller gives up on its own.
+    /// Reports when a service serves; the time limit is the controller's.
     pub fn wait_for(&self, order: &Await) {
         let (say, internet) = (self.say.clone(), self.internet.clone());
         let Await { run, number, port } = *order;
@@ -97,7 +97,7 @@ impl Runs {
         });
     }
 
-    /// Makes the namespace of a run and says so.
+    /// Creates the namespace of a run and reports it.
     pub async fn prepare(&mut self, prepare: Prepare) {
         let run = prepare.run;
         let Err(error) = self.make(prepare).await else { return };
@@ -130,7 +130,7 @@ impl Runs {
             let held_back = internet.hold_back(delay, &mut tasks).await;
             held_back.map_err(|e| e.imposing(&Condition::Egress(EgressFault::Latency(delay))))?;
         }
-        // What is held back goes another way: that way must be there before it is chosen.
+        // Delayed traffic takes another route, which must exist before it is used.
         self.faults.set(&internet.netlink, &plan, &routes).await?;
         let responses = plan.responses.iter().map(|(host, fault)| (names.address_of(host.as_str()), *fault)).collect();
         let upstreams =
@@ -139,7 +139,7 @@ impl Runs {
         let names: SharedNames = Arc::new(Mutex::new(names));
         let attempts = Arc::new(Mutex::new(Attempts::default()));
         let tap = Tap::open().map_err(|e| NetError::new("opening a packet socket", e))?;
-        // Times count from here.
+        // Start of the run's clock.
         let zero = Instant::now();
         let (tell, started) = watch::channel(None);
         let questions = Arc::new(Questions::new(self.say.clone(), run, zero, prepare.evidence));
@@ -185,7 +185,7 @@ impl Runs {
         Ok(())
     }
 
-    /// This container is about to be started.
+    /// Starts measuring a container that is about to start.
     pub fn watch(&self, number: u64, container: &str) {
         if let (Some(run), Some(groups)) = (&self.run, &self.groups)
             && run.number == number
@@ -195,14 +195,14 @@ impl Runs {
         }
     }
 
-    /// The process has been started.
+    /// Records that the process has started.
     pub fn started(&self, number: u64) {
         if let Some(run) = self.run.as_ref().filter(|run| run.number == number) {
             run.started.send_replace(Some(Instant::now()));
         }
     }
 
-    /// Says what the candidate waits for: connections that are being opened, and a question that met silence.
+    /// Reports what the candidate waits for: connections being opened, and a recent unanswered question.
     pub fn pending(&self, number: u64) {
         let Some(run) = self.run.as_ref().filter(|run| run.number == number) else { return };
         let opening = Listeners::open().connections().iter().filter(|socket| !socket.accepted).count();
@@ -211,14 +211,14 @@ impl Runs {
         self.say.say(FromHolder::Pending { run: number, open: opening + asking });
     }
 
-    /// Tells what will be told at the end, as far as it is known now.
+    /// Reports the observations of the end as far as they are known now.
     pub fn so_far(&self, number: u64) {
         let run = self.run.as_ref().filter(|run| run.number == number && run.evidence);
         let seen = run.map(last_observations).unwrap_or_default();
         self.say.say(FromHolder::SoFar { run: number, seen });
     }
 
-    /// Tells what is left to tell of a run and takes it down.
+    /// Sends the remaining observations of a run and takes it down.
     pub async fn finish(&mut self, number: u64) {
         let Some(run) = self.run.take_if(|run| run.number == number) else {
             self.say.say(FromHolder::Finished { run: number });
@@ -230,10 +230,10 @@ impl Runs {
             }
         }
         self.say.say(FromHolder::Finished { run: number });
-        // A candidate that is still being stopped must not reach the internet of the next one.
+        // A candidate that is still stopping must not reach the internet of the next one.
         let internet = &self.internet.netlink;
         for service in run.services {
-            // Gone already where the service has ended.
+            // It no longer exists if the service has ended.
             let _ = net::unlink_service(internet, service).await;
         }
         if let Err(e) = net::unlink(internet, number).await {
@@ -242,7 +242,7 @@ impl Runs {
     }
 }
 
-/// What is told of a run when it is asked for. The calling thread is still in the candidate's namespace.
+/// The observations reported on request. The calling thread is still in the candidate's namespace.
 fn last_observations(run: &Run) -> Vec<Observation> {
     let names = run.names.lock().unwrap_or_else(PoisonError::into_inner);
     let attempts = run.attempts.lock().unwrap_or_else(PoisonError::into_inner).list().to_vec();
@@ -268,7 +268,7 @@ fn last_observations(run: &Run) -> Vec<Observation> {
     if let Some(meter) = run.meter.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         meter.look(Instant::now());
         let mut usage = meter.usage();
-        // What kept its own service containers from the CPUs is not seen.
+        // Contention with the run's own service containers cannot be told apart.
         if let Some(usage) = usage.as_mut().filter(|_| !run.services.is_empty()) {
             usage.contention = None;
         }
@@ -277,7 +277,7 @@ fn last_observations(run: &Run) -> Vec<Observation> {
     told
 }
 
-/// Microseconds; a 64-bit number of them is good for 292,000 years.
+/// Microseconds as `i64`, which suffices for 292,000 years.
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -286,13 +286,13 @@ fn since(zero: Instant) -> f64 {
     zero.elapsed().as_secs_f64() * 1000.0
 }
 
-/// The address that the container's own name resolves to.
+/// The address of the container's own name.
 fn own_name(plan: &NetworkPlan) -> Ipv4Addr {
     if plan.hostname.is_some() { SECOND } else { OWN }
 }
 
-/// Gives every host that is named an address, and says what becomes of packets to these: as routes, and the networks
-/// that have a route of their own.
+/// Assigns an address to every named host, and returns the fate of packets to them as routes, together with the
+/// networks that have a route of their own.
 fn settle_names(
     names: &mut Names,
     plan: &NetworkPlan,
@@ -310,7 +310,7 @@ fn settle_names(
         Target::Host(host) => (names.address_of(host.as_str()), 32),
         Target::Network(address, bits) => (*address, *bits),
     };
-    // The narrowest network decides, as in any router; of two routes to one network the last.
+    // The most specific network wins, as in any router; of two routes to one network, the last.
     let routes: BTreeMap<Network, RouteFault> =
         plan.routes.iter().map(|(target, fault)| (network(target), *fault)).collect();
     let routes: Vec<(Network, RouteFault)> = routes.into_iter().collect();
@@ -332,8 +332,8 @@ async fn route_late(
     }
 }
 
-/// `attempts`: where to write down what is seen. `router`: where to say that a host cannot be reached, when that is the
-/// condition, and the networks of which it is not said.
+/// `attempts`: where to record traffic. `router`: where to report a host as unreachable, if that is the condition, and
+/// the networks that are exempt.
 async fn watch_packets(
     tap: Tap,
     attempts: Option<Arc<Mutex<Attempts>>>,
@@ -341,18 +341,18 @@ async fn watch_packets(
     router: Option<(Socket, Vec<Network>)>,
     (say, run, zero): (Say, u64, Instant),
 ) {
-    // Ports are opened on demand whether attempts are kept or not.
+    // Ports are opened on demand whether attempts are recorded or not.
     let attempts = attempts.unwrap_or_default();
     tap.read(|packet| {
         let answer = router.as_ref().and_then(|(router, spared)| Some((router, unreachable(packet, spared)?)));
         if let Some((router, (to, answer))) = answer {
-            // What cannot be sent now is lost, as it may be with any router.
+            // What cannot be sent now is lost, as with any router.
             let _ = router.send_to(&answer, &SocketAddr::from((to, 0)).into());
         }
         let new = attempts.lock().unwrap_or_else(PoisonError::into_inner).see(packet, since(zero));
         if let Some((_, port)) = new {
             let internet = internet.clone();
-            // A port that nobody serves yet: the kernel sends its first packet again in a second.
+            // Nobody serves this port yet: the kernel resends its first packet in a second.
             let say = say.clone();
             tokio::spawn(async move {
                 if let Err(e) = internet.open_on_demand(port).await {
@@ -382,7 +382,8 @@ async fn watch_ports(say: Say, run: u64, zero: Instant, meter: Arc<Mutex<Option<
         }
         if let Some(meter) = meter.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             looks += 1;
-            // At first it is looked at often, as it may live briefly, then every 100 ms: each look reads some files.
+            // At first it is checked often, because it may be short-lived, then every 100 ms: each check reads several
+            // files.
             if looks <= 100 || looks.is_multiple_of(5) {
                 meter.look(Instant::now());
             }
@@ -390,7 +391,7 @@ async fn watch_ports(say: Say, run: u64, zero: Instant, meter: Arc<Mutex<Option<
     }
 }
 
-/// The files are shared with the candidate, which may have written to them in the run before this one.
+/// The files are shared with the candidate; the previous one may have written to them.
 fn write_names(own_name: Ipv4Addr) -> Result<(), NetError> {
     let text = format!(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{own_name}\t{HOSTNAME} {SHORT_HOSTNAME}\n"

@@ -1,22 +1,22 @@
-//! What a holder says: lines to the controller.
+//! The holder's messages to the controller.
 
 use tokio::sync::mpsc;
 
 use super::protocol::FromHolder;
 
-/// Lines to the controller.
+/// A sender of messages to the controller.
 #[derive(Clone)]
 pub struct Say(mpsc::UnboundedSender<FromHolder>);
 
 impl Say {
-    /// Lines go here.
+    /// Sends messages to this channel.
     pub fn new(lines: mpsc::UnboundedSender<FromHolder>) -> Self {
         Self(lines)
     }
 
-    /// Sends a line.
+    /// Sends a message.
     pub fn say(&self, message: FromHolder) {
-        // Nobody listens any more: the end of standard input ends the holder.
+        // The receiver is gone: the end of standard input ends the holder.
         let _ = self.0.send(message);
     }
 }

@@ -1,6 +1,6 @@
-//! The holder's main loop: one line in, what it asks for done, one line out.
+//! The holder's main loop: read a line, carry it out, write a line.
 //!
-//! It runs on the process's main thread, because that is the thread whose namespace a candidate joins.
+//! It runs on the process's main thread, because a candidate joins that thread's namespace.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,16 +23,16 @@ use super::usage::Groups;
 /// Runs until standard input ends, the controller falls silent, or the lifetime is over.
 ///
 /// # Errors
-/// When the first words are not understood or the namespaces cannot be made.
+/// When the first message is invalid or the namespaces cannot be created.
 pub fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(converse());
-    // The thread that waits for standard input need not be waited for.
+    let result = runtime.block_on(run());
+    // Do not wait for the thread that reads standard input.
     runtime.shutdown_background();
     result
 }
 
-async fn converse() -> Result<(), Box<dyn std::error::Error>> {
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut writer = tokio::spawn(write_lines(receiver));
     let say = Say::new(sender);
@@ -42,9 +42,9 @@ async fn converse() -> Result<(), Box<dyn std::error::Error>> {
     let result = match serde_json::from_str(&first) {
         Ok(ToHolder::Hello(hello)) => {
             container.clone_from(&hello.container);
-            greet(&hello, &say).await
+            handshake(&hello, &say).await
         }
-        _ => Err(format!("the first line is no hello of protocol {VERSION}").into()),
+        _ => Err(format!("expected a hello of protocol {VERSION}").into()),
     };
     let (internet, end) = match result {
         Ok(ready) => ready,
@@ -57,19 +57,19 @@ async fn converse() -> Result<(), Box<dyn std::error::Error>> {
     };
     let groups = Groups::find(Path::new(GROUPS), &container);
     let mut holder = Runs::new(Arc::new(internet), say, groups);
-    // What the controller says while an order is carried out waits to be read: silence counts from the end of it.
+    // While a message is carried out, the next ones wait: silence counts from its end.
     let mut heard = Instant::now();
     loop {
         tokio::select! {
             biased;
             read = lines.next_line() => match read? {
                 Some(text) => {
-                    obey(&mut holder, &text).await;
+                    handle(&mut holder, &text).await;
                     heard = Instant::now();
                 }
                 None => return Ok(()),
             },
-            // Nobody hears what is said any more.
+            // Nobody reads our messages any more.
             written = &mut writer => return Ok(written??),
             () = sleep_until(heard + SILENT_FOR) => return Err(silence()),
             () = sleep_until(end) => return Err("the holder's lifetime is over".into()),
@@ -79,7 +79,7 @@ async fn converse() -> Result<(), Box<dyn std::error::Error>> {
 
 fn silence() -> Box<dyn std::error::Error> {
     format!(
-        "exitone was not heard of for {} s: it was stopped, this machine was asleep, or the engine cannot be reached",
+        "no heartbeat from exitone for {} s: it was stopped, this machine was asleep, or the engine is unreachable",
         SILENT_FOR.as_secs()
     )
     .into()
@@ -94,9 +94,9 @@ async fn write_lines(mut messages: mpsc::UnboundedReceiver<FromHolder>) -> io::R
     Ok(())
 }
 
-async fn greet(hello: &Hello, say: &Say) -> Result<(Internet, Instant), Box<dyn std::error::Error>> {
+async fn handshake(hello: &Hello, say: &Say) -> Result<(Internet, Instant), Box<dyn std::error::Error>> {
     if hello.version != VERSION {
-        return Err(format!("the controller speaks protocol {}, this holder {VERSION}", hello.version).into());
+        return Err(format!("protocol mismatch: controller {}, holder {VERSION}", hello.version).into());
     }
     share_certificate(&hello.ca_cert)?;
     let internet = Internet::start(Arc::new(Signer::new(&hello.ca_key)?)).await?;
@@ -104,8 +104,8 @@ async fn greet(hello: &Hello, say: &Say) -> Result<(Internet, Instant), Box<dyn 
     Ok((internet, Instant::now() + Duration::from_secs(hello.lifetime_s)))
 }
 
-/// Puts the session's certificate where candidates read it. Every holder of a session does, at the same time and all of
-/// them as process 1: each writes a file with a name of its own and renames it, so that a reader finds it whole.
+/// Stores the session's certificate where candidates read it. All holders of a session do so concurrently, each as
+/// process 1: each writes a file with a unique name and renames it, so that readers always see a complete file.
 fn share_certificate(certificate: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let everybody = std::fs::Permissions::from_mode(0o644);
@@ -115,7 +115,7 @@ fn share_certificate(certificate: &str) -> io::Result<()> {
     Ok(())
 }
 
-async fn obey(holder: &mut Runs, text: &str) {
+async fn handle(holder: &mut Runs, text: &str) {
     let (say, internet) = (holder.say.clone(), holder.internet.clone());
     match serde_json::from_str(text) {
         Ok(ToHolder::Place { run, number }) => holder.place(run, number).await,
@@ -128,12 +128,12 @@ async fn obey(holder: &mut Runs, text: &str) {
                 let (run, seq) = (order.run, order.seq);
                 say.say(match internet.run(async move { probe::probe(&order).await }).await {
                     Some(result) => FromHolder::Probed { run, seq, result },
-                    None => FromHolder::Failed { run: Some(run), message: "a probe broke off".to_owned() },
+                    None => FromHolder::Failed { run: Some(run), message: "a probe was aborted".to_owned() },
                 });
             });
         }
         Ok(ToHolder::Request(order)) => {
-            // Requests have their own time limit: from here on a connection hangs as long as it would there.
+            // Requests have their own time limit: from here on, connections hang as long as on the platform.
             if let Err(e) = sysctl::real_time() {
                 say.say(FromHolder::Failed { run: Some(order.run), message: e.to_string() });
             }
@@ -141,7 +141,7 @@ async fn obey(holder: &mut Runs, text: &str) {
                 let (run, seq) = (order.run, order.seq);
                 say.say(match internet.run(async move { probe::request(&order).await }).await {
                     Some((result, body)) => FromHolder::Responded { run, seq, result, body },
-                    None => FromHolder::Failed { run: Some(run), message: "a request broke off".to_owned() },
+                    None => FromHolder::Failed { run: Some(run), message: "a request was aborted".to_owned() },
                 });
             });
         }
@@ -149,6 +149,6 @@ async fn obey(holder: &mut Runs, text: &str) {
         Ok(ToHolder::SoFar { run }) => holder.so_far(run),
         Ok(ToHolder::Finish { run }) => holder.finish(run).await,
         Ok(ToHolder::Hello(_) | ToHolder::Heartbeat) => {}
-        Err(e) => say.say(FromHolder::Failed { run: None, message: format!("not understood: {e}") }),
+        Err(e) => say.say(FromHolder::Failed { run: None, message: format!("invalid message: {e}") }),
     }
 }

@@ -1,7 +1,7 @@
-//! Latency without a traffic shaper: many kernels (desktop machines among them) have no `sch_netem`.
+//! Latency without traffic shaping: many kernels (including desktop virtual machines) lack `sch_netem`.
 //!
-//! What the internet sends to the candidate is routed into a namespace where nobody takes it; a tap there reads it,
-//! it waits, and a raw socket of the internet sends it on with a mark that the rules let pass.
+//! Traffic from the internet to the candidate is routed into a namespace where nobody receives it; a tap there reads
+//! it, and after the delay a raw socket of the internet sends it on with a mark that the rules let pass.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::packets::{Tap, finish};
 
-/// Holds every packet of the tap back for so long, in order.
+/// Delays every packet of the tap, in order.
 pub async fn hold_back(tap: Tap, onward: Socket, delay: Duration) {
     let (sender, mut waiting) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let read = tap.read_whole(|packet| {
@@ -23,7 +23,7 @@ pub async fn hold_back(tap: Tap, onward: Socket, delay: Duration) {
         while let Some((due, mut packet)) = waiting.recv().await {
             tokio::time::sleep_until(due).await;
             if let Some(to) = finish(&mut packet) {
-                // What cannot be sent now is lost, as it may be on any way.
+                // What cannot be sent now is lost, as on any route.
                 let _ = onward.send_to(&packet, &SocketAddr::from((to, 0)).into());
             }
         }

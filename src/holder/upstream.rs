@@ -1,5 +1,5 @@
-//! What answers in the simulated internet: HTTPS for any name, HTTP, the endpoint of credentials, stubs that a service
-//! file describes, service containers behind a relay, and any other TCP by listening patiently.
+//! What answers in the simulated internet: HTTPS for any name, HTTP, the credentials endpoint, stubs from a service
+//! file, relays to service containers; any other TCP connection is accepted and left open.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -29,27 +29,27 @@ use crate::model::service::{Step, Stub};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
-/// What an HTTP/1 request begins with; other protocols begin with letters, too.
+/// The beginning of an HTTP/1 request; other protocols may also start with letters.
 const METHODS: [&str; 7] = ["GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS"];
-/// A client that says nothing for so long is left.
+/// A client that is silent for this long is disconnected.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// A step of a script waits for no more than this.
+/// Maximum number of bytes that a script step waits for.
 const MOST_EXPECTED: usize = 64 << 10;
 
 /// The internet of one run.
 #[derive(Default)]
 pub struct World {
-    /// How the answers at some addresses differ.
+    /// Response faults by address.
     pub responses: BTreeMap<Ipv4Addr, ResponseFault>,
-    /// What answers at which address and port.
+    /// What answers, by address and port.
     pub upstreams: BTreeMap<(Ipv4Addr, u16), Answer>,
-    /// How the endpoint of credentials fails.
+    /// The fault of the credentials endpoint.
     pub metadata: Option<MetadataFault>,
-    /// Its other end is dropped when the run is over.
+    /// The other end is dropped when the run is over.
     pub over: Option<watch::Receiver<()>>,
 }
 
-/// Whom a connection has reached.
+/// What a connection has reached.
 struct Reached {
     fault: ResponseFault,
     answer: Answer,
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    /// What the endpoint of credentials answers to a path.
+    /// The credentials endpoint's answer for a path.
     fn credentials(&self, path: &str) -> Stub {
         let answer = |status, body: &str| Stub { status, body: body.to_owned(), ..Stub::default() };
         match self.metadata {
@@ -83,7 +83,7 @@ impl World {
     }
 }
 
-/// Serves one connection until the client goes or the run is over: a link that is gone brings no end of a connection.
+/// Serves one connection until the client closes it or the run is over: removing a link does not close connections.
 pub async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     let over = world.over.clone();
     let over = async {
@@ -99,7 +99,7 @@ pub async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
 }
 
 async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
-    // The address that the candidate connected to: every address is local here.
+    // The address the candidate connected to: every address is local here.
     let Ok(SocketAddr::V4(local)) = stream.local_addr() else { return };
     if *local.ip() == METADATA {
         return http(stream, move |path| world.credentials(path)).await;
@@ -154,12 +154,12 @@ async fn tls(stream: TcpStream, address: &str, signer: &Signer) -> Option<impl A
 
 async fn http(stream: impl AsyncRead + AsyncWrite + Unpin, stub: impl Fn(&str) -> Stub) {
     let service = service_fn(|request: Request<Incoming>| answer(stub(request.uri().path()), request));
-    // A client that breaks off is its own affair.
+    // A client that disconnects is not an error.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(stub: Stub, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // The body is read to its end: a client may wait until it is taken.
+    // Read the whole body: a client may wait until it is sent.
     let _ = request.into_body().collect().await;
     tokio::time::sleep(stub.delay).await;
     let mut response = Response::new(Full::new(Bytes::from(stub.body)));
@@ -170,15 +170,15 @@ async fn answer(stub: Stub, request: Request<Incoming>) -> Result<Response<Full<
     Ok(response)
 }
 
-/// Connects a candidate with a service container.
+/// Relays a connection of the candidate to a service container.
 async fn relay(mut stream: TcpStream, service: Ipv4Addr, port: u16) {
-    // A service that is gone ends the connection, as it would there.
+    // If the service is gone, the connection ends, as on the platform.
     if let Ok(mut far) = TcpStream::connect((service, port)).await {
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut far).await;
     }
 }
 
-/// Says and expects what a script has.
+/// Plays a script.
 async fn play(mut stream: TcpStream, stub: &Stub) {
     tokio::time::sleep(stub.delay).await;
     let mut heard: Vec<u8> = Vec::new();

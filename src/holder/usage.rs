@@ -1,7 +1,7 @@
-//! What a candidate needs of the machine, read from the kernel's control groups beside the holder's own, and, for its
-//! end, from what the kernel counts of the whole machine.
+//! Measures a candidate's resource use from the kernel's control groups, which are next to the holder's own, and its
+//! end from the machine's counters.
 //!
-//! The tree is mounted into the holder, read-only; the candidate has no part in it. Version 1 and version 2 are read
+//! The tree is mounted into the holder read-only; the candidate does not take part. Supports v1 and v2
 //! (Documentation/admin-guide/cgroup-v1/memory.rst, cgroup-v2.rst).
 
 use std::fs;
@@ -12,28 +12,28 @@ use tokio::time::{Duration, Instant};
 use super::contention::{self, Machine, Quiet};
 use crate::model::observation::{Contention, Usage};
 
-/// Groups of containers are not deeper than this.
+/// The deepest nesting of container groups.
 const DEEPEST: usize = 6;
-/// A peak of CPU use is taken over this time.
+/// Interval over which the peak of CPU use is measured.
 const WINDOW: Duration = Duration::from_millis(100);
-/// What "recent" means.
+/// The interval called "recent".
 const RECENT: Duration = Duration::from_secs(1);
-/// A limit above this is none: version 1 says the largest number that it has.
+/// A limit above this means none: v1 reports its largest number.
 const NO_LIMIT: u64 = 1 << 62;
-/// Counts, since Linux 4.13, the processes that were killed for want of memory (`oom_kill`), as the groups do.
+/// Since Linux 4.13, counts the processes killed for lack of memory (`oom_kill`), as control groups do.
 const VMSTAT: &str = "/proc/vmstat";
 
-/// Where the groups of this engine's containers are.
+/// Where the control groups of this engine's containers are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Groups {
     memory: Place,
     cpu: Place,
-    /// Version 1 counts CPU time in a place of its own, on many machines the same.
+    /// v1 keeps CPU time in a separate tree, on many machines the same.
     time: Place,
     version: u8,
 }
 
-/// A folder of groups and what stands around a container's id in their names.
+/// A directory of groups, and the prefix and suffix around a container's id in their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     folder: PathBuf,
@@ -47,7 +47,7 @@ impl Place {
         let folders: Vec<_> = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).collect();
         for entry in &folders {
             let name = entry.file_name().to_string_lossy().into_owned();
-            // systemd has units for a container's mounts too, which hold nobody.
+            // systemd also has units for a container's mounts, which contain no process.
             let group = |at: &usize| ["", ".scope"].contains(&&name[at + own.len()..]);
             if let Some(at) = name.find(own).filter(group) {
                 let (before, after) = (name[..at].to_owned(), name[at + own.len()..].to_owned());
@@ -66,7 +66,7 @@ impl Place {
 }
 
 impl Groups {
-    /// Finds the holder's own group, beside which those of candidates are; nothing where the tree cannot be read.
+    /// Finds the holder's own group, next to which the candidates' are; `None` if the tree cannot be read.
     pub fn find(tree: &Path, own: &str) -> Option<Self> {
         if own.is_empty() {
             return None;
@@ -101,7 +101,7 @@ impl Groups {
     }
 }
 
-/// Reads one container's groups again and again.
+/// Reads one container's groups repeatedly.
 pub struct Meter {
     memory: PathBuf,
     cpu: PathBuf,
@@ -110,12 +110,12 @@ pub struct Meter {
     /// CPU time at moments of the last second.
     marks: Vec<(Instant, f64)>,
     usage: Option<Usage>,
-    /// What the machine had counted when the meter was made.
+    /// The machine's counters when the meter was created.
     machine: Machine,
     quiet: Quiet,
-    /// Where the kernel counts whom it kills.
+    /// The kernel's counter of killed processes.
     vmstat: PathBuf,
-    /// How many processes it had killed for want of memory when the group was last read.
+    /// Number of processes killed for lack of memory when the group was last read.
     killed: Option<u64>,
 }
 
@@ -123,14 +123,15 @@ fn number(path: PathBuf) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// The number after a word at the beginning of a line.
+/// The number after a word at the start of a line.
 fn after(text: &str, word: &str) -> u64 {
     let line = text.lines().find_map(|l| l.strip_prefix(word)?.strip_prefix(' '));
     line.and_then(|n| n.trim().parse().ok()).unwrap_or_default()
 }
 
 impl Meter {
-    /// Looks once. Before the group is there nothing changes; after, only what the kernel killed in the meantime.
+    /// Takes one measurement. Before the group exists, nothing changes; after it is gone, only the kernel's kill
+    /// counter does.
     pub fn look(&mut self, now: Instant) {
         // In this order: a kill between the two is in the group's own count.
         let killed = self.killed();
@@ -156,16 +157,17 @@ impl Meter {
         });
     }
 
-    /// A group is taken away within milliseconds of its last process's end, often before that end was looked at. Engines
-    /// miss it the same way and then know of no want of memory (github.com/containerd/containerd/issues/8180): who was
-    /// killed since the last look is told by the machine's own count.
+    /// The group has disappeared. It is removed within milliseconds of its last process's end, often before that end
+    /// was measured. Engines miss it the same way and then do not know about the lack of memory
+    /// (github.com/containerd/containerd/issues/8180): the machine's counter shows kills since the last measurement.
     fn gone(&mut self, killed: Option<u64>) {
         if let (Some(usage), Some(before), Some(now)) = (&mut self.usage, self.killed.take(), killed) {
             usage.oom_kills_at_end = now.saturating_sub(before);
         }
     }
 
-    /// Whom the kernel has killed so far; not read where no limit can be the reason, as that takes as long as all else.
+    /// Number of processes killed so far; not read if no limit can be the reason, because it takes as long as
+    /// everything else.
     fn killed(&self) -> Option<u64> {
         let limit = if self.version == 2 { "memory.max" } else { "memory.limit_in_bytes" };
         let limited = || number(self.memory.join(limit)).is_some_and(|limit| limit < NO_LIMIT);
@@ -180,7 +182,7 @@ impl Meter {
         let stat = fs::read_to_string(self.cpu.join("cpu.stat")).ok()?;
         if self.version == 2 {
             let events = fs::read_to_string(self.memory.join("memory.events")).unwrap_or_default();
-            // `memory.peak` is there since Linux 5.19.
+            // `memory.peak` exists since Linux 5.19.
             let peak = number(self.memory.join("memory.peak")).or_else(|| number(self.memory.join("memory.current")));
             return Some(Usage {
                 memory_peak: peak?,
@@ -202,13 +204,13 @@ impl Meter {
         })
     }
 
-    /// What its own group counts of waiting for a CPU (version 2).
+    /// The group's own waiting time for a CPU (v2).
     fn pressure(&self) -> Option<f64> {
         let text = (self.version == 2).then(|| fs::read_to_string(self.cpu.join("cpu.pressure")).ok()).flatten()?;
         contention::waited_ms(&text)
     }
 
-    /// What there was so far.
+    /// The usage measured so far.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
     }
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_killed_before_its_group_was_looked_at_again_is_told_by_the_machines_count() {
+    fn oom_kill_between_samples_is_detected_from_vmstat() {
         let tree = tempfile::tempdir().expect("a folder");
         let at = |rest: &str| tree.path().join(rest);
         write(&at("cgroup.controllers"), "memory\n");

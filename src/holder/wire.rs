@@ -1,5 +1,5 @@
-//! Conditions as the controller and a holder tell them to each other: exact. Everywhere else a condition is written as it
-//! is shown, without secrets, and cannot be read back.
+//! Conditions on the wire between controller and holder, without loss. Everywhere else a condition is written as it is
+//! shown, without secrets, and cannot be parsed back.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -10,9 +10,9 @@ use crate::model::condition::{Env, EnvChange, EnvValue};
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Exact {
-    /// `env.set`: its value may be redacted where it is shown, and begin or end in white space.
+    /// `env.set`: its value may be shown redacted, and may start or end with white space.
     Value { env: String, value: String, secret: bool },
-    /// Any other is shown as it is.
+    /// Any other condition is written as it is shown.
     Text(String),
 }
 
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn every_condition_survives_the_line_unchanged() {
+    fn every_condition_survives_serialisation() {
         let texts = kinds().map(|kind| match kind.example() {
             text if text.ends_with("NAME=10s") => text.replace("NAME", "db.internal"),
             text => text,
         });
         let special = [
-            // Redacted where they are shown.
+            // Redacted when shown.
             "env.set:API_TOKEN=s3cret",
             "env.set:DATABASE_URL=postgres://app:pa55@db.internal/app",
             "egress.drop:except=db.internal,10.0.0.0/8",

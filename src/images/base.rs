@@ -14,22 +14,22 @@ use crate::engine::archive::Layer;
 const PIP_HINT: &str = "Python's pip on this machine fetches the packages: install Python 3 with pip, and see that PyPI \
                         can be reached.";
 
-/// A base: its layers, its Python, and the environment that its own image had.
+/// A base: its layers, its Python, and its image's environment.
 pub struct Base {
     /// From the lowest up.
     pub layers: Vec<Layer>,
     /// `3.11`.
     pub python: String,
-    /// PATH and its like.
+    /// PATH and the like.
     pub env: Vec<(String, String)>,
-    /// Where it came from, for the progress.
+    /// Its origin, for progress messages.
     pub from: String,
 }
 
-/// Makes the base for an architecture, in a work folder.
+/// Makes the base for an architecture, in a work directory.
 ///
 /// # Errors
-/// When neither Debian's mirror nor the registry has it.
+/// When it is available neither from Debian's mirror nor from the registry.
 pub async fn make(engine: &dyn Engine, source: &Source, architecture: &str, work: &Path) -> Result<Base, BuildError> {
     debian::or_registry(
         source,
@@ -64,7 +64,7 @@ async fn from_registry(
     Ok(Base { layers: saved.layers, python, env: saved.env, from: saved.name })
 }
 
-/// Installs the pinned packages for a Python and an architecture into a folder, from wheels alone.
+/// Installs the pinned packages for a Python and an architecture into a directory, from wheels only.
 ///
 /// # Errors
 /// When one of them cannot be fetched.
@@ -76,22 +76,23 @@ pub async fn packages(requirements: &Path, python: &str, architecture: &str, to:
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"])
         .args(["--only-binary=:all:", "--python-version", python, "--implementation", "cp"])
         .args(["--no-warn-conflicts"]);
-    // As a variable: older versions of pip do not know the option.
+    // As a variable: older versions of pip do not have the option.
     command.env("PIP_ROOT_USER_ACTION", "ignore");
     for glibc in ["manylinux2014", "manylinux_2_17", "manylinux_2_28"] {
         command.arg("--platform").arg(format!("{glibc}_{machine}"));
     }
     command.arg("--target").arg(to).arg("--requirement").arg(requirements);
     host::run(&step, &mut command, PIP_HINT).await?;
-    // Console scripts name this machine's interpreter.
+    // Console scripts contain the path of this machine's interpreter.
     let _ = std::fs::remove_dir_all(to.join("bin"));
     Ok(())
 }
 
-/// Compiles a folder where this machine's Python is the image's, so that a start need not. Returns whether it did.
+/// Precompiles a directory if this machine's Python matches the image's, which speeds up the start. Returns whether it
+/// did.
 ///
 /// # Errors
-/// When it cannot be run.
+/// When Python cannot be run.
 pub async fn compile(folder: &Path, python: &str) -> Result<bool, BuildError> {
     let script = format!(
         "import sys, compileall\n\

@@ -1,4 +1,4 @@
-//! Builds what is missing and loads it in one archive, in which shared layers stand once.
+//! Builds missing images and loads them in one archive that contains shared layers once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,27 +14,27 @@ use crate::engine::context::hex;
 use crate::engine::{Archive, Engine, EngineError, IMAGE_LABEL};
 use crate::model::condition::nearest;
 
-/// Goes into every content digest: a change here builds everything anew.
+/// Part of every content digest: changing it rebuilds everything.
 const BUILDER: &str = "2";
 const DISK_HINT: &str = "About 1 GB of temporary space is needed; TMPDIR says where.";
-/// Where the packages are in a candidate.
+/// The directory of the packages in a candidate.
 const SITE: &str = "opt/site";
 
-/// What a build did.
+/// The result of a build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Built {
     /// The images that were built.
     pub built: Vec<String>,
-    /// The images that were there already.
+    /// The images that existed already.
     pub present: Vec<String>,
-    /// Images for another architecture that cannot be had here, and why; the others do not need them.
+    /// Images for another architecture that cannot be built here, and why; the others do not need them.
     pub skipped: Vec<(String, String)>,
 }
 
-/// Builds the named images, or all candidates, that are not on the engine as the sources have them.
+/// Builds the named images, or all candidates, unless the engine has them with the current sources.
 ///
 /// # Errors
-/// The engine's; a package or an image that cannot be fetched; a name that is none.
+/// The engine's errors; a package or an image that cannot be fetched; an unknown name.
 pub async fn build(
     engine: &dyn Engine,
     names: &[String],
@@ -65,7 +65,7 @@ pub async fn build(
         }
         match work.candidates(architecture, &recipes).await {
             Ok(made) => images.extend(made),
-            // Not every registry and engine gives the files of a foreign architecture.
+            // Not every registry and engine provides files for a foreign architecture.
             Err(error) if architecture != "amd64" && names.is_empty() => {
                 report.skipped.extend(recipes.iter().map(|r| (r.name(), error.to_string())));
             }
@@ -126,7 +126,7 @@ fn select(names: &[String]) -> Result<Vec<Wanted>, BuildError> {
     names.iter().map(find).collect()
 }
 
-/// What every step of a build needs.
+/// Shared input of all build steps.
 struct Work<'a> {
     engine: &'a dyn Engine,
     source: &'a Source,
@@ -135,7 +135,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The candidates of an architecture, and the base that they share.
+    /// The candidates for an architecture, and their common base.
     async fn candidates(&self, architecture: &str, recipes: &[&Recipe]) -> Result<Vec<NewImage>, BuildError> {
         let (base, site) = self.parts(architecture).await?;
         let mut images = Vec::new();
@@ -148,7 +148,7 @@ impl Work<'_> {
         Ok(images)
     }
 
-    /// The base and the layer of installed packages of an architecture.
+    /// The base and the layer of installed packages for an architecture.
     async fn parts(&self, architecture: &str) -> Result<(Base, Layer), BuildError> {
         let progress = self.progress;
         progress(&format!("making the Python base for {architecture}"));
@@ -171,7 +171,7 @@ impl Work<'_> {
         Ok((base, pack(site, SITE.to_owned(), tar).await?))
     }
 
-    /// The database runs beside candidates of any architecture: it is made for the engine's own.
+    /// The database runs next to candidates of any architecture, so it is built for the engine's own.
     async fn postgres(&self) -> Result<NewImage, BuildError> {
         let info = self.engine.info().await?;
         let architecture = info.architecture();
@@ -195,10 +195,10 @@ impl Work<'_> {
     }
 }
 
-/// True when the engine has an image of this name that was made of just this content.
+/// Whether the engine has an image with this name and exactly this content.
 ///
 /// # Errors
-/// The engine's; an image of that name that is not ours.
+/// The engine's errors; an image with this name that is not ours.
 pub async fn has(engine: &dyn Engine, name: &str, content: &str) -> Result<bool, BuildError> {
     match engine.inspect_image(name).await {
         Ok(image) => match image.labels.get(CONTENT_LABEL) {
@@ -214,7 +214,7 @@ pub async fn has(engine: &dyn Engine, name: &str, content: &str) -> Result<bool,
     }
 }
 
-/// The digest of everything that a candidate is made of.
+/// The digest of everything that goes into a candidate.
 fn content(recipe: &Recipe) -> String {
     let made_of = format!("{} {:?} {:?} {}", recipe.architecture, recipe.cmd(), recipe.env, recipe.created);
     let mut parts = vec![DEBIAN_PACKAGES.join(",").into_bytes(), made_of.into_bytes(), requirements().to_vec()];
@@ -228,7 +228,7 @@ fn postgres_content(architecture: &str) -> String {
     digest(&postgres::parts(architecture))
 }
 
-/// The digest of everything that an image is made of, for [`CONTENT_LABEL`].
+/// The digest of everything that goes into an image, for [`CONTENT_LABEL`].
 #[must_use]
 pub fn digest(parts: &[Vec<u8>]) -> String {
     let mut hash = Sha256::new();
@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn postgres_is_built_by_name_alone() {
+    fn postgres_is_built_only_by_name() {
         let names = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
             select(&names).map(|all| all.iter().map(|one| one.name()).collect::<Vec<_>>()).map_err(|e| e.to_string())
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_tells_parts_apart() {
+    fn digest_distinguishes_parts() {
         assert_ne!(digest(&[b"ab".to_vec(), b"c".to_vec()]), digest(&[b"a".to_vec(), b"bc".to_vec()]));
         assert_ne!(postgres_content("amd64"), postgres_content("arm64"));
     }

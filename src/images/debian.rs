@@ -1,4 +1,4 @@
-//! Files of Debian packages as a layer, without Docker and without installing anything.
+//! Makes a layer of Debian packages, without Docker and without installing anything.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::engine::archive::Layer;
 const HINT: &str = "See that the Debian mirror can be reached; or give a registry that has the image with \
                     `--registry HOST:PORT`.";
 
-/// A script for [`Extraction::script`]: what the packages' own scripts would do of accounts and certificates, and without
+/// A script for [`Extraction::script`]: sets up accounts and certificates like the packages' own scripts, and removes
 /// what no program reads.
 pub const PREPARE: &str = r#"
 cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd
@@ -21,22 +21,22 @@ find "$1"/usr/share/ca-certificates -name '*.crt' | sort | xargs cat >"$1"/etc/s
 rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale
 "#;
 
-/// What becomes a layer.
+/// The content of a layer.
 pub struct Extraction<'a> {
-    /// What it is, for the progress and for a file's name.
+    /// Its name, for progress messages and file names.
     pub name: &'static str,
     /// `amd64`, `arm64`.
     pub architecture: &'a str,
-    /// The packages; those that they need come with them.
+    /// The packages; their dependencies are added.
     pub packages: &'a [&'a str],
-    /// A shell script that changes the files, under `set -eu`; `$1` is their folder.
+    /// A shell script that changes the files, run under `set -eu`; `$1` is their directory.
     pub script: String,
 }
 
-/// From Debian packages where this is Debian and no registry is named, else from a registry.
+/// Uses Debian packages if this is Debian and no registry is given, else a registry.
 ///
 /// # Errors
-/// The registry's; without a network, that of the packages.
+/// The registry's errors; without a network, those of the packages.
 pub async fn or_registry<T>(
     source: &Source,
     debian: impl Future<Output = Result<T, BuildError>>,
@@ -52,17 +52,17 @@ pub async fn or_registry<T>(
     registry.await
 }
 
-/// True when this machine has Debian's packages.
+/// Whether this machine has Debian's packages.
 #[must_use]
 pub fn is_debian() -> bool {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     release.lines().any(|line| line == "ID=debian") && host::has("apt-get")
 }
 
-/// Makes the layer by extraction into a work folder: no package's own script is run, and any architecture will do.
+/// Makes the layer by extraction into a work directory: no package script runs, and any architecture works.
 ///
 /// # Errors
-/// Packages that cannot be fetched.
+/// When packages cannot be fetched.
 pub async fn extract(what: &Extraction<'_>, source: &Source, work: &Path) -> Result<Layer, BuildError> {
     let step = format!("{} for {} from Debian packages", what.name, what.architecture);
     if source.offline {
@@ -75,7 +75,7 @@ pub async fn extract(what: &Extraction<'_>, source: &Source, work: &Path) -> Res
         .arg(format!("--architectures={}", what.architecture))
         .arg(format!("--include={}", what.packages.join(",")))
         .args(["--variant=extract", "--aptopt=APT::Sandbox::User \"root\""])
-        // Of the hooks, this variant runs only those of set-up and extraction.
+        // This variant runs only the setup and extract hooks.
         .arg(format!("--extract-hook=set -eu\n{}", what.script))
         .arg(DEBIAN_SUITE)
         .arg(&tar)
@@ -84,14 +84,14 @@ pub async fn extract(what: &Extraction<'_>, source: &Source, work: &Path) -> Res
     Layer::of_file(&tar).map_err(|e| BuildError::step(&step, e, HINT))
 }
 
-/// mmdebstrap without installing it: its package is fetched and unpacked into the work folder.
+/// Fetches mmdebstrap and unpacks it into the work directory, without installing it.
 async fn borrow_mmdebstrap(work: &Path) -> Result<PathBuf, BuildError> {
     let step = "fetching mmdebstrap";
     let folder = work.join("mmdebstrap");
     for part in ["lists/partial", "cache/archives/partial"] {
         std::fs::create_dir_all(folder.join(part)).map_err(|e| BuildError::step(step, e, HINT))?;
     }
-    // A list of packages of its own: this machine's may be missing, old, or not writable.
+    // A separate package list: this machine's may be missing, old, or not writable.
     let apt = |words: &[&str]| {
         let mut command = Command::new("apt-get");
         command.current_dir(&folder);

@@ -1,4 +1,4 @@
-//! The bundled candidates and services: built from the sources under `images/`, with a registry and without one.
+//! The bundled candidates and services, built from the sources under `images/`, with or without a registry.
 
 mod base;
 mod build;
@@ -17,15 +17,15 @@ pub use tree::pack_folder;
 
 use crate::engine::EngineError;
 
-/// The label with the digest of everything that an image was built from.
+/// The label with the digest of everything that went into an image.
 pub const CONTENT_LABEL: &str = "exitone.content";
 
 /// Where base images come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// `host:port` of a registry to take `python:3.12-slim` and `postgres:16` from, instead of the engine's default.
+    /// `host:port` of a registry for `python:3.12-slim` and `postgres:16`, instead of the engine's default.
     pub registry: Option<String>,
-    /// Nothing may be fetched.
+    /// Whether fetching is forbidden.
     pub offline: bool,
 }
 
@@ -35,10 +35,10 @@ pub enum BuildError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// No image is called so.
+    /// No image has this name.
     #[error("no bundled image is called `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The nearest name.
         nearest: Option<String>,
@@ -46,7 +46,7 @@ pub enum BuildError {
     /// A step failed.
     #[error("{step}: {cause}")]
     Step {
-        /// What was being done.
+        /// The step.
         step: String,
         /// What went wrong.
         cause: String,

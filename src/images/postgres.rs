@@ -1,4 +1,4 @@
-//! A PostgreSQL to run beside a candidate.
+//! A PostgreSQL server to run next to a candidate.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,29 +9,29 @@ use super::{BuildError, Source, registry};
 use crate::engine::Engine;
 use crate::engine::archive::NewImage;
 
-/// Where the entrypoint is in the image.
+/// The path of the entrypoint in the image.
 const ENTRYPOINT: &str = "/usr/local/bin/exitone-postgres";
-/// Debian's programs of PostgreSQL 15 are not where a shell looks for them.
+/// Debian's PostgreSQL 15 programs are not on the usual PATH.
 const PATH: &str = "/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What the registry's image gives to initdb: there, too, a password is asked for wherever a connection comes from.
+/// Arguments of initdb for the registry's image, so that it also requires a password for every connection.
 const INITDB_ARGS: &str = "--auth-host=scram-sha-256 --no-sync";
 
-/// An image without its name, and where it came from, for the progress.
+/// An image without a name, and its origin for progress messages.
 pub struct Made {
-    /// The image; name and labels are to be set.
+    /// The image; name and labels are still missing.
     pub image: NewImage,
     /// `Debian bookworm packages`.
     pub from: String,
 }
 
-/// What the image is made of, for its digest.
+/// The content of the image, for its digest.
 pub fn parts(architecture: &str) -> Vec<Vec<u8>> {
     let settings = [architecture, DEBIAN_SUITE, &POSTGRES_PACKAGES.join(","), &POSTGRES_OPTIONS.join(" ")].join("\n");
     let more = [REGISTRY_POSTGRES, INITDB_ARGS, PATH].join("\n");
     vec![settings.into_bytes(), more.into_bytes(), script().into_bytes()]
 }
 
-/// Makes the image for an architecture, in a work folder.
+/// Makes the image for an architecture, in a work directory.
 pub async fn make(engine: &dyn Engine, source: &Source, architecture: &str, work: &Path) -> Result<Made, BuildError> {
     debian::or_registry(
         source,
@@ -41,7 +41,7 @@ pub async fn make(engine: &dyn Engine, source: &Source, architecture: &str, work
     .await
 }
 
-/// The script for the extracted packages: the entrypoint is put in place, then `prepare.sh` goes on.
+/// The script for the extracted packages: installs the entrypoint, then runs `prepare.sh`.
 fn script() -> String {
     let file = |name: &str| SOURCES.get_file(format!("postgres/{name}")).and_then(|f| f.contents_utf8()).unwrap_or("");
     let (entrypoint, prepare) = (file("entrypoint.sh"), file("prepare.sh"));
@@ -89,7 +89,7 @@ async fn from_registry(
     Ok(Made { image, from: saved.name })
 }
 
-/// CMD: the data goes with the container, so nothing need wait for a disk.
+/// CMD: the data is discarded with the container, so nothing has to wait for a disk.
 fn command() -> Vec<String> {
     let options = POSTGRES_OPTIONS.iter().flat_map(|option| ["-c", option]);
     ["postgres"].into_iter().chain(options).map(ToOwned::to_owned).collect()
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_entrypoint_is_a_part_of_the_script() {
+    fn script_contains_the_entrypoint() {
         let script = script();
         assert!(script.contains("<<'EXITONE'\n#!/bin/sh\n") && script.contains("\nexec \"$@\"\nEXITONE\n"), "{script}");
         assert_eq!(script.matches("EXITONE").count(), 2, "nothing in the files ends the document");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command() {
+    fn command_of_postgres() {
         assert_eq!(command()[..3], ["postgres", "-c", "fsync=off"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the bundled candidates are made of.
+//! The definitions of the bundled candidates.
 
 use include_dir::{Dir, include_dir};
 
@@ -8,11 +8,11 @@ pub const REPOSITORY: &str = "nerava-backend";
 pub const BASE: &str = "exitone/python-base:latest";
 /// The base image on a registry.
 pub const REGISTRY_BASE: &str = "python:3.12-slim";
-/// The Debian release that the base comes from where there is no registry, and its Python.
+/// The Debian release of the base without a registry, and its Python.
 pub const DEBIAN_SUITE: &str = "bookworm";
 /// See [`DEBIAN_SUITE`].
 pub const DEBIAN_PYTHON: &str = "3.11";
-/// Packages of the base: a Python, a shell with its usual tools, certificates.
+/// Packages of the base: Python, a shell with the usual tools, certificates.
 pub const DEBIAN_PACKAGES: [&str; 11] = [
     "python3-minimal",
     "python3",
@@ -27,16 +27,16 @@ pub const DEBIAN_PACKAGES: [&str; 11] = [
     "base-passwd",
 ];
 
-/// The PostgreSQL that scenarios can run beside a candidate, on the engine and on a registry.
+/// The PostgreSQL that scenarios can run next to a candidate, on the engine and on a registry.
 pub const POSTGRES: &str = "exitone/postgres:latest";
 /// See [`POSTGRES`].
 pub const REGISTRY_POSTGRES: &str = "postgres:16";
-/// How it is asked for by name.
+/// Its name on the command line.
 pub const POSTGRES_NAME: &str = "postgres";
-/// The server, and what its entrypoint needs.
+/// The server, and the dependencies of its entrypoint.
 pub const POSTGRES_PACKAGES: [&str; 8] =
     ["postgresql-15", "util-linux", "coreutils", "dash", "sed", "libc-bin", "base-files", "base-passwd"];
-/// The data goes with the container: nothing need wait for a disk.
+/// The data is discarded with the container: nothing has to wait for a disk.
 pub const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"];
 
 /// The sources, embedded so that an installed exitone can build them.
@@ -46,15 +46,15 @@ pub static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/images");
 pub struct Recipe {
     /// The tag.
     pub tag: &'static str,
-    /// The folder under `images/src`.
+    /// The directory under `images/src`.
     pub source: &'static str,
     /// The interpreter in CMD.
     pub python: &'static str,
-    /// ENV, beside what every candidate has.
+    /// ENV in addition to that of every candidate.
     pub env: &'static [(&'static str, &'static str)],
     /// `amd64` or `arm64`.
     pub architecture: &'static str,
-    /// Seconds since the epoch: when the incident's image was made.
+    /// Creation time of the incident's image, in seconds since the epoch.
     pub created: i64,
 }
 
@@ -63,12 +63,12 @@ const DAY: i64 = 86_400;
 /// 2026-01-05 12:00 UTC, the day of v19.
 const V19: i64 = 1_767_614_400;
 
-/// The candidates, the oldest version first.
+/// The candidates, oldest first.
 pub const CANDIDATES: [Recipe; 8] = [
     Recipe::amd64("v19-photo-fix", "v19-photo-fix", V19),
     Recipe::amd64("v20-otp-fix", "v20-otp-fix", V19 + DAY),
     Recipe::amd64("v20-otp-fix-fixed", "v20-otp-fix-fixed", V19 + 2 * DAY),
-    // The same source, built again without a cache: only the time differs.
+    // The same source, rebuilt without a cache: only the time differs.
     Recipe::amd64("v21-fresh", "v20-otp-fix-fixed", V19 + 3 * DAY),
     Recipe { env: PROVIDER, ..Recipe::amd64("v22-with-env", "v22-with-env", V19 + 4 * DAY) },
     Recipe { env: PROVIDER, python: "python", ..Recipe::amd64("v23-fixed-cmd", "v22-with-env", V19 + 5 * DAY) },
@@ -98,7 +98,7 @@ impl Recipe {
     }
 }
 
-/// The names of all candidates, the oldest version first.
+/// The names of all candidates, oldest first.
 #[must_use]
 pub fn candidate_names() -> Vec<String> {
     CANDIDATES.iter().map(Recipe::name).collect()

@@ -1,4 +1,4 @@
-//! The layers and the configuration of a registry's image.
+//! Takes the layers and the configuration from a registry's image.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const HINT: &str = "Log in to the registry or give another with `--registry HOST
 
 /// An image that was saved and unpacked.
 pub struct Saved {
-    /// Its name, the registry included.
+    /// Its name including the registry.
     pub name: String,
     /// From the lowest up.
     pub layers: Vec<Layer>,
@@ -54,10 +54,10 @@ struct SavedRootfs {
     diff_ids: Vec<String>,
 }
 
-/// Takes an image such as `python:3.12-slim` from the named registry, or from the engine and its own registry.
+/// Takes an image such as `python:3.12-slim` from the given registry, or from the engine and its default registry.
 ///
 /// # Errors
-/// The engine's; an image that cannot be had.
+/// The engine's errors; an unavailable image.
 pub async fn take(
     engine: &dyn Engine,
     source: &Source,
@@ -77,7 +77,7 @@ pub async fn take(
     let file = image.replace([':', '/'], "-");
     let folder = work.join(format!("{file}-{architecture}"));
     let tar = work.join(format!("{file}-{architecture}.tar"));
-    // The name is the user's: at once it means again what it meant before.
+    // The name is the user's: restore its previous meaning immediately.
     let ours = format!("exitone/registry-base:{architecture}");
     engine.tag_image(&name, &ours).await?;
     match before {

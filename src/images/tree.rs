@@ -1,4 +1,4 @@
-//! Folders as layers: the same files give the same bytes, whoever packs them and when.
+//! Packs directories as layers: the same files always give the same bytes.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,10 +8,10 @@ use include_dir::Dir;
 
 use crate::engine::archive::append_mode;
 
-/// Packs a folder under a prefix into a tar file.
+/// Packs a directory under a prefix into a tar file.
 ///
 /// # Errors
-/// When a file cannot be read, or the archive not written.
+/// When a file cannot be read, or the archive cannot be written.
 pub fn pack_folder(folder: &Path, prefix: &str, to: &Path) -> io::Result<()> {
     let mut tar = tar::Builder::new(BufWriter::new(File::create(to)?));
     let mut paths = Vec::new();
@@ -26,7 +26,7 @@ pub fn pack_folder(folder: &Path, prefix: &str, to: &Path) -> io::Result<()> {
     tar.into_inner()?.flush()
 }
 
-/// Files that a program can execute keep that; nothing else of the mode matters.
+/// Keeps the executable bit; nothing else of the mode matters.
 fn mode(path: &Path) -> io::Result<u32> {
     #[cfg(unix)]
     {
@@ -53,7 +53,7 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// The files of an embedded folder, relative to it, in order.
+/// The files of an embedded directory in order, with relative paths.
 pub fn embedded<'a>(dir: &'a Dir<'a>) -> Vec<(String, &'a [u8])> {
     let mut files: Vec<(String, &[u8])> = Vec::new();
     collect(dir, dir.path(), &mut files);

@@ -1,4 +1,5 @@
-//! What `why` answers: which smallest sets of conditions make an image fail, how sure that is, and what is not known.
+//! The answer of `why`: the minimal sets of conditions that make an image fail, its confidence, and what remains
+//! unknown.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,65 +11,65 @@ use super::outcome::{Cause, FailureClass, Finding, NotExercised, Verdict};
 /// Something that was not run, and why.
 pub type Left = NotExercised;
 
-/// One smallest set under which the image fails.
+/// A minimal set under which the image fails.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MinimalSet {
-    /// The conditions; none: it fails always.
+    /// The conditions; none if it always fails.
     pub conditions: ConditionSet,
-    /// How sure it is that this is one, from 0 to 1.
+    /// The confidence that this set is minimal and fails, from 0 to 1.
     pub confidence: f64,
-    /// How often it failed, of how many runs.
+    /// Number of failed runs, and of all runs.
     pub fails: [u32; 2],
-    /// True when a run passed without each of its conditions.
+    /// Whether a run passed without each of its conditions.
     pub passes_without_each: bool,
     /// The failure's signature: exit code and normalised last line.
     pub signature: String,
     /// The failure's class.
     pub class: Option<FailureClass>,
-    /// The exit code, where there was one.
+    /// The exit code, if there was one.
     pub exit_code: Option<i64>,
-    /// Why, and what to do.
+    /// Causes and fixes.
     pub causes: Vec<Cause>,
-    /// What was found out about its limits and delays: the smallest that passes, the largest that is survived.
+    /// Findings about its limits and delays: the smallest limit that passes, the largest delay that is survived.
     pub limits: Vec<String>,
-    /// The command that runs it again.
+    /// The command that reproduces it.
     pub repro: String,
     /// The case, for `exitone repro`.
     pub case: CaseId,
 }
 
-/// A condition that takes a failure away.
+/// A condition that prevents a failure.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Healed {
-    /// With these the failure is gone.
+    /// The conditions with which the failure does not occur.
     pub healers: ConditionSet,
     /// What fails without them.
     pub heals: ConditionSet,
 }
 
-/// A failure that differs from those of all smallest sets.
+/// A failure that differs from those of all minimal sets.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OtherFailure {
     /// Its signature.
     pub signature: String,
-    /// A set under which it was seen, made as small as the runs allowed.
+    /// A set under which it occurred, as small as the runs allowed.
     pub conditions: ConditionSet,
-    /// The smallest set that is a part of it and fails in its own way.
+    /// The minimal set that it contains and that fails differently.
     pub behind: ConditionSet,
 }
 
-/// The whole answer.
+/// The complete answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
-    /// The document's version.
+    /// The version of the document.
     pub version: u32,
     /// The image's name.
     pub image: String,
     /// Its content address.
     pub image_id: String,
-    /// The platform that is simulated.
+    /// The simulated platform.
     pub platform: String,
-    /// Its name in sentences.
+    /// Its display name.
     #[serde(default)]
     pub platform_name: String,
     /// Fail as soon as something makes it fail.
@@ -77,43 +78,43 @@ pub struct Answer {
     pub class: Option<FailureClass>,
     /// Its exit code.
     pub exit_code: Option<i64>,
-    /// Friendly conditions; fail: it fails everywhere.
+    /// The result under friendly conditions; if it is fail, the image fails under every condition.
     pub baseline: Verdict,
-    /// The smallest failing sets, likeliest first.
+    /// The minimal failing sets, likeliest first.
     pub minimal_sets: Vec<MinimalSet>,
-    /// True when there is no other, under the assumption.
+    /// Whether there is no other, under the assumption.
     pub complete: bool,
-    /// What completeness rests on, and why it is not complete where it is not.
+    /// What completeness depends on, and why the list is incomplete if it is.
     pub assumption: String,
-    /// True when the same case answered differently.
+    /// Whether the same case gave different answers.
     pub flaky: bool,
-    /// How sure the whole list is, from 0 to 1.
+    /// The confidence in the whole list, from 0 to 1.
     pub confidence: f64,
-    /// Conditions that were left out because a run showed that they would not be met.
+    /// Conditions left out because a run showed that they would have no effect.
     pub pruned: Vec<Left>,
-    /// Conditions that no run met although they were imposed.
+    /// Conditions that were imposed but had no effect in any run.
     pub not_exercised: Vec<String>,
     /// Conditions that the host cannot impose.
     pub skipped: Vec<Left>,
-    /// What the image itself says, before anything runs.
+    /// Findings about the image before it runs.
     #[serde(rename = "static")]
     pub findings: Vec<Finding>,
     /// Conditions that heal.
     pub healed: Vec<Healed>,
-    /// Failures of another signature.
+    /// Failures with another signature.
     pub other_failures: Vec<OtherFailure>,
     /// What was not tried, and why.
     pub not_tried: Vec<String>,
-    /// Causes where the image fails everywhere, or notes of runs that say nothing.
+    /// Causes if the image fails under every condition, or notes about unresolved runs.
     pub notes: Vec<String>,
-    /// Runs in all.
+    /// Total number of runs.
     pub runs: usize,
     /// Wall time in seconds.
     pub seconds: f64,
 }
 
 impl Answer {
-    /// The exit code of a command that gives this answer (contract, exit codes).
+    /// The exit code of a command with this answer (contract, exit codes).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.verdict {

@@ -8,12 +8,12 @@ use super::image::{ImageFacts, short_name};
 /// An image under test.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidate {
-    /// What the engine says of it.
+    /// What the engine reports about it.
     pub facts: ImageFacts,
 }
 
 impl Candidate {
-    /// The name that people use for this version.
+    /// The customary name of this version.
     #[must_use]
     pub fn short(&self) -> &str {
         short_name(&self.facts.reference)
@@ -23,26 +23,26 @@ impl Candidate {
 /// One candidate under one set of conditions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Case {
-    /// The stable name.
+    /// The stable id.
     pub id: CaseId,
     /// The image's name.
     pub image: String,
     /// The departures from the baseline.
     pub conditions: ConditionSet,
-    /// Its place in the whole plan, from 0: shards of one run are put together by it.
+    /// Its place in the whole plan, from 0; shards of one run are merged by it.
     pub place: usize,
-    /// Which of the plan's parts it belongs to.
+    /// Index of the plan's part that it belongs to.
     pub part: usize,
-    /// How often it is run at least.
+    /// Minimum number of runs.
     pub repeat: u32,
-    /// What is expected of it; nothing: that it passes.
+    /// Its expectation; `None` if it must pass.
     pub expect: Option<Expectation>,
-    /// The search of its candidate, where there is one: both are run in the same shard.
+    /// The search of its candidate, if any: both run in the same shard.
     pub search: Option<CaseId>,
 }
 
 impl Case {
-    /// Names a case. Values that may be secrets take no part in the id.
+    /// Creates a case. Possible secret values are not part of the id.
     #[must_use]
     pub fn new(image: &str, conditions: ConditionSet) -> Self {
         let hash = fnv1a(&format!("{image}\n{conditions}"));
@@ -50,13 +50,13 @@ impl Case {
         Self { id, image: image.to_owned(), conditions, place: 0, part: 0, repeat: 1, expect: None, search: None }
     }
 
-    /// What tells its shard: a search and its cases belong together.
+    /// The id that selects its shard: a search and its cases belong together.
     #[must_use]
     pub fn home(&self) -> &CaseId {
         self.search.as_ref().unwrap_or(&self.id)
     }
 
-    /// True when its result comes from the search of its candidate; the baseline is run by itself.
+    /// Whether its result comes from the search of its candidate; the baseline runs by itself.
     #[must_use]
     pub fn is_searched(&self) -> bool {
         self.search.is_some() && !self.conditions.is_empty()

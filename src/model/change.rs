@@ -1,4 +1,4 @@
-//! What changed from one image to the next: pure, from what was read of both.
+//! The differences between two images: pure, from what was read of both.
 
 #[cfg(test)]
 mod tests;
@@ -14,25 +14,25 @@ use super::image::ImageFacts;
 use super::redact::{REDACTED, Redactor, line_is_private, looks_like_credential, shown_value};
 use super::words::quote;
 
-/// So many files are listed one by one.
+/// Maximum number of files listed individually.
 pub const MOST_LISTED: usize = 40;
-/// A value is shown up to so many characters.
+/// Values are cut to this many characters.
 const WIDTH: usize = 300;
 
-/// What the engine writes into every container, what lives in memory, caches and logs: not the image's own.
+/// What the engine writes into every container, in-memory file systems, caches and logs: not part of the image.
 const LEFT_OUT_BELOW: [&str; 8] =
     ["/proc", "/sys", "/dev", "/tmp", "/var/cache", "/var/log", "/var/lib/dpkg", "/lib/apk/db"];
-/// Files that an engine makes in a container: Docker the first five, Podman the last.
+/// Files that an engine creates in a container: the first five by Docker, the last by Podman.
 const LEFT_OUT: [&str; 6] =
     ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/mtab", "/.dockerenv", "/run/.containerenv"];
-/// Folders of the system (<https://refspecs.linuxfoundation.org/FHS_3.0/fhs-3.0.html>); an application may live in
-/// `/opt`, `/srv` and `/home`.
+/// System directories (<https://refspecs.linuxfoundation.org/FHS_3.0/fhs-3.0.html>); an application may be in `/opt`,
+/// `/srv` and `/home`.
 const SYSTEM: [&str; 13] =
     ["bin", "boot", "etc", "lib", "lib32", "lib64", "libx32", "media", "mnt", "run", "sbin", "usr", "var"];
-/// Folders that package managers fill, wherever they are.
+/// Directories that package managers fill, at any depth.
 const LIBRARIES: [&str; 3] = ["site-packages", "dist-packages", "node_modules"];
 
-/// What changed from one image to the next; every entry is one line for people, without any secret.
+/// The differences between two images; every entry is a human-readable line without secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageChange {
     /// `+ NAME=value`, `- NAME`, `NAME: old → new`.
@@ -47,14 +47,14 @@ pub struct ImageChange {
     pub workdir: Vec<String>,
     /// `linux/amd64 → linux/arm64`.
     pub arch: Vec<String>,
-    /// How many layers are the same, by the digests of their contents.
+    /// Number of identical layers, by the digests of their contents.
     pub layers: Vec<String>,
     /// `+ twilio 9.1.0 (python)`, `- x 1 (node)`, `posthog 3.0 → 3.1 (python)`.
     pub packages: Vec<String>,
-    /// `+ /app/otp.py (2.1 kB)`, `- /app/old.py`, `changed /app/main.py (2.1 kB → 2.4 kB)`: the application's own first.
-    /// Files of a package that changed are left out.
+    /// `+ /app/otp.py (2.1 kB)`, `- /app/old.py`, `changed /app/main.py (2.1 kB → 2.4 kB)`: the application's own
+    /// first. Files of a changed package are left out.
     pub files: Vec<String>,
-    /// So many changed files more than are listed.
+    /// Number of changed files that are not listed.
     pub more_files: usize,
     /// Why something could not be compared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -62,7 +62,7 @@ pub struct ImageChange {
 }
 
 impl ImageChange {
-    /// True when nothing that was compared differs.
+    /// Whether nothing that was compared differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files: _, note: _ } = self;
@@ -70,12 +70,12 @@ impl ImageChange {
     }
 }
 
-/// What is known of one of two images.
+/// What is known about one of two images.
 #[derive(Clone, Debug, Default)]
 pub struct Side {
     /// Its configuration.
     pub facts: ImageFacts,
-    /// Its files by their absolute paths; those of [`is_left_out`] are not among them.
+    /// Its files by absolute path, except those of [`is_left_out`].
     pub files: BTreeMap<String, FileFacts>,
     /// Its packages.
     pub packages: Packages,
@@ -84,27 +84,27 @@ pub struct Side {
 /// A file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileFacts {
-    /// What it is.
+    /// Its content.
     pub content: Content,
-    /// The permission bits, set-user-id and its like included (`0o7777` at the most).
+    /// The permission bits including set-user-id and the like (at most `0o7777`).
     pub mode: u32,
-    /// The numbers of its user and its group.
+    /// The ids of its user and its group.
     pub owner: (u64, u64),
 }
 
-/// What a file is.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Bytes.
+    /// A regular file.
     File {
-        /// How many.
+        /// Its size in bytes.
         size: u64,
         /// Their SHA-256.
         digest: [u8; 32],
     },
-    /// A symbolic link, and where it leads.
+    /// A symbolic link, and its target.
     Link(String),
-    /// A folder.
+    /// A directory.
     Folder,
     /// A device, a socket, a pipe.
     Other,
@@ -121,12 +121,12 @@ impl Content {
     }
 }
 
-/// Who installs a package.
+/// The manager of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PackageKind {
-    /// pip and its like: `*.dist-info`.
+    /// pip and the like: `*.dist-info`.
     Python,
-    /// npm and its like: `node_modules`.
+    /// npm and the like: `node_modules`.
     Node,
     /// dpkg.
     Debian,
@@ -145,14 +145,14 @@ impl fmt::Display for PackageKind {
     }
 }
 
-/// A package by who installs it and its name.
+/// A package, by its manager and name.
 pub type PackageKey = (PackageKind, String);
 
-/// The packages of an image, as they are read from its files one after the other.
+/// The packages of an image, collected from its files one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packages(BTreeMap<PackageKey, Package>);
 
-/// The versions of a package that are there (several in several places), and its files.
+/// The installed versions of a package (several if in several places), and its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Package {
     versions: BTreeSet<String>,
@@ -160,19 +160,19 @@ struct Package {
 }
 
 impl Packages {
-    /// Adds a package of a version.
+    /// Adds a version of a package.
     pub fn add(&mut self, kind: PackageKind, name: &str, version: &str) {
         self.0.entry((kind, name.to_owned())).or_default().versions.insert(version.to_owned());
     }
 
-    /// Says that a file, or a folder (with a `/` at its end) with all that is in it, belongs to a package.
+    /// Records that a file, or a directory (with a trailing `/`) with its contents, belongs to a package.
     pub fn own(&mut self, kind: PackageKind, name: &str, path: String) {
         self.0.entry((kind, name.to_owned())).or_default().owns.insert(path);
     }
 
     /// The packages with their versions, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&PackageKey, &BTreeSet<String>)> {
-        // Lists of files also outlive their package.
+        // File lists may outlive their package.
         self.0.iter().map(|(key, package)| (key, &package.versions)).filter(|(_, versions)| !versions.is_empty())
     }
 
@@ -186,8 +186,8 @@ impl Packages {
     }
 }
 
-/// True for paths that say nothing of an image: what engines and systems make at run time, caches, logs, compiled
-/// Python, and the lists of packages, which are compared as such.
+/// Whether the path says nothing about an image: what engines and systems create at run time, caches, logs, compiled
+/// Python, and package lists, which are compared as such.
 #[must_use]
 pub fn is_left_out(path: &str) -> bool {
     LEFT_OUT.contains(&path)
@@ -196,12 +196,12 @@ pub fn is_left_out(path: &str) -> bool {
         || path.split('/').any(|part| part == "__pycache__")
 }
 
-/// True for a folder itself and for all that is below it.
+/// Whether the path is the folder or below it.
 fn is_in(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Says what changed. Values of variables that are among the `secrets`, or look like credentials, are not shown.
+/// Compares two images. Values of variables that are `secrets` or look like credentials are not shown.
 #[must_use]
 pub fn compare(before: &Side, after: &Side, secrets: &BTreeSet<String>) -> ImageChange {
     let (old, new) = (&before.facts, &after.facts);
@@ -223,7 +223,7 @@ pub fn compare(before: &Side, after: &Side, secrets: &BTreeSet<String>) -> Image
     }
 }
 
-/// How texts of two images may be shown.
+/// Rules for showing texts of two images.
 struct Shown<'a> {
     secrets: &'a BTreeSet<String>,
     redactor: Redactor,
@@ -235,12 +235,12 @@ impl<'a> Shown<'a> {
         Self { secrets, redactor: Redactor::new(env, secrets) }
     }
 
-    /// One line without secrets.
+    /// A single line without secrets.
     fn line(&self, text: &str) -> String {
         one_line(&self.redactor.clean(text))
     }
 
-    /// A value in one line, cut only after its secrets are taken out: a part of one would not be known again.
+    /// A value on one line, cut only after redaction: a truncated secret would not be recognised.
     fn value(&self, name: &str, value: &str) -> String {
         let value = EnvValue { text: value.to_owned(), secret: self.secrets.contains(name) };
         cut(&self.line(&value.shown(name)))
@@ -273,7 +273,7 @@ impl<'a> Shown<'a> {
         vec![format!("{} → {}", words(old), words(new))]
     }
 
-    /// The words of a command without credentials: nobody but the image's author knows their values.
+    /// The words of a command without credentials, whose values only the image's author knows.
     fn words(&self, words: &[String]) -> Vec<String> {
         let mut after_private_flag = false;
         let mut shown = Vec::new();
@@ -297,7 +297,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// True when a variable, or an option such as `--api-key`, carries a credential by its name.
+    /// Whether a variable, or an option such as `--api-key`, holds a credential according to its name.
     fn is_private(&self, name: &str) -> bool {
         let name = name.trim_start_matches('-').replace('-', "_");
         looks_like_credential(&name) || self.secrets.iter().any(|secret| secret.eq_ignore_ascii_case(&name))
@@ -312,7 +312,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Line breaks and other control characters are written out.
+/// Escapes line breaks and other control characters.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -332,12 +332,12 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// An empty value would leave nothing beside the arrow.
+/// Quotes an empty value, which would leave nothing next to the arrow.
 fn quoted(value: String) -> String {
     if value.is_empty() { "\"\"".to_owned() } else { value }
 }
 
-/// How many layers are the same, whatever their order.
+/// Number of identical layers, in any order.
 fn layers(old: &ImageFacts, new: &ImageFacts) -> Option<String> {
     if old.layers == new.layers || old.layers.is_empty() || new.layers.is_empty() {
         return None;
@@ -363,7 +363,7 @@ fn layers(old: &ImageFacts, new: &ImageFacts) -> Option<String> {
     Some(format!("{same} of {total} layers {are} the same; {removed} removed, {added} added{size}"))
 }
 
-/// A line for every package that changed, and their keys.
+/// A line for every changed package, and their keys.
 fn packages<'a>(before: &'a Packages, after: &'a Packages) -> (Vec<String>, BTreeSet<&'a PackageKey>) {
     let keys: BTreeSet<&PackageKey> = before.iter().chain(after.iter()).map(|(key, _)| key).collect();
     let mut changed = BTreeSet::new();
@@ -374,7 +374,7 @@ fn packages<'a>(before: &'a Packages, after: &'a Packages) -> (Vec<String>, BTre
             continue;
         }
         changed.insert(key);
-        // A version that stays, in another place, has not changed.
+        // A version that also stays in another place has not changed.
         let list = |these: &BTreeSet<&str>, others: &BTreeSet<&str>| {
             these.difference(others).copied().collect::<Vec<_>>().join(", ")
         };
@@ -389,11 +389,11 @@ fn packages<'a>(before: &'a Packages, after: &'a Packages) -> (Vec<String>, BTre
     (lines, changed)
 }
 
-/// The files of two images, and whose they are.
+/// The files of two images, and their owners.
 struct Files<'a> {
     before: &'a Side,
     after: &'a Side,
-    /// Files and folders of packages, and whether the package changed.
+    /// Files and directories of packages, and whether the package changed.
     owned: HashMap<&'a str, bool>,
 }
 
@@ -410,7 +410,7 @@ impl<'a> Files<'a> {
         Self { before, after, owned }
     }
 
-    /// A line for every file that changed and belongs to no package that did: the application's own first.
+    /// A line for every changed file, unless its package changed: the application's own first.
     fn lines(&self) -> Vec<String> {
         let (old, new) = (&self.before.files, &self.after.files);
         let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -432,9 +432,9 @@ impl<'a> Files<'a> {
         lines.into_iter().map(|(_, _, line)| line).collect()
     }
 
-    /// Whether the package that a file belongs to changed; nothing when it belongs to none.
+    /// Whether the package that a file belongs to changed; `None` if it belongs to none.
     fn owner_changed(&self, path: &str) -> Option<bool> {
-        // Debian's lists still say `/bin/sh` where `/bin` leads to `/usr/bin`.
+        // Debian's lists still contain `/bin/sh` although `/bin` is a link to `/usr/bin`.
         let exact = [Some(path), path.strip_prefix("/usr")].into_iter().flatten().find_map(|p| self.owned.get(p));
         let folders = path.match_indices('/').filter_map(|(at, _)| self.owned.get(&path[..=at]));
         exact.into_iter().chain(folders).copied().max()
@@ -448,7 +448,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// A file that only one image has; a folder only when nothing is in it: what is in it says enough.
+/// A file that only one image has; a directory only if empty, because its contents are listed otherwise.
 fn lone(sign: &str, path: &str, file: &FileFacts, all: &BTreeMap<String, FileFacts>) -> Option<String> {
     match &file.content {
         Content::File { size, .. } if sign == "+" => Some(format!("{sign} {path} ({})", show_size(*size))),
@@ -462,7 +462,7 @@ fn lone(sign: &str, path: &str, file: &FileFacts, all: &BTreeMap<String, FileFac
     }
 }
 
-/// How a file differs; nothing when it does not.
+/// How a file differs; `None` if it does not.
 fn difference(path: &str, old: &FileFacts, new: &FileFacts) -> Option<String> {
     let content = match (&old.content, &new.content) {
         (a, b) if a == b => None,
@@ -470,7 +470,7 @@ fn difference(path: &str, old: &FileFacts, new: &FileFacts) -> Option<String> {
         (Content::Link(a), Content::Link(b)) => Some(format!("{a} → {b}")),
         (a, b) => Some(format!("{} → {}", a.word(), b.word())),
     };
-    // Of what is another thing now, the rest differs anyway; the bits of a link mean nothing.
+    // If the type changed, the rest differs anyway; the permission bits of a link mean nothing.
     let same_kind = old.content.word() == new.content.word();
     let bits = same_kind && old.mode != new.mode && !matches!(new.content, Content::Link(_));
     let mode = bits.then(|| format!("mode {:o} → {:o}", old.mode, new.mode));
@@ -492,11 +492,11 @@ fn sizes(old: u64, new: u64) -> String {
     }
 }
 
-/// Bytes for people to read, in decimal units: `512 B`, `2.1 kB`, `12 MB`.
+/// A human-readable size in decimal units: `512 B`, `2.1 kB`, `12 MB`.
 #[must_use]
 pub fn show_size(bytes: u64) -> String {
     for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")] {
-        // What would be rounded up to a thousand is one of the larger unit.
+        // A value that rounds up to a thousand uses the next unit.
         if bytes >= unit - unit / 2000 {
             let rounded = |step: u64| bytes.saturating_add(step / 2) / step;
             let tenths = rounded(unit / 10);

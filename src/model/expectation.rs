@@ -1,4 +1,4 @@
-//! What a scenario expects of a case.
+//! The expectation of a scenario for a case.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::condition::nearest;
 use super::outcome::{CaseResult, OperationStatus, Outcome, ServiceStatus, Verdict};
 
-/// How a case should come out.
+/// The expected result of a case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Expectation {
     /// Healthy, and every check passes.
     Pass,
-    /// It fails, in whatever way.
+    /// It fails in any way.
     Fail,
-    /// The process ends by itself with this code.
+    /// The process exits with this code.
     Exit(i64),
-    /// The process is ended by this signal.
+    /// The process is killed by this signal.
     Signal(i64),
-    /// It ends in this way; `healthy`: whatever becomes of the checks.
+    /// It ends in this way; `healthy` regardless of the checks.
     Outcome(Outcome),
     /// It becomes healthy, and this check fails.
     CheckFails(String),
@@ -30,7 +30,7 @@ pub enum Expectation {
     Service(ServiceStatus),
 }
 
-/// Ways to end that have a name of their own.
+/// Outcomes with their own name.
 const OUTCOMES: [(&str, Outcome); 5] = [
     ("healthy", Outcome::Healthy),
     ("never listened", Outcome::NeverListened),
@@ -47,7 +47,7 @@ const SERVICES: [(&str, ServiceStatus); 2] =
     [("RUNNING", ServiceStatus::Running), ("CREATE_FAILED", ServiceStatus::CreateFailed)];
 
 impl Expectation {
-    /// True when a result is as expected.
+    /// Whether a result meets the expectation.
     #[must_use]
     pub fn met(&self, result: &CaseResult) -> bool {
         match self {
@@ -69,7 +69,7 @@ impl Expectation {
 }
 
 impl Expectation {
-    /// True when only a failure can meet it.
+    /// Whether only a failure can meet it.
     #[must_use]
     pub fn is_of_failure(&self) -> bool {
         match self {
@@ -103,7 +103,7 @@ impl FromStr for Expectation {
         }
         for (word, make) in [("exit ", Self::Exit as fn(i64) -> Self), ("signal ", Self::Signal)] {
             if let Some(rest) = text.strip_prefix(word) {
-                return number(rest).map(make).ok_or_else(|| format!("`{text}`: a number from 0 to 255 is needed"));
+                return number(rest).map(make).ok_or_else(|| format!("`{text}`: must be a number from 0 to 255"));
             }
         }
         if let Some(name) = text.strip_suffix(" fails").map(str::trim).filter(|name| !name.is_empty()) {
@@ -116,8 +116,8 @@ impl FromStr for Expectation {
             .chain(SERVICES.iter().map(|(name, _)| *name))
             .collect();
         Err(match nearest(text, words.iter().copied()) {
-            Some(near) => format!("`{text}` is no outcome; did you mean `{near}`?"),
-            None => format!("`{text}` is no outcome; known are {}, and `CHECK fails`", words.join(", ")),
+            Some(near) => format!("unknown outcome `{text}`; did you mean `{near}`?"),
+            None => format!("unknown outcome `{text}`; expected one of {} or `CHECK fails`", words.join(", ")),
         })
     }
 }
@@ -146,12 +146,12 @@ impl fmt::Display for Expectation {
     }
 }
 
-/// What was expected of a result, and whether it came.
+/// The expectation of a result, and whether it was met.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// The expectation in its own words.
     pub text: String,
-    /// True when it came out so.
+    /// Whether it was met.
     pub met: bool,
 }
 
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_read_and_shown() {
+    fn every_word_is_parsed_and_shown() {
         for text in [
             "pass",
             "fail",
@@ -183,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_gets_the_nearest() {
-        assert_eq!("pas".parse::<Expectation>(), Err("`pas` is no outcome; did you mean `pass`?".to_owned()));
+    fn suggests_the_nearest_outcome() {
+        assert_eq!("pas".parse::<Expectation>(), Err("unknown outcome `pas`; did you mean `pass`?".to_owned()));
         for bad in ["exit x", "exit 999", "", " fails", "explodes"] {
             assert!(bad.parse::<Expectation>().is_err(), "{bad}");
         }

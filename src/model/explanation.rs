@@ -1,4 +1,4 @@
-//! What a deployment's log says of its failure.
+//! The explanation of a deployment's log.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,64 +7,64 @@ use super::outcome::{Cause, FailureClass};
 /// A line of a log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Its place in the file, from 1 on; of JSON: the event's.
+    /// Its position in the file, from 1; for JSON, the event's.
     pub number: usize,
-    /// Its time as it was written; nothing where none stood there.
+    /// Its time as written; `None` if it has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub time: Option<String>,
-    /// What it says, credentials taken out.
+    /// Its text without credentials.
     pub text: String,
 }
 
-/// Something that is often behind a failure of this kind.
+/// A frequent cause of this kind of failure.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Likely {
-    /// Its stable name.
+    /// Its stable id.
     pub id: String,
-    /// What it is.
+    /// Its description.
     pub text: String,
-    /// In so many of the field cases that were looked into it was the true one; nothing: not counted.
+    /// Number of analysed field cases in which it was the true cause; `None` if not counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field_cases: Option<u32>,
-    /// How to find out.
+    /// How to check for it.
     pub check: String,
 }
 
-/// What a log says.
+/// The explanation of a log.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Explanation {
-    /// The document's version.
+    /// The version of the document.
     pub version: u32,
-    /// The deployment that failed; nothing where no line names one.
+    /// The failed deployment; `None` if no line names one.
     pub deployment: Option<String>,
-    /// The image that it deployed.
+    /// Its image.
     pub image: Option<String>,
-    /// The failure's class; nothing when the log has no failure of a deployment.
+    /// The failure's class; `None` if the log has no failed deployment.
     pub class: Option<FailureClass>,
-    /// True when its last deployment succeeded.
+    /// Whether its last deployment succeeded.
     pub succeeded: bool,
-    /// The exit code that the line gives.
+    /// The exit code in the failure line.
     pub exit_code: Option<i64>,
     /// The first true failure line.
     pub failure: Option<LogLine>,
-    /// Lines that look like the failure and are not it.
+    /// Lines that look like the failure but are not.
     pub misleading: Vec<LogLine>,
-    /// True when the log has lines of the application.
+    /// Whether the log has lines of the application.
     pub application_log: bool,
     /// What happened, in a sentence.
     pub text: String,
-    /// Causes that the application's own lines show, the most certain first.
+    /// Causes shown by the application's own lines, most certain first.
     pub causes: Vec<Cause>,
-    /// What was most often behind such a failure, where no line names the cause.
+    /// The most frequent causes of such a failure, if no line names the cause.
     pub likely: Vec<Likely>,
-    /// What to run next, the first thing first.
+    /// What to run next, most useful first.
     pub next: Vec<String>,
-    /// What a reader must know beside it.
+    /// Further notes for readers.
     pub notes: Vec<String>,
 }
 
 impl Explanation {
-    /// 1: a failure; 0: the last deployment succeeded; 5: nothing is known (contract).
+    /// 1 for a failure, 0 if the last deployment succeeded, 5 if nothing is known (contract).
     #[must_use]
     pub fn status(&self) -> u8 {
         match (self.class, self.causes.is_empty(), self.succeeded) {

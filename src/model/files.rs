@@ -1,4 +1,4 @@
-//! What the files of an image say before anything runs: what would be executed, and what the program may ask for.
+//! What an image's files show before it runs: what would be executed, and what the program may ask for.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 /// What was read from the files of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageFiles {
-    /// What the first word of the effective command is.
+    /// The program of the effective command's first word.
     pub program: Program,
-    /// Shared objects and programs for another processor: the first of them.
+    /// The first shared objects and programs for another processor.
     pub native: Vec<ForeignFile>,
-    /// How many there are in all.
+    /// Their total number.
     pub native_count: usize,
-    /// True when every file was looked at for `native`.
+    /// Whether every file was checked for `native`.
     pub native_checked: bool,
-    /// A file that holds certificate authorities: a bundle, a Java keystore, a runtime that carries its own.
+    /// A file with certificate authorities: a bundle, a Java keystore, or a runtime with its own.
     pub ca_bundle: Option<String>,
-    /// Names of variables that occur in some file.
+    /// Names of variables that occur in a file.
     pub mentions: BTreeSet<String>,
-    /// True when every file was searched for the names.
+    /// Whether every file was searched for the names.
     pub scanned: bool,
-    /// Packed files (`.jar`, `.zip`, self-extracting programs), the first of them: names inside stay unseen.
+    /// The first packed files (`.jar`, `.zip`, self-extracting programs): names inside are not visible.
     pub packed: Vec<String>,
-    /// Folders that programs write to and that exist, WORKDIR among them.
+    /// Existing directories that programs write to, including WORKDIR.
     pub folders: Vec<String>,
 }
 
 impl ImageFiles {
-    /// True when no file can name the variable. A program that puts the name together (a prefix and a field's name) is
-    /// not seen.
+    /// Whether no file can name the variable. A program that composes the name (a prefix and a field's name) is not
+    /// recognised.
     #[must_use]
     pub fn never_mentions(&self, name: &str) -> bool {
         self.scanned && self.packed.is_empty() && !self.mentions.contains(name)
@@ -40,69 +40,69 @@ impl ImageFiles {
 /// A file for another processor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignFile {
-    /// Where it is.
+    /// Its path.
     pub path: String,
-    /// What it is built for.
+    /// The machine it is built for.
     pub machine: Machine,
 }
 
-/// What the kernel is given to execute.
+/// A file that the kernel is asked to execute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Program {
     /// A program for some processor.
     Elf {
-        /// Where it is, links followed.
+        /// Its path after following links.
         path: String,
-        /// What it is built for.
+        /// The machine it is built for.
         machine: Machine,
-        /// Its loader (PT_INTERP); nothing: a static program.
+        /// Its loader (PT_INTERP); `None` for a static program.
         interpreter: Option<String>,
-        /// False when the loader is named and missing.
+        /// Whether the loader exists, if one is named.
         interpreter_found: bool,
-        /// What it executes in its place, where that is its purpose (`env`, `tini`, `sh -c`).
+        /// What it executes in turn, if that is its purpose (`env`, `tini`, `sh -c`).
         next: Option<Box<Program>>,
     },
     /// Text.
     Script {
-        /// Where it is, links followed.
+        /// Its path after following links.
         path: String,
         /// Its first line, shortened.
         first_line: String,
-        /// What its `#!` line names, as it stands there.
+        /// The interpreter in its `#!` line, as written.
         interpreter: Option<String>,
-        /// The rest of that line, which the kernel hands over as one word.
+        /// The rest of that line, which the kernel passes as one word.
         argument: Option<String>,
-        /// True when that line ends with a carriage return.
+        /// Whether that line ends with a carriage return.
         crlf: bool,
-        /// What the interpreter is; nothing without one, or where the carriage return spoils its name.
+        /// The interpreter; `None` if there is none, or the carriage return spoils its name.
         next: Option<Box<Program>>,
     },
-    /// Something that Linux does not execute: a program of another system, or no program.
+    /// Something that Linux cannot execute: a program for another system, or not a program.
     Alien {
-        /// Where it is.
+        /// Its path.
         path: String,
-        /// What it looks like.
+        /// Its apparent format.
         format: String,
     },
     /// A file without the permission to execute it.
     NotExecutable {
-        /// Where it is.
+        /// Its path.
         path: String,
     },
-    /// No such file.
+    /// The file does not exist.
     Missing {
-        /// The word as it stands; empty: there is no command at all.
+        /// The word as written; empty if there is no command.
         word: String,
     },
-    /// A folder.
+    /// A directory.
     Directory {
-        /// Where it is.
+        /// Its path.
         path: String,
     },
     /// It could not be read.
     Unknown {
-        /// Where it is.
+        /// Its path.
         path: String,
     },
 }
@@ -113,8 +113,7 @@ impl Default for Program {
     }
 }
 
-/// What an ELF file is built for: the fields of its header
-/// (<https://gabi.xinuos.com/elf/02-eheader.html>).
+/// The machine an ELF file is built for: the fields of its header (<https://gabi.xinuos.com/elf/02-eheader.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// `e_machine`.
@@ -141,19 +140,19 @@ const PROCESSORS: [(u16, &str); 13] = [
 ];
 
 impl Machine {
-    /// The processor of App Runner.
+    /// App Runner's processor.
     pub const AMD64: Self = Self { number: 62, bits: 64 };
-    /// The processor of an Apple laptop's containers.
+    /// The processor of containers on an Apple laptop.
     pub const ARM64: Self = Self { number: 183, bits: 64 };
 
-    /// True for what App Runner's processors execute in their own mode.
+    /// Whether App Runner's processors execute it natively.
     #[must_use]
     pub fn is_amd64(self) -> bool {
         self == Self::AMD64
     }
 
-    /// True for a processor that an x86-64 kernel cannot stand in for. Programs for 32-bit x86 may run there; code for
-    /// graphics cards and for the kernel's own virtual machine is no program at all.
+    /// Whether an x86-64 kernel cannot execute it at all. Programs for 32-bit x86 may run; code for graphics cards and
+    /// for the kernel's own virtual machine is not a program.
     #[must_use]
     pub fn is_foreign(self) -> bool {
         let x86 = self.number == 3 || self.number == 62;
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_search_rules_a_name_out() {
+    fn only_a_complete_search_rules_out_a_name() {
         let mentions = BTreeSet::from(["PORT".to_owned()]);
         let files = ImageFiles { mentions, scanned: true, ..ImageFiles::default() };
         assert!(files.never_mentions("STRIPE_KEY") && !files.never_mentions("PORT"));

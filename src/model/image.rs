@@ -1,4 +1,4 @@
-//! What is known of an image before anything runs.
+//! What is known about an image before it runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ impl fmt::Display for ImageId {
 /// The image's own configuration, as the engine reports it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ImageFacts {
-    /// The name that was asked for.
+    /// The requested name.
     pub reference: String,
     /// The content address.
     pub id: ImageId,
@@ -35,21 +35,21 @@ pub struct ImageFacts {
     pub env: BTreeMap<String, String>,
     /// LABEL.
     pub labels: BTreeMap<String, String>,
-    /// WORKDIR; empty: the root.
+    /// WORKDIR; empty for the root directory.
     pub workdir: String,
-    /// USER; empty: root.
+    /// USER; empty for root.
     pub user: String,
-    /// Bytes on the engine's disk, all layers.
+    /// Size on the engine's disk in bytes, all layers.
     pub size: u64,
-    /// The platforms of an index (`linux/amd64` …), where the engine keeps more than one; else empty.
+    /// The platforms of an index (`linux/amd64` …) if the engine keeps several; else empty.
     pub platforms: Vec<String>,
     /// VOLUME.
     pub volumes: Vec<String>,
-    /// Digests of the layers' contents (`sha256:…`, of the unpacked archives), from the lowest up.
+    /// Digests of the layers' contents (`sha256:…` of the uncompressed archives), lowest first.
     pub layers: Vec<String>,
 }
 
-/// The environment's values stay out: people bake secrets into images.
+/// The environment's values are not shown: people bake secrets into images.
 impl fmt::Debug for ImageFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ImageFacts").field("reference", &self.reference).field("id", &self.id).finish_non_exhaustive()
@@ -63,14 +63,14 @@ impl ImageFacts {
         format!("{}/{}", self.os, self.architecture)
     }
 
-    /// True when App Runner can execute the image (linux/amd64 only; the pull there does not check it).
+    /// Whether App Runner can execute the image (linux/amd64 only; its pull does not check).
     #[must_use]
     pub fn runs_on_platform(&self) -> bool {
         self.os == "linux" && self.architecture == "amd64"
     }
 }
 
-/// Reads `NAME=VALUE` entries as an image's or a container's configuration has them.
+/// Parses the `NAME=VALUE` entries of an image's or a container's configuration.
 #[must_use]
 pub fn env_map<S: AsRef<str>>(entries: &[S]) -> BTreeMap<String, String> {
     entries
@@ -80,15 +80,15 @@ pub fn env_map<S: AsRef<str>>(entries: &[S]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// As many digits of a digest as people read.
+/// Customary length of a short digest.
 const SHORT: usize = 12;
 
-/// The part of a reference that people call the version: the tag, or the short digest.
+/// The part of a reference that serves as its version: the tag, or the short digest.
 #[must_use]
 pub fn short_name(reference: &str) -> &str {
     let name = reference.rsplit('/').next().unwrap_or(reference);
     let id = name.strip_prefix("sha256:").or_else(|| name.split_once("@sha256:").map(|(_, digest)| digest));
-    // A whole id is one without its prefix, too: no image may have such a name.
+    // A full id may lack its prefix: no image can have such a name.
     let whole = || Some(name).filter(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()));
     if let Some(digest) = id.or_else(whole) {
         return digest.get(..SHORT).unwrap_or(digest);
@@ -105,7 +105,7 @@ mod tests {
     use super::short_name;
 
     #[test]
-    fn versions_have_short_names() {
+    fn shortens_names_to_versions() {
         assert_eq!(short_name("nerava-backend:v19-photo-fix"), "v19-photo-fix");
         assert_eq!(short_name("registry:5000/team/app:latest"), "app");
         assert_eq!(short_name("app"), "app");

@@ -1,4 +1,4 @@
-//! The words of the field as types: pure values, no clock, no input or output.
+//! The domain types: plain values, no clock, no I/O.
 
 pub mod answer;
 pub mod case;

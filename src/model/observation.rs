@@ -1,45 +1,46 @@
-//! What was seen of a candidate from outside: names asked, connections tried, ports opened, probes, last lines.
+//! What was observed of a candidate from outside: names resolved, connections attempted, ports opened, probes, log
+//! lines.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Questions to the resolver and outbound attempts beyond this number are not kept: the first ones tell.
+/// Number of resolver questions and outbound attempts that are kept: the first ones matter.
 pub const MOST_KEPT: usize = 512;
 
-/// Something that the candidate did, or that was done to it.
+/// Something that the candidate did, or that happened to it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Observation {
     /// A question to the resolver.
     Dns(DnsQuestion),
-    /// More questions to the resolver than are told: how many.
+    /// The number of questions to the resolver that were not reported individually.
     MoreQuestions {
-        /// How many.
+        /// Number of questions.
         questions: u64,
     },
-    /// An outbound connection attempt, and what became of it.
+    /// An outbound connection attempt and its fate.
     Connect(ConnectAttempt),
     /// A port that opened.
     Listen(Listening),
     /// A probe of the health check.
     Probe(ProbeAttempt),
-    /// Packets that had no route: how many there were in all.
+    /// Packets that had no route.
     NoRoute {
-        /// How many.
+        /// Their number.
         packets: u64,
     },
-    /// What the process needed of the machine, up to now.
+    /// The resource use of the process so far.
     Usage(Usage),
-    /// The connections that were open when the process was last looked at.
+    /// The connections that were open at the last measurement.
     Sockets {
-        /// Those of its own making.
+        /// Those that the candidate opened.
         open: Vec<OpenSocket>,
     },
-    /// Something in a full folder was written to.
+    /// Writes to a full directory.
     FullDisk {
-        /// How many times.
+        /// Their number.
         writes: u64,
     },
 }
@@ -49,26 +50,26 @@ pub enum Observation {
 pub struct DnsQuestion {
     /// Milliseconds since the process started.
     pub at_ms: f64,
-    /// The name, without the last dot.
+    /// The name without the trailing dot.
     pub name: String,
     /// `A`, `AAAA`, …
     pub record: String,
-    /// An address, `no record`, or how the resolver failed: `SERVFAIL`, `NXDOMAIN`, `no answer`, …
+    /// An address, `no record`, or the resolver's failure: `SERVFAIL`, `NXDOMAIN`, `no answer`, …
     pub answer: String,
-    /// True for the container's own name, which no fault of the resolver touches.
+    /// Whether it is the container's own name, which resolver faults do not affect.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub own: bool,
 }
 
 impl DnsQuestion {
-    /// True when the resolver failed. A name without a record of the kind is not a failure.
+    /// Whether the resolver failed. A name without a record of the type is not a failure.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.answer != "no record" && self.answer.parse::<IpAddr>().is_err()
     }
 }
 
-/// What became of an outbound connection attempt.
+/// The fate of an outbound connection attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
@@ -76,7 +77,7 @@ pub enum Fate {
     Answered,
     /// A reset came back.
     Refused,
-    /// A router said that the host cannot be reached.
+    /// A router reported the host as unreachable.
     Unreachable,
     /// Nothing came back.
     Silent,
@@ -85,36 +86,36 @@ pub enum Fate {
 /// An outbound connection attempt.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectAttempt {
-    /// Milliseconds since the process started, of the first packet.
+    /// Time of the first packet, in milliseconds since the process started.
     pub at_ms: f64,
     /// `tcp` or `udp`.
     pub protocol: String,
-    /// Where to.
+    /// The destination address.
     pub address: Ipv4Addr,
-    /// Which port.
+    /// The destination port.
     pub port: u16,
-    /// The name that this address was the answer to, if one was asked.
+    /// The name that was resolved to this address, if any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
-    /// How many times the kernel sent the first packet.
+    /// How often the kernel sent the first packet.
     pub sent: u32,
 }
 
 /// A port that opened in the candidate's namespace.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Listening {
-    /// Milliseconds since the process started; read every 20 ms.
+    /// Milliseconds since the process started; polled every 20 ms.
     pub at_ms: f64,
-    /// The address that it is bound to: `0.0.0.0`, `127.0.0.1`, `::`, …
+    /// The bound address: `0.0.0.0`, `127.0.0.1`, `::`, …
     pub address: IpAddr,
-    /// Which port.
+    /// The port.
     pub port: u16,
 }
 
 impl Listening {
-    /// True when a probe from outside of the container can reach this socket at `own`, the probed address.
+    /// Whether a probe from outside the container can reach this socket at `own`, the probed address.
     #[must_use]
     pub fn reachable_at(&self, own: Ipv4Addr) -> bool {
         match self.address {
@@ -124,37 +125,37 @@ impl Listening {
     }
 }
 
-/// Other work takes a machine's CPUs when it uses this part of them: a candidate that competes with its own threads only
-/// waits as well, but leaves the others little.
+/// Share of a machine's CPUs from which other work counts as starving: a candidate that only competes with its own
+/// threads also waits, but leaves less for others.
 const STARVED_BY: f64 = 0.75;
 
-/// Waiting for a CPU that changes little: the platform's usual time between two probes.
+/// A negligible time of waiting for a CPU: the platform's default interval between two probes.
 const LITTLE_MS: f64 = 5000.0;
 
-/// What a candidate needed of the machine, as the kernel's control groups count it, children included.
+/// The resource use of a candidate as counted by the kernel's control groups, including child processes.
 #[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// The highest memory use in bytes, page cache included.
+    /// Peak memory use in bytes, including the page cache.
     pub memory_peak: u64,
-    /// How often the memory limit was met.
+    /// How often the memory limit was reached.
     pub memory_limit_hits: u64,
-    /// How many of its processes the kernel killed for want of memory, as far as its group was seen to count them (version 1:
-    /// only where it has a limit).
+    /// Number of its processes that the kernel killed for lack of memory, as far as its group's counter was observed
+    /// (v1: only with a limit).
     #[serde(default)]
     pub oom_kills: u64,
-    /// How many processes of the whole machine the kernel killed so between the last look at the group and the first that
-    /// did not find it any more, where it has a limit: one of them may be its own.
+    /// Number of processes on the whole machine that the kernel killed for lack of memory between the last measurement
+    /// of the group and the first that no longer found it, if it has a limit: one of them may be its own.
     #[serde(default)]
     pub oom_kills_at_end: u64,
     /// CPU time in milliseconds.
     pub cpu_ms: f64,
-    /// The most CPUs that were busy at a time, over 100 ms.
+    /// Peak number of busy CPUs, over 100 ms.
     pub cpu_peak: f64,
-    /// How long it was held back by its CPU limit, in milliseconds (of all its threads together).
+    /// How long its CPU limit throttled it, in milliseconds (sum over its threads).
     pub throttled_ms: f64,
-    /// The CPUs that were busy in the last second.
+    /// Number of busy CPUs in the last second.
     pub recent_cpu: f64,
-    /// What other work on the machine took from it; nothing: the kernel does not say.
+    /// What other work on the machine took from it; `None` if the kernel does not report it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub contention: Option<Contention>,
 }
@@ -162,17 +163,18 @@ pub struct Usage {
 /// What other work on the machine may have taken from a candidate.
 #[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Contention {
-    /// For so long, in milliseconds and at the most, something of it waited for a CPU: as its control group counts it
-    /// (version 2), else the whole machine (Documentation/accounting/psi.rst).
+    /// Upper limit of the time for which something of it waited for a CPU, in milliseconds: according to its control
+    /// group (v2), else of the whole machine (Documentation/accounting/psi.rst).
     pub waited_ms: f64,
-    /// For so long, in milliseconds until it was last looked at, it used less than a tenth of a CPU.
+    /// For how long it had used less than a tenth of a CPU at the last measurement, in milliseconds.
     pub quiet_ms: f64,
-    /// The part of the machine's CPU time that other work took, from 0 to 1.
+    /// Share of the machine's CPU time that other work took, from 0 to 1.
     pub others: f64,
 }
 
 impl Usage {
-    /// True when the kernel killed a process of it for want of memory. `killed`: it ended by SIGKILL, which nobody here sent.
+    /// Whether the kernel killed one of its processes for lack of memory. `killed`: it ended by SIGKILL, which exitone
+    /// did not send.
     #[must_use]
     pub fn out_of_memory(&self, killed: bool) -> bool {
         self.oom_kills > 0 || (killed && self.oom_kills_at_end > 0)
@@ -180,31 +182,31 @@ impl Usage {
 }
 
 impl Contention {
-    /// True when it would hardly have done anything else with the machine to itself: whatever it did before it fell silent
-    /// came later by no more than the time that it waited, which is little, and it has been silent for longer than that.
+    /// Whether it would have behaved the same with the machine to itself: anything it did before it fell silent was
+    /// delayed at most by its waiting time, which is short, and it has been silent for longer than that.
     #[must_use]
     pub fn changed_nothing(&self) -> bool {
         self.waited_ms <= LITTLE_MS && self.quiet_ms >= self.waited_ms
     }
 
-    /// True when others kept it from the CPUs for most of so long a time (milliseconds).
+    /// Whether others kept it from the CPUs for most of this time (milliseconds).
     #[must_use]
     pub fn starved(&self, of_ms: f64) -> bool {
         of_ms > 0.0 && !self.changed_nothing() && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
     }
 }
 
-/// A TCP connection of the candidate's own making that is open.
+/// An open TCP connection that the candidate opened.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OpenSocket {
-    /// Where to.
+    /// The destination address.
     pub address: Ipv4Addr,
-    /// Which port.
+    /// The destination port.
     pub port: u16,
-    /// The name that this address was the answer to, if one was asked.
+    /// The name that was resolved to this address, if any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
-    /// True when the other side has accepted it.
+    /// Whether the other side has accepted it.
     pub accepted: bool,
 }
 
@@ -213,15 +215,15 @@ pub struct OpenSocket {
 pub struct ProbeAttempt {
     /// Milliseconds since the process started.
     pub at_ms: f64,
-    /// What came back.
+    /// Its result.
     pub result: ProbeResult,
-    /// True when the platform counts it as a success.
+    /// Whether the platform counts it as a success.
     pub passed: bool,
-    /// True for a probe that was sent ahead of the platform's schedule because the port had opened.
+    /// Whether it was sent before the platform's schedule, because the port had opened.
     pub early: bool,
 }
 
-/// What a probe met.
+/// The result of a probe.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeResult {
@@ -229,17 +231,17 @@ pub enum ProbeResult {
     Accepted,
     /// The status of the answer (HTTP check).
     Status(u16),
-    /// Nobody listens there.
+    /// Nothing listens there.
     Refused,
     /// No answer in time.
     TimedOut,
-    /// The connection ended, or what came back was no HTTP.
+    /// The connection was closed, or the answer was not HTTP.
     Broken(String),
 }
 
 impl ProbeResult {
-    /// True when the platform would count this probe as a success: `passing` are the lowest and the highest status that
-    /// it takes for one.
+    /// Whether the platform would count this probe as a success; `passing` are the lowest and the highest accepted
+    /// status.
     #[must_use]
     pub fn good(&self, passing: [u16; 2]) -> bool {
         match self {
@@ -250,13 +252,13 @@ impl ProbeResult {
     }
 }
 
-/// Everything that was seen in one attempt.
+/// Everything observed in one attempt.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Evidence {
-    /// Questions to the resolver: the first 512.
+    /// The first 512 questions to the resolver.
     pub dns: Vec<DnsQuestion>,
-    /// How many more questions there were.
+    /// Number of further questions.
     pub more_questions: u64,
     /// Outbound connection attempts.
     pub connects: Vec<ConnectAttempt>,
@@ -264,24 +266,24 @@ pub struct Evidence {
     pub listens: Vec<Listening>,
     /// Probes of the health check.
     pub probes: Vec<ProbeAttempt>,
-    /// The last lines of the log, secrets taken out.
+    /// The last lines of the log without secrets.
     pub log_tail: Vec<String>,
-    /// When each of these lines came, milliseconds since the process started.
+    /// Time of each of these lines, in milliseconds since the process started.
     pub log_tail_ms: Vec<f64>,
     /// Packets that had no route.
     pub no_route: u64,
-    /// Writes into a folder that was full.
+    /// Writes to a full directory.
     pub full_disk_writes: u64,
-    /// What the process needed of the machine; nothing where the engine's machine does not let it be read.
+    /// The resource use of the process; `None` if the engine's machine does not allow reading it.
     pub usage: Option<Usage>,
-    /// Connections that were open at the end.
+    /// Connections open at the end.
     pub sockets: Vec<OpenSocket>,
-    /// What the process was waiting for at the end; of a process that never served only.
+    /// What the process was waiting for at the end, if it never served.
     pub waiting_for: Vec<String>,
 }
 
 impl Evidence {
-    /// Puts an observation where it belongs.
+    /// Files an observation.
     pub fn add(&mut self, observation: Observation) {
         match observation {
             Observation::Dns(q) => self.dns.push(q),
@@ -296,17 +298,17 @@ impl Evidence {
         }
     }
 
-    /// Connections to elsewhere: the platform's own services have link-local addresses (RFC 3927).
+    /// Connections to other hosts: the platform's own services have link-local addresses (RFC 3927).
     pub fn outbound(&self) -> impl Iterator<Item = &ConnectAttempt> + Clone {
         self.connects.iter().filter(|attempt| !attempt.address.is_link_local())
     }
 
-    /// What the candidate asked its resolver, but for its own name.
+    /// The candidate's questions to the resolver, except for its own name.
     pub fn questions(&self) -> impl Iterator<Item = &DnsQuestion> + Clone {
         self.dns.iter().filter(|question| !question.own)
     }
 
-    /// Moves every time by this many milliseconds: the holder counts from the set-up, a reader from the start.
+    /// Shifts every time by this many milliseconds: the holder counts from the setup, readers from the start.
     pub fn shift(&mut self, by_ms: f64) {
         let times = (self.dns.iter_mut().map(|x| &mut x.at_ms))
             .chain(self.connects.iter_mut().map(|x| &mut x.at_ms))
@@ -321,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_observation_is_written_and_read() {
+    fn every_observation_survives_serialisation() {
         let socket = OpenSocket { address: Ipv4Addr::LOCALHOST, port: 1, name: None, accepted: true };
         for observation in [
             Observation::NoRoute { packets: 1 },

@@ -1,4 +1,4 @@
-//! What a run came to: outcome, failure class, verdict, and the whole result of a case.
+//! Results of a run: outcome, failure class, verdict, and the whole result of a case.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::id::CaseId;
 use super::observation::{Evidence, ProbeResult};
 use super::redact::Redactor;
 
-/// Where in its life a candidate is.
+/// The phase of a candidate's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -18,11 +18,11 @@ pub enum Phase {
     Prepare,
     /// The engine starts the process.
     Start,
-    /// The process runs, its port is not open yet.
+    /// The process runs; its port is not open yet.
     Listen,
-    /// The port is open, the probe has not passed yet.
+    /// The port is open; the probe has not passed yet.
     Healthy,
-    /// Healthy; watched a little longer.
+    /// Healthy, and watched a little longer.
     Soak,
     /// Being stopped.
     Stop,
@@ -38,17 +38,17 @@ pub enum Outcome {
     Exited,
     /// The process was ended by a signal.
     Signalled,
-    /// The kernel killed it for its memory.
+    /// The kernel killed it for exceeding its memory.
     OomKilled,
-    /// The process lived and never opened the port that is probed.
+    /// The process stayed alive and never opened the probed port.
     NeverListened,
-    /// The port was open, the probe never passed.
+    /// The port was open; the probe never passed.
     Unhealthy,
     /// The engine could not start the process.
     NotStarted,
 }
 
-/// The three ways a deployment fails (apprunner facts, section 1).
+/// The three ways in which a deployment fails (apprunner facts, section 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub enum FailureClass {
     /// Never started.
@@ -59,11 +59,11 @@ pub enum FailureClass {
     C,
 }
 
-/// The exit code of a process that SIGKILL ended.
+/// The exit code of a process killed by SIGKILL.
 pub const SIGKILLED: i64 = 128 + 9;
 
 impl Outcome {
-    /// The class of a failure, or nothing for a healthy run.
+    /// The class of a failure; `None` for a healthy run.
     #[must_use]
     pub fn class(&self) -> Option<FailureClass> {
         match self {
@@ -74,27 +74,27 @@ impl Outcome {
         }
     }
 
-    /// What an exit code means: 128 + n is signal n (the engine reports it so), anything else the process's own.
+    /// Interprets an exit code: 128 + n is signal n (as engines report it), anything else the process's own.
     #[must_use]
     pub fn of_exit(code: i64, oom: bool) -> Self {
         match code {
             SIGKILLED if oom => Self::OomKilled,
-            // A shell's own 128 … 128+64 range; 255 is a plain exit code.
+            // A shell's range 128 … 128+64; 255 is a plain exit code.
             129..=192 => Self::Signalled,
             _ => Self::Exited,
         }
     }
 }
 
-/// What a run says about its case.
+/// The verdict of a run about its case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Healthy, and every check passed.
     Pass,
-    /// It failed as it would fail there.
+    /// It failed as it would on the platform.
     Fail,
-    /// The run says nothing: the sandbox or the engine spoiled it.
+    /// The run proves nothing: the sandbox or the engine spoiled it.
     Unresolved,
 }
 
@@ -108,7 +108,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The platform's own status of the deployment.
+/// The platform's status of the deployment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OperationStatus {
@@ -120,7 +120,7 @@ pub enum OperationStatus {
     Failed,
 }
 
-/// The platform's own status of the service after the deployment.
+/// The platform's status of the service after the deployment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServiceStatus {
@@ -130,56 +130,56 @@ pub enum ServiceStatus {
     CreateFailed,
 }
 
-/// Why it happened and what to do, standing on what was seen.
+/// A cause and its fix, based on observations.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
-    /// The rule's name.
+    /// The rule's id.
     pub id: String,
     /// What happened.
     pub text: String,
     /// What to do.
     pub fix: String,
-    /// The observations that it stands on.
+    /// The observations it is based on.
     pub evidence: Vec<String>,
 }
 
-/// A condition that was imposed and never met.
+/// A condition that was imposed but had no effect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NotExercised {
     /// The condition.
     pub condition: Condition,
-    /// What shows that it was not met.
+    /// Why it had no effect.
     pub because: String,
 }
 
-/// What an image says of itself before anything runs.
+/// A finding about an image before it runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
-    /// What it is, what the platform would do, what to do about it.
+    /// The finding, its effect on the platform, and the fix.
     #[serde(flatten)]
     pub cause: Cause,
-    /// True when the platform fails with it whatever else holds; false: a warning.
+    /// Whether the platform fails because of it in any case; otherwise it is a warning.
     pub fatal: bool,
-    /// The exit code that it leads to, where there is one.
+    /// The resulting exit code, if there is one.
     pub exit_code: Option<i64>,
 }
 
-/// What a request after healthy came to.
+/// The result of a request after healthy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// The check's name.
     pub name: String,
-    /// True when the answer was as expected, in time.
+    /// Whether the answer was as expected, and in time.
     pub passed: bool,
-    /// What came back.
+    /// The answer.
     pub text: String,
 }
 
-/// What one attempt at a case came to. It is made once and never changed: what was expected of it, and what other
-/// attempts came to, is beside it (`event::Entry`).
+/// The result of one attempt at a case. It never changes after creation: the expectation and other attempts are stored
+/// next to it (`event::Entry`).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CaseResult {
-    /// The stable name.
+    /// The stable id.
     pub id: CaseId,
     /// The image's name.
     pub image: String,
@@ -191,15 +191,15 @@ pub struct CaseResult {
     pub verdict: Verdict,
     /// The failure's class.
     pub class: Option<FailureClass>,
-    /// The exit code, where there was one.
+    /// The exit code, if there was one.
     pub exit_code: Option<i64>,
-    /// True when the kernel killed a process of it for want of memory.
+    /// Whether the kernel killed one of its processes for lack of memory.
     pub oom: bool,
-    /// How it ended; nothing where nothing ran.
+    /// How it ended; `None` if nothing ran.
     pub outcome: Option<Outcome>,
-    /// The furthest phase that was reached.
+    /// The furthest phase reached.
     pub phase: Phase,
-    /// From the beginning of the case to the start of the process.
+    /// From the start of the case to the start of the process.
     pub started_ms: Option<f64>,
     /// From the start of the process to its end.
     pub exited_ms: Option<f64>,
@@ -209,41 +209,41 @@ pub struct CaseResult {
     pub healthy_ms: Option<f64>,
     /// From the end of the process to the verdict.
     pub verdict_ms: Option<f64>,
-    /// The whole case, set-up and verdict included.
+    /// The whole case, including setup and verdict.
     pub total_ms: f64,
-    /// What was seen.
+    /// The observations.
     pub evidence: Evidence,
     /// Requests after healthy.
     pub checks: Vec<CheckResult>,
-    /// Why, and what to do.
+    /// Causes and fixes.
     pub causes: Vec<Cause>,
-    /// Conditions that the process never met: the verdict says nothing about them.
+    /// Conditions without effect: the verdict says nothing about them.
     pub not_exercised: Vec<NotExercised>,
     /// Why the case was not run: `host cannot: …`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub skipped: Option<String>,
-    /// With `skipped`: the condition that this host cannot impose, where it is one.
+    /// With `skipped`: the condition that this host cannot impose, if that is the reason.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cannot_impose: Option<Condition>,
-    /// What the image itself says, before anything runs.
+    /// Findings about the image before it runs.
     #[serde(rename = "static")]
     pub findings: Vec<Finding>,
-    /// What a reader must know of how the result was had (time compression, a static answer …).
+    /// What readers should know about how the result was obtained (shortened times, a static answer …).
     pub notes: Vec<String>,
     /// The service log as the platform would write it.
     pub apprunner_log: Vec<String>,
-    /// The status of the deployment; nothing where nothing ran.
+    /// The status of the deployment; `None` if nothing ran.
     pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
     pub service_status: Option<ServiceStatus>,
-    /// The whole log of the process up to a bound, secrets taken out. It is no part of an event: a run's folder keeps it
-    /// in a file of its own.
+    /// The log of the process up to a limit, without secrets. It is not part of an event: the run's folder keeps it in
+    /// a separate file.
     #[serde(skip)]
     pub log: String,
 }
 
 impl CaseResult {
-    /// Takes secrets out of every text that came from outside: the engine, the network, the log.
+    /// Removes secrets from every external text: the engine's, the network's, the log.
     #[must_use]
     pub fn cleaned(mut self, redactor: &Redactor) -> Self {
         let evidence = &mut self.evidence;
@@ -273,13 +273,13 @@ impl CaseResult {
         self
     }
 
-    /// True when some condition was never met: a pass says nothing about that one.
+    /// Whether some condition had no effect: a pass says nothing about that one.
     #[must_use]
     pub fn missed_some(&self) -> bool {
         !self.not_exercised.is_empty()
     }
 
-    /// A few words for a cell of a table.
+    /// A short text for a table cell.
     #[must_use]
     pub fn cell(&self) -> String {
         if self.verdict == Verdict::Unresolved {
@@ -310,11 +310,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_have_meanings() {
+    fn interprets_exit_codes() {
         for (code, oom, outcome) in [
             (0, false, Outcome::Exited),
             (1, false, Outcome::Exited),
-            // A killed child marks the container, the process itself went on and failed.
+            // A killed child marks the container; the process itself continued and failed.
             (1, true, Outcome::Exited),
             (137, true, Outcome::OomKilled),
             (137, false, Outcome::Signalled),

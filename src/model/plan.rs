@@ -1,4 +1,4 @@
-//! Everything that one invocation runs.
+//! Everything that one command runs.
 
 use std::collections::BTreeSet;
 
@@ -10,36 +10,36 @@ use super::search::{Bisect, Search, SearchRequest};
 use super::service::Service;
 use super::shard::Shard;
 
-/// Cases that have a service in common: a scenario, or those of a command line.
+/// Cases with a common service: a scenario, or those of a command line.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The scenario's name; nothing: cases by hand.
+    /// The scenario's name; `None` for cases by hand.
     pub scenario: Option<String>,
-    /// What the platform is told.
+    /// The service's configuration.
     pub service: Service,
 }
 
-/// Everything that one invocation runs.
+/// Everything that one command runs.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// At least one.
     pub parts: Vec<Part>,
-    /// The candidates, oldest version first.
+    /// The candidates, oldest first.
     pub candidates: Vec<Candidate>,
-    /// The cases, in the order of the report.
+    /// The cases, in report order.
     pub cases: Vec<Case>,
-    /// Searches, made when the cases are done.
+    /// Searches, run after the cases.
     pub searches: Vec<Search>,
-    /// The search for the first bad candidate, made last.
+    /// The search for the first bad candidate, run last.
     pub bisect: Option<Bisect>,
 }
 
-/// So many places are kept for the cases of a search; none adds as many.
+/// Number of places reserved for the cases of a search; none adds as many.
 const PLACES: usize = 1 << 20;
 
 impl Plan {
-    /// Puts a plan together. Cases that would have the same id (the same image and conditions twice, or conditions
-    /// that differ in a secret only) are numbered; values among the service's secrets are never shown.
+    /// Creates a plan. Cases that would have the same id (the same image and conditions twice, or conditions that
+    /// differ only in a secret) are numbered; the values of the service's secrets are never shown.
     #[must_use]
     pub fn new(
         service: Service,
@@ -50,7 +50,7 @@ impl Plan {
         Self::of_scenario(Part { scenario: None, service }, candidates, wanted)
     }
 
-    /// The plan of a scenario: images, each with its conditions and what is expected.
+    /// The plan of a scenario: images, each with its conditions and expectation.
     #[must_use]
     pub fn of_scenario(
         part: Part,
@@ -67,8 +67,7 @@ impl Plan {
         Self { parts: vec![part], candidates, cases, searches: Vec::new(), bisect: None }
     }
 
-    /// The same plan of one scenario with a search for each of these candidates; sets that something is expected of are
-    /// cases.
+    /// Adds a search for each of these candidates; sets with an expectation become cases.
     #[must_use]
     pub fn with_searches(mut self, asked: impl IntoIterator<Item = SearchRequest>) -> Self {
         for asked in asked {
@@ -88,7 +87,7 @@ impl Plan {
         self
     }
 
-    /// Leaves what belongs to a shard.
+    /// Keeps only what belongs to a shard.
     pub fn keep(&mut self, shard: Shard) {
         self.cases.retain(|case| shard.has(case.home()));
         self.searches.retain(|search| shard.has(&search.id));
@@ -99,7 +98,7 @@ impl Plan {
         self.cases.iter().filter(|case| case.is_searched() && case.search.as_ref() == Some(&search.id))
     }
 
-    /// The platforms that its parts run on, in their order.
+    /// The platforms of its parts, in order.
     #[must_use]
     pub fn platforms(&self) -> String {
         let mut names: Vec<&str> = Vec::new();
@@ -111,7 +110,7 @@ impl Plan {
         names.join(", ")
     }
 
-    /// Several plans as one.
+    /// Joins several plans.
     #[must_use]
     pub fn joined(plans: Vec<Self>) -> Self {
         let mut whole =
@@ -149,7 +148,7 @@ impl Plan {
         whole
     }
 
-    /// The part that a case belongs to.
+    /// The part of a case.
     ///
     /// # Panics
     /// Never for a case of this plan.
@@ -164,27 +163,27 @@ impl Plan {
         self.candidate_of(&case.image)
     }
 
-    /// The candidate of an image's name.
+    /// The candidate with this image name.
     #[must_use]
     pub fn candidate_of(&self, image: &str) -> Option<&Candidate> {
         self.candidates.iter().find(|candidate| candidate.facts.reference == image)
     }
 
-    /// The content address of an image; empty where the plan has no such candidate.
+    /// The content address of an image; empty if the plan has no such candidate.
     #[must_use]
     pub fn image_id(&self, image: &str) -> String {
         self.candidate_of(image).map(|candidate| candidate.facts.id.to_string()).unwrap_or_default()
     }
 }
 
-/// Searches get their places behind those of the cases.
+/// Assigns places to searches, after those of the cases.
 fn place(searches: &mut [Search], cases: usize) {
     for (n, search) in searches.iter_mut().enumerate() {
         search.place = cases + n * PLACES;
     }
 }
 
-/// Cases get their places, and those of the same name a number behind it.
+/// Assigns places to cases, and numbers those with the same name.
 fn number(cases: &mut [Case]) {
     let mut known: BTreeSet<CaseId> = BTreeSet::new();
     for (place, case) in cases.iter_mut().enumerate() {
@@ -203,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_that_differ_in_a_secret_are_two_cases() {
+    fn conditions_that_differ_in_a_secret_are_separate_cases() {
         let set = |text: &str| ConditionSet::new([text.parse().expect("valid")]).expect("one");
         let pairs = ["env.set:API_KEY=a", "env.set:API_KEY=b"].map(|c| ("app:1".to_owned(), set(c)));
         let plan = Plan::new(Service::some(), Vec::new(), pairs);

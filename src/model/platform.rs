@@ -1,25 +1,25 @@
-//! What a case must know of the platform that it is run for.
+//! What a case needs to know about its platform.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// A platform, as its profile describes it.
+/// A platform, as defined by its profile.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Platform {
-    /// The word for it on the command line and in documents.
+    /// Its id on the command line and in documents.
     pub id: String,
-    /// Its name in sentences.
+    /// Its display name.
     pub name: String,
-    /// True where the lines of its service log and its statuses are known.
+    /// Whether the lines of its service log and its statuses are known.
     pub service_log: bool,
-    /// True where the start command is split at white space.
+    /// Whether the start command is split at white space.
     pub splits_command: bool,
-    /// The disk of an instance in GB, the image included; nothing: none that an image meets.
+    /// The disk of an instance in GB, including the image; `None` if it does not limit images.
     #[serde(default)]
     pub disk_gb: Option<u64>,
-    /// The lowest and the highest status of an HTTP check that counts as a success.
+    /// The lowest and the highest HTTP status of a successful check.
     pub passing: [u16; 2],
     /// Its own words for what a fix needs: `more_memory`, `role` …
     pub ways: BTreeMap<String, String>,
@@ -27,13 +27,13 @@ pub struct Platform {
     pub sizes: Vec<Size>,
 }
 
-/// A size of an instance's CPU, and the memories that go with it.
+/// A CPU size of an instance, and the memory sizes available with it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Size {
     /// Thousandths of a CPU.
     pub cpu_milli: u32,
-    /// GB (0.5 is written as its half), smallest first.
+    /// GB (0.5 as a fraction), smallest first.
     pub memory: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ pub fn gigabytes(gb: &str) -> u64 {
 }
 
 impl Platform {
-    /// The memories of its instances in bytes, smallest first.
+    /// The memory sizes of its instances in bytes, smallest first.
     #[must_use]
     pub fn memories(&self) -> Vec<u64> {
         let mut all: Vec<u64> = self.sizes.iter().flat_map(|size| size.memory.iter().map(|gb| gigabytes(gb))).collect();
@@ -53,7 +53,7 @@ impl Platform {
         all
     }
 
-    /// What is wrong with limits as sizes of an instance; nothing when it has an instance of that size.
+    /// Why no instance has these limits; `None` if one does.
     #[must_use]
     pub fn no_size(&self, cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
         let fits = |size: &Size| {
@@ -75,10 +75,10 @@ impl Platform {
     }
 }
 
-/// For tests of this room and its users: App Runner, as its profile has it.
+/// For tests: App Runner according to its profile.
 #[cfg(test)]
 impl Platform {
-    /// The lines below `ways:` in a profile, which only the room of scenarios reads as a whole.
+    /// The lines below `ways:` in a profile, which only the `scenario` module parses completely.
     fn ways_of(profile: &str) -> BTreeMap<String, String> {
         let lines = profile.lines().skip_while(|line| *line != "  ways:").skip(1);
         let ways = lines.map_while(|line| line.strip_prefix("    ")?.split_once(": "));

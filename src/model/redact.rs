@@ -1,4 +1,4 @@
-//! Secrets never reach an output: values are replaced before a text leaves the program.
+//! Redaction: secret values are replaced before a text leaves the program.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -6,17 +6,17 @@ use std::sync::LazyLock;
 use percent_encoding::percent_decode_str;
 use regex::Regex;
 
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 pub const REDACTED: &str = "‹redacted›";
 
-/// Values shorter than this are replaced only where they stand alone: half of every word would go otherwise.
+/// Shorter values are replaced only as whole words, to avoid replacing parts of other words.
 const WORD: usize = 6;
-/// So much of a value beside dots is taken for a part of it.
+/// Minimum length of a part of a value next to dots that counts as abbreviated.
 const CUT: usize = 6;
-/// Values that are no secret whatever their variable is called.
+/// Values that are never secret, whatever the variable is called.
 const PLAIN: [&str; 10] = ["", "0", "1", "true", "false", "yes", "no", "on", "off", "none"];
 
-/// Parts of a variable's name that make it look like a credential.
+/// Parts of a variable's name that suggest a credential.
 const CREDENTIAL_WORDS: [&str; 12] = [
     "SECRET",
     "TOKEN",
@@ -32,21 +32,21 @@ const CREDENTIAL_WORDS: [&str; 12] = [
     "BEARER",
 ];
 
-/// True when a line of a file may carry a credential: it is not to be shown.
+/// Whether a line of a file may contain a credential and must not be shown.
 #[must_use]
 pub fn line_is_private(line: &str) -> bool {
     let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     line.split_whitespace().any(|part| url_password(part).is_some()) || words.into_iter().any(looks_like_credential)
 }
 
-/// True when a variable of this name probably carries a credential.
+/// Whether a variable with this name probably holds a credential.
 #[must_use]
 pub fn looks_like_credential(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     CREDENTIAL_WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_DSN") || name == "KEY"
 }
 
-/// The password inside a URL (`scheme://user:password@host`), if there is one.
+/// The password in a URL (`scheme://user:password@host`), if there is one.
 fn url_password(value: &str) -> Option<&str> {
     let (_, rest) = value.split_once("://")?;
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
@@ -55,7 +55,7 @@ fn url_password(value: &str) -> Option<&str> {
     (!password.is_empty()).then_some(password)
 }
 
-/// How a variable's value may be shown: whole, without the password of its URL, or not at all.
+/// How a variable's value may be shown: completely, without the password of its URL, or not at all.
 #[must_use]
 pub fn shown_value(name: &str, value: &str) -> String {
     if looks_like_credential(name) && !value.is_empty() {
@@ -67,14 +67,14 @@ pub fn shown_value(name: &str, value: &str) -> String {
     }
 }
 
-/// A name and what is assigned to it, in any of the forms that logs have.
+/// A name and its assigned value, in any form that occurs in logs.
 static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?P<name>[A-Za-z_][\w.-]*)["']?\s*(?P<sign>[:=])\s*(?P<value>"[^"]*"|'[^']*'|[^\s,&;}\]]+)"#).ok()
 });
-/// The password of a URL that stands anywhere in a line.
+/// The password of a URL anywhere in a line.
 static PASSWORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?P<user>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@").ok());
-/// Words that stand behind a name and a colon and say something of it.
+/// Words after a name and a colon that are a remark about it.
 const REMARKS: [&str; 14] = [
     "not",
     "notpresent",
@@ -92,11 +92,11 @@ const REMARKS: [&str; 14] = [
     "field",
 ];
 
-/// A line of somebody's log as it may be shown: without passwords of URLs, and without the values of what looks like a
+/// A log line as it may be shown: without passwords of URLs, and without the values of names that look like a
 /// credential (`NAME=value`, `NAME: value`, `"name":"value"`).
 #[must_use]
 pub fn shown_line(line: &str) -> String {
-    // A pattern that cannot be read would be a fault of ours that a test finds; nothing is shown then.
+    // An invalid pattern would be a bug that a test finds; nothing is shown then.
     let (Some(assigned), Some(password)) = (ASSIGNED.as_ref(), PASSWORD.as_ref()) else { return REDACTED.to_owned() };
     let line = password.replace_all(line, format!("${{user}}{REDACTED}@"));
     let mut out = String::new();
@@ -117,13 +117,13 @@ pub fn shown_line(line: &str) -> String {
     out
 }
 
-/// A value as a program sees it after decoding a URL (RFC 3986, 2.1); `None` if decoding changes nothing.
+/// A value after decoding it as part of a URL (RFC 3986, 2.1); `None` if that changes nothing.
 fn percent_decoded(value: &str) -> Option<String> {
     let decoded = percent_decode_str(value).decode_utf8().ok()?;
     (decoded != value).then(|| decoded.into_owned())
 }
 
-/// Takes out what is left of a value that somebody shortened with dots (`postgresql://ap...rnal:5432/app`).
+/// Removes the rest of a value that was abbreviated with dots (`postgresql://ap...rnal:5432/app`).
 fn without_cut(text: &str, value: &str) -> String {
     let mut text = text.to_owned();
     for dots in ["...", "…"] {
@@ -144,7 +144,7 @@ fn without_cut(text: &str, value: &str) -> String {
     text
 }
 
-/// Replaces a value where no letter or digit is beside it.
+/// Replaces a value unless a letter or digit is next to it.
 fn replace_word(text: &str, value: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -159,7 +159,7 @@ fn replace_word(text: &str, value: &str) -> String {
     out + rest
 }
 
-/// Knows the secret values of one run and takes them out of any text.
+/// Knows the secret values of one run and removes them from any text.
 #[derive(Clone, Default)]
 pub struct Redactor {
     values: Vec<String>,
@@ -172,11 +172,11 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Collects the secret values of an environment: names under `secrets`, and names that look like credentials.
+    /// Collects the secret values of an environment: those in `secrets`, and those whose names look like credentials.
     pub fn new<'a>(env: impl IntoIterator<Item = (&'a str, &'a str)>, secrets: &BTreeSet<String>) -> Self {
         let mut values = BTreeSet::new();
         for (name, value) in env {
-            // A number under a name that only looks like a credential is a limit or a port (MAX_TOKENS=8000).
+            // A number in a variable that only looks like a credential is a limit or a port (MAX_TOKENS=8000).
             let number = value.len() < WORD && value.bytes().all(|b| b.is_ascii_digit());
             if secrets.contains(name) || (looks_like_credential(name) && !number) {
                 values.insert(value);
@@ -189,12 +189,12 @@ impl Redactor {
         let plain = |v: &String| PLAIN.contains(&v.to_ascii_lowercase().as_str());
         let mut values: Vec<String> =
             values.into_iter().map(ToOwned::to_owned).chain(decoded).filter(|v| !plain(v)).collect();
-        // The longest first: a value that contains another must not leave its rest behind.
+        // Longest first: a value that contains another must not leave a rest.
         values.sort_by_key(|v| std::cmp::Reverse(v.len()));
         Self { values }
     }
 
-    /// The text without any secret value.
+    /// The text without secret values.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
         let whole = self.values.iter().fold(text.to_owned(), |text, value| match text.contains(value.as_str()) {
@@ -209,7 +209,7 @@ impl Redactor {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_line_of_a_log_is_shown_without_what_may_be_a_credential() {
+    fn redacts_credentials_in_log_lines() {
         for (line, shown) in [
             (
                 "connecting to postgres://app:pw123@db:5432/app now",
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_taken_out_wherever_they_stand() {
+    fn removes_secrets_anywhere() {
         let env = [
             ("JWT_SECRET", "abcdef-long"),
             ("DATABASE_URL", "postgresql://app:s3cr3t-pw@db/app"),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_shown_without_their_passwords() {
+    fn shows_values_without_passwords() {
         assert_eq!(shown_value("JWT_SECRET", "x"), REDACTED);
         assert_eq!(shown_value("JWT_SECRET", ""), "");
         assert_eq!(shown_value("ENV", "production"), "production");

@@ -1,5 +1,4 @@
-//! A search that a run makes for a candidate: what it is asked, what came out, and how that stands against what is
-//! expected.
+//! The search for a candidate in a run: request, report, and comparison with the expectation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,52 +13,52 @@ use super::expectation::{Expectation, Expected};
 use super::id::{CaseId, fnv1a, tidy};
 use super::outcome::{CaseResult, Verdict};
 
-/// How sure an answer must be where nothing is said.
+/// Default confidence.
 pub const CONFIDENCE: f64 = 0.99;
 
-/// A search that is planned: which smallest sets of these conditions make the image fail?
+/// A planned search: which minimal sets of these conditions make the image fail?
 #[derive(Clone, PartialEq, Debug)]
 pub struct Search {
-    /// Its stable name; all of its cases are run where it is.
+    /// Its stable id; all of its cases run in the same shard.
     pub id: CaseId,
     /// The image's name.
     pub image: String,
-    /// Which of the plan's parts it belongs to.
+    /// Index of the plan's part that it belongs to.
     pub part: usize,
-    /// The place of its first case in the whole plan, behind all that are planned.
+    /// The place of its first case in the whole plan, after all planned ones.
     pub place: usize,
-    /// What it searches among.
+    /// The conditions it searches among.
     pub conditions: Vec<Condition>,
-    /// Further forms of these, searched among afterwards.
+    /// Further forms of these, searched afterwards.
     pub forms: Vec<Condition>,
-    /// How sure the answer must be, from 0 to 1.
+    /// The required confidence, from 0 to 1.
     pub confidence: f64,
-    /// The command that runs a case of the image, without its conditions; empty: a case is run again by its id.
+    /// The command that runs a case of the image, without its conditions; empty if a case is rerun by its id.
     pub by_hand: Vec<String>,
-    /// What is expected of a smallest failing set that the scenario does not name; nothing: that there is none.
+    /// The expectation of a minimal failing set that the scenario does not name; `None` if there must be none.
     pub others: Option<Expectation>,
-    /// What stands behind the ids of its cases, where another part has cases of the same image.
+    /// Appended to the ids of its cases if another part has cases of the same image.
     pub suffix: String,
 }
 
-/// A search for the first bad image of a plan's candidates, the oldest first.
+/// A search for the first bad image among a plan's candidates, oldest first.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Bisect {
-    /// Its stable name.
+    /// Its stable id.
     pub id: CaseId,
     /// The conditions that every image runs under.
     pub conditions: ConditionSet,
-    /// How sure the answer must be from the first run on, from 0 to 1; `None`: single answers are believed until they
-    /// differ.
+    /// The required confidence from the first run on, from 0 to 1; `None` to believe single answers until they differ.
     pub confidence: Option<f64>,
-    /// Whether the only image is judged, and nothing is searched for.
+    /// Whether a single image is judged instead of searching.
     pub judges: bool,
-    /// The flags, besides image and conditions, with which `exitone run` runs an image again; `None` where it cannot.
+    /// The flags, in addition to image and conditions, with which `exitone run` runs an image again; `None` if it
+    /// cannot.
     pub by_hand: Option<Vec<String>>,
 }
 
 impl Bisect {
-    /// A search among images, the oldest first, under a set of conditions.
+    /// A search among images, oldest first, under a set of conditions.
     #[must_use]
     pub fn new(images: &[String], conditions: ConditionSet) -> Self {
         let hash = fnv1a(&format!("bisect\n{}\n{conditions}", images.join("\n")));
@@ -73,21 +72,21 @@ impl Bisect {
     }
 }
 
-/// What a scenario asks of a candidate.
+/// The search that a scenario requests for a candidate.
 #[derive(Clone, Debug)]
 pub struct SearchRequest {
     /// The image's name.
     pub image: String,
-    /// What to search among.
+    /// The conditions to search among.
     pub conditions: Vec<Condition>,
-    /// Sets that the scenario expects something of.
+    /// Sets for which the scenario has an expectation.
     pub named: Vec<(ConditionSet, Option<Expectation>)>,
-    /// What it expects of the others.
+    /// The expectation of all others.
     pub others: Option<Expectation>,
 }
 
 impl Search {
-    /// The search that is asked for.
+    /// The requested search.
     #[must_use]
     pub fn new(asked: &SearchRequest) -> Self {
         let conditions: Vec<String> = asked.conditions.iter().map(ToString::to_string).collect();
@@ -113,40 +112,40 @@ impl Search {
     }
 }
 
-/// A set of conditions that stands for itself; every other run of a search is a step of it.
+/// A set of conditions that is judged by itself; every other run of a search is a step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct JudgedSet {
     /// Its case.
     pub case: CaseId,
     /// The conditions.
     pub conditions: ConditionSet,
-    /// True when it is one of the smallest failing sets.
+    /// Whether it is one of the minimal failing sets.
     pub smallest: bool,
-    /// What was expected of it; nothing: that it passes.
+    /// Its expectation; `None` if it must pass.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected: Option<Expected>,
 }
 
-/// What a search of a run came to.
+/// The result of a search.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SearchReport {
     /// The search.
     pub id: CaseId,
-    /// The scenario that it belongs to.
+    /// Its scenario.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scenario: Option<String>,
-    /// Why it is not known whether there are other sets; nothing: all are known.
+    /// Why there may be other sets; `None` if all are known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub open: Option<String>,
-    /// The sets that stand for themselves, the smallest failing ones first.
+    /// The sets that are judged by themselves, minimal failing ones first.
     pub judged: Vec<JudgedSet>,
-    /// The whole answer, as `why` gives it.
+    /// The complete answer, as from `why`.
     pub answer: Answer,
 }
 
 impl SearchReport {
-    /// Holds an answer against what is expected. `named`: the planned cases of the search; `cut`: it was ended before it
-    /// had its answer.
+    /// Compares an answer with the expectations. `named`: the planned cases of the search; `cut`: whether it ended
+    /// before it had its answer.
     #[must_use]
     pub fn of(
         search: &Search,
@@ -158,7 +157,7 @@ impl SearchReport {
         let smallest: Vec<&ConditionSet> = answer.minimal_sets.iter().map(|set| &set.conditions).collect();
         let mut judged: Vec<JudgedSet> = Vec::new();
         let mut open = open(&answer, cut);
-        // What the baseline does is told by its own case.
+        // The baseline's own case reports it.
         for set in smallest.iter().filter(|set| !set.is_empty()) {
             let case = named.iter().find(|case| case.conditions == **set);
             let id = case.map_or_else(|| search.case_id(set), |case| case.id.clone());
@@ -181,8 +180,8 @@ impl SearchReport {
     }
 }
 
-/// What is expected of a set that is none of the smallest failing ones. A failure is expected of a smallest set: where a
-/// part of it fails already, it is another one that should have been named.
+/// The expectation of a set that is not a minimal failing one. An expected failure means a minimal set: if a part of it
+/// fails already, the expectation should have named that part.
 fn of_others(expect: &Expectation, result: &CaseResult, smallest: &[&ConditionSet], complete: bool) -> Expected {
     let text = expect.to_string();
     if !expect.is_of_failure() {
@@ -194,7 +193,7 @@ fn of_others(expect: &Expectation, result: &CaseResult, smallest: &[&ConditionSe
     }
 }
 
-/// Why the list of an answer may not be whole.
+/// Why the list of an answer may be incomplete.
 fn open(answer: &Answer, cut: bool) -> Option<String> {
     if cut {
         return Some(answer.assumption.clone());

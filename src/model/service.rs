@@ -1,4 +1,4 @@
-//! The service as the platform would be told of it: port, environment, health check, sizes.
+//! The service's configuration: port, environment, health check, sizes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::condition::Host;
 use super::platform::Platform;
 
-/// TCP or HTTP, as the health check of a service.
+/// The protocol of a health check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Protocol {
     /// The port accepts a connection.
     Tcp,
-    /// `GET path` answers with a good status.
+    /// `GET path` answers with a passing status.
     Http,
 }
 
@@ -30,23 +30,23 @@ pub struct HealthCheck {
     pub path: String,
     /// Seconds between two probes, 1–20.
     pub interval: u32,
-    /// Seconds that a probe may take, 1–20.
+    /// Timeout of a probe in seconds, 1–20.
     pub timeout: u32,
-    /// Successive successes that make the service healthy, 1–20.
+    /// Consecutive successes that make the service healthy, 1–20.
     pub healthy_threshold: u32,
-    /// Successive failures that make it unhealthy, 1–20.
+    /// Consecutive failures that make it unhealthy, 1–20.
     pub unhealthy_threshold: u32,
 }
 
 impl HealthCheck {
-    /// How long a service that never answers is given: interval × unhealthy threshold, there is no grace period.
+    /// How long a service may stay silent: interval × unhealthy threshold; there is no grace period.
     #[must_use]
     pub fn limit(&self) -> Duration {
         Duration::from_secs(u64::from(self.interval) * u64::from(self.unhealthy_threshold))
     }
 }
 
-/// One HTTP request that is made once the service is healthy.
+/// An HTTP request that is sent once the service is healthy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct HttpCheck {
     /// A name for the report.
@@ -55,13 +55,13 @@ pub struct HttpCheck {
     pub method: String,
     /// The path and query.
     pub path: String,
-    /// A JSON body, if one is sent.
+    /// A JSON body, if any.
     pub body: Option<String>,
-    /// The status that is expected.
+    /// The expected status.
     pub status: u16,
-    /// The JSON document that is expected, if one is.
+    /// The expected JSON document, if any.
     pub json: Option<serde_json::Value>,
-    /// How long the answer may take.
+    /// Time limit of the answer.
     #[serde(serialize_with = "as_seconds")]
     pub within: Duration,
 }
@@ -70,14 +70,14 @@ fn as_seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Resul
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// A host that the candidate needs.
+/// A host the candidate needs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Upstream {
     /// Its name, or its address.
     pub host: Host,
     /// The port.
     pub port: u16,
-    /// What its name resolves to; nothing: an address that is set aside for tests.
+    /// The address that its name resolves to; `None` for one from the test range.
     pub address: Option<Ipv4Addr>,
     /// What answers.
     pub kind: UpstreamKind,
@@ -88,22 +88,22 @@ pub struct Upstream {
 pub enum UpstreamKind {
     /// A stub in the simulated internet.
     Stub(Stub),
-    /// A container of its own, a fresh one for every case.
+    /// A container, a fresh one for every case.
     Container(ServiceContainer),
 }
 
-/// What a stub answers.
+/// The answer of a stub.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stub {
     /// The status of an HTTP answer, over TLS or not.
     pub status: u16,
     /// The body of an HTTP answer.
     pub body: String,
-    /// Its type, such as `application/json`.
+    /// Its content type, such as `application/json`.
     pub content_type: String,
-    /// How long it takes.
+    /// Delay of the answer.
     pub delay: Duration,
-    /// What is said over a plain TCP connection, step by step; empty: HTTP, or listening patiently.
+    /// The conversation over a plain TCP connection; if empty, the stub speaks HTTP, or accepts and stays silent.
     pub script: Vec<Step>,
 }
 
@@ -119,13 +119,13 @@ impl Default for Stub {
     }
 }
 
-/// A step of a TCP conversation, seen from the stub.
+/// A step of a TCP conversation, from the stub's side.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Says this.
+    /// Sends this.
     Send(String),
-    /// Waits until this has been said.
+    /// Waits until this was received.
     Expect(String),
 }
 
@@ -136,13 +136,13 @@ pub struct ServiceContainer {
     pub image: String,
     /// Its variables.
     pub env: BTreeMap<String, String>,
-    /// Instead of CMD.
+    /// Replaces CMD.
     pub command: Option<Vec<String>>,
-    /// It must serve within this time.
+    /// Time limit for becoming ready.
     pub ready_within: Duration,
 }
 
-/// The values of the environment stay out: they may be secrets.
+/// The environment's values are not shown: they may be secrets.
 impl std::fmt::Debug for ServiceContainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ServiceContainer")
@@ -152,32 +152,32 @@ impl std::fmt::Debug for ServiceContainer {
     }
 }
 
-/// What the platform is told of a service.
+/// The configuration of a service.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Service {
-    /// Where it runs.
+    /// Its platform.
     pub platform: Platform,
-    /// The port that is probed and that `PORT` is set to.
+    /// The probed port, which is also the value of `PORT`.
     pub port: u16,
-    /// The variables of the service, secrets included.
+    /// The service's variables, including secrets.
     pub env: BTreeMap<String, String>,
-    /// The names whose values are secrets.
+    /// The names of variables whose values are secrets.
     pub secrets: BTreeSet<String>,
-    /// The start command, which takes the place of CMD.
+    /// The start command, which replaces CMD.
     pub start_command: Option<String>,
-    /// Thousandths of a CPU that an instance has.
+    /// CPU of an instance in thousandths.
     pub cpu_milli: u32,
-    /// Bytes of memory that an instance has.
+    /// Memory of an instance in bytes.
     pub memory: u64,
-    /// Hosts that the candidate needs.
+    /// Hosts the candidate needs.
     pub upstreams: Vec<Upstream>,
     /// The health check.
     pub health_check: HealthCheck,
-    /// Requests to make once healthy.
+    /// Requests after healthy.
     pub checks: Vec<HttpCheck>,
 }
 
-/// The values of the environment stay out: they may be secrets.
+/// The environment's values are not shown: they may be secrets.
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service")
@@ -190,7 +190,7 @@ impl std::fmt::Debug for Service {
 
 #[cfg(test)]
 impl Service {
-    /// A service for tests: an HTTP check of /healthz on port 8000, one vCPU and 2 GB.
+    /// A service for tests: HTTP check of /healthz on port 8000, one vCPU and 2 GB.
     pub fn some() -> Self {
         Self {
             platform: Platform::some(),
@@ -209,7 +209,7 @@ impl Service {
 
 #[cfg(test)]
 impl HealthCheck {
-    /// App Runner's numbers, by HTTP.
+    /// App Runner's defaults with HTTP.
     pub fn some() -> Self {
         let (protocol, path) = (Protocol::Http, "/healthz".to_owned());
         Self { protocol, path, interval: 5, timeout: 2, healthy_threshold: 1, unhealthy_threshold: 5 }

@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-/// Reads a duration such as `200ms`, `5s` or `1m 30s`.
+/// Parses a duration such as `200ms`, `5s` or `1m 30s`.
 ///
 /// # Errors
-/// A sentence that says what was expected.
+/// A message that says what was expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim())
         .map_err(|_| format!("`{text}` is not a duration; write a number with a unit, such as 200ms, 5s or 1m"))
 }
 
-/// Writes a duration as [`parse_duration`] reads it, in the largest whole unit.
+/// Formats a duration for [`parse_duration`], in the largest whole unit.
 #[must_use]
 pub fn show_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string().replace(' ', "")
 }
 
-/// Reads a size in bytes such as `512m`, `2g`, `64k` or `1073741824` (binary units, as Docker's own options).
+/// Parses a size in bytes such as `512m`, `2g`, `64k` or `1073741824` (binary units, like Docker's options).
 ///
 /// # Errors
-/// A sentence that says what was expected.
+/// A message that says what was expected.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -39,7 +39,7 @@ fn wrong_size(text: &str) -> String {
     format!("`{text}` is not a size; write a whole number with a unit, such as 512m or 2g")
 }
 
-/// Writes a size as [`parse_bytes`] reads it.
+/// Formats a size for [`parse_bytes`].
 #[must_use]
 pub fn show_bytes(bytes: u64) -> String {
     for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
@@ -50,10 +50,10 @@ pub fn show_bytes(bytes: u64) -> String {
     bytes.to_string()
 }
 
-/// Reads a share of CPUs such as `0.25` or `2`, in thousandths of one CPU.
+/// Parses a share of CPUs such as `0.25` or `2`, in thousandths of one CPU.
 ///
 /// # Errors
-/// A sentence that says what was expected.
+/// A message that says what was expected.
 pub fn parse_cpu(text: &str) -> Result<u32, String> {
     let wrong = || format!("`{text}` is not a number of CPUs; write one such as 0.25 or 2");
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
@@ -65,7 +65,7 @@ pub fn parse_cpu(text: &str) -> Result<u32, String> {
     whole.checked_mul(1000).and_then(|w| w.checked_add(part)).ok_or_else(wrong)
 }
 
-/// Writes thousandths of a CPU as [`parse_cpu`] reads them.
+/// Formats thousandths of a CPU for [`parse_cpu`].
 #[must_use]
 pub fn show_cpu(milli: u32) -> String {
     if milli.is_multiple_of(1000) {
@@ -80,7 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn words_for_sizes_and_shares() {
+    fn parses_sizes_and_shares() {
         assert_eq!(parse_bytes("512m"), Ok(512 << 20));
         assert_eq!(parse_bytes("2GB"), Ok(2 << 30));
         assert_eq!(parse_cpu("0.25"), Ok(250));
@@ -95,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(bytes in 0u64..1 << 50, milli in 0u32..1_000_000, ms in 1u64..10_000_000) {
+        fn parses_what_it_formats(bytes in 0u64..1 << 50, milli in 0u32..1_000_000, ms in 1u64..10_000_000) {
             prop_assert_eq!(parse_bytes(&show_bytes(bytes)), Ok(bytes));
             prop_assert_eq!(parse_cpu(&show_cpu(milli)), Ok(milli));
             let duration = Duration::from_millis(ms);

@@ -1,14 +1,14 @@
-//! Command lines, as a shell reads them.
+//! Command lines in shell syntax.
 
 use std::borrow::Cow;
 
-/// A word as a shell reads it; no shell reads a zero byte, which is left as it is.
+/// Quotes a word for a shell; a word with a NUL byte, which no shell accepts, is left as is.
 #[must_use]
 pub fn quote(word: &str) -> Cow<'_, str> {
     shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
-/// Words as one command line.
+/// Joins words to a command line.
 #[must_use]
 pub fn command_line(words: impl IntoIterator<Item = String>) -> String {
     words.into_iter().map(|word| quote(&word).into_owned()).collect::<Vec<_>>().join(" ")
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_would_read_otherwise_is_quoted() {
+    fn quotes_words_for_a_shell() {
         let words = ["exitone", "run", "--image", "my app:1", "--with", "env.set:A=b c"].map(str::to_owned);
         assert_eq!(command_line(words), "exitone run --image 'my app:1' --with 'env.set:A=b c'");
     }

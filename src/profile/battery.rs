@@ -1,4 +1,4 @@
-//! Everything about a platform that may make an image fail there, for one service.
+//! Everything about a platform that may make an image fail, for one service.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::model::condition::{Each, kinds};
 use crate::model::units::{show_bytes, show_cpu};
 use crate::model::{Condition, Service};
 
-/// Variables that switch a framework to production, and what they are set to on a laptop.
+/// Variables that switch a framework to production, and their value on a laptop.
 const MODES: [&str; 12] = [
     "ENV",
     "ENVIRONMENT",
@@ -23,12 +23,12 @@ const MODES: [&str; 12] = [
     "ASPNETCORE_ENVIRONMENT",
 ];
 
-/// What a search looks among.
+/// The conditions of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Battery {
-    /// No two of them exclude each other.
+    /// Compatible with each other.
     pub conditions: Vec<Condition>,
-    /// Other forms, looked at afterwards.
+    /// Further forms, searched afterwards.
     pub forms: Vec<Condition>,
 }
 
@@ -37,7 +37,7 @@ pub struct Battery {
 pub fn battery(profile: &Profile, service: &Service) -> Battery {
     let all = |texts: &[String]| texts.iter().flat_map(|text| expand(text, service)).collect::<Vec<Condition>>();
     let mut battery = Battery::default();
-    // A variable may decide the same as another condition (HOSTNAME): then it is one of the other forms.
+    // A variable may decide the same as another condition (HOSTNAME): then it becomes a further form.
     for condition in all(&profile.battery) {
         let with = battery.conditions.iter().cloned().chain([condition.clone()]);
         let fits = crate::model::ConditionSet::new(with).is_ok();
@@ -47,12 +47,12 @@ pub fn battery(profile: &Profile, service: &Service) -> Battery {
     battery
 }
 
-/// One line of the profile as conditions of the service.
+/// Expands a line of the profile to conditions of the service.
 fn expand(text: &str, service: &Service) -> Vec<Condition> {
     if text == "env.set:*=production" {
         return modes(service);
     }
-    // A test reads every line of the embedded profiles.
+    // A test parses every line of the embedded profiles.
     let Some(name) = text.strip_suffix(":*") else { return text.parse().into_iter().collect() };
     let secrets = service.env.keys().filter(|name| service.secrets.contains(*name));
     let hosts: BTreeSet<String> = service.upstreams.iter().map(|upstream| upstream.host.to_string()).collect();
@@ -67,7 +67,7 @@ fn expand(text: &str, service: &Service) -> Vec<Condition> {
     arguments.iter().filter_map(|argument| format!("{name}:{argument}").parse().ok()).collect()
 }
 
-/// Production mode, for variables that say another mode.
+/// Production mode, for variables that select another mode.
 fn modes(service: &Service) -> Vec<Condition> {
     let other = |name: &&&str| service.env.get(**name).is_some_and(|v| !v.to_ascii_lowercase().starts_with("prod"));
     let set = |name: &&str| {

@@ -1,4 +1,4 @@
-//! Platforms as data, embedded.
+//! Embedded platform definitions.
 
 mod battery;
 
@@ -9,11 +9,11 @@ pub use battery::{Battery, battery};
 use crate::model::Platform;
 use crate::model::service::{HealthCheck, Protocol};
 
-/// What a platform does where a service says nothing, and what it accepts.
+/// A platform's defaults, and what it accepts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// What a case must know of it.
+    /// The part that cases need.
     pub platform: Platform,
     /// The health check.
     pub health_check: HealthDefaults,
@@ -23,10 +23,10 @@ pub struct Profile {
     pub cpu_milli: u32,
     /// GB of memory.
     pub memory: String,
-    /// What differs there, the most frequent cause first; no two exclude each other. `*` stands for each variable,
-    /// secret, upstream or the size of the instance.
+    /// What differs there, most frequent cause first; the conditions are compatible. `*` stands for each variable,
+    /// secret or upstream, or for the size of the instance.
     pub battery: Vec<String>,
-    /// Other forms of these.
+    /// Further forms of these.
     pub forms: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct HealthDefaults {
 }
 
 impl HealthDefaults {
-    /// The health check of a service that says nothing of one.
+    /// The health check of a service that does not configure one.
     #[must_use]
     pub fn check(&self) -> HealthCheck {
         HealthCheck {
@@ -57,8 +57,7 @@ impl HealthDefaults {
     }
 }
 
-/// The platforms by their names, each with the text of its profile, which [`crate::scenario`] reads. The first is the one
-/// where nobody says another.
+/// The platforms by name, each with the text of its profile, which [`crate::scenario`] reads. The first is the default.
 pub const PROFILES: [(&str, &str); 2] =
     [("apprunner", include_str!("apprunner.yaml")), ("ecs-express", include_str!("ecs-express.yaml"))];
 

@@ -1,25 +1,25 @@
-//! How the conditions of a scenario are put together to sets.
+//! Combines the conditions of a scenario into sets.
 
 use super::node::Node;
 use super::problem::Problem;
 use crate::model::{Condition, ConditionSet};
 
-/// How conditions are put together. The baseline is always run.
+/// How conditions are combined. The baseline always runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Combine {
     /// Each entry by itself.
     #[default]
     Each,
-    /// Each entry, and every two entries that can hold together.
+    /// Each entry, and every pair of compatible entries.
     Pairs,
-    /// All at once.
+    /// All of them at once.
     All,
-    /// A search among all of them: which smallest sets make a candidate fail? Only the baseline is run by itself.
+    /// A search for the minimal failing sets among all of them. Only the baseline runs by itself.
     Why,
 }
 
 impl Combine {
-    /// The word of a scenario file.
+    /// Parses the word of a scenario file.
     pub(super) fn of(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
             "pairs" => Self::Pairs,
@@ -74,7 +74,7 @@ pub(super) struct Entry {
     conditions: Vec<(Condition, Node)>,
 }
 
-/// Reads the list; what is wrong is added to `problems`.
+/// Reads the list; adds errors to `problems`.
 pub(super) fn entries(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for item in list.map(Node::items).unwrap_or_default() {
@@ -103,7 +103,7 @@ pub(super) fn entries(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<E
         } else if problems.len() == before && entries.iter().any(|entry| entry.set == set) {
             problems.push(item.problem("duplicate set of conditions"));
         }
-        // What is left of an entry without its mistakes may be nothing.
+        // An entry may be empty without its invalid conditions.
         if !set.is_empty() {
             entries.push(Entry { set, conditions });
         }

@@ -1,4 +1,4 @@
-//! Environment files: `NAME=VALUE` a line, `#` comments, optional quotes and `export`.
+//! Environment files: `NAME=VALUE` lines, `#` comments, optional quotes and `export`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::model::condition::variable_name;
 /// Reads an environment file.
 ///
 /// # Errors
-/// Every broken line with its number; no line's text is shown, it may be a secret.
+/// Every invalid line with its number; no line's text is shown, because it may be a secret.
 pub fn parse(file: &str, text: &str) -> Result<BTreeMap<String, String>, Refused> {
     let mut env = BTreeMap::new();
     let mut problems = Vec::new();
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_read() {
+    fn reads_lines() {
         let text = "\u{feff}# a comment\n\nA=1\r\nexport B=\"two words\"\nC='x=y'\nD=\nE=a#b\n";
         let env = parse("x.env", text).expect("good");
         let pairs: Vec<(&str, &str)> = env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_line_is_named_and_none_is_shown() {
+    fn reports_every_invalid_line_without_its_text() {
         let refused = parse("x.env", "A=1\nhunter2\n9B=x\nC=\"open\nA=2\n").expect_err("bad");
         assert_eq!(
             refused.to_string(),

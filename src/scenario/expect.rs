@@ -1,4 +1,4 @@
-//! What a scenario expects of its cases: candidate → `OUTCOME`, `OUTCOME under CONDITION + CONDITION`.
+//! The expectations of a scenario: candidate → `OUTCOME`, `OUTCOME under CONDITION + CONDITION`.
 
 use std::collections::BTreeSet;
 
@@ -10,28 +10,28 @@ use crate::model::image::short_name;
 use crate::model::service::HttpCheck;
 use crate::model::{Condition, ConditionSet, Expectation, Platform};
 
-/// An expectation and the cases that it is about.
+/// An expectation and the cases it applies to.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
-    /// The image's whole name; nothing: every candidate.
+    /// The image's full name; `None` for every candidate.
     image: Option<String>,
-    /// Exactly these conditions; nothing: whatever no other rule names.
+    /// Exactly these conditions; `None` for all that no other rule names.
     set: Option<ConditionSet>,
     outcome: Expectation,
 }
 
-/// What is expected of a case: a rule that names its conditions comes before one that does not, and among these one that
-/// names its candidate.
+/// The expectation of a case: a rule with conditions takes precedence over one without, and among these a rule with a
+/// candidate.
 pub(super) fn of_case(rules: &[Rule], candidates: &[String], image: &str, set: &ConditionSet) -> Option<Expectation> {
     find(rules, candidates, image, Some(set))
 }
 
-/// What is expected of cases of an image whose conditions no rule names.
+/// The expectation of an image's cases whose conditions no rule names.
 pub(super) fn of_others(rules: &[Rule], candidates: &[String], image: &str) -> Option<Expectation> {
     find(rules, candidates, image, None)
 }
 
-/// Every set that a rule about this image names, but for the baseline.
+/// Every set that a rule about this image names, except the baseline.
 pub(super) fn named<'a>(rules: &'a [Rule], candidates: &[String], image: &str) -> Vec<&'a ConditionSet> {
     let mut sets: Vec<&ConditionSet> = Vec::new();
     for rule in rules.iter().filter(|rule| rank(rule, candidates, image).is_some()) {
@@ -43,9 +43,9 @@ pub(super) fn named<'a>(rules: &'a [Rule], candidates: &[String], image: &str) -
     sets
 }
 
-/// Whether a rule is about an image: 1 when it names it, 0 when it names none.
+/// Whether a rule is about an image: 1 if it names the image, 0 if it names none.
 fn rank(rule: &Rule, candidates: &[String], image: &str) -> Option<u8> {
-    // An image of the command line may stand elsewhere than the candidate whose version it is.
+    // An image of the command line may be in another registry than the candidate whose version it is.
     let same_version = |named: &str| short_name(named) == short_name(image);
     let known = candidates.iter().any(|c| c == image);
     let about = |named: &str| named == image || (!known && same_version(named));
@@ -69,7 +69,7 @@ fn find(rules: &[Rule], candidates: &[String], image: &str, set: Option<&Conditi
     ranked.max_by_key(|(rank, _)| *rank).map(|(_, rule)| rule.outcome.clone())
 }
 
-/// What expectations may speak of; nothing where it is not known for a mistake of its own.
+/// What expectations may refer to; `None` if unknown because of an error elsewhere.
 pub(super) struct Known<'a> {
     pub candidates: Option<&'a [String]>,
     pub sets: Option<Sets<'a>>,
@@ -83,11 +83,11 @@ pub(super) struct Known<'a> {
 pub(super) enum Sets<'a> {
     /// One of these.
     These(&'a [ConditionSet]),
-    /// Any set of these conditions: a search runs what it needs.
+    /// Any set of these conditions: a search runs the ones it needs.
     Of(&'a [Condition]),
 }
 
-/// Reads the mapping; what is wrong is added to `problems`.
+/// Reads the mapping; adds errors to `problems`.
 pub(super) fn read(map: Option<&Node>, known: &Known, problems: &mut Vec<Problem>) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for entry in map.map(Node::entries).unwrap_or_default() {
@@ -112,7 +112,7 @@ pub(super) fn read(map: Option<&Node>, known: &Known, problems: &mut Vec<Problem
     rules
 }
 
-/// The candidate that a key means; nothing for `*`.
+/// The candidate that a key refers to; `None` for `*`.
 fn candidate<'a>(key: &str, candidates: &'a [String]) -> Result<Option<&'a str>, String> {
     if key == "*" {
         return Ok(None);

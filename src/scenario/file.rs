@@ -1,4 +1,4 @@
-//! Scenario files: candidates, a service, the sets of conditions to run them under, and what is expected.
+//! Scenario files: candidates, a service, sets of conditions to run them under, and expectations.
 
 use std::path::{Path, PathBuf};
 
@@ -16,47 +16,47 @@ use crate::model::search::SearchRequest;
 use crate::model::{Condition, ConditionSet, Expectation, Service};
 use crate::profile::Profile;
 
-/// So many characters may a name have.
+/// Maximum length of a name, in characters.
 const LONGEST_NAME: usize = 80;
 
-/// What a scenario asks for.
+/// The content of a scenario file.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// Its name: what it says, or the file's.
+    /// Its name: as given, or the file's.
     pub name: String,
-    /// Image names, the oldest version first.
+    /// Image names, oldest first.
     pub candidates: Vec<String>,
-    /// How images are built: candidates with a Dockerfile, in their order.
+    /// How images are built: candidates with a Dockerfile, in order.
     pub builds: Vec<Build>,
     /// How the image of a commit is built.
     pub build: Option<Build>,
-    /// What the platform is told.
+    /// The service's configuration.
     pub service: Service,
-    /// How the conditions are put together.
+    /// How the conditions are combined.
     pub combine: Combine,
-    /// Every condition of the file once, in its order.
+    /// Every condition of the file once, in order.
     pub conditions: Vec<Condition>,
-    /// The sets of conditions; the baseline is the first.
+    /// The sets of conditions; the baseline comes first.
     pub sets: Vec<ConditionSet>,
-    /// How often each case is run.
+    /// Number of runs of each case.
     pub repeat: usize,
     rules: Vec<Rule>,
 }
 
-/// How an image is built. Paths are as they were written, behind the scenario's folder.
+/// How an image is built. Paths are as written, appended to the scenario's directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
-    /// The name that it gets.
+    /// The image's name.
     pub image: String,
     /// The Dockerfile.
     pub dockerfile: PathBuf,
-    /// The folder that the builder is sent.
+    /// The build context.
     pub context: PathBuf,
 }
 
 impl Scenario {
-    /// The cases for images (the candidates, or others in their place), in the order of the report: image, conditions,
-    /// and what is expected; nothing: that it passes.
+    /// The cases for images (the candidates, or others in their place), in report order: image, conditions, and
+    /// expectation; `None` if it must pass.
     #[must_use]
     pub fn cases(&self, images: &[String]) -> Vec<(String, ConditionSet, Option<Expectation>)> {
         let case = |set: &ConditionSet, image: &String| {
@@ -66,7 +66,7 @@ impl Scenario {
         self.sets.iter().flat_map(|set| images.iter().map(move |image| case(set, image))).collect()
     }
 
-    /// The searches for images, where conditions are searched among.
+    /// The searches for images, if the conditions are to be searched.
     #[must_use]
     pub fn searches(&self, images: &[String]) -> Vec<SearchRequest> {
         if self.combine != Combine::Why {
@@ -86,10 +86,10 @@ impl Scenario {
     }
 }
 
-/// Reads a scenario file. `asked`: the platform that beats the file's own.
+/// Reads a scenario file. `asked`: the platform that overrides the file's.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Every error in the file.
 pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> Result<Scenario, Refused> {
     let mut parts = Parts(Vec::new());
     let (root, mut problems) = document(file, text, Shape::Map(&SCENARIO), |root, problems| {
@@ -123,7 +123,7 @@ pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> R
     if let (Some(build), false) = (&build, parts.has("candidates")) {
         candidates.push(build.image.clone());
     }
-    // Beside a mistake in what it speaks of, an expectation would be blamed for it.
+    // If something that an expectation refers to is invalid, the expectation would be blamed for it.
     let known = Known {
         candidates: (!candidates.is_empty() && parts.sound(&["candidates", "build"], &[], &problems))
             .then_some(candidates.as_slice()),
@@ -147,11 +147,11 @@ pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> R
     Ok(Scenario { name, candidates, builds, build, service, combine, conditions, sets, repeat, rules })
 }
 
-/// The requests once it is healthy, by their path.
+/// The requests after healthy, by path.
 const CHECKS: &str = "service.checks";
 
-/// The keys of the whole document, and `service.KEY` for those of its service, with their places. A misspelt key stands
-/// for the one that is meant.
+/// The keys of the whole document with their places, `service.KEY` for those of its service. A misspelt key counts as
+/// the intended one.
 struct Parts(Vec<(String, Place)>);
 
 impl Parts {
@@ -173,8 +173,8 @@ impl Parts {
         self.0.iter().any(|(name, _)| name == key)
     }
 
-    /// True when no problem is within one of these keys. A key that means none may be each that is not there: then one
-    /// of the first must be.
+    /// Whether no problem is within one of these keys. An unrecognised key may stand for any missing one, so then one
+    /// of the first must be present.
     fn sound(&self, keys: &[&str], beside: &[&str], problems: &[Problem]) -> bool {
         let there = keys.iter().any(|key| self.has(key));
         problems.iter().all(|problem| {
@@ -192,13 +192,13 @@ impl Parts {
     }
 }
 
-/// The key that a word means: one of these, or the word itself.
+/// The intended key: one of these, or the word itself.
 fn meant<'a>(word: &'a str, keys: &'a [Key]) -> &'a str {
     let names = || keys.iter().map(|key| key.name);
     if names().any(|name| name == word) { word } else { nearest(word, names()).unwrap_or(word) }
 }
 
-/// The name of an image stands among the candidates alone.
+/// An image is named among the candidates only.
 fn without_image(root: &mut Node, problems: &mut Vec<Problem>) {
     let Value::Map(entries) = &mut root.value else { return };
     for entry in entries.iter_mut().filter(|entry| entry.key == "service") {
@@ -214,7 +214,7 @@ fn without_image(root: &mut Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What the file says, or its own name.
+/// The given name, or the file's.
 fn name(file: &str, written: Option<&Node>, problems: &mut Vec<Problem>) -> String {
     let Some(written) = written else {
         let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -249,7 +249,7 @@ fn candidates(list: Option<&Node>, folder: &Path, problems: &mut Vec<Problem>) -
     (names, builds)
 }
 
-/// The top level's `build`; without a name it builds the newest candidate.
+/// The top-level `build`; without a name it builds the newest candidate.
 fn build(written: &Node, newest: Option<&String>, folder: &Path, problems: &mut Vec<Problem>) -> Option<Build> {
     let image = match written.get("image") {
         Some(image) => {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_read_and_mistakes_are_placed() {
+    fn reads_sets_and_locates_errors() {
         assert_eq!(
             sets("candidates: [a:1]\nconditions:\n  - egress.drop\n  - [egress.drop, 'env.set:A=b']\n"),
             ["baseline", "egress.drop", "egress.drop + env.set:A=b"]
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_combined() {
+    fn combines_conditions() {
         let text = "candidates: [a:1]\nconditions: [egress.drop, egress.reject, dns.drop]\ncombine: ";
         let with = |word: &str| sets(&text.replace("egress.reject, ", "").replace("combine: ", word));
         assert_eq!(
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn names_builds_and_repeats() {
+    fn reads_name_build_and_repeat() {
         let scenario = read("candidates:\n  - a:1\n  - {image: 'a:2', context: ..}\nrepeat: 3\n").expect("good");
         assert_eq!((scenario.name.as_str(), scenario.repeat, scenario.combine), ("s", 3, Combine::Each));
         assert_eq!(scenario.candidates, ["a:1", "a:2"]);
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_of_a_scenario_at_once() {
+    fn reports_every_error_at_once() {
         let text = "nam: x\ncandidates: [a:1, 'A b', a:1]\nplatform: heroku\ncombine: pair\nrepeat: 0\nrepeat: 2\n\
                     service:\n  image: a:1\n  port: [1]\n  env: {9A: 1, B: }\n  env: {}\n  checks: [{name: OTP}]\n\
                     conditions:\n  - dns.drop\n  - {egress: drop}\n  - [dns.drop, dns.dro]\n  - dns.drop\n  - []\n\
@@ -360,7 +360,7 @@ mod tests {
                              - [env.set:TOKEN=x, egress.drop]\nservice: {checks: [{name: OTP, path: /otp}]}\n";
 
     #[test]
-    fn the_most_specific_expectation_holds() {
+    fn most_specific_expectation_applies() {
         let text = format!(
             "{EXPECTING}expect:\n  '*': [pass, exit 1 under dns.drop]\n  v2:\n    - OTP fails under egress.drop\n    - \
              exit 3 under egress.drop + env.set:TOKEN=x\n    - healthy under anything\n  b: RUNNING under baseline\n"
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_may_be_expected_to_find_any_set() {
+    fn search_may_be_expected_to_find_any_set() {
         let text = "candidates: [r.io/a:v1, b]\ncombine: why\nconditions: [egress.drop, [dns.drop, 'env.set:A=b']]\n\
                     service: {checks: [{name: OTP, path: /otp}]}\nexpect:\n  '*': pass\n  v1:\n    - OTP fails under \
                     baseline\n    - exit 1 under env.set:A=b + egress.drop\n    - fail under dns.drop\n  b: fail under \
@@ -408,16 +408,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_does_not_hide_what_is_wrong_with_expectations() {
+    fn unknown_key_does_not_hide_wrong_expectations() {
         let expecting = "expect:\n  v9: pass\n  '*': [pass, OPT fails under baseline, exit 1 under egress.reject]\n";
         let service = "service: {checks: [{name: OTP, path: /otp}]}\n";
         let good = "candidates: [a:v1]\nconditions: [dns.drop]\n";
-        // How many mistakes are told beside the first: in the candidate, the check, the conditions.
+        // Number of further problems: in the candidate, the check, the conditions.
         for (before, more) in [
             (format!("repet: 3\n{good}{service}"), 3),
             (format!("{good}{service}zzzzzzzzzz: 3\n"), 3),
             (format!("{good}service: {{prot: 1, checks: [{{name: OTP, path: /otp}}]}}\n"), 3),
-            // These may be about what is misspelt.
+            // These may refer to what is misspelt.
             (format!("candidatse: [a:v9]\nconditions: [dns.drop]\n{service}"), 2),
             (format!("candidates: [a:v1]\nconditons: [egress.reject]\n{service}"), 2),
             (format!("candidates: [a:v1]\nzzzzzzzzzz: [egress.reject]\n{service}"), 2),
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn expectations_of_nothing_are_refused() {
+    fn rejects_expectations_about_nothing() {
         let text = format!(
             "{EXPECTING}expect:\n  v3: pass\n  c: pass\n  b: [pas, OPT fails, exit 1 under dns.dro]\n  v1: [pass, fail, \
              exit 1 under egress.drop + dns.drop]\n  a:v1: fail under anything\n  v2: [exit 1 under env.set:TOKEN=hunter2]\n"

@@ -1,5 +1,5 @@
-//! From text to the model: scenario files, service files, environment files. Bad input is refused whole, every
-//! mistake that can be told apart at once, each with its place.
+//! Reads scenario files, service files and environment files. Invalid input is rejected as a whole, with every
+//! independent error and its place.
 
 mod combine;
 pub mod env_file;
@@ -27,7 +27,7 @@ use shape::Shape;
 use crate::model::condition::nearest;
 use crate::profile::{NAMES, PROFILES, Profile};
 
-/// The profile of App Runner.
+/// App Runner's profile.
 #[must_use]
 pub fn apprunner() -> Profile {
     embedded(PROFILES[0].1)
@@ -36,7 +36,7 @@ pub fn apprunner() -> Profile {
 /// The profile of a platform.
 ///
 /// # Errors
-/// When there is no platform of that name.
+/// When there is no platform with this name.
 pub fn profile(name: &str) -> Result<Profile, String> {
     let known = PROFILES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
     known.map(|(_, text)| embedded(text)).ok_or_else(|| match nearest(name, NAMES) {
@@ -52,8 +52,8 @@ fn embedded(text: &str) -> Profile {
     serde_json::from_value(tree.json()).expect("an embedded profile")
 }
 
-/// A document without what has the wrong shape, and all that has. `prepare` may take out what is wrong for a reason of
-/// its own.
+/// Removes values of the wrong shape from a document, and reports them. `prepare` may remove what is wrong for another
+/// reason.
 fn document(
     file: &str,
     text: &str,
@@ -72,7 +72,7 @@ fn document(
     }
 }
 
-/// What a file says, without comments, layout and places; nothing where it is no YAML.
+/// The content of a file without comments, layout and places; `None` if it is not YAML.
 #[must_use]
 pub fn content(text: &str) -> Option<serde_json::Value> {
     yaml::tree(text).ok().map(|root| root.json())
@@ -81,7 +81,7 @@ pub fn content(text: &str) -> Option<serde_json::Value> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_embedded_profile_is_read() {
+    fn reads_the_embedded_profile() {
         let profile = super::apprunner();
         let check = profile.health_check.check();
         assert_eq!((profile.port, check.interval, check.timeout), (8080, 5, 2));
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn every_platform_is_read_whole() {
+    fn reads_every_platform() {
         for name in crate::profile::NAMES {
             let profile = super::profile(name).expect("embedded");
             assert_eq!(profile.platform.id, name);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_of_the_battery_exclude_each_other() {
+    fn battery_conditions_are_compatible() {
         let battery = battery_of(&["ENV", "API_KEY", "B"], &["API_KEY"]);
         assert!(crate::model::ConditionSet::new(battery.conditions.clone()).is_ok());
         assert_eq!(battery.conditions.len(), 14, "three variables, and eleven others: every line is read");

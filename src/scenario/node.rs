@@ -1,4 +1,4 @@
-//! A document as a tree in which every key and every value knows its place.
+//! A document as a tree in which every key and value has its place.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use crate::model::units::parse_duration;
 /// A value with its place. It has no `Debug`: values may be secrets.
 #[derive(Clone)]
 pub struct Node {
-    /// Where it begins; for an alias: where the alias stands.
+    /// Where it begins; for an alias, the place of the alias.
     pub place: Place,
     /// What it is.
     pub value: Value,
 }
 
-/// What a document is made of.
+/// The content of a node.
 #[derive(Clone)]
 pub enum Value {
-    /// Nothing is written there.
+    /// No value.
     Null,
-    /// A text, a number, a boolean.
+    /// A string, a number, a boolean.
     Scalar {
         /// As it is written, without quotes.
         text: String,
@@ -29,7 +29,7 @@ pub enum Value {
     },
     /// A list.
     List(Vec<Node>),
-    /// A mapping, its keys as they stand, the same one perhaps twice.
+    /// A mapping, with its keys in order, possibly with duplicates.
     Map(Vec<Entry>),
 }
 
@@ -38,24 +38,24 @@ pub enum Value {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key stands.
+    /// The place of the key.
     pub place: Place,
     /// The value.
     pub node: Node,
 }
 
 impl Node {
-    /// A mapping without keys.
+    /// An empty mapping.
     pub fn empty() -> Self {
         Self { place: Place::default(), value: Value::Map(Vec::new()) }
     }
 
-    /// The entry of a key, in a mapping.
+    /// The entry of a key in a mapping.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
-    /// The value of a key, in a mapping.
+    /// The value of a key in a mapping.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node)
     }
@@ -68,7 +68,7 @@ impl Node {
         }
     }
 
-    /// The elements of a list; a value by itself is a list of one.
+    /// The elements of a list; any other value is a list of one.
     pub fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
@@ -85,17 +85,17 @@ impl Node {
         }
     }
 
-    /// True for a scalar.
+    /// Whether it is a scalar.
     pub fn is_scalar(&self) -> bool {
         matches!(self.value, Value::Scalar { .. })
     }
 
-    /// A mistake at the place of this value.
+    /// An error at the place of this value.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         Problem::of(self.place, message)
     }
 
-    /// The value as JSON has it.
+    /// The value as JSON.
     pub fn json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -123,8 +123,8 @@ pub(super) fn variables(written: Option<&Node>) -> BTreeMap<String, String> {
     entries.map(|entry| (entry.key.clone(), entry.node.text().to_owned())).collect()
 }
 
-/// A scalar without quotes (<https://yaml.org/spec/1.2.2/#103-core-schema>). Digits behind a zero stay a text: they are
-/// no number for people.
+/// Converts a plain scalar (<https://yaml.org/spec/1.2.2/#103-core-schema>). Digits after a leading zero stay a string:
+/// people do not mean a number.
 fn plain(text: &str) -> serde_json::Value {
     match text {
         "true" | "True" | "TRUE" => return true.into(),
@@ -150,7 +150,7 @@ mod tests {
     use super::plain;
 
     #[test]
-    fn plain_scalars_are_what_json_has() {
+    fn plain_scalars_convert_to_json() {
         let cases = [("1", "1"), ("-1.5", "-1.5"), ("1e3", "1000.0"), ("true", "true"), ("FALSE", "false")];
         for (text, json) in cases {
             assert_eq!(plain(text).to_string(), json);

@@ -1,4 +1,4 @@
-//! Mistakes in a file, each with file, line, column, and an excerpt with a caret.
+//! Errors in a file, each with file, line, column, and an excerpt with a caret.
 
 use std::fmt;
 
@@ -9,41 +9,41 @@ use crate::model::redact::line_is_private;
 /// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The line, from 1; 0: nowhere in particular.
+    /// The line, from 1; 0 for no particular line.
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
 }
 
-/// One mistake.
+/// An error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, from 1; nothing when it is about the whole file.
+    /// The line, from 1; `None` if it is about the whole file.
     pub line: Option<usize>,
     /// The column in characters, from 1.
     pub column: usize,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what was expected.
     pub message: String,
 }
 
 impl Problem {
-    /// A mistake at a place.
+    /// An error at a line and column.
     pub fn at(line: usize, column: usize, message: impl Into<String>) -> Self {
         Self { line: (line > 0).then_some(line), column: column.max(1), message: message.into() }
     }
 
-    /// A mistake at a place that was read.
+    /// An error at a place.
     pub fn of(place: Place, message: impl Into<String>) -> Self {
         Self::at(place.line, place.column, message)
     }
 
-    /// A mistake of the whole file.
+    /// An error about the whole file.
     pub fn of_file(message: impl Into<String>) -> Self {
         Self { line: None, column: 1, message: message.into() }
     }
 }
 
-/// A file that is refused, with everything that is wrong with it.
+/// A rejected file with all its errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The file's name.
@@ -56,7 +56,7 @@ pub struct Refused {
 impl std::error::Error for Refused {}
 
 impl Refused {
-    /// Refuses a file. A file with secrets in it is given without its text, so that no excerpt shows one.
+    /// Rejects a file. For a file with secrets, `source` is empty, so that no excerpt shows one.
     #[must_use]
     pub fn new(file: &str, source: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
@@ -64,11 +64,11 @@ impl Refused {
         Self { file: file.to_owned(), source: source.to_owned(), problems }
     }
 
-    /// The bytes of the word at a place; nothing when its line may carry a credential.
+    /// The byte range of the word at a place; `None` if its line may contain a credential.
     fn span(&self, problem: &Problem) -> Option<std::ops::Range<usize>> {
         let line = problem.line?;
         let start: usize = self.source.split_inclusive('\n').take(line - 1).map(str::len).sum();
-        // A line that may not be shown is given empty.
+        // A line that may not be shown is empty.
         let text = self.source.get(start..)?.lines().next().filter(|text| !text.trim().is_empty())?;
         let listed = || secret_names(&self.source).into_iter().any(|name| text.contains(name));
         if line_is_private(text) || text.contains("env.set") || (!text.trim_start().starts_with("secrets:") && listed())
@@ -81,7 +81,7 @@ impl Refused {
     }
 }
 
-/// The names under `secrets:`, also of a file that is no YAML.
+/// The names under `secrets:`, even in a file that is not YAML.
 fn secret_names(source: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut inside = false;
@@ -96,7 +96,7 @@ fn secret_names(source: &str) -> Vec<&str> {
             }
         };
         inside = true;
-        // What stands behind the list, in a mapping on one line, is not of it.
+        // In a mapping on one line, what follows the list does not belong to it.
         let rest = rest.split(']').next().unwrap_or(rest);
         let words = rest.split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c)));
         names.extend(words.map(|word| word.trim_start_matches('-')).filter(|word| word.len() > 1));
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_a_secret_shows_no_excerpt() {
+    fn line_with_a_secret_shows_no_excerpt() {
         for secrets in ["secrets: [LICENSE]", "secrets:\n  - LICENSE # of the map\n", "x: {secrets: [LICENSE], a: 1}"] {
             let text = format!("env:\n  LICENSE: hunter2\n  OTHER: shown\n{secrets}\n");
             let problems = vec![Problem::at(2, 3, "wrong"), Problem::at(3, 3, "wrong")];

@@ -1,4 +1,4 @@
-//! The JSON Schema of scenario files, made from the table of keys that the reader checks against.
+//! The JSON Schema of scenario files, generated from the table of keys that the reader checks against.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ pub fn scenario() -> Value {
     if let Value::Object(rest) = mapping(&SCENARIO) {
         schema.extend(rest);
     }
-    // Without candidates, the image that is built is the only one.
+    // Without candidates, the built image is the only one.
     schema.insert("anyOf".to_owned(), json!([{"required": ["candidates"]}, {"required": ["build"]}]));
     Value::Object(schema)
 }
@@ -43,7 +43,7 @@ fn of(shape: Shape) -> Value {
     }
 }
 
-/// A number, in quotes or not.
+/// A number, quoted or not.
 fn whole(low: u32, high: u32) -> Value {
     json!({"anyOf": [{"type": "integer", "minimum": low, "maximum": high}, {"type": "string", "pattern": "^[0-9]+$"}]})
 }

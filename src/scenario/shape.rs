@@ -1,4 +1,4 @@
-//! What a file may look like: one table of keys, which readers check against and the JSON Schema is made from.
+//! The format of files: one table of keys, used by the readers and for the JSON Schema.
 
 use std::time::Duration;
 
@@ -7,67 +7,66 @@ use super::problem::Problem;
 use crate::model::condition::{nearest, variable_name};
 use crate::model::units::parse_duration;
 
-/// No time of a scenario is longer.
+/// Maximum duration in a scenario.
 pub const LONGEST: Duration = Duration::from_secs(3600);
 
-/// What a value may be.
+/// The type of a value.
 #[derive(Clone, Copy)]
 pub enum Shape {
     /// A text.
     Text,
-    /// A text, a number, or a boolean, taken as it is written.
+    /// A string, a number, or a boolean, as written.
     Scalar,
-    /// A whole number from one to another.
+    /// An integer in a range, inclusive.
     Whole(u32, u32),
-    /// The number of a port.
+    /// A port number.
     Port,
-    /// A length of time of at least so many milliseconds and at most an hour.
+    /// A duration of at least this many milliseconds and at most an hour.
     Time(u64),
-    /// One of these words, in capitals or not.
+    /// One of these words, case-insensitive.
     Word(&'static [&'static str]),
-    /// Whatever JSON can say.
+    /// Any JSON value.
     Json,
     /// A list.
     List(&'static Shape),
-    /// One of these or a list of them.
+    /// One value or a list of them.
     OneOrMany(&'static Shape),
     /// A text or a mapping.
     TextOr(&'static [Key]),
     /// A mapping with these keys.
     Map(&'static [Key]),
-    /// A mapping from names of variables.
+    /// A mapping whose keys are names of variables.
     Variables,
-    /// A mapping from names of candidates.
+    /// A mapping whose keys are names of candidates.
     Candidates(&'static Shape),
 }
 
 /// A key of a mapping.
 #[derive(Clone, Copy)]
 pub struct Key {
-    /// How it is written.
+    /// The key's name.
     pub name: &'static str,
-    /// What its value may be.
+    /// The type of its value.
     pub shape: Shape,
-    /// What it says.
+    /// Its description.
     pub about: &'static str,
-    /// The mapping is nothing without it.
+    /// Whether it is required.
     pub required: bool,
 }
 
 impl Key {
-    /// A key that may be left out.
+    /// An optional key.
     pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
         Self { name, shape, about, required: false }
     }
 
-    /// A key that must be there.
+    /// A required key.
     pub const fn required(name: &'static str, shape: Shape, about: &'static str) -> Self {
         Self { name, shape, about, required: true }
     }
 }
 
-/// Takes out what has the wrong shape; each such value is one of the `problems`. Nothing is left of a value that is
-/// wrong as a whole.
+/// Removes values of the wrong shape and reports them in `problems`. `None` if the whole value is wrong.
 pub fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     if let Some(message) = wrong(&node, shape, key) {
         problems.push(node.problem(message));
@@ -120,7 +119,7 @@ pub fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Problem>) -
     Some(Node { place, value })
 }
 
-/// What is wrong with a value as a whole.
+/// The error if a value as a whole has the wrong type.
 fn wrong(node: &Node, shape: Shape, key: &str) -> Option<String> {
     let (scalar, list, map) =
         (node.is_scalar(), matches!(node.value, Value::List(_)), matches!(node.value, Value::Map(_)));
@@ -140,7 +139,7 @@ fn wrong(node: &Node, shape: Shape, key: &str) -> Option<String> {
     Some(format!("{nothing}{expected}"))
 }
 
-/// What is wrong with a scalar of the right kind.
+/// The error if a scalar of the right kind has an invalid value.
 fn out_of_range(text: &str, shape: Shape, key: &str) -> Option<String> {
     let number = text.parse::<u32>().ok();
     match shape {
@@ -169,7 +168,7 @@ fn out_of_range(text: &str, shape: Shape, key: &str) -> Option<String> {
     }
 }
 
-/// Each key once: the first stands.
+/// Removes duplicate keys and keeps the first.
 fn once(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut kept: Vec<Entry> = Vec::new();
     for entry in entries {
@@ -182,13 +181,13 @@ fn once(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     kept
 }
 
-/// The entries with a known key, and the keys that are not known.
+/// The entries with known keys, and the unknown keys.
 fn known(entries: Vec<Entry>, keys: &[Key], problems: &mut Vec<Problem>) -> (Vec<Entry>, Vec<String>) {
     let names = || keys.iter().map(|key| key.name);
     let (known, unknown): (Vec<Entry>, Vec<Entry>) =
         once(entries, problems).into_iter().partition(|entry| names().any(|name| name == entry.key));
     for entry in &unknown {
-        // Whatever is too long for a key may be anything, a secret too.
+        // Anything too long for a key may be a secret.
         let plain = entry.key.len() <= 32 && entry.key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         let key = if plain { format!("unknown key `{}`", entry.key) } else { "unknown key".to_owned() };
         problems.push(Problem::of(

@@ -1,15 +1,15 @@
-//! The files of a user: read with a bound.
+//! Reads user files with a size limit.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// A larger file is refused (bytes).
+/// The largest accepted file, in bytes.
 pub const LARGEST: usize = 1 << 20;
-/// What is said of one.
+/// The error for a larger one.
 pub(super) const TOO_LARGE: &str = "larger than 1 MiB, the limit for scenario, service and environment files";
 
-/// Reads a file, never more than the largest that is accepted.
+/// Reads a file, up to the size limit.
 ///
 /// # Errors
 /// Why it cannot be read, without its name.

@@ -1,4 +1,4 @@
-//! YAML with places; no other file names the library.
+//! YAML with places; no other file uses the parser.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrI
 use super::node::{Entry, Node, Value};
 use super::problem::{Place, Problem};
 
-/// So many values may a document have, what aliases repeat included.
+/// Maximum number of values in a document, including those repeated by aliases.
 const MOST_NODES: usize = 20_000;
-/// So deep may they be nested.
+/// Maximum nesting depth.
 const DEEPEST: usize = 32;
 
-/// Reads a document as a tree.
+/// Parses a document into a tree.
 ///
 /// # Errors
-/// The one place where it is no YAML, or more than a scenario can be.
+/// The first place where it is not YAML, or exceeds a limit.
 pub fn tree(text: &str) -> Result<Node, Problem> {
     if let Some(at) = text.find('\0') {
         let line = text[..at].matches('\n').count() + 1;
@@ -44,14 +44,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next event that is no comment.
+    /// The next event that is not a comment.
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, Problem> {
         loop {
             match self.parser.next_event() {
                 None => return Ok(None),
                 Some(Ok((Event::Comment(..), _))) => {}
                 Some(Ok(next)) => return Ok(Some(next)),
-                Some(Err(error)) => return Err(in_our_words(&error)),
+                Some(Err(error)) => return Err(rephrased(&error)),
             }
         }
     }
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
         Err(Problem::of(place(at), format!("too many {repeated}nodes (the limit is {MOST_NODES})")))
     }
 
-    /// The node that an event begins.
+    /// The node that starts with an event.
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Problem> {
         let here = place(span);
         if depth > DEEPEST {
@@ -147,7 +147,7 @@ fn place(span: Span) -> Place {
     Place { line: span.start.line(), column: span.start.col() + 1 }
 }
 
-/// So many values are in there; a long text counts for several.
+/// The number of values in a node; a long string counts as several.
 fn size(node: &Node) -> usize {
     let inner: usize = match &node.value {
         Value::List(items) => items.iter().map(size).sum(),
@@ -158,8 +158,8 @@ fn size(node: &Node) -> usize {
     1 + inner
 }
 
-/// The library's mistake in words for a person who writes a scenario.
-fn in_our_words(error: &ScanError) -> Problem {
+/// The parser's error, rephrased for authors of scenarios.
+fn rephrased(error: &ScanError) -> Problem {
     let message = match error.kind() {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn places_aliases_and_merges() {
+    fn reads_places_aliases_and_merges() {
         let root = tree("a: &x {b: 1, c: [2, '3']}\nd:\n  <<: *x\n  c: 4\ne: *x\n").expect("good");
         let place = |node: &Node| (node.place.line, node.place.column);
         let of = |path: &[&str]| path.iter().fold(&root, |node, key| node.get(key).expect("there"));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused_in_our_words() {
+    fn rejects_invalid_documents_with_clear_messages() {
         let bomb = (1..9).fold("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
             let aliases = vec![format!("*a{}", n - 1); 9].join(", ");
             text + &format!("a{n}: &a{n} [{aliases}]\n")

@@ -3,18 +3,18 @@
 //! all most specific sentences*, 2003; shrinking bisects for the shortest failing prefix, as in J. Marques-Silva and
 //! others, *Minimal sets over monotone predicates in Boolean formulae*, 2013).
 //!
-//! The code is written as if every answer were known. A missing answer is what to run next, and the descent starts over
-//! with each new one: that takes microseconds, a run takes seconds.
+//! The code is written as if every answer were known. A missing answer is the next run, and each new answer restarts
+//! the descent: that takes microseconds, a run takes seconds.
 
 use super::noise::Answer;
 use super::set::{Set, largest_without};
 
 /// The answers so far.
 pub trait Answers {
-    /// What is known of a set; `None`: it has to be run.
+    /// The answer for a set; `None` if it has to be run.
     fn of(&self, set: Set) -> Option<Answer>;
 
-    /// The smallest part of a failing set that was seen to fail, if one is known: there is less to shrink.
+    /// The smallest known failing subset of a failing set, if there is one: a shorter start for shrinking.
     fn failing(&self, _large: Set) -> Option<Set> {
         None
     }
@@ -42,14 +42,14 @@ pub struct Descent {
 }
 
 impl Descent {
-    /// True when nothing is missing or unresolved.
+    /// Whether nothing is missing or unresolved.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.needed.is_empty() && self.unknown.is_empty() && self.perhaps.is_empty()
     }
 }
 
-/// Descends as far as the answers reach. `first` are the conditions that evidence points to, most suspected first.
+/// Descends as far as the answers reach. `first` lists the conditions that evidence points to, most suspected first.
 pub fn descend(universe: Set, first: &[usize], answers: &impl Answers) -> Descent {
     let mut descent = Descent::default();
     // Each round adds a set, except the last one.
@@ -103,20 +103,20 @@ fn below(large: Set, descent: &mut Descent, answers: &impl Answers) -> Option<Se
     None
 }
 
-/// True when every part of the set is known to pass.
+/// Whether every subset with one condition less is known to pass.
 fn proved(set: Set, answers: &impl Answers) -> bool {
     set.iter().all(|n| answers.of(set.without(Set::one(n))) == Some(Answer::Pass))
 }
 
-/// A part of the set that has not been run yet.
+/// A subset with one condition less that has not been run yet.
 fn unproved(set: Set, answers: &impl Answers) -> Option<Set> {
     set.iter().map(|n| set.without(Set::one(n))).find(|part| answers.of(*part).is_none())
 }
 
-/// Shrinks a failing set to a minimal one; `Err` is what to run for that.
+/// Shrinks a failing set to a minimal one; `Err` is the next run that this needs.
 ///
-/// The last condition of the shortest failing prefix is needed; the rest of the prefix is searched on beside it. So each
-/// condition of the part takes about log2(n) + 1 runs, and a prefix that passed speeds up the next search.
+/// The last condition of the shortest failing prefix is needed; the search continues in the rest of the prefix. Each
+/// condition of the minimal set takes about log2(n) + 1 runs, and a prefix that passed speeds up the next search.
 fn shrink(mut large: Set, first: &[usize], answers: &impl Answers) -> Result<Set, Set> {
     // Try what evidence points to by itself: the first suspect, then the first two, then three.
     let suspects: Vec<usize> = first.iter().copied().filter(|n| large.has(*n)).collect();
@@ -130,7 +130,7 @@ fn shrink(mut large: Set, first: &[usize], answers: &impl Answers) -> Result<Set
     if answers.of(Set::EMPTY) == Some(Answer::Fail) {
         return Ok(Set::EMPTY);
     }
-    // The least suspected come first, for they are the first to be left out.
+    // The least suspected come first, because those are dropped first.
     let mut order: Vec<usize> = large.iter().filter(|n| !first.contains(n)).collect();
     let suspected = order.len();
     order.extend(first.iter().rev().filter(|n| large.has(**n)));
@@ -147,8 +147,8 @@ fn shrink(mut large: Set, first: &[usize], answers: &impl Answers) -> Result<Set
     Ok(large)
 }
 
-/// The length of the shortest prefix of `order` that fails together with `needed`, given that all of it does. Evidence
-/// points to the conditions from `suspected` on.
+/// The length of the shortest prefix of `order` that fails together with `needed`, given that the whole of it does.
+/// Evidence points to the conditions from index `suspected` on.
 fn shortest_failing_prefix(
     needed: Set,
     order: &[usize],
@@ -187,7 +187,7 @@ mod tests {
         numbers.iter().copied().collect()
     }
 
-    /// Runs a descent against a truth; gives what it found and how many runs it took.
+    /// Runs a descent against a known truth; returns what it found and the number of runs.
     fn play(universe: Set, truth: impl Fn(Set) -> Answer, first: &[usize]) -> (Descent, usize) {
         let mut known: BTreeMap<Set, Answer> = BTreeMap::new();
         loop {
@@ -206,12 +206,12 @@ mod tests {
                 known.get(&s).copied()
             });
             let Some(next) = descent.needed.first() else { return (descent, known.len()) };
-            assert!(known.insert(*next, truth(*next)).is_none(), "{next:?} was run already");
+            assert!(known.insert(*next, truth(*next)).is_none(), "{next:?} was already run");
         }
     }
 
     #[test]
-    fn planted_families_are_found() {
+    fn finds_planted_families() {
         for (sets, most) in [
             (vec![], 1),
             (vec![set(&[3])], 8),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_suspicion_saves_runs() {
+    fn right_suspicion_saves_runs() {
         let sets = [set(&[2]), set(&[7])];
         let truth = |s: Set| if sets.iter().any(|f| f.is_subset(s)) { Answer::Fail } else { Answer::Pass };
         let (_, blind) = play(Set::first(20), truth, &[]);

@@ -1,23 +1,23 @@
 //! An exact posterior over families of small failing sets, and the most informative next run.
 //!
-//! A family is a list of sets of which none contains another; a run is *hit* when it contains one of them. A run that is
-//! hit fails with the probability `fires`, any other with `spurious`. The next run is the one with the greatest mutual
+//! A family is a list of sets, none of which contains another. A run is *hit* when it contains one of them: it then
+//! fails with the probability `fires`, any other run with `spurious`. The next run is the one with the greatest mutual
 //! information between its answer and the family (D. V. Lindley, *On a measure of the information provided by an
-//! experiment*, 1956). How much of the posterior hits each run is summed over subsets for all runs at once (F. Yates,
-//! *The design and analysis of factorial experiments*, 1937).
+//! experiment*, 1956). The share of the posterior that hits each run is summed over subsets for all runs at once (F.
+//! Yates, *The design and analysis of factorial experiments*, 1937).
 
 use super::noise::{Noise, Rates, Tally};
 use super::set::{Bits, Set, largest_without, smallest};
 
-/// The largest number of conditions whose families can be listed.
+/// The largest number of conditions whose families are enumerated.
 pub const MOST: usize = 12;
-/// The largest number of sets in a family, beside those already known.
+/// The largest number of sets in a family, in addition to those already known.
 const MOST_SETS: usize = 3;
-/// The number of pending runs that are taken into account; each doubles the work.
+/// Number of pending runs taken into account; each doubles the work.
 pub const MOST_PENDING: usize = 4;
 /// The largest number of families whose certificates are computed.
 const MOST_CERTIFIED: usize = 40000;
-/// The value of a run that is needed whatever the others say, in bits.
+/// The value of a run that is needed regardless of other answers, in bits.
 const NEEDED: f64 = 0.7;
 /// The largest bonus for the size of a run, in bits.
 const LEAN: f64 = 0.05;
@@ -26,7 +26,7 @@ const NOTHING: f64 = 1e-6;
 /// Families below this share of the posterior are dropped.
 const LEAST: f64 = 1e-10;
 
-/// The prior probability that nothing fails: a gate checks good images as well.
+/// The prior probability that nothing fails: a gate also checks good images.
 pub const NONE: f64 = 0.55;
 /// The prior over the number of sets (1, 2, 3), if there is one.
 const COUNTS: [f64; MOST_SETS] = [0.65, 0.28, 0.07];
@@ -68,12 +68,12 @@ impl Family {
 
 /// A run and its value.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Telling {
+pub struct NextRun {
     /// The run.
     pub run: Set,
     /// Bits per unit of cost.
     pub value: f64,
-    /// The probability that it is needed whatever the others say.
+    /// The probability that it is needed regardless of other answers.
     pub needed: f64,
 }
 
@@ -90,8 +90,8 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// The prior. `known` are sets taken for certain, `none` is the probability that there is no other one. `suspicion`
-    /// is 1 for a condition about which nothing is known, and more for one that evidence points to.
+    /// The prior. `known` are sets taken for certain; `none` is the probability that there is no other. `suspicion` is
+    /// 1 for a condition nothing is known about, more for one that evidence points to.
     #[must_use]
     pub fn new(universe: Set, known: &[Set], none: f64, suspicion: &[f64], noise: &Noise) -> Self {
         let conditions: Vec<usize> = universe.iter().collect();
@@ -192,7 +192,7 @@ impl Posterior {
         self.tidy();
     }
 
-    /// Drops families that are as good as refuted.
+    /// Drops families that are practically refuted.
     fn tidy(&mut self) {
         let sum: f64 = self.weights.iter().sum();
         if sum <= 0.0 {
@@ -217,13 +217,13 @@ impl Posterior {
         self.weights.truncate(at * count);
     }
 
-    /// True when no family explains the answers.
+    /// Whether no family explains the answers.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.families.is_empty()
     }
 
-    /// The `most` likeliest families with their shares of the posterior, likeliest first, each with the known sets.
+    /// The `most` likeliest families with their shares of the posterior, likeliest first; each includes the known sets.
     #[must_use]
     pub fn likeliest(&self, most: usize) -> Vec<(Vec<Set>, f64)> {
         let shares = self.weights.chunks(self.rates.len()).map(|w| w.iter().sum::<f64>());
@@ -254,8 +254,8 @@ impl Posterior {
         with.filter(|(family, _)| family.sets().contains(&set)).map(|(_, w)| w.iter().sum::<f64>()).sum()
     }
 
-    /// The probability that each run belongs to the certificate: the family's sets fail, the largest sets without them
-    /// pass. `None` while too many families are left.
+    /// The probability that each run belongs to the certificate: the family's sets fail, and the largest sets that
+    /// contain none of them pass. `None` while too many families are left.
     fn needed(&self, runs: usize) -> Option<Vec<f64>> {
         if self.families.len() > MOST_CERTIFIED {
             return None;
@@ -273,10 +273,10 @@ impl Posterior {
         Some(needed)
     }
 
-    /// The most valuable run while those in `pending` have not answered. `cost(fails)` is the expected cost of a run that
-    /// fails with this probability.
+    /// The most valuable run while those in `pending` have not answered. `cost(fails)` is the expected cost of a run
+    /// that fails with the probability `fails`.
     #[must_use]
-    pub fn telling(&self, pending: &[Set], cost: impl Fn(f64) -> f64) -> Option<Telling> {
+    pub fn most_informative(&self, pending: &[Set], cost: impl Fn(f64) -> f64) -> Option<NextRun> {
         let runs = 1_usize << self.conditions.len();
         let pending: Vec<u16> = pending.iter().take(MOST_PENDING).map(|set| self.narrow(*set)).collect();
         let groups = 1 << pending.len();
@@ -298,25 +298,26 @@ impl Posterior {
         }
         let needed = if rates == 1 { self.needed(runs) } else { None };
         let known: Vec<usize> = self.known.iter().map(|k| usize::from(*k)).collect();
-        let mut best: Option<Telling> = None;
+        let mut best: Option<NextRun> = None;
         for run in (0..runs).rev().filter(|run| known.iter().all(|k| k & !run != 0)) {
             let (information, fails) = self.information(&hit, &total, runs, run);
             if information < NOTHING {
                 continue;
             }
             let needed = needed.as_ref().map_or(0.0, |needed| needed[run]);
-            // A small set that fails proves more, and so does a large one that passes. With noise, one run proves nothing.
+            // A small set that fails proves more, as does a large one that passes. With noise, a single run proves
+            // nothing.
             let size = run.count_ones() as f64 / self.conditions.len() as f64;
             let lean = if rates == 1 { LEAN * size * (1.0 - 2.0 * fails) } else { 0.0 };
             let value = (information + NEEDED * needed + lean) / cost(fails);
             if best.is_none_or(|most| value > most.value + 1e-9) {
-                best = Some(Telling { run: self.widen(run as u16), value, needed });
+                best = Some(NextRun { run: self.widen(run as u16), value, needed });
             }
         }
         best
     }
 
-    /// The information in the answer of a run beyond the pending ones, in bits, and the probability that it fails.
+    /// The information in the answer of a run, given the pending ones, in bits, and the probability that it fails.
     fn information(&self, hit: &[f64], total: &[f64], runs: usize, run: usize) -> (f64, f64) {
         let (mut information, mut all_fails) = (0.0, 0.0);
         for (group, totals) in total.chunks(self.rates.len()).enumerate() {

@@ -1,10 +1,10 @@
 //! The search for the minimal failing sets of conditions, as one state machine.
 //!
-//! While answers agree with each other, all of them are believed. The next run is the most informative one about the
-//! family of failing sets (up to [`families::MOST`] conditions) or what the descent asks for. The descent has the last
-//! word, because its certificate holds for families of any kind. The runs of the certificate are then repeated until the
-//! requested confidence is reached. Contradicting answers are tried again: if an answer changes, the crash is flaky and
-//! the search goes on with a noise model; if they stay, a condition heals.
+//! While answers agree with each other, all of them are believed. The next run is either the most informative one about
+//! the family of failing sets (up to [`families::MOST`] conditions) or the one the descent needs. The descent decides
+//! last, because its certificate holds for families of any kind. The certificate's runs are then repeated until the
+//! requested confidence is reached. Contradicting answers are run again: if an answer changes, the crash is flaky and
+//! the search continues with a noise model; if they stay, a condition heals.
 
 mod findings;
 mod flaky;
@@ -19,13 +19,13 @@ use super::set::{Set, largest_without, smallest};
 
 /// The prior probability that a crash is flaky.
 const FLAKY: f64 = 0.12;
-/// The rates of a flaky crash about which nothing is known.
+/// Assumed rates of a flaky crash.
 const ASSUMED: Rates = Rates { fires: 0.7, spurious: 0.02 };
-/// A run is worth a slot beside others if it has at least this share of the best run's value.
+/// A run is worth a free slot if it has at least this share of the best run's value.
 const WORTH: f64 = 0.4;
-/// A run that is needed whatever the others say, with at least this probability, is made as soon as there is room.
+/// A run that is needed regardless of other answers, with at least this probability, starts as soon as there is room.
 const SURE: f64 = 0.75;
-/// The number of baseline runs before it counts as flaky or not.
+/// Number of baseline runs before it is judged flaky or not.
 const BASELINES: u32 = 3;
 /// The prior probability that nothing is hidden behind the conditions that may heal.
 const NOTHING_HIDDEN: f64 = 0.9;
@@ -33,9 +33,9 @@ const NOTHING_HIDDEN: f64 = 0.9;
 pub const NAMED: f64 = 10.0;
 /// Number of posteriors kept.
 const MOST_BELIEFS: usize = 3;
-/// The search gives up after this many runs for each condition, with four conditions added for small searches.
+/// The search gives up after this many runs per condition, plus four conditions' worth for small searches.
 const MOST_RUNS: usize = 12;
-/// A set with more than this share of the posterior is taken for certain, to make room for others in the families.
+/// A set with more than this share of the posterior is taken for certain, which makes room for others in the families.
 const CERTAIN: f64 = 0.995;
 
 /// Settings of a search.
@@ -43,14 +43,14 @@ const CERTAIN: f64 = 0.995;
 pub struct Settings {
     /// The number of conditions, at most [`super::set::MOST`].
     pub conditions: usize,
-    /// For each condition 1 if nothing is known about it, more if evidence points to it.
+    /// For each condition, 1 if nothing is known about it, more if evidence points to it.
     pub suspicion: Vec<f64>,
-    /// Conditions that may take a failure away, because they change what the program does.
+    /// Conditions that may prevent a failure, because they change what the program does.
     pub may_heal: Set,
-    /// Those that may hide each other's failure: each is also run without each other one.
+    /// Conditions that may hide each other's failure: each is also run without each of the others.
     pub may_hide: Set,
-    /// Conditions that are probably harmless: they go along with runs that will probably pass, which proves it. If one
-    /// matters after all, they are searched like the others.
+    /// Conditions that are probably harmless: they are added to runs that will probably pass, which proves it. If one
+    /// matters after all, it is searched like the others.
     pub aside: Set,
     /// Known noise rates; `None` to believe answers until they contradict each other.
     pub rates: Option<Rates>,
@@ -59,7 +59,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings for conditions about which nothing is known.
+    /// Settings for conditions nothing is known about.
     #[must_use]
     pub fn plain(conditions: usize) -> Self {
         Self {
@@ -74,16 +74,16 @@ impl Settings {
     }
 }
 
-/// Conditions that take a failure away.
+/// Conditions that prevent a failure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Healing {
-    /// The conditions with which the failure is gone.
+    /// The conditions with which the failure does not occur.
     pub healers: Set,
-    /// The failing set that they heal.
+    /// The failing set they heal.
     pub heals: Set,
 }
 
-/// What a search has found so far; its answer once it is finished.
+/// What a search has found so far; its answer once it has finished.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Findings {
     /// Minimal failing sets.
@@ -92,48 +92,48 @@ pub struct Findings {
     pub perhaps: Vec<Set>,
     /// The largest sets that pass.
     pub passing: Vec<Set>,
-    /// Sets whose parts may fail: unresolved, or not run.
+    /// Sets whose subsets may fail: unresolved, or not run.
     pub open: Vec<Set>,
     /// Which conditions heal which failing sets.
     pub healed: Vec<Healing>,
-    /// True when runs of one set gave different answers.
+    /// Whether runs of one set gave different answers.
     pub flaky: bool,
     /// The confidence in the answer, from 0 to 1.
     pub confidence: f64,
-    /// True when nothing is left to run.
+    /// Whether nothing is left to run.
     pub finished: bool,
 }
 
 impl Findings {
-    /// True when there is no other minimal failing set, assuming that adding a condition never fixes a failure.
+    /// Whether there is no other minimal failing set, assuming that adding a condition never fixes a failure.
     #[must_use]
     pub fn complete(&self) -> bool {
         self.finished && self.open.is_empty() && self.perhaps.is_empty() && self.healed.is_empty()
     }
 }
 
-/// The search.
+/// A search for minimal failing sets.
 #[derive(Clone, Default)]
 pub struct Search {
     settings: Settings,
     tallies: BTreeMap<Set, Tally>,
-    /// The conditions without those that heal.
+    /// The conditions, without those that heal.
     universe: Set,
     healed: Vec<Healing>,
-    /// Sets found before a healer was taken away.
+    /// Sets found before a healer was removed.
     earlier: Vec<Set>,
     /// A failing set and a larger passing one, both confirmed by repeats.
     healing: Option<(Set, Set)>,
     flaky: bool,
-    /// Sets that are taken for certain while the crash is flaky.
+    /// Sets taken for certain while the crash is flaky.
     certain: Vec<Set>,
     /// The costs of a failing and of a passing run, in any unit.
     costs: (f64, f64),
-    /// The posteriors used last, newest first.
+    /// The most recently used posteriors, newest first.
     beliefs: Vec<Belief>,
 }
 
-/// The subject of a posterior.
+/// What a posterior is about.
 #[derive(Clone, PartialEq, Debug)]
 struct Frame {
     universe: Set,
@@ -144,7 +144,7 @@ struct Frame {
     noise: Noise,
 }
 
-/// A posterior and the answers it has learnt; only new ones have to be added.
+/// A posterior and the answers it has learnt, so that only new ones are added.
 #[derive(Clone)]
 struct Belief {
     frame: Frame,
@@ -153,8 +153,8 @@ struct Belief {
     posterior: Posterior,
 }
 
-/// Answers taken at their word, with what follows from them: every part of a passing set passes, and every set with a
-/// failing part fails.
+/// Answers taken at face value, with their implications: every subset of a passing set passes, every superset of a
+/// failing set fails.
 struct Believed {
     passes: Vec<Set>,
     fails: Vec<Set>,
@@ -178,7 +178,7 @@ impl Answers for Believed {
 }
 
 impl Search {
-    /// A search that knows nothing yet.
+    /// A search without answers.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let universe = Set::first(settings.conditions);
@@ -197,7 +197,7 @@ impl Search {
         }
     }
 
-    /// Evidence points to a condition, by this factor.
+    /// Raises the suspicion of a condition to this factor.
     pub fn suspect(&mut self, condition: usize, factor: f64) {
         if let Some(known) = self.settings.suspicion.get_mut(condition) {
             *known = known.max(factor);
@@ -209,7 +209,7 @@ impl Search {
         self.costs = (fails, passes);
     }
 
-    /// True unless the set is known to fail.
+    /// Whether the set is not known to fail.
     #[must_use]
     pub fn may_pass(&self, set: Set) -> bool {
         self.believed().of(set) != Some(Answer::Fail)
@@ -224,14 +224,14 @@ impl Search {
         }
     }
 
-    /// How often each answer came for a set.
+    /// How often each answer occurred for a set.
     #[must_use]
     pub fn tally(&self, set: Set) -> Tally {
         self.tallies.get(&set).copied().unwrap_or_default()
     }
 
-    /// Sets to run now, at most `free` of them; those in `running` were handed out before and have not answered. Empty
-    /// while something runs: wait for it. Empty while nothing runs: the search is finished.
+    /// Sets to run now, at most `free`; `running` are those handed out earlier that have not answered. Empty while
+    /// something runs: wait for it. Empty while nothing runs: the search has finished.
     pub fn next(&mut self, free: usize, running: &[Set]) -> Vec<Set> {
         let runs: u32 = self.tallies.values().map(|t| t.decisive() + t.unresolved).sum();
         if runs as usize >= MOST_RUNS * (self.settings.conditions + 4) {
@@ -245,13 +245,13 @@ impl Search {
         wanted
     }
 
-    /// The baseline and everything at once come first: they tell most.
+    /// The baseline and all conditions together run first: they are the most informative.
     fn beginning(&self, running: &[Set]) -> Vec<Set> {
         let missing = |set: &Set| self.tally(*set).plain().is_none() && !running.contains(set);
         let everything = Set::first(self.settings.conditions);
         let mut first = vec![Set::EMPTY, everything];
         first.retain(missing);
-        // Runs of an earlier search may have shown that a part of it fails.
+        // Runs of an earlier search may have shown that a subset fails.
         if !self.flaky && self.believed().of(everything) == Some(Answer::Fail) {
             first.retain(|set| set.is_empty());
         }
@@ -267,7 +267,7 @@ impl Search {
         tally.plain().is_none() || (tally.fails == 1 && tally.passes == 0)
     }
 
-    /// True when the baseline fails, so that no condition is needed.
+    /// Whether the baseline fails, so that no condition is needed.
     fn fails_always(&self) -> bool {
         let tally = self.tally(Set::EMPTY);
         match self.flaky {
@@ -276,7 +276,7 @@ impl Search {
         }
     }
 
-    /// The answers so far, all of them believed.
+    /// The answers so far, taken at face value.
     fn believed(&self) -> Believed {
         let of = |wanted: Answer| {
             let inside = self
@@ -305,8 +305,8 @@ impl Search {
         if let Some((small, large)) = self.healing.or_else(|| self.contradiction()) {
             return self.settle(small, large, running);
         }
-        // A run of everything, or of what the evidence names, tells so much that nothing else starts beside it, except a run
-        // of all that is not named: if the evidence is right, that comes next.
+        // A run of everything, or of what the evidence names, is so informative that nothing else starts beside it,
+        // except a run of everything that is not named: if the evidence is right, that is the next one.
         let everything = Set::first(self.settings.conditions);
         let named = self.named(running);
         if running.contains(&everything) {
@@ -316,14 +316,14 @@ impl Search {
             let rest = self.universe.without(self.all_named());
             let unknown = !rest.is_empty() && self.believed().of(rest).is_none() && !running.contains(&rest);
             let wanted: Vec<Set> = named.into_iter().chain(unknown.then_some(rest)).collect();
-            let after = self.if_right(&wanted, running, free.saturating_sub(wanted.len()));
+            let after = self.next_if_right(&wanted, running, free.saturating_sub(wanted.len()));
             return wanted.into_iter().chain(after).collect();
         }
         let aside = self.settings.aside;
         if self.universe.without(aside).len() <= families::MOST {
             let known = self.believed_sets().into_iter().filter(|set| set.shared(aside).is_empty()).collect();
             let frame = Frame { universe: self.universe.without(aside), ..self.frame(known, Noise::none()) };
-            let wanted = self.telling(&frame, free, running);
+            let wanted = self.most_informative(&frame, free, running);
             if !wanted.is_empty() {
                 return wanted;
             }
@@ -336,7 +336,7 @@ impl Search {
         if !descent.needed.is_empty() {
             return fresh(descent.needed);
         }
-        // First one whole certificate, then what it may hide, then the repeats.
+        // One whole certificate first, then what it may hide, then the repeats.
         let wanted = fresh(self.hidden(&descent));
         if !wanted.is_empty() {
             return wanted;
@@ -349,12 +349,13 @@ impl Search {
             return Vec::new();
         }
         let frame = self.doubting(&smallest(&descent.minimal));
-        let wanted = self.telling(&frame, free, running);
-        self.as_many_as_it_takes(wanted, &descent, running)
+        let wanted = self.most_informative(&frame, free, running);
+        self.enough_repeats(wanted, &descent, running)
     }
 
-    /// No more repeats than reach the requested confidence if they answer as expected; none if those running will do.
-    fn as_many_as_it_takes(&self, mut wanted: Vec<Set>, descent: &Descent, running: &[Set]) -> Vec<Set> {
+    /// Keeps only as many repeats as reach the requested confidence if they answer as expected; none if the running
+    /// ones suffice.
+    fn enough_repeats(&self, mut wanted: Vec<Set>, descent: &Descent, running: &[Set]) -> Vec<Set> {
         let believed = self.believed();
         let mut guess = self.clone();
         let tell = |guess: &mut Self, set: Set| {
@@ -370,7 +371,7 @@ impl Search {
         wanted
     }
 
-    /// What the certificate will probably need whatever the runs under way answer.
+    /// Runs that the certificate will probably need, whatever the running ones answer.
     fn ahead(&mut self, frame: &Frame, running: &[Set]) -> Vec<Set> {
         let Some(posterior) = self.posterior(frame).filter(|_| running.len() <= families::MOST_PENDING) else {
             return Vec::new();
@@ -391,7 +392,7 @@ impl Search {
             let descent = descend(self.universe, &[], &answers);
             let found: Vec<Set> = descent.minimal.into_iter().chain(descent.perhaps).collect();
             let largest = largest_without(self.universe, &found);
-            // Runs that shrink a failing set are no part of the certificate.
+            // Runs that shrink a failing set are not part of the certificate.
             for set in descent.needed.into_iter().filter(|set| largest.contains(set)) {
                 *likely.entry(set).or_default() += weight;
             }
@@ -401,8 +402,8 @@ impl Search {
         wanted.into_iter().map(|(set, _)| set).filter(|set| !running.contains(set)).collect()
     }
 
-    /// The frame that doubts the sets found, because the crash may be flaky. A posterior has room for a few sets only, so
-    /// the smallest of many are taken for certain; a set that a wrong answer made too large is among the largest.
+    /// The frame that doubts the sets found, because the crash may be flaky. A posterior has room for a few sets only,
+    /// so the smallest of many are taken for certain; a set that a wrong answer made too large is among the largest.
     fn doubting(&self, sets: &[Set]) -> Frame {
         let mut known = sets.to_vec();
         known.sort_by_key(|set| set.len());
@@ -421,33 +422,32 @@ impl Search {
         let doubted: Vec<usize> = sets.iter().filter(|set| !frame.known.contains(set)).map(|set| set.len()).collect();
         let listed = doubted.iter().all(|size| *size <= families::largest(doubted.len()));
         let found = self.posterior(&frame)?.likeliest(64).into_iter().find(|(family, _)| *family == sets);
-        // A listed family that is not among the likeliest is most unlikely. A family that is not listed is another matter.
+        // A listed family that is not among the likeliest is very unlikely. An unlisted family tells nothing.
         found.map(|(_, share)| share).or(listed.then_some(0.0))
     }
 
-    /// Each condition that the evidence names, alone: if the evidence is right, that run is needed in any case.
+    /// Each named condition that has to be run alone; if the evidence is right, that run is needed in any case.
     fn named(&self, running: &[Set]) -> Vec<Set> {
         let answers = self.believed();
         let named = self.universe.iter().map(Set::one).filter(|set| self.is_named(*set));
         named.filter(|set| answers.of(*set).is_none() && !running.contains(set)).collect()
     }
 
-    /// What to run once `wanted` and `running` have answered as the evidence says: what it names fails, nothing else
-    /// does.
-    fn if_right(&self, wanted: &[Set], running: &[Set], free: usize) -> Vec<Set> {
+    /// What to run after `wanted` and `running` if the evidence is right: what it names fails, nothing else does.
+    fn next_if_right(&self, wanted: &[Set], running: &[Set], free: usize) -> Vec<Set> {
         if free == 0 {
             return Vec::new();
         }
         let mut guess = self.clone();
         for set in wanted.iter().chain(running) {
-            guess.record(*set, self.if_evidence_is_right(*set));
+            guess.record(*set, self.predicted(*set));
         }
         // A guess that contradicts known answers is worthless.
         if guess.contradiction().is_some() { Vec::new() } else { guess.next_plain(free, &[]) }
     }
 
-    /// The minimal failing sets, if the running runs can be foreseen (what evidence names will fail, everything else
-    /// together will pass, repeats will answer as before) and nothing is left to run after them.
+    /// The minimal failing sets, if the answers of the running runs can be predicted (named conditions fail, everything
+    /// else together passes, repeats answer as before) and nothing is left to run after them.
     #[must_use]
     pub fn foreseen(&self, running: &[Set]) -> Option<Vec<Set>> {
         if self.tally(Set::EMPTY).plain() != Some(Answer::Pass) || !self.healed.is_empty() {
@@ -458,14 +458,14 @@ impl Search {
         let rest = self.universe.without(self.all_named());
         for set in running {
             let is_foreseen = self.is_named(*set) || *set == rest;
-            guess.record(*set, believed.of(*set).or(is_foreseen.then(|| self.if_evidence_is_right(*set)))?);
+            guess.record(*set, believed.of(*set).or(is_foreseen.then(|| self.predicted(*set)))?);
         }
         let open = guess.flaky || guess.contradiction().is_some() || !guess.next(1, &[]).is_empty();
         (!open).then(|| smallest(&guess.descent().minimal))
     }
 
-    /// The answer of a set if what the evidence names fails and nothing else does.
-    fn if_evidence_is_right(&self, set: Set) -> Answer {
+    /// The answer for a set if the evidence is right.
+    fn predicted(&self, set: Set) -> Answer {
         if set.shared(self.all_named()).is_empty() { Answer::Pass } else { Answer::Fail }
     }
 
@@ -485,11 +485,11 @@ impl Search {
         smallest(&fails.map(|(set, _)| *set).filter(minimal).collect::<Vec<_>>())
     }
 
-    /// The most informative runs; none when the posterior has nothing left to learn.
-    fn telling(&mut self, frame: &Frame, free: usize, running: &[Set]) -> Vec<Set> {
+    /// The most informative runs; empty when the posterior has nothing left to learn.
+    fn most_informative(&mut self, frame: &Frame, free: usize, running: &[Set]) -> Vec<Set> {
         let (fails, passes) = self.costs;
         let cost = |p: f64| p * fails + (1.0 - p) * passes;
-        // Conditions set aside go along with runs that prove something when they pass.
+        // Conditions set aside are added to runs that prove something when they pass.
         let aside = self.settings.aside.without(frame.universe).shared(self.universe);
         let largest = largest_without(frame.universe, &frame.known);
         let mut pending: Vec<Set> =
@@ -498,10 +498,11 @@ impl Search {
             self.tallies.iter().filter(|(_, t)| t.plain() == Some(Answer::Unresolved)).map(|(s, _)| *s).collect();
         let Some(posterior) = self.posterior(frame) else { return Vec::new() };
         let mut wanted = Vec::new();
-        let mut alone = if pending.is_empty() { None } else { posterior.telling(&[], cost).map(|best| best.value) };
+        let mut alone =
+            if pending.is_empty() { None } else { posterior.most_informative(&[], cost).map(|best| best.value) };
         while wanted.len() < free && pending.len() <= families::MOST_PENDING {
-            let Some(best) = posterior.telling(&pending, cost) else { break };
-            let families::Telling { run, value, needed } = best;
+            let Some(best) = posterior.most_informative(&pending, cost) else { break };
+            let families::NextRun { run, value, needed } = best;
             let run = if largest.contains(&run) { run.union(aside) } else { run };
             let worth = value >= WORTH * *alone.get_or_insert(value) || needed >= SURE;
             if dark.contains(&run) || pending.contains(&run) || !worth {
@@ -552,11 +553,11 @@ impl Search {
         pairs.next()
     }
 
-    /// Tries both sides of a contradiction again; if they stay, looks for what heals.
+    /// Runs both sides of a contradiction again; if they stay, looks for what heals.
     fn settle(&mut self, small: Set, large: Set, running: &[Set]) -> Vec<Set> {
         let fresh = |sets: Vec<Set>| sets.into_iter().filter(|set| !running.contains(set)).collect::<Vec<_>>();
-        // A pass tells less than a failure: a crash that comes in seven runs of ten stays away three times in a row once in
-        // forty.
+        // A pass tells less than a failure: a crash that occurs in seven of ten runs stays away three times in a row in
+        // one case out of forty.
         let once_more = |(set, times): (Set, u32)| (self.tally(set).decisive() < times).then_some(set);
         let certain = self.settings.rates == Some(Rates::CERTAIN);
         let again: Vec<Set> = [(small, 2), (large, 3)].into_iter().filter_map(once_more).collect();
@@ -591,7 +592,7 @@ impl Search {
         self.next_plain(usize::MAX, running)
     }
 
-    /// How often a set passed, counting runs without some of its conditions that may heal.
+    /// How often a set passed, counting runs without some of its possibly healing conditions.
     fn passed(&self, set: Set) -> u32 {
         let without = set.without(self.settings.may_heal);
         let runs = self.tallies.iter().filter(|(run, _)| without.is_subset(**run) && run.is_subset(set));
@@ -603,7 +604,7 @@ impl Search {
         let times = |set: &Set, runs: u32| (runs + more.get(set).copied().unwrap_or(0)).max(1) as i32;
         let passes = descent.passing.iter().map(|set| 1.0 - (1.0 - ASSUMED.fires).powi(times(set, self.passed(*set))));
         let fails = descent.minimal.iter().map(|set| 1.0 - ASSUMED.spurious.powi(times(set, self.tally(*set).fails)));
-        // Failures that came whenever expected speak against a flaky crash.
+        // Failures that occurred whenever expected speak against a flaky crash.
         let came: u32 = self.tallies.iter().filter(|(set, _)| !set.is_empty()).map(|(_, tally)| tally.fails).sum();
         let flaky = FLAKY * ASSUMED.fires.powi(came as i32);
         let flaky = if self.flaky { 1.0 } else { flaky / (flaky + 1.0 - FLAKY) };

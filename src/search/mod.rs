@@ -1,4 +1,4 @@
-//! Searches over condition sets and versions as pure state machines: they say what to run next and take in the answers.
+//! Searches over condition sets and versions as pure state machines: they return what to run next and take the answers.
 //! No I/O, no clock, nothing about containers.
 
 pub mod descent;

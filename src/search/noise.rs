@@ -1,4 +1,4 @@
-//! How far to believe an answer: crashes that come only sometimes, and spurious failures.
+//! How far to trust an answer: flaky crashes and spurious failures.
 
 /// The answer of one run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +35,7 @@ impl Rates {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Noise(Vec<(Rates, f64)>);
 
-/// Rates to consider when nothing is known: from a crash in every second run to one in nearly every run.
+/// Rates considered when nothing is known: from a crash in every second run to one in nearly every run.
 const FIRES: [f64; 3] = [0.5, 0.7, 0.9];
 const SPURIOUS: [f64; 2] = [0.005, 0.03];
 
@@ -56,7 +56,7 @@ impl Noise {
         Self(around.into_iter().flat_map(pair).collect())
     }
 
-    /// Answers are most likely right; with the probability `flaky`, the rates are typical ones of flaky crashes.
+    /// Answers are most likely right; with the probability `flaky`, the rates are those of typical flaky crashes.
     #[must_use]
     pub fn unknown(flaky: f64) -> Self {
         let each = flaky / (FIRES.len() * SPURIOUS.len()) as f64;
@@ -71,7 +71,7 @@ impl Noise {
     }
 }
 
-/// How often each answer came.
+/// How often each answer occurred.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Tally {
     /// Runs that passed.
@@ -83,7 +83,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one more.
+    /// Counts one answer.
     pub fn add(&mut self, answer: Answer) {
         match answer {
             Answer::Pass => self.passes += 1,
@@ -92,13 +92,13 @@ impl Tally {
         }
     }
 
-    /// How many runs passed or failed.
+    /// Number of runs that passed or failed.
     #[must_use]
     pub fn decisive(self) -> u32 {
         self.passes + self.fails
     }
 
-    /// The answer when every run is believed; the majority where runs differ. `None` before the first run, and after a
+    /// The answer if every run is believed, by majority where runs differ. `None` before the first run, and after a
     /// single unresolved one, which is worth a second try.
     #[must_use]
     pub fn plain(self) -> Option<Answer> {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ratio_test_decides_as_answers_come() {
+    fn ratio_test_decides_sequentially() {
         let rates = Rates { fires: 0.7, spurious: 0.02 };
         let decided = |passes, fails| Tally { passes, fails, unresolved: 0 }.decided(rates, 0.01);
         assert_eq!(decided(0, 0), None);
@@ -145,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn weights_add_up() {
-        let told = Rates { fires: 0.7, spurious: 0.02 };
-        for noise in [Noise::none(), Noise::about(told), Noise::unknown(0.1), Noise::about(Rates::CERTAIN)] {
+    fn weights_sum_to_one() {
+        let typical = Rates { fires: 0.7, spurious: 0.02 };
+        for noise in [Noise::none(), Noise::about(typical), Noise::unknown(0.1), Noise::about(Rates::CERTAIN)] {
             let sum: f64 = noise.rates().iter().map(|(_, weight)| weight).sum();
             assert!((sum - 1.0).abs() < 1e-9, "{noise:?}");
             assert!(noise.rates().iter().all(|(r, _)| r.fires > r.spurious), "{noise:?}");

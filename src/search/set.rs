@@ -6,8 +6,8 @@ use std::fmt;
 /// Words of a [`Set`].
 const WORDS: usize = 8;
 
-/// The largest number of conditions that a search can have. A service with this many variables does not exist; whoever
-/// builds a search from user input checks it and says so.
+/// The largest number of conditions in a search. No service has this many variables; callers that build a search from
+/// user input check it and report it.
 pub const MOST: usize = Set::MOST;
 
 /// A set of conditions, each by its number from 0 to [`MOST`] − 1.
@@ -18,12 +18,12 @@ pub type Set = Bits<WORDS>;
 pub struct Bits<const W: usize>([u64; W]);
 
 impl<const W: usize> Bits<W> {
-    /// The set without a number.
+    /// The empty set.
     pub const EMPTY: Self = Self([0; W]);
-    /// How many numbers there are.
+    /// The largest number of elements.
     pub const MOST: usize = W * 64;
 
-    /// The set of one number.
+    /// The set with a single number.
     ///
     /// # Panics
     /// If the number is [`Self::MOST`] or more.
@@ -47,49 +47,49 @@ impl<const W: usize> Bits<W> {
         }))
     }
 
-    /// True for the set without a number.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::EMPTY
     }
 
-    /// How many numbers are in it.
+    /// Number of elements.
     #[must_use]
     pub fn len(self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// True when the number is in it.
+    /// Whether the number is in the set.
     #[must_use]
     pub fn has(self, number: usize) -> bool {
         self.0[number / 64] >> (number % 64) & 1 == 1
     }
 
-    /// What is in one of the two, or in both.
+    /// The union of both sets.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
-    /// What is in both.
+    /// The intersection of both sets.
     #[must_use]
     pub fn shared(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
 
-    /// What is in this one only.
+    /// The elements that are in this set only.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
     }
 
-    /// True when everything in it is in the other as well.
+    /// Whether every element is in the other set, too.
     #[must_use]
     pub fn is_subset(self, other: Self) -> bool {
         self.0.iter().zip(other.0).all(|(own, other)| own & !other == 0)
     }
 
-    /// The numbers, lowest first.
+    /// The elements, lowest first.
     pub fn iter(self) -> impl Iterator<Item = usize> {
         self.0.into_iter().enumerate().flat_map(|(at, mut word)| {
             std::iter::from_fn(move || {
@@ -122,7 +122,7 @@ impl<const W: usize> Default for Bits<W> {
     }
 }
 
-/// In the order of the bits as one large number.
+/// Ordered by the bits as one large number.
 impl<const W: usize> Ord for Bits<W> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.iter().rev().cmp(other.0.iter().rev())
@@ -147,7 +147,7 @@ impl<const W: usize> fmt::Debug for Bits<W> {
     }
 }
 
-/// The sets that contain no other one of them.
+/// The sets that contain no other of them.
 #[must_use]
 pub fn smallest<const W: usize>(sets: &[Bits<W>]) -> Vec<Bits<W>> {
     let sets: Vec<&Bits<W>> = sets.iter().collect();
@@ -157,7 +157,7 @@ pub fn smallest<const W: usize>(sets: &[Bits<W>]) -> Vec<Bits<W>> {
     kept
 }
 
-/// The largest parts of `all` that contain none of the sets: `all` without a smallest set that meets each of them
+/// The largest subsets of `all` that contain none of the sets: `all` without a minimal set that intersects each of them
 /// (C. Berge, *Hypergraphs*, 1989, ch. 2: one set after the other).
 #[must_use]
 pub fn largest_without<const W: usize>(all: Bits<W>, sets: &[Bits<W>]) -> Vec<Bits<W>> {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_sets() {
+    fn set_operations() {
         assert_eq!(Set::first(3), set(&[0, 1, 2]));
         assert_eq!(Set::first(MOST).len(), MOST);
         assert_eq!(Set::first(64), (0..64).collect());
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "513 conditions")]
-    fn more_than_fit_are_refused() {
+    fn rejects_more_conditions_than_fit() {
         let _ = Set::first(MOST + 1);
     }
 

@@ -1,4 +1,4 @@
-//! What finished runs already show: the smallest failing sets among them, and the first bad version.
+//! What finished runs show: the smallest failing sets among them, and the first bad version.
 
 /// The minimal failing sets: those of which no other failing set is a proper subset.
 ///
@@ -11,16 +11,16 @@ pub fn minimal<'a, S>(failing: &[&'a S], is_part: impl Fn(&S, &S) -> bool) -> Ve
         .collect()
 }
 
-/// The first bad one of a list of versions.
+/// The first bad version of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FirstBad {
     /// No version is bad.
     None,
-    /// The oldest version is bad already.
+    /// The oldest version is already bad.
     All,
     /// This version is the first bad one; the one before it is good.
     At(usize),
-    /// One of these, both included: all but the last are unresolved.
+    /// One of these, inclusive: all but the last are unresolved.
     Among(usize, usize),
 }
 

@@ -11,7 +11,7 @@ pub struct Between {
     pub fails: Option<usize>,
 }
 
-/// A search over forms from the mildest (0) to the most severe. The form after the last one is known to fail.
+/// A search over forms from the mildest (0) to the most severe. The form after the last is known to fail.
 #[derive(Clone, Debug)]
 pub struct Threshold {
     /// Every form below this one passes.
@@ -35,7 +35,7 @@ impl Threshold {
         (self.low < self.high && !self.unresolved).then(|| self.low + (self.high - self.low) / 2)
     }
 
-    /// Records the answer for the form that [`Self::next`] asked for.
+    /// Records the answer for the form that [`Self::next`] returned.
     pub fn record(&mut self, answer: Answer) {
         let Some(asked) = self.next() else { return };
         match answer {

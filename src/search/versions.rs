@@ -1,34 +1,33 @@
-//! The first bad one of an ordered list of versions.
+//! Finds the first bad version of an ordered list.
 //!
-//! Where every answer is believed, the free slots split what is left evenly. Where answers may be wrong, the posterior
-//! over the first bad version and the rates is kept exactly, and the next run is the one whose answer tells most about
-//! the first bad version (noisy bisection by expected information: B. Jedynak and others, *Twenty questions with noise*,
+//! If every answer is believed, the free slots split the remaining range evenly. If answers may be wrong, the exact
+//! posterior over the first bad version and the rates decides: the next run is the one whose answer says most about the
+//! first bad version (noisy bisection by expected information: B. Jedynak and others, *Twenty questions with noise*,
 //! 2012).
 //!
-//! Both rest on one assumption: once bad, the versions stay bad. Hence `count` + 1 possibilities for the first bad one:
-//! 0 is "all are bad", `count` is "none is".
+//! Both rest on one assumption: once bad, the versions stay bad. So there are `count` + 1 possibilities for the first
+//! bad one: 0 means that all are bad, `count` that none is.
 
 use super::noise::{Answer, Noise, Rates, Tally};
 
-/// What the ends of the list have for a share before the first run: all are bad, and none is.
+/// The prior probability of each extreme: all versions are bad, and none is.
 const END: f64 = 0.05;
 
-/// No version is run more often than this: with answers that fit no rates the search would never end.
+/// No version is run more often than this: with answers that fit no rates, the search would never end.
 const MOST: u32 = 60;
 
-/// How many courses of the running runs are looked at: all of them for up to five runs, then the most likely ones.
+/// Number of combinations of pending answers considered: all of them for up to five runs, then the likeliest.
 const COURSES: usize = 32;
 
-/// No rate is nearer to never or always than this where answers may be wrong: what is impossible could never be
-/// taken back.
+/// If answers may be wrong, no rate is closer to 0 or 1 than this: an impossible answer could never be corrected.
 const NEVER: f64 = 1e-9;
 
-/// How sure the answer must be.
+/// How certain the answer must be.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Settings {
-    /// How far a single answer can be believed.
+    /// How far a single answer is trusted.
     pub noise: Noise,
-    /// The probability from which on a culprit is named, for example 0.99. Of no meaning without noise.
+    /// The probability at which a culprit is named, for example 0.99. Unused without noise.
     pub confidence: f64,
 }
 
@@ -37,27 +36,27 @@ pub struct Settings {
 pub enum Culprit {
     /// This version is the first bad one; the one before it is good.
     First(usize),
-    /// The first bad version is one of these, both included: those before the last are unresolved or, when the search
-    /// was stopped early, not tried often enough. From 0 on, all may be bad.
+    /// The first bad version is one of these, inclusive: those before the last are unresolved or, if the search was
+    /// stopped early, not run often enough. From 0 on, all may be bad.
     AnyOf(usize, usize),
     /// The newest version is good, and so are all before it.
     NoneBad,
-    /// The oldest version is bad already.
+    /// The oldest version is already bad.
     AllBad,
     /// An end is unresolved and no other version helps, or too little was run.
     Unknown,
 }
 
-/// A search for the first bad version: what to run next, and what is known.
+/// A search for the first bad version.
 #[derive(Clone, Debug)]
 pub struct Versions {
     tally: Vec<Tally>,
-    /// Nothing where every answer is believed.
+    /// `None` if every answer is believed.
     belief: Option<Belief>,
 }
 
 impl Versions {
-    /// A search among so many versions.
+    /// A search among `count` versions.
     ///
     /// # Panics
     ///
@@ -71,10 +70,10 @@ impl Versions {
         Self { tally, belief }
     }
 
-    /// The versions to run now, at most `free` of them, while those of `running` are under way: handed out, and their
-    /// answers not recorded yet. A version may be there twice: it is to be run twice at once.
+    /// The versions to run now, at most `free`, while those in `running` have not answered. A version may occur twice:
+    /// it is then run twice in parallel.
     ///
-    /// Empty while something is running: wait for it. Empty while nothing is: the culprit stands.
+    /// Empty while something runs: wait for it. Empty while nothing runs: the culprit is final.
     pub fn next(&mut self, free: usize, running: &[usize]) -> Vec<usize> {
         let ends: Vec<usize> = [self.tally.len() - 1, 0].into_iter().filter(|v| self.tally[*v].is_open()).collect();
         if !ends.is_empty() {
@@ -82,11 +81,11 @@ impl Versions {
         }
         match &self.belief {
             None => self.evenly(free, running),
-            Some(belief) => self.telling(belief, free, running),
+            Some(belief) => self.most_informative(belief, free, running),
         }
     }
 
-    /// Takes in what a run of a version said.
+    /// Records the answer of a run.
     pub fn record(&mut self, version: usize, answer: Answer) {
         self.tally[version].add(answer);
         if let Some(belief) = &mut self.belief {
@@ -94,7 +93,7 @@ impl Versions {
         }
     }
 
-    /// What is known now, also when the search is stopped early.
+    /// What is known now, also if the search is stopped early.
     #[must_use]
     pub fn culprit(&self) -> Culprit {
         let count = self.tally.len();
@@ -107,13 +106,13 @@ impl Versions {
         }
     }
 
-    /// What each version has had for answers, oldest first.
+    /// The answers of each version, oldest first.
     #[must_use]
     pub fn tally(&self) -> &[Tally] {
         &self.tally
     }
 
-    /// The probability that the culprit is right; 0 where it is not known.
+    /// The probability that the culprit is right; 0 if it is unknown.
     #[must_use]
     pub fn confidence(&self) -> f64 {
         let (first, last) = self.range();
@@ -124,8 +123,8 @@ impl Versions {
         }
     }
 
-    /// The first bad version is one of these, both included. The one before them was seen passing and the last of them
-    /// failing, whatever the posterior says: so rates that are wrong cannot name a version that never failed.
+    /// The range, inclusive, that the first bad version is in. The version before it was seen passing and its last one
+    /// failing, whatever the posterior says: wrong rates cannot name a version that never failed.
     fn range(&self) -> (usize, usize) {
         let count = self.tally.len();
         let (first, last) = match &self.belief {
@@ -140,21 +139,21 @@ impl Versions {
         (good.map_or(0, |good| good + 1), bad.map_or(count, |bad| last + bad))
     }
 
-    /// The versions that tell the possibilities of the range apart and may be run, oldest first.
+    /// The versions in the range that are worth running, oldest first.
     fn useful(&self) -> impl Iterator<Item = usize> {
         let (first, last) = self.range();
         (first..last).filter(|version| !self.tally[*version].is_spent())
     }
 
-    /// Splits the range into even parts. A version that said nothing is tried again when no other one is left.
+    /// Splits the range into even parts. An unresolved version is run again only when no other is left.
     fn evenly(&self, free: usize, running: &[usize]) -> Vec<usize> {
         let pool: Vec<usize> = self.useful().filter(|version| !running.contains(version)).collect();
         let fresh: Vec<usize> = pool.iter().copied().filter(|version| self.tally[*version].unresolved == 0).collect();
         spread(if fresh.is_empty() { &pool } else { &fresh }, free, running)
     }
 
-    /// Those whose answers tell most, one after the other, given what the others may say.
-    fn telling(&self, belief: &Belief, free: usize, running: &[usize]) -> Vec<usize> {
+    /// The most informative versions, chosen one after the other, given the possible answers of those before.
+    fn most_informative(&self, belief: &Belief, free: usize, running: &[usize]) -> Vec<usize> {
         let useful: Vec<usize> = self.useful().collect();
         let mut courses = vec![belief.joint.clone()];
         let mut taken = running.to_vec();
@@ -162,15 +161,15 @@ impl Versions {
         while taken.len() < running.len() + free {
             courses = taken[foreseen..].iter().fold(courses, |all, version| belief.foresee(&all, *version));
             foreseen = taken.len();
-            let told = belief.information(&courses);
+            let gain = belief.information(&courses);
             let open = useful.iter().copied().filter(|version| self.may_run(*version, &taken));
-            let Some(best) = open.max_by(|a, b| told[*a].total_cmp(&told[*b])) else { break };
+            let Some(best) = open.max_by(|a, b| gain[*a].total_cmp(&gain[*b])) else { break };
             taken.push(best);
         }
         taken.split_off(running.len())
     }
 
-    /// False when the running runs may turn out to be as many as a version gets that never says anything.
+    /// False if the running runs may already be all that an unresolved version gets.
     fn may_run(&self, version: usize, taken: &[usize]) -> bool {
         let tally = self.tally[version];
         let under_way = taken.iter().filter(|other| **other == version).count();
@@ -178,7 +177,7 @@ impl Versions {
     }
 }
 
-/// Spreads so many picks over the pool, in even parts between the running ones.
+/// Spreads `picks` picks evenly over the pool, between the running ones.
 fn spread(pool: &[usize], picks: usize, running: &[usize]) -> Vec<usize> {
     let apart = |a: &usize, b: &usize| running.iter().any(|version| a < version && version < b);
     let mut gaps: Vec<(&[usize], usize)> = pool.chunk_by(|a, b| !apart(a, b)).map(|gap| (gap, 0)).collect();
@@ -194,12 +193,12 @@ fn spread(pool: &[usize], picks: usize, running: &[usize]) -> Vec<usize> {
     gaps.into_iter().flat_map(even).collect()
 }
 
-/// The probability of every first bad version together with every pair of rates.
+/// The joint probability of every first bad version and every pair of rates.
 #[derive(Clone, Debug)]
 struct Belief {
     rates: Vec<(Rates, f64)>,
     confidence: f64,
-    /// For each possible first bad version, one after the other, each of the rates.
+    /// For each possible first bad version, one weight per pair of rates.
     joint: Vec<f64>,
 }
 
@@ -213,7 +212,7 @@ impl Belief {
         belief
     }
 
-    /// Computes it anew from all answers, as logarithms: after hundreds of answers the likelihoods are too small.
+    /// Recomputes it from all answers, in logarithms: after hundreds of answers the likelihoods underflow.
     fn update(&mut self, tally: &[Tally]) {
         let count = tally.len();
         let inner = (1.0 - 2.0 * END) / (count - 1) as f64;
@@ -240,7 +239,7 @@ impl Belief {
         self.joint.chunks(self.rates.len()).map(|row| row.iter().sum()).collect()
     }
 
-    /// The shortest range of first bad versions that has the confidence asked for; of several, the likeliest.
+    /// The shortest range of first bad versions that reaches the confidence; of several, the likeliest.
     fn credible(&self) -> (usize, usize) {
         let marginal = self.marginal();
         let (mut best, mut most) = ((0, marginal.len() - 1), 0.0);
@@ -259,22 +258,22 @@ impl Belief {
         best
     }
 
-    /// For each version, how much one more run of it tells about the first bad version, whatever the rates are: the
-    /// mutual information, on average over the courses that the running ones may take.
+    /// For each version, how much one more run of it says about the first bad version: the mutual information, averaged
+    /// over the possible answers of the running ones.
     fn information(&self, courses: &[Vec<f64>]) -> Vec<f64> {
-        let mut told = vec![0.0; self.joint.len() / self.rates.len() - 1];
+        let mut gain = vec![0.0; self.joint.len() / self.rates.len() - 1];
         for course in courses {
             let rows: Vec<Row> = course.chunks(self.rates.len()).map(|row| self.row(row)).collect();
             let mass: f64 = rows.iter().map(|row| row.mass).sum();
             let mut fails: f64 = rows.iter().map(|row| row.good).sum();
             let mut left: f64 = rows.iter().map(|row| entropy(row.mass, row.good)).sum();
-            for (told, row) in told.iter_mut().zip(&rows) {
+            for (gain, row) in gain.iter_mut().zip(&rows) {
                 fails += row.bad - row.good;
                 left += entropy(row.mass, row.bad) - entropy(row.mass, row.good);
-                *told += entropy(mass, fails) - left;
+                *gain += entropy(mass, fails) - left;
             }
         }
-        told
+        gain
     }
 
     fn row(&self, weights: &[f64]) -> Row {
@@ -286,7 +285,7 @@ impl Belief {
         }
     }
 
-    /// Each course, with either answer of one more run of this version.
+    /// Each course, continued with either answer of one more run of this version.
     fn foresee(&self, courses: &[Vec<f64>], version: usize) -> Vec<Vec<f64>> {
         let fails = |place: usize| {
             let (rates, _) = self.rates[place % self.rates.len()];
@@ -303,14 +302,14 @@ impl Belief {
     }
 }
 
-/// A first bad version: its weight, and the part of it in which a run fails, of a version that is bad then, or good.
+/// The weight of one first bad version, and its part in which a run of a bad or of a good version fails.
 struct Row {
     mass: f64,
     bad: f64,
     good: f64,
 }
 
-/// How open it is whether a run fails, times the weight of all that may happen.
+/// The entropy of whether a run fails, times the weight of all possibilities.
 fn entropy(mass: f64, fails: f64) -> f64 {
     let part = |weight: f64| if weight > 0.0 { -weight * (weight / mass).ln() } else { 0.0 };
     part(fails) + part(mass - fails)
@@ -333,12 +332,12 @@ impl Likelihood {
 }
 
 impl Tally {
-    /// It said nothing yet, and is tried on.
+    /// Whether it has no answer yet and may be run again.
     fn is_open(self) -> bool {
         self.decisive() == 0 && !self.is_spent()
     }
 
-    /// It is not run any more: it says nothing, or it was run often enough.
+    /// Whether it is not run any more: it stays unresolved, or was run often enough.
     fn is_spent(self) -> bool {
         self.decisive() + self.unresolved >= if self.decisive() == 0 { 2 } else { MOST }
     }
@@ -369,7 +368,7 @@ mod tests {
         }
     }
 
-    /// What the versions are like, and when the search is stopped.
+    /// The versions of a test, and when the search is stopped.
     #[derive(Clone, Debug)]
     struct World {
         count: usize,
@@ -384,7 +383,7 @@ mod tests {
             Self { count, first_bad, rates, silent: Vec::new(), budget: usize::MAX }
         }
 
-        /// What can be known where every version is run, and none fails by chance.
+        /// The best possible answer if every version is run and none fails by chance.
         fn knowable(&self) -> Culprit {
             let speaks = |version: &usize| !self.silent.contains(version);
             let first = (0..self.first_bad).rev().find(speaks).map_or(0, |good| good + 1);
@@ -408,7 +407,7 @@ mod tests {
         }
     }
 
-    /// Searches with so many slots, answers coming in any order, and hands back the runs in order.
+    /// Searches with `slots` slots, answers arriving in any order, and returns the runs in order.
     fn search(world: &World, noise: &Noise, slots: usize, random: &mut Random) -> (Versions, Vec<usize>) {
         let mut search = Versions::new(world.count, Settings { noise: noise.clone(), confidence: 0.99 });
         let (mut running, mut runs) = (Vec::new(), Vec::new());
@@ -423,12 +422,12 @@ mod tests {
             }
             let version = running.swap_remove(random.below(running.len()));
             let fails = random.chance(world.rates.fails(version >= world.first_bad));
-            let told = if fails { Answer::Fail } else { Answer::Pass };
-            search.record(version, if world.silent.contains(&version) { Answer::Unresolved } else { told });
+            let answer = if fails { Answer::Fail } else { Answer::Pass };
+            search.record(version, if world.silent.contains(&version) { Answer::Unresolved } else { answer });
         }
     }
 
-    /// The mean number of runs, and the share of right answers, over 1,000 searches among 20 versions.
+    /// The mean number of runs and the share of right answers, over 1,000 searches among 20 versions.
     fn measured(noise: &Noise, rates: Rates, truth: impl Fn(&mut Random) -> usize) -> (f64, f64) {
         let mut random = Random(7);
         let (mut sum, mut right) = (0, 0);
@@ -441,10 +440,10 @@ mod tests {
         (sum as f64 / 1000.0, f64::from(u16::try_from(right).unwrap()) / 1000.0)
     }
 
-    const TOLD: Rates = Rates { fires: 0.7, spurious: 0.02 };
+    const TYPICAL: Rates = Rates { fires: 0.7, spurious: 0.02 };
 
     #[test]
-    fn believed_answers_take_as_few_runs_as_there_are_bits() {
+    fn bisects_in_logarithmically_many_runs_without_noise() {
         for first_bad in 1..20 {
             let world = World::of(20, first_bad, Rates::CERTAIN);
             let (done, runs) = search(&world, &Noise::none(), 1, &mut Random(1));
@@ -463,27 +462,27 @@ mod tests {
         search.record(0, Answer::Pass);
         assert_eq!(search.next(3, &[]), [5, 10, 15]);
         search.record(10, Answer::Pass);
-        assert_eq!(search.next(2, &[5, 15]), [12, 17], "around the one that is running");
+        assert_eq!(search.next(2, &[5, 15]), [12, 17], "between the running ones");
         assert_eq!(search.culprit(), Culprit::AnyOf(11, 20));
     }
 
     #[test]
-    fn the_neighbour_of_a_version_that_says_nothing_is_tried() {
+    fn tries_neighbours_of_unresolved_versions() {
         let world = World { silent: vec![4, 5, 6], ..World::of(11, 5, Rates::CERTAIN) };
         let (done, runs) = search(&world, &Noise::none(), 1, &mut Random(1));
         assert_eq!(runs, [10, 0, 5, 4, 6, 3, 8, 7, 5, 4, 6]);
         assert_eq!(done.culprit(), Culprit::AnyOf(4, 7));
         let world = World { silent: vec![5], ..World::of(11, 8, Rates::CERTAIN) };
-        assert_eq!(search(&world, &Noise::none(), 1, &mut Random(1)).1, [10, 0, 5, 4, 7, 8], "it is not tried again");
+        assert_eq!(search(&world, &Noise::none(), 1, &mut Random(1)).1, [10, 0, 5, 4, 7, 8], "not run again");
     }
 
     #[test]
-    fn few_runs_where_answers_may_be_wrong() {
+    fn few_runs_with_noisy_answers() {
         let inner = |random: &mut Random| 1 + random.below(19);
         for (fires, spurious, most, least) in
             [(0.7, 0.02, 19.5, 0.985), (0.6, 0.05, 25.0, 0.97), (0.85, 0.0, 15.5, 0.985), (1.0, 0.0, 14.0, 1.0)]
         {
-            let (mean, right) = measured(&Noise::about(TOLD), Rates { fires, spurious }, inner);
+            let (mean, right) = measured(&Noise::about(TYPICAL), Rates { fires, spurious }, inner);
             assert!(mean <= most && right >= least, "{fires} {spurious}: {mean} runs, {right} right");
         }
         let (mean, right) = measured(&Noise::unknown(0.1), Rates::CERTAIN, inner);
@@ -491,37 +490,37 @@ mod tests {
     }
 
     #[test]
-    fn ends_that_agree_are_confirmed() {
+    fn confirms_ends_that_agree() {
         for first_bad in [0, 20] {
-            let (mean, right) = measured(&Noise::about(TOLD), TOLD, |_| first_bad);
+            let (mean, right) = measured(&Noise::about(TYPICAL), TYPICAL, |_| first_bad);
             assert!(mean <= 20.0 && right >= 0.95, "{first_bad}: {mean} runs, {right} right");
         }
     }
 
     #[test]
-    fn a_contradiction_takes_the_certainty_away() {
+    fn contradiction_lowers_confidence() {
         let mut search = Versions::new(4, Settings { noise: Noise::unknown(0.1), confidence: 0.9 });
         for (version, answer) in [(3, Answer::Fail), (0, Answer::Pass), (1, Answer::Pass), (2, Answer::Fail)] {
             search.record(version, answer);
         }
         assert_eq!((search.culprit(), search.next(1, &[])), (Culprit::First(2), vec![]));
         search.record(1, Answer::Fail);
-        assert_eq!(search.next(1, &[]), [1], "it is flaky: was it the pass or the failure that was by chance?");
+        assert_eq!(search.next(1, &[]), [1], "flaky: either answer may be by chance");
         assert!(search.culprit() != Culprit::First(2));
     }
 
     #[test]
-    fn answers_that_fit_no_rates_come_to_an_end() {
+    fn ends_with_answers_that_fit_no_rates() {
         let chance = Rates { fires: 0.25, spurious: 0.25 };
         for seed in 0..20 {
-            let (_, runs) = search(&World::of(8, 4, chance), &Noise::about(TOLD), 3, &mut Random(seed));
+            let (_, runs) = search(&World::of(8, 4, chance), &Noise::about(TYPICAL), 3, &mut Random(seed));
             assert!(runs.len() <= 8 * (MOST as usize + 2), "{}", runs.len());
         }
     }
 
     #[test]
     fn a_thousand_versions() {
-        let (done, runs) = search(&World::of(1000, 613, TOLD), &Noise::about(TOLD), 4, &mut Random(3));
+        let (done, runs) = search(&World::of(1000, 613, TYPICAL), &Noise::about(TYPICAL), 4, &mut Random(3));
         assert_eq!(done.culprit(), Culprit::First(613));
         assert!(runs.len() <= 60, "{runs:?}");
     }
@@ -538,8 +537,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_is_known(world in worlds(), slots in 1..=5usize, noise in 0..3usize, seed: u64) {
-            let noises = [Noise::none(), Noise::unknown(0.1), Noise::about(TOLD)];
+        fn claims_no_more_than_is_known(world in worlds(), slots in 1..=5usize, noise in 0..3usize, seed: u64) {
+            let noises = [Noise::none(), Noise::unknown(0.1), Noise::about(TYPICAL)];
             let (done, runs) = search(&world, &noises[noise], slots, &mut Random(seed));
             prop_assert!(world.agrees(done.culprit()), "{:?}", done.culprit());
             prop_assert!(runs.len() <= 4 * world.count + 10 + noise * 10, "{runs:?}");

@@ -130,10 +130,7 @@ async fn a_push_is_judged() {
 
     // A good image, for the first time.
     let (good, text, cold) = world.push(&["origin", "main"]);
-    assert!(
-        good && text.contains("the image is built, then 2 cases; about") && text.contains("passes 2 cases"),
-        "{text}"
-    );
+    assert!(good && text.contains("build the image, then 2 cases; about") && text.contains("passes 2 cases"), "{text}");
     assert!(cold < Duration::from_secs(20), "{cold:?}");
     let seen = std::fs::read_to_string(world.path("state").join("seen")).expect("the hook before was called");
     assert!(seen.contains("refs/heads/main") && seen.ends_with("\norigin\n"), "{seen}");
@@ -187,7 +184,7 @@ async fn a_push_is_judged() {
     // An image that cannot be built.
     world.commit("no image");
     let (good, text, _) = world.push(&["origin", "main"]);
-    assert!(!good && text.contains("its image cannot be built") && text.contains("nothing-that-is-there"), "{text}");
+    assert!(!good && text.contains("cannot build its image") && text.contains("nothing-that-is-there"), "{text}");
 
     // The hook that was there has the first word.
     world.write("stop", "");

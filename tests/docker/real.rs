@@ -1,12 +1,12 @@
 //! The engine of tests, or the reason why there is none.
 
-use exitone::engine::context::Surroundings;
+use exitone::engine::context::EngineEnv;
 use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Engine, EngineInfo};
 
 /// The engine; nothing, with a printed reason, where there is none. CI needs one.
 pub async fn engine() -> Option<(DockerEngine, EngineInfo)> {
-    let engine = DockerEngine::connect(&Surroundings::of_process());
+    let engine = DockerEngine::connect(&EngineEnv::of_process());
     let info = match &engine {
         Ok(engine) => engine.info().await,
         Err(e) => Err(e.clone()),

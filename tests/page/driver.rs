@@ -129,7 +129,7 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    /// A new one; nothing where there is no driver.
+    /// A new one; `None` where there is no driver.
     pub fn start() -> Option<Self> {
         let driver = Driver::start()?;
         let profile = tempfile::tempdir().expect("a folder");

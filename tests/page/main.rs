@@ -20,7 +20,7 @@ const CLOSED: &str = "document.querySelector('#panel').hidden && location.hash =
 /// What the panel says.
 const PANEL: &str = "document.querySelector('#panel').innerText";
 
-/// True when this case, and no other, is open: in the panel, in the address, and in the matrix.
+/// Whether this case, and no other, is open: in the panel, in the address, and in the matrix.
 fn is_open(page: &made::Page, at: usize) -> String {
     let id = page.id(at);
     format!(
@@ -30,7 +30,7 @@ fn is_open(page: &made::Page, at: usize) -> String {
     )
 }
 
-/// True when the keyboard is on the cell of this case.
+/// Whether the keyboard is on the cell of this case.
 fn is_focused(at: usize) -> String {
     format!("document.activeElement.dataset.case === '{at}'")
 }

@@ -22,7 +22,8 @@ fn with_file(name: &str, text: &str) -> (tempfile::TempDir, String) {
 #[test]
 fn no_engine_is_said_with_a_hint() {
     exitone().args(["run", "--image", "app:1"]).assert().code(4).stderr(
-        contains("no container engine answers at unix:///nonexistent/docker.sock").and(contains("hint: Start Docker")),
+        contains("cannot connect to the container engine at unix:///nonexistent/docker.sock")
+            .and(contains("hint: Start Docker")),
     );
     exitone()
         .env("DOCKER_HOST", "carrier-pigeon://x")
@@ -176,7 +177,7 @@ fn why_refuses_what_it_cannot_ask() {
     exitone().args(["why", "a", "--budget", "soon"]).assert().code(2);
     let (_folder, path) = with_file("service.yaml", "port: eight\n");
     exitone().args(["why", "a", "--service", &path]).assert().code(3).stderr(contains("port `eight`"));
-    exitone().args(["why", "a"]).assert().code(4).stderr(contains("no container engine answers"));
+    exitone().args(["why", "a"]).assert().code(4).stderr(contains("cannot connect to the container engine"));
 }
 
 const DESCRIBED: &str = r#"{"Service": {"SourceConfiguration": {"ImageRepository": {"ImageIdentifier": "app:1",
@@ -323,7 +324,7 @@ fn the_gate_refuses_what_it_cannot_judge() {
         .gate(&[])
         .assert()
         .code(4)
-        .stderr(contains("no container engine answers").and(contains("no-verify").not()));
+        .stderr(contains("cannot connect to the container engine").and(contains("no-verify").not()));
     repository.gate(&["--lenient"]).assert().code(4);
 }
 
@@ -381,7 +382,7 @@ fn the_gates_hook_goes_where_git_looks() {
     // Where there can be no folder.
     for place in ["/dev/null", "a file"] {
         setting("core.hooksPath", place);
-        install().assert().code(6).stderr(contains("cannot be written").and(contains("Nothing has been changed")));
+        install().assert().code(6).stderr(contains("cannot write the hook").and(contains("Nothing was changed")));
     }
     setting("core.hooksPath", ".husky/_");
     install().assert().code(2).stderr(contains("managed by husky"));

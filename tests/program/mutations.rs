@@ -142,7 +142,7 @@ fn is_below(found: &Found, key: &str) -> bool {
     found.above.iter().any(|name| name == key)
 }
 
-/// The same with its number far out of any range; nothing where there is none.
+/// The same with its number far out of any range; `None` where there is none.
 fn out_of_range(found: &Found, scalar: &str) -> Option<String> {
     let numeric = |text: &str, extra: &str| {
         text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || extra.contains(c))

@@ -76,7 +76,7 @@ const MAY_BE_AWAY: [&str; 24] = [
 struct Schema(Value);
 
 impl Schema {
-    /// What is wrong with a document; nothing: it is as the schema says.
+    /// What is wrong with a document; `None`: it is as the schema says.
     fn wrong(&self, document: &Value) -> Option<String> {
         self.check(&self.0, document, "").err()
     }

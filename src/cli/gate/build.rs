@@ -21,7 +21,7 @@ pub struct Built {
 /// Why there is no image.
 #[derive(Debug)]
 pub enum NoImage {
-    /// The commit cannot be built; the end of what the builder said.
+    /// The commit cannot be built; the end of the builder's output.
     Commit(String),
     /// This machine cannot build it.
     Machine(String),
@@ -32,12 +32,12 @@ pub fn tag(image: &str, commit: &str) -> String {
     format!("{REPOSITORY}/{}:{}", repository(image), short(commit))
 }
 
-/// As many digits of a commit as people read.
+/// The customary short form of a commit id.
 pub fn short(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
-/// A name as a repository's must be: lower-case letters and digits, single separators between them.
+/// Converts a name to a valid repository name: lower-case letters and digits with single separators.
 fn repository(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
     let last = last.split([':', '@']).next().unwrap_or(last).to_ascii_lowercase();
@@ -45,7 +45,7 @@ fn repository(image: &str) -> String {
     if words.is_empty() { "image".to_owned() } else { words.join("-") }
 }
 
-/// What the image of a commit is made of; nothing where it cannot be told without building it.
+/// What the image of a commit is made of; `None` if only building it would tell.
 pub async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec<String>> {
     for path in [&build.context, &build.dockerfile] {
         if !repo.is_plain(commit, path).await {
@@ -58,23 +58,23 @@ pub async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec
     Some(vec![context, dockerfile, ignore, build.dockerfile.clone(), build.context.clone(), build.image.clone()])
 }
 
-/// Builds the image of a commit; its files are in a temporary folder meanwhile.
+/// Builds the image of a commit, from a temporary directory with its files.
 ///
 /// # Errors
 /// When git or the builder fails.
 pub async fn build(repo: &Repo, commit: &str, build: &Build) -> Result<String, NoImage> {
-    let machine = |e: std::io::Error| NoImage::Machine(format!("a temporary folder: {e}"));
+    let machine = |e: std::io::Error| NoImage::Machine(format!("creating a temporary directory: {e}"));
     let folder = tempfile::Builder::new().prefix("exitone-gate-").tempdir().map_err(machine)?;
     let tree = folder.path().join("tree");
     std::fs::create_dir(&tree).map_err(machine)?;
-    let wrong = |e| NoImage::Machine(format!("the files of {} cannot be had of git: {e}", short(commit)));
+    let wrong = |e| NoImage::Machine(format!("checking out {}: {e}", short(commit)));
     repo.check_out(commit, &tree, &folder.path().join("index")).await.map_err(wrong)?;
     let (dockerfile, context) = (tree.join(&build.dockerfile), tree.join(&build.context));
     if !dockerfile.is_file() {
-        return Err(NoImage::Commit(format!("it has no file {}", build.dockerfile)));
+        return Err(NoImage::Commit(format!("the commit has no file {}", build.dockerfile)));
     }
     if !context.is_dir() {
-        return Err(NoImage::Commit(format!("it has no folder {}", build.context)));
+        return Err(NoImage::Commit(format!("the commit has no directory {}", build.context)));
     }
     let tag = tag(&build.image, commit);
     match builder::build(&tag, "gate", &dockerfile, &context).await {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_have_good_names() {
+    fn image_names_are_valid() {
         let commit = "0123456789abcdef0123456789abcdef01234567";
         for (image, expected) in [
             ("my-service", "exitone-gate/my-service:0123456789"),

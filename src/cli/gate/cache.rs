@@ -1,5 +1,4 @@
-//! What the gate remembers: verdicts, images that were built, how long it all took. A file that cannot be read is as
-//! good as none.
+//! The gate's cache: verdicts, built images, durations. An unreadable file counts as missing.
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,14 +13,14 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::context::hex;
 
-/// The folder, below that of the state.
+/// The directory, inside the state directory.
 pub const FOLDER: &str = "gate";
 /// The file with the salt.
 const SALT: &str = "salt";
-/// What nobody asked for in so many days is removed.
+/// Entries unused for this many days are removed.
 const KEPT_DAYS: u64 = 60;
 
-/// The gate's folder.
+/// The gate's cache directory.
 pub struct Cache {
     folder: PathBuf,
     salt: String,
@@ -35,7 +34,7 @@ struct Kept<T> {
 }
 
 impl Cache {
-    /// Opens the folder; makes it, and its salt, where they are not there.
+    /// Opens the directory; creates it and its salt if missing.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -51,12 +50,12 @@ impl Cache {
         Ok(Self { folder, salt })
     }
 
-    /// A name for what these parts stand for; without the salt nobody can try what the parts may be.
+    /// A key for these parts; without the salt nobody can guess the parts.
     pub fn key<S: AsRef<str>>(&self, parts: impl IntoIterator<Item = S>) -> String {
         let mut digest = Sha256::new();
         digest.update(self.salt.as_bytes());
         for part in parts {
-            // With its length: two lists of parts never run together.
+            // Including its length, so that two lists of parts never collide.
             digest.update((part.as_ref().len() as u64).to_be_bytes());
             digest.update(part.as_ref().as_bytes());
         }
@@ -67,7 +66,7 @@ impl Cache {
         self.folder.join(format!("{kind}-{key}.json"))
     }
 
-    /// What is kept under a name, and its age in seconds, unless it is older than so much.
+    /// An entry and its age in seconds, unless it is older than `most`.
     pub fn read<T: DeserializeOwned>(&self, kind: &str, key: &str, most: Duration) -> Option<(T, u64)> {
         let bytes = std::fs::read(self.path(kind, key)).ok()?;
         let kept: Kept<T> = serde_json::from_slice(&bytes).ok()?;
@@ -75,7 +74,7 @@ impl Cache {
         (Duration::from_secs(age) < most).then_some((kept.what, age))
     }
 
-    /// Keeps something; a folder that cannot be written costs time only.
+    /// Stores an entry; an unwritable directory only costs time.
     pub fn write<T: Serialize>(&self, kind: &str, key: &str, what: &T) {
         let kept = Kept { at: Timestamp::now().as_second(), what };
         let written = serde_json::to_vec(&kept).map_err(Into::into).and_then(|bytes| {
@@ -84,16 +83,16 @@ impl Cache {
             file.persist(self.path(kind, key)).map(drop).map_err(|e| e.error)
         });
         if let Err(error) = written {
-            tracing::warn!(%error, folder = %self.folder.display(), "what the gate found out could not be kept");
+            tracing::warn!(%error, folder = %self.folder.display(), "cannot write the gate's cache");
         }
     }
 
-    /// Removes what is kept under a name.
+    /// Removes an entry.
     pub fn remove(&self, kind: &str, key: &str) {
         let _ = std::fs::remove_file(self.path(kind, key));
     }
 
-    /// Everything of a kind, the newest first, with its name.
+    /// All entries of a kind with their keys, newest first.
     pub fn all<T: DeserializeOwned>(&self, kind: &str) -> Vec<(String, T)> {
         let start = format!("{kind}-");
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
@@ -109,7 +108,7 @@ impl Cache {
         all.into_iter().map(|(_, key, what)| (key, what)).collect()
     }
 
-    /// Removes what is too old for anybody.
+    /// Removes entries that are too old.
     pub fn sweep(&self) {
         let oldest = Duration::from_secs(KEPT_DAYS * 24 * 3600);
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
@@ -121,12 +120,12 @@ impl Cache {
     }
 }
 
-/// Seconds from then to now; nothing when then is yet to come: a clock was wrong.
+/// Seconds from then to now; `None` if then is in the future, because a clock was wrong.
 fn age(then: i64, now: i64) -> Option<u64> {
     now.checked_sub(then).and_then(|age| u64::try_from(age).ok())
 }
 
-/// The salt, made once; only its owner may read it (a temporary file has that mode from its beginning).
+/// The salt, created once; only its owner may read it (temporary files are created with that mode).
 fn salt(folder: &Path) -> std::io::Result<String> {
     let path = folder.join(SALT);
     let good = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -142,7 +141,7 @@ fn salt(folder: &Path) -> std::io::Result<String> {
     if damaged {
         file.persist(&path).map_err(|e| e.error)?;
     } else if let Err(e) = file.persist_noclobber(&path) {
-        // Two first starts at the same time: the first one's salt is that of both.
+        // Two first starts at the same time: both use the first one's salt.
         if e.error.kind() != std::io::ErrorKind::AlreadyExists {
             return Err(e.error);
         }
@@ -151,7 +150,7 @@ fn salt(folder: &Path) -> std::io::Result<String> {
     if good(&text) { Ok(text) } else { Err(std::io::Error::other(format!("{}: not a salt", path.display()))) }
 }
 
-/// Sixty-four hexadecimal digits that nobody can guess.
+/// Sixty-four random hexadecimal digits.
 fn random() -> std::io::Result<String> {
     use std::io::Read;
     let mut digest = Sha256::new();
@@ -160,7 +159,7 @@ fn random() -> std::io::Result<String> {
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         digest.update(bytes);
     }
-    // The standard library's own randomness is seeded by the system.
+    // The standard library's randomness is seeded by the system.
     for _ in 0..8 {
         digest.update(RandomState::new().build_hasher().finish().to_be_bytes());
     }
@@ -174,7 +173,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
     #[test]
-    fn what_is_kept_is_found_again() {
+    fn finds_stored_entries_again() {
         let state = tempfile::tempdir().expect("a folder");
         let cache = Cache::open(state.path()).expect("opened");
         let key = cache.key(["a", "b"]);
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_parts_apart_and_nobody_else_has_them() {
+    fn keys_distinguish_parts_and_depend_on_the_salt() {
         let state = tempfile::tempdir().expect("a folder");
         let cache = Cache::open(state.path()).expect("opened");
         let keys = [cache.key(["ab", "c"]), cache.key(["a", "bc"]), cache.key(["abc"]), cache.key(["abc", ""])];
@@ -211,7 +210,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_salt_is_its_owners_alone_and_a_damaged_one_is_made_anew() {
+    fn salt_is_private_and_replaced_if_damaged() {
         use std::os::unix::fs::PermissionsExt;
         let state = tempfile::tempdir().expect("a folder");
         let first = Cache::open(state.path()).expect("opened").key(["a"]);

@@ -1,16 +1,16 @@
-//! Can changed files change an image? When in doubt: yes.
+//! Whether changed files can affect an image. If in doubt, they can.
 
 use super::named::Build;
 
-/// Files that decide what the others are when they are checked out.
+/// Files that determine the content of others on checkout.
 const DECIDING: [&str; 2] = [".gitattributes", ".gitmodules"];
 
-/// What names the files that docker leaves out of a context.
+/// The file that lists what docker excludes from a context.
 pub const IGNORE: &str = ".dockerignore";
 
-/// The first of the changed files that may change the image; `also`: paths that count wherever they are. `ignore` is
-/// the text of the context's .dockerignore.
-pub fn telling<'a>(changed: &'a [String], build: &Build, ignore: Option<&str>, also: &[String]) -> Option<&'a str> {
+/// The first changed file that may affect the image; `also`: paths that count regardless. `ignore` is the text of the
+/// context's .dockerignore.
+pub fn affecting<'a>(changed: &'a [String], build: &Build, ignore: Option<&str>, also: &[String]) -> Option<&'a str> {
     let rules: Vec<Rule> = ignore.map(rules).unwrap_or_default();
     let matters = |path: &&String| {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -20,23 +20,23 @@ pub fn telling<'a>(changed: &'a [String], build: &Build, ignore: Option<&str>, a
         }
         match below(path, &build.context) {
             Some(inside) => inside == IGNORE || !ignored(inside, &rules),
-            // A file in the place of the context's folder, or of one above it.
+            // A file in place of the context's directory, or of one above it.
             None => build.context == **path || below(&build.context, path).is_some(),
         }
     };
     changed.iter().find(matters).map(String::as_str)
 }
 
-/// A path as it is seen from a folder; the empty folder is the top.
+/// A path relative to a folder; the empty folder is the top.
 fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     if folder.is_empty() { Some(path) } else { path.strip_prefix(folder)?.strip_prefix('/') }
 }
 
 /// A line of .dockerignore.
 struct Rule {
-    /// True: what matches is not ignored after all.
+    /// Whether matching files are not ignored after all.
     except: bool,
-    /// The parts of the pattern; nothing for a pattern that is not understood here.
+    /// The parts of the pattern; `None` if it is not supported here.
     parts: Option<Vec<String>>,
 }
 
@@ -55,21 +55,21 @@ fn rule(line: &str) -> Option<Rule> {
     if parts.is_empty() {
         return None;
     }
-    // Classes, escapes and steps upwards are left to docker.
+    // Classes, escapes and parent steps are left to docker.
     let plain =
         |part: &String| !part.contains(['[', ']', '\\']) && part != ".." && (!part.contains("**") || part == "**");
     let understood = parts.iter().all(plain);
     Some(Rule { except, parts: understood.then_some(parts) })
 }
 
-/// True only when the file is surely no part of the context: the last rule that matches decides. A rule that is not
-/// understood ignores nothing, and excepts everything.
+/// Whether the file is surely not part of the context: the last matching rule decides. An unsupported rule ignores
+/// nothing and excepts everything.
 fn ignored(path: &str, rules: &[Rule]) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let mut ignored = false;
     for rule in rules {
         let matches = match &rule.parts {
-            // What matches a folder matches everything in it.
+            // A match on a directory includes everything in it.
             Some(pattern) => (1..=parts.len()).any(|n| matches(pattern, &parts[..n])),
             None => rule.except,
         };
@@ -90,10 +90,10 @@ fn matches(pattern: &[String], path: &[&str]) -> bool {
     }
 }
 
-/// `*` and `?` within one name.
+/// Matches `*` and `?` within one name.
 fn name_matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    // Where the last star was, and what it has taken so far: no more than one step back is ever needed.
+    // The position of the last star, and what it has matched so far: backtracking further is never needed.
     let (mut p, mut n, mut star) = (0, 0, None);
     while n < name.len() {
         match pattern.get(p) {
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_docker_would_ignore() {
+    fn ignores_what_docker_ignores() {
         for (ignore, path, expected) in [
             ("", "README.md", false),
             ("README.md", "README.md", true),
@@ -148,7 +148,7 @@ mod tests {
             ("d*s", "docs/a", true),
             ("d*x", "docs/a", false),
             ("*a*b*", "xxaxxbxx", true),
-            // In doubt a file is a part of the image.
+            // In doubt, a file is part of the image.
             ("[dD]ocs", "docs/a", false),
             ("docs\n![a-z]*", "docs/a", false),
             ("a\\*", "a*", false),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_cannot_change_the_image() {
+    fn recognises_files_that_cannot_affect_the_image() {
         let build = |dockerfile: &str, context: &str| Build {
             dockerfile: dockerfile.to_owned(),
             context: context.to_owned(),
@@ -172,7 +172,7 @@ mod tests {
         for (changed, build, told) in [
             (vec!["README.md", "docs/a.txt"], &top, None),
             (vec!["README.md", "main.py"], &top, Some("main.py")),
-            // Docker reads both, whatever is ignored.
+            // Docker reads both, even if ignored.
             (vec!["Dockerfile"], &top, Some("Dockerfile")),
             (vec![".dockerignore"], &top, Some(".dockerignore")),
             (vec!["Dockerfile.dockerignore"], &top, Some("Dockerfile.dockerignore")),
@@ -190,7 +190,7 @@ mod tests {
         ] {
             let changed: Vec<String> = changed.into_iter().map(str::to_owned).collect();
             let also = ["docs/gate.yaml".to_owned()];
-            assert_eq!(telling(&changed, build, ignore, &also), told, "{changed:?}");
+            assert_eq!(affecting(&changed, build, ignore, &also), told, "{changed:?}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What the gate is about to do, and how long that takes.
+//! Announces what the gate is about to do, and how long it takes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::report::gate::in_time;
 
-/// How long it took the last time, in seconds.
+/// Previous durations in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     /// Building the image.
@@ -13,16 +13,16 @@ pub struct Times {
     pub run: Option<f64>,
 }
 
-/// A session, and the cases of one round, where nothing is known: an image that answers takes about as long.
+/// Defaults for a session and for one round of cases, in seconds: about what an image that answers takes.
 const SESSION: f64 = 1.0;
 const ROUND: f64 = 3.0;
 
-/// Seconds for so many cases, so many at a time.
+/// Estimated seconds for `cases` cases, `jobs` in parallel.
 fn guess(cases: usize, jobs: usize) -> f64 {
     SESSION + ROUND * cases.div_ceil(jobs.max(1)) as f64
 }
 
-/// The sentence.
+/// The announcement.
 pub fn announcement(name: &str, builds: bool, cases: usize, jobs: usize, last: Option<&Times>) -> String {
     let (built, run) = last.map_or((None, None), |times| (times.build, times.run));
     let known = run.is_some();
@@ -33,12 +33,12 @@ pub fn announcement(name: &str, builds: bool, cases: usize, jobs: usize, last: O
         (true, Some(build)) => format!("about {}", in_time(round(run + build))),
         (true, None) => format!("about {} and the build", in_time(round(run))),
     };
-    let what = if builds { format!("the image is built, then {what}") } else { what };
-    let from = if known { ", as the last time" } else { "" };
+    let what = if builds { format!("build the image, then {what}") } else { what };
+    let from = if known { ", as last time" } else { "" };
     format!("exitone gate: {name}: {what}; {time}{from}")
 }
 
-/// No more digits than are known.
+/// Rounds to the precision that is known.
 fn round(seconds: f64) -> f64 {
     if seconds < 10.0 { (seconds * 2.0).ceil() / 2.0 } else { seconds.ceil() }
 }
@@ -48,27 +48,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_announced() {
+    fn announces_cases_and_time() {
         let times = |build, run| Times { build, run };
         for (builds, cases, last, expected) in [
             (false, 1, None, "1 case; about 4.0 s"),
             (false, 5, None, "5 cases; about 7.0 s"),
-            (true, 5, None, "the image is built, then 5 cases; about 7.0 s and the build"),
-            (
-                true,
-                5,
-                Some(times(Some(10.0), Some(4.2))),
-                "the image is built, then 5 cases; about 15 s, as the last time",
-            ),
-            (false, 5, Some(times(Some(10.0), Some(4.2))), "5 cases; about 4.5 s, as the last time"),
+            (true, 5, None, "build the image, then 5 cases; about 7.0 s and the build"),
+            (true, 5, Some(times(Some(10.0), Some(4.2))), "build the image, then 5 cases; about 15 s, as last time"),
+            (false, 5, Some(times(Some(10.0), Some(4.2))), "5 cases; about 4.5 s, as last time"),
             (
                 true,
                 5,
                 Some(times(None, Some(4.2))),
-                "the image is built, then 5 cases; about 4.5 s and the build, as the last time",
+                "build the image, then 5 cases; about 4.5 s and the build, as last time",
             ),
-            (false, 400, Some(times(None, Some(130.0))), "400 cases; about 2 min, as the last time"),
-            (true, 3, Some(times(Some(2.0), None)), "the image is built, then 3 cases; about 6.0 s"),
+            (false, 400, Some(times(None, Some(130.0))), "400 cases; about 2 min, as last time"),
+            (true, 3, Some(times(Some(2.0), None)), "build the image, then 3 cases; about 6.0 s"),
         ] {
             let said = announcement("main", builds, cases, 4, last.as_ref());
             assert_eq!(said, format!("exitone gate: main: {expected}"));

@@ -1,4 +1,4 @@
-//! Git, asked as a child process; nothing here goes through a shell.
+//! Runs git as a child process, never through a shell.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::cli::failure::Failure;
 
-/// More names than this do not go on one command line.
+/// Maximum number of names on one command line.
 const MOST_REFS: usize = 500;
 
 /// A repository with a working tree.
@@ -19,7 +19,7 @@ pub struct Repo {
 
 async fn git<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> std::io::Result<Output> {
     let mut command = Command::new("git");
-    // No question is asked of anybody: this may be a hook without a terminal.
+    // Never prompt: this may be a hook without a terminal.
     command.args(args).current_dir(folder).env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).kill_on_drop(true);
     command.output().await
 }
@@ -29,10 +29,10 @@ fn line(bytes: &[u8]) -> String {
 }
 
 impl Repo {
-    /// The repository that this process stands in.
+    /// The repository of the current directory.
     ///
     /// # Errors
-    /// No git, no repository, or one without a working tree.
+    /// git is missing, or there is no repository, or it has no working tree.
     pub async fn find() -> Result<Self, Failure> {
         let output = match git(Path::new("."), &["rev-parse", "--show-toplevel"]).await {
             Ok(output) => output,
@@ -47,32 +47,32 @@ impl Repo {
         Ok(Self { top: PathBuf::from(top) })
     }
 
-    /// What git answers.
+    /// git's output.
     ///
     /// # Errors
-    /// What git says when it fails.
+    /// git's error message.
     pub async fn bytes<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, String> {
         let output = git(&self.top, args).await.map_err(|e| format!("git: {e}"))?;
         if output.status.success() { Ok(output.stdout) } else { Err(line(&output.stderr)) }
     }
 
-    /// One line that git answers; nothing when it fails.
+    /// One line of git's output; `None` if it fails.
     pub async fn line<S: AsRef<OsStr>>(&self, args: &[S]) -> Option<String> {
         self.bytes(args).await.ok().map(|bytes| line(&bytes)).filter(|text| !text.is_empty())
     }
 
-    /// The commit that a name leads to, where this repository has it.
+    /// The commit that a name refers to, if this repository has it.
     pub async fn commit(&self, name: &str) -> Option<String> {
         let name = format!("{name}^{{commit}}");
         self.line(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await
     }
 
-    /// The id of a folder's tree or of a file in a commit; the empty path is the whole tree.
+    /// The id of a directory's tree or of a file in a commit; the empty path is the whole tree.
     pub async fn object(&self, commit: &str, path: &str) -> Option<String> {
         self.line(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{commit}:{path}")]).await
     }
 
-    /// True for a plain file or folder, without a link anywhere in its path.
+    /// Whether the path is a plain file or directory without any link in it.
     pub async fn is_plain(&self, commit: &str, path: &str) -> bool {
         if path.is_empty() {
             return true;
@@ -100,7 +100,7 @@ impl Repo {
         self.line(&[&["merge-base", commit], refs.as_slice()].concat()).await
     }
 
-    /// The paths that differ between two commits; nothing when it cannot be told.
+    /// The paths that differ between two commits; `None` if unknown.
     pub async fn changed(&self, from: &str, to: &str) -> Option<Vec<String>> {
         let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", from, to];
         let bytes = self.bytes(&args).await.ok()?;
@@ -108,11 +108,11 @@ impl Repo {
         names.map(|name| String::from_utf8(name.to_vec()).ok()).collect()
     }
 
-    /// Writes the files of a commit into a folder. Neither the user's working tree nor their index is touched, no hook
-    /// runs, and no file is left out, as `git archive` would do where attributes say so.
+    /// Writes the files of a commit into a directory. It touches neither the user's working tree nor their index, runs
+    /// no hook, and omits no file, as `git archive` would for some attributes.
     ///
     /// # Errors
-    /// What git says.
+    /// git's error message.
     pub async fn check_out(&self, commit: &str, to: &Path, index: &Path) -> Result<(), String> {
         let folder = self.line(&["rev-parse", "--absolute-git-dir"]).await.ok_or("git reports no repository folder")?;
         let mut command = Command::new("git");
@@ -131,7 +131,7 @@ impl Repo {
         if output.status.success() { Ok(()) } else { Err(line(&output.stderr)) }
     }
 
-    /// A setting of this repository or of the user.
+    /// A git setting of this repository or user.
     pub async fn setting(&self, name: &str) -> Option<String> {
         self.line(&["config", "--get", name]).await
     }

@@ -1,4 +1,4 @@
-//! The hook: put in its place, and taken away again.
+//! Installs and removes the hook.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,30 +6,30 @@ use std::path::{Path, PathBuf};
 use super::git::Repo;
 use crate::cli::failure::Failure;
 
-/// The script. Its second line tells it from any other.
+/// The script. Its second line identifies it.
 const SCRIPT: &str = include_str!("pre-push.sh");
 const MARK: &str = "# exitone gate, pre-push hook.";
 const NAME: &str = "pre-push";
-/// The hook that was there before; the script calls it first.
+/// The previous hook, which the script calls first.
 const BEFORE: &str = "pre-push.before-exitone";
 
-/// What became of the hook.
+/// The result of an installation or removal.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Done {
-    /// It stands there now; true: another hook is called first.
+    /// Installed; true if another hook is called first.
     Installed(bool),
-    /// It was there already; true: another hook is called first.
+    /// Already installed; true if another hook is called first.
     There(bool),
-    /// It is gone; true: the hook that was there before is back.
+    /// Removed; true if the previous hook is back.
     Removed(bool),
-    /// There was none.
+    /// There was no hook.
     Nothing,
 }
 
-/// The folder that git takes hooks from.
+/// The directory that git takes hooks from.
 ///
 /// # Errors
-/// When it is not this repository's own.
+/// When it does not belong to this repository.
 pub async fn folder(repo: &Repo) -> Result<PathBuf, Failure> {
     let path = repo.line(&["rev-parse", "--git-path", "hooks"]).await;
     let path = path.ok_or_else(|| Failure::usage("git reports no hooks folder"))?;
@@ -53,7 +53,7 @@ pub async fn folder(repo: &Repo) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// Programs that write hooks anew whenever they are run.
+/// Programs that rewrite hooks whenever they run.
 fn manager(folder: &Path) -> Option<&'static str> {
     let parts: Vec<String> = folder.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     let husky = parts.iter().any(|part| part == ".husky");
@@ -64,13 +64,12 @@ fn manager(folder: &Path) -> Option<&'static str> {
 
 fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Failure {
     move |e| {
-        Failure::unwritable(format!("the hook cannot be written: {}: {e}", path.display())).with_hint(
-            "Nothing has been changed. Look at the folder's owner and mode, and at `git config core.hooksPath`.",
-        )
+        Failure::unwritable(format!("cannot write the hook {}: {e}", path.display()))
+            .with_hint("Nothing was changed; check the folder's owner and mode, and `git config core.hooksPath`.")
     }
 }
 
-/// True when something stands there, a dangling link too.
+/// Whether anything exists there, even a dangling link.
 fn there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -80,7 +79,7 @@ fn ours(path: &Path) -> bool {
     String::from_utf8_lossy(&text).lines().nth(1).is_some_and(|line| line.starts_with(MARK))
 }
 
-/// The same file under two names: an installation broke off between its two steps.
+/// Whether both names are the same file: an installation was interrupted between its two steps.
 fn same(one: &Path, other: &Path) -> bool {
     match (std::fs::read(one), std::fs::read(other)) {
         (Ok(one), Ok(other)) => one == other,
@@ -88,10 +87,10 @@ fn same(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Puts the hook in its place.
+/// Installs the hook.
 ///
 /// # Errors
-/// When the folder cannot be written, or two hooks are in the way; nothing is changed then.
+/// When the directory cannot be written, or two hooks are in the way; then nothing is changed.
 pub fn install(folder: &Path) -> Result<Done, Failure> {
     let (hook, before) = (folder.join(NAME), folder.join(BEFORE));
     if ours(&hook) {
@@ -118,13 +117,13 @@ pub fn install(folder: &Path) -> Result<Done, Failure> {
         new.persist_noclobber(&hook).map_err(|e| unwritable(&hook)(e.error))?;
         return Ok(Done::Installed(there(&before)));
     }
-    // A second name first: at no moment is there no hook. Where there are no second names it is moved.
+    // Link it first, so that there is always a hook; without hard links, move it.
     if !there(&before) && std::fs::hard_link(&hook, &before).is_err() {
         std::fs::rename(&hook, &before).map_err(unwritable(&before))?;
     }
     if let Err(e) = new.persist(&hook) {
         let _ = std::fs::rename(&before, &hook);
-        // Two names of one file are not moved onto each other.
+        // A rename onto another name of the same file does nothing.
         if there(&hook) {
             let _ = std::fs::remove_file(&before);
         }
@@ -143,7 +142,7 @@ fn is_executable(path: &Path) -> bool {
     path.exists()
 }
 
-/// The script in a temporary file beside its place.
+/// The script in a temporary file next to its place.
 fn written(folder: &Path) -> Result<tempfile::NamedTempFile, Failure> {
     let new = || -> std::io::Result<tempfile::NamedTempFile> {
         let mut file = tempfile::Builder::new().prefix(".pre-push.exitone-").tempfile_in(folder)?;
@@ -159,10 +158,10 @@ fn written(folder: &Path) -> Result<tempfile::NamedTempFile, Failure> {
     new().map_err(unwritable(folder))
 }
 
-/// Takes the hook away; what was there before is there again.
+/// Removes the hook and restores the previous one.
 ///
 /// # Errors
-/// When the folder cannot be written, or somebody else's hook stands in the gate's place.
+/// When the directory cannot be written, or another hook has taken the gate's place.
 pub fn uninstall(folder: &Path) -> Result<Done, Failure> {
     let (hook, before) = (folder.join(NAME), folder.join(BEFORE));
     let restore = there(&before);
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_hook_is_kept_and_comes_back() {
+    fn existing_hook_is_kept_and_restored() {
         for mode in [0o755, 0o700, 0o644] {
             let folder = tempfile::tempdir().expect("a folder");
             let hook = folder.path().join(NAME);
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_hook_nothing_is_left() {
+    fn uninstalling_leaves_nothing_behind() {
         let folder = tempfile::tempdir().expect("a folder");
         let hooks = folder.path().join("hooks");
         assert_eq!(uninstall(&hooks).ok(), Some(Done::Nothing));
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_way_is_left_alone() {
+    fn does_not_touch_foreign_hooks() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path(NAME), "one").expect("written");
@@ -251,7 +250,7 @@ mod tests {
         assert!(install(folder.path()).is_err_and(|e| e.message().contains("move one of them away")));
         assert!(uninstall(folder.path()).is_err());
         assert_eq!(listing(folder.path()), was);
-        // An installation that broke off between its steps is carried on.
+        // An interrupted installation is completed.
         std::fs::write(path(BEFORE), "one").expect("written");
         assert_eq!(install(folder.path()).ok(), Some(Done::Installed(true)));
         assert_eq!(uninstall(folder.path()).ok(), Some(Done::Removed(true)));
@@ -259,11 +258,11 @@ mod tests {
         std::fs::remove_file(path(NAME)).expect("removed");
         std::fs::create_dir(path(NAME)).expect("made");
         assert!(install(folder.path()).is_err_and(|e| e.message().contains("is a folder")));
-        assert!(install(Path::new("/dev/null")).is_err_and(|e| e.message().contains("cannot be written")));
+        assert!(install(Path::new("/dev/null")).is_err_and(|e| e.message().contains("cannot write the hook")));
     }
 
     #[test]
-    fn the_script_tells_itself_apart() {
+    fn script_is_recognised_by_its_mark() {
         assert!(SCRIPT.lines().nth(1).is_some_and(|line| line.starts_with(MARK)));
         assert!(SCRIPT.lines().all(|line| line.len() <= 120));
         let husky = Path::new("/src/app/.husky/_");

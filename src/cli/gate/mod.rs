@@ -1,4 +1,4 @@
-//! `exitone gate`: before a push, is the pushed commit's image good?
+//! `exitone gate`: tests the image of the pushed commit before a push.
 
 mod build;
 mod cache;
@@ -38,19 +38,19 @@ use hook::Done;
 use named::{Build, Named};
 use push::Update;
 
-/// What the command does, at length.
+/// The long help.
 pub const ABOUT: &str = "Build the image of the pushed commit, run the gate's scenario on it, and stop the push if a case \
 fails.\n\n`exitone gate --install` installs a git pre-push hook; without a flag, HEAD is tested. The scenario is \
 --scenario, or the first of .exitone.yaml, exitone.yaml and scenarios/gate.yaml. Verdicts are cached: the same image is \
 not tested twice.";
 
-/// The setting with which an unresolved push goes on.
+/// The setting that lets an unresolved push continue.
 const LENIENT: &str = "exitone.gate.lenient";
-/// The setting of the age limit.
+/// The setting for the maximum age.
 const MAX_AGE: &str = "exitone.gate.maxage";
-/// Verdicts older than this are had again.
+/// Verdicts older than this are not reused.
 const USUAL_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// So many images of former pushes are kept on the engine.
+/// Number of images of earlier pushes kept on the engine.
 const KEPT_IMAGES: usize = 8;
 
 /// Arguments of `gate`.
@@ -82,13 +82,13 @@ pub struct Args {
     hook: Option<Vec<String>>,
 }
 
-/// Judges, or puts the hook in its place.
+/// Runs the gate, or installs or removes the hook.
 ///
 /// # Errors
 /// Usage, files, engine.
 pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let begun = Instant::now();
-    let Asked { updates, remote, push } = asked(&args)?;
+    let Request { updates, remote, push } = request(&args)?;
     let repo = Repo::find().await?;
     if args.uninstall {
         return uninstall(&repo).await;
@@ -133,19 +133,19 @@ pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     }
 }
 
-/// What is to be judged.
-struct Asked {
+/// The request.
+struct Request {
     updates: Vec<Update>,
-    /// The remote's name where one is known.
+    /// The remote's name, if known.
     remote: Option<String>,
-    /// True: a push waits for the answer.
+    /// Whether a push waits for the answer.
     push: bool,
 }
 
-fn asked(args: &Args) -> Result<Asked, Failure> {
-    let by_hand = Asked { updates: vec![Update::by_hand()], remote: None, push: false };
+fn request(args: &Args) -> Result<Request, Failure> {
+    let by_hand = Request { updates: vec![Update::by_hand()], remote: None, push: false };
     let framework = push::of_framework(|name| std::env::var(name).ok());
-    let framework = framework.map(|update| Asked {
+    let framework = framework.map(|update| Request {
         updates: vec![update],
         remote: std::env::var("PRE_COMMIT_REMOTE_NAME").ok(),
         push: true,
@@ -158,10 +158,10 @@ fn asked(args: &Args) -> Result<Asked, Failure> {
     let mut bytes = Vec::new();
     stdin.lock().read_to_end(&mut bytes).map_err(|e| Failure::usage(format!("reading the refs to push: {e}")))?;
     let updates = push::read(&String::from_utf8_lossy(&bytes)).map_err(Failure::usage)?;
-    // The framework has read git's lines, and hands on nothing.
+    // The framework has consumed git's lines and passes on none.
     match framework.filter(|_| updates.is_empty()) {
-        Some(asked) => Ok(asked),
-        None => Ok(Asked { updates, remote: words.first().cloned(), push: true }),
+        Some(request) => Ok(request),
+        None => Ok(Request { updates, remote: words.first().cloned(), push: true }),
     }
 }
 
@@ -204,7 +204,7 @@ async fn install(repo: &Repo, args: &Args) -> Result<u8, Failure> {
 
 async fn uninstall(repo: &Repo) -> Result<u8, Failure> {
     let done = hook::uninstall(&hook::folder(repo).await?)?;
-    // There is no such section where nothing was set.
+    // The section does not exist if nothing was set.
     let _ = repo.bytes(&["config", "--local", "--remove-section", "exitone.gate"]).await;
     print(match done {
         Done::Removed(true) => "removed the gate; restored the previous hook\n",
@@ -214,14 +214,14 @@ async fn uninstall(repo: &Repo) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A commit that is judged.
+/// A commit to test.
 struct Commit {
-    /// The name that people use.
+    /// Its customary name.
     name: String,
     oid: String,
 }
 
-/// What all commits of a push are judged with.
+/// Everything shared by the commits of a push.
 struct Gate<'a> {
     common: &'a Common,
     repo: Repo,
@@ -229,19 +229,19 @@ struct Gate<'a> {
     cache: Cache,
     lenient: bool,
     max_age: Duration,
-    /// True: what is known is not asked.
+    /// Whether to ignore cached verdicts.
     fresh: bool,
-    /// True: a push waits.
+    /// Whether a push waits.
     push: bool,
 }
 
 impl Gate<'_> {
-    /// The commits that must be judged, each once.
+    /// The distinct commits that need a test.
     async fn commits(&self, updates: Vec<Update>, remote: Option<&str>) -> Result<Vec<Commit>, Failure> {
         let mut commits: Vec<Commit> = Vec::new();
         for update in updates {
             let Some(oid) = self.repo.commit(&update.local).await else {
-                // Nothing else has a tree that an image could be made of; a repository without a commit has none.
+                // Nothing else has a tree to build an image from; an empty repository has no commit.
                 say(&format!("exitone gate: nothing to test in {}: not a commit", update.short()));
                 continue;
             };
@@ -260,7 +260,7 @@ impl Gate<'_> {
         Ok(commits)
     }
 
-    /// False only when what is pushed surely makes the same image as what the remote has.
+    /// False only if the pushed commit surely makes the same image as the remote's.
     async fn may_differ(&self, update: &Update, oid: &str, build: &Build, remote: Option<&str>) -> bool {
         let repo = &self.repo;
         let known = if push::is_nothing(&update.remote) { None } else { repo.commit(&update.remote).await };
@@ -278,15 +278,15 @@ impl Gate<'_> {
         }
         let Some(changed) = repo.changed(&base, oid).await else { return true };
         let context = if build.context.is_empty() { String::new() } else { format!("{}/", build.context) };
-        // Which of two such files is read depends on the builder.
+        // Which of the two files is read depends on the builder.
         let own = repo.object(oid, &build.own_ignore()).await.is_some();
         let ignore = if own { None } else { repo.text(oid, &format!("{context}{}", changes::IGNORE)).await };
-        let telling = changes::telling(&changed, build, ignore.as_deref(), &self.named.sources);
-        tracing::info!(base, changed = changed.len(), telling, "compared with what the remote has");
-        telling.is_some()
+        let affecting = changes::affecting(&changed, build, ignore.as_deref(), &self.named.sources);
+        tracing::info!(base, changed = changed.len(), affecting, "compared with what the remote has");
+        affecting.is_some()
     }
 
-    /// Judges one commit after the other; the first that does not pass ends it.
+    /// Tests one commit after the other; stops at the first that does not pass.
     async fn all(&self, commits: &[Commit], begun: Instant) -> Result<u8, Failure> {
         let signals = Signals::listen();
         let (engine, info) = engine().await?;
@@ -319,7 +319,7 @@ impl Gate<'_> {
             return self.tell(commit, &judged, Some(age), begun);
         }
         if let (None, Some(build), true) = (&images, &self.named.build, self.common.offline) {
-            // A builder fetches the images that a Dockerfile begins with, and whatever its commands want.
+            // A builder fetches the base images of a Dockerfile, and whatever its commands need.
             let (name, tag) = (&commit.name, build::tag(&build.image, &commit.oid));
             let why = format!("the image {tag} of {name} must be built, and --offline forbids it");
             return Err(
@@ -345,7 +345,7 @@ impl Gate<'_> {
                 };
                 times.build = Some(from.elapsed().as_secs_f64());
                 self.remember_image(&known, &tag, engine.as_ref()).await?;
-                // Another commit may have made the same image.
+                // Another commit may have produced the same image.
                 let images = vec![tag];
                 if let Some((judged, age)) = self.known_verdict(&images, engine.as_ref()).await? {
                     self.cache.write("times", &scenario, &times);
@@ -358,7 +358,7 @@ impl Gate<'_> {
         let part = self.part();
         let found = candidates(engine.as_ref(), &images, &part.service).await?;
         let plan = Plan::of_scenario(part, found, self.cases(&images));
-        // By the images as they are now: a name may lead elsewhere when the run ends.
+        // By the current image ids: a name may refer to another image when the run ends.
         let key = self.verdict_key(&images, engine.as_ref()).await?;
         let running = running()?;
         let mut progress = Progress::new(self.common.progress());
@@ -387,7 +387,7 @@ impl Gate<'_> {
         Part { scenario: Some(scenario.name.clone()), service: scenario.service.clone() }
     }
 
-    /// The cases of images; what is expected of the image that is built is expected of what was built now.
+    /// The cases of images; expectations about the built image apply to the one just built.
     fn cases(&self, images: &[String]) -> Vec<(String, ConditionSet, Option<Expectation>)> {
         let scenario = &self.named.scenario;
         match (&self.named.build, images) {
@@ -399,7 +399,7 @@ impl Gate<'_> {
         }
     }
 
-    /// Says what came of a commit; gives the exit code.
+    /// Reports the result of a commit; returns the exit code.
     fn tell(&self, commit: &Commit, judged: &Judged, age: Option<u64>, begun: Instant) -> Result<u8, Failure> {
         let scenario = self.named.path.display().to_string();
         let seconds = begun.elapsed().as_secs_f64();
@@ -415,8 +415,7 @@ impl Gate<'_> {
 
     fn not_built(&self, commit: &Commit, why: &str) -> Result<u8, Failure> {
         let stopped = if self.push { "is not pushed" } else { "fails" };
-        let mut text =
-            format!("exitone gate: {} {stopped}: its image cannot be built\n{}\n", commit.name, why.trim_end());
+        let mut text = format!("exitone gate: {} {stopped}: cannot build its image\n{}\n", commit.name, why.trim_end());
         if self.push {
             text.push_str("  past git push --no-verify\n");
         }
@@ -424,7 +423,7 @@ impl Gate<'_> {
         Ok(1)
     }
 
-    /// The image of a commit's files, if it was built before and is still there.
+    /// The image for a commit's files, if it was built before and still exists.
     async fn known_image(&self, commit: &Commit, engine: &dyn Engine) -> KnownImage {
         let Some(build) = &self.named.build else { return KnownImage::default() };
         let Some(parts) = build::ingredients(&self.repo, &commit.oid, build).await else {
@@ -445,7 +444,7 @@ impl Gate<'_> {
         KnownImage { key: Some(key), built }
     }
 
-    /// Writes down what was built; images of pushes long ago are removed.
+    /// Records a built image; removes those of old pushes.
     async fn remember_image(&self, known: &KnownImage, tag: &str, engine: &dyn Engine) -> Result<(), Failure> {
         let Some(key) = &known.key else { return Ok(()) };
         let id = engine.inspect_image(tag).await?.id.0;
@@ -454,7 +453,7 @@ impl Gate<'_> {
         let (kept, old) = all.split_at(all.len().min(KEPT_IMAGES));
         for (key, built) in old {
             if !kept.iter().any(|(_, other)| other.tag == built.tag) {
-                // One that is gone, or in use, is none of the gate's business.
+                // An image that is gone, or in use, does not matter here.
                 let _ = engine.remove_image(&built.tag).await;
             }
             self.cache.remove("image", key);
@@ -477,7 +476,7 @@ impl Gate<'_> {
         Ok(known)
     }
 
-    /// What a verdict is about: the images, all that the scenario says, and this very program.
+    /// What a verdict depends on: the images, everything the scenario says, and this build of the program.
     async fn verdict_key(&self, images: &[String], engine: &dyn Engine) -> Result<String, Failure> {
         let service = &self.named.scenario.service;
         let containers = service.upstreams.iter().filter_map(|upstream| match &upstream.kind {
@@ -488,13 +487,13 @@ impl Gate<'_> {
         for image in images.iter().chain(containers) {
             let id = match engine.inspect_image(image).await {
                 Ok(facts) => facts.id.0,
-                // Whoever runs the cases says so.
+                // Running the cases reports it.
                 Err(EngineError::ImageNotFound { .. }) => "none".to_owned(),
                 Err(e) => return Err(e.into()),
             };
             parts.extend([image.split(':').next().unwrap_or(image).to_owned(), id]);
         }
-        // The variables may come from a file of their own.
+        // The variables may come from a separate file.
         parts.extend(service.env.iter().flat_map(|(name, value)| [name.clone(), value.clone()]));
         parts.push(self.named.document.clone());
         Ok(self.cache.key(parts))
@@ -504,19 +503,19 @@ impl Gate<'_> {
 /// An image that may have been built before.
 #[derive(Default)]
 struct KnownImage {
-    /// The name of what it is made of; nothing where that cannot be told.
+    /// The key of what it is made of; `None` if unknown.
     key: Option<String>,
     built: Option<Built>,
 }
 
-/// Two builds of this program may have the same version: its file's size and time tell them apart.
+/// Two builds of this program may have the same version: the file's size and time distinguish them.
 fn own_build() -> String {
     let file = std::env::current_exe().and_then(|path| path.metadata());
     let time = |m: &std::fs::Metadata| m.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok();
     file.map(|m| format!("{} {:?}", m.len(), time(&m))).unwrap_or_default()
 }
 
-/// How cases are run where no flag says otherwise. A verdict does not depend on what the files of an image name.
+/// The defaults for running cases. A verdict does not depend on the variables that the image's files mention.
 fn running() -> Result<Running, Failure> {
     #[derive(Parser)]
     struct Defaults {

@@ -1,4 +1,4 @@
-//! What the gate runs: the scenario file, and the image that it wants built.
+//! The gate's scenario file, and the image that it builds.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -10,24 +10,24 @@ use crate::cli::input::{folder_of, read_text};
 use crate::model::units::parse_duration;
 use crate::scenario::{Build as Written, Scenario, content, file};
 
-/// Where a scenario is looked for, from the top of the repository.
+/// Where a scenario is looked for, relative to the top of the repository.
 pub const PLACES: [&str; 3] = [".exitone.yaml", "exitone.yaml", "scenarios/gate.yaml"];
-/// Git's setting that names another one.
+/// The git setting with another path.
 pub const SETTING: &str = "exitone.gate.scenario";
 
-/// An image that is built from the repository. Paths are from the top of the repository.
+/// An image built from the repository. Paths are relative to the top of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
     /// The Dockerfile.
     pub dockerfile: String,
-    /// The folder that is sent along; empty: the whole repository.
+    /// The build context; empty for the whole repository.
     pub context: String,
     /// The image's name.
     pub image: String,
 }
 
 impl Build {
-    /// What a scenario of the repository says. `folder` is its folder as it was read, `scenario` the file from the top of
+    /// Reads a build of the scenario. `folder` is the scenario's directory, `scenario` the file relative to the top of
     /// the repository.
     fn of(written: &Written, folder: &Path, scenario: Option<&Path>, top: &Path) -> Result<Self, String> {
         let Some(scenario) = scenario else {
@@ -44,7 +44,7 @@ impl Build {
         Ok(Self { dockerfile, context, image: written.image.clone() })
     }
 
-    /// The file that takes the place of the context's .dockerignore for some builders.
+    /// The file that replaces the context's .dockerignore for some builders.
     pub fn own_ignore(&self) -> String {
         format!("{}.dockerignore", self.dockerfile)
     }
@@ -52,27 +52,27 @@ impl Build {
 
 /// A scenario as the gate runs it.
 pub struct Named {
-    /// The file, from the top of the repository where it is in it.
+    /// The file, relative to the top of the repository if it is inside.
     pub path: PathBuf,
-    /// What is built; nothing: the candidates are images that are there.
+    /// The build; `None` if the candidates are existing images.
     pub build: Option<Build>,
-    /// What it asks for; its candidates count where nothing is built.
+    /// Its content; its candidates count if nothing is built.
     pub scenario: Scenario,
-    /// Everything that the file says, without its comments and its layout.
+    /// The file's content without comments and layout.
     pub document: String,
-    /// Paths from the top of the repository that the scenario is read from.
+    /// Paths the scenario is read from, relative to the top of the repository.
     pub sources: Vec<String>,
 }
 
-/// The scenario to run: the one that is named, or the first that is there.
+/// The scenario to run: the given one, or the first that exists.
 ///
 /// # Errors
-/// None is there.
+/// There is none.
 pub async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = asked {
-        // A name on the command line is seen from where the user stands.
+        // A path on the command line is relative to the current directory.
         let here =
-            std::env::current_dir().map_err(|e| Failure::internal(format!("finding the current folder: {e}")))?;
+            std::env::current_dir().map_err(|e| Failure::internal(format!("finding the current directory: {e}")))?;
         return Ok(here.join(path));
     }
     if let Some(path) = repo.setting(SETTING).await {
@@ -92,7 +92,7 @@ pub async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure>
 /// Reads a scenario.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Every error in the file.
 pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
     let text = read_text(path)?;
     let within = within(repo, path);
@@ -106,7 +106,7 @@ pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
         }
         None => None,
     };
-    let document = content(&text).ok_or_else(|| Failure::internal(format!("{shown}: read once, and not again")))?;
+    let document = content(&text).ok_or_else(|| Failure::internal(format!("{shown}: cannot read it again")))?;
     let mut sources = Vec::new();
     if let Some(within) = &within {
         sources.extend(within.to_str().map(str::to_owned));
@@ -116,20 +116,20 @@ pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
     Ok(Named {
         path: within.unwrap_or_else(|| path.to_owned()),
         build,
-        // The same file is another question on another platform.
+        // The same file on another platform is a different question.
         document: format!("{document} on {}", scenario.service.platform.id),
         scenario,
         sources,
     })
 }
 
-/// A path as it is seen from the top of the repository; nothing for one outside of it.
+/// A path relative to the top of the repository; `None` if it is outside.
 pub fn within(repo: &Repo, path: &Path) -> Option<PathBuf> {
     let real = |path: &Path| path.canonicalize().ok();
     Some(real(path)?.strip_prefix(real(&repo.top)?).ok()?.to_owned())
 }
 
-/// A path from the top of the repository, without `.` and `..`.
+/// Joins a path to one relative to the top of the repository, without `.` and `..`.
 fn join(folder: &Path, path: &str) -> Result<String, String> {
     let outside = || format!("`{path}` is outside the repository");
     let mut parts: Vec<&str> = Vec::new();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_image_that_is_built() {
+    fn reads_the_image_to_build() {
         for (text, scenario, expected) in [
             ("build: {dockerfile: Dockerfile, context: ., image: app}", ".exitone.yaml", ["Dockerfile", "", "app"]),
             ("build: {}", "exitone.yaml", ["Dockerfile", "", "app:1"]),

@@ -1,19 +1,19 @@
-//! What is pushed: git's lines to a pre-push hook, or the variables of the pre-commit framework.
+//! Reads what is pushed: git's lines to a pre-push hook, or the variables of the pre-commit framework.
 
 /// One ref that a push changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// What is pushed, as the user named it.
+    /// The pushed ref, as the user named it.
     pub local_ref: String,
     /// Its commit (or a name for it); zeros for a deletion.
     pub local: String,
-    /// The ref over there.
+    /// The remote ref.
     pub remote_ref: String,
-    /// The commit over there; zeros when there is none yet.
+    /// The remote commit; zeros if there is none yet.
     pub remote: String,
 }
 
-/// Zeros stand for nothing, in SHA-1 and SHA-256 repositories alike.
+/// Whether the id is all zeros, in SHA-1 and SHA-256 repositories alike.
 pub fn is_nothing(oid: &str) -> bool {
     !oid.is_empty() && oid.bytes().all(|byte| byte == b'0')
 }
@@ -21,13 +21,13 @@ pub fn is_nothing(oid: &str) -> bool {
 /// Reads git's lines `LOCAL-REF LOCAL-OID REMOTE-REF REMOTE-OID`.
 ///
 /// # Errors
-/// A line that is none.
+/// On an invalid line.
 pub fn read(text: &str) -> Result<Vec<Update>, String> {
     text.lines().filter(|line| !line.trim().is_empty()).map(update).collect()
 }
 
 fn update(line: &str) -> Result<Update, String> {
-    // From the right: what a user names may have spaces in it (`main@{1 day ago}`).
+    // Split from the right: the user's name for it may contain spaces (`main@{1 day ago}`).
     let mut words = line.trim_end().rsplitn(4, ' ');
     let (Some(remote), Some(remote_ref), Some(local), Some(local_ref)) =
         (words.next(), words.next(), words.next(), words.next())
@@ -42,11 +42,11 @@ fn update(line: &str) -> Result<Update, String> {
     Ok(Update { local_ref, local, remote_ref, remote })
 }
 
-/// What the pre-commit framework says of a push; it reads git's lines itself.
+/// The push as the pre-commit framework describes it; the framework itself reads git's lines.
 pub fn of_framework(variable: impl Fn(&str) -> Option<String>) -> Option<Update> {
     let given = |name: &str| variable(name).filter(|value| !value.is_empty());
     let to = given("PRE_COMMIT_TO_REF");
-    // On a first push neither end is told.
+    // On a first push, neither end is given.
     if to.is_none() && given("PRE_COMMIT_REMOTE_NAME").is_none() {
         return None;
     }
@@ -60,13 +60,13 @@ pub fn of_framework(variable: impl Fn(&str) -> Option<String>) -> Option<Update>
 }
 
 impl Update {
-    /// What is gated when no push is going on.
+    /// What is tested without a push.
     pub fn by_hand() -> Self {
         let head = || "HEAD".to_owned();
         Self { local_ref: head(), local: head(), remote_ref: String::new(), remote: "0".to_owned() }
     }
 
-    /// Why there is nothing to judge, whatever the commit has in it.
+    /// Why there is nothing to test, regardless of the commit's content.
     pub fn nothing_to_judge(&self) -> Option<&'static str> {
         if is_nothing(&self.local) {
             Some("the ref is deleted")
@@ -79,7 +79,7 @@ impl Update {
         }
     }
 
-    /// The name that people use for it.
+    /// Its customary name.
     pub fn short(&self) -> &str {
         let name = if self.remote_ref.is_empty() { &self.local_ref } else { &self.remote_ref };
         ["refs/heads/", "refs/tags/", "refs/"].iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name)
@@ -95,7 +95,7 @@ mod tests {
     const ZERO: &str = "0000000000000000000000000000000000000000";
 
     #[test]
-    fn lines_of_git() {
+    fn reads_lines_of_git() {
         let long = "0".repeat(64);
         let sha256 = "c".repeat(64);
         for (line, name, why) in [
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_the_framework() {
+    fn reads_variables_of_the_framework() {
         let of = |pairs: &[(&str, &str)]| {
             of_framework(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
         };

@@ -1,4 +1,4 @@
-//! What a planted candidate does on the network.
+//! Network actions of a planted candidate.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
@@ -7,45 +7,46 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 
-use super::{Came, TIMED_OUT, spoken};
+use super::{ActionResult, TIMED_OUT, message_of};
 use crate::holder::protocol::METADATA;
 
-/// Where a container of the platform learns the path of its credentials.
+/// The variable with the path of a container's credentials on the platform.
 const CREDENTIALS_VARIABLE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
-/// Whoever connects and says nothing is left after this time.
+/// A client that is silent for this long is disconnected.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause after a connection that could not be accepted.
+/// Pause after a connection that could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
-/// Neither a request nor the first line of an answer is longer.
+/// Maximum length of a request, and of the first line of an answer.
 const LONGEST: usize = 64 << 10;
 
-/// What is left of a time limit.
-fn left(begun: Instant, limit: Duration) -> Came<Duration> {
+/// The rest of a time limit.
+fn left(begun: Instant, limit: Duration) -> ActionResult<Duration> {
     limit.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()).ok_or_else(|| TIMED_OUT.to_owned())
 }
 
-/// The first IPv4 address of a host, else its first: outbound traffic of the platform is IPv4 only.
-fn resolve(host: &str, port: u16) -> Came<SocketAddr> {
-    let found: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(|e| spoken(&e))?.collect();
+/// The first IPv4 address of a host, else its first: the platform's outbound traffic is IPv4 only.
+fn resolve(host: &str, port: u16) -> ActionResult<SocketAddr> {
+    let found: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(|e| message_of(&e))?.collect();
     let v4 = found.iter().find(|address| address.is_ipv4());
     v4.or(found.first()).copied().ok_or_else(|| format!("{host} has no address"))
 }
 
 /// Connects to a host.
-pub fn connect(host: &str, port: u16, limit: Duration) -> Came<TcpStream> {
-    TcpStream::connect_timeout(&resolve(host, port)?, limit).map_err(|e| spoken(&e))
+pub fn connect(host: &str, port: u16, limit: Duration) -> ActionResult<TcpStream> {
+    TcpStream::connect_timeout(&resolve(host, port)?, limit).map_err(|e| message_of(&e))
 }
 
 /// The first nameserver of the system's resolver.
-fn nameserver() -> Came<SocketAddr> {
-    let text = std::fs::read_to_string("/etc/resolv.conf").map_err(|e| format!("/etc/resolv.conf: {}", spoken(&e)))?;
+fn nameserver() -> ActionResult<SocketAddr> {
+    let text =
+        std::fs::read_to_string("/etc/resolv.conf").map_err(|e| format!("/etc/resolv.conf: {}", message_of(&e)))?;
     let address = text.lines().find_map(|line| line.strip_prefix("nameserver")?.trim().parse().ok());
     Ok(SocketAddr::new(address.ok_or("/etc/resolv.conf names no nameserver")?, 53))
 }
 
-/// Asks once for the IPv4 addresses of a name.
-pub fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> Came<Vec<u8>>) -> Came<String> {
-    // A number that a late answer to somebody else does not have.
+/// Queries the IPv4 addresses of a name once.
+pub fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> ActionResult<Vec<u8>>) -> ActionResult<String> {
+    // An id that a late answer to another process does not have.
     let id = (std::process::id() as u16) ^ 0xe1e1;
     let mut question = Message::new(id, MessageType::Query, OpCode::Query);
     question.metadata.recursion_desired = true;
@@ -63,7 +64,7 @@ pub fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> Came<Vec<u8>>) -> Came<S
 }
 
 /// Sends a question to the resolver and waits for one answer.
-pub fn over_udp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
+pub fn over_udp(question: &[u8], limit: Duration) -> ActionResult<Vec<u8>> {
     let exchange = || -> io::Result<Vec<u8>> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect(nameserver().map_err(io::Error::other)?)?;
@@ -74,13 +75,13 @@ pub fn over_udp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
         answer.truncate(length);
         Ok(answer)
     };
-    exchange().map_err(|e| spoken(&e))
+    exchange().map_err(|e| message_of(&e))
 }
 
-/// The same over TCP: two bytes of length before every message (RFC 1035, 4.2.2).
-pub fn over_tcp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
+/// The same over TCP: a two-byte length precedes every message (RFC 1035, 4.2.2).
+pub fn over_tcp(question: &[u8], limit: Duration) -> ActionResult<Vec<u8>> {
     let begun = Instant::now();
-    let mut stream = TcpStream::connect_timeout(&nameserver()?, limit).map_err(|e| spoken(&e))?;
+    let mut stream = TcpStream::connect_timeout(&nameserver()?, limit).map_err(|e| message_of(&e))?;
     let left = left(begun, limit)?;
     let mut exchange = || -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(left))?;
@@ -92,21 +93,21 @@ pub fn over_tcp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
         stream.read_exact(&mut answer)?;
         Ok(answer)
     };
-    exchange().map_err(|e| spoken(&e))
+    exchange().map_err(|e| message_of(&e))
 }
 
-/// Asks a host for a path: the status of a success, or what came instead.
-pub fn get(host: &str, port: u16, path: &str, limit: Duration) -> Came<String> {
+/// Requests a path from a host: the status if successful, or what happened instead.
+pub fn get(host: &str, port: u16, path: &str, limit: Duration) -> ActionResult<String> {
     let begun = Instant::now();
     let mut stream = connect(host, port, limit)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(|e| spoken(&e))?;
+    stream.write_all(request.as_bytes()).map_err(|e| message_of(&e))?;
     let mut answer = Vec::new();
     let mut piece = [0; 1024];
-    // The first line is all that is looked at.
+    // Only the first line matters.
     while !answer.contains(&b'\n') && answer.len() < LONGEST {
-        stream.set_read_timeout(Some(left(begun, limit)?)).map_err(|e| spoken(&e))?;
-        match stream.read(&mut piece).map_err(|e| spoken(&e))? {
+        stream.set_read_timeout(Some(left(begun, limit)?)).map_err(|e| message_of(&e))?;
+        match stream.read(&mut piece).map_err(|e| message_of(&e))? {
             0 => return Err("the connection ended".to_owned()),
             length => answer.extend(&piece[..length]),
         }
@@ -120,31 +121,31 @@ pub fn get(host: &str, port: u16, path: &str, limit: Duration) -> Came<String> {
     }
 }
 
-/// Asks the platform's endpoint for the credentials of the service.
-pub fn credentials(limit: Duration) -> Came<String> {
+/// Requests the service's credentials from the platform's endpoint.
+pub fn credentials(limit: Duration) -> ActionResult<String> {
     match std::env::var(CREDENTIALS_VARIABLE) {
         Ok(path) => get(&METADATA.to_string(), 80, &path, limit),
         Err(_) => Err(format!("{CREDENTIALS_VARIABLE} is missing")),
     }
 }
 
-/// Listens.
-pub fn listener(address: IpAddr, port: u16) -> Came<TcpListener> {
-    TcpListener::bind((address, port)).map_err(|e| spoken(&e))
+/// Opens a listening socket.
+pub fn listener(address: IpAddr, port: u16) -> ActionResult<TcpListener> {
+    TcpListener::bind((address, port)).map_err(|e| message_of(&e))
 }
 
 /// The address that `HOSTNAME` resolves to.
-pub fn own_address(port: u16) -> Came<IpAddr> {
+pub fn own_address(port: u16) -> ActionResult<IpAddr> {
     let name = std::env::var("HOSTNAME").map_err(|_| "HOSTNAME is missing".to_owned())?;
     resolve(&name, port).map(|address| address.ip()).map_err(|e| format!("{name}: {e}"))
 }
 
 /// Answers every request with 200.
-pub fn answer_for_ever(listener: &TcpListener) -> ! {
+pub fn answer_forever(listener: &TcpListener) -> ! {
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
-                // Without a thread this client gets no answer, the next may.
+                // Without a thread this client gets no answer; the next one may.
                 let _ = std::thread::Builder::new().spawn(move || answer(stream));
             }
             // Out of descriptors: others must be closed first.
@@ -153,7 +154,7 @@ pub fn answer_for_ever(listener: &TcpListener) -> ! {
     }
 }
 
-/// Answers one request; who goes before it is its own affair.
+/// Answers one request; a client that disconnects is not an error.
 fn answer(mut stream: TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut request: Vec<u8> = Vec::new();
@@ -168,7 +169,7 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
     )?;
     stream.shutdown(std::net::Shutdown::Write)?;
-    // A body that is left unread would turn the end into a reset.
+    // An unread body would turn the close into a reset.
     io::copy(&mut stream, &mut io::sink()).map(drop)
 }
 
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_gets_its_answer() {
+    fn question_gets_its_answer() {
         let name = Name::from_utf8("example.com.").expect("a name");
         let reply = |code: ResponseCode, number: u16| {
             ask(&name, |question| {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_late_or_wrongly_is_no_success() {
+    fn late_or_wrong_answers_are_failures() {
         let silent = TcpListener::bind("127.0.0.1:0").expect("bound");
         let port = silent.local_addr().expect("bound").port();
         // The kernel accepts, nobody answers.
@@ -211,7 +212,7 @@ mod tests {
             let port = listener.local_addr().expect("bound").port();
             let server = std::thread::spawn(move || {
                 let (mut stream, _) = listener.accept().expect("a client");
-                // Unread, the request would make a reset of the end.
+                // An unread request would turn the close into a reset.
                 let length = stream.read(&mut [0; 1024]).expect("a request");
                 stream.write_all(answer.as_bytes()).map(|()| length)
             });

@@ -1,9 +1,9 @@
-//! Every rule with something that fires it and something near it that does not.
+//! Every rule, with a case that triggers it and a near miss.
 
 use super::*;
 use crate::model::observation::{DnsQuestion, OpenSocket, ProbeAttempt, Usage};
 
-/// What is seen of one attempt.
+/// What is visible of one attempt.
 #[derive(Clone)]
 struct Scene {
     outcome: Outcome,
@@ -61,7 +61,7 @@ fn open_socket() -> Evidence {
     Evidence { sockets: vec![socket], ..Evidence::default() }
 }
 
-/// A port for metrics is open, the program's own is not yet.
+/// A metrics port is open, the program's own is not yet.
 fn metrics_while_connecting() -> Evidence {
     let mut evidence = open_socket();
     evidence.sockets.iter_mut().for_each(|socket| socket.accepted = false);
@@ -92,7 +92,7 @@ fn python(error: &str) -> Scene {
     says(&format!("INFO: starting\nTraceback (most recent call last):\n{frames}{error}\n"))
 }
 
-/// Rule, what fires it, what is near it and does not.
+/// Rule, case that triggers it, near miss.
 fn table() -> Vec<(&'static str, Scene, Scene)> {
     let log = |id, fires: &str, near: &str| (id, says(fires), says(near));
     let oom = Scene { outcome: Outcome::OomKilled, ..died(137, "") };
@@ -138,7 +138,7 @@ fn table() -> Vec<(&'static str, Scene, Scene)> {
             says(
                 "pydantic_core._pydantic_core.ValidationError: 1 validation error for AppConfig\nPORT\n  Field required",
             ),
-            // An order that a request brings, or a message at start.
+            // A request body, or a message at startup.
             says(
                 "Traceback (most recent call last):\n  File \"/app/app/orders.py\", line 9, in read\n    Order(**data)\n\
                  pydantic_core._pydantic_core.ValidationError: 1 validation error for Order\nquantity\n  Field required",
@@ -383,8 +383,8 @@ fn what_only_sounds_like_a_cause() {
 }
 
 #[test]
-fn what_was_no_error_is_no_cause() {
-    // A remark of a start that went on is not why it ended; nor is what an earlier crash said that was got over.
+fn ignores_warnings_and_handled_errors() {
+    // A warning of a startup that continued is not the cause; neither is an earlier crash that was handled.
     let scene = says("WARNING: SENTRY_DSN is not set\nINFO: NEW_RELIC_KEY missing\nboom");
     assert_eq!(of(&scene), []);
     let handled =
@@ -393,24 +393,24 @@ fn what_was_no_error_is_no_cause() {
     let ids: Vec<String> = of(&says(&format!("{handled}INFO: goes on\n{last}"))).into_iter().map(|c| c.id).collect();
     assert_eq!(ids, ["uncaught-exception"]);
     assert_eq!(of(&Scene { outcome: Outcome::Healthy, ..python("KeyError: 'JWT_SECRET'") }), []);
-    // An attempt that failed beside an error of another kind.
+    // A failed attempt next to an unrelated error.
     let beside = Scene { evidence: connected(443, Fate::Silent), ..python("ModuleNotFoundError: No module named 'x'") };
     let ids: Vec<String> = of(&beside).into_iter().map(|c| c.id).collect();
     assert_eq!(ids, ["missing-dependency"]);
 }
 
 #[test]
-fn a_start_command_of_the_service_may_start_less_than_the_image_does() {
+fn names_the_service_start_command_without_its_words() {
     let scene = lives(Outcome::Unhealthy, probed(ProbeResult::Status(404)));
     let own = Service { start_command: Some("node web.js --token=x".to_owned()), ..Service::some() };
     let text = |service: &Service| of_service(&scene, service)[0].text.clone();
     assert!(text(&own).contains("the service's start command takes the place"), "{}", text(&own));
-    assert!(!text(&own).contains("--token"), "it may hold what is secret");
+    assert!(!text(&own).contains("--token"), "it may contain secrets");
     assert!(!text(&Service::some()).contains("start command"), "{}", text(&Service::some()));
 }
 
 #[test]
-fn a_database_that_refuses_was_reached() {
+fn distinguishes_refusing_from_unreachable_databases() {
     let error = |end: &str| {
         python(&format!(
             "psycopg.OperationalError: connection failed: connection to server at \"10.0.3.4\", port 5432 failed: {end}"

@@ -1,4 +1,4 @@
-//! `arch.mismatch`: judged from the image.
+//! `arch.mismatch`: decided from the image.
 
 use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning};

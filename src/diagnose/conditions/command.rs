@@ -14,7 +14,7 @@ impl Knowledge for CommandFault {
     }
 
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
-        // Nobody but a program that was handed the word writes it.
+        // Only a program that was passed the word prints it.
         let split = failure.has_cause(&["start-command-split"]) || failure.says(&["&&"]);
         if split && *self == Self::Split {
             return NAMED;

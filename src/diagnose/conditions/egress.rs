@@ -6,7 +6,7 @@ use crate::model::Condition;
 use crate::model::condition::{EgressFault, Reach, Target, is_in};
 use crate::model::observation::{ConnectAttempt, Fate, MOST_KEPT};
 
-/// True when an attempt was made to reach this host or network.
+/// Whether the attempt went to this host or network.
 pub(super) fn goes_to(attempt: &ConnectAttempt, target: &Target) -> bool {
     match target {
         Target::Host(host) => attempt.name.as_deref() == Some(host.as_str()) || host.address() == Some(attempt.address),
@@ -14,9 +14,9 @@ pub(super) fn goes_to(attempt: &ConnectAttempt, target: &Target) -> bool {
     }
 }
 
-/// Why nothing within reach was tried.
+/// Why nothing in scope was tried.
 fn not_tried(reach: &Reach, run: &Seen<'_>) -> Option<String> {
-    // Beyond what is kept, an attempt that is missing may have been there.
+    // Evidence beyond the limit is not kept, so an attempt that is missing may have happened.
     if run.evidence.connects.len() >= MOST_KEPT {
         return None;
     }
@@ -35,7 +35,8 @@ fn not_tried(reach: &Reach, run: &Seen<'_>) -> Option<String> {
 
 const NAT: &str = "Do not need the network to start: connect when the first request needs it, with a time-out and retries; or \
                    give the subnets of {network} a NAT gateway (or a VPC endpoint of the service that is called).";
-const TOLD_BY: &[&str] = &["outbound-call-at-startup", "database-unreachable", "never-listened", "name-not-resolved"];
+const COVERED_BY: &[&str] =
+    &["outbound-call-at-startup", "database-unreachable", "never-listened", "name-not-resolved"];
 
 impl Knowledge for EgressFault {
     fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
@@ -80,7 +81,7 @@ impl Knowledge for EgressFault {
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
         let evidence = failure.run.evidence;
         let unanswered = evidence.outbound().any(|attempt| attempt.fate != Fate::Answered);
-        // Whoever asks for a name means to connect, whatever became of the question.
+        // A program that resolves a name intends to connect, whatever the answer.
         let asked = evidence.questions().next().is_some();
         let hidden = asked && failure.conditions.iter().any(|c| matches!(c, Condition::Dns(_)));
         if (unanswered || hidden) && failure.has_cause(&NETWORK) {
@@ -90,7 +91,7 @@ impl Knowledge for EgressFault {
     }
 
     fn meaning(&self) -> Meaning {
-        let needed = |text: String| Meaning { id: "egress-needed", text, fix: NAT, told_by: TOLD_BY };
+        let needed = |text: String| Meaning { id: "egress-needed", text, fix: NAT, told_by: COVERED_BY };
         match self {
             Self::Drop(reach) => {
                 let (what, how) = match reach {

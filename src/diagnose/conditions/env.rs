@@ -5,17 +5,17 @@ use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, NAMED, if_fits};
 use crate::model::condition::{Env, EnvChange};
 
-/// A part of a name or value is compared from this length on: shorter ones are everywhere.
+/// Minimum length of a part of a name or value to compare: shorter ones occur everywhere.
 const LEAST_WORD: usize = 4;
-/// What the kernel and the C library read by themselves.
+/// Variables that the kernel and the C library read themselves.
 const OF_THE_SYSTEM: [&str; 8] = ["PATH", "HOME", "TZ", "LANG", "LD_", "LC_", "MALLOC_", "GODEBUG"];
 
 impl Knowledge for Env {
-    /// What a variable does cannot be seen in a run that has it, but in the files of the image.
+    /// A variable's effect does not show in a run that has it, only in the files of the image.
     fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
         let name = self.name.as_str();
         let [before, after] = run.values.map(|env| env.get(name).cloned().flatten());
-        // What the image itself has counts where the container is given nothing.
+        // If the container gets no value, the image's own counts.
         let image =
             |given: Option<String>, taken: bool| given.or_else(|| run.facts.env.get(name).filter(|_| !taken).cloned());
         let taken = run.values.map(|env| env.get(name) == Some(&None));
@@ -35,7 +35,7 @@ impl Knowledge for Env {
         })
     }
 
-    /// A variable is named by its name, by a part of its value, or by what the network was asked for.
+    /// Evidence for a variable: its name, a part of its value, or a host the network saw.
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
         let name = self.name.as_str();
         let log = failure.log.to_ascii_lowercase();

@@ -4,7 +4,7 @@ use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, unseen};
 use crate::model::condition::FileFault;
 
-/// What a program says that cannot write, as the C library and most runtimes word it.
+/// How the C library and most runtimes report that a program cannot write.
 const NO_SPACE: [&str; 2] = ["o space left", "ENOSPC"];
 const READ_ONLY: [&str; 2] = ["ead-only file system", "EROFS"];
 
@@ -13,7 +13,7 @@ impl Knowledge for FileFault {
         match self {
             Self::DiskFull if run.evidence.full_disk_writes > 0 => None,
             Self::DiskFull => unseen(run, &[NO_SPACE, READ_ONLY].concat(), "something was written"),
-            // Nobody counts the writes that were refused: the kernel refuses them before any file system is asked.
+            // Nobody counts refused writes: the kernel refuses them before any file system is asked.
             Self::ReadOnlyRoot => unseen(run, &READ_ONLY, "it wrote to the root file system"),
         }
     }

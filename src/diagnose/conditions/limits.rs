@@ -7,7 +7,7 @@ use crate::model::condition::Limit;
 use crate::model::outcome::Outcome;
 use crate::model::units::show_bytes;
 
-/// A peak below this share of a limit leaves no doubt.
+/// A peak below this share of a limit is clearly below it.
 const SURE_SHARE: f64 = 0.6;
 
 /// In whole megabytes.
@@ -18,7 +18,7 @@ fn rounded(bytes: u64) -> String {
 impl Knowledge for Limit {
     fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
         match self {
-            // What is known of a process that has ended may be older than its end.
+            // The last measurement of an ended process may be older than its end.
             Self::Cpu(_) | Self::Memory(_) if !run.healthy => None,
             Self::Cpu(_) => {
                 let usage = run.evidence.usage?;
@@ -27,7 +27,7 @@ impl Knowledge for Limit {
             }
             Self::Memory(limit) => {
                 let usage = run.evidence.usage?;
-                // A group that was filled to its limit may not count the moment as one of failure.
+                // A group that reached its limit may not have counted that as a failure.
                 if usage.memory_peak >= limit - limit / 20 {
                     return None;
                 }
@@ -47,7 +47,7 @@ impl Knowledge for Limit {
             }
             Self::Cpu(milli) => {
                 let peak = clean.evidence.usage?.cpu_peak;
-                // A peak is an average over some time: a limit far above every number of threads is needed to be sure.
+                // A peak is an average over some time, so only a limit far above it is certain.
                 let far = peak < f64::from(*milli) / 1000.0 * SURE_SHARE;
                 far.then(|| format!("a clean start kept {peak:.2} CPUs busy at the most"))
             }

@@ -19,14 +19,14 @@ fn not_asked(endpoints: &[Ipv4Addr], run: &Seen<'_>) -> Option<String> {
 impl Knowledge for MetadataFault {
     fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
         match self {
-            // A program may give up because the variable is missing, and ask nobody.
+            // A program may give up because the variable is missing, without asking anyone.
             Self::None if !run.healthy => None,
             Self::None => not_asked(&ENDPOINTS, run),
             Self::Denied | Self::Slow(_) => not_asked(&ENDPOINTS[..1], run),
         }
     }
 
-    /// Whoever asks at all asks for credentials.
+    /// Any request to the endpoints is for credentials.
     fn is_touched(&self, run: &Seen<'_>) -> bool {
         not_asked(&ENDPOINTS[..1], run).is_none()
     }

@@ -1,5 +1,5 @@
-//! What was mostly behind a failure of a class: 61 field cases of services that ran with `docker run` and failed there,
-//! counted by their true cause.
+//! The most frequent causes of a class of failure: 61 field cases of services that ran with `docker run` and failed on
+//! App Runner, counted by their true cause.
 
 use super::FailureClass;
 use crate::model::explanation::Likely;
@@ -11,15 +11,15 @@ struct Known {
     field_cases: Option<u32>,
     check: &'static str,
     classes: &'static [FailureClass],
-    /// Exit codes that it goes with; none: any.
+    /// Exit codes that occur with it; empty for any.
     codes: &'static [i64],
-    /// True when the application mostly wrote nothing.
+    /// Whether the application usually printed nothing.
     silent: bool,
 }
 
 use FailureClass::{A, B, C};
 
-/// The most frequent first.
+/// Most frequent first.
 const KNOWN: &[Known] = &[
     Known {
         id: "arch-mismatch",
@@ -190,7 +190,7 @@ const KNOWN: &[Known] = &[
     },
 ];
 
-/// What was most often the true cause of such a failure, the most frequent first.
+/// The most frequent true causes of such a failure, most frequent first.
 pub(super) fn causes(class: Option<FailureClass>, exit_code: Option<i64>, application_log: bool) -> Vec<Likely> {
     let class = class.unwrap_or(B);
     let fits = |known: &&Known| {
@@ -199,7 +199,7 @@ pub(super) fn causes(class: Option<FailureClass>, exit_code: Option<i64>, applic
     };
     let mut found: Vec<&Known> = KNOWN.iter().filter(fits).collect();
     if !application_log {
-        // A log with nothing in it makes those likelier that leave none; the order among them stays.
+        // An empty log favours the silent causes; the order among them stays.
         found.sort_by_key(|known| !known.silent);
     }
     let likely = |known: &Known| Likely {
@@ -211,7 +211,7 @@ pub(super) fn causes(class: Option<FailureClass>, exit_code: Option<i64>, applic
     found.into_iter().map(likely).collect()
 }
 
-/// The one comparison that tells whether a failure of class A is the image's.
+/// The comparison that shows whether a class A failure is caused by the image.
 pub(super) fn ab_test() -> Vec<String> {
     vec![
         "aws apprunner create-service with the same roles, secrets, connector and instance size, and the image \

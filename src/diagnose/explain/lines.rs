@@ -1,22 +1,22 @@
-//! The lines of a log, and what those of the platform say.
+//! The lines of a log, and the meaning of the platform's own.
 
-use super::{FailureClass, LogLine, NoLog};
+use super::{FailureClass, LogLine, NotALog};
 use crate::model::redact::shown_line;
 
-/// What stands before what the platform says.
+/// The prefix of the platform's lines.
 const PREFIX: &str = "[AppRunner] ";
 
 /// A line.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// Its place in the order of time, from 1 on.
+    /// Its position in time, from 1.
     pub at: usize,
-    /// Its place in the file, from 1 on; of JSON: its event's.
+    /// Its position in the file, from 1; for JSON, its event's.
     pub number: usize,
     pub time: Option<String>,
-    /// Credentials taken out.
+    /// Without credentials.
     pub text: String,
-    /// What it means; nothing for a line of the application.
+    /// Its meaning; `None` for a line of the application.
     pub said: Option<Said>,
 }
 
@@ -26,24 +26,24 @@ impl Line {
     }
 }
 
-/// What a line of the platform says.
+/// The meaning of a platform line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Said {
     /// A deployment begins.
     Started(String),
     /// The image that is deployed.
     Image(String),
-    /// It never started.
+    /// The process never started.
     NeverStarted,
-    /// It ended with this code.
+    /// The process exited with this code.
     Exited(Option<i64>),
-    /// It was never healthy.
+    /// It never became healthy.
     Unhealthy,
-    /// The access role is named invalid: false in the field when it follows another failure.
+    /// The access role is reported invalid: false in the field when it follows another failure.
     Role,
     /// The deployment succeeded.
     Succeeded,
-    /// Something else.
+    /// Anything else.
     Other,
 }
 
@@ -61,7 +61,7 @@ impl Said {
         if let Self::Exited(code) = self { *code } else { None }
     }
 
-    /// Reads a line of the platform, without its prefix.
+    /// Parses a platform line without its prefix.
     fn of(text: &str) -> Self {
         if let Some(rest) = text.strip_prefix("Deployment with ID : ") {
             let (id, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -94,31 +94,31 @@ impl Said {
     }
 }
 
-/// A line before it is read: its place in the file, its time, its text.
+/// An unparsed line: its position in the file, its time, its text.
 type Raw = (usize, Option<String>, String);
 
-/// The lines in the order of time.
-pub(super) fn read(text: &str) -> Result<Vec<Line>, NoLog> {
+/// The lines in chronological order.
+pub(super) fn read(text: &str) -> Result<Vec<Line>, NotALog> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim().is_empty() {
-        return Err(NoLog::Empty);
+        return Err(NotALog::Empty);
     }
     let raw = match serde_json::from_str::<serde_json::Value>(text) {
         Ok(json @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => of_json(&json)?,
         _ => of_text(text),
     };
     let lines: Vec<Line> = raw.into_iter().enumerate().map(|(n, raw)| line(n + 1, raw)).collect();
-    if lines.is_empty() { Err(NoLog::Empty) } else { Ok(lines) }
+    if lines.is_empty() { Err(NotALog::Empty) } else { Ok(lines) }
 }
 
 fn line(at: usize, (number, time, text): Raw) -> Line {
-    // What a terminal would obey is not shown to one.
+    // Escape sequences for a terminal are removed.
     let plain: String = anstream::adapter::strip_str(&text).to_string();
     let plain: String = plain.chars().filter(|c| !c.is_control() || *c == '\t').collect();
     let shown = shown_line(plain.trim_end());
     match shown.split_once(PREFIX) {
         Some((before, said)) => {
-            // What stands before it is a time, and with `aws logs tail` the stream's name.
+            // It follows a time and, with `aws logs tail`, the stream's name.
             let before = before.trim().trim_end_matches([':', '-']).trim();
             let time = time.or_else(|| (!before.is_empty()).then(|| before.to_owned()));
             Line { at, number, time, said: Some(Said::of(said.trim())), text: said.trim().to_owned() }
@@ -128,12 +128,12 @@ fn line(at: usize, (number, time, text): Raw) -> Line {
 }
 
 /// `{"events": [{"timestamp": …, "message": …}]}`, or the list alone.
-fn of_json(json: &serde_json::Value) -> Result<Vec<Raw>, NoLog> {
-    let other = |what: String| NoLog::OtherJson { what };
+fn of_json(json: &serde_json::Value) -> Result<Vec<Raw>, NotALog> {
+    let other = |what: String| NotALog::OtherJson { what };
     let events = json.get("events").unwrap_or(json);
     let events = events.as_array().ok_or_else(|| {
         let keys: Vec<&str> = json.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).take(6).collect();
-        other(format!("it has the keys {}", keys.join(", ")))
+        other(format!("no `events`, but the keys {}", keys.join(", ")))
     })?;
     let mut all: Vec<(i64, usize, String)> = Vec::new();
     for (n, event) in events.iter().enumerate() {
@@ -142,19 +142,19 @@ fn of_json(json: &serde_json::Value) -> Result<Vec<Raw>, NoLog> {
         let time = event.get("timestamp").and_then(serde_json::Value::as_i64).unwrap_or_default();
         all.extend(message.lines().map(|line| (time, n + 1, line.to_owned())));
     }
-    // The sort keeps the order of what has the same time.
+    // The sort is stable for equal times.
     all.sort_by_key(|(time, ..)| *time);
     let shown = |ms: i64| jiff::Timestamp::from_millisecond(ms).ok().map(|time| time.to_string());
     Ok(all.into_iter().map(|(time, n, text)| (n, shown(time).filter(|_| time != 0), text)).collect())
 }
 
-/// Lines of text; a log that is shown with its newest line first is turned round.
+/// Lines of text; a log with its newest line first is reversed.
 fn of_text(text: &str) -> Vec<Raw> {
     let mut lines: Vec<Raw> = text.lines().enumerate().map(|(n, line)| (n + 1, None, line.to_owned())).collect();
     let at = |word: &str| lines.iter().position(|(_, _, line)| line.contains(word));
     let first = at("Triggering event");
     let later = [at("Performing health check"), at("Pulling image"), at("exit code:"), at("Health check failed")];
-    // With one deployment only: in a longer log the beginning of the next follows the end of the one before.
+    // With one deployment only: in a longer log, the next deployment starts after the end of the one before.
     let one = lines.iter().filter(|(_, _, line)| line.contains("Triggering event")).count() == 1;
     if one && later.into_iter().flatten().any(|n| first.is_some_and(|first| n < first)) {
         lines.reverse();

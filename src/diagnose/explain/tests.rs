@@ -1,8 +1,8 @@
-//! The log excerpts of the field, and what is no log.
+//! Log excerpts from the field, and texts that are not logs.
 
 use super::*;
 
-/// The beginning that all have.
+/// The common beginning.
 const HEAD: &str = "08-28-2023 07:57:01 PM [AppRunner] Deployment with ID : 0123456789abcdef0123456789abcdef started. Triggering \
                     event : SERVICE_UPDATE\n08-28-2023 07:57:02 PM [AppRunner] Deployment Artifact: [Repo Type: ECR], \
                     [Image URL: 1.dkr.ecr.us-east-1.amazonaws.com/app], [Image Tag: v20]\n08-28-2023 07:57:05 PM [AppRunner] \
@@ -30,7 +30,7 @@ fn of(log: &str) -> Explanation {
 }
 
 #[test]
-fn each_class_by_its_line() {
+fn recognises_each_class_by_its_line() {
     for (line, class, code, number) in [
         (format!("{STARTED}{EXITED}"), Some(FailureClass::B), Some(1), 7),
         (format!("{STARTED}{UNHEALTHY}"), Some(FailureClass::C), None, 7),
@@ -48,10 +48,10 @@ fn each_class_by_its_line() {
 }
 
 #[test]
-fn the_false_last_line_is_not_the_failure() {
+fn false_last_line_is_not_the_failure() {
     for text in [
         format!("{HEAD}{STARTED}{EXITED}{FALSE_ONE}{FAILED}"),
-        // Shown with the newest line first.
+        // Newest line first.
         format!("{HEAD}{STARTED}{EXITED}{FALSE_ONE}{FAILED}").lines().rev().collect::<Vec<_>>().join("\n"),
     ] {
         let explanation = of(&text);
@@ -63,7 +63,7 @@ fn the_false_last_line_is_not_the_failure() {
 }
 
 #[test]
-fn a_silent_death_ranks_by_the_field_and_a_class_a_names_what_no_run_shows() {
+fn ranks_causes_of_a_silent_failure_by_field_cases() {
     let silent = of(&format!("{HEAD}{STARTED}{EXITED}"));
     let ids: Vec<&str> = silent.likely.iter().map(|likely| likely.id.as_str()).collect();
     assert_eq!(ids[..3], ["arch-mismatch", "environment", "upstream-needed"]);
@@ -80,7 +80,7 @@ fn a_silent_death_ranks_by_the_field_and_a_class_a_names_what_no_run_shows() {
 }
 
 #[test]
-fn the_application_s_own_lines_name_the_cause() {
+fn application_lines_name_the_cause() {
     let application = "Traceback (most recent call last):\n  File \"/app/main.py\", line 3, in <module>\n    \
                        x\nModuleNotFoundError: No module named 'psycopg2'\n";
     let both = of(&format!("{HEAD}{STARTED}{application}{EXITED}"));
@@ -88,13 +88,13 @@ fn the_application_s_own_lines_name_the_cause() {
     assert!(both.application_log && both.likely.is_empty());
     let alone = of(application);
     assert_eq!((alone.class, alone.causes[0].id.as_str(), alone.status()), (None, "missing-dependency", 1));
-    // A process that lives has not ended with its traceback.
+    // A process that is still alive did not exit with its traceback.
     let lives = of(&format!("{HEAD}{STARTED}Invalid HTTP_HOST header: '10.0.1.2:8000'.\n{UNHEALTHY}"));
     assert_eq!(lives.causes[0].id, "host-check");
 }
 
 #[test]
-fn json_of_the_logs_command_is_read_in_the_order_of_time() {
+fn reads_aws_logs_json_in_chronological_order() {
     let event = |at: i64, message: &str| serde_json::json!({"timestamp": at, "message": message, "ingestionTime": at});
     let late = event(1_693_252_770_000, "[AppRunner] Invalid Access Role in AuthenticationConfiguration.");
     let first = event(
@@ -106,12 +106,12 @@ fn json_of_the_logs_command_is_read_in_the_order_of_time() {
     assert_eq!((explanation.class, explanation.exit_code), (Some(FailureClass::B), Some(3)));
     assert_eq!(explanation.failure.expect("a line").time.as_deref(), Some("2023-08-28T19:58:40Z"));
     let other = explain("{\"Service\": {\"ServiceName\": \"a\"}}", &Service::some()).expect_err("no log");
-    assert!(other.to_string().contains("it has the keys Service"), "{other}");
-    assert_eq!(explain(" \n", &Service::some()), Err(NoLog::Empty));
+    assert!(other.to_string().contains("no `events`, but the keys Service"), "{other}");
+    assert_eq!(explain(" \n", &Service::some()), Err(NotALog::Empty));
 }
 
 #[test]
-fn of_several_deployments_the_last_that_failed_is_explained() {
+fn explains_the_last_failed_deployment() {
     let good = format!("{HEAD}{STARTED}{GOOD}");
     let failed = format!("{HEAD}{STARTED}{EXITED}{FAILED}").replace("0123456789abcdef0123456789abcdef", "ffff");
     assert_eq!(of(&format!("{good}{failed}")).deployment.as_deref(), Some("ffff"));
@@ -123,7 +123,7 @@ fn of_several_deployments_the_last_that_failed_is_explained() {
 }
 
 #[test]
-fn a_role_that_is_the_only_failure_is_the_failure() {
+fn invalid_role_alone_is_the_failure() {
     let explanation = of(&format!("{HEAD}{FALSE_ONE}{FAILED}"));
     assert_eq!((explanation.class, explanation.misleading.len()), (Some(FailureClass::A), 0));
     let pull =
@@ -132,13 +132,13 @@ fn a_role_that_is_the_only_failure_is_the_failure() {
 }
 
 #[test]
-fn a_killed_process_says_nothing_of_who_killed_it() {
+fn does_not_guess_who_killed_a_process() {
     let explanation = of(&format!("{HEAD}{STARTED}loading the model\n{}", EXITED.replace("code: 1", "code: 137")));
     assert!(explanation.causes.is_empty() && explanation.likely.iter().any(|likely| likely.id == "out-of-memory"));
 }
 
 #[test]
-fn only_the_lines_of_the_failed_deployment_are_read_and_numbers_are_those_of_the_file() {
+fn reads_only_the_failed_deployment_and_keeps_line_numbers() {
     let other = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1, in f\n    x\nKeyError: 'FOO_BAR'\n";
     let failed = format!("{HEAD}{STARTED}boom\n{EXITED}{FAILED}");
     let log = format!("{failed}{HEAD}{STARTED}{other}{GOOD}");

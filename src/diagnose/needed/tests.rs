@@ -14,7 +14,7 @@ fn ids(causes: Vec<Cause>, conditions: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_was_seen_comes_first_and_is_not_said_twice() {
+fn observed_causes_come_first_and_only_once() {
     let outbound = || seen("outbound-call-at-startup", "While it starts …");
     assert_eq!(ids(vec![outbound()], "egress.drop"), ["outbound-call-at-startup"]);
     assert_eq!(ids(vec![outbound()], "egress.drop env.set:A=b"), ["outbound-call-at-startup", "variable-value"]);
@@ -23,16 +23,16 @@ fn what_was_seen_comes_first_and_is_not_said_twice() {
     let field = || seen("settings-validation", "… and `pool_size` did not pass");
     assert_eq!(ids(vec![field()], "env.empty:POOL_SIZE"), ["settings-validation"], "the field is the variable");
     assert_eq!(ids(vec![field()], "env.empty:POOL_NAME"), ["settings-validation", "missing-variable"]);
-    // Another variable than the one that was named.
+    // A different variable than the named one.
     assert_eq!(
         ids(vec![seen("missing-variable", "needs `B`")], "env.unset:A"),
         ["missing-variable", "missing-variable"]
     );
-    assert_eq!(ids(vec![outbound()], ""), ["outbound-call-at-startup"], "nothing is needed: nothing is added");
+    assert_eq!(ids(vec![outbound()], ""), ["outbound-call-at-startup"], "nothing needed, nothing added");
 }
 
 #[test]
-fn every_condition_means_something() {
+fn every_condition_has_a_meaning() {
     let mut all: Vec<String> = kinds().map(Kind::example).collect();
     all.extend(["a.example", "except=a.example"].map(|reach| format!("egress.drop:{reach}")));
     let mut page = String::new();

@@ -1,4 +1,4 @@
-//! How the process ended, and what is left to say when nothing else says it.
+//! How the process ended, and the rules of last resort.
 
 use super::{Basis, DEVELOP, Rule, Seen};
 
@@ -8,7 +8,7 @@ const fn ends(id: &'static str, seen: &'static [Seen], text: &'static str, fix: 
     Rule { id, basis: Basis::End, seen, unless: &[], also: &[], text, fix, reference: DEVELOP, alone: false }
 }
 
-/// The rules, the most certain first.
+/// The rules, most certain first.
 pub(super) const RULES: &[Rule] = &[
     ends(
         "out-of-memory",

@@ -1,4 +1,4 @@
-//! What the program itself wrote.
+//! Rules about the program's own output.
 
 use super::{Basis, DEVELOP, Rule, Seen, VPC, fixes};
 
@@ -6,7 +6,7 @@ const ENVIRONMENT: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/env-v
 const IMAGE_SETTINGS: &str = "https://docs.aws.amazon.com/apprunner/latest/api/API_ImageConfiguration.html";
 const ROLES: &str = "https://docs.aws.amazon.com/apprunner/latest/dg/security_iam_service-with-iam.html";
 
-/// A rule of this kind: nothing that it needs beside the log.
+/// A rule based on the log alone.
 const fn says(id: &'static str, seen: &'static [Seen], text: &'static str, fix: &'static str) -> Rule {
     Rule { id, basis: Basis::Log, seen, unless: &[], also: &[], text, fix, reference: DEVELOP, alone: false }
 }
@@ -22,17 +22,17 @@ const OF_SETTINGS: Seen = Seen::Line(&[
     r"AttributeError: '(?P<object>\w*(?:[Ss]ettings|[Cc]onfig)\w*)' object has no attribute '(?P<attribute>\w+)'",
 ]);
 
-/// A database that was reached, and refused.
+/// A database that was reached and refused the credentials.
 const REFUSED_CREDENTIALS: Seen = Seen::Line(&[
     r#"password authentication failed for user|no password supplied|Access denied for user|Login failed for user"#,
     r"(?i)SASL[: ]+.*(?:failed|must be)|\bWRONGPASS\b|\bNOAUTH\b|MongoServerError: Authentication failed",
     r"\b28P01\b|no pg_hba\.conf entry",
 ]);
-/// One that was reached, and has not what is asked for.
+/// A database server that was reached and lacks the database.
 const NO_DATABASE: Seen =
     Seen::Line(&[r#"database "(?P<database>[^"]+)" does not exist"#, "Unknown database '(?P<database>[^']+)'"]);
 
-/// The rules, the most certain first.
+/// The rules, most certain first.
 pub(super) const RULES: &[Rule] = &[
     Rule {
         reference: "https://docs.docker.com/build/building/multi-platform/",
@@ -196,7 +196,7 @@ pub(super) const RULES: &[Rule] = &[
          `echo` ends with a line break, a secret that holds JSON arrives as JSON.",
     ),
     Rule {
-        // What is there and cannot be loaded is another mistake; the crash itself says it.
+        // A module that exists but cannot be loaded is a different mistake; the crash itself says so.
         unless: &[Seen::Line(&["partially initialized module|circular import|attempted relative import"])],
         ..says(
             "missing-dependency",
@@ -243,7 +243,7 @@ pub(super) const RULES: &[Rule] = &[
          instances of both run side by side while a deployment goes on.",
     ),
     Rule {
-        // What the server itself says, it was reached for.
+        // An error from the server itself shows that it was reached.
         unless: &[REFUSED_CREDENTIALS, NO_DATABASE, Seen::Line(&["failed: (?:FATAL|ERROR):"])],
         also: &[Seen::Connect(&[])],
         reference: VPC,

@@ -1,11 +1,11 @@
-//! What the network saw of the candidate.
+//! Rules about the observed network traffic.
 
 use super::{Basis, Rule, Seen, VPC, fixes};
 use crate::model::observation::Fate;
 
 const FAILED: &[Fate] = &[Fate::Silent, Fate::Refused, Fate::Unreachable];
 
-/// The rules, the most certain first.
+/// The rules, most certain first.
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "name-not-resolved",

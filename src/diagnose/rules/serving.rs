@@ -1,4 +1,4 @@
-//! Ports and probes of a process that lives and is never healthy (class C).
+//! Rules about ports and probes of a process that stays alive and never becomes healthy (class C).
 
 use super::{Basis, Rule, Seen};
 
@@ -10,9 +10,9 @@ const fn serves(id: &'static str, seen: &'static [Seen], text: &'static str, fix
     Rule { id, basis: Basis::Serving, seen, unless: &[], also: &[], text, fix, reference: CHECK, alone: false }
 }
 
-/// The rules, the most certain first.
+/// The rules, most certain first.
 pub(super) const RULES: &[Rule] = &[
-    // A port for metrics may be open while the program still waits with its own.
+    // A metrics port may be open while the program has not yet opened its own.
     Rule {
         unless: &[Seen::Opening],
         ..serves(

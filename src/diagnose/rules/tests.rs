@@ -1,13 +1,13 @@
 use super::*;
 
 #[test]
-fn texts_are_filled_in() {
+fn fills_in_words() {
     let word = |name: &str| (name == "a").then(|| "[x]".to_owned());
     assert_eq!(filled("one {a}[ two {a}][ three {b}].", &word), "one [x] two [x].");
 }
 
 #[test]
-fn every_pattern_can_be_read() {
+fn every_pattern_compiles() {
     for rule in all() {
         for seen in rule.seen.iter().chain(rule.unless).chain(rule.also) {
             let Seen::Line(patterns) = seen else { continue };

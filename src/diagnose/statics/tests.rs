@@ -47,7 +47,7 @@ fn missing(word: &str) -> Program {
     Program::Missing { word: word.to_owned() }
 }
 
-/// Files that nothing can be said against.
+/// Files without any problem.
 fn good(program: Program) -> ImageFiles {
     ImageFiles {
         program,
@@ -63,14 +63,14 @@ fn ids(findings: &[Finding]) -> Vec<(&str, bool, Option<i64>)> {
 }
 
 #[test]
-fn a_good_image_has_no_findings() {
+fn good_image_has_no_findings() {
     assert_eq!(of(&facts(), None, None), []);
     assert_eq!(of(&facts(), Some(&good(python())), Some("python3 -m app --port 8000")), []);
     let wrapped = elf("/usr/bin/env", Machine::AMD64, Some(python()));
     for program in [
         script("#!/bin/sh", Some("/bin/sh"), None, Some(elf("/usr/bin/dash", Machine::AMD64, None))),
         script("#!/usr/bin/env python3", Some("/usr/bin/env"), Some("python3"), Some(wrapped)),
-        // tini hands a script without `#!` to the shell.
+        // tini passes a script without `#!` to the shell.
         elf("/sbin/tini", Machine::AMD64, Some(script("echo", None, None, None))),
         Program::Unknown { path: "/app".to_owned() },
     ] {
@@ -79,7 +79,7 @@ fn a_good_image_has_no_findings() {
 }
 
 #[test]
-fn what_the_program_is() {
+fn recognises_programs() {
     let arm = |path: &str| elf(path, Machine::ARM64, None);
     let no_loader = |machine| Program::Elf {
         path: "/app".to_owned(),
@@ -97,7 +97,7 @@ fn what_the_program_is() {
         (arm("/app"), "arch-mismatch-program", true, Some(1)),
         (shell(arm("/bin/sh")), "arch-mismatch-program", true, Some(1)),
         (tini(arm("/app")), "arch-mismatch-program", true, None),
-        // tini gives the script to a shell, which may do.
+        // tini passes the script to a shell, which may work.
         (tini(shell(arm("/bin/sh"))), "arch-mismatch-program", false, None),
         (elf("/app", Machine { number: 3, bits: 32 }, None), "arch-mismatch-program", false, None),
         (alien, "arch-mismatch-program", true, Some(1)),
@@ -130,7 +130,7 @@ fn what_the_program_is() {
 }
 
 #[test]
-fn the_text_says_what_the_platform_would_do() {
+fn text_describes_the_platform_behaviour() {
     let found = of(&facts(), Some(&good(script("#!/bin/sh\r", Some("/bin/sh\r"), None, None))), None);
     let text = &found[0].cause.text;
     for words in
@@ -242,16 +242,16 @@ fn certificate_authorities() {
 }
 
 #[test]
-fn what_is_fatal_comes_first() {
+fn fatal_findings_come_first() {
     let large = ImageFacts { size: 2_500_000_000, ..facts() };
     let found = of(&large, Some(&good(missing("uvicorn"))), Some("uvicorn 'app'"));
     let order: Vec<&str> = found.iter().map(|f| f.cause.id.as_str()).collect();
     assert_eq!(order, ["missing-program", "image-too-large", "start-command-words"]);
 }
 
-/// What is a fact of App Runner's alone is not said of another platform.
+/// App Runner facts are not claimed about another platform.
 #[test]
-fn another_platform_is_spoken_of_in_its_own_words() {
+fn uses_the_words_of_another_platform() {
     let other = Platform {
         name: "Elsewhere".to_owned(),
         service_log: false,

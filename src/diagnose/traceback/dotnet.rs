@@ -13,7 +13,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         text.starts_with("at ") || text.starts_with("---> ") || text.starts_with("--- End of ")
     };
     let below: Vec<&str> = lines[head + 1..].iter().take_while(part).copied().collect();
-    // The innermost exception is the last one that an arrow names.
+    // The innermost exception is the last one after an arrow.
     let inner = below.iter().rev().find_map(|line| line.trim_start().strip_prefix("---> "));
     let inner = inner.or_else(|| text.rsplit_once(" ---> ").map(|(_, inner)| inner));
     let headline = inner.unwrap_or(text).trim().to_owned();
@@ -32,7 +32,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     })
 }
 
-/// Only what was compiled with its symbols says a place, and that is mostly the application.
+/// Only code compiled with symbols has a place, and that is usually the application.
 fn frame(line: &str) -> Option<Frame> {
     let (function, at) = line.trim_start().strip_prefix("at ")?.split_once(" in ")?;
     let (file, line) = at.rsplit_once(":line ")?;

@@ -3,7 +3,7 @@
 
 use super::{Crash, Frame, Language, parted, place};
 
-/// Packages of what is not the application's own.
+/// Packages that do not belong to the application.
 const FOREIGN: [&str; 16] = [
     "java.",
     "javax.",
@@ -25,7 +25,7 @@ const FOREIGN: [&str; 16] = [
 
 pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     let last = lines.iter().rposition(|line| frame(line).is_some())?;
-    // The whole trace: frames, causes, and what they leave out.
+    // The whole trace: frames, causes, and omitted frames.
     let part =
         |line: &str| frame(line).is_some() || line.starts_with("Caused by: ") || line.trim_start().starts_with("... ");
     let mut first = last;
@@ -33,7 +33,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         first -= 1;
     }
     let head = first.checked_sub(1)?;
-    // The last cause is the first thing that went wrong.
+    // The last cause is the root cause.
     let cause = lines[first..=last].iter().rposition(|line| line.starts_with("Caused by: ")).map(|n| n + first);
     let headline = lines[cause.unwrap_or(head)].trim();
     let text = headline.strip_prefix("Caused by: ").unwrap_or(headline);

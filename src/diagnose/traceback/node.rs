@@ -8,7 +8,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     while first > 0 && frame(lines[first - 1]).is_some() {
         first -= 1;
     }
-    // Between the headline and the frames there may be more of the message ("Require stack:").
+    // The message may continue between the headline and the frames ("Require stack:").
     let above = lines[..first].iter().enumerate().rev().take(12);
     let mut above = above.map(|(n, line)| (n, line.trim_start_matches("Uncaught ")));
     let (begins, headline, (kind, message)) = above.find_map(|(n, line)| Some((n, line, named(line)?)))?;
@@ -37,7 +37,7 @@ fn named(line: &str) -> Option<(String, String)> {
 
 fn frame(line: &str) -> Option<Frame> {
     let text = line.strip_prefix("    at ")?;
-    // Properties of the error follow behind the last frame.
+    // Properties of the error follow the last frame.
     let text = text.strip_suffix(" {").unwrap_or(text);
     let (function, at) = match text.strip_suffix(')').and_then(|t| t.rsplit_once(" (")) {
         Some((function, at)) => (function, at),

@@ -2,13 +2,13 @@
 
 use super::{Crash, Frame, Language, parted};
 
-/// Paths of what is not the application's own.
+/// Paths that do not belong to the application.
 const FOREIGN: [&str; 6] =
     ["site-packages", "dist-packages", "/opt/site/", "/usr/lib/python", "/usr/local/lib/python", "<frozen"];
-/// What stands in the frames while a module is loaded.
+/// Words in the frames while a module is loaded.
 const IMPORT: [&str; 3] = ["importlib", "import_module", "import_app"];
 
-/// Errors with which a supervisor ends because a worker did: the worker's own, above, is the reason. Gunicorn writes
+/// Errors of a supervisor that ends because a worker did: the worker's own error, above, is the cause. Gunicorn prints
 /// this one when a second worker fails while it stops the others.
 const RELAYED: [&str; 1] = ["HaltServer"];
 
@@ -22,7 +22,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         }
         if let Some(before) = last.take().filter(|_| is_chained(lines, start)) {
             crash.begins = before.begins;
-            // The place may be in the first part alone.
+            // The place may be in the first part only.
             if crash.own.is_none() {
                 (crash.own, crash.importing) = (before.own, before.importing);
             }
@@ -32,7 +32,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     last
 }
 
-/// True for a traceback that goes on from the one above it.
+/// Whether a traceback continues the one above it.
 fn is_chained(lines: &[&str], start: usize) -> bool {
     let above = lines[..start].iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
     above.is_some_and(|line| {
@@ -45,7 +45,7 @@ fn one(lines: &[&str], start: usize) -> Option<Crash> {
     let (mut own, mut importing, mut loads): (Option<Frame>, bool, bool) = (None, false, false);
     let mut at = start + 1;
     while let Some(line) = lines.get(at) {
-        // Exception groups are drawn with a margin.
+        // Exception groups have a margin.
         let text = line.trim_start_matches([' ', '|', '+', '-']);
         if let Some(mut frame) = frame(text) {
             loads |= IMPORT.iter().any(|word| frame.file.contains(word) || frame.function.contains(word));
@@ -70,7 +70,7 @@ fn one(lines: &[&str], start: usize) -> Option<Crash> {
     None
 }
 
-/// `File "PATH", line N, in FUNCTION`; the last part is not there in a SyntaxError.
+/// Parses `File "PATH", line N, in FUNCTION`; a SyntaxError lacks the last part.
 fn frame(text: &str) -> Option<Frame> {
     let (file, rest) = text.strip_prefix("File \"")?.split_once("\", line ")?;
     let (line, function) = rest.split_once(", in ").unwrap_or((rest, ""));

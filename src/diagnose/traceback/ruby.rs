@@ -29,7 +29,7 @@ fn headline(line: &str) -> Option<(Frame, String, String)> {
     named.then(|| (frame, message.trim_start_matches([':', ' ']).to_owned(), kind.to_owned()))
 }
 
-/// A place, and what stands behind it.
+/// A place, and the rest of the text.
 fn frame(text: &str) -> Option<(Frame, &str)> {
     let (file, rest) = text.split_once(".rb:").or_else(|| text.split_once(".ru:"))?;
     let ending = &text[file.len()..file.len() + 3];

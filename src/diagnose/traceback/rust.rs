@@ -1,5 +1,5 @@
-//! `thread 'main' panicked at src/main.rs:3:5:` and the message below it; before 1.73 the message came first, in quotes
-//! (<https://blog.rust-lang.org/2023/10/05/Rust-1.73.0.html>).
+//! `thread 'main' panicked at src/main.rs:3:5:` with the message below it; before 1.73 the message came first, in
+//! quotes (<https://blog.rust-lang.org/2023/10/05/Rust-1.73.0.html>).
 
 use super::{Crash, Frame, Language, place};
 

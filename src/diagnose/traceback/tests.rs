@@ -1,4 +1,4 @@
-//! One real form of each language, what is read from it, and what is no crash.
+//! A real crash of each language, its parsed form, and texts that are not crashes.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn own(crash: &Crash) -> String {
 }
 
 #[test]
-fn every_language_is_read() {
+fn reads_every_language() {
     for (log, expected) in [
         (
             "INFO: before\nTraceback (most recent call last):\n  File \"/usr/lib/python3.11/importlib/__init__.py\", line 126, in \
@@ -130,7 +130,7 @@ fn every_language_is_read() {
 }
 
 #[test]
-fn the_last_crash_counts_and_its_place_may_be_in_the_first_part() {
+fn last_crash_counts_with_the_place_of_its_first_part() {
     let log = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1, in f\n    x\nKeyError: 'x'\n\nDuring \
                handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \
                \"/usr/lib/python3.11/b.py\", line 2, in g\n    y\nValueError: y\n";
@@ -140,7 +140,7 @@ fn the_last_crash_counts_and_its_place_may_be_in_the_first_part() {
 }
 
 #[test]
-fn what_only_looks_like_one() {
+fn ignores_texts_that_look_like_crashes() {
     for log in [
         "",
         "Traceback (most recent call last):\n",
@@ -155,7 +155,7 @@ fn what_only_looks_like_one() {
 
 /// Gunicorn's master ends with an error of its own when a second worker fails while it stops the others.
 #[test]
-fn the_end_of_a_supervisor_does_not_hide_that_of_its_worker() {
+fn worker_crash_takes_precedence_over_its_supervisor() {
     let halt = "Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/gunicorn/arbiter.py\", line \
                 209, in run\n    self.sleep()\ngunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>\n";
     let worker = "Traceback (most recent call last):\n  File \"/app/settings.py\", line 3, in <module>\n    KEY = \

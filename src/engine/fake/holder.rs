@@ -16,7 +16,7 @@ impl FakeEngine {
         }
     }
 
-    /// The candidate that is in a holder's namespace, or was the last there, and whether it still runs.
+    /// The candidate in a holder's namespace, or the last one there, and whether it still runs.
     fn last(&self, holder: &str) -> Option<(bool, Instant, Act)> {
         let joined = Network::Container(holder.to_owned());
         let state = self.lock();
@@ -29,7 +29,7 @@ impl FakeEngine {
         self.last(holder).filter(|(running, ..)| *running).map(|(_, started, act)| (started, act))
     }
 
-    /// A holder tells of one that has ended as well.
+    /// What a holder reports, also about a candidate that has ended.
     fn seen(&self, holder: &str) -> Vec<Observation> {
         self.last(holder).map(|(.., act)| act.seen).unwrap_or_default()
     }
@@ -142,7 +142,7 @@ impl FakeEngine {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            // What is due at the moment of the end is seen.
+            // Anything due at the moment of the end still counts.
             biased;
             () = life => {}
             code = exits => self.end(&id, code.unwrap_or_default(), act.oom),

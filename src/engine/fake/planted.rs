@@ -1,4 +1,4 @@
-//! What a planted candidate does on the scripted engine: the actions of `exitone plant` that prove an engine.
+//! Planted candidates on the scripted engine: the actions of `exitone plant` that prove an engine.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::script::{Act, Foreign, Situation};
 use crate::model::observation::{ConnectAttempt, DnsQuestion, Fate, Observation, Usage};
 
-/// What the names of its images begin with.
+/// The prefix of the names of its images.
 pub(super) const IMAGE: &str = "exitone/planted";
-/// How long a process takes to begin, and a step.
+/// How long a process takes to start, and each step.
 const STEP: Duration = Duration::from_millis(10);
-/// What a process needs before it does anything, in bytes.
+/// Baseline memory of a process, in bytes.
 const OWN_MEMORY: u64 = 8 << 20;
 const ANSWER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 

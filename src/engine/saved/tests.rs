@@ -31,7 +31,7 @@ fn bytes(images: &[NewImage]) -> Vec<u8> {
     bytes
 }
 
-/// An archive of some parts.
+/// An archive with the given parts.
 fn parts(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, bytes) in parts {
@@ -52,17 +52,17 @@ fn read_bytes(bytes: &[u8]) -> Result<Saved, SavedError> {
     read_saved(&path)
 }
 
-/// What is wrong with an archive, without its place.
+/// The problem with an archive, without its path.
 fn problem(bytes: &[u8]) -> String {
     let error = read_bytes(bytes).map(|saved| saved.tags).expect_err("refused");
     assert!(!error.hint().is_empty());
     let text = error.to_string();
-    let (_, problem) = text.split_once("v1.tar").expect("the file is named");
+    let (_, problem) = text.split_once("v1.tar").expect("a path in the message");
     problem.trim_start_matches(": ").trim_start().to_owned()
 }
 
 #[test]
-fn an_archive_says_what_is_in_it() {
+fn reads_the_contents_of_an_archive() {
     let saved = read_bytes(&bytes(&[image("app:1", "nobody")])).expect("read");
     assert_eq!((saved.tags.as_slice(), saved.facts.reference.as_str()), (&["app:1".to_owned()][..], "app:1"));
     assert_eq!(saved.facts.platform(), "linux/amd64");
@@ -83,7 +83,7 @@ fn two_names_of_one_image_are_one_image() {
 }
 
 #[test]
-fn a_compressed_archive_is_unpacked() {
+fn decompresses_archives() {
     let archive = bytes(&[image("app:1", "")]);
     let plain = read_bytes(&archive).expect("read");
     let gzip = |bytes: &[u8]| {
@@ -92,7 +92,7 @@ fn a_compressed_archive_is_unpacked() {
         encoder.finish().expect("in memory")
     };
     let packed = gzip(&archive);
-    // Tools that compress in parallel (pigz, bgzip) write several members.
+    // Parallel compressors (pigz, bgzip) write several members.
     let (head, tail) = archive.split_at(archive.len() / 2);
     for packed in [&packed, &[gzip(head), gzip(tail)].concat()] {
         let saved = read_bytes(packed).expect("read");
@@ -100,29 +100,29 @@ fn a_compressed_archive_is_unpacked() {
     }
     for cut in [3, packed.len() / 2] {
         let error = read_bytes(&packed[..cut]).expect_err("damaged");
-        assert!(matches!(error, SavedError::Unreadable { .. } | SavedError::NoArchive { .. }), "{error}");
+        assert!(matches!(error, SavedError::Unreadable { .. } | SavedError::NotAnArchive { .. }), "{error}");
     }
 }
 
 #[test]
-fn what_is_no_archive_of_one_image_is_refused() {
+fn rejects_what_is_not_an_archive_of_one_image() {
     let manifest = |text: &str| parts(&[("manifest.json", text.as_bytes())]);
     let large = vec![b' '; usize::try_from(LARGEST).expect("fits") + 1];
     for (archive, expected) in [
-        (b"no archive at all".to_vec(), "is no archive as `docker save` writes it"),
-        (vec![b'x'; 2000], "is no archive as `docker save` writes it"),
-        (Vec::new(), "is no archive as `docker save` writes it"),
+        (b"no archive at all".to_vec(), "is not an archive of `docker save`"),
+        (vec![b'x'; 2000], "is not an archive of `docker save`"),
+        (Vec::new(), "is not an archive of `docker save`"),
         (b"\x28\xb5\x2f\xfd....".to_vec(), "is compressed with zstd"),
         (b"\xfd7zXZ\0...".to_vec(), "is compressed with xz"),
         (b"BZh91AY".to_vec(), "is compressed with bzip2"),
-        (parts(&[("etc/passwd", b"x")]), "has no image in it (no manifest.json, no index.json, or an empty one)"),
-        (manifest("[]"), "has no image in it (no manifest.json, no index.json, or an empty one)"),
-        (parts(&[("index.json", b"{}")]), "has no image in it (no manifest.json, no index.json, or an empty one)"),
-        (manifest("{"), "its manifest.json cannot be understood: "),
-        (manifest(r#"[{"Config": "c.json"}]"#), "its c.json is missing"),
-        (parts(&[("manifest.json", &large)]), "its manifest.json is larger than 4 MiB"),
-        (bytes(&[image("app:1", ""), image("app:2", "x")]), "has 2 images in it: app:"),
-        (parts(&[("index.json", br#"{"manifests": [{"digest": "../x"}]}"#)]), "`../x` is no digest"),
+        (parts(&[("etc/passwd", b"x")]), "contains no image (manifest.json and index.json are missing or empty)"),
+        (manifest("[]"), "contains no image (manifest.json and index.json are missing or empty)"),
+        (parts(&[("index.json", b"{}")]), "contains no image (manifest.json and index.json are missing or empty)"),
+        (manifest("{"), "invalid manifest.json: "),
+        (manifest(r#"[{"Config": "c.json"}]"#), "c.json is missing"),
+        (parts(&[("manifest.json", &large)]), "manifest.json is larger than 4 MiB"),
+        (bytes(&[image("app:1", ""), image("app:2", "x")]), "contains 2 images: app:"),
+        (parts(&[("index.json", br#"{"manifests": [{"digest": "../x"}]}"#)]), "`../x` is not a digest"),
     ] {
         assert!(problem(&archive).starts_with(expected), "{}", problem(&archive));
     }
@@ -161,7 +161,7 @@ impl Layout {
 }
 
 #[test]
-fn a_layout_without_a_manifest_file_is_understood() {
+fn reads_a_layout_without_manifest_json() {
     let mut layout = Layout::default();
     let (manifest, config) = layout.image("nobody");
     let name = json!({ WHOLE_NAME: "docker.io/library/app:1", REF_NAME: "1" });
@@ -171,7 +171,7 @@ fn a_layout_without_a_manifest_file_is_understood() {
 }
 
 #[test]
-fn an_index_in_an_index_is_followed() {
+fn follows_nested_indexes() {
     let mut layout = Layout::default();
     let (manifest, config) = layout.image("");
     let inner = layout.blob(&json!({"manifests": [
@@ -198,15 +198,15 @@ fn an_index_in_an_index_is_followed() {
 }
 
 #[test]
-fn an_index_that_leads_to_itself_ends() {
-    // Its digest cannot be its content's; an archive can say so all the same.
+fn stops_at_an_index_that_contains_itself() {
+    // Its digest cannot match its content; an archive can claim so anyway.
     let own = br#"{"manifests": [{"digest": "sha256:00"}]}"#;
     let archive = parts(&[("index.json", own), ("blobs/sha256/00", own)]);
-    assert!(problem(&archive).starts_with("has no image in it"));
+    assert!(problem(&archive).starts_with("contains no image"));
 }
 
 #[test]
-fn words_that_mean_a_file() {
+fn tells_files_from_image_names() {
     for (word, expected) in [
         ("/tmp/x", true),
         ("./x", true),
@@ -230,14 +230,14 @@ fn fails_to_load() -> Faults {
 }
 
 #[tokio::test]
-async fn an_image_is_loaded_once() {
+async fn loads_an_image_once() {
     let (_folder, path) = file(&bytes(&[image("app:1", "")]));
     let saved = read_saved(&path).expect("read");
     let engine = FakeEngine::new(true);
     assert_eq!(load(&engine, &saved).await.expect("loaded"), "app:1");
     engine.set_faults(fails_to_load());
     assert_eq!(load(&engine, &saved).await.expect("there"), "app:1");
-    // Its name is gone, or leads elsewhere by now.
+    // Its name is gone, or refers to something else by now.
     engine.remove_image("app:1").await.expect("removed");
     assert_eq!(load(&engine, &saved).await.expect("there"), saved.facts.id.0);
     engine.image("app:1", &[], Arc::new(|_| Act::default()));
@@ -245,7 +245,7 @@ async fn an_image_is_loaded_once() {
 }
 
 #[tokio::test]
-async fn no_name_is_taken_from_another_image() {
+async fn does_not_take_a_name_from_another_image() {
     let (_folder, path) = file(&bytes(&[image("app:1", "")]));
     let saved = read_saved(&path).expect("read");
     let engine = FakeEngine::new(true);
@@ -258,7 +258,7 @@ async fn no_name_is_taken_from_another_image() {
 }
 
 #[tokio::test]
-async fn the_same_image_of_another_id_is_known_again() {
+async fn recognises_the_same_image_under_another_id() {
     let (_folder, path) = file(&bytes(&[image("app:1", "")]));
     let saved = read_saved(&path).expect("read");
     let other = ImageFacts { id: ImageId("sha256:other".to_owned()), size: 9, ..saved.facts.clone() };
@@ -269,14 +269,14 @@ async fn the_same_image_of_another_id_is_known_again() {
 }
 
 #[tokio::test]
-async fn what_the_engine_says_comes_through() {
+async fn passes_on_engine_errors() {
     let (_folder, path) = file(&bytes(&[image("app:1", "")]));
     let saved = read_saved(&path).expect("read");
     let engine = FakeEngine::new(true);
     engine.set_faults(fails_to_load());
     assert!(matches!(load(&engine, &saved).await, Err(SavedError::Engine(EngineError::Broken { .. }))));
-    // It is loaded from a file that is gone by then: the scripted engine passes over that.
+    // It is loaded from a file that is gone by then; the scripted engine ignores that.
     std::fs::remove_file(&path).expect("removed");
     engine.set_faults(Faults::default());
-    assert!(matches!(load(&engine, &saved).await, Err(SavedError::NotThere { .. })));
+    assert!(matches!(load(&engine, &saved).await, Err(SavedError::NotFound { .. })));
 }

@@ -72,7 +72,7 @@ fn commands() {
 }
 
 #[test]
-fn the_rest_of_the_configuration() {
+fn rest_of_the_configuration() {
     let facts = |architecture: &str, user: &str, workdir: &str| ImageFacts {
         os: "linux".to_owned(),
         architecture: architecture.to_owned(),
@@ -142,7 +142,7 @@ fn files(old: &[(&str, FileFacts)], new: &[(&str, FileFacts)]) -> Vec<String> {
 }
 
 #[test]
-fn what_becomes_of_a_file() {
+fn describes_changes_of_a_file() {
     let link = |target: &str| of(Content::Link(target.to_owned()));
     let folder = || of(Content::Folder);
     for (old, new, expected) in [
@@ -168,7 +168,7 @@ fn what_becomes_of_a_file() {
 }
 
 #[test]
-fn the_application_comes_first() {
+fn application_files_come_first() {
     let paths = [
         "/app/main.py",
         "/app/node_modules/x/y.js",
@@ -197,7 +197,7 @@ fn the_application_comes_first() {
 }
 
 #[test]
-fn packages_stand_for_their_files() {
+fn changed_packages_replace_their_files() {
     let owns = &["/opt/site/t/a.py", "/bin/tool", "/app/node_modules/t/"][..];
     let files = |digest| {
         let paths = ["/opt/site/t/a.py", "/opt/site/t/b.py", "/usr/bin/tool", "/app/node_modules/t/deep/x.js", "/kept"];
@@ -220,7 +220,7 @@ fn packages_stand_for_their_files() {
 }
 
 #[test]
-fn a_package_in_two_places() {
+fn package_in_two_places() {
     let twice = |versions: &[&str]| {
         let packages: Vec<_> = versions.iter().map(|v| (PackageKind::Node, "x", *v, &[][..])).collect();
         side(&[], &packages)
@@ -238,7 +238,7 @@ fn a_package_in_two_places() {
 }
 
 #[test]
-fn a_long_list_is_cut() {
+fn long_list_is_truncated() {
     let paths: Vec<String> = (0..50).map(|i| format!("/app/{i:02}.py")).collect();
     let new: Vec<(&str, FileFacts)> = paths.iter().map(|path| (path.as_str(), file(1, 1))).collect();
     let change = compare(&side(&[], &[]), &side(&new, &[]), &BTreeSet::new());
@@ -247,7 +247,7 @@ fn a_long_list_is_cut() {
 }
 
 #[test]
-fn paths_that_are_left_out() {
+fn leaves_out_irrelevant_paths() {
     for (path, expected) in [
         ("/proc", true),
         ("/proc/self", true),
@@ -294,9 +294,9 @@ fn sizes_are_readable() {
 }
 
 proptest! {
-    /// No value of a variable that looks like a credential, or is listed, is in any line.
+    /// No line contains the value of a variable that looks like a credential, or is listed.
     #[test]
-    fn no_secret_is_told(secret in "[a-z0-9]{8,20}", other in "[A-Z0-9]{8,20}", word in "[ -~]{0,10}") {
+    fn never_shows_secrets(secret in "[a-z0-9]{8,20}", other in "[A-Z0-9]{8,20}", word in "[ -~]{0,10}") {
         let facts = |secret: &str| ImageFacts {
             id: ImageId(secret.to_owned()),
             cmd: vec![format!("{word}{secret}"), "--password".to_owned(), secret.to_owned()],
@@ -313,9 +313,9 @@ proptest! {
         prop_assert!(!text.contains(&secret) && !text.contains(&other), "{}", text);
     }
 
-    /// What did not change is not told, whatever it is.
+    /// Unchanged values are never listed.
     #[test]
-    fn nothing_changed(value in ".{0,20}", sizes in prop::collection::vec(any::<u64>(), 0..5)) {
+    fn identical_images_have_no_changes(value in ".{0,20}", sizes in prop::collection::vec(any::<u64>(), 0..5)) {
         let files: Vec<(String, FileFacts)> = sizes.iter().map(|s| (format!("/{s}"), file(*s, 0))).collect();
         let side = Side { facts: with_env(&[("A", &value)]), files: files.into_iter().collect(), ..Side::default() };
         prop_assert!(compare(&side, &side, &BTreeSet::new()).is_empty());

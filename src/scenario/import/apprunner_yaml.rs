@@ -9,12 +9,12 @@ use crate::scenario::node::{self, Node};
 use crate::scenario::problem::{Problem, Refused};
 use crate::scenario::{text, yaml};
 
-/// Reads it.
+/// Reads the file.
 ///
 /// # Errors
-/// The file is not YAML. Wrong values are kept as problems of the draft.
+/// The file is not YAML. Invalid values become problems of the draft.
 pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
-    // No excerpt is shown: any line may hold the value of a variable.
+    // No excerpt is shown: any line may contain the value of a variable.
     let refuse = |problem| Refused::new(file, "", vec![problem]);
     if text.len() > text::LARGEST {
         return Err(refuse(Problem::of_file(text::TOO_LARGE)));
@@ -61,7 +61,7 @@ fn take(run: &Mapping<'_>, draft: &mut Draft, problems: &mut Vec<Problem>) {
     let port = network.as_ref().and_then(|network| network.text("port", problems));
     for entry in run.mappings("env", problems) {
         let Some(name) = entry.required("name", problems) else { continue };
-        // `value:` with nothing after it is an empty value.
+        // `value:` without a value is an empty string.
         let value = entry.text("value", problems).map(|value| value.text).unwrap_or_default();
         draft.add(variable(&entry, name, Value::Plain(value)), problems);
     }
@@ -70,7 +70,7 @@ fn take(run: &Mapping<'_>, draft: &mut Draft, problems: &mut Vec<Problem>) {
         let Some(reference) = entry.required("value-from", problems) else { continue };
         draft.add(variable(&entry, name, Value::Secret(Store::of(&reference.text))), problems);
     }
-    // The port's number is passed under this name as well as under PORT.
+    // The port number is passed in this variable as well as in PORT.
     if let Some(name) = network.and_then(|network| network.text("env", problems)).filter(|name| name.text != "PORT") {
         let value = Value::Plain(port.as_ref().map_or_else(|| "8080".to_owned(), |port| port.text.clone()));
         draft.add(Variable { name: name.text, value, from: name.from }, problems);
@@ -78,12 +78,12 @@ fn take(run: &Mapping<'_>, draft: &mut Draft, problems: &mut Vec<Problem>) {
     draft.port = port;
 }
 
-/// A variable of a list; mistakes name the list and the place of the name.
+/// A variable of a list; errors name the list and the place of the name.
 fn variable(entry: &Mapping<'_>, name: Field, value: Value) -> Variable {
     Variable { name: name.text, value, from: Origin { path: entry.path.clone(), ..name.from } }
 }
 
-/// A mapping of the file and its path. Unknown keys are ignored: the file is App Runner's, and its format grows.
+/// A mapping of the file and its path. Unknown keys are ignored: the format is App Runner's and may grow.
 struct Mapping<'a> {
     node: &'a Node,
     path: String,
@@ -115,7 +115,7 @@ impl<'a> Mapping<'a> {
         self.value(key).map(|node| Self::of(node, &self.path_of(key), problems))
     }
 
-    /// The mappings of a list.
+    /// The mappings in a list.
     fn mappings(&self, key: &str, problems: &mut Vec<Problem>) -> Vec<Self> {
         let path = self.path_of(key);
         match self.value(key) {

@@ -1,6 +1,6 @@
-//! `aws apprunner describe-service`: what the deployed service is told.
+//! `aws apprunner describe-service`: the configuration of the deployed service.
 //!
-//! Shape: <https://docs.aws.amazon.com/apprunner/latest/api/API_Service.html>. Unknown fields are passed over: AWS adds
+//! Format: <https://docs.aws.amazon.com/apprunner/latest/api/API_Service.html>. Unknown fields are ignored: AWS adds
 //! some.
 
 use serde_json::Value as Json;
@@ -12,7 +12,7 @@ use crate::scenario::node::Node;
 use crate::scenario::problem::{Problem, Refused};
 use crate::scenario::yaml;
 
-/// The health check's keys, here and there.
+/// The health check's keys in both formats.
 const HEALTH: [(&str, &str); 6] = [
     ("protocol", "Protocol"),
     ("path", "Path"),
@@ -22,16 +22,16 @@ const HEALTH: [(&str, &str); 6] = [
     ("unhealthy_threshold", "UnhealthyThreshold"),
 ];
 
-/// Reads it.
+/// Reads the document.
 ///
 /// # Errors
-/// When no service is described; what is wrong with one is kept beside what is good.
+/// When no service is described; errors in the description are kept next to its valid parts.
 pub fn read(file: &str, text: &str, document: &Json) -> Result<Draft, Refused> {
     let mut problems = Vec::new();
-    // JSON is YAML, which is read with its places. A document that only JSON's reader takes is told by paths alone.
+    // JSON is YAML, which is read with places. If only the JSON parser accepts the document, errors have paths alone.
     let tree = yaml::tree(text).ok();
     let is_json = text.trim_start().starts_with(['{', '[']);
-    // A text of YAML may go on on any number of lines, each of which may be a part of a secret.
+    // A YAML scalar may span several lines, each of which may be part of a secret.
     let shown = tree.as_ref().filter(|_| is_json).map(|root| shown(text, root)).unwrap_or_default();
     match the_service(document, tree.as_ref(), &mut problems).map(|service| service_of(&service, &mut problems)) {
         Some(draft) => Ok(Draft { shown, ..draft.finish(problems) }),
@@ -39,7 +39,7 @@ pub fn read(file: &str, text: &str, document: &Json) -> Result<Draft, Refused> {
     }
 }
 
-/// The one service of a document: under `Service`, the document itself, or the only one of a list.
+/// The service of a document: under `Service`, the document itself, or the only element of a list.
 fn the_service<'a>(document: &'a Json, tree: Option<&'a Node>, problems: &mut Vec<Problem>) -> Option<Object<'a>> {
     let (list, node, path) = match document {
         Json::Array(list) => (Some(list), tree, String::new()),
@@ -101,7 +101,7 @@ fn service_of(service: &Object, problems: &mut Vec<Problem>) -> Draft {
                 "protocol" | "path" => health.text(theirs, problems),
                 _ => health.number(theirs, problems),
             };
-            // A TCP check has an empty path, or none.
+            // A TCP check has an empty path or none.
             draft.health.extend(field.filter(|f| !(key == "path" && f.text.is_empty())).map(|field| (key, field)));
         }
     }
@@ -167,7 +167,7 @@ fn source_of(source: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A service that App Runner builds itself: its configuration is taken, an image must be given.
+/// A service that App Runner builds itself: its configuration is used, but an image must be supplied.
 fn of_code(code: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
     draft.notes.push(
         "The image: App Runner builds this service from source; exitone runs images. Build one (a Dockerfile that \

@@ -1,21 +1,21 @@
-//! What was read of a file, before it is written as a scenario.
+//! The parsed content of a file, before it is written as a scenario.
 
 use super::Kind;
 use super::hide;
 use crate::model::condition::variable_name;
 use crate::scenario::problem::Problem;
 
-/// Where something stood.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Its path: `Service.InstanceConfiguration.Cpu`.
     pub path: String,
-    /// Line and column, where they are known.
+    /// Line and column, if known.
     pub place: Option<(usize, usize)>,
 }
 
 impl Origin {
-    /// A mistake there.
+    /// An error at this place.
     pub fn problem(&self, message: &str) -> Problem {
         let message = if self.path.is_empty() { message.to_owned() } else { format!("{}: {message}", self.path) };
         match self.place {
@@ -25,21 +25,21 @@ impl Origin {
     }
 }
 
-/// A text and where it stood.
+/// A text and its origin.
 #[derive(Clone, Debug)]
 pub struct Field {
-    /// As it was written.
+    /// The text as written.
     pub text: String,
-    /// Where.
+    /// Its origin.
     pub from: Origin,
 }
 
-/// Where a secret is kept.
+/// Where a secret is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
-    /// AWS Secrets Manager; `whole` when no key of a JSON document is named.
+    /// AWS Secrets Manager; `whole` if no key of a JSON document is given.
     SecretsManager {
-        /// The whole secret arrives, which is a JSON document where it was stored as one.
+        /// Whether the whole secret is passed: the JSON document, if it is one.
         whole: bool,
     },
     /// The Parameter Store of Systems Manager.
@@ -47,7 +47,7 @@ pub enum Store {
 }
 
 impl Store {
-    /// By what App Runner is told: an ARN, or the name of a parameter.
+    /// Parses the reference in the service's configuration: an ARN, or the name of a parameter.
     ///
     /// `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY[:STAGE[:VERSION]]]`
     pub fn of(reference: &str) -> Self {
@@ -58,7 +58,7 @@ impl Store {
         }
     }
 
-    /// Its name; never the ARN, which has the account's number in it.
+    /// Its name; never the ARN, which contains the account number.
     pub fn name(self) -> &'static str {
         match self {
             Self::SecretsManager { .. } => "Secrets Manager",
@@ -67,12 +67,12 @@ impl Store {
     }
 }
 
-/// What is known of a variable.
+/// What is known about a variable's value.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// Its value.
     Plain(String),
-    /// Where its value is kept.
+    /// Where it is stored.
     Secret(Store),
 }
 
@@ -83,12 +83,12 @@ pub struct Variable {
     pub name: String,
     /// Its value.
     pub value: Value,
-    /// Where it stood.
+    /// Its origin.
     pub from: Origin,
 }
 
 impl Variable {
-    /// What is written in the place of its value where that may not be written; nothing where it may.
+    /// The placeholder for a value that may not be written; `None` if it may.
     pub fn hidden(&self) -> Option<String> {
         match &self.value {
             Value::Plain(value) => hide::value(&self.name, value),
@@ -97,21 +97,21 @@ impl Variable {
     }
 }
 
-/// A condition that is proposed.
+/// A proposed condition.
 #[derive(Clone, Debug)]
 pub struct Proposal {
     /// The condition.
     pub condition: String,
     /// Why.
     pub why: String,
-    /// True when the file says that the service runs under it.
+    /// Whether the file says that the service runs under it.
     pub certain: bool,
 }
 
-/// What was read.
+/// The parsed content.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// What the file was taken for.
+    /// The detected kind of file.
     pub kind: Kind,
     /// The service's name.
     pub name: Option<String>,
@@ -129,20 +129,20 @@ pub struct Draft {
     pub egress: Option<Field>,
     /// Keys of `health_check` and their values.
     pub health: Vec<(&'static str, Field)>,
-    /// Variables, in the order in which they stood.
+    /// Variables in order.
     pub env: Vec<Variable>,
-    /// Conditions that are proposed.
+    /// Proposed conditions.
     pub proposals: Vec<Proposal>,
-    /// What the file does not say, and what a reader must know.
+    /// What the file does not say, and what readers should know.
     pub notes: Vec<String>,
-    /// What is wrong with the file.
+    /// Errors in the file.
     pub problems: Vec<Problem>,
-    /// The lines of the file that may be shown beside a mistake; the others are empty.
+    /// The lines of the file that may be shown next to an error; the others are empty.
     pub shown: String,
 }
 
 impl Draft {
-    /// Nothing yet.
+    /// An empty draft.
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -162,9 +162,9 @@ impl Draft {
         }
     }
 
-    /// Adds a variable; a second one of its name is a mistake.
+    /// Adds a variable; a duplicate is an error.
     pub fn add(&mut self, variable: Variable, problems: &mut Vec<Problem>) {
-        // What is no name may be a part of a secret: it is said without the name.
+        // An invalid name may be part of a secret: the error does not contain it.
         let named = variable_name(&variable.name).is_ok();
         if named && self.env.iter().any(|v| v.name == variable.name) {
             problems.push(variable.from.problem(&format!("duplicate variable `{}`", variable.name)));
@@ -182,7 +182,7 @@ impl Draft {
         self.proposals.push(Proposal { condition: condition.into(), why: why.into(), certain });
     }
 
-    /// Keeps what is wrong, and adds what follows from variables and the start command, whatever they were read from.
+    /// Stores the problems, and adds what follows from variables and the start command, regardless of their origin.
     pub fn finish(mut self, problems: Vec<Problem>) -> Self {
         self.problems = problems;
         let whole: Vec<String> = self
@@ -219,12 +219,12 @@ impl Draft {
         self
     }
 
-    /// Names of variables whose values are kept elsewhere.
+    /// Names of variables whose values are stored elsewhere.
     pub fn secrets(&self) -> Vec<&str> {
         self.env.iter().filter(|v| matches!(v.value, Value::Secret(_))).map(|v| v.name.as_str()).collect()
     }
 
-    /// What a reader of results must know when the draft is used as a service at once.
+    /// Notes for readers of results if the draft is used directly as a service.
     pub fn notes_of_service(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let secrets = self.secrets();

@@ -1,4 +1,4 @@
-//! A draft as YAML, each line with the place that it came from.
+//! Writes a draft as YAML; each line has its origin.
 
 use std::fmt::Write;
 
@@ -6,21 +6,21 @@ use super::Kind;
 use super::draft::{Draft, Field, Origin, Value, Variable};
 use super::hide;
 
-/// Comments are wrapped at this column.
+/// The column at which comments wrap.
 const WIDTH: usize = 110;
-/// What stands for an image where none is known.
+/// Placeholder for an unknown image.
 const NO_IMAGE: &str = "your-image:latest";
 
-/// What is written of values that look like credentials.
+/// What is written for values that look like credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Values {
-    /// They stay what they are: the text is read at once and kept nowhere.
+    /// The real values: the text is parsed immediately and stored nowhere.
     Real,
     /// Placeholders: the text is a file.
     Placeholders,
 }
 
-/// Lines that were written.
+/// The written lines.
 #[derive(Default)]
 pub struct Lines(Vec<(String, Option<Origin>)>);
 
@@ -30,7 +30,7 @@ impl Lines {
         self.0.iter().fold(String::new(), |text, (line, _)| text + line + "\n")
     }
 
-    /// Where a line, from 1, came from.
+    /// The origin of a line, counted from 1.
     pub fn origin(&self, line: usize) -> Option<&Origin> {
         self.0.get(line.checked_sub(1)?)?.1.as_ref()
     }
@@ -43,7 +43,7 @@ impl Lines {
         self.0.push((line.into(), Some(from.clone())));
     }
 
-    /// A comment of several words, wrapped; `first` begins its first line, as much space each other one.
+    /// A wrapped comment; `first` starts its first line, spaces of the same width the others.
     fn comment(&mut self, indent: &str, first: &str, text: &str) {
         let mut line = format!("{indent}#{first}");
         let empty = format!("{indent}#{}", " ".repeat(first.chars().count()));
@@ -63,7 +63,7 @@ impl Lines {
     }
 }
 
-/// A text as a scalar of YAML: plain where nobody could take it for something else, else in double quotes.
+/// A YAML scalar: plain if unambiguous, else in double quotes.
 pub fn scalar(text: &str) -> String {
     const WORDS: [&str; 10] = ["true", "false", "yes", "no", "on", "off", "null", "nan", "y", "n"];
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '/')
@@ -82,7 +82,7 @@ fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // What an editor does not show, or takes for the end of a line.
+            // Characters that an editor does not show or takes for a line end.
             c if c.is_control() || is_invisible(c) => {
                 let _ = write!(out, "\\u{:04X}", u32::from(c));
             }
@@ -92,13 +92,13 @@ fn quoted(text: &str) -> String {
     out + "\""
 }
 
-/// Separators, marks of direction, the byte order mark, and what is no character; all below 2^16.
+/// Separators, direction marks, the byte order mark, and noncharacters; all below 2^16.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff0}'..='\u{ffff}')
 }
 
-/// A text of the file's within a comment: it must not end the line.
+/// A text of the file inside a comment: it must not end the line.
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
 }
@@ -135,7 +135,7 @@ pub fn service(draft: &Draft, values: Values) -> Lines {
     lines
 }
 
-/// Names of images have a colon, which is plain where no space follows it.
+/// Image names contain a colon, which is plain if no space follows.
 fn image_name(image: &str) -> String {
     let plain = image.starts_with(|c: char| c.is_ascii_lowercase())
         && image.chars().all(|c| c.is_ascii_alphanumeric() || "_./-:@".contains(c))
@@ -145,7 +145,7 @@ fn image_name(image: &str) -> String {
 
 fn head(lines: &mut Lines, draft: &Draft, file: &str, images: &[String]) {
     let of = draft.name.as_ref().map(|name| format!(" (service {})", shown(name))).unwrap_or_default();
-    // A file's folder is nobody else's business.
+    // The path to a file is private.
     let file = file.rsplit(['/', '\\']).next().unwrap_or(file);
     lines.comment("", " ", &format!("Made by `exitone import` from {}, read as {}{of}.", shown(file), draft.kind));
     lines.put("#");
@@ -192,16 +192,16 @@ fn group(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(group, _)| group)
 }
 
-/// Where variables came from, and how many.
+/// The origins of variables, with their numbers.
 fn variables(draft: &Draft) -> Vec<(&'static str, String, usize)> {
     let mut all: Vec<(&'static str, String, usize)> = Vec::new();
     for variable in &draft.env {
         let key = if matches!(variable.value, Value::Secret(_)) { "secrets" } else { "env" };
         let from = match (draft.kind, variable.from.path.as_str()) {
             (Kind::EnvFile, _) => "all its lines".to_owned(),
-            // A variable of its own, not one of a list.
+            // A single variable, not one of a list.
             (Kind::AppRunnerYaml, path) => path.to_owned(),
-            // A name may have dots in it.
+            // A name may contain dots.
             (Kind::Describe, path) => {
                 path.strip_suffix(&variable.name).unwrap_or(path).trim_end_matches('.').to_owned()
             }
@@ -244,7 +244,7 @@ fn values_not_known(draft: &Draft) -> Vec<String> {
     notes
 }
 
-/// The block, every line indented.
+/// The block with every line indented.
 fn service_lines(draft: &Draft, values: Values, indent: &str) -> Lines {
     let mut lines = Lines::default();
     let put = |lines: &mut Lines, indent: &str, key: &str, field: &Field| {

@@ -1,4 +1,4 @@
-//! An env file: variables, and nothing else.
+//! An env file: variables only.
 
 use super::Kind;
 use super::draft::{Draft, Field, Origin, Value, Variable};
@@ -6,17 +6,17 @@ use crate::model::condition::variable_name;
 use crate::scenario::env_file;
 use crate::scenario::problem::Refused;
 
-/// True for a line of the form `NAME=VALUE`.
+/// Whether a line has the form `NAME=VALUE`.
 pub fn is_assignment(line: &str) -> bool {
     let line = line.trim_start();
     let line = line.strip_prefix("export ").unwrap_or(line);
     line.split_once('=').is_some_and(|(name, _)| variable_name(name.trim_end()).is_ok())
 }
 
-/// Reads it.
+/// Reads the file.
 ///
 /// # Errors
-/// Every broken line.
+/// Every invalid line.
 pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     let variables = env_file::parse(file, text)?;
     let mut draft = Draft::new(Kind::EnvFile);
@@ -41,7 +41,7 @@ pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     Ok(draft.finish(problems))
 }
 
-/// What files say nothing of that do not come from a deployed service.
+/// Notes for files that do not come from a deployed service.
 pub fn surroundings(draft: &mut Draft) {
     draft.notes.push(
         "Whether the service's egress goes through a VPC, whether that has a NAT gateway, and whether the service has \

@@ -1,27 +1,27 @@
-//! Values that are not written into a file: what looks like a credential, with something of the same form in its place.
+//! Replaces values that look like credentials with placeholders of the same form.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::model::redact::{REDACTED, Redactor, looks_like_credential, shown_value};
 
-/// What stands for the value of a variable.
+/// The placeholder for a variable's value.
 pub fn placeholder(name: &str) -> String {
     format!("placeholder-for-{name}")
 }
 
-/// What is written in the place of a value that may be a credential; nothing where the value may be written.
+/// The replacement for a value that may be a credential; `None` if it may be written.
 pub fn value(name: &str, value: &str) -> Option<String> {
     if looks_like_credential(name) {
-        // `true` and the like are no secrets whatever their variable is called.
+        // `true` and the like are no secrets, whatever the variable is called.
         let listed = Redactor::new([(name, value)], &BTreeSet::from([name.to_owned()]));
         return (listed.clean(value) != value).then(|| like(value, &placeholder(name)));
     }
     text(&placeholder(name), value)
 }
 
-/// What stands for a value: a number for a number. A program that reads one (MAX_TOKENS) must not fail for the
-/// placeholder's sake.
+/// The replacement for a value: a number for a number. A program that reads one (MAX_TOKENS) must not fail because of
+/// the placeholder.
 fn like(value: &str, instead: &str) -> String {
     match value.bytes().all(|b| b.is_ascii_digit()) {
         true => format!("1{}", "0".repeat(value.len().saturating_sub(1))),
@@ -29,8 +29,8 @@ fn like(value: &str, instead: &str) -> String {
     }
 }
 
-/// A text with something else in the place of what looks like a credential in it: the password of a URL, `TOKEN=…`,
-/// `"api_key": "…"`, `--password …`, a private key. Nothing where there is none.
+/// A text with credentials replaced: the password of a URL, `TOKEN=…`, `"api_key": "…"`, `--password …`, a private key.
+/// `None` if it has none.
 pub fn text(instead: &str, text: &str) -> Option<String> {
     if text.contains("PRIVATE KEY-----") {
         return Some(instead.to_owned());
@@ -52,14 +52,14 @@ fn without_passwords(instead: &str, word: &str) -> String {
     out
 }
 
-/// True for a name within a text that is followed by a credential; `--ssl-keyfile` is followed by a path.
+/// Whether a credential follows this name in a text; `--ssl-keyfile` is followed by a path.
 fn is_credential(name: &str) -> bool {
     let name = name.trim_start_matches('-').replace('-', "_");
     let of_a_path = ["file", "path", "dir"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     !of_a_path && (looks_like_credential(&name) || name.eq_ignore_ascii_case("pwd"))
 }
 
-/// A text without the values of `NAME=value`, `"name": "value"` and `--name value`, where the name is a credential's.
+/// A text without the values of `NAME=value`, `"name": "value"` and `--name value` for names of credentials.
 fn without_assigned(instead: &str, text: &str) -> String {
     let of_name = |c: char| c.is_alphanumeric() || "_-.".contains(c);
     let mut out = String::new();
@@ -79,7 +79,7 @@ fn without_assigned(instead: &str, text: &str) -> String {
     out + rest
 }
 
-/// The value that stands behind a name, if one does.
+/// The value after a name, if there is one.
 fn assigned(after: &str, is_flag: bool) -> Option<Range<usize>> {
     let behind = after.strip_prefix(['"', '\'']).unwrap_or(after).trim_start_matches([' ', '\t']);
     let (value, spaced) = match behind.strip_prefix(['=', ':']) {
@@ -87,7 +87,7 @@ fn assigned(after: &str, is_flag: bool) -> Option<Range<usize>> {
         None if is_flag && behind.len() < after.len() => (behind.trim_start(), true),
         None => return None,
     };
-    // `$TOKEN` is the name of a variable, `://` begins a host, a flag is no value.
+    // `$TOKEN` is a variable reference, `://` precedes a host, a flag is not a value.
     let bare = value.strip_prefix(['"', '\'']).unwrap_or(value);
     if bare.starts_with('$') || value.starts_with("//") || (spaced && value.starts_with('-')) {
         return None;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_credential_is_replaced_in_its_form() {
+    fn replaces_credentials_with_the_same_form() {
         for (name, written, expected) in [
             ("ENV", "production", None),
             ("JWT_SECRET", "hunter2", Some("placeholder-for-JWT_SECRET")),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn start_commands_keep_their_words() {
+    fn placeholders_keep_the_other_words() {
         for (written, expected) in [
             ("uvicorn app:app --host 0.0.0.0 --port 8000", None),
             ("app --api-key=abc --port 1", Some("app --api-key=X --port 1")),

@@ -1,4 +1,4 @@
-//! A JSON document with the path of everything in it, and the place.
+//! A JSON document with paths and places.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,16 +8,16 @@ use super::draft::{Field, Origin};
 use crate::scenario::node::{self, Entry, Node};
 use crate::scenario::problem::{Place, Problem};
 
-/// An object and where it stands.
+/// An object and its place.
 #[derive(Clone)]
 pub struct Object<'a> {
     path: String,
     map: &'a serde_json::Map<String, Value>,
-    /// The same with its places.
+    /// The same with places.
     node: Option<&'a Node>,
 }
 
-/// What a value is, in words.
+/// The type of a value in words.
 fn what(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -29,13 +29,13 @@ fn what(value: &Value) -> &'static str {
     }
 }
 
-/// A path that is continued by a key.
+/// Appends a key to a path.
 fn below(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 impl<'a> Object<'a> {
-    /// A value that must be an object; `node` is the same value with its places, where those could be read.
+    /// Expects an object; `node` is the same value with its places, if known.
     pub fn of(value: &'a Value, node: Option<&'a Node>, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
         match value {
             Value::Object(map) => Some(Self { path: path.to_owned(), map, node }),
@@ -46,32 +46,32 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Where something of it stands.
+    /// The path of a key in it.
     pub fn path_of(&self, key: &str) -> String {
         below(&self.path, key)
     }
 
-    /// A mistake of the object as a whole.
+    /// An error about the whole object.
     pub fn problem(&self, message: &str) -> Problem {
         origin(self.path.clone(), self.node).problem(message)
     }
 
-    /// A key that must be there is not.
+    /// An error about a missing key.
     pub fn missing(&self, key: &str) -> Problem {
         origin(self.path_of(key), self.node).problem("missing")
     }
 
-    /// True when it has the key, with something in it.
+    /// Whether it has the key with a non-empty value.
     pub fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
     }
 
-    /// What stands under a key; null is nothing.
+    /// The value of a key; null counts as absent.
     fn value(&self, key: &str) -> Option<&'a Value> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
-    /// The entry of a key with its places; of two the last one counts, as in JSON.
+    /// The entry of a key with its places; the last one counts, as in JSON.
     fn entry(&self, key: &str) -> Option<&'a Entry> {
         self.node?.entries().iter().rev().find(|entry| entry.key == key)
     }
@@ -100,7 +100,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A number under a key, or a text: AWS writes some numbers as texts.
+    /// A number under a key, or a string: AWS writes some numbers as strings.
     pub fn number(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
         let text = match self.value(key)? {
             Value::String(text) => text.trim().to_owned(),
@@ -113,12 +113,12 @@ impl<'a> Object<'a> {
         Some(Field { text, from: self.origin_of(key) })
     }
 
-    /// The names and texts of an object under a key, in their order.
+    /// The names and strings of an object under a key, in order.
     pub fn texts(&self, key: &str, problems: &mut Vec<Problem>) -> Vec<(String, String, Origin)> {
         let Some(object) = self.object(key, problems) else { return Vec::new() };
         let mut all = Vec::new();
         for (name, value) in object.map {
-            // A name that is none may be a part of a secret that was pasted there.
+            // An invalid name may be part of a pasted secret.
             let shown = crate::model::condition::variable_name(name).is_ok() || name.starts_with("AWSAPPRUNNER");
             let path = if shown { object.path_of(name) } else { object.path.clone() };
             match value {
@@ -145,11 +145,11 @@ fn wrong(origin: &Origin, expected: &str, found: &Value) -> Problem {
     origin.problem(&format!("expected {expected}, not {}", what(found)))
 }
 
-/// Keys under which a credential may stand.
+/// Keys whose values may contain a credential.
 const PRIVATE: [&str; 4] = ["RuntimeEnvironmentVariables", "RuntimeEnvironmentSecrets", "StartCommand", "BuildCommand"];
 
-/// A JSON document as far as a person may be shown its lines: empty is a line with a value that may be a credential,
-/// and one with several values, of which one may be.
+/// The lines of a JSON document that may be shown; a line with a possible credential is empty, as is one with several
+/// values of which one may be a credential.
 pub fn shown(text: &str, root: &Node) -> String {
     let (mut private, mut values) = (BTreeSet::new(), BTreeMap::new());
     lines(root, false, &mut private, &mut values);
@@ -157,8 +157,7 @@ pub fn shown(text: &str, root: &Node) -> String {
     text.split_inclusive('\n').enumerate().map(|(n, line)| if hidden(n + 1) { "\n" } else { line }).collect()
 }
 
-/// Takes note of the lines on which something private stands, and of how many scalars stand on each line. No value of
-/// JSON goes on on another line.
+/// Collects the lines with private values, and the number of scalars per line. A JSON value never spans lines.
 fn lines(node: &Node, is_private: bool, private: &mut BTreeSet<usize>, values: &mut BTreeMap<usize, usize>) {
     if is_private {
         private.insert(node.place.line);

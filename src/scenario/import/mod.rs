@@ -1,8 +1,7 @@
-//! From what AWS and people already have to a scenario: `aws apprunner describe-service`, `apprunner.yaml`, env files.
+//! Converts existing configuration to a scenario: `aws apprunner describe-service`, `apprunner.yaml`, env files.
 //!
-//! Each reader makes a `Draft`; `emit` writes it as a scenario, whose text is then read as any other scenario:
-//! the ranges and pairs that App Runner accepts are checked in one place. A mistake in a line that was written is one
-//! in the place that the line came from.
+//! Each reader creates a `Draft`; `emit` writes it as a scenario, whose text is then read like any other: App Runner's
+//! ranges and combinations are checked in one place. An error in a written line is reported at the origin of the line.
 
 mod apprunner_yaml;
 mod describe;
@@ -28,7 +27,7 @@ use super::{file, service};
 use crate::model::Service;
 use crate::profile::Profile;
 
-/// What a file turned out to be.
+/// The detected kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `aws apprunner describe-service`, as JSON or as YAML.
@@ -49,30 +48,30 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A scenario that was made of a file.
+/// A scenario created from a file.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// What the file was taken for.
+    /// The detected kind of the file.
     pub kind: Kind,
     /// The scenario file.
     pub text: String,
 }
 
-/// A service that was made of `describe-service`'s output.
+/// A service created from `describe-service` output.
 #[derive(Clone, Debug)]
 pub struct Described {
-    /// What the platform is told.
+    /// The service's configuration.
     pub service: Service,
-    /// The image that it runs.
+    /// Its image.
     pub image: Option<String>,
-    /// What a reader of the results must know.
+    /// What readers of the results should know.
     pub notes: Vec<String>,
 }
 
-/// Makes a scenario of a file. `images` take the place of the one that the file names.
+/// Converts a file to a scenario. `images` replace the one in the file.
 ///
 /// # Errors
-/// When the file is none of the kinds, and everything that is wrong with it.
+/// The file is of no known kind, or has errors.
 pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) -> Result<Imported, Refused> {
     let draft = read(file, text)?;
     let lines = emit::scenario(&draft, file, images);
@@ -81,11 +80,11 @@ pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) ->
         .map(|_| Imported { kind: draft.kind, text: lines.text() })
 }
 
-/// Reads a service file that is `describe-service`'s output; nothing when it is not. Here values are what they are:
-/// they go to the candidate and are written nowhere.
+/// Reads a service file that is `describe-service` output; `None` if it is not. Values are kept: they go to the
+/// candidate and are written nowhere.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Every error in the file.
 #[must_use]
 pub fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Described, Refused>> {
     if !is_described(text) {
@@ -102,7 +101,7 @@ pub fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Descr
     Some(checked.map(|(service, image)| Described { service, image, notes }))
 }
 
-/// True for what is, or was meant to be, `describe-service`'s output.
+/// Whether the text is, or was meant to be, `describe-service` output.
 fn is_described(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if !text.starts_with('{') {
@@ -114,7 +113,7 @@ fn is_described(text: &str) -> bool {
     }
 }
 
-/// Keys of `describe-service`'s output, of which one stands at the left margin where it is YAML.
+/// Top-level keys of `describe-service` output in YAML.
 const DESCRIBE_KEYS: [&str; 2] = ["Service", "SourceConfiguration"];
 
 fn read(file: &str, text: &str) -> Result<Draft, Refused> {
@@ -129,14 +128,14 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
             Ok(value) => describe::read(file, text, &value),
             Err(e) => {
                 let words = e.to_string();
-                // The library adds the place to its words.
+                // The library appends the place to its message.
                 let words = words.split(" at line ").next().unwrap_or(&words);
                 let problem = Problem::at(e.line(), e.column(), format!("invalid JSON: {words}"));
                 Err(Refused::new(file, "", vec![problem]))
             }
         };
     }
-    // `aws --output yaml`. No excerpt is shown: a value of a variable may stand in any line.
+    // `aws --output yaml`. No excerpt is shown: any line may contain the value of a variable.
     if has_key(text, &DESCRIBE_KEYS) {
         let tree = yaml::tree(text).map_err(|problem| Refused::new(file, "", vec![problem]))?;
         return describe::read(file, text, &tree.json());
@@ -163,7 +162,7 @@ fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     )
 }
 
-/// True when one of the keys stands at the left margin, as a key of YAML does.
+/// Whether one of the keys is at the left margin, like a top-level key of YAML.
 fn has_key(text: &str, keys: &[&str]) -> bool {
     text.lines().any(|line| {
         let key = line.split_once(':').map(|(key, rest)| (key.trim_matches('"').trim_end(), rest));
@@ -171,8 +170,8 @@ fn has_key(text: &str, keys: &[&str]) -> bool {
     })
 }
 
-/// What was read of the lines, unless something is wrong: with the file (`problems`), or with a line, which is said as
-/// a mistake in what the line was made of.
+/// The result for the written lines, unless something is wrong: with the file (`problems`), or with a line, which is
+/// reported at the line's origin.
 fn all_good<T>(
     (file, shown): (&str, &str),
     checked: Result<T, Refused>,

@@ -28,7 +28,7 @@ fn with_env(env: &serde_json::Value) -> String {
 }
 
 #[test]
-fn a_full_description() {
+fn imports_a_full_description() {
     insta::assert_snapshot!(imported("/home/me/describe.json", FULL));
     let read = again(FULL);
     assert_eq!(read.candidates, ["123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:v20-otp-fix"]);
@@ -46,14 +46,14 @@ fn a_full_description() {
 }
 
 #[test]
-fn a_minimal_description() {
+fn imports_a_minimal_description() {
     let text = r#"{"SourceConfiguration":{"ImageRepository":{"ImageIdentifier":"public.ecr.aws/a/b:latest",
         "ImageRepositoryType":"ECR_PUBLIC"}},"InstanceConfiguration":{"InstanceRoleArn":"arn:aws:iam::1:role/x"}}"#;
     insta::assert_snapshot!(imported("describe.json", text));
 }
 
 #[test]
-fn a_description_of_code() {
+fn imports_a_description_of_code() {
     let text = r#"{"Service":{"ServiceName":"api","SourceConfiguration":{"CodeRepository":{"RepositoryUrl":"https://github.com/a/b",
         "CodeConfiguration":{"ConfigurationSource":"API","CodeConfigurationValues":{"Runtime":"PYTHON_3",
         "BuildCommand":"pip install -r requirements.txt","StartCommand":"python app.py && echo \"done\"","Port":"8000",
@@ -63,7 +63,7 @@ fn a_description_of_code() {
 }
 
 #[test]
-fn an_apprunner_yaml() {
+fn imports_an_apprunner_yaml() {
     let text = include_str!("samples/apprunner.yaml");
     insta::assert_snapshot!(imported("apprunner.yaml", text));
     let env = again(text).service.env;
@@ -72,7 +72,7 @@ fn an_apprunner_yaml() {
 }
 
 #[test]
-fn an_env_file() {
+fn imports_an_env_file() {
     let text = "# for development\nexport ENV=dev\nPORT=8000\nAPI_TOKEN=hunter2\nMAX_TOKENS=4096\nURL=\"amqp://u:hunter2@mq:5672\"\n";
     let made = imported("prod.env", text);
     assert!(!made.contains("hunter2"));
@@ -81,7 +81,7 @@ fn an_env_file() {
 }
 
 #[test]
-fn every_form_of_a_description_is_read() {
+fn reads_every_form_of_a_description() {
     let inner = r#"{"SourceConfiguration":{"ImageRepository":{"ImageIdentifier":"a:1","ImageConfiguration":{"Port":8000}}},
         "InstanceConfiguration":{"Cpu":"1 vCPU","Memory":"2 GB"},"UpdatedAt":"2025-01-01T00:00:00+00:00"}"#;
     for text in [
@@ -101,7 +101,7 @@ fn every_form_of_a_description_is_read() {
 }
 
 #[test]
-fn the_command_lines_images_come_first() {
+fn command_line_images_take_precedence() {
     let images = ["b:1".to_owned(), "odd.example:5000/name:2".to_owned()];
     let made = scenario("x", FULL, &images, &apprunner()).expect("good").text;
     let read = file::read("x", &made, Path::new("."), None).expect("good");
@@ -110,7 +110,7 @@ fn the_command_lines_images_come_first() {
 }
 
 #[test]
-fn mistakes_are_all_named_with_their_paths() {
+fn reports_every_error_with_its_path() {
     let bad = r#"{"Service":{"SourceConfiguration":{"ImageRepository":{"ImageIdentifier":7,"ImageConfiguration":{
         "Port":"eight","RuntimeEnvironmentVariables":{"A":1,"9B":"hunter2","NUL":"a\u0000b","AWSAPPRUNNER_X":"1"},
         "RuntimeEnvironmentSecrets":["x"],"StartCommand":{}}}},"InstanceConfiguration":[],
@@ -139,7 +139,7 @@ fn mistakes_are_all_named_with_their_paths() {
 }
 
 #[test]
-fn what_is_none_of_the_kinds_is_said() {
+fn rejects_unknown_kinds() {
     for (text, expected) in [
         ("", "the file is empty"),
         ("# A=1\n\n", "the file is empty"),
@@ -173,7 +173,7 @@ fn what_is_none_of_the_kinds_is_said() {
 }
 
 #[test]
-fn odd_values_come_through() {
+fn preserves_odd_values() {
     let odd = [
         "",
         " ",
@@ -238,7 +238,7 @@ fn odd_values_come_through() {
 }
 
 #[test]
-fn a_description_may_be_a_service_file() {
+fn accepts_a_description_as_service_file() {
     let Described { service: read, image, notes } = service("x", FULL, &apprunner()).expect("one").expect("good");
     assert_eq!(image.as_deref(), Some("123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:v20-otp-fix"));
     assert_eq!(read.port, 8000);
@@ -268,7 +268,7 @@ fn a_description_may_be_a_service_file() {
 
 proptest! {
     #[test]
-    fn any_value_comes_through(value in "\\PC{0,20}|[ -~\n\t]{0,40}|.{0,10}", command in "[ -~]{1,30}") {
+    fn preserves_any_value(value in "\\PC{0,20}|[ -~\n\t]{0,40}|.{0,10}", command in "[ -~]{1,30}") {
         let mut document: serde_json::Value =
             serde_json::from_str(&with_env(&serde_json::json!({"V": value}))).expect("JSON");
         document["Service"]["SourceConfiguration"]["ImageRepository"]["ImageConfiguration"]["StartCommand"] =

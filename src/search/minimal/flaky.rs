@@ -1,4 +1,4 @@
-//! The search for flaky crashes: the posterior decides, and says how sure it is.
+//! The search for flaky crashes: the posterior decides, with its own confidence.
 
 use super::{ASSUMED, BASELINES, CERTAIN, Frame, Healing, NOTHING_HIDDEN, Search};
 use crate::search::families;
@@ -23,7 +23,7 @@ impl Search {
         let Some((sets, share)) = self.likeliest() else { return Vec::new() };
         if share < self.settings.confidence {
             let frame = self.frame(self.certain.clone(), self.noise());
-            return self.telling(&frame, free, running);
+            return self.most_informative(&frame, free, running);
         }
         let mut unseen = self.unseen(&sets);
         // A set that was unresolved twice is not run a third time.
@@ -35,7 +35,7 @@ impl Search {
         Frame { universe: self.universe, known, none: families::NONE, noise }
     }
 
-    /// Does anything else fail without the conditions that may heal?
+    /// Runs that show whether anything else fails without the possibly healing conditions.
     pub(super) fn behind_healers(&mut self, sets: &[Set], free: usize, running: &[Set]) -> Vec<Set> {
         let may_heal = self.settings.may_heal.shared(self.universe);
         let universe = self.universe.without(may_heal);
@@ -48,7 +48,7 @@ impl Search {
             return Vec::new();
         };
         if share < self.settings.confidence {
-            return self.telling(&frame, free, running);
+            return self.most_informative(&frame, free, running);
         }
         let Some(core) = inside.iter().find(|set| !known.contains(set)).copied() else { return Vec::new() };
         let rates = self.settings.rates.unwrap_or(ASSUMED);
@@ -67,7 +67,7 @@ impl Search {
         self.next_flaky(free, running)
     }
 
-    /// The likeliest family and its share. Sets that are as good as certain make room for others.
+    /// The likeliest family and its share. Sets that are practically certain make room for others.
     pub(super) fn likeliest(&mut self) -> Option<(Vec<Set>, f64)> {
         loop {
             let frame = self.frame(self.certain.clone(), self.noise());
@@ -82,7 +82,7 @@ impl Search {
         }
     }
 
-    /// Runs of a family's certificate that never gave the answer it predicts.
+    /// Runs of a family's certificate that never gave the predicted answer.
     pub(super) fn unseen(&self, sets: &[Set]) -> Vec<Set> {
         let fails = sets.iter().filter(|set| self.tally(**set).fails == 0).copied();
         let seen = |large: &Set| {

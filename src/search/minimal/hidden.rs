@@ -1,13 +1,13 @@
-//! A passing run may hide a failure: a missing variable may switch off the very code that needs another one. Such a pair
-//! shows only when one of the two is imposed and the other is not.
+//! A passing run may hide a failure: a missing variable may switch off the very code that needs another one. Such a
+//! pair shows only when one is imposed and the other is not.
 
 use super::Search;
 use crate::search::descent::Descent;
 use crate::search::set::Set;
 
 impl Search {
-    /// Runs that would reveal what the largest passing sets hide: each without all that may heal, until every other
-    /// condition has passed in such a run, and parts of those that may hide each other.
+    /// Runs that reveal what the largest passing sets hide: each without its possibly healing conditions, until every
+    /// other condition has passed in such a run, and subsets that separate conditions that may hide each other.
     pub(super) fn hidden(&self, descent: &Descent) -> Vec<Set> {
         let may_heal = self.settings.may_heal;
         let decided =
@@ -25,7 +25,7 @@ impl Search {
         hidden
     }
 
-    /// Parts of the largest passing sets, chosen so that each variable passes once without each other one.
+    /// Subsets of the largest passing sets, chosen so that each variable passes once without each of the others.
     fn apart(&self, descent: &Descent) -> Vec<Set> {
         // For each condition, those that were absent from a passing run of it.
         let mut parted = vec![Set::EMPTY; self.settings.conditions];
@@ -48,7 +48,7 @@ impl Search {
                 let run = large.without(both.without(part_of_both));
                 let parts_some = part_of_both.iter().any(|one| !open(&parted, one).without(part_of_both).is_empty());
                 if parts_some && self.tally(run).plain().is_none() {
-                    // Take it as passed, so that no other run repeats what it shows.
+                    // Count it as passed, so that no other run repeats what it shows.
                     part(&mut parted, run);
                     wanted.push(run);
                 }
@@ -58,11 +58,11 @@ impl Search {
     }
 }
 
-/// The fewest parts of a set such that each of its numbers is in a part without each other one (J. Spencer,
-/// *Minimal completely separating systems*, 1970): 10 for 252 numbers.
+/// The fewest subsets such that, for every ordered pair of numbers, one contains the first without the second (J.
+/// Spencer, *Minimal completely separating systems*, 1970): 10 for 252 numbers.
 ///
-/// Every number gets a code of k binary digits, half of them set, so that no code covers another. There is a part for
-/// each digit: the numbers whose code has it set.
+/// Every number gets a code of k binary digits, half of them set, so that no code covers another. Each digit gives one
+/// subset: the numbers whose code has it set.
 fn separating(set: Set) -> Vec<Set> {
     if set.len() < 2 {
         return Vec::new();
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn separating_parts_part_every_pair_both_ways() {
+    fn separates_every_pair_both_ways() {
         for (count, most) in [(0, 0), (1, 0), (2, 2), (3, 3), (6, 4), (7, 5), (20, 6), (150, 10), (252, 10), (253, 11)]
         {
             let parts = separating(Set::first(count));

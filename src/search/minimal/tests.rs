@@ -6,7 +6,7 @@ fn set(numbers: &[usize]) -> Set {
     numbers.iter().copied().collect()
 }
 
-/// Plays a search; `truth` says what a run answers. So many slots.
+/// Plays a search with `free` slots; `truth` answers the runs.
 fn play(settings: Settings, free: usize, mut truth: impl FnMut(Set) -> Answer) -> (Findings, usize) {
     let mut search = Search::new(settings);
     let mut runs = 0;
@@ -18,7 +18,7 @@ fn play(settings: Settings, free: usize, mut truth: impl FnMut(Set) -> Answer) -
         }
         for run in next {
             runs += 1;
-            assert!(runs < 500, "it does not end");
+            assert!(runs < 500, "the search does not end");
             search.record(run, truth(run));
         }
     }
@@ -33,7 +33,7 @@ fn answer(fails: bool) -> Answer {
 }
 
 #[test]
-fn what_is_planted_is_found() {
+fn finds_planted_sets() {
     for sets in [
         vec![],
         vec![set(&[3])],
@@ -77,13 +77,13 @@ fn hundreds_of_conditions_take_few_runs() {
 }
 
 #[test]
-fn a_baseline_that_fails_ends_it() {
+fn failing_baseline_ends_the_search() {
     let (findings, runs) = play(Settings::plain(8), 2, |_| Answer::Fail);
     assert_eq!((findings.sets.as_slice(), runs), ([Set::EMPTY].as_slice(), 3));
 }
 
 #[test]
-fn a_healer_is_named_and_left_out() {
+fn healer_is_reported_and_excluded() {
     let settings = Settings { may_heal: set(&[6, 7]), ..Settings::plain(8) };
     let (findings, _) = play(settings, 1, |run| answer(run.has(2) && !run.has(6) || run.has(4)));
     assert_eq!(findings.sets, [set(&[2]), set(&[4])]);
@@ -92,8 +92,8 @@ fn a_healer_is_named_and_left_out() {
 }
 
 #[test]
-fn variables_that_hide_each_other_are_run_apart() {
-    // Condition 5 switches off what fails with 2: together, and with all the others, nothing is to be seen.
+fn separates_variables_that_hide_each_other() {
+    // Condition 5 switches off what fails with 2: together, and with all the others, no failure shows.
     for hider in [0, 5, 7] {
         let settings = Settings { may_heal: Set::first(8), may_hide: Set::first(8), ..Settings::plain(8) };
         let (findings, runs) = play(settings, 1, |run| answer(run.has(2) && !run.has(hider)));
@@ -101,14 +101,14 @@ fn variables_that_hide_each_other_are_run_apart() {
         assert_eq!(findings.healed, [Healing { healers: set(&[hider]), heals: set(&[2]) }]);
         assert!(runs <= 30, "{runs}");
     }
-    // Where nothing fails, six runs part twenty variables.
+    // Where nothing fails, six runs separate twenty variables.
     let settings = Settings { may_heal: Set::first(20), may_hide: Set::first(20), ..Settings::plain(20) };
     let (findings, runs) = play(settings, 1, |_| Answer::Pass);
     assert!(findings.complete() && runs <= 2 + 6, "{runs}");
 }
 
 #[test]
-fn stopped_early_it_says_what_is_open() {
+fn reports_open_sets_when_stopped_early() {
     let mut search = Search::new(Settings::plain(8));
     assert_eq!(search.findings().open, [Set::first(8)]);
     search.record(Set::EMPTY, Answer::Pass);
@@ -120,7 +120,7 @@ fn stopped_early_it_says_what_is_open() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// While more conditions never heal: what is reported fails, every part of it passes, and nothing is missed.
+    /// If more conditions never heal, every reported set fails, each of its subsets passes, and none is missing.
     #[test]
     fn exactly_the_smallest_sets(
         sets in prop::collection::vec(1_u64..64, 0..4),
@@ -142,9 +142,9 @@ proptest! {
         prop_assert!(findings.complete() && findings.healed.is_empty() && !findings.flaky);
     }
 
-    /// With answers that are missing, nothing is claimed that is not known.
+    /// With missing answers, nothing is claimed that is not known.
     #[test]
-    fn never_more_than_is_known(
+    fn claims_no_more_than_is_known(
         sets in prop::collection::vec(1_u64..64, 0..3),
         dark in prop::collection::vec(0_u64..64, 0..10),
         free in 1_usize..4,

@@ -14,7 +14,7 @@ pub struct Case {
     pub id: String,
     /// In one line.
     pub happened: String,
-    /// A public thread or write-up; nothing where the report is not public.
+    /// A public thread or write-up; `None` where the report is not public.
     #[serde(default)]
     pub source: Option<String>,
     /// What the image is made from.

@@ -1,4 +1,4 @@
-//! Healthy servers are accused of nothing: ordinary images of `servers.yaml`, run under friendly conditions and searched
+//! Healthy servers are accused of `None`: ordinary images of `servers.yaml`, run under friendly conditions and searched
 //! under the platform's. What is said of each is `docs/healthy.md`; `EXITONE_UPDATE_DOCS=1 cargo test --test docker healthy::`
 //! writes it anew. Without an engine the test says so and passes on a laptop; in CI (`CI=true`) it fails.
 

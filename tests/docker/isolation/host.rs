@@ -143,7 +143,7 @@ pub fn addresses() -> Vec<String> {
     found
 }
 
-/// Counts the packets with a hostile marker that the host's own namespace sees; nothing where that is not allowed.
+/// Counts the packets with a hostile marker that the host's own namespace sees; `None` where that is not allowed.
 pub struct Outside {
     seen: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
