@@ -38,7 +38,7 @@ pub const ABOUT: &str = "Find the first bad image of an ordered list\n\nAn image
 
 /// Arguments of `bisect`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Images, oldest first: tags, digests, or `docker save` archives (loaded, and kept on the engine)
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,

@@ -26,7 +26,7 @@ pub enum NotBuilt {
 ///
 /// # Errors
 /// When the builder fails.
-pub async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> Result<(), NotBuilt> {
+pub(crate) async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> Result<(), NotBuilt> {
     let mut docker = Command::new("docker");
     docker
         .args(["build", "--quiet", "--label", &format!("{IMAGE_LABEL}={role}"), "--tag", tag, "--file"])
@@ -60,7 +60,7 @@ pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
 ///
 /// # Errors
 /// When the builder fails.
-pub async fn of_scenario(wanted: &Build) -> Result<(), Failure> {
+pub(crate) async fn of_scenario(wanted: &Build) -> Result<(), Failure> {
     let Build { image, dockerfile, context } = wanted;
     say(&format!("building {image} from {} (context {})", dockerfile.display(), context.display()));
     match build(image, "built", dockerfile, context).await {

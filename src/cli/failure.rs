@@ -18,7 +18,7 @@ pub const INTERNAL: u8 = 70;
 
 /// Why a command has no result.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     code: u8,
     message: String,
     hint: Option<String>,
@@ -31,7 +31,7 @@ impl Failure {
     }
 
     /// A report could not be written.
-    pub fn unwritten(message: impl Into<String>) -> Self {
+    pub(crate) fn unwritten(message: impl Into<String>) -> Self {
         Self { code: NO_REPORT, message: message.into(), hint: None }
     }
 
@@ -51,7 +51,7 @@ impl Failure {
     }
 
     /// The engine cannot be used.
-    pub fn no_engine(message: impl Into<String>) -> Self {
+    pub(crate) fn no_engine(message: impl Into<String>) -> Self {
         Self { code: NO_ENGINE, message: message.into(), hint: None }
     }
 

@@ -18,7 +18,7 @@ are replaced by placeholders.";
 
 /// Arguments of `import`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// File to read; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,

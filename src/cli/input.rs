@@ -50,7 +50,7 @@ pub fn folder_of(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the service file cannot be read.
-pub fn service_of(
+pub(crate) fn service_of(
     file: Option<&Path>,
     env_file: Option<&Path>,
     on: &On,
@@ -103,7 +103,7 @@ pub fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
 }
 
 /// The command that runs a case of an image, without its conditions.
-pub fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
+pub(crate) fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
     let words = ["exitone", "run", "--image", image].map(str::to_owned);
     words.into_iter().chain(flags(service, env_file, on)).collect()
 }

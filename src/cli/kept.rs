@@ -19,13 +19,13 @@ const RUNS: &str = "runs";
 
 /// Flags of commands that keep their run.
 #[derive(clap::Args)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Keep the run (its events and logs) in this folder [default: one of the last 20 in the state folder]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
-    pub folder: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
     /// Resume an interrupted run; cases with a verdict do not run again
     #[arg(long, value_name = "DIR")]
-    pub resume: Option<PathBuf>,
+    pub(crate) resume: Option<PathBuf>,
 }
 
 impl Kept {

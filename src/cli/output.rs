@@ -15,7 +15,7 @@ use crate::report::{annotations, html, json, junit, markdown, terminal};
 
 /// The form of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum ReportForm {
+pub(crate) enum ReportForm {
     /// Human-readable text
     Text,
     /// One JSON document
@@ -32,7 +32,7 @@ pub enum ReportForm {
 
 /// A report into a file: `junit=out.xml`.
 #[derive(Clone, Debug)]
-pub struct ReportFile {
+pub(crate) struct ReportFile {
     form: ReportForm,
     path: PathBuf,
 }
@@ -58,16 +58,16 @@ impl FromStr for ReportFile {
 
 /// Flags of commands that report a run.
 #[derive(Args)]
-pub struct Output {
+pub(crate) struct Output {
     /// Output format
     #[arg(long, value_enum, default_value_t = ReportForm::Text)]
-    pub format: ReportForm,
+    pub(crate) format: ReportForm,
     /// Write the result to this file instead of standard output
     #[arg(long, short = 'o', value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     /// Write an additional report; may be repeated
     #[arg(long, value_name = "FORMAT=FILE")]
-    pub report: Vec<ReportFile>,
+    pub(crate) report: Vec<ReportFile>,
 }
 
 impl Output {
@@ -125,7 +125,7 @@ pub struct Reporters {
     progress: Box<dyn FnMut(&Stamped)>,
     folder: Option<Folder>,
     /// The run so far.
-    pub run: Run,
+    pub(crate) run: Run,
     failed: Option<String>,
 }
 
@@ -155,7 +155,7 @@ impl Reporters {
     }
 
     /// What could not be written.
-    pub fn failed(&self) -> Option<&str> {
+    pub(crate) fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
     }
 }

@@ -35,7 +35,7 @@ enum Form {
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Scenario files
     #[arg(value_name = "SCENARIO.yaml", required = true)]
     scenarios: Vec<PathBuf>,

@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Executes a chain of actions; see the module.
 #[must_use]
-pub fn run(words: &[String]) -> ExitCode {
+pub(crate) fn run(words: &[String]) -> ExitCode {
     let mut say = |line: &str| {
         // Nobody else could be told.
         let _ = writeln!(io::stderr(), "{line}");

@@ -10,7 +10,7 @@ use crate::report::folder::{FolderError, below, read};
 
 /// Arguments of `report`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Run folders, or folders that contain them
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,

@@ -17,7 +17,7 @@ use crate::run::spec;
 
 /// Arguments of `repro`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Case id as shown by `run`, `why` and `demo`; a unique prefix is enough
     #[arg(value_name = "CASE")]
     case: String,

@@ -17,18 +17,18 @@ pub struct Request {
     /// Images, oldest first.
     pub images: Vec<String>,
     /// Image, conditions and expectation of each case.
-    pub cases: Vec<(String, ConditionSet, Option<Expectation>)>,
+    pub(crate) cases: Vec<(String, ConditionSet, Option<Expectation>)>,
     /// Searches for minimal failing sets.
     pub searches: Vec<search::SearchRequest>,
     /// Number of runs of each case.
     pub repeat: u32,
     /// Images to build first.
-    pub builds: Vec<Build>,
+    pub(crate) builds: Vec<Build>,
 }
 
 impl Request {
     /// Its plan.
-    pub fn plan(self, candidates: Vec<Candidate>) -> Plan {
+    pub(crate) fn plan(self, candidates: Vec<Candidate>) -> Plan {
         let mut plan = Plan::of_scenario(self.part, candidates, self.cases).with_searches(self.searches);
         plan.cases.iter_mut().for_each(|case| case.repeat = self.repeat);
         plan

@@ -6,7 +6,7 @@ use crate::{report, scenario};
 
 /// Arguments of `schema`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Which schema
     #[arg(value_enum, default_value_t = What::Scenario)]
     what: What,

@@ -65,7 +65,7 @@ pub async fn candidates(engine: &dyn Engine, names: &[String], service: &Service
 }
 
 /// Warns of conditions on variables that neither the service nor any image sets.
-pub fn warn_of_unknown(plan: &Plan) {
+pub(crate) fn warn_of_unknown(plan: &Plan) {
     let unknown: Vec<String> = unknown_variables(plan).into_iter().collect();
     if !unknown.is_empty() {
         let names = unknown.join(", ");

@@ -11,7 +11,7 @@ use super::failure::Failure;
 
 /// Arguments of `completions`.
 #[derive(clap::Args)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Shell to complete for
     #[arg(value_enum)]
     shell: Shell,
@@ -29,7 +29,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
 
 /// Arguments of `man`.
 #[derive(clap::Args)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Write a page for each command to this folder [default: print the main page]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,

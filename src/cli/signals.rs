@@ -20,7 +20,7 @@ pub struct Signals {
 
 impl Signals {
     /// Listens from now on, for the whole command.
-    pub fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         let (sender, asked) = watch::channel(0);
         let terminated = Arc::new(AtomicBool::new(false));
         let flag = terminated.clone();
@@ -62,7 +62,7 @@ impl Signals {
     ///
     /// # Errors
     /// The interruption.
-    pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(crate) async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         let mut asked = self.asked.clone();
         asked.mark_unchanged();
         tokio::select! {

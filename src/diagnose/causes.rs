@@ -48,7 +48,7 @@ const NETWORK_WORDS: [&str; 11] = [
 
 /// The source of what is known about a process's end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Witness {
+pub(crate) enum Witness {
     /// The engine that ran it.
     Engine,
     /// A service log of the platform, which has the exit code and nothing more.
@@ -69,24 +69,24 @@ pub struct Facts<'a> {
     /// The source of what is known about the end.
     pub witness: Witness,
     /// How the attempt ended.
-    pub outcome: &'a Outcome,
+    pub(crate) outcome: &'a Outcome,
     /// The exit code, where there was one.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// What was seen.
-    pub evidence: &'a Evidence,
+    pub(crate) evidence: &'a Evidence,
     /// The whole log.
     pub log: &'a str,
     /// The service's configuration.
     pub service: &'a Service,
     /// The address that is probed.
-    pub own: Ipv4Addr,
+    pub(crate) own: Ipv4Addr,
     /// The container's memory limit in bytes.
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
 }
 
 /// Every cause that the evidence supports, most certain first.
 #[must_use]
-pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
+pub(crate) fn causes(facts: &Facts<'_>) -> Vec<Cause> {
     if *facts.outcome == Outcome::Healthy {
         return Vec::new();
     }

@@ -12,7 +12,7 @@ const VAGUE: [&str; 2] = ["uncaught-exception", "no-output"];
 /// The causes of a failure that needs all of these conditions: those observed, and for each condition that none of them
 /// covers, the meaning of needing it. `runs`: number of failed runs, and of all runs.
 #[must_use]
-pub fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2], platform: &Platform) -> Vec<Cause> {
+pub(crate) fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2], platform: &Platform) -> Vec<Cause> {
     let (vague, mut all): (Vec<Cause>, Vec<Cause>) =
         seen.into_iter().partition(|cause| VAGUE.contains(&cause.id.as_str()));
     for condition in needed.iter() {

@@ -17,6 +17,6 @@ pub fn would_not_meet(condition: &Condition, seen: &Seen<'_>) -> Option<String> 
 /// Whether a run did what the condition affects, with or without the condition. A failed run shows this for the network
 /// only: what else it would have done is unknown.
 #[must_use]
-pub fn touches(condition: &Condition, seen: &Seen<'_>) -> bool {
+pub(crate) fn touches(condition: &Condition, seen: &Seen<'_>) -> bool {
     known(condition).is_touched(seen)
 }

@@ -153,7 +153,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
 
 /// Substitutes the words in a text.
 #[must_use]
-pub fn filled(text: &str, word: &dyn Fn(&str) -> Option<String>) -> String {
+pub(crate) fn filled(text: &str, word: &dyn Fn(&str) -> Option<String>) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(open) = rest.find('[') {

@@ -18,7 +18,7 @@ const SHELL_SIGNS: &str = "'\"\\&|;<>$`*?(){}~#\n";
 
 /// Every finding about an image, fatal ones first. `files`: what was read from the image.
 #[must_use]
-pub fn findings(facts: &ImageFacts, files: Option<&ImageFiles>, service: &Service) -> Vec<Finding> {
+pub(crate) fn findings(facts: &ImageFacts, files: Option<&ImageFiles>, service: &Service) -> Vec<Finding> {
     on(&service.platform, facts, files, service.start_command.as_deref())
 }
 
@@ -71,7 +71,7 @@ const PROGRAM: &str = "arch-mismatch-program";
 
 /// Whether the finding is about the processor: running such an image on another machine proves nothing.
 #[must_use]
-pub fn decides(finding: &Finding) -> bool {
+pub(crate) fn decides(finding: &Finding) -> bool {
     finding.fatal && [PROGRAM, "index-without-amd64"].contains(&finding.cause.id.as_str())
 }
 

@@ -13,7 +13,7 @@ mod rust;
 
 /// The language of a crash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Language {
+pub(crate) enum Language {
     /// CPython.
     Python,
     /// Node.js.
@@ -69,7 +69,7 @@ pub struct Crash {
 impl Crash {
     /// `KeyError: 'X'`, as the rules see it.
     #[must_use]
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         match (self.kind.is_empty(), self.message.is_empty()) {
             (false, false) => format!("{}: {}", self.kind, self.message),
             (false, true) => self.kind.clone(),
@@ -83,7 +83,7 @@ type Reader = fn(&[&str]) -> Option<Crash>;
 
 /// The last crash of a log; `None` if there is none in a known format.
 #[must_use]
-pub fn crash(log: &str) -> Option<Crash> {
+pub(crate) fn crash(log: &str) -> Option<Crash> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
     let readers: [Reader; 8] =
         [python::read, node::read, java::read, ruby::read, go::read, rust::read, dotnet::read, php::read];

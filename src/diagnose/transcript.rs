@@ -6,11 +6,11 @@ use crate::model::service::{HealthCheck, Protocol};
 /// The input of a transcript.
 pub struct Deployment<'a> {
     /// 32 hexadecimal digits.
-    pub id: &'a str,
+    pub(crate) id: &'a str,
     /// The image's name.
-    pub image: &'a str,
+    pub(crate) image: &'a str,
     /// The health check.
-    pub check: &'a HealthCheck,
+    pub(crate) check: &'a HealthCheck,
     /// The port.
     pub port: u16,
     /// How it failed; `None` if it succeeded.
@@ -24,7 +24,7 @@ pub struct Deployment<'a> {
 impl Deployment<'_> {
     /// The lines of the service log.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let (repository, tag) = match self.image.rsplit_once(':') {
             Some((repository, tag)) if !tag.contains('/') => (repository, tag),
             _ => (self.image, "latest"),
@@ -78,7 +78,7 @@ impl Deployment<'_> {
 
     /// What `list-operations` would report.
     #[must_use]
-    pub fn operation_status(&self) -> OperationStatus {
+    pub(crate) fn operation_status(&self) -> OperationStatus {
         match (self.class, self.first) {
             (None, _) => OperationStatus::Succeeded,
             (Some(_), true) => OperationStatus::Failed,
@@ -88,7 +88,7 @@ impl Deployment<'_> {
 
     /// What `describe-service` would report afterwards: after a rollback it is RUNNING, with the old image.
     #[must_use]
-    pub fn service_status(&self) -> ServiceStatus {
+    pub(crate) fn service_status(&self) -> ServiceStatus {
         if self.class.is_some() && self.first { ServiceStatus::CreateFailed } else { ServiceStatus::Running }
     }
 }

@@ -39,9 +39,9 @@ struct Endpoint {
 #[derive(Default, Debug)]
 pub struct EngineEnv {
     /// `DOCKER_HOST`.
-    pub docker_host: Option<String>,
+    pub(crate) docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
-    pub docker_context: Option<String>,
+    pub(crate) docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
     pub config_dir: Option<PathBuf>,
     /// Whether `DOCKER_TLS_VERIFY` is set.
@@ -49,7 +49,7 @@ pub struct EngineEnv {
     /// The home directory.
     pub home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
-    pub runtime_dir: Option<PathBuf>,
+    pub(crate) runtime_dir: Option<PathBuf>,
 }
 
 impl EngineEnv {
@@ -115,7 +115,7 @@ impl EngineEnv {
 
 /// Bytes as hexadecimal digits.
 #[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Errors of an engine, each with a hint.
 
 /// A result of the engine.
-pub type EngineResult<T> = Result<T, EngineError>;
+pub(crate) type EngineResult<T> = Result<T, EngineError>;
 
 /// The exit code that App Runner reports for a program the kernel cannot execute; a local engine may refuse to start
 /// it.
@@ -103,7 +103,7 @@ pub enum EngineError {
 impl EngineError {
     /// What to do about it, in one sentence.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::NoEngine { .. } => {
                 "Start Docker (Docker Desktop, `systemctl start docker`, `colima start` …), or point DOCKER_HOST or \

@@ -15,7 +15,7 @@ pub const MOST_LINKS: usize = 40;
 
 /// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind {
+pub(crate) enum FileKind {
     /// A file with bytes in it.
     Regular,
     /// A directory.
@@ -50,7 +50,7 @@ const UNIX_TYPE: u32 = 0o170_000;
 impl FileStat {
     /// Converts the mode that an engine reports, Go's or Unix's own: Go leaves the bits of Unix types clear.
     #[must_use]
-    pub fn new(mode: u32, size: i64, link: &str) -> Self {
+    pub(crate) fn new(mode: u32, size: i64, link: &str) -> Self {
         let (kind, special) = match mode & UNIX_TYPE {
             0 => {
                 let special = GO_SPECIAL.iter().filter(|(go, _)| mode & go != 0).map(|(_, unix)| unix).sum::<u32>();
@@ -67,13 +67,13 @@ impl FileStat {
 
     /// Whether it is a directory.
     #[must_use]
-    pub fn is_directory(&self) -> bool {
+    pub(crate) fn is_directory(&self) -> bool {
         self.kind == FileKind::Directory
     }
 
     /// Whether it is a file that somebody may execute.
     #[must_use]
-    pub fn is_executable(&self) -> bool {
+    pub(crate) fn is_executable(&self) -> bool {
         self.kind == FileKind::Regular && self.mode & 0o111 != 0
     }
 }
@@ -92,13 +92,13 @@ fn go_kind(mode: u32) -> FileKind {
 
 /// Number of bytes of an archive that surely contain the first `most` bytes of its first file.
 #[must_use]
-pub fn enough(most: usize) -> usize {
+pub(crate) fn enough(most: usize) -> usize {
     most.saturating_add(HEADERS)
 }
 
 /// The first `most` bytes of the first entry of a possibly truncated archive; `None` if that is not a plain file.
 #[must_use]
-pub fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
+pub(crate) fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut archive = tar::Archive::new(archive);
     let entry = archive.entries().ok()?.next()?.ok()?;
     if !entry.header().entry_type().is_file() {
@@ -111,7 +111,7 @@ pub fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
 
 /// The absolute form of a path relative to a directory, without `.` and `..`.
 #[must_use]
-pub fn absolute(folder: &str, path: &str) -> String {
+pub(crate) fn absolute(folder: &str, path: &str) -> String {
     let whole = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
     let mut parts: Vec<&str> = Vec::new();
     for part in whole.split('/') {
@@ -126,7 +126,7 @@ pub fn absolute(folder: &str, path: &str) -> String {
 
 /// The directory that contains a path.
 #[must_use]
-pub fn parent(path: &str) -> &str {
+pub(crate) fn parent(path: &str) -> &str {
     match path.trim_end_matches('/').rsplit_once('/') {
         Some(("", _)) | None => "/",
         Some((folder, _)) => folder,
@@ -151,7 +151,7 @@ pub struct Tree {
 impl Tree {
     /// A tree in which every requested path exists and is fine, so that nothing can be ruled out.
     #[must_use]
-    pub fn fine() -> Self {
+    pub(crate) fn fine() -> Self {
         let folders = ["/tmp", "/var/tmp", "/var/log", "/var/cache", "/var/lib", "/run", "/home", "/root"];
         let tree = folders.into_iter().fold(Self { everything: true, ..Self::default() }, Self::folder);
         tree.file("/srv/app.jar", 0o644, &b"PK\x03\x04"[..])
@@ -180,7 +180,7 @@ impl Tree {
 
     /// Like an engine: follows links on the way, but not one at the end.
     #[must_use]
-    pub fn stat(&self, path: &str) -> Option<FileStat> {
+    pub(crate) fn stat(&self, path: &str) -> Option<FileStat> {
         let path = self.on_the_way(&absolute("/", path))?;
         match self.nodes.get(&path) {
             Some(Node::File(mode, bytes)) => {
@@ -197,7 +197,7 @@ impl Tree {
 
     /// The first bytes of a file.
     #[must_use]
-    pub fn read_start(&self, path: &str, most: usize) -> Option<Vec<u8>> {
+    pub(crate) fn read_start(&self, path: &str, most: usize) -> Option<Vec<u8>> {
         let path = self.on_the_way(&absolute("/", path))?;
         let bytes = match self.nodes.get(&path) {
             Some(Node::File(_, bytes)) => bytes.to_vec(),
@@ -211,7 +211,7 @@ impl Tree {
     ///
     /// # Errors
     /// When a name does not fit into an archive.
-    pub fn archive(&self) -> std::io::Result<Vec<u8>> {
+    pub(crate) fn archive(&self) -> std::io::Result<Vec<u8>> {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, node) in &self.nodes {
             let name = path.trim_start_matches('/');

@@ -3,10 +3,10 @@
 pub mod archive;
 pub mod context;
 pub mod docker;
-pub mod error;
+pub(crate) mod error;
 pub mod fake;
 pub mod files;
-pub mod saved;
+pub(crate) mod saved;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::io::AsyncWrite;
 
-pub use error::{EngineError, EngineResult};
-pub use files::{FileKind, FileStat};
+pub use error::EngineError;
+pub(crate) use error::EngineResult;
+pub(crate) use files::{FileKind, FileStat};
 
 use crate::model::ImageFacts;
 
@@ -76,7 +77,7 @@ impl EngineInfo {
 
     /// The machine's architecture in image terms: `amd64`, `arm64`.
     #[must_use]
-    pub fn architecture(&self) -> &str {
+    pub(crate) fn architecture(&self) -> &str {
         match self.platform.rsplit('/').next().unwrap_or_default() {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
@@ -192,7 +193,7 @@ pub struct Attached {
 
 /// A chunk of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
+pub(crate) enum Output {
     /// To standard output.
     Stdout(Bytes),
     /// To standard error.

@@ -37,7 +37,7 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Why a saved image cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum SavedError {
+pub(crate) enum SavedError {
     /// The file cannot be read.
     #[error("{}: {cause}", path.display())]
     Unreadable {
@@ -121,7 +121,7 @@ pub enum SavedError {
 impl SavedError {
     /// What to do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "Check the path and its permissions.",
             Self::NotAnArchive { .. } | Self::NoImage { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => {
@@ -141,7 +141,7 @@ impl SavedError {
 
 /// An image in a file.
 #[derive(Clone, Debug)]
-pub struct Saved {
+pub(crate) struct Saved {
     /// The file.
     pub path: PathBuf,
     /// Its names, possibly none.
@@ -156,7 +156,7 @@ impl Saved {
     /// Whether an image on the engine is this one: the same id, or the same layers with the same settings, because
     /// engines that keep manifests make up an id when they load an archive without one.
     #[must_use]
-    pub fn is(&self, found: &ImageFacts) -> bool {
+    pub(crate) fn is(&self, found: &ImageFacts) -> bool {
         let own = &self.facts;
         let settings = |f: &ImageFacts| {
             let command = (f.entrypoint.clone(), f.cmd.clone(), f.workdir.clone(), f.user.clone());
@@ -171,7 +171,7 @@ impl Saved {
 /// Whether a command line argument means a saved image rather than an image name: a path (no image name starts like
 /// one), or a name with an archive's extension.
 #[must_use]
-pub fn is_path(word: &str) -> bool {
+pub(crate) fn is_path(word: &str) -> bool {
     let path = ["/", "./", "../"].iter().any(|start| word.starts_with(start));
     let ending = ENDINGS.iter().any(|ending| word.ends_with(ending));
     // `app:v1.tar` may be an image.

@@ -101,7 +101,7 @@ static NO_ATTEMPTS: Attempts =
 
 /// Judges a case. `judged`: its search's judgement, once that has finished.
 #[must_use]
-pub fn judge<'a>(
+pub(crate) fn judge<'a>(
     planned: &'a Planned,
     done: Option<(&'a Arc<CaseResult>, Option<&'a Attempts>)>,
     judged: Option<&'a JudgedSet>,
@@ -138,7 +138,7 @@ impl Entry<'_> {
 
     /// Its duration in seconds.
     #[must_use]
-    pub fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.result.map_or(0.0, |result| result.total_ms / 1000.0)
     }
 }

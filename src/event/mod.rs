@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::counts::Counts;
-pub use self::entry::{Attempts, Entry, Standing, judge};
+pub(crate) use self::entry::{Attempts, judge};
+pub use self::entry::{Entry, Standing};
 use crate::model::outcome::{CaseResult, Phase};
 use crate::model::search::SearchReport;
 use crate::model::verdicts::Verdicts;
@@ -49,7 +50,7 @@ pub struct Planned {
 impl Planned {
     /// Whether a search runs it: unless the search's answer judges it, it has no expectation.
     #[must_use]
-    pub fn is_step(&self) -> bool {
+    pub(crate) fn is_step(&self) -> bool {
         self.search.is_some() && !self.conditions.is_empty()
     }
 }
@@ -58,9 +59,9 @@ impl Planned {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedSearch {
     /// The search.
-    pub id: CaseId,
+    pub(crate) id: CaseId,
     /// Its image.
-    pub image: String,
+    pub(crate) image: String,
     /// The image's content address.
     pub image_id: String,
     /// The place of its first case, after all planned ones.

@@ -44,7 +44,7 @@ pub struct Ran {
     /// The verdict of this run; another run's result may count.
     pub verdict: Verdict,
     /// Its outcome in a few words.
-    pub outcome: String,
+    pub(crate) outcome: String,
 }
 
 /// Why runs cannot be merged.
@@ -184,7 +184,7 @@ impl Run {
 
     /// The images, in plan order.
     #[must_use]
-    pub fn images(&self) -> Vec<&str> {
+    pub(crate) fn images(&self) -> Vec<&str> {
         let mut images: Vec<&str> = Vec::new();
         for planned in &self.header.cases {
             if !images.contains(&planned.image.as_str()) {

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// The next connection.
-pub async fn accept(listener: &TcpListener) -> TcpStream {
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
     retry(|| listener.accept()).await.0
 }
 

@@ -10,11 +10,11 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// A certificate and its key, PEM. The key is never shown.
 #[derive(Clone)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// The certificate.
-    pub cert: String,
+    pub(crate) cert: String,
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
 }
 
 fn ca_params() -> CertificateParams {
@@ -46,7 +46,7 @@ impl Signer {
     ///
     /// # Errors
     /// When the key cannot be read.
-    pub fn new(ca_key: &str) -> Result<Self, rcgen::Error> {
+    pub(crate) fn new(ca_key: &str) -> Result<Self, rcgen::Error> {
         let issuer = Issuer::new(ca_params(), KeyPair::from_pem(ca_key)?);
         Ok(Self { issuer, configs: Mutex::default() })
     }

@@ -63,7 +63,7 @@ fn ticks(text: &str) -> Option<(u64, u64)> {
 
 /// How long a candidate has been quiet.
 #[derive(Default)]
-pub struct Quiet {
+pub(crate) struct Quiet {
     since: Option<Instant>,
     /// When it was last checked, and the total waiting time by then, in milliseconds.
     last: Option<(Instant, f64)>,

@@ -15,13 +15,13 @@ const LONGEST_START: u32 = 10_000;
 
 /// Whether a server on this port speaks first.
 #[must_use]
-pub fn speaks_first(port: u16) -> bool {
+pub(crate) fn speaks_first(port: u16) -> bool {
     port == MYSQL_PORT
 }
 
 /// Greets like a MySQL server that refuses the client: an error packet instead of the handshake
 /// (<https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_err_packet.html>).
-pub async fn greet(mut stream: TcpStream) {
+pub(crate) async fn greet(mut stream: TcpStream) {
     let mut payload = vec![0xff];
     payload.extend(1045_u16.to_le_bytes());
     payload.extend(b"#28000Access denied (using password: YES)");

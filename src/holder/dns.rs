@@ -24,7 +24,7 @@ const MOST_NAMES: u32 = (1 << 17) - 2;
 
 /// The addresses assigned to names; every queried name gets one.
 #[derive(Default)]
-pub struct Names {
+pub(crate) struct Names {
     by_name: BTreeMap<String, Ipv4Addr>,
     by_address: BTreeMap<Ipv4Addr, String>,
 }
@@ -65,7 +65,7 @@ pub type OnQuestion = Arc<dyn Fn(DnsQuestion) + Send + Sync>;
 
 /// The resolver of one run.
 #[derive(Clone)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     faults: Arc<DnsPlan>,
     /// The address of the container's own name.
     own_name: Ipv4Addr,
@@ -150,7 +150,7 @@ impl Resolver {
     ///
     /// # Errors
     /// When the port cannot be bound.
-    pub async fn serve(&self, address: Ipv4Addr, tasks: &mut JoinSet<()>) -> std::io::Result<()> {
+    pub(crate) async fn serve(&self, address: Ipv4Addr, tasks: &mut JoinSet<()>) -> std::io::Result<()> {
         let udp = Arc::new(UdpSocket::bind((address, 53)).await?);
         tasks.spawn(self.clone().serve_udp(udp));
         if self.faults.all == Some(DnsFault::Truncated) {

@@ -33,7 +33,7 @@ pub struct Internet {
     /// Netlink connection to its namespace.
     pub netlink: Handle,
     /// Its namespace.
-    pub namespace: File,
+    pub(crate) namespace: File,
     runtime: tokio::runtime::Handle,
     signer: Arc<Signer>,
     ports: Mutex<BTreeMap<u16, Listening>>,
@@ -153,7 +153,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the capability NET_RAW is missing.
-    pub async fn raw_icmp(&self) -> NetResult<Socket> {
+    pub(crate) async fn raw_icmp(&self) -> NetResult<Socket> {
         self.socket(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))).await
     }
 
@@ -208,7 +208,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the kernel refuses a rule or a socket.
-    pub async fn open(&self, ports: impl IntoIterator<Item = u16>) -> NetResult<()> {
+    pub(crate) async fn open(&self, ports: impl IntoIterator<Item = u16>) -> NetResult<()> {
         for port in ports {
             self.open_new(port, false).await?;
         }
@@ -219,7 +219,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the kernel refuses a rule or a socket.
-    pub async fn open_on_demand(&self, port: u16) -> NetResult<()> {
+    pub(crate) async fn open_on_demand(&self, port: u16) -> NetResult<()> {
         self.open_new(port, true).await
     }
 

@@ -37,7 +37,7 @@ impl Listeners {
     }
 
     /// The listening TCP sockets; the calling thread must still be in the namespace.
-    pub fn now(&mut self) -> Vec<(IpAddr, u16)> {
+    pub(crate) fn now(&mut self) -> Vec<(IpAddr, u16)> {
         if let Some(socket) = &self.0 {
             match both(socket, StateFlags::LISTEN) {
                 Ok(found) => return found.into_iter().map(|f| f.local).collect(),

@@ -6,7 +6,7 @@
 //! a route there refuses. A candidate's own namespace contains only loopback, one link and one default route, and
 //! nothing that a candidate can do there (it has no NET_ADMIN) affects a rule.
 
-pub mod authority;
+pub(crate) mod authority;
 pub mod protocol;
 mod wire;
 
@@ -23,7 +23,7 @@ mod error;
 #[cfg(target_os = "linux")]
 mod internet;
 #[cfg(target_os = "linux")]
-pub mod keeper;
+pub(crate) mod keeper;
 #[cfg(target_os = "linux")]
 mod listen;
 #[cfg(target_os = "linux")]
@@ -52,4 +52,4 @@ mod upstream;
 mod usage;
 
 #[cfg(target_os = "linux")]
-pub use serve::serve;
+pub(crate) use serve::serve;

@@ -38,7 +38,7 @@ impl Tap {
     ///
     /// # Errors
     /// When the capability NET_RAW is missing.
-    pub fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(ALL_PROTOCOLS))))?;
         socket.set_nonblocking(true)?;
         Ok(Self(UdpSocket::from_std(OwnedFd::from(socket).into())?))
@@ -68,7 +68,7 @@ type Key = (u8, Ipv4Addr, u16, u16);
 
 /// The outbound attempts of a run.
 #[derive(Default)]
-pub struct Attempts {
+pub(crate) struct Attempts {
     by_key: HashMap<Key, usize>,
     list: Vec<ConnectAttempt>,
 }
@@ -105,7 +105,7 @@ fn ports(payload: &[u8]) -> Option<(u16, u16)> {
 /// The answer of a router that cannot reach the host of an outgoing packet: an ICMP message for a raw socket, and its
 /// destination (RFC 792). `None` for packets that get no answer, and for networks with their own route.
 #[must_use]
-pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8>)> {
+pub(crate) fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8>)> {
     let packet = parse(bytes)?;
     if spared.iter().any(|network| is_in(packet.destination, *network)) {
         return None;

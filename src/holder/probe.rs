@@ -17,7 +17,7 @@ use crate::model::observation::ProbeResult;
 const MOST_BODY: usize = 64 << 10;
 
 /// Sends one probe.
-pub async fn probe(probe: &protocol::Probe) -> ProbeResult {
+pub(crate) async fn probe(probe: &protocol::Probe) -> ProbeResult {
     let timeout = Duration::from_millis(probe.timeout_ms);
     let attempt = async {
         match &probe.path {

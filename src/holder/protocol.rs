@@ -100,11 +100,11 @@ pub enum ToHolder {
 
 /// The first message to a holder.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Hello {
+pub(crate) struct Hello {
     /// [`VERSION`].
-    pub version: u32,
+    pub(crate) version: u32,
     /// The session CA's certificate, PEM.
-    pub ca_cert: String,
+    pub(crate) ca_cert: String,
     /// The session CA's key, PEM.
     pub ca_key: String,
     /// The holder ends itself after this many seconds, in any case.
@@ -142,21 +142,21 @@ pub struct Prepare {
 
 /// A host of the simulated internet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Its name or address.
-    pub host: String,
+    pub(crate) host: String,
     /// The port.
     pub port: u16,
     /// Its fixed address, if it has one.
     pub address: Option<Ipv4Addr>,
     /// What answers.
-    pub answer: Answer,
+    pub(crate) answer: Answer,
 }
 
 /// What answers for a host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A stub.
     Stub(Stub),
     /// The service container with this index.
@@ -165,18 +165,18 @@ pub enum Answer {
 
 /// A service that must serve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Await {
+pub(crate) struct Await {
     /// The run that needs it.
     pub run: u64,
     /// Index of the service in the run.
     pub number: u32,
     /// Its port.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 /// One probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The run.
     pub run: u64,
     /// Returned with the answer.
@@ -191,17 +191,17 @@ pub struct Probe {
 
 /// One HTTP request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// The run.
     pub run: u64,
     /// Returned with the answer.
     pub seq: u64,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// `GET`, `POST`, …
-    pub method: String,
+    pub(crate) method: String,
     /// Path and query.
-    pub path: String,
+    pub(crate) path: String,
     /// A JSON body.
     pub body: Option<String>,
     /// Time limit in milliseconds.
@@ -211,7 +211,7 @@ pub struct Request {
 /// Messages from the holder to the controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
-pub enum FromHolder {
+pub(crate) enum FromHolder {
     /// Ready for runs.
     Ready {
         /// [`VERSION`].
@@ -321,7 +321,7 @@ pub enum ToKeeper {
 /// Messages from a keeper to the controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FromKeeper {
+pub(crate) enum FromKeeper {
     /// No space is left.
     Full,
     /// Number of files created or written to, successfully or not.
@@ -334,7 +334,7 @@ pub enum FromKeeper {
 ///
 /// # Errors
 /// None of these types fails to serialise; the error is the serialiser's.
-pub fn line<T: Serialize>(message: &T) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn line<T: Serialize>(message: &T) -> serde_json::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(message)?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -12,7 +12,7 @@ use super::say::Say;
 use crate::model::observation::{DnsQuestion, MOST_KEPT, Observation};
 
 /// The questions of one run.
-pub struct Questions {
+pub(crate) struct Questions {
     say: Say,
     run: u64,
     /// Start of the run's clock.

@@ -37,7 +37,7 @@ const MOST_PORTS: usize = 256;
 const RESOLVERS_PATIENCE: Duration = Duration::from_millis(5500);
 
 /// The runs of a holder, one at a time.
-pub struct Runs {
+pub(crate) struct Runs {
     /// The simulated internet.
     pub internet: Arc<Internet>,
     /// Messages to the controller.
@@ -67,7 +67,7 @@ struct Run {
 
 impl Runs {
     /// No run yet.
-    pub fn new(internet: Arc<Internet>, say: Say, groups: Option<Groups>) -> Self {
+    pub(crate) fn new(internet: Arc<Internet>, say: Say, groups: Option<Groups>) -> Self {
         Self { internet, say, groups, faults: Faults::default(), services: Vec::new(), run: None }
     }
 

@@ -6,7 +6,7 @@ use super::protocol::FromHolder;
 
 /// A sender of messages to the controller.
 #[derive(Clone)]
-pub struct Say(mpsc::UnboundedSender<FromHolder>);
+pub(crate) struct Say(mpsc::UnboundedSender<FromHolder>);
 
 impl Say {
     /// Sends messages to this channel.

@@ -25,7 +25,7 @@ const VMSTAT: &str = "/proc/vmstat";
 
 /// Where the control groups of this engine's containers are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Groups {
+pub(crate) struct Groups {
     memory: Place,
     cpu: Place,
     /// v1 keeps CPU time in a separate tree, on many machines the same.
@@ -85,7 +85,7 @@ impl Groups {
     }
 
     /// A meter of one container.
-    pub fn meter(&self, container: &str) -> Meter {
+    pub(crate) fn meter(&self, container: &str) -> Meter {
         Meter {
             memory: self.memory.of(container),
             cpu: self.cpu.of(container),

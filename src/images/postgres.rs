@@ -21,7 +21,7 @@ pub struct Made {
     /// The image; name and labels are still missing.
     pub image: NewImage,
     /// `Debian bookworm packages`.
-    pub from: String,
+    pub(crate) from: String,
 }
 
 /// The content of the image, for its digest.

@@ -3,9 +3,9 @@
 use include_dir::{Dir, include_dir};
 
 /// The repository of every candidate.
-pub const REPOSITORY: &str = "nerava-backend";
+pub(crate) const REPOSITORY: &str = "nerava-backend";
 /// The Python base image on the engine.
-pub const BASE: &str = "exitone/python-base:latest";
+pub(crate) const BASE: &str = "exitone/python-base:latest";
 /// The base image on a registry.
 pub const REGISTRY_BASE: &str = "python:3.12-slim";
 /// The Debian release of the base without a registry, and its Python.
@@ -40,10 +40,10 @@ pub const POSTGRES_PACKAGES: [&str; 8] =
 pub const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"];
 
 /// The sources, embedded so that an installed exitone can build them.
-pub static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/images");
+pub(crate) static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/images");
 
 /// A candidate to build.
-pub struct Recipe {
+pub(crate) struct Recipe {
     /// The tag.
     pub tag: &'static str,
     /// The directory under `images/src`.
@@ -87,12 +87,12 @@ impl Recipe {
     }
 
     /// `nerava-backend:v19-photo-fix`.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{REPOSITORY}:{}", self.tag)
     }
 
     /// CMD.
-    pub fn cmd(&self) -> Vec<String> {
+    pub(crate) fn cmd(&self) -> Vec<String> {
         let words = [self.python, "-m", "uvicorn", "app.main:app", "--host", "0.0.0.0", "--port", "8000"];
         words.map(ToOwned::to_owned).to_vec()
     }

@@ -3,7 +3,7 @@
 use super::condition::ConditionSet;
 use super::expectation::Expectation;
 use super::id::{CaseId, fnv1a, tidy};
-use super::image::{ImageFacts, short_name};
+use super::image::ImageFacts;
 
 /// An image under test.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,13 +52,13 @@ impl Case {
 
     /// The id that selects its shard: a search and its cases belong together.
     #[must_use]
-    pub fn home(&self) -> &CaseId {
+    pub(crate) fn home(&self) -> &CaseId {
         self.search.as_ref().unwrap_or(&self.id)
     }
 
     /// Whether its result comes from the search of its candidate; the baseline runs by itself.
     #[must_use]
-    pub fn is_searched(&self) -> bool {
+    pub(crate) fn is_searched(&self) -> bool {
         self.search.is_some() && !self.conditions.is_empty()
     }
 }

@@ -36,15 +36,15 @@ const LIBRARIES: [&str; 3] = ["site-packages", "dist-packages", "node_modules"];
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageChange {
     /// `+ NAME=value`, `- NAME`, `NAME: old → new`.
-    pub env: Vec<String>,
+    pub(crate) env: Vec<String>,
     /// CMD: `old → new`.
-    pub cmd: Vec<String>,
+    pub(crate) cmd: Vec<String>,
     /// ENTRYPOINT: `old → new`.
-    pub entrypoint: Vec<String>,
+    pub(crate) entrypoint: Vec<String>,
     /// USER: `old → new`.
-    pub user: Vec<String>,
+    pub(crate) user: Vec<String>,
     /// WORKDIR: `old → new`.
-    pub workdir: Vec<String>,
+    pub(crate) workdir: Vec<String>,
     /// `linux/amd64 → linux/arm64`.
     pub arch: Vec<String>,
     /// Number of identical layers, by the digests of their contents.
@@ -58,13 +58,13 @@ pub struct ImageChange {
     pub more_files: usize,
     /// Why something could not be compared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 impl ImageChange {
     /// Whether nothing that was compared differs.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let Self { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files: _, note: _ } = self;
         [env, cmd, entrypoint, user, workdir, arch, layers, packages, files].iter().all(|lines| lines.is_empty())
     }
@@ -72,13 +72,13 @@ impl ImageChange {
 
 /// What is known about one of two images.
 #[derive(Clone, Debug, Default)]
-pub struct Side {
+pub(crate) struct Side {
     /// Its configuration.
     pub facts: ImageFacts,
     /// Its files by absolute path, except those of [`is_left_out`].
     pub files: BTreeMap<String, FileFacts>,
     /// Its packages.
-    pub packages: Packages,
+    pub(crate) packages: Packages,
 }
 
 /// A file of an image.
@@ -150,7 +150,7 @@ pub type PackageKey = (PackageKind, String);
 
 /// The packages of an image, collected from its files one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Packages(BTreeMap<PackageKey, Package>);
+pub(crate) struct Packages(BTreeMap<PackageKey, Package>);
 
 /// The installed versions of a package (several if in several places), and its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl Packages {
     }
 
     /// What belongs to a package.
-    pub fn owned(&self, key: &PackageKey) -> impl Iterator<Item = &str> {
+    pub(crate) fn owned(&self, key: &PackageKey) -> impl Iterator<Item = &str> {
         self.0.get(key).into_iter().flat_map(|package| package.owns.iter().map(String::as_str))
     }
 
@@ -189,7 +189,7 @@ impl Packages {
 /// Whether the path says nothing about an image: what engines and systems create at run time, caches, logs, compiled
 /// Python, and package lists, which are compared as such.
 #[must_use]
-pub fn is_left_out(path: &str) -> bool {
+pub(crate) fn is_left_out(path: &str) -> bool {
     LEFT_OUT.contains(&path)
         || LEFT_OUT_BELOW.iter().any(|folder| is_in(path, folder))
         || path.ends_with(".pyc")
@@ -203,7 +203,7 @@ fn is_in(path: &str, folder: &str) -> bool {
 
 /// Compares two images. Values of variables that are `secrets` or look like credentials are not shown.
 #[must_use]
-pub fn compare(before: &Side, after: &Side, secrets: &BTreeSet<String>) -> ImageChange {
+pub(crate) fn compare(before: &Side, after: &Side, secrets: &BTreeSet<String>) -> ImageChange {
     let (old, new) = (&before.facts, &after.facts);
     let shown = Shown::new(old, new, secrets);
     let (packages, changed) = packages(&before.packages, &after.packages);
@@ -494,7 +494,7 @@ fn sizes(old: u64, new: u64) -> String {
 
 /// A human-readable size in decimal units: `512 B`, `2.1 kB`, `12 MB`.
 #[must_use]
-pub fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")] {
         // A value that rounds up to a thousand uses the next unit.
         if bytes >= unit - unit / 2000 {

@@ -49,7 +49,7 @@ const SERVICES: [(&str, ServiceStatus); 2] =
 impl Expectation {
     /// Whether a result meets the expectation.
     #[must_use]
-    pub fn met(&self, result: &CaseResult) -> bool {
+    pub(crate) fn met(&self, result: &CaseResult) -> bool {
         match self {
             Self::Pass => result.verdict == Verdict::Pass,
             Self::Fail => result.verdict == Verdict::Fail,
@@ -71,7 +71,7 @@ impl Expectation {
 impl Expectation {
     /// Whether only a failure can meet it.
     #[must_use]
-    pub fn is_of_failure(&self) -> bool {
+    pub(crate) fn is_of_failure(&self) -> bool {
         match self {
             Self::Pass | Self::Outcome(Outcome::Healthy) | Self::Service(ServiceStatus::Running) => false,
             Self::Operation(status) => *status != OperationStatus::Succeeded,

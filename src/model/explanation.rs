@@ -66,7 +66,7 @@ pub struct Explanation {
 impl Explanation {
     /// 1 for a failure, 0 if the last deployment succeeded, 5 if nothing is known (contract).
     #[must_use]
-    pub fn status(&self) -> u8 {
+    pub(crate) fn status(&self) -> u8 {
         match (self.class, self.causes.is_empty(), self.succeeded) {
             (Some(_), ..) | (None, false, _) => 1,
             (None, true, true) => 0,

@@ -32,7 +32,7 @@ impl ImageFiles {
     /// Whether no file can name the variable. A program that composes the name (a prefix and a field's name) is not
     /// recognised.
     #[must_use]
-    pub fn never_mentions(&self, name: &str) -> bool {
+    pub(crate) fn never_mentions(&self, name: &str) -> bool {
         self.scanned && self.packed.is_empty() && !self.mentions.contains(name)
     }
 }
@@ -49,7 +49,7 @@ pub struct ForeignFile {
 /// A file that the kernel is asked to execute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Program {
+pub(crate) enum Program {
     /// A program for some processor.
     Elf {
         /// Its path after following links.
@@ -115,11 +115,11 @@ impl Default for Program {
 
 /// The machine an ELF file is built for: the fields of its header (<https://gabi.xinuos.com/elf/02-eheader.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// `e_machine`.
-    pub number: u16,
+    pub(crate) number: u16,
     /// 32 or 64.
-    pub bits: u8,
+    pub(crate) bits: u8,
 }
 
 /// Processors that Linux runs on, by their `e_machine`.
@@ -147,14 +147,14 @@ impl Machine {
 
     /// Whether App Runner's processors execute it natively.
     #[must_use]
-    pub fn is_amd64(self) -> bool {
+    pub(crate) fn is_amd64(self) -> bool {
         self == Self::AMD64
     }
 
     /// Whether an x86-64 kernel cannot execute it at all. Programs for 32-bit x86 may run; code for graphics cards and
     /// for the kernel's own virtual machine is not a program.
     #[must_use]
-    pub fn is_foreign(self) -> bool {
+    pub(crate) fn is_foreign(self) -> bool {
         let x86 = self.number == 3 || self.number == 62;
         !x86 && PROCESSORS.iter().any(|(number, _)| *number == self.number)
     }

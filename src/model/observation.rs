@@ -64,7 +64,7 @@ pub struct DnsQuestion {
 impl DnsQuestion {
     /// Whether the resolver failed. A name without a record of the type is not a failure.
     #[must_use]
-    pub fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.answer != "no record" && self.answer.parse::<IpAddr>().is_err()
     }
 }
@@ -117,7 +117,7 @@ pub struct Listening {
 impl Listening {
     /// Whether a probe from outside the container can reach this socket at `own`, the probed address.
     #[must_use]
-    pub fn reachable_at(&self, own: Ipv4Addr) -> bool {
+    pub(crate) fn reachable_at(&self, own: Ipv4Addr) -> bool {
         match self.address {
             IpAddr::V4(v4) => v4.is_unspecified() || v4 == own,
             IpAddr::V6(v6) => v6.is_unspecified() || v6.to_ipv4_mapped() == Some(own),
@@ -176,7 +176,7 @@ impl Usage {
     /// Whether the kernel killed one of its processes for lack of memory. `killed`: it ended by SIGKILL, which exitone
     /// did not send.
     #[must_use]
-    pub fn out_of_memory(&self, killed: bool) -> bool {
+    pub(crate) fn out_of_memory(&self, killed: bool) -> bool {
         self.oom_kills > 0 || (killed && self.oom_kills_at_end > 0)
     }
 }
@@ -185,13 +185,13 @@ impl Contention {
     /// Whether it would have behaved the same with the machine to itself: anything it did before it fell silent was
     /// delayed at most by its waiting time, which is short, and it has been silent for longer than that.
     #[must_use]
-    pub fn changed_nothing(&self) -> bool {
+    pub(crate) fn changed_nothing(&self) -> bool {
         self.waited_ms <= LITTLE_MS && self.quiet_ms >= self.waited_ms
     }
 
     /// Whether others kept it from the CPUs for most of this time (milliseconds).
     #[must_use]
-    pub fn starved(&self, of_ms: f64) -> bool {
+    pub(crate) fn starved(&self, of_ms: f64) -> bool {
         of_ms > 0.0 && !self.changed_nothing() && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
     }
 }
@@ -226,7 +226,7 @@ pub struct ProbeAttempt {
 /// The result of a probe.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum ProbeResult {
+pub(crate) enum ProbeResult {
     /// The connection was accepted (TCP check).
     Accepted,
     /// The status of the answer (HTTP check).
@@ -243,7 +243,7 @@ impl ProbeResult {
     /// Whether the platform would count this probe as a success; `passing` are the lowest and the highest accepted
     /// status.
     #[must_use]
-    pub fn good(&self, passing: [u16; 2]) -> bool {
+    pub(crate) fn good(&self, passing: [u16; 2]) -> bool {
         match self {
             Self::Accepted => true,
             Self::Status(status) => (passing[0]..=passing[1]).contains(status),

@@ -65,7 +65,7 @@ pub const SIGKILLED: i64 = 128 + 9;
 impl Outcome {
     /// The class of a failure; `None` for a healthy run.
     #[must_use]
-    pub fn class(&self) -> Option<FailureClass> {
+    pub(crate) fn class(&self) -> Option<FailureClass> {
         match self {
             Self::Healthy => None,
             Self::NotStarted => Some(FailureClass::A),
@@ -76,7 +76,7 @@ impl Outcome {
 
     /// Interprets an exit code: 128 + n is signal n (as engines report it), anything else the process's own.
     #[must_use]
-    pub fn of_exit(code: i64, oom: bool) -> Self {
+    pub(crate) fn of_exit(code: i64, oom: bool) -> Self {
         match code {
             SIGKILLED if oom => Self::OomKilled,
             // A shell's range 128 … 128+64; 255 is a plain exit code.
@@ -245,7 +245,7 @@ pub struct CaseResult {
 impl CaseResult {
     /// Removes secrets from every external text: the engine's, the network's, the log.
     #[must_use]
-    pub fn cleaned(mut self, redactor: &Redactor) -> Self {
+    pub(crate) fn cleaned(mut self, redactor: &Redactor) -> Self {
         let evidence = &mut self.evidence;
         let broken = evidence.probes.iter_mut().filter_map(|p| match &mut p.result {
             ProbeResult::Broken(text) => Some(text),
@@ -275,7 +275,7 @@ impl CaseResult {
 
     /// Whether some condition had no effect: a pass says nothing about that one.
     #[must_use]
-    pub fn missed_some(&self) -> bool {
+    pub(crate) fn missed_some(&self) -> bool {
         !self.not_exercised.is_empty()
     }
 

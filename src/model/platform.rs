@@ -39,14 +39,14 @@ pub struct Size {
 
 /// GB in bytes.
 #[must_use]
-pub fn gigabytes(gb: &str) -> u64 {
+pub(crate) fn gigabytes(gb: &str) -> u64 {
     (gb.parse::<f64>().unwrap_or_default() * f64::from(1 << 30)) as u64
 }
 
 impl Platform {
     /// The memory sizes of its instances in bytes, smallest first.
     #[must_use]
-    pub fn memories(&self) -> Vec<u64> {
+    pub(crate) fn memories(&self) -> Vec<u64> {
         let mut all: Vec<u64> = self.sizes.iter().flat_map(|size| size.memory.iter().map(|gb| gigabytes(gb))).collect();
         all.sort_unstable();
         all.dedup();
@@ -55,7 +55,7 @@ impl Platform {
 
     /// Why no instance has these limits; `None` if one does.
     #[must_use]
-    pub fn no_size(&self, cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
+    pub(crate) fn no_size(&self, cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
         let fits = |size: &Size| {
             cpu_milli.is_none_or(|wanted| wanted == size.cpu_milli)
                 && memory.is_none_or(|m| size.memory.iter().any(|gb| gigabytes(gb) == m))

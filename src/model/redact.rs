@@ -34,14 +34,14 @@ const CREDENTIAL_WORDS: [&str; 12] = [
 
 /// Whether a line of a file may contain a credential and must not be shown.
 #[must_use]
-pub fn line_is_private(line: &str) -> bool {
+pub(crate) fn line_is_private(line: &str) -> bool {
     let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     line.split_whitespace().any(|part| url_password(part).is_some()) || words.into_iter().any(looks_like_credential)
 }
 
 /// Whether a variable with this name probably holds a credential.
 #[must_use]
-pub fn looks_like_credential(name: &str) -> bool {
+pub(crate) fn looks_like_credential(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     CREDENTIAL_WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_DSN") || name == "KEY"
 }
@@ -57,7 +57,7 @@ fn url_password(value: &str) -> Option<&str> {
 
 /// How a variable's value may be shown: completely, without the password of its URL, or not at all.
 #[must_use]
-pub fn shown_value(name: &str, value: &str) -> String {
+pub(crate) fn shown_value(name: &str, value: &str) -> String {
     if looks_like_credential(name) && !value.is_empty() {
         return REDACTED.to_owned();
     }
@@ -161,7 +161,7 @@ fn replace_word(text: &str, value: &str) -> String {
 
 /// Knows the secret values of one run and removes them from any text.
 #[derive(Clone, Default)]
-pub struct Redactor {
+pub(crate) struct Redactor {
     values: Vec<String>,
 }
 
@@ -196,7 +196,7 @@ impl Redactor {
 
     /// The text without secret values.
     #[must_use]
-    pub fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         let whole = self.values.iter().fold(text.to_owned(), |text, value| match text.contains(value.as_str()) {
             false => text,
             true if value.chars().count() < WORD => replace_word(&text, value),

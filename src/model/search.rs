@@ -107,7 +107,7 @@ impl Search {
 
     /// The id of a case that it adds.
     #[must_use]
-    pub fn case_id(&self, set: &ConditionSet) -> CaseId {
+    pub(crate) fn case_id(&self, set: &ConditionSet) -> CaseId {
         CaseId(format!("{}{}", Case::new(&self.image, set.clone()).id, self.suffix))
     }
 }
@@ -147,7 +147,7 @@ impl SearchReport {
     /// Compares an answer with the expectations. `named`: the planned cases of the search; `cut`: whether it ended
     /// before it had its answer.
     #[must_use]
-    pub fn of(
+    pub(crate) fn of(
         search: &Search,
         scenario: Option<&str>,
         named: &[&Case],

@@ -41,7 +41,7 @@ pub struct HealthCheck {
 impl HealthCheck {
     /// How long a service may stay silent: interval × unhealthy threshold; there is no grace period.
     #[must_use]
-    pub fn limit(&self) -> Duration {
+    pub(crate) fn limit(&self) -> Duration {
         Duration::from_secs(u64::from(self.interval) * u64::from(self.unhealthy_threshold))
     }
 }
@@ -96,7 +96,7 @@ pub enum UpstreamKind {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stub {
     /// The status of an HTTP answer, over TLS or not.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The body of an HTTP answer.
     pub body: String,
     /// Its content type, such as `application/json`.
@@ -133,7 +133,7 @@ pub enum Step {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceContainer {
     /// The image.
-    pub image: String,
+    pub(crate) image: String,
     /// Its variables.
     pub env: BTreeMap<String, String>,
     /// Replaces CMD.

@@ -13,7 +13,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// Formats a duration for [`parse_duration`], in the largest whole unit.
 #[must_use]
-pub fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string().replace(' ', "")
 }
 
@@ -41,7 +41,7 @@ fn wrong_size(text: &str) -> String {
 
 /// Formats a size for [`parse_bytes`].
 #[must_use]
-pub fn show_bytes(bytes: u64) -> String {
+pub(crate) fn show_bytes(bytes: u64) -> String {
     for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
         if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes >> shift);
@@ -67,7 +67,7 @@ pub fn parse_cpu(text: &str) -> Result<u32, String> {
 
 /// Formats thousandths of a CPU for [`parse_cpu`].
 #[must_use]
-pub fn show_cpu(milli: u32) -> String {
+pub(crate) fn show_cpu(milli: u32) -> String {
     if milli.is_multiple_of(1000) {
         return (milli / 1000).to_string();
     }

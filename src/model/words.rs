@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 /// Quotes a word for a shell; a word with a NUL byte, which no shell accepts, is left as is.
 #[must_use]
-pub fn quote(word: &str) -> Cow<'_, str> {
+pub(crate) fn quote(word: &str) -> Cow<'_, str> {
     shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
 /// Joins words to a command line.
 #[must_use]
-pub fn command_line(words: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn command_line(words: impl IntoIterator<Item = String>) -> String {
     words.into_iter().map(|word| quote(&word).into_owned()).collect::<Vec<_>>().join(" ")
 }
 

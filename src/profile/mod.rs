@@ -45,7 +45,7 @@ pub struct HealthDefaults {
 impl HealthDefaults {
     /// The health check of a service that does not configure one.
     #[must_use]
-    pub fn check(&self) -> HealthCheck {
+    pub(crate) fn check(&self) -> HealthCheck {
         HealthCheck {
             protocol: if self.protocol == "HTTP" { Protocol::Http } else { Protocol::Tcp },
             path: self.path.clone(),

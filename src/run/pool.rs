@@ -67,18 +67,18 @@ impl Pool {
 
     /// True when a run needs a fresh namespace inside its holder.
     #[must_use]
-    pub fn fresh(&self) -> bool {
+    pub(crate) fn fresh(&self) -> bool {
         self.mode == Mode::Shared
     }
 
     /// The holder's image.
     #[must_use]
-    pub fn image(&self) -> &str {
+    pub(crate) fn image(&self) -> &str {
         &self.launch.image
     }
 
     /// Launches so many holders now, beside whatever else goes on.
-    pub fn warm(&self, holders: usize) {
+    pub(crate) fn warm(&self, holders: usize) {
         let mut coming = self.lock();
         coming.extend((0..holders).map(|_| Coming::New(self.launched())));
     }

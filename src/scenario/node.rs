@@ -12,7 +12,7 @@ pub struct Node {
     /// Where it begins; for an alias, the place of the alias.
     pub place: Place,
     /// What it is.
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
 /// The content of a node.
@@ -35,13 +35,13 @@ pub enum Value {
 
 /// A key and its value.
 #[derive(Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
     pub key: String,
     /// The place of the key.
     pub place: Place,
     /// The value.
-    pub node: Node,
+    pub(crate) node: Node,
 }
 
 impl Node {
@@ -61,7 +61,7 @@ impl Node {
     }
 
     /// The entries of a mapping.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
             _ => &[],
@@ -78,7 +78,7 @@ impl Node {
     }
 
     /// The text of a scalar.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match &self.value {
             Value::Scalar { text, .. } => text,
             _ => "",

@@ -12,7 +12,7 @@ pub struct Place {
     /// The line, from 1; 0 for no particular line.
     pub line: usize,
     /// The column in characters, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
 }
 
 /// An error.
@@ -58,7 +58,7 @@ impl std::error::Error for Refused {}
 impl Refused {
     /// Rejects a file. For a file with secrets, `source` is empty, so that no excerpt shows one.
     #[must_use]
-    pub fn new(file: &str, source: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(file: &str, source: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
         problems.dedup();
         Self { file: file.to_owned(), source: source.to_owned(), problems }

@@ -12,7 +12,7 @@ pub const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The type of a value.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// A text.
     Text,
     /// A string, a number, or a boolean, as written.

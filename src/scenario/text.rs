@@ -13,7 +13,7 @@ pub(super) const TOO_LARGE: &str = "larger than 1 MiB, the limit for scenario, s
 ///
 /// # Errors
 /// Why it cannot be read, without its name.
-pub fn read(path: &Path) -> Result<String, String> {
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     let said = |e: std::io::Error| e.to_string();
     let file = File::open(path).map_err(said)?;
     let mut bytes = Vec::new();

@@ -35,7 +35,7 @@ const SIZES: [f64; 4] = [0.50, 0.34, 0.14, 0.02];
 
 /// The size of the largest set in a listed family of `count` sets: it shrinks so that the list stays short.
 #[must_use]
-pub fn largest(count: usize) -> usize {
+pub(crate) fn largest(count: usize) -> usize {
     [4, 4, 3, 2].get(count).copied().unwrap_or(0)
 }
 
@@ -70,7 +70,7 @@ impl Family {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct NextRun {
     /// The run.
-    pub run: Set,
+    pub(crate) run: Set,
     /// Bits per unit of cost.
     pub value: f64,
     /// The probability that it is needed regardless of other answers.
@@ -79,7 +79,7 @@ pub struct NextRun {
 
 /// The posterior over families of sets.
 #[derive(Clone)]
-pub struct Posterior {
+pub(crate) struct Posterior {
     /// The condition behind each bit.
     conditions: Vec<usize>,
     known: Vec<u16>,
@@ -93,7 +93,7 @@ impl Posterior {
     /// The prior. `known` are sets taken for certain; `none` is the probability that there is no other. `suspicion` is
     /// 1 for a condition nothing is known about, more for one that evidence points to.
     #[must_use]
-    pub fn new(universe: Set, known: &[Set], none: f64, suspicion: &[f64], noise: &Noise) -> Self {
+    pub(crate) fn new(universe: Set, known: &[Set], none: f64, suspicion: &[f64], noise: &Noise) -> Self {
         let conditions: Vec<usize> = universe.iter().collect();
         let mut this = Self {
             known: Vec::new(),
@@ -172,7 +172,7 @@ impl Posterior {
     }
 
     /// Updates the posterior with the answers for one set.
-    pub fn learn(&mut self, run: Set, tally: Tally) {
+    pub(crate) fn learn(&mut self, run: Set, tally: Tally) {
         let run = self.narrow(run);
         let likelihood: Vec<[f64; 2]> = self
             .rates
@@ -219,13 +219,13 @@ impl Posterior {
 
     /// Whether no family explains the answers.
     #[must_use]
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.families.is_empty()
     }
 
     /// The `most` likeliest families with their shares of the posterior, likeliest first; each includes the known sets.
     #[must_use]
-    pub fn likeliest(&self, most: usize) -> Vec<(Vec<Set>, f64)> {
+    pub(crate) fn likeliest(&self, most: usize) -> Vec<(Vec<Set>, f64)> {
         let shares = self.weights.chunks(self.rates.len()).map(|w| w.iter().sum::<f64>());
         let mut all: Vec<(usize, f64)> = shares.enumerate().collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -237,7 +237,7 @@ impl Posterior {
 
     /// The probability that a run fails.
     #[must_use]
-    pub fn fails(&self, run: Set) -> f64 {
+    pub(crate) fn fails(&self, run: Set) -> f64 {
         let run = self.narrow(run);
         let of = |(family, weights): (&Family, &[f64])| {
             let hit = self.hits(family, run);
@@ -248,7 +248,7 @@ impl Posterior {
 
     /// The probability that a set is one of the failing ones.
     #[must_use]
-    pub fn set_share(&self, set: Set) -> f64 {
+    pub(crate) fn set_share(&self, set: Set) -> f64 {
         let set = self.narrow(set);
         let with = self.families.iter().zip(self.weights.chunks(self.rates.len()));
         with.filter(|(family, _)| family.sets().contains(&set)).map(|(_, w)| w.iter().sum::<f64>()).sum()

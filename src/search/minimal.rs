@@ -30,7 +30,7 @@ const BASELINES: u32 = 3;
 /// The prior probability that nothing is hidden behind the conditions that may heal.
 const NOTHING_HIDDEN: f64 = 0.9;
 /// A suspicion of at least this factor means that the evidence names the condition.
-pub const NAMED: f64 = 10.0;
+pub(crate) const NAMED: f64 = 10.0;
 /// Number of posteriors kept.
 const MOST_BELIEFS: usize = 3;
 /// The search gives up after this many runs per condition, plus four conditions' worth for small searches.
@@ -41,7 +41,7 @@ const CERTAIN: f64 = 0.995;
 /// Settings of a search.
 #[derive(Clone, Default, Debug)]
 pub struct Settings {
-    /// The number of conditions, at most [`super::set::MOST`].
+    /// The number of conditions, at most `set::MOST`.
     pub conditions: usize,
     /// For each condition, 1 if nothing is known about it, more if evidence points to it.
     pub suspicion: Vec<f64>,
@@ -107,7 +107,7 @@ pub struct Findings {
 impl Findings {
     /// Whether there is no other minimal failing set, assuming that adding a condition never fixes a failure.
     #[must_use]
-    pub fn complete(&self) -> bool {
+    pub(crate) fn complete(&self) -> bool {
         self.finished && self.open.is_empty() && self.perhaps.is_empty() && self.healed.is_empty()
     }
 }
@@ -205,13 +205,13 @@ impl Search {
     }
 
     /// Sets the costs of a failing and of a passing run, both above 0.
-    pub fn costs(&mut self, fails: f64, passes: f64) {
+    pub(crate) fn costs(&mut self, fails: f64, passes: f64) {
         self.costs = (fails, passes);
     }
 
     /// Whether the set is not known to fail.
     #[must_use]
-    pub fn may_pass(&self, set: Set) -> bool {
+    pub(crate) fn may_pass(&self, set: Set) -> bool {
         self.believed().of(set) != Some(Answer::Fail)
     }
 
@@ -226,7 +226,7 @@ impl Search {
 
     /// How often each answer occurred for a set.
     #[must_use]
-    pub fn tally(&self, set: Set) -> Tally {
+    pub(crate) fn tally(&self, set: Set) -> Tally {
         self.tallies.get(&set).copied().unwrap_or_default()
     }
 
@@ -449,7 +449,7 @@ impl Search {
     /// The minimal failing sets, if the answers of the running runs can be predicted (named conditions fail, everything
     /// else together passes, repeats answer as before) and nothing is left to run after them.
     #[must_use]
-    pub fn foreseen(&self, running: &[Set]) -> Option<Vec<Set>> {
+    pub(crate) fn foreseen(&self, running: &[Set]) -> Option<Vec<Set>> {
         if self.tally(Set::EMPTY).plain() != Some(Answer::Pass) || !self.healed.is_empty() {
             return None;
         }

@@ -114,7 +114,7 @@ impl Versions {
 
     /// The probability that the culprit is right; 0 if it is unknown.
     #[must_use]
-    pub fn confidence(&self) -> f64 {
+    pub(crate) fn confidence(&self) -> f64 {
         let (first, last) = self.range();
         match &self.belief {
             _ if self.culprit() == Culprit::Unknown => 0.0,

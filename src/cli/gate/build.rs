@@ -7,15 +7,15 @@ use super::named::Build;
 use crate::cli::builder::{self, NotBuilt};
 
 /// The repository of the gate's images.
-pub const REPOSITORY: &str = "exitone-gate";
+pub(crate) const REPOSITORY: &str = "exitone-gate";
 
 /// An image that was built.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub struct Built {
+pub(crate) struct Built {
     /// Its name.
-    pub tag: String,
+    pub(crate) tag: String,
     /// Its content address.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 /// Why there is no image.
@@ -28,7 +28,7 @@ pub enum NoImage {
 }
 
 /// The name of a commit's image.
-pub fn tag(image: &str, commit: &str) -> String {
+pub(crate) fn tag(image: &str, commit: &str) -> String {
     format!("{REPOSITORY}/{}:{}", repository(image), short(commit))
 }
 

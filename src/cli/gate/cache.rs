@@ -38,7 +38,7 @@ impl Cache {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn open(state: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(state: &Path) -> std::io::Result<Self> {
         let folder = state.join(FOLDER);
         std::fs::create_dir_all(&folder)?;
         #[cfg(unix)]

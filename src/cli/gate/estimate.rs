@@ -6,11 +6,11 @@ use crate::report::gate::in_time;
 
 /// Previous durations in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Times {
+pub(crate) struct Times {
     /// Building the image.
-    pub build: Option<f64>,
+    pub(crate) build: Option<f64>,
     /// The cases.
-    pub run: Option<f64>,
+    pub(crate) run: Option<f64>,
 }
 
 /// Defaults for a session and for one round of cases, in seconds: about what an image that answers takes.

@@ -12,9 +12,9 @@ use crate::cli::failure::Failure;
 const MOST_REFS: usize = 500;
 
 /// A repository with a working tree.
-pub struct Repo {
+pub(crate) struct Repo {
     /// The top of the working tree.
-    pub top: PathBuf,
+    pub(crate) top: PathBuf,
 }
 
 async fn git<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> std::io::Result<Output> {
@@ -83,13 +83,13 @@ impl Repo {
     }
 
     /// The text of a file in a commit.
-    pub async fn text(&self, commit: &str, path: &str) -> Option<String> {
+    pub(crate) async fn text(&self, commit: &str, path: &str) -> Option<String> {
         let bytes = self.bytes(&["cat-file", "blob", &format!("{commit}:{path}")]).await.ok()?;
         String::from_utf8(bytes).ok()
     }
 
     /// The nearest commit that a remote has, as far as this repository knows.
-    pub async fn base(&self, commit: &str, remote: &str) -> Option<String> {
+    pub(crate) async fn base(&self, commit: &str, remote: &str) -> Option<String> {
         let pattern = format!("refs/remotes/{remote}/");
         let refs = self.bytes(&["for-each-ref", "--format=%(refname)", &pattern]).await.ok()?;
         let refs = String::from_utf8(refs).ok()?;

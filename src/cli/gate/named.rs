@@ -17,13 +17,13 @@ pub const SETTING: &str = "exitone.gate.scenario";
 
 /// An image built from the repository. Paths are relative to the top of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Build {
+pub(crate) struct Build {
     /// The Dockerfile.
     pub dockerfile: String,
     /// The build context; empty for the whole repository.
     pub context: String,
     /// The image's name.
-    pub image: String,
+    pub(crate) image: String,
 }
 
 impl Build {
@@ -146,7 +146,7 @@ fn join(folder: &Path, path: &str) -> Result<String, String> {
 }
 
 /// An age such as `7d`.
-pub fn age(text: &str) -> Result<Duration, String> {
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
     parse_duration(text)
 }
 

@@ -30,8 +30,6 @@ pub struct Finished {
     pub executions: Vec<Arc<CaseResult>>,
     /// Its counts.
     pub summary: Counts,
-    /// How often the user asked to stop.
-    pub interrupted: u32,
     /// Number of cases whose task panicked: a bug in exitone.
     pub broken: usize,
     /// Whether cases were ended before they had a result.
@@ -59,7 +57,7 @@ pub async fn run(
     searches::run(&mut conductor, &plan, &how).await;
     versions::run(&mut conductor, &plan, &how).await;
     conductor.settle().await;
-    let (interrupted, broken, cut) = (conductor.interrupted(), conductor.broken, conductor.cut);
+    let (broken, cut) = (conductor.broken, conductor.cut || conductor.interrupted() > 1);
     let executions = std::mem::take(&mut conductor.executions);
     let engine_lost = conductor.engine_lost.take();
     let finished = end(conductor.recorder);

@@ -7,7 +7,7 @@ use crate::scenario::problem::Problem;
 
 /// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Its path: `Service.InstanceConfiguration.Cpu`.
     pub path: String,
     /// Line and column, if known.
@@ -50,7 +50,7 @@ impl Store {
     /// Parses the reference in the service's configuration: an ARN, or the name of a parameter.
     ///
     /// `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY[:STAGE[:VERSION]]]`
-    pub fn of(reference: &str) -> Self {
+    pub(crate) fn of(reference: &str) -> Self {
         let parts: Vec<&str> = reference.split(':').collect();
         match parts.get(2) {
             Some(&"secretsmanager") => Self::SecretsManager { whole: parts.get(7).is_none_or(|key| key.is_empty()) },
@@ -69,7 +69,7 @@ impl Store {
 
 /// What is known about a variable's value.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(crate) enum Value {
     /// Its value.
     Plain(String),
     /// Where it is stored.
@@ -78,9 +78,9 @@ pub enum Value {
 
 /// A variable of the service.
 #[derive(Clone, Debug)]
-pub struct Variable {
+pub(crate) struct Variable {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its value.
     pub value: Value,
     /// Its origin.
@@ -99,9 +99,9 @@ impl Variable {
 
 /// A proposed condition.
 #[derive(Clone, Debug)]
-pub struct Proposal {
+pub(crate) struct Proposal {
     /// The condition.
-    pub condition: String,
+    pub(crate) condition: String,
     /// Why.
     pub why: String,
     /// Whether the file says that the service runs under it.
@@ -114,19 +114,19 @@ pub struct Draft {
     /// The detected kind of file.
     pub kind: Kind,
     /// The service's name.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The image.
-    pub image: Option<Field>,
+    pub(crate) image: Option<Field>,
     /// The port.
-    pub port: Option<Field>,
+    pub(crate) port: Option<Field>,
     /// The start command.
-    pub start_command: Option<Field>,
+    pub(crate) start_command: Option<Field>,
     /// CPU.
-    pub cpu: Option<Field>,
+    pub(crate) cpu: Option<Field>,
     /// Memory.
-    pub memory: Option<Field>,
+    pub(crate) memory: Option<Field>,
     /// DEFAULT or VPC.
-    pub egress: Option<Field>,
+    pub(crate) egress: Option<Field>,
     /// Keys of `health_check` and their values.
     pub health: Vec<(&'static str, Field)>,
     /// Variables in order.
@@ -178,7 +178,7 @@ impl Draft {
     }
 
     /// Proposes a condition.
-    pub fn propose(&mut self, condition: impl Into<String>, certain: bool, why: impl Into<String>) {
+    pub(crate) fn propose(&mut self, condition: impl Into<String>, certain: bool, why: impl Into<String>) {
         self.proposals.push(Proposal { condition: condition.into(), why: why.into(), certain });
     }
 

@@ -22,11 +22,11 @@ pub enum Values {
 
 /// The written lines.
 #[derive(Default)]
-pub struct Lines(Vec<(String, Option<Origin>)>);
+pub(crate) struct Lines(Vec<(String, Option<Origin>)>);
 
 impl Lines {
     /// The whole text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.iter().fold(String::new(), |text, (line, _)| text + line + "\n")
     }
 
@@ -104,7 +104,7 @@ fn shown(text: &str) -> String {
 }
 
 /// The draft as a scenario file.
-pub fn scenario(draft: &Draft, file: &str, images: &[String]) -> Lines {
+pub(crate) fn scenario(draft: &Draft, file: &str, images: &[String]) -> Lines {
     let mut lines = Lines::default();
     head(&mut lines, draft, file, images);
     lines.put("");
@@ -126,7 +126,7 @@ pub fn scenario(draft: &Draft, file: &str, images: &[String]) -> Lines {
 }
 
 /// The draft as a service file.
-pub fn service(draft: &Draft, values: Values) -> Lines {
+pub(crate) fn service(draft: &Draft, values: Values) -> Lines {
     let mut lines = Lines::default();
     if let Some(image) = &draft.image {
         lines.put_from(format!("image: {}", scalar(&image.text)), &image.from);

@@ -10,7 +10,7 @@ use crate::scenario::problem::{Place, Problem};
 
 /// An object and its place.
 #[derive(Clone)]
-pub struct Object<'a> {
+pub(crate) struct Object<'a> {
     path: String,
     map: &'a serde_json::Map<String, Value>,
     /// The same with places.
@@ -85,12 +85,12 @@ impl<'a> Object<'a> {
     }
 
     /// An object under a key.
-    pub fn object(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(crate) fn object(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Self> {
         Self::of(self.value(key)?, self.node_of(key), &self.path_of(key), problems)
     }
 
     /// A text under a key.
-    pub fn text(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
+    pub(crate) fn text(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
         match self.value(key)? {
             Value::String(text) => Some(Field { text: text.clone(), from: self.origin_of(key) }),
             other => {

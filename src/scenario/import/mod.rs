@@ -29,7 +29,7 @@ use crate::profile::Profile;
 
 /// The detected kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `aws apprunner describe-service`, as JSON or as YAML.
     Describe,
     /// The configuration file of a service that App Runner builds from source.
@@ -54,7 +54,7 @@ pub struct Imported {
     /// The detected kind of the file.
     pub kind: Kind,
     /// The scenario file.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// A service created from `describe-service` output.
@@ -86,7 +86,7 @@ pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) ->
 /// # Errors
 /// Every error in the file.
 #[must_use]
-pub fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Described, Refused>> {
+pub(crate) fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Described, Refused>> {
     if !is_described(text) {
         return None;
     }
