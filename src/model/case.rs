@@ -12,14 +12,6 @@ pub struct Candidate {
     pub facts: ImageFacts,
 }
 
-impl Candidate {
-    /// The customary name of this version.
-    #[must_use]
-    pub fn short(&self) -> &str {
-        short_name(&self.facts.reference)
-    }
-}
-
 /// One candidate under one set of conditions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Case {

@@ -61,7 +61,7 @@ pub async fn run(
     let executions = std::mem::take(&mut conductor.executions);
     let engine_lost = conductor.engine_lost.take();
     let finished = end(conductor.recorder);
-    Finished { executions, interrupted, broken, cut: cut || interrupted > 1, engine_lost, ..finished }
+    Finished { executions, broken, cut, engine_lost, ..finished }
 }
 
 /// Tells of a run that has nothing left to run, and so needs no session on the engine: a shard without cases, or a
@@ -97,7 +97,6 @@ fn end(mut recorder: Recorder<'_>) -> Finished {
         results,
         executions: Vec::new(),
         summary,
-        interrupted: 0,
         broken: 0,
         cut: false,
         engine_lost: None,
