@@ -15,7 +15,7 @@ const SHOWN: usize = 40;
 
 /// Why there is no image.
 #[derive(Debug)]
-pub enum NotBuilt {
+pub(crate) enum NotBuilt {
     /// It cannot be built; the end of what the builder said.
     Image(String),
     /// This machine cannot build.
@@ -26,7 +26,7 @@ pub enum NotBuilt {
 ///
 /// # Errors
 /// When the builder fails.
-pub async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> Result<(), NotBuilt> {
+pub(crate) async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> Result<(), NotBuilt> {
     let mut docker = Command::new("docker");
     docker
         .args(["build", "--quiet", "--label", &format!("{IMAGE_LABEL}={role}"), "--tag", tag, "--file"])
@@ -44,7 +44,7 @@ pub async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Path) -> 
 }
 
 /// What is not there of the files that builds name; asked before anything else is done.
-pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
+pub(crate) fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
     let mut missing = Vec::new();
     for Build { image, dockerfile, context } in wanted {
         let parts = [("folder", context, context.is_dir()), ("file", dockerfile, dockerfile.is_file())];
@@ -60,7 +60,7 @@ pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
 ///
 /// # Errors
 /// When the builder fails.
-pub async fn of_scenario(wanted: &Build) -> Result<(), Failure> {
+pub(crate) async fn of_scenario(wanted: &Build) -> Result<(), Failure> {
     let Build { image, dockerfile, context } = wanted;
     say(&format!("building {image} from {} (context {})", dockerfile.display(), context.display()));
     match build(image, "built", dockerfile, context).await {

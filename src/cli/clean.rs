@@ -13,7 +13,7 @@ use crate::run::session::state_dir;
 
 /// Arguments of `clean`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// End sessions that are in use as well, also those of others on the same engine
     #[arg(long)]
     all: bool,
@@ -23,7 +23,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Engine.
-pub async fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
     let (engine, _) = engine().await?;
     let engine = engine.as_ref();
     let state = state_dir();

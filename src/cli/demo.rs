@@ -22,7 +22,7 @@ const INCIDENT: &str = include_str!("../../scenarios/incident.yaml");
 
 /// Arguments of `demo`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     source: super::images::SourceArgs,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Engine, build.
-pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let scenario = file::read("incident.yaml", INCIDENT, Path::new("."), None)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;

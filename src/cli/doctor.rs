@@ -31,7 +31,7 @@ const SOAK: Duration = Duration::from_millis(100);
 
 /// Arguments of `doctor`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -59,7 +59,7 @@ struct Report {
 ///
 /// # Errors
 /// Engine.
-pub async fn execute(common: &Common, args: &Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(common: &Common, args: &Args) -> Result<u8, Failure> {
     let begun = Instant::now();
     let signals = Signals::listen();
     let (engine, info) = engine().await?;

@@ -11,7 +11,7 @@ use crate::report::explain::text;
 use crate::scenario::{apprunner, service};
 
 /// What `exitone explain --help` says.
-pub const ABOUT: &str =
+pub(crate) const ABOUT: &str =
     "Explain the failure in an App Runner log: its class, the first line that shows it, and the likely cause
 
 LOGFILE is the service log, the application log, or both in one file, as text or as the JSON of `aws logs \
@@ -22,7 +22,7 @@ Exit code: 1 if the log has a failure, 0 if its last deployment succeeded, 5 if 
 
 /// Arguments of `explain`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Log to read; `-` for standard input
     #[arg(value_name = "LOGFILE")]
     file: PathBuf,
@@ -34,7 +34,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The file.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     let (name, log) = read_or_stdin(&args.file)?;
     let defaults = service::defaults(&apprunner());
     let explanation = explain(&log, &defaults).map_err(|e| Failure::file(format!("{name}: {e}")))?;

@@ -13,11 +13,11 @@ const BAD_SCENARIO: u8 = 3;
 const NO_ENGINE: u8 = 4;
 const NO_REPORT: u8 = 6;
 /// The exit code of a fault of exitone itself.
-pub const INTERNAL: u8 = 70;
+pub(crate) const INTERNAL: u8 = 70;
 
 /// Why a command did not come to a result.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     code: u8,
     message: String,
     hint: Option<String>,
@@ -25,62 +25,62 @@ pub struct Failure {
 
 impl Failure {
     /// The command line is wrong.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into(), hint: None }
     }
 
     /// A report could not be written.
-    pub fn unwritten(message: impl Into<String>) -> Self {
+    pub(crate) fn unwritten(message: impl Into<String>) -> Self {
         Self { code: NO_REPORT, message: message.into(), hint: None }
     }
 
     /// Our own fault.
-    pub fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self { code: INTERNAL, message: message.into(), hint: None }
     }
 
     /// A scenario, service or environment file is wrong.
-    pub fn file(message: impl Into<String>) -> Self {
+    pub(crate) fn file(message: impl Into<String>) -> Self {
         Self { code: BAD_SCENARIO, message: message.into(), hint: None }
     }
 
     /// A result, or a file that was asked for, cannot be written.
-    pub fn unwritable(message: impl Into<String>) -> Self {
+    pub(crate) fn unwritable(message: impl Into<String>) -> Self {
         Self { code: NO_REPORT, message: message.into(), hint: None }
     }
 
     /// The engine cannot be used.
-    pub fn no_engine(message: impl Into<String>) -> Self {
+    pub(crate) fn no_engine(message: impl Into<String>) -> Self {
         Self { code: NO_ENGINE, message: message.into(), hint: None }
     }
 
     /// The user asked to stop, by the signal that this code stands for.
-    pub fn interrupted(code: u8) -> Self {
+    pub(crate) fn interrupted(code: u8) -> Self {
         Self { code, message: "interrupted".to_owned(), hint: None }
     }
 
     /// With what to do about it.
-    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
     /// With what becomes of the work that waited for it.
-    pub fn past(self, words: &str) -> Self {
+    pub(crate) fn past(self, words: &str) -> Self {
         Self { message: format!("{}\n{words}", self.message.trim_end()), ..self }
     }
 
     /// True when there is no engine that can be used: nothing is said of any image.
-    pub fn is_of_engine(&self) -> bool {
+    pub(crate) fn is_of_engine(&self) -> bool {
         self.code == NO_ENGINE
     }
 
     /// What went wrong.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
     /// Says it and gives the exit code.
-    pub fn report(self) -> ExitCode {
+    pub(crate) fn report(self) -> ExitCode {
         let mut text =
             if self.message.starts_with("error") { self.message } else { format!("error: {}", self.message) };
         if let Some(hint) = self.hint {
@@ -129,7 +129,7 @@ impl From<Refused> for Failure {
 ///
 /// # Errors
 /// When something is wrong.
-pub fn unless_wrong<T>(asked: T, wrong: &[String], refusals: Vec<String>) -> Result<T, Failure> {
+pub(crate) fn unless_wrong<T>(asked: T, wrong: &[String], refusals: Vec<String>) -> Result<T, Failure> {
     match (wrong.is_empty(), refusals.is_empty()) {
         (true, true) => Ok(asked),
         (true, false) => Err(Failure::file(refusals.join("\n"))),

@@ -14,7 +14,7 @@ const GLOBAL: &str = "Global options";
 
 /// Flags of every command.
 #[derive(Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// Log more to standard error; repeat for debug output
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = GLOBAL)]
     verbose: u8,
@@ -26,12 +26,12 @@ pub struct Common {
     no_progress: bool,
     /// Never contact a registry or package index; name what is missing instead
     #[arg(long, global = true, help_heading = GLOBAL)]
-    pub offline: bool,
+    pub(crate) offline: bool,
 }
 
 impl Common {
     /// What is said on standard error beside results: `-v`, or `EXITONE_LOG` as tracing-subscriber reads it.
-    pub fn start_tracing(&self) {
+    pub(crate) fn start_tracing(&self) {
         match self.color {
             Colour::Auto => {}
             Colour::Always => anstream::ColorChoice::Always.write_global(),
@@ -45,7 +45,7 @@ impl Common {
     }
 
     /// True when live progress is wanted and can be seen.
-    pub fn progress(&self) -> bool {
+    pub(crate) fn progress(&self) -> bool {
         !self.no_progress && std::io::stderr().is_terminal()
     }
 }
@@ -64,40 +64,40 @@ enum Colour {
 
 /// Flags of commands that run cases.
 #[derive(Args)]
-pub struct Running {
+pub(crate) struct Running {
     /// Cases to run in parallel [default: 2 × the engine's CPUs (1.5 × for a search), more while some only wait]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub jobs: Option<u16>,
+    pub(crate) jobs: Option<u16>,
     /// How long to watch a healthy image; a later failure goes unseen
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub soak: Duration,
+    pub(crate) soak: Duration,
     /// Use the real timeouts of the kernel and the platform instead of shortened ones
     #[arg(long)]
-    pub real_time: bool,
+    pub(crate) real_time: bool,
     /// Only verdicts are needed, so images are not read in full.
     #[arg(skip)]
-    pub verdicts_only: bool,
+    pub(crate) verdicts_only: bool,
 }
 
 /// The flag of commands that simulate a platform.
 #[derive(Args)]
-pub struct On {
+pub(crate) struct On {
     /// Platform to simulate: apprunner or ecs-express; overrides the scenario's [default: apprunner]
     #[arg(long, value_name = "PROFILE", value_parser = profile)]
-    pub platform: Option<Profile>,
+    pub(crate) platform: Option<Profile>,
 }
 
 /// The output format of commands that print one answer.
 #[derive(Args)]
-pub struct Form {
+pub(crate) struct Form {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    pub(crate) format: Format,
 }
 
 /// An output format.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Human-readable text
     Text,
     /// One JSON document on standard output
@@ -105,13 +105,13 @@ pub enum Format {
 }
 
 /// A duration of at most an hour.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     crate::model::units::parse_duration(text)
         .and_then(|d| if d <= Duration::from_secs(3600) { Ok(d) } else { Err("must be at most 1h".to_owned()) })
 }
 
 /// A confidence: at least a coin toss, less than certain.
-pub fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let value: f64 =
         text.trim_end_matches('%').parse().map_err(|_| format!("`{text}` is not a number such as 0.99"))?;
     let value = if text.ends_with('%') { value / 100.0 } else { value };

@@ -9,7 +9,7 @@ use crate::images::{Source, build};
 
 /// Arguments of `images`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -27,7 +27,7 @@ enum Command {
 
 /// Where base images come from.
 #[derive(clap::Args)]
-pub struct SourceArgs {
+pub(crate) struct SourceArgs {
     /// Registry with python:3.12-slim and postgres:16 [default: Debian packages on Debian, else the engine's images]
     #[arg(long, value_name = "HOST:PORT", env = "EXITONE_REGISTRY")]
     registry: Option<String>,
@@ -35,7 +35,7 @@ pub struct SourceArgs {
 
 impl SourceArgs {
     /// Where base images come from, and whether they may be fetched.
-    pub fn source(self, common: &Common) -> Source {
+    pub(crate) fn source(self, common: &Common) -> Source {
         Source { registry: self.registry, offline: common.offline }
     }
 }
@@ -44,7 +44,7 @@ impl SourceArgs {
 ///
 /// # Errors
 /// Engine, build.
-pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let Command::Build { names, source } = args.command;
     let (engine, _) = engine().await?;
     let signals = Signals::listen();

@@ -9,14 +9,14 @@ use crate::run::watchdog::watch;
 
 /// Arguments of the watchdog.
 #[derive(clap::Args)]
-pub struct WatchdogArgs {
+pub(crate) struct WatchdogArgs {
     #[arg(long)]
     session: String,
 }
 
 /// Serves as a holder until standard input ends.
 #[cfg(target_os = "linux")]
-pub fn holder() -> ExitCode {
+pub(crate) fn holder() -> ExitCode {
     match crate::holder::serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => Failure::internal(e.to_string()).report(),
@@ -25,13 +25,13 @@ pub fn holder() -> ExitCode {
 
 /// Only Linux has network namespaces.
 #[cfg(not(target_os = "linux"))]
-pub fn holder() -> ExitCode {
+pub(crate) fn holder() -> ExitCode {
     Failure::internal("the holder runs on Linux only").report()
 }
 
 /// Keeps full folders until standard input ends.
 #[cfg(target_os = "linux")]
-pub fn keeper() -> ExitCode {
+pub(crate) fn keeper() -> ExitCode {
     match crate::holder::keeper::serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => Failure::internal(e.to_string()).report(),
@@ -40,7 +40,7 @@ pub fn keeper() -> ExitCode {
 
 /// Only Linux has volumes in memory.
 #[cfg(not(target_os = "linux"))]
-pub fn keeper() -> ExitCode {
+pub(crate) fn keeper() -> ExitCode {
     Failure::internal("the keeper runs on Linux only").report()
 }
 
@@ -48,7 +48,7 @@ pub fn keeper() -> ExitCode {
 ///
 /// # Errors
 /// Engine.
-pub async fn watchdog(args: &WatchdogArgs) -> Result<u8, Failure> {
+pub(crate) async fn watchdog(args: &WatchdogArgs) -> Result<u8, Failure> {
     // The engine is found while the controller lives: its settings are the same then.
     let (engine, _) = engine().await?;
     watch(engine.as_ref(), &format!("{SESSION_LABEL}={}", args.session)).await?;

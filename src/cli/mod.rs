@@ -118,7 +118,7 @@ pub fn start() -> ExitCode {
 impl Cli {
     /// Carries the command out.
     #[must_use]
-    pub fn execute(self) -> ExitCode {
+    pub(crate) fn execute(self) -> ExitCode {
         self.common.start_tracing();
         match &self.command {
             Command::Holder => return internal::holder(),

@@ -15,7 +15,7 @@ use crate::report::{annotations, html, json, junit, markdown, terminal};
 
 /// The form of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum ReportForm {
+pub(crate) enum ReportForm {
     /// Human-readable text
     Text,
     /// One JSON document
@@ -32,7 +32,7 @@ pub enum ReportForm {
 
 /// A report into a file: `junit=out.xml`.
 #[derive(Clone, Debug)]
-pub struct ReportFile {
+pub(crate) struct ReportFile {
     form: ReportForm,
     path: PathBuf,
 }
@@ -58,16 +58,16 @@ impl FromStr for ReportFile {
 
 /// Flags of commands that report a run.
 #[derive(Args)]
-pub struct Output {
+pub(crate) struct Output {
     /// Output format
     #[arg(long, value_enum, default_value_t = ReportForm::Text)]
-    pub format: ReportForm,
+    pub(crate) format: ReportForm,
     /// Write the result to this file instead of standard output
     #[arg(long, short = 'o', value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     /// Write an additional report; may be repeated
     #[arg(long, value_name = "FORMAT=FILE")]
-    pub report: Vec<ReportFile>,
+    pub(crate) report: Vec<ReportFile>,
 }
 
 impl Output {
@@ -75,7 +75,7 @@ impl Output {
     ///
     /// # Errors
     /// What could not be written.
-    pub fn write(&self, run: &Run) -> Result<(), Failure> {
+    pub(crate) fn write(&self, run: &Run) -> Result<(), Failure> {
         self.write_as(run, |_| None)
     }
 
@@ -83,7 +83,7 @@ impl Output {
     ///
     /// # Errors
     /// What could not be written.
-    pub fn write_as(&self, run: &Run, own: impl Fn(ReportForm) -> Option<String>) -> Result<(), Failure> {
+    pub(crate) fn write_as(&self, run: &Run, own: impl Fn(ReportForm) -> Option<String>) -> Result<(), Failure> {
         let render = |form| own(form).unwrap_or_else(|| render(form, run));
         let mut failed: Vec<String> = Vec::new();
         let result = match &self.output {
@@ -122,22 +122,22 @@ fn into_file(path: &Path, text: &str) -> Result<(), String> {
 }
 
 /// Hears of every event: draws the live lines, writes the folder, puts the run together.
-pub struct Reporters {
+pub(crate) struct Reporters {
     progress: Box<dyn FnMut(&Stamped)>,
     folder: Option<Folder>,
     /// The run so far.
-    pub run: Run,
+    pub(crate) run: Run,
     failed: Option<String>,
 }
 
 impl Reporters {
     /// Nothing was heard yet.
-    pub fn new(progress: impl FnMut(&Stamped) + 'static, folder: Option<Folder>) -> Self {
+    pub(crate) fn new(progress: impl FnMut(&Stamped) + 'static, folder: Option<Folder>) -> Self {
         Self { progress: Box::new(progress), folder, run: Run::default(), failed: None }
     }
 
     /// Hands an event on. A folder that cannot be written any more is given up; the others go on.
-    pub fn on(&mut self, event: &Stamped) {
+    pub(crate) fn on(&mut self, event: &Stamped) {
         (self.progress)(event);
         self.run.on(event);
         if let Some(folder) = &mut self.folder
@@ -151,7 +151,7 @@ impl Reporters {
     }
 
     /// What could not be written.
-    pub fn failed(&self) -> Option<&str> {
+    pub(crate) fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
     }
 }

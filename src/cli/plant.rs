@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Carries out a chain of actions; see the module.
 #[must_use]
-pub fn run(words: &[String]) -> ExitCode {
+pub(crate) fn run(words: &[String]) -> ExitCode {
     let mut say = |line: &str| {
         // Nobody who could be told of it reads this.
         let _ = writeln!(io::stderr(), "{line}");

@@ -10,7 +10,7 @@ use crate::report::folder::{FolderError, below, read};
 
 /// Arguments of `report`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Run folders, or folders that contain them
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<PathBuf>,
@@ -22,7 +22,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Folders that are no runs or do not belong together, and what cannot be written.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     let mut runs: Vec<Run> = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
     for path in &args.folders {

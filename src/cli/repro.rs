@@ -17,7 +17,7 @@ use crate::run::spec;
 
 /// Arguments of `repro`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Case id as shown by `run`, `why` and `demo`; a unique prefix is enough
     #[arg(value_name = "CASE")]
     case: String,
@@ -27,7 +27,7 @@ pub struct Args {
 ///
 /// # Errors
 /// No such case, or one that cannot be re-created by hand.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     match load(&state_dir(), &args.case)? {
         Record::Cannot(why) => Err(Failure::usage(why)),
         Record::Case(case) => match script(&case) {
@@ -38,13 +38,13 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
 }
 
 /// The folder of what is kept of cases, in the state folder.
-pub fn folder(state: &Path) -> PathBuf {
+pub(crate) fn folder(state: &Path) -> PathBuf {
     state.join("cases")
 }
 
 /// Keeps what a script of each case would be made of; secrets stay out. A folder that cannot be written costs only
 /// `repro`.
-pub fn remember<'a>(plan: &Plan, results: impl IntoIterator<Item = &'a CaseResult>) {
+pub(crate) fn remember<'a>(plan: &Plan, results: impl IntoIterator<Item = &'a CaseResult>) {
     let folder = folder(&state_dir());
     let kept = std::fs::create_dir_all(&folder).and_then(|()| {
         results.into_iter().try_for_each(|result| {

@@ -23,7 +23,7 @@ const FEW: usize = 4;
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Scenario files
     #[arg(value_name = "SCENARIO.yaml")]
     scenarios: Vec<PathBuf>,
@@ -71,7 +71,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Usage, files, engine.
-pub async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
     let before = args.kept.earlier()?;
     if let Some(run) = &before
         && args.scenarios.is_empty()

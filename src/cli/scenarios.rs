@@ -11,24 +11,24 @@ use crate::scenario::{Build, file};
 use crate::search::set::MOST;
 
 /// The cases and searches of one scenario file or of a command line, before the engine is asked.
-pub struct Request {
+pub(crate) struct Request {
     /// The scenario's name and service.
-    pub part: Part,
+    pub(crate) part: Part,
     /// Images, the oldest version first.
-    pub images: Vec<String>,
+    pub(crate) images: Vec<String>,
     /// Image, conditions and expectation of each case.
-    pub cases: Vec<(String, ConditionSet, Option<Expectation>)>,
+    pub(crate) cases: Vec<(String, ConditionSet, Option<Expectation>)>,
     /// Searches for minimal failing sets.
-    pub searches: Vec<search::SearchRequest>,
+    pub(crate) searches: Vec<search::SearchRequest>,
     /// How often each case is run.
-    pub repeat: u32,
+    pub(crate) repeat: u32,
     /// Images to build first.
-    pub builds: Vec<Build>,
+    pub(crate) builds: Vec<Build>,
 }
 
 impl Request {
     /// Its plan.
-    pub fn plan(self, candidates: Vec<Candidate>) -> Plan {
+    pub(crate) fn plan(self, candidates: Vec<Candidate>) -> Plan {
         let mut plan = Plan::of_scenario(self.part, candidates, self.cases).with_searches(self.searches);
         plan.cases.iter_mut().for_each(|case| case.repeat = self.repeat);
         plan
@@ -39,7 +39,7 @@ impl Request {
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn requests(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Request>, Failure> {
+pub(crate) fn requests(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Request>, Failure> {
     let mut refusals = Vec::new();
     let asked = requests_or_refusals(scenarios, images, on, &mut refusals)?;
     unless_wrong(asked, &[], refusals)
@@ -49,7 +49,7 @@ pub fn requests(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn requests_or_refusals(
+pub(crate) fn requests_or_refusals(
     paths: &[PathBuf],
     images: &[String],
     on: &On,

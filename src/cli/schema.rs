@@ -6,7 +6,7 @@ use crate::{report, scenario};
 
 /// Arguments of `schema`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Which schema
     #[arg(value_enum, default_value_t = What::Scenario)]
     what: What,
@@ -26,7 +26,7 @@ enum What {
 ///
 /// # Errors
 /// When nobody takes it.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     let schema = match args.what {
         What::Scenario => scenario::schema::scenario(),
         What::Events => report::schema::events(),

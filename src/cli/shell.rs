@@ -11,7 +11,7 @@ use super::failure::Failure;
 
 /// Arguments of `completions`.
 #[derive(clap::Args)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Shell to complete for
     #[arg(value_enum)]
     shell: Shell,
@@ -21,7 +21,7 @@ pub struct CompletionsArgs {
 ///
 /// # Errors
 /// When nobody can take them.
-pub fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut visible(), "exitone", &mut text);
     print(&String::from_utf8_lossy(&text)).map(|()| 0)
@@ -29,7 +29,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
 
 /// Arguments of `man`.
 #[derive(clap::Args)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Write a page for each command to this folder [default: print the main page]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub struct ManArgs {
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn man(args: &ManArgs) -> Result<u8, Failure> {
+pub(crate) fn man(args: &ManArgs) -> Result<u8, Failure> {
     let wrong = |path: &Path, e: std::io::Error| Failure::unwritten(format!("{}: {e}", path.display()));
     match &args.folder {
         None => print(&page(visible())?)?,

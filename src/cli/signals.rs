@@ -13,14 +13,14 @@ const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
 /// What the user asks of a running command: Ctrl-C or SIGTERM.
-pub struct Signals {
+pub(crate) struct Signals {
     asked: Interrupts,
     terminated: Arc<AtomicBool>,
 }
 
 impl Signals {
     /// Listens from now on, for the whole command.
-    pub fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         let (sender, asked) = watch::channel(0);
         let terminated = Arc::new(AtomicBool::new(false));
         let flag = terminated.clone();
@@ -48,12 +48,12 @@ impl Signals {
     }
 
     /// Hears of every time that the user asks.
-    pub fn asked(&self) -> Interrupts {
+    pub(crate) fn asked(&self) -> Interrupts {
         self.asked.clone()
     }
 
     /// The exit code when the user asked to stop.
-    pub fn exit_code(&self) -> Option<u8> {
+    pub(crate) fn exit_code(&self) -> Option<u8> {
         let code = if self.terminated.load(Ordering::Relaxed) { TERMINATED } else { INTERRUPTED };
         (*self.asked.borrow() > 0).then_some(code)
     }
@@ -62,7 +62,7 @@ impl Signals {
     ///
     /// # Errors
     /// The interruption.
-    pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(crate) async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         let mut asked = self.asked.clone();
         asked.mark_unchanged();
         tokio::select! {
@@ -76,7 +76,7 @@ impl Signals {
 }
 
 /// The exit code of a command whose cases came to this.
-pub fn exit_code(summary: &Counts, broken: usize, signals: &Signals) -> u8 {
+pub(crate) fn exit_code(summary: &Counts, broken: usize, signals: &Signals) -> u8 {
     match signals.exit_code() {
         Some(code) => code,
         None if broken > 0 => INTERNAL,

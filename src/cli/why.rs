@@ -22,7 +22,7 @@ use crate::search::set::MOST;
 
 /// Arguments of `why`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Image to test [default: the image of the service file]
     #[arg(value_name = "IMAGE")]
     image: Option<String>,
@@ -58,7 +58,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Usage, files, engine.
-pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let before = args.kept.earlier()?;
     let (image, service, battery) = ask(&args)?;
     let signals = Signals::listen();

@@ -48,7 +48,7 @@ const NETWORK_WORDS: [&str; 11] = [
 
 /// Who says how a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Witness {
+pub(crate) enum Witness {
     /// The engine that ran it.
     Engine,
     /// A log of the platform, which knows the exit code and no more.
@@ -65,28 +65,28 @@ impl std::fmt::Display for Witness {
 }
 
 /// What the rules look at.
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// Who says how it ended.
-    pub witness: Witness,
+    pub(crate) witness: Witness,
     /// How the attempt ended.
-    pub outcome: &'a Outcome,
+    pub(crate) outcome: &'a Outcome,
     /// The exit code, where there was one.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// What was seen.
-    pub evidence: &'a Evidence,
+    pub(crate) evidence: &'a Evidence,
     /// The whole log.
-    pub log: &'a str,
+    pub(crate) log: &'a str,
     /// What the platform is told.
-    pub service: &'a Service,
+    pub(crate) service: &'a Service,
     /// The address that is probed.
-    pub own: Ipv4Addr,
+    pub(crate) own: Ipv4Addr,
     /// The container's memory limit in bytes.
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
 }
 
 /// Every cause that the evidence supports, the most certain first.
 #[must_use]
-pub fn causes(facts: &Facts<'_>) -> Vec<Cause> {
+pub(crate) fn causes(facts: &Facts<'_>) -> Vec<Cause> {
     if *facts.outcome == Outcome::Healthy {
         return Vec::new();
     }

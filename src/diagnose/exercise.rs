@@ -6,7 +6,7 @@ use crate::model::Condition;
 
 /// Why a condition was not met; nothing where it was, or where that cannot be told.
 #[must_use]
-pub fn not_met(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
+pub(crate) fn not_met(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
     known(condition).not_exercised(seen)
 }
 

@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 
 /// Why a text cannot be read as a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoLog {
+pub(crate) enum NoLog {
     /// There is nothing in it.
     #[error("there is no line in it")]
     Empty,
@@ -37,7 +37,7 @@ pub enum NoLog {
 ///
 /// # Errors
 /// A text that is no log.
-pub fn explain(text: &str, service: &Service) -> Result<Explanation, NoLog> {
+pub(crate) fn explain(text: &str, service: &Service) -> Result<Explanation, NoLog> {
     let all = lines::read(text)?;
     let of_service = || all.iter().filter_map(|line| Some((line, line.said.as_ref()?)));
     let (from, to) = deployment(&all);

@@ -1,17 +1,17 @@
 //! From what was seen to what it means: pure, no clock, no input or output.
 
-pub mod causes;
+pub(crate) mod causes;
 mod conditions;
-pub mod exercise;
-pub mod explain;
-pub mod needed;
-pub mod platform;
-pub mod prune;
+pub(crate) mod exercise;
+pub(crate) mod explain;
+pub(crate) mod needed;
+pub(crate) mod platform;
+pub(crate) mod prune;
 pub mod rules;
-pub mod run;
-pub mod signature;
-pub mod statics;
-pub mod suspects;
-pub mod traceback;
-pub mod transcript;
-pub mod waiting;
+pub(crate) mod run;
+pub(crate) mod signature;
+pub(crate) mod statics;
+pub(crate) mod suspects;
+pub(crate) mod traceback;
+pub(crate) mod transcript;
+pub(crate) mod waiting;

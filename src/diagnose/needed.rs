@@ -12,7 +12,7 @@ const VAGUE: [&str; 2] = ["uncaught-exception", "no-output"];
 /// The causes of a failure that needs all of these conditions: those that were seen, and for each condition that none
 /// of them speaks of, what its being needed means. `runs`: how many failed with them, of how many.
 #[must_use]
-pub fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2], platform: &Platform) -> Vec<Cause> {
+pub(crate) fn with_needed(seen: Vec<Cause>, needed: &ConditionSet, runs: [u32; 2], platform: &Platform) -> Vec<Cause> {
     let (vague, mut all): (Vec<Cause>, Vec<Cause>) =
         seen.into_iter().partition(|cause| VAGUE.contains(&cause.id.as_str()));
     for condition in needed.iter() {

@@ -5,7 +5,7 @@ use crate::model::{ImageFacts, Platform};
 
 /// What the platform would do with an image that is not linux/amd64: the pull does not check it, the start fails.
 #[must_use]
-pub fn architecture(facts: &ImageFacts, platform: &Platform) -> Option<Cause> {
+pub(crate) fn architecture(facts: &ImageFacts, platform: &Platform) -> Option<Cause> {
     if facts.runs_on_platform() {
         return None;
     }

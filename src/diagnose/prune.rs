@@ -9,7 +9,7 @@ use crate::model::Condition;
 
 /// Why a condition would not be met by a run that went as this one; nothing where that cannot be told.
 #[must_use]
-pub fn would_not_meet(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
+pub(crate) fn would_not_meet(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
     // A process that failed may have been on the way to it.
     if seen.healthy { known(condition).ruled_out(seen) } else { None }
 }
@@ -17,6 +17,6 @@ pub fn would_not_meet(condition: &Condition, seen: &Seen<'_>) -> Option<String> 
 /// True when a run did what the condition is about, whether it had the condition or not. A run that failed tells this of
 /// the network only: what else it would have done is not known.
 #[must_use]
-pub fn touches(condition: &Condition, seen: &Seen<'_>) -> bool {
+pub(crate) fn touches(condition: &Condition, seen: &Seen<'_>) -> bool {
     known(condition).is_touched(seen)
 }

@@ -154,7 +154,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
 
 /// Fills a text's words in.
 #[must_use]
-pub fn filled(text: &str, word: &dyn Fn(&str) -> Option<String>) -> String {
+pub(crate) fn filled(text: &str, word: &dyn Fn(&str) -> Option<String>) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(open) = rest.find('[') {

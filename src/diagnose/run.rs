@@ -8,34 +8,34 @@ use crate::model::outcome::{Cause, Outcome};
 use crate::model::{ImageFacts, Service};
 
 /// What tells whether a run exercised a condition.
-pub struct Seen<'a> {
+pub(crate) struct Seen<'a> {
     /// What was seen.
-    pub evidence: &'a Evidence,
+    pub(crate) evidence: &'a Evidence,
     /// The image's own configuration.
-    pub facts: &'a ImageFacts,
+    pub(crate) facts: &'a ImageFacts,
     /// What the platform is told.
-    pub service: &'a Service,
+    pub(crate) service: &'a Service,
     /// The whole log.
-    pub log: &'a str,
+    pub(crate) log: &'a str,
     /// True when it became and stayed healthy.
-    pub healthy: bool,
+    pub(crate) healthy: bool,
     /// What is in the image, where it was looked at.
-    pub files: Option<&'a ImageFiles>,
+    pub(crate) files: Option<&'a ImageFiles>,
     /// What the container is given: in the baseline, and under the conditions (`None` takes the image's own away).
-    pub values: [&'a BTreeMap<String, Option<String>>; 2],
+    pub(crate) values: [&'a BTreeMap<String, Option<String>>; 2],
     /// The start command in words: as a shell reads it, and as the platform does.
-    pub words: Option<(Vec<String>, Vec<String>)>,
+    pub(crate) words: Option<(Vec<String>, Vec<String>)>,
 }
 
 /// What tells which conditions a failed run points to.
 #[derive(Clone, Copy, Debug)]
-pub struct Failed<'a> {
+pub(crate) struct Failed<'a> {
     /// How it ended.
-    pub outcome: Option<&'a Outcome>,
+    pub(crate) outcome: Option<&'a Outcome>,
     /// What was seen.
-    pub evidence: &'a Evidence,
+    pub(crate) evidence: &'a Evidence,
     /// The causes that were found.
-    pub causes: &'a [Cause],
+    pub(crate) causes: &'a [Cause],
     /// What it wrote.
-    pub log: &'a str,
+    pub(crate) log: &'a str,
 }

@@ -8,11 +8,11 @@ const MOST_LINE: usize = 110;
 /// What makes two failures the same: how it ended, the exit code, and what the last line that means something says,
 /// without what differs from run to run.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Signature {
+pub(crate) struct Signature {
     /// `exit 1`, `out of memory`, `never listened` …
-    pub how: String,
+    pub(crate) how: String,
     /// The line, normalised; empty where there is none.
-    pub line: String,
+    pub(crate) line: String,
 }
 
 impl std::fmt::Display for Signature {
@@ -24,7 +24,7 @@ impl std::fmt::Display for Signature {
 
 /// The signature of a failed case; nothing for any other.
 #[must_use]
-pub fn signature(result: &CaseResult) -> Option<Signature> {
+pub(crate) fn signature(result: &CaseResult) -> Option<Signature> {
     if result.verdict != Verdict::Fail {
         return None;
     }
@@ -55,7 +55,7 @@ fn telling_line(log: &str) -> Option<&str> {
 
 /// A line without what differs from run to run: addresses, times, ids, numbers of lines and processes.
 #[must_use]
-pub fn normalised(line: &str) -> String {
+pub(crate) fn normalised(line: &str) -> String {
     let words: Vec<String> = line.split_whitespace().map(word).collect();
     let mut kept: Vec<String> = Vec::new();
     for (at, word) in words.into_iter().enumerate() {

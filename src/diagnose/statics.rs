@@ -18,7 +18,7 @@ const SHELL_SIGNS: &str = "'\"\\&|;<>$`*?(){}~#\n";
 
 /// Everything that can be said of an image before it runs, what is fatal first. `files`: what was read from it.
 #[must_use]
-pub fn findings(facts: &ImageFacts, files: Option<&ImageFiles>, service: &Service) -> Vec<Finding> {
+pub(crate) fn findings(facts: &ImageFacts, files: Option<&ImageFiles>, service: &Service) -> Vec<Finding> {
     on(&service.platform, facts, files, service.start_command.as_deref())
 }
 
@@ -71,7 +71,7 @@ const PROGRAM: &str = "arch-mismatch-program";
 
 /// True for findings about the processor: what such an image does on another machine proves nothing.
 #[must_use]
-pub fn decides(finding: &Finding) -> bool {
+pub(crate) fn decides(finding: &Finding) -> bool {
     finding.fatal && [PROGRAM, "index-without-amd64"].contains(&finding.cause.id.as_str())
 }
 

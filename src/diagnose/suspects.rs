@@ -8,7 +8,7 @@ use crate::model::{Condition, ConditionSet};
 
 /// The conditions of the set that the evidence points to, each with a factor above 1.
 #[must_use]
-pub fn suspects(result: &Failed<'_>, conditions: &ConditionSet) -> Vec<(Condition, f64)> {
+pub(crate) fn suspects(result: &Failed<'_>, conditions: &ConditionSet) -> Vec<(Condition, f64)> {
     let log = last_lines(result.log);
     let failure = Failure { run: result, conditions, log: &log };
     let scored = conditions.iter().map(|condition| (condition.clone(), known(condition).suspicion(&failure)));
@@ -18,7 +18,7 @@ pub fn suspects(result: &Failed<'_>, conditions: &ConditionSet) -> Vec<(Conditio
 /// Conditions that a healthy run points to: whoever asks for a name or connects before its port is open mostly needs the
 /// answer to go on.
 #[must_use]
-pub fn needed_to_start<'a>(
+pub(crate) fn needed_to_start<'a>(
     evidence: &Evidence,
     conditions: impl Iterator<Item = &'a Condition>,
 ) -> Vec<(Condition, f64)> {

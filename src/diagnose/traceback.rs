@@ -14,7 +14,7 @@ mod rust;
 
 /// Who wrote it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Language {
+pub(crate) enum Language {
     /// CPython.
     Python,
     /// Node.js.
@@ -35,42 +35,42 @@ pub enum Language {
 
 /// A place in a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// The file as it was written there.
-    pub file: String,
+    pub(crate) file: String,
     /// The line in it; from 1 on.
-    pub line: u32,
+    pub(crate) line: u32,
     /// The function; `<module>` for the body of a Python module. Empty where it was not said.
-    pub function: String,
+    pub(crate) function: String,
     /// The line's text, where it was written.
-    pub source: String,
+    pub(crate) source: String,
 }
 
 /// A crash.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Crash {
+pub(crate) struct Crash {
     /// Who wrote it.
-    pub language: Language,
+    pub(crate) language: Language,
     /// The error's class: `KeyError`, `java.net.ConnectException`, `panic`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// What it says.
-    pub message: String,
+    pub(crate) message: String,
     /// The line of the log that names it.
-    pub headline: String,
+    pub(crate) headline: String,
     /// The deepest place in the application's own code.
-    pub own: Option<Frame>,
+    pub(crate) own: Option<Frame>,
     /// True when that was reached while a module was loaded, before the program served anything.
-    pub importing: bool,
+    pub(crate) importing: bool,
     /// The number of its first line in the log, from 0 on: that of the first error in a chain.
-    pub begins: usize,
+    pub(crate) begins: usize,
     /// The number of its last line in the log.
-    pub ends: usize,
+    pub(crate) ends: usize,
 }
 
 impl Crash {
     /// `KeyError: 'X'`, as rules read it.
     #[must_use]
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         match (self.kind.is_empty(), self.message.is_empty()) {
             (false, false) => format!("{}: {}", self.kind, self.message),
             (false, true) => self.kind.clone(),
@@ -84,7 +84,7 @@ type Reader = fn(&[&str]) -> Option<Crash>;
 
 /// The last crash of a log; nothing where there is none in a form that is known.
 #[must_use]
-pub fn crash(log: &str) -> Option<Crash> {
+pub(crate) fn crash(log: &str) -> Option<Crash> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
     let readers: [Reader; 8] =
         [python::read, node::read, java::read, ruby::read, go::read, rust::read, dotnet::read, php::read];

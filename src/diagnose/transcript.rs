@@ -4,27 +4,27 @@ use crate::model::outcome::{FailureClass, OperationStatus, ServiceStatus};
 use crate::model::service::{HealthCheck, Protocol};
 
 /// What a transcript is made from.
-pub struct Deployment<'a> {
+pub(crate) struct Deployment<'a> {
     /// 32 hexadecimal digits.
-    pub id: &'a str,
+    pub(crate) id: &'a str,
     /// The image's name.
-    pub image: &'a str,
+    pub(crate) image: &'a str,
     /// The health check.
-    pub check: &'a HealthCheck,
+    pub(crate) check: &'a HealthCheck,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// How it failed; nothing when it did not.
-    pub class: Option<FailureClass>,
+    pub(crate) class: Option<FailureClass>,
     /// The exit code, for class B.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// True for the deployment that creates the service.
-    pub first: bool,
+    pub(crate) first: bool,
 }
 
 impl Deployment<'_> {
     /// The lines of the service log.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let (repository, tag) = match self.image.rsplit_once(':') {
             Some((repository, tag)) if !tag.contains('/') => (repository, tag),
             _ => (self.image, "latest"),
@@ -78,7 +78,7 @@ impl Deployment<'_> {
 
     /// What `list-operations` would say.
     #[must_use]
-    pub fn operation_status(&self) -> OperationStatus {
+    pub(crate) fn operation_status(&self) -> OperationStatus {
         match (self.class, self.first) {
             (None, _) => OperationStatus::Succeeded,
             (Some(_), true) => OperationStatus::Failed,
@@ -88,7 +88,7 @@ impl Deployment<'_> {
 
     /// What `describe-service` would say afterwards: after a rollback it is RUNNING, with the old image.
     #[must_use]
-    pub fn service_status(&self) -> ServiceStatus {
+    pub(crate) fn service_status(&self) -> ServiceStatus {
         if self.class.is_some() && self.first { ServiceStatus::CreateFailed } else { ServiceStatus::Running }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn unanswered(evidence: &Evidence) -> Option<&DnsQuestion> {
 
 /// What it was waiting for when it was given up, the most telling first.
 #[must_use]
-pub fn waiting_for(evidence: &Evidence) -> Vec<String> {
+pub(crate) fn waiting_for(evidence: &Evidence) -> Vec<String> {
     let mut found = Vec::new();
     for socket in &evidence.sockets {
         let host = socket.name.clone().unwrap_or_else(|| socket.address.to_string());

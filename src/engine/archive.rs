@@ -148,11 +148,11 @@ pub fn write(images: &[NewImage], to: impl Write) -> io::Result<()> {
 ///
 /// # Errors
 /// When the archive cannot be written.
-pub fn append<W: Write>(tar: &mut tar::Builder<W>, name: &str, size: u64, data: impl Read) -> io::Result<()> {
+pub(crate) fn append<W: Write>(tar: &mut tar::Builder<W>, name: &str, size: u64, data: impl Read) -> io::Result<()> {
     append_mode(tar, name, size, 0o644, data)
 }
 
-/// As [`append`], with permission bits.
+/// As `append`, with permission bits.
 ///
 /// # Errors
 /// When the archive cannot be written.

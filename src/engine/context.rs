@@ -39,17 +39,17 @@ struct Endpoint {
 #[derive(Default, Debug)]
 pub struct Surroundings {
     /// `DOCKER_HOST`.
-    pub docker_host: Option<String>,
+    pub(crate) docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
-    pub docker_context: Option<String>,
+    pub(crate) docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
-    pub config_dir: Option<PathBuf>,
+    pub(crate) config_dir: Option<PathBuf>,
     /// `DOCKER_TLS_VERIFY` is set.
-    pub tls: bool,
+    pub(crate) tls: bool,
     /// The home folder.
-    pub home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
-    pub runtime_dir: Option<PathBuf>,
+    pub(crate) runtime_dir: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -72,7 +72,7 @@ impl Surroundings {
     ///
     /// # Errors
     /// [`EngineError::Address`] when a context is named that cannot be read.
-    pub fn host(&self) -> EngineResult<String> {
+    pub(crate) fn host(&self) -> EngineResult<String> {
         if let Some(host) = &self.docker_host {
             return Ok(host.clone());
         }
@@ -115,7 +115,7 @@ impl Surroundings {
 
 /// Bytes as hexadecimal digits.
 #[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

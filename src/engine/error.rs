@@ -1,7 +1,7 @@
 //! What can go wrong with an engine, each with a hint of what to do.
 
 /// A result of the engine.
-pub type EngineResult<T> = Result<T, EngineError>;
+pub(crate) type EngineResult<T> = Result<T, EngineError>;
 
 /// What App Runner reports for a program that the kernel cannot execute; a local engine may refuse to start it.
 const EXEC_FORMAT_CODE: i64 = 1;
@@ -102,7 +102,7 @@ pub enum EngineError {
 impl EngineError {
     /// What to do about it, in one sentence.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::NoEngine { .. } => {
                 "Start Docker (Docker Desktop, `systemctl start docker`, `colima start` …), or point DOCKER_HOST or \

@@ -10,11 +10,11 @@ use super::archive::append_mode;
 /// Room for what stands before a file's bytes in an archive: its header, a long name, extended attributes.
 const HEADERS: usize = 128 << 10;
 /// As the kernel: more links in a row are a ring (`MAXSYMLINKS`, <https://man7.org/linux/man-pages/man7/path_resolution.7.html>).
-pub const MOST_LINKS: usize = 40;
+pub(crate) const MOST_LINKS: usize = 40;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind {
+pub(crate) enum FileKind {
     /// A file with bytes in it.
     Regular,
     /// A folder.
@@ -29,13 +29,13 @@ pub enum FileKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStat {
     /// What it is.
-    pub kind: FileKind,
+    pub(crate) kind: FileKind,
     /// The permission bits, set-user-id and its like included (`0o7777` at the most).
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// Its bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Where a link leads.
-    pub link: Option<String>,
+    pub(crate) link: Option<String>,
 }
 
 /// Types and special bits of Go's `os.FileMode` (<https://pkg.go.dev/io/fs#FileMode>).
@@ -49,7 +49,7 @@ const UNIX_TYPE: u32 = 0o170_000;
 impl FileStat {
     /// From the mode that an engine reports, Go's or Unix's own: Go leaves the bits of Unix's types clear.
     #[must_use]
-    pub fn new(mode: u32, size: i64, link: &str) -> Self {
+    pub(crate) fn new(mode: u32, size: i64, link: &str) -> Self {
         let (kind, special) = match mode & UNIX_TYPE {
             0 => {
                 let special = GO_SPECIAL.iter().filter(|(go, _)| mode & go != 0).map(|(_, unix)| unix).sum::<u32>();
@@ -66,13 +66,13 @@ impl FileStat {
 
     /// True for a folder.
     #[must_use]
-    pub fn is_directory(&self) -> bool {
+    pub(crate) fn is_directory(&self) -> bool {
         self.kind == FileKind::Directory
     }
 
     /// True for a file that somebody may execute.
     #[must_use]
-    pub fn is_executable(&self) -> bool {
+    pub(crate) fn is_executable(&self) -> bool {
         self.kind == FileKind::Regular && self.mode & 0o111 != 0
     }
 }
@@ -91,13 +91,13 @@ fn go_kind(mode: u32) -> FileKind {
 
 /// How many bytes of an archive are enough to have the first `most` bytes of its first file.
 #[must_use]
-pub fn enough(most: usize) -> usize {
+pub(crate) fn enough(most: usize) -> usize {
     most.saturating_add(HEADERS)
 }
 
 /// The first `most` bytes of the first entry of an archive that may be cut short; nothing when that is no plain file.
 #[must_use]
-pub fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
+pub(crate) fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut archive = tar::Archive::new(archive);
     let entry = archive.entries().ok()?.next()?.ok()?;
     if !entry.header().entry_type().is_file() {
@@ -110,7 +110,7 @@ pub fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
 
 /// The absolute form of a path that is seen from a folder, without `.` and `..`.
 #[must_use]
-pub fn absolute(folder: &str, path: &str) -> String {
+pub(crate) fn absolute(folder: &str, path: &str) -> String {
     let whole = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
     let mut parts: Vec<&str> = Vec::new();
     for part in whole.split('/') {
@@ -125,7 +125,7 @@ pub fn absolute(folder: &str, path: &str) -> String {
 
 /// The folder that a path is in.
 #[must_use]
-pub fn parent(path: &str) -> &str {
+pub(crate) fn parent(path: &str) -> &str {
     match path.trim_end_matches('/').rsplit_once('/') {
         Some(("", _)) | None => "/",
         Some((folder, _)) => folder,
@@ -150,7 +150,7 @@ pub struct Tree {
 impl Tree {
     /// A tree in which everything that is asked for is there and in order, and nothing can be ruled out.
     #[must_use]
-    pub fn fine() -> Self {
+    pub(crate) fn fine() -> Self {
         let folders = ["/tmp", "/var/tmp", "/var/log", "/var/cache", "/var/lib", "/run", "/home", "/root"];
         let tree = folders.into_iter().fold(Self { everything: true, ..Self::default() }, Self::folder);
         tree.file("/srv/app.jar", 0o644, &b"PK\x03\x04"[..])
@@ -179,7 +179,7 @@ impl Tree {
 
     /// As an engine: links on the way are followed, one at the end is not.
     #[must_use]
-    pub fn stat(&self, path: &str) -> Option<FileStat> {
+    pub(crate) fn stat(&self, path: &str) -> Option<FileStat> {
         let path = self.on_the_way(&absolute("/", path))?;
         match self.nodes.get(&path) {
             Some(Node::File(mode, bytes)) => {
@@ -196,7 +196,7 @@ impl Tree {
 
     /// The first bytes of a file.
     #[must_use]
-    pub fn read_start(&self, path: &str, most: usize) -> Option<Vec<u8>> {
+    pub(crate) fn read_start(&self, path: &str, most: usize) -> Option<Vec<u8>> {
         let path = self.on_the_way(&absolute("/", path))?;
         let bytes = match self.nodes.get(&path) {
             Some(Node::File(_, bytes)) => bytes.to_vec(),
@@ -210,7 +210,7 @@ impl Tree {
     ///
     /// # Errors
     /// When a name does not fit into an archive.
-    pub fn archive(&self) -> std::io::Result<Vec<u8>> {
+    pub(crate) fn archive(&self) -> std::io::Result<Vec<u8>> {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, node) in &self.nodes {
             let name = path.trim_start_matches('/');

@@ -3,10 +3,10 @@
 pub mod archive;
 pub mod context;
 pub mod docker;
-pub mod error;
+pub(crate) mod error;
 pub mod fake;
 pub mod files;
-pub mod saved;
+pub(crate) mod saved;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::io::AsyncWrite;
 
-pub use error::{EngineError, EngineResult};
-pub use files::{FileKind, FileStat};
+pub use error::EngineError;
+pub(crate) use error::EngineResult;
+pub(crate) use files::{FileKind, FileStat};
 
 use crate::model::ImageFacts;
 
@@ -32,7 +33,7 @@ pub const ROLE_LABEL: &str = "exitone.role";
 /// labels of its image, so that no image may carry a label that says who created a container.
 pub const IMAGE_LABEL: &str = "exitone.image";
 /// The session that version 0.1.0 wrote on images.
-pub const OLD_IMAGE_SESSION: &str = "kept";
+pub(crate) const OLD_IMAGE_SESSION: &str = "kept";
 
 /// What the engine says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl EngineInfo {
 
     /// The machine's architecture in the words of images: `amd64`, `arm64`.
     #[must_use]
-    pub fn architecture(&self) -> &str {
+    pub(crate) fn architecture(&self) -> &str {
         match self.platform.rsplit('/').next().unwrap_or_default() {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
@@ -158,13 +159,13 @@ impl std::fmt::Debug for ContainerSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeMount {
     /// The volume.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it is mounted.
-    pub target: String,
+    pub(crate) target: String,
     /// True: it cannot be written there.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
     /// True: an empty volume is filled with what the image has at that place.
-    pub copy: bool,
+    pub(crate) copy: bool,
 }
 
 /// What only a holder gets: its standard input, its capabilities, the names that its namespace resolves.
@@ -185,14 +186,14 @@ pub struct HolderSpec {
 /// The end of an attached container.
 pub struct Attached {
     /// What the process writes.
-    pub output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
+    pub(crate) output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
     /// What the process reads.
-    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    pub(crate) input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
 /// A piece of what a process wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
+pub(crate) enum Output {
     /// To standard output.
     Stdout(Bytes),
     /// To standard error.

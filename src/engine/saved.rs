@@ -37,7 +37,7 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Why a saved image cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum SavedError {
+pub(crate) enum SavedError {
     /// The file cannot be read.
     #[error("{}: {cause}", path.display())]
     Unreadable {
@@ -121,7 +121,7 @@ pub enum SavedError {
 impl SavedError {
     /// What to do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "Look at the path and its permissions.",
             Self::NoArchive { .. } | Self::NoImage { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => {
@@ -141,22 +141,22 @@ impl SavedError {
 
 /// An image in a file.
 #[derive(Clone, Debug)]
-pub struct Saved {
+pub(crate) struct Saved {
     /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its names; there may be none.
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// Its configuration; its id is the digest of that, and `size` is not known.
-    pub facts: ImageFacts,
+    pub(crate) facts: ImageFacts,
     /// Digests that some engines call its id: those of its manifest and its index.
-    pub other_ids: Vec<ImageId>,
+    pub(crate) other_ids: Vec<ImageId>,
 }
 
 impl Saved {
     /// True when an image of the engine is this one: of the same id, or of the same layers with the same settings,
     /// since engines that keep manifests make an id of their own when they load an archive without one.
     #[must_use]
-    pub fn is(&self, found: &ImageFacts) -> bool {
+    pub(crate) fn is(&self, found: &ImageFacts) -> bool {
         let own = &self.facts;
         let settings = |f: &ImageFacts| {
             let command = (f.entrypoint.clone(), f.cmd.clone(), f.workdir.clone(), f.user.clone());
@@ -171,7 +171,7 @@ impl Saved {
 /// True when a word on the command line means a saved image and not the name of one: a path (no image's name begins
 /// like one), or a name that ends as archives do.
 #[must_use]
-pub fn is_path(word: &str) -> bool {
+pub(crate) fn is_path(word: &str) -> bool {
     let path = ["/", "./", "../"].iter().any(|start| word.starts_with(start));
     let ending = ENDINGS.iter().any(|ending| word.ends_with(ending));
     // `app:v1.tar` may be an image.
@@ -182,7 +182,7 @@ pub fn is_path(word: &str) -> bool {
 ///
 /// # Errors
 /// It is no archive of exactly one image.
-pub fn read_saved(path: &Path) -> Result<Saved, SavedError> {
+pub(crate) fn read_saved(path: &Path) -> Result<Saved, SavedError> {
     let reader = Reader { path };
     let mut found = reader.parts(&["manifest.json", "index.json"])?;
     let index = found.remove("index.json");
@@ -205,7 +205,7 @@ pub fn read_saved(path: &Path) -> Result<Saved, SavedError> {
 ///
 /// # Errors
 /// [`SavedError::NameTaken`] when the engine would have to take a name from another image; the engine's.
-pub async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, SavedError> {
+pub(crate) async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, SavedError> {
     let before = look(engine, saved).await?;
     if let Some(reference) = before.reference {
         return Ok(reference);

@@ -52,7 +52,7 @@ fn is_zero(count: &usize) -> bool {
 impl Counts {
     /// Counts cases.
     #[must_use]
-    pub fn of<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> Self {
+    pub(crate) fn of<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> Self {
         let mut counts = Self::default();
         for entry in entries {
             counts.cases += 1;

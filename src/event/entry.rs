@@ -28,7 +28,7 @@ pub struct Attempts {
 
 impl Attempts {
     /// Counts one more attempt. `unexpected`: something else was expected.
-    pub fn count(&mut self, result: &CaseResult, unexpected: bool) {
+    pub(crate) fn count(&mut self, result: &CaseResult, unexpected: bool) {
         let decided = result.verdict != Verdict::Unresolved;
         self.failed += u32::from(result.verdict == Verdict::Fail);
         self.unexpected += u32::from(decided && unexpected);
@@ -79,7 +79,7 @@ pub enum Standing {
     Step,
 }
 
-/// One planned case and what became of it. Nothing here is stored: [`judge`] makes it from what the events say.
+/// One planned case and what became of it. Nothing here is stored: `judge` makes it from what the events say.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// The case.
@@ -101,7 +101,7 @@ static NO_ATTEMPTS: Attempts =
 
 /// Judges a case. `judged`: what its search says of it, once that has finished.
 #[must_use]
-pub fn judge<'a>(
+pub(crate) fn judge<'a>(
     planned: &'a Planned,
     done: Option<(&'a Arc<CaseResult>, Option<&'a Attempts>)>,
     judged: Option<&'a JudgedSet>,
@@ -138,7 +138,7 @@ impl Entry<'_> {
 
     /// Seconds that it took.
     #[must_use]
-    pub fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.result.map_or(0.0, |result| result.total_ms / 1000.0)
     }
 }

@@ -11,14 +11,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::counts::Counts;
-pub use self::entry::{Attempts, Entry, Standing, judge};
+pub(crate) use self::entry::{Attempts, judge};
+pub use self::entry::{Entry, Standing};
 use crate::model::outcome::{CaseResult, Phase};
 use crate::model::search::SearchReport;
 use crate::model::verdicts::Verdicts;
 use crate::model::{CaseId, Condition, ConditionSet};
 
 /// The format's version; a reader refuses a newer one.
-pub const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// A case that a run is going to run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -49,7 +50,7 @@ pub struct Planned {
 impl Planned {
     /// True when a search runs it: unless the search's answer says more of it, nothing is expected of it.
     #[must_use]
-    pub fn is_step(&self) -> bool {
+    pub(crate) fn is_step(&self) -> bool {
         self.search.is_some() && !self.conditions.is_empty()
     }
 }
@@ -58,18 +59,18 @@ impl Planned {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedSearch {
     /// The search.
-    pub id: CaseId,
+    pub(crate) id: CaseId,
     /// Its image.
-    pub image: String,
+    pub(crate) image: String,
     /// The image's content address.
-    pub image_id: String,
+    pub(crate) image_id: String,
     /// The place of its first case, behind all that are planned.
-    pub place: usize,
+    pub(crate) place: usize,
     /// The scenario that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub scenario: Option<String>,
+    pub(crate) scenario: Option<String>,
     /// What it searches among.
-    pub conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
 }
 
 /// What a run is for.

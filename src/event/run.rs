@@ -38,13 +38,13 @@ pub struct Run {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ran {
     /// The case.
-    pub case: CaseId,
+    pub(crate) case: CaseId,
     /// Milliseconds from the beginning of the whole run to its end.
-    pub at_ms: u64,
+    pub(crate) at_ms: u64,
     /// What this run said; the result that stands may be another one's.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// Its outcome in a few words.
-    pub outcome: String,
+    pub(crate) outcome: String,
 }
 
 /// Runs that cannot be put together.
@@ -184,7 +184,7 @@ impl Run {
 
     /// The images, in the order of the plan.
     #[must_use]
-    pub fn images(&self) -> Vec<&str> {
+    pub(crate) fn images(&self) -> Vec<&str> {
         let mut images: Vec<&str> = Vec::new();
         for planned in &self.header.cases {
             if !images.contains(&planned.image.as_str()) {

@@ -7,10 +7,10 @@ use nix::libc;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The pause before accepting is tried again: other connections must end first.
-pub const RETRY_AFTER: Duration = Duration::from_millis(20);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// The next connection.
-pub async fn accept(listener: &TcpListener) -> TcpStream {
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
     retry(|| listener.accept()).await.0
 }
 

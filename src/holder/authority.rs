@@ -10,11 +10,11 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// A certificate and its key, PEM. The key is never shown.
 #[derive(Clone)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// The certificate.
-    pub cert: String,
+    pub(crate) cert: String,
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
 }
 
 fn ca_params() -> CertificateParams {
@@ -29,14 +29,14 @@ fn ca_params() -> CertificateParams {
 ///
 /// # Errors
 /// When the system has no randomness to give.
-pub fn new_authority() -> Result<Pair, rcgen::Error> {
+pub(crate) fn new_authority() -> Result<Pair, rcgen::Error> {
     let key = KeyPair::generate()?;
     let cert = ca_params().self_signed(&key)?;
     Ok(Pair { cert: cert.pem(), key: key.serialize_pem() })
 }
 
 /// Signs server certificates, one for each name, when they are first asked for.
-pub struct Signer {
+pub(crate) struct Signer {
     issuer: Issuer<'static, KeyPair>,
     configs: Mutex<HashMap<String, Arc<ServerConfig>>>,
 }
@@ -46,7 +46,7 @@ impl Signer {
     ///
     /// # Errors
     /// When the key cannot be read.
-    pub fn new(ca_key: &str) -> Result<Self, rcgen::Error> {
+    pub(crate) fn new(ca_key: &str) -> Result<Self, rcgen::Error> {
         let issuer = Issuer::new(ca_params(), KeyPair::from_pem(ca_key)?);
         Ok(Self { issuer, configs: Mutex::default() })
     }
@@ -55,7 +55,7 @@ impl Signer {
     ///
     /// # Errors
     /// When the name cannot stand in a certificate.
-    pub fn config_for(&self, name: &str) -> Result<Arc<ServerConfig>, String> {
+    pub(crate) fn config_for(&self, name: &str) -> Result<Arc<ServerConfig>, String> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = configs.get(name) {
             return Ok(config.clone());

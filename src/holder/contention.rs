@@ -14,7 +14,7 @@ const QUIET: f64 = 0.1;
 
 /// The machine's own counts at a moment.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Something waited for a CPU, in milliseconds.
     waited_ms: Option<f64>,
     /// CPU time of all CPUs, in use and in all, in ticks.
@@ -23,7 +23,7 @@ pub struct Machine {
 
 impl Machine {
     /// What is counted now.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let read = |path: &str| fs::read_to_string(path).ok();
         Self {
             waited_ms: read("/proc/pressure/cpu").as_deref().and_then(waited_ms),
@@ -34,7 +34,12 @@ impl Machine {
     /// What was counted since `before`; `own`: what the candidate's own group counts of waiting, `cpu_ms`: its CPU time,
     /// `throttled_ms`: what its own limit held it back, which is no other's work. Nothing where the kernel counts none of
     /// it.
-    pub fn since(&self, before: &Self, own: Option<f64>, (cpu_ms, throttled_ms): (f64, f64)) -> Option<Contention> {
+    pub(crate) fn since(
+        &self,
+        before: &Self,
+        own: Option<f64>,
+        (cpu_ms, throttled_ms): (f64, f64),
+    ) -> Option<Contention> {
         let waited = own.or_else(|| Some(self.waited_ms? - before.waited_ms?))? - throttled_ms;
         let ((used, all), (used_before, all_before)) = (self.ticks?, before.ticks?);
         // A machine's tick is a hundredth of a second, on every architecture that there is (USER_HZ).
@@ -46,7 +51,7 @@ impl Machine {
 }
 
 /// The time in which something waited for a CPU, in milliseconds, of a file of pressure stall information.
-pub fn waited_ms(text: &str) -> Option<f64> {
+pub(crate) fn waited_ms(text: &str) -> Option<f64> {
     let some = text.lines().find(|line| line.starts_with("some "))?;
     let micros: f64 = some.split_whitespace().find_map(|word| word.strip_prefix("total="))?.parse().ok()?;
     Some(micros / 1000.0)
@@ -63,7 +68,7 @@ fn ticks(text: &str) -> Option<(u64, u64)> {
 
 /// Since when a candidate has been silent.
 #[derive(Default)]
-pub struct Quiet {
+pub(crate) struct Quiet {
     since: Option<Instant>,
     /// When it was last looked at, and how long something had waited for a CPU by then, in milliseconds.
     last: Option<(Instant, f64)>,
@@ -75,7 +80,7 @@ const WAITING: f64 = 0.5;
 impl Quiet {
     /// It is looked at: so many CPUs were busy in the last second, and something has waited for so long. Gives for how long
     /// it has been silent.
-    pub fn look(&mut self, now: Instant, busy: f64, waited_ms: f64) -> Duration {
+    pub(crate) fn look(&mut self, now: Instant, busy: f64, waited_ms: f64) -> Duration {
         let waits = self.last.replace((now, waited_ms)).is_some_and(|(then, before)| {
             let length = (now - then).as_secs_f64() * 1000.0;
             length > 0.0 && (waited_ms - before) / length >= WAITING

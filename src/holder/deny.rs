@@ -15,13 +15,13 @@ const LONGEST_START: u32 = 10_000;
 
 /// True when a server of this port speaks first.
 #[must_use]
-pub fn speaks_first(port: u16) -> bool {
+pub(crate) fn speaks_first(port: u16) -> bool {
     port == MYSQL_PORT
 }
 
 /// Greets as a MySQL server that refuses the client: an error packet in place of the handshake
 /// (<https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_err_packet.html>).
-pub async fn greet(mut stream: TcpStream) {
+pub(crate) async fn greet(mut stream: TcpStream) {
     let mut payload = vec![0xff];
     payload.extend(1045_u16.to_le_bytes());
     payload.extend(b"#28000Access denied (using password: YES)");
@@ -33,7 +33,7 @@ pub async fn greet(mut stream: TcpStream) {
 }
 
 /// Refuses a client that has begun to speak; `first` is what it says first, still unread.
-pub async fn refuse(stream: TcpStream, first: &[u8]) {
+pub(crate) async fn refuse(stream: TcpStream, first: &[u8]) {
     let word = |at: usize| first.get(at..at + 4).and_then(|b| Some(u32::from_be_bytes(b.try_into().ok()?)));
     if matches!(word(4), Some(SSL_REQUEST | GSS_REQUEST | PROTOCOL_3)) {
         let _ = postgres(stream).await;

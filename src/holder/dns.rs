@@ -24,14 +24,14 @@ const MOST_NAMES: u32 = (1 << 17) - 2;
 
 /// Which address a name was given; every name that is asked gets one.
 #[derive(Default)]
-pub struct Names {
+pub(crate) struct Names {
     by_name: BTreeMap<String, Ipv4Addr>,
     by_address: BTreeMap<Ipv4Addr, String>,
 }
 
 impl Names {
     /// The address of a name; an address stands for itself.
-    pub fn address_of(&mut self, name: &str) -> Ipv4Addr {
+    pub(crate) fn address_of(&mut self, name: &str) -> Ipv4Addr {
         if let Ok(address) = name.parse() {
             return address;
         }
@@ -46,26 +46,26 @@ impl Names {
     }
 
     /// Gives a name a fixed address.
-    pub fn fix(&mut self, name: &str, address: Ipv4Addr) {
+    pub(crate) fn fix(&mut self, name: &str, address: Ipv4Addr) {
         self.by_name.insert(name.to_owned(), address);
         self.by_address.entry(address).or_insert_with(|| name.to_owned());
     }
 
     /// The name that this address was the answer to.
-    pub fn name_of(&self, address: Ipv4Addr) -> Option<String> {
+    pub(crate) fn name_of(&self, address: Ipv4Addr) -> Option<String> {
         self.by_address.get(&address).cloned()
     }
 }
 
 /// The names of a run, shared with the packet watch.
-pub type SharedNames = Arc<Mutex<Names>>;
+pub(crate) type SharedNames = Arc<Mutex<Names>>;
 
 /// Tells what was asked and answered.
-pub type OnQuestion = Arc<dyn Fn(DnsQuestion) + Send + Sync>;
+pub(crate) type OnQuestion = Arc<dyn Fn(DnsQuestion) + Send + Sync>;
 
 /// The resolver of one run.
 #[derive(Clone)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     faults: Arc<DnsPlan>,
     /// The address that the container's own name resolves to.
     own_name: Ipv4Addr,
@@ -77,10 +77,10 @@ pub struct Resolver {
 }
 
 /// When a question last met silence, or an answer that is still held back.
-pub type Silence = Arc<Mutex<Option<Instant>>>;
+pub(crate) type Silence = Arc<Mutex<Option<Instant>>>;
 
 /// When the process was started, once it was.
-pub type Started = watch::Receiver<Option<Instant>>;
+pub(crate) type Started = watch::Receiver<Option<Instant>>;
 
 /// A connection to a port that is dropped is given up after so long (compressed); one that was accepted for the sake of
 /// other names is closed after the same time.
@@ -115,7 +115,7 @@ fn is_own(name: &str) -> bool {
 
 impl Resolver {
     /// A resolver that is not bound yet.
-    pub fn new(
+    pub(crate) fn new(
         faults: DnsPlan,
         own_name: Ipv4Addr,
         names: SharedNames,
@@ -127,7 +127,7 @@ impl Resolver {
     }
 
     /// When a question last met silence.
-    pub fn silence(&self) -> Silence {
+    pub(crate) fn silence(&self) -> Silence {
         self.silence.clone()
     }
 
@@ -150,7 +150,7 @@ impl Resolver {
     ///
     /// # Errors
     /// When the port cannot be bound.
-    pub async fn serve(&self, address: Ipv4Addr, tasks: &mut JoinSet<()>) -> std::io::Result<()> {
+    pub(crate) async fn serve(&self, address: Ipv4Addr, tasks: &mut JoinSet<()>) -> std::io::Result<()> {
         let udp = Arc::new(UdpSocket::bind((address, 53)).await?);
         tasks.spawn(self.clone().serve_udp(udp));
         if self.faults.all == Some(DnsFault::Truncated) {

@@ -29,11 +29,11 @@ const KNOWN_PORTS: [u16; 42] = [
 ];
 
 /// The internet and its void.
-pub struct Internet {
+pub(crate) struct Internet {
     /// Netlink into its namespace.
-    pub netlink: Handle,
+    pub(crate) netlink: Handle,
     /// Its namespace.
-    pub namespace: File,
+    pub(crate) namespace: File,
     runtime: tokio::runtime::Handle,
     signer: Arc<Signer>,
     ports: Mutex<BTreeMap<u16, Listening>>,
@@ -114,7 +114,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the holder lacks the capabilities, or the kernel a part.
-    pub async fn start(signer: Arc<Signer>) -> NetResult<Self> {
+    pub(crate) async fn start(signer: Arc<Signer>) -> NetResult<Self> {
         let void = place("void").await?;
         let internet = place("internet").await?;
         let void_netlink = void.netlink.clone();
@@ -136,12 +136,12 @@ impl Internet {
     }
 
     /// Runs a future on the internet's thread: sockets that it makes are in the internet.
-    pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    pub(crate) async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
         self.runtime.spawn(future).await.ok()
     }
 
     /// What answers from now on.
-    pub fn put(&self, mut world: World) {
+    pub(crate) fn put(&self, mut world: World) {
         let (over, told) = watch::channel(());
         world.over = Some(told);
         // The former is dropped here: its connections end.
@@ -153,7 +153,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the capability NET_RAW is missing.
-    pub async fn raw_icmp(&self) -> NetResult<Socket> {
+    pub(crate) async fn raw_icmp(&self) -> NetResult<Socket> {
         self.socket(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))).await
     }
 
@@ -171,7 +171,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the namespace for it cannot be made.
-    pub async fn hold_back(&self, delay: Duration, tasks: &mut JoinSet<()>) -> NetResult<()> {
+    pub(crate) async fn hold_back(&self, delay: Duration, tasks: &mut JoinSet<()>) -> NetResult<()> {
         let slow = self.slow.get_or_try_init(|| self.slow_place()).await?;
         let onward = self
             .socket(|| {
@@ -208,7 +208,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the kernel refuses a rule or a socket.
-    pub async fn open(&self, ports: impl IntoIterator<Item = u16>) -> NetResult<()> {
+    pub(crate) async fn open(&self, ports: impl IntoIterator<Item = u16>) -> NetResult<()> {
         for port in ports {
             self.open_new(port, false).await?;
         }
@@ -219,7 +219,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the kernel refuses a rule or a socket.
-    pub async fn open_on_demand(&self, port: u16) -> NetResult<()> {
+    pub(crate) async fn open_on_demand(&self, port: u16) -> NetResult<()> {
         self.open_new(port, true).await
     }
 
@@ -227,7 +227,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the kernel refuses to take a rule away.
-    pub async fn close_on_demand(&self) -> NetResult<()> {
+    pub(crate) async fn close_on_demand(&self) -> NetResult<()> {
         let old: Vec<(u16, Listening)> = {
             let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
             ports.extract_if(.., |_, listening| listening.on_demand && listening.listener.is_some()).collect()

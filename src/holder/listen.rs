@@ -22,11 +22,11 @@ const LISTEN: &str = "0A";
 const TCP_ESTABLISHED: u8 = 1;
 
 /// Asks one namespace for its sockets.
-pub struct Listeners(Option<Socket>);
+pub(crate) struct Listeners(Option<Socket>);
 
 impl Listeners {
     /// Opens the way to the calling thread's namespace.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let open = || -> io::Result<Socket> {
             let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
             socket.bind_auto()?;
@@ -37,7 +37,7 @@ impl Listeners {
     }
 
     /// The listening TCP sockets; the calling thread must still be in the namespace.
-    pub fn now(&mut self) -> Vec<(IpAddr, u16)> {
+    pub(crate) fn now(&mut self) -> Vec<(IpAddr, u16)> {
         if let Some(socket) = &self.0 {
             match both(socket, StateFlags::LISTEN) {
                 Ok(found) => return found.into_iter().map(|f| f.local).collect(),
@@ -65,7 +65,7 @@ struct Found {
 impl Listeners {
     /// Connections of the candidate's own making: those whose local port nobody listens on. The calling thread must
     /// still be in the namespace. Nothing where the kernel does not say.
-    pub fn connections(&mut self) -> Vec<OpenSocket> {
+    pub(crate) fn connections(&mut self) -> Vec<OpenSocket> {
         let listening: Vec<u16> = self.now().into_iter().map(|(_, port)| port).collect();
         let Some(socket) = &self.0 else { return Vec::new() };
         let open = both(socket, StateFlags::SYN_SENT | StateFlags::ESTABLISHED).unwrap_or_default();

@@ -7,7 +7,7 @@
 //! therefore holds nothing but loopback, one link and one default route, and nothing that a candidate may
 //! do in it (it has no NET_ADMIN) reaches a rule.
 
-pub mod authority;
+pub(crate) mod authority;
 pub mod protocol;
 mod wire;
 
@@ -24,7 +24,7 @@ mod error;
 #[cfg(target_os = "linux")]
 mod internet;
 #[cfg(target_os = "linux")]
-pub mod keeper;
+pub(crate) mod keeper;
 #[cfg(target_os = "linux")]
 mod listen;
 #[cfg(target_os = "linux")]
@@ -53,4 +53,4 @@ mod upstream;
 mod usage;
 
 #[cfg(target_os = "linux")]
-pub use serve::serve;
+pub(crate) use serve::serve;

@@ -79,22 +79,22 @@ const RULE_SILENCE: u32 = 90;
 const RULE_LOCAL: u32 = 100;
 
 /// The mark of a packet that has been held back.
-pub const SLOWED_MARK: u32 = 0xe1;
+pub(crate) const SLOWED_MARK: u32 = 0xe1;
 /// The address of the first service container.
 const FIRST_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 0, 62, 1);
 
 /// Moves the calling thread into a fresh network namespace.
-pub fn fresh_namespace() -> NetResult<()> {
+pub(crate) fn fresh_namespace() -> NetResult<()> {
     unshare(CloneFlags::CLONE_NEWNET).during("making a network namespace")
 }
 
 /// A handle of the calling thread's network namespace; it keeps the namespace alive.
-pub fn this_namespace() -> NetResult<File> {
+pub(crate) fn this_namespace() -> NetResult<File> {
     File::open("/proc/thread-self/ns/net").during("opening the network namespace")
 }
 
 /// A netlink connection into the calling thread's network namespace; needs a running tokio runtime on this thread.
-pub fn netlink() -> NetResult<Handle> {
+pub(crate) fn netlink() -> NetResult<Handle> {
     let (connection, handle, _) = rtnetlink::new_connection().during("opening netlink")?;
     tokio::spawn(connection);
     Ok(handle)
@@ -192,7 +192,7 @@ async fn every_address_is_local(handle: &Handle) -> NetResult<()> {
 }
 
 /// Sets up the internet in the calling thread's namespace, which must be fresh, and the void beside it.
-pub async fn internet(handle: &Handle, void: &Handle, void_ns: &File) -> NetResult<()> {
+pub(crate) async fn internet(handle: &Handle, void: &Handle, void_ns: &File) -> NetResult<()> {
     every_address_is_local(handle).await?;
     rule_all(handle, RULE_FAULTS, TABLE_FAULTS).await?;
     for address in [OWN, SECOND] {
@@ -239,7 +239,7 @@ async fn not_slow(handle: &Handle) -> NetResult<()> {
 }
 
 /// Links the internet with the namespace in which packets wait (see `slow`).
-pub async fn slow(internet: &Handle, slow: &Handle, slow_ns: &File) -> NetResult<()> {
+pub(crate) async fn slow(internet: &Handle, slow: &Handle, slow_ns: &File) -> NetResult<()> {
     loopback_up(slow).await?;
     let ends = [("slow", SLOW_LINK, ROUTER_MAC), ("internet", SLOW_LINK, ROUTER_MAC)];
     link_pair([internet, slow], ends, slow_ns, false).await?;
@@ -250,7 +250,7 @@ pub async fn slow(internet: &Handle, slow: &Handle, slow_ns: &File) -> NetResult
 }
 
 /// Puts the namespace that the calling thread is in, which must be fresh, beside the internet for a service container.
-pub async fn service(handle: &Handle, internet: &Handle, internet_ns: &File, number: u32) -> NetResult<()> {
+pub(crate) async fn service(handle: &Handle, internet: &Handle, internet_ns: &File, number: u32) -> NetResult<()> {
     let address = service_address(number);
     let link = FIRST_SERVICE_LINK + number;
     loopback_up(handle).await?;
@@ -275,18 +275,18 @@ pub async fn service(handle: &Handle, internet: &Handle, internet_ns: &File, num
 }
 
 /// Takes the link of a service container away.
-pub async fn unlink_service(internet: &Handle, number: u32) -> NetResult<()> {
+pub(crate) async fn unlink_service(internet: &Handle, number: u32) -> NetResult<()> {
     internet.link().del(FIRST_SERVICE_LINK + number).execute().await.during("unlinking a service")
 }
 
 /// The address of a service container, which only the holder uses.
 #[must_use]
-pub fn service_address(number: u32) -> Ipv4Addr {
+pub(crate) fn service_address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(FIRST_SERVICE) + number)
 }
 
 /// Sets up the void in the calling thread's namespace, which must be fresh.
-pub async fn void(handle: &Handle) -> NetResult<()> {
+pub(crate) async fn void(handle: &Handle) -> NetResult<()> {
     every_address_is_local(handle).await
 }
 
@@ -310,26 +310,26 @@ fn port_rule(handle: &Handle, priority: u32, protocol: IpProtocol, port: Option<
 }
 
 /// From now on the internet delivers TCP packets to this port nowhere.
-pub async fn close_port(internet: &Handle, port: u16) -> NetResult<()> {
+pub(crate) async fn close_port(internet: &Handle, port: u16) -> NetResult<()> {
     let message = port_rule(internet, RULE_PORTS, IpProtocol::Tcp, Some(port)).message_mut().clone();
     internet.rule().del(message).execute().await.during("taking a rule for a port away")
 }
 
 /// From now on the internet delivers TCP packets to this port to its own listener.
-pub async fn open_port(internet: &Handle, port: u16) -> NetResult<()> {
+pub(crate) async fn open_port(internet: &Handle, port: u16) -> NetResult<()> {
     port_rule(internet, RULE_PORTS, IpProtocol::Tcp, Some(port)).execute().await.during("adding a rule for a port")
 }
 
 /// An address, and how many bits of it count.
-pub type Network = (Ipv4Addr, u8);
+pub(crate) type Network = (Ipv4Addr, u8);
 
 /// Routes that the run before this one left in the router.
 #[derive(Default)]
-pub struct Faults(Vec<RouteMessage>);
+pub(crate) struct Faults(Vec<RouteMessage>);
 
 impl Faults {
     /// Takes away the faults of the last run and puts those of this one into the router.
-    pub async fn set(
+    pub(crate) async fn set(
         &mut self,
         internet: &Handle,
         plan: &NetworkPlan,
@@ -385,12 +385,12 @@ fn router_link(run: u64) -> u32 {
 }
 
 /// Takes the link between a run's candidate and the internet away.
-pub async fn unlink(internet: &Handle, run: u64) -> NetResult<()> {
+pub(crate) async fn unlink(internet: &Handle, run: u64) -> NetResult<()> {
     internet.link().del(router_link(run)).execute().await.during("unlinking the candidate")
 }
 
 /// Fills the candidate's namespace, which the calling thread is in, and links it to the internet.
-pub async fn candidate(
+pub(crate) async fn candidate(
     handle: &Handle,
     internet: &Handle,
     internet_ns: &File,
@@ -433,7 +433,7 @@ pub async fn candidate(
 }
 
 /// Opens the way to the internet that was closed at first.
-pub async fn open_late(internet: &Handle, candidate: &Handle) -> NetResult<()> {
+pub(crate) async fn open_late(internet: &Handle, candidate: &Handle) -> NetResult<()> {
     internet.route().del(no_way()).execute().await.during("opening the way out")?;
     route_out(candidate).await
 }
@@ -450,7 +450,7 @@ async fn route_out(candidate: &Handle) -> NetResult<()> {
 
 /// How many packets of the calling thread's namespace had no route (`OutNoRoutes`, RFC 1213's ipOutNoRoutes).
 #[must_use]
-pub fn without_route() -> Option<u64> {
+pub(crate) fn without_route() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/net/snmp").ok()?;
     let mut lines = text.lines().filter(|l| l.starts_with("Ip:"));
     let (names, numbers) = (lines.next()?, lines.next()?);

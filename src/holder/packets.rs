@@ -31,26 +31,26 @@ const FLAG_ACK: u8 = 0x10;
 /// A tap in the calling thread's namespace.
 ///
 /// tokio has no type for a packet socket; it is handed over as a datagram socket, of which only `recv` is used.
-pub struct Tap(UdpSocket);
+pub(crate) struct Tap(UdpSocket);
 
 impl Tap {
     /// Opens the tap; packets are kept by the kernel from now on.
     ///
     /// # Errors
     /// When the capability NET_RAW is missing.
-    pub fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(ALL_PROTOCOLS))))?;
         socket.set_nonblocking(true)?;
         Ok(Self(UdpSocket::from_std(OwnedFd::from(socket).into())?))
     }
 
     /// Hands every packet's first bytes over until the tap fails.
-    pub async fn read(self, on_packet: impl FnMut(&[u8])) {
+    pub(crate) async fn read(self, on_packet: impl FnMut(&[u8])) {
         self.read_up_to::<SNAPSHOT>(on_packet).await;
     }
 
     /// Hands every packet over, whole, until the tap fails.
-    pub async fn read_whole(self, on_packet: impl FnMut(&[u8])) {
+    pub(crate) async fn read_whole(self, on_packet: impl FnMut(&[u8])) {
         self.read_up_to::<{ 64 << 10 }>(on_packet).await;
     }
 
@@ -68,7 +68,7 @@ type Key = (u8, Ipv4Addr, u16, u16);
 
 /// The outbound attempts of a run.
 #[derive(Default)]
-pub struct Attempts {
+pub(crate) struct Attempts {
     by_key: HashMap<Key, usize>,
     list: Vec<ConnectAttempt>,
 }
@@ -106,7 +106,7 @@ fn ports(payload: &[u8]) -> Option<(u16, u16)> {
 /// address it goes to (RFC 792). Nothing for packets that no answer is due to, and to networks that have a way of their
 /// own.
 #[must_use]
-pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8>)> {
+pub(crate) fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8>)> {
     let packet = parse(bytes)?;
     if spared.iter().any(|network| is_in(packet.destination, *network)) {
         return None;
@@ -137,7 +137,7 @@ pub fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr, Vec<u8
 
 /// Writes the checksum of TCP and UDP into a packet: between namespaces the kernel leaves that to a card that is not
 /// there. Returns where the packet goes.
-pub fn finish(bytes: &mut [u8]) -> Option<Ipv4Addr> {
+pub(crate) fn finish(bytes: &mut [u8]) -> Option<Ipv4Addr> {
     let packet = parse(bytes)?;
     let (protocol, destination, length) = (packet.protocol, packet.destination, packet.payload.len());
     let at = match protocol {
@@ -177,7 +177,7 @@ fn is_candidate(address: Ipv4Addr) -> bool {
 
 impl Attempts {
     /// Takes note of a packet. Returns the port of a TCP attempt that is new, and its address.
-    pub fn see(&mut self, bytes: &[u8], at_ms: f64) -> Option<(Ipv4Addr, u16)> {
+    pub(crate) fn see(&mut self, bytes: &[u8], at_ms: f64) -> Option<(Ipv4Addr, u16)> {
         let packet = parse(bytes)?;
         match (is_candidate(packet.source), is_candidate(packet.destination)) {
             (true, false) if packet.destination != GATEWAY && !packet.destination.is_loopback() => {
@@ -258,7 +258,7 @@ impl Attempts {
     }
 
     /// What was seen, in order of time.
-    pub fn list(&self) -> &[ConnectAttempt] {
+    pub(crate) fn list(&self) -> &[ConnectAttempt] {
         &self.list
     }
 }

@@ -17,7 +17,7 @@ use crate::model::observation::ProbeResult;
 const MOST_BODY: usize = 64 << 10;
 
 /// Sends one probe.
-pub async fn probe(probe: &protocol::Probe) -> ProbeResult {
+pub(crate) async fn probe(probe: &protocol::Probe) -> ProbeResult {
     let timeout = Duration::from_millis(probe.timeout_ms);
     let attempt = async {
         match &probe.path {
@@ -32,7 +32,7 @@ pub async fn probe(probe: &protocol::Probe) -> ProbeResult {
 }
 
 /// Sends one request and returns what it met and the body.
-pub async fn request(request: &protocol::Request) -> (ProbeResult, String) {
+pub(crate) async fn request(request: &protocol::Request) -> (ProbeResult, String) {
     let timeout = Duration::from_millis(request.timeout_ms);
     let attempt = exchange(request.port, &request.method, &request.path, request.body.clone());
     match tokio::time::timeout(timeout, attempt).await {

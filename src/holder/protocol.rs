@@ -12,44 +12,44 @@ use crate::model::observation::{Observation, ProbeResult};
 use crate::model::service::Stub;
 
 /// Both sides must say the same number.
-pub const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 4;
 
 /// How often the controller lets each holder know that it is there.
-pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// A holder that hears nothing for so long ends itself: the controller is gone, was stopped, or cannot be reached.
-pub const SILENT_FOR: Duration = Duration::from_secs(10);
+pub(crate) const SILENT_FOR: Duration = Duration::from_secs(10);
 
 /// The address of a candidate, the one that is probed.
-pub const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
+pub(crate) const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
 /// A second address, which only `hostname.platform` gives to the candidate (the name's address in a field log).
-pub const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 248, 213);
+pub(crate) const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 248, 213);
 /// The candidate's router, and where the probes come from.
-pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 1);
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 1);
 /// Where a container of the platform finds its credentials.
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html>
-pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+pub(crate) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 /// Where a virtual machine finds its metadata; nothing is there for a container of the platform.
-pub const EC2_METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+pub(crate) const EC2_METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// The path of the credentials, as `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` says it.
 pub const CREDENTIALS_PATH: &str = "/v2/credentials/11111111-2222-3333-4444-555555555555";
 /// What `HOSTNAME` says, in the shape that App Runner gives it.
-pub const HOSTNAME: &str = "ip-10-0-248-213.ec2.internal";
+pub(crate) const HOSTNAME: &str = "ip-10-0-248-213.ec2.internal";
 /// The kernel's own host name: the first part. With a domain in it, glibc would search that domain for every name
 /// that fails, and a resolver that does not answer would cost 20 s instead of 10 s.
-pub const SHORT_HOSTNAME: &str = "ip-10-0-248-213";
+pub(crate) const SHORT_HOSTNAME: &str = "ip-10-0-248-213";
 /// Where the candidate's resolver listens.
-pub const RESOLVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Where the session's volume is mounted, in the holder and in every candidate.
-pub const SHARED_DIR: &str = "/run/exitone";
+pub(crate) const SHARED_DIR: &str = "/run/exitone";
 /// Where a holder sees the control groups of the engine's machine.
-pub const GROUPS: &str = "/cgroup";
+pub(crate) const GROUPS: &str = "/cgroup";
 /// The name of the session's CA certificate in that volume.
-pub const CA_FILE: &str = "ca.pem";
+pub(crate) const CA_FILE: &str = "ca.pem";
 
 /// From the controller to the holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
-pub enum ToHolder {
+pub(crate) enum ToHolder {
     /// The first words.
     Hello(Hello),
     /// Make a namespace for a service container and be in it until the container has started.
@@ -100,17 +100,17 @@ pub enum ToHolder {
 
 /// The first words to a holder.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Hello {
+pub(crate) struct Hello {
     /// [`VERSION`].
-    pub version: u32,
+    pub(crate) version: u32,
     /// The session CA's certificate, PEM.
-    pub ca_cert: String,
+    pub(crate) ca_cert: String,
     /// The session CA's key, PEM.
-    pub ca_key: String,
+    pub(crate) ca_key: String,
     /// The holder ends itself after so many seconds, whatever happens.
-    pub lifetime_s: u64,
+    pub(crate) lifetime_s: u64,
     /// The holder's own container: those of candidates have their control groups beside its own.
-    pub container: String,
+    pub(crate) container: String,
 }
 
 /// The key stays out.
@@ -122,41 +122,41 @@ impl std::fmt::Debug for Hello {
 
 /// A run's namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prepare {
+pub(crate) struct Prepare {
     /// A number that no other run of this holder has.
-    pub run: u64,
+    pub(crate) run: u64,
     /// True: make a fresh namespace and be in it. False: use the one that the engine gave (one run a holder).
-    pub fresh: bool,
+    pub(crate) fresh: bool,
     /// The network's conditions.
     #[serde(with = "wire::list")]
-    pub conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
     /// True: the kernel's own retry times.
-    pub real_time: bool,
+    pub(crate) real_time: bool,
     /// TCP ports on which the simulated internet must answer at once, beside the well-known ones.
-    pub ports: Vec<u16>,
+    pub(crate) ports: Vec<u16>,
     /// Hosts that the candidate needs.
-    pub upstreams: Vec<Upstream>,
+    pub(crate) upstreams: Vec<Upstream>,
     /// False: nothing is written down of what the candidate does (to measure what that costs).
-    pub evidence: bool,
+    pub(crate) evidence: bool,
 }
 
 /// A host of the simulated internet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Its name or address.
-    pub host: String,
+    pub(crate) host: String,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// What the name resolves to, where that is fixed.
-    pub address: Option<Ipv4Addr>,
+    pub(crate) address: Option<Ipv4Addr>,
     /// What answers.
-    pub answer: Answer,
+    pub(crate) answer: Answer,
 }
 
 /// What answers for a host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A stub.
     Stub(Stub),
     /// The service container of this number.
@@ -165,53 +165,53 @@ pub enum Answer {
 
 /// A service that must serve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Await {
+pub(crate) struct Await {
     /// The run that needs it.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Which of the run's services.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Its port.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 /// One probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The run.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Comes back with the answer.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The path of an HTTP probe; nothing for TCP.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// How long it may take.
-    pub timeout_ms: u64,
+    pub(crate) timeout_ms: u64,
 }
 
 /// One HTTP request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// The run.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Comes back with the answer.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// `GET`, `POST`, …
-    pub method: String,
+    pub(crate) method: String,
     /// Path and query.
-    pub path: String,
+    pub(crate) path: String,
     /// A JSON body.
-    pub body: Option<String>,
+    pub(crate) body: Option<String>,
     /// How long it may take.
-    pub timeout_ms: u64,
+    pub(crate) timeout_ms: u64,
 }
 
 /// From the holder to the controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
-pub enum FromHolder {
+pub(crate) enum FromHolder {
     /// Ready for runs.
     Ready {
         /// [`VERSION`].
@@ -306,12 +306,12 @@ pub enum FromHolder {
 }
 
 /// Where a keeper has the folders that it keeps: `/kept/0`, `/kept/1`, …
-pub const KEPT_DIR: &str = "/kept";
+pub(crate) const KEPT_DIR: &str = "/kept";
 
 /// From the controller to a keeper of full folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ToKeeper {
+pub(crate) enum ToKeeper {
     /// Leave no space in any of them.
     Fill,
     /// Say how often they were written to since.
@@ -321,7 +321,7 @@ pub enum ToKeeper {
 /// From a keeper to the controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FromKeeper {
+pub(crate) enum FromKeeper {
     /// No space is left.
     Full,
     /// So many files were made or written to, or tried to be.
@@ -334,7 +334,7 @@ pub enum FromKeeper {
 ///
 /// # Errors
 /// None of these types fails to serialise; the error is the serialiser's.
-pub fn line<T: Serialize>(message: &T) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn line<T: Serialize>(message: &T) -> serde_json::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec(message)?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -12,7 +12,7 @@ use super::say::Say;
 use crate::model::observation::{DnsQuestion, MOST_KEPT, Observation};
 
 /// The questions of one run.
-pub struct Questions {
+pub(crate) struct Questions {
     say: Say,
     run: u64,
     /// Times count from here.
@@ -24,12 +24,12 @@ pub struct Questions {
 
 impl Questions {
     /// No question yet.
-    pub fn new(say: Say, run: u64, zero: Instant, evidence: bool) -> Self {
+    pub(crate) fn new(say: Say, run: u64, zero: Instant, evidence: bool) -> Self {
         Self { say, run, zero, evidence, asked: AtomicU64::new(0) }
     }
 
     /// Tells a question, or only counts it.
-    pub fn tell(&self, mut question: DnsQuestion) {
+    pub(crate) fn tell(&self, mut question: DnsQuestion) {
         let before = self.asked.fetch_add(1, Ordering::Relaxed);
         if self.evidence && before < MOST_KEPT as u64 {
             question.at_ms = self.zero.elapsed().as_secs_f64() * 1000.0;
@@ -38,7 +38,7 @@ impl Questions {
     }
 
     /// How many were counted only.
-    pub fn more(&self) -> u64 {
+    pub(crate) fn more(&self) -> u64 {
         self.asked.load(Ordering::Relaxed).saturating_sub(MOST_KEPT as u64)
     }
 }

@@ -37,11 +37,11 @@ const MOST_PORTS: usize = 256;
 const RESOLVERS_PATIENCE: Duration = Duration::from_millis(5500);
 
 /// The runs of a holder, one at a time.
-pub struct Runs {
+pub(crate) struct Runs {
     /// The simulated internet.
-    pub internet: Arc<Internet>,
+    pub(crate) internet: Arc<Internet>,
     /// The way to the controller.
-    pub say: Say,
+    pub(crate) say: Say,
     groups: Option<Groups>,
     faults: Faults,
     /// Service containers of the run that is being made.
@@ -67,12 +67,12 @@ struct Run {
 
 impl Runs {
     /// No run yet.
-    pub fn new(internet: Arc<Internet>, say: Say, groups: Option<Groups>) -> Self {
+    pub(crate) fn new(internet: Arc<Internet>, say: Say, groups: Option<Groups>) -> Self {
         Self { internet, say, groups, faults: Faults::default(), services: Vec::new(), run: None }
     }
 
     /// Makes a namespace for a service container and is in it.
-    pub async fn place(&mut self, run: u64, number: u32) {
+    pub(crate) async fn place(&mut self, run: u64, number: u32) {
         let placed = async {
             net::fresh_namespace()?;
             let netlink = net::netlink()?;
@@ -88,7 +88,7 @@ impl Runs {
     }
 
     /// Says when a service serves; the controller gives up on its own.
-    pub fn wait_for(&self, order: &Await) {
+    pub(crate) fn wait_for(&self, order: &Await) {
         let (say, internet) = (self.say.clone(), self.internet.clone());
         let Await { run, number, port } = *order;
         tokio::spawn(async move {
@@ -98,7 +98,7 @@ impl Runs {
     }
 
     /// Makes the namespace of a run and says so.
-    pub async fn prepare(&mut self, prepare: Prepare) {
+    pub(crate) async fn prepare(&mut self, prepare: Prepare) {
         let run = prepare.run;
         let Err(error) = self.make(prepare).await else { return };
         self.run = None;
@@ -186,7 +186,7 @@ impl Runs {
     }
 
     /// This container is about to be started.
-    pub fn watch(&self, number: u64, container: &str) {
+    pub(crate) fn watch(&self, number: u64, container: &str) {
         if let (Some(run), Some(groups)) = (&self.run, &self.groups)
             && run.number == number
             && run.evidence
@@ -196,14 +196,14 @@ impl Runs {
     }
 
     /// The process has been started.
-    pub fn started(&self, number: u64) {
+    pub(crate) fn started(&self, number: u64) {
         if let Some(run) = self.run.as_ref().filter(|run| run.number == number) {
             run.started.send_replace(Some(Instant::now()));
         }
     }
 
     /// Says what the candidate waits for: connections that are being opened, and a question that met silence.
-    pub fn pending(&self, number: u64) {
+    pub(crate) fn pending(&self, number: u64) {
         let Some(run) = self.run.as_ref().filter(|run| run.number == number) else { return };
         let opening = Listeners::open().connections().iter().filter(|socket| !socket.accepted).count();
         let asked = run.silence.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,14 +212,14 @@ impl Runs {
     }
 
     /// Tells what will be told at the end, as far as it is known now.
-    pub fn so_far(&self, number: u64) {
+    pub(crate) fn so_far(&self, number: u64) {
         let run = self.run.as_ref().filter(|run| run.number == number && run.evidence);
         let seen = run.map(last_observations).unwrap_or_default();
         self.say.say(FromHolder::SoFar { run: number, seen });
     }
 
     /// Tells what is left to tell of a run and takes it down.
-    pub async fn finish(&mut self, number: u64) {
+    pub(crate) async fn finish(&mut self, number: u64) {
         let Some(run) = self.run.take_if(|run| run.number == number) else {
             self.say.say(FromHolder::Finished { run: number });
             return;

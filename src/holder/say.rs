@@ -6,16 +6,16 @@ use super::protocol::FromHolder;
 
 /// Lines to the controller.
 #[derive(Clone)]
-pub struct Say(mpsc::UnboundedSender<FromHolder>);
+pub(crate) struct Say(mpsc::UnboundedSender<FromHolder>);
 
 impl Say {
     /// Lines go here.
-    pub fn new(lines: mpsc::UnboundedSender<FromHolder>) -> Self {
+    pub(crate) fn new(lines: mpsc::UnboundedSender<FromHolder>) -> Self {
         Self(lines)
     }
 
     /// Sends a line.
-    pub fn say(&self, message: FromHolder) {
+    pub(crate) fn say(&self, message: FromHolder) {
         // Nobody listens any more: the end of standard input ends the holder.
         let _ = self.0.send(message);
     }

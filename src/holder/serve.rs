@@ -24,7 +24,7 @@ use super::usage::Groups;
 ///
 /// # Errors
 /// When the first words are not understood or the namespaces cannot be made.
-pub fn serve() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(converse());
     // The thread that waits for standard input need not be waited for.

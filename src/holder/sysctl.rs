@@ -20,7 +20,7 @@ const KERNELS_LINEAR_TIMEOUTS: &str = "4";
 const KERNELS_SYN_RETRIES: &str = "6";
 
 /// Sets a parameter of the calling thread's network namespace.
-pub fn set(name: &str, value: &str) -> NetResult<()> {
+pub(crate) fn set(name: &str, value: &str) -> NetResult<()> {
     set_in(Path::new(ROOT), name, value)
 }
 
@@ -29,7 +29,7 @@ fn set_in(root: &Path, name: &str, value: &str) -> NetResult<()> {
 }
 
 /// Lets every user of the calling thread's network namespace listen on every port.
-pub fn open_every_port() -> NetResult<()> {
+pub(crate) fn open_every_port() -> NetResult<()> {
     set("ipv4/ip_unprivileged_port_start", "0")
 }
 
@@ -37,7 +37,7 @@ pub fn open_every_port() -> NetResult<()> {
 ///
 /// # Errors
 /// Where a condition asked for what the kernel refuses, with that condition.
-pub fn set_for(plan: &NetworkPlan) -> NetResult<()> {
+pub(crate) fn set_for(plan: &NetworkPlan) -> NetResult<()> {
     set_for_in(Path::new(ROOT), plan)
 }
 
@@ -60,12 +60,12 @@ fn set_for_in(root: &Path, plan: &NetworkPlan) -> NetResult<()> {
 }
 
 /// Gives connections of the calling thread's network namespace the kernel's own patience.
-pub fn real_time() -> NetResult<()> {
+pub(crate) fn real_time() -> NetResult<()> {
     patience(KERNELS_SYN_RETRIES, KERNELS_LINEAR_TIMEOUTS)
 }
 
 /// Lets connections of the calling thread's network namespace be given up early.
-pub fn compressed_time() -> NetResult<()> {
+pub(crate) fn compressed_time() -> NetResult<()> {
     patience(COMPRESSED_SYN_RETRIES, COMPRESSED_LINEAR_TIMEOUTS)
 }
 

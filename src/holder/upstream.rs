@@ -38,15 +38,15 @@ const MOST_EXPECTED: usize = 64 << 10;
 
 /// The internet of one run.
 #[derive(Default)]
-pub struct World {
+pub(crate) struct World {
     /// How the answers at some addresses differ.
-    pub responses: BTreeMap<Ipv4Addr, ResponseFault>,
+    pub(crate) responses: BTreeMap<Ipv4Addr, ResponseFault>,
     /// What answers at which address and port.
-    pub upstreams: BTreeMap<(Ipv4Addr, u16), Answer>,
+    pub(crate) upstreams: BTreeMap<(Ipv4Addr, u16), Answer>,
     /// How the endpoint of credentials fails.
-    pub metadata: Option<MetadataFault>,
+    pub(crate) metadata: Option<MetadataFault>,
     /// Its other end is dropped when the run is over.
-    pub over: Option<watch::Receiver<()>>,
+    pub(crate) over: Option<watch::Receiver<()>>,
 }
 
 /// Whom a connection has reached.
@@ -84,7 +84,7 @@ impl World {
 }
 
 /// Serves one connection until the client goes or the run is over: a link that is gone brings no end of a connection.
-pub async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
+pub(crate) async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     let over = world.over.clone();
     let over = async {
         match over {

@@ -25,7 +25,7 @@ const VMSTAT: &str = "/proc/vmstat";
 
 /// Where the groups of this engine's containers are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Groups {
+pub(crate) struct Groups {
     memory: Place,
     cpu: Place,
     /// Version 1 counts CPU time in a place of its own, on many machines the same.
@@ -67,7 +67,7 @@ impl Place {
 
 impl Groups {
     /// Finds the holder's own group, beside which those of candidates are; nothing where the tree cannot be read.
-    pub fn find(tree: &Path, own: &str) -> Option<Self> {
+    pub(crate) fn find(tree: &Path, own: &str) -> Option<Self> {
         if own.is_empty() {
             return None;
         }
@@ -85,7 +85,7 @@ impl Groups {
     }
 
     /// A meter of one container.
-    pub fn meter(&self, container: &str) -> Meter {
+    pub(crate) fn meter(&self, container: &str) -> Meter {
         Meter {
             memory: self.memory.of(container),
             cpu: self.cpu.of(container),
@@ -102,7 +102,7 @@ impl Groups {
 }
 
 /// Reads one container's groups again and again.
-pub struct Meter {
+pub(crate) struct Meter {
     memory: PathBuf,
     cpu: PathBuf,
     time: PathBuf,
@@ -131,7 +131,7 @@ fn after(text: &str, word: &str) -> u64 {
 
 impl Meter {
     /// Looks once. Before the group is there nothing changes; after, only what the kernel killed in the meantime.
-    pub fn look(&mut self, now: Instant) {
+    pub(crate) fn look(&mut self, now: Instant) {
         // In this order: a kill between the two is in the group's own count.
         let killed = self.killed();
         let Some(read) = self.read(killed.is_some()) else { return self.gone(killed) };
@@ -209,7 +209,7 @@ impl Meter {
     }
 
     /// What there was so far.
-    pub fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage
     }
 }

@@ -39,26 +39,26 @@ impl Exact {
 }
 
 /// Writes one condition.
-pub fn serialize<S: Serializer>(condition: &Condition, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(condition: &Condition, serializer: S) -> Result<S::Ok, S::Error> {
     Exact::from(condition).serialize(serializer)
 }
 
 /// Reads one condition.
-pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Condition, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Condition, D::Error> {
     Exact::deserialize(deserializer)?.read()
 }
 
 /// Lists of conditions.
-pub mod list {
+pub(crate) mod list {
     use super::{Condition, Deserialize, Deserializer, Exact, Serializer};
 
     /// Writes conditions.
-    pub fn serialize<S: Serializer>(conditions: &[Condition], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(conditions: &[Condition], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(conditions.iter().map(Exact::from))
     }
 
     /// Reads conditions.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
         Vec::<Exact>::deserialize(deserializer)?.into_iter().map(Exact::read).collect()
     }
 }

@@ -9,9 +9,9 @@ mod recipe;
 mod registry;
 mod tree;
 
-pub use base::{Base, compile as python_compile, make as python_base, packages as python_packages};
-pub use build::{Built, build, digest, has};
-pub use recipe::{CANDIDATES, POSTGRES, candidate_names};
+pub use base::{compile as python_compile, make as python_base, packages as python_packages};
+pub use build::{build, digest, has};
+pub use recipe::{POSTGRES, candidate_names};
 pub use registry::{Saved, take};
 pub use tree::pack_folder;
 
@@ -24,9 +24,9 @@ pub const CONTENT_LABEL: &str = "exitone.content";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     /// `host:port` of a registry to take `python:3.12-slim` and `postgres:16` from, instead of the engine's default.
-    pub registry: Option<String>,
+    pub(crate) registry: Option<String>,
     /// Nothing may be fetched.
-    pub offline: bool,
+    pub(crate) offline: bool,
 }
 
 /// Why the images cannot be built.
@@ -62,7 +62,7 @@ impl BuildError {
 
     /// What to do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Engine(e) => e.hint(),
             Self::Unknown { .. } => "`exitone images build` without a name builds all candidates.",

@@ -3,17 +3,17 @@
 use include_dir::{Dir, include_dir};
 
 /// The repository of every candidate.
-pub const REPOSITORY: &str = "nerava-backend";
+pub(crate) const REPOSITORY: &str = "nerava-backend";
 /// The Python base image on the engine.
-pub const BASE: &str = "exitone/python-base:latest";
+pub(crate) const BASE: &str = "exitone/python-base:latest";
 /// The base image on a registry.
-pub const REGISTRY_BASE: &str = "python:3.12-slim";
+pub(crate) const REGISTRY_BASE: &str = "python:3.12-slim";
 /// The Debian release that the base comes from where there is no registry, and its Python.
-pub const DEBIAN_SUITE: &str = "bookworm";
+pub(crate) const DEBIAN_SUITE: &str = "bookworm";
 /// See [`DEBIAN_SUITE`].
-pub const DEBIAN_PYTHON: &str = "3.11";
+pub(crate) const DEBIAN_PYTHON: &str = "3.11";
 /// Packages of the base: a Python, a shell with its usual tools, certificates.
-pub const DEBIAN_PACKAGES: [&str; 11] = [
+pub(crate) const DEBIAN_PACKAGES: [&str; 11] = [
     "python3-minimal",
     "python3",
     "libpython3-stdlib",
@@ -30,32 +30,32 @@ pub const DEBIAN_PACKAGES: [&str; 11] = [
 /// The PostgreSQL that scenarios can run beside a candidate, on the engine and on a registry.
 pub const POSTGRES: &str = "exitone/postgres:latest";
 /// See [`POSTGRES`].
-pub const REGISTRY_POSTGRES: &str = "postgres:16";
+pub(crate) const REGISTRY_POSTGRES: &str = "postgres:16";
 /// How it is asked for by name.
-pub const POSTGRES_NAME: &str = "postgres";
+pub(crate) const POSTGRES_NAME: &str = "postgres";
 /// The server, and what its entrypoint needs.
-pub const POSTGRES_PACKAGES: [&str; 8] =
+pub(crate) const POSTGRES_PACKAGES: [&str; 8] =
     ["postgresql-15", "util-linux", "coreutils", "dash", "sed", "libc-bin", "base-files", "base-passwd"];
 /// The data goes with the container: nothing need wait for a disk.
-pub const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"];
+pub(crate) const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"];
 
 /// The sources, embedded so that an installed exitone can build them.
-pub static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/images");
+pub(crate) static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/images");
 
 /// A candidate to build.
-pub struct Recipe {
+pub(crate) struct Recipe {
     /// The tag.
-    pub tag: &'static str,
+    pub(crate) tag: &'static str,
     /// The folder under `images/src`.
-    pub source: &'static str,
+    pub(crate) source: &'static str,
     /// The interpreter in CMD.
-    pub python: &'static str,
+    pub(crate) python: &'static str,
     /// ENV, beside what every candidate has.
-    pub env: &'static [(&'static str, &'static str)],
+    pub(crate) env: &'static [(&'static str, &'static str)],
     /// `amd64` or `arm64`.
-    pub architecture: &'static str,
+    pub(crate) architecture: &'static str,
     /// Seconds since the epoch: when the incident's image was made.
-    pub created: i64,
+    pub(crate) created: i64,
 }
 
 const PROVIDER: &[(&str, &str)] = &[("OTP_PROVIDER", "twilio_verify")];
@@ -64,7 +64,7 @@ const DAY: i64 = 86_400;
 const V19: i64 = 1_767_614_400;
 
 /// The candidates, the oldest version first.
-pub const CANDIDATES: [Recipe; 8] = [
+pub(crate) const CANDIDATES: [Recipe; 8] = [
     Recipe::amd64("v19-photo-fix", "v19-photo-fix", V19),
     Recipe::amd64("v20-otp-fix", "v20-otp-fix", V19 + DAY),
     Recipe::amd64("v20-otp-fix-fixed", "v20-otp-fix-fixed", V19 + 2 * DAY),
@@ -87,12 +87,12 @@ impl Recipe {
     }
 
     /// `nerava-backend:v19-photo-fix`.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{REPOSITORY}:{}", self.tag)
     }
 
     /// CMD.
-    pub fn cmd(&self) -> Vec<String> {
+    pub(crate) fn cmd(&self) -> Vec<String> {
         let words = [self.python, "-m", "uvicorn", "app.main:app", "--host", "0.0.0.0", "--port", "8000"];
         words.map(ToOwned::to_owned).to_vec()
     }

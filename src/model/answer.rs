@@ -8,7 +8,7 @@ use super::id::CaseId;
 use super::outcome::{Cause, FailureClass, Finding, NotExercised, Verdict};
 
 /// Something that was not run, and why.
-pub type Left = NotExercised;
+pub(crate) type Left = NotExercised;
 
 /// One smallest set under which the image fails.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]

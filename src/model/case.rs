@@ -3,21 +3,13 @@
 use super::condition::ConditionSet;
 use super::expectation::Expectation;
 use super::id::{CaseId, fnv1a, tidy};
-use super::image::{ImageFacts, short_name};
+use super::image::ImageFacts;
 
 /// An image under test.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidate {
     /// What the engine says of it.
     pub facts: ImageFacts,
-}
-
-impl Candidate {
-    /// The name that people use for this version.
-    #[must_use]
-    pub fn short(&self) -> &str {
-        short_name(&self.facts.reference)
-    }
 }
 
 /// One candidate under one set of conditions.
@@ -52,13 +44,13 @@ impl Case {
 
     /// What tells its shard: a search and its cases belong together.
     #[must_use]
-    pub fn home(&self) -> &CaseId {
+    pub(crate) fn home(&self) -> &CaseId {
         self.search.as_ref().unwrap_or(&self.id)
     }
 
     /// True when its result comes from the search of its candidate; the baseline is run by itself.
     #[must_use]
-    pub fn is_searched(&self) -> bool {
+    pub(crate) fn is_searched(&self) -> bool {
         self.search.is_some() && !self.conditions.is_empty()
     }
 }

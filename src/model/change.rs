@@ -15,7 +15,7 @@ use super::redact::{REDACTED, Redactor, line_is_private, looks_like_credential, 
 use super::words::quote;
 
 /// So many files are listed one by one.
-pub const MOST_LISTED: usize = 40;
+pub(crate) const MOST_LISTED: usize = 40;
 /// A value is shown up to so many characters.
 const WIDTH: usize = 300;
 
@@ -36,35 +36,35 @@ const LIBRARIES: [&str; 3] = ["site-packages", "dist-packages", "node_modules"];
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageChange {
     /// `+ NAME=value`, `- NAME`, `NAME: old → new`.
-    pub env: Vec<String>,
+    pub(crate) env: Vec<String>,
     /// CMD: `old → new`.
-    pub cmd: Vec<String>,
+    pub(crate) cmd: Vec<String>,
     /// ENTRYPOINT: `old → new`.
-    pub entrypoint: Vec<String>,
+    pub(crate) entrypoint: Vec<String>,
     /// USER: `old → new`.
-    pub user: Vec<String>,
+    pub(crate) user: Vec<String>,
     /// WORKDIR: `old → new`.
-    pub workdir: Vec<String>,
+    pub(crate) workdir: Vec<String>,
     /// `linux/amd64 → linux/arm64`.
-    pub arch: Vec<String>,
+    pub(crate) arch: Vec<String>,
     /// How many layers are the same, by the digests of their contents.
-    pub layers: Vec<String>,
+    pub(crate) layers: Vec<String>,
     /// `+ twilio 9.1.0 (python)`, `- x 1 (node)`, `posthog 3.0 → 3.1 (python)`.
-    pub packages: Vec<String>,
+    pub(crate) packages: Vec<String>,
     /// `+ /app/otp.py (2.1 kB)`, `- /app/old.py`, `changed /app/main.py (2.1 kB → 2.4 kB)`: the application's own first.
     /// Files of a package that changed are left out.
-    pub files: Vec<String>,
+    pub(crate) files: Vec<String>,
     /// So many changed files more than are listed.
-    pub more_files: usize,
+    pub(crate) more_files: usize,
     /// Why something could not be compared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 impl ImageChange {
     /// True when nothing that was compared differs.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let Self { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files: _, note: _ } = self;
         [env, cmd, entrypoint, user, workdir, arch, layers, packages, files].iter().all(|lines| lines.is_empty())
     }
@@ -72,29 +72,29 @@ impl ImageChange {
 
 /// What is known of one of two images.
 #[derive(Clone, Debug, Default)]
-pub struct Side {
+pub(crate) struct Side {
     /// Its configuration.
-    pub facts: ImageFacts,
+    pub(crate) facts: ImageFacts,
     /// Its files by their absolute paths; those of [`is_left_out`] are not among them.
-    pub files: BTreeMap<String, FileFacts>,
+    pub(crate) files: BTreeMap<String, FileFacts>,
     /// Its packages.
-    pub packages: Packages,
+    pub(crate) packages: Packages,
 }
 
 /// A file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileFacts {
+pub(crate) struct FileFacts {
     /// What it is.
-    pub content: Content,
+    pub(crate) content: Content,
     /// The permission bits, set-user-id and its like included (`0o7777` at the most).
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// The numbers of its user and its group.
-    pub owner: (u64, u64),
+    pub(crate) owner: (u64, u64),
 }
 
 /// What a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// Bytes.
     File {
         /// How many.
@@ -123,7 +123,7 @@ impl Content {
 
 /// Who installs a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PackageKind {
+pub(crate) enum PackageKind {
     /// pip and its like: `*.dist-info`.
     Python,
     /// npm and its like: `node_modules`.
@@ -146,11 +146,11 @@ impl fmt::Display for PackageKind {
 }
 
 /// A package by who installs it and its name.
-pub type PackageKey = (PackageKind, String);
+pub(crate) type PackageKey = (PackageKind, String);
 
 /// The packages of an image, as they are read from its files one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Packages(BTreeMap<PackageKey, Package>);
+pub(crate) struct Packages(BTreeMap<PackageKey, Package>);
 
 /// The versions of a package that are there (several in several places), and its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,23 +161,23 @@ struct Package {
 
 impl Packages {
     /// Adds a package of a version.
-    pub fn add(&mut self, kind: PackageKind, name: &str, version: &str) {
+    pub(crate) fn add(&mut self, kind: PackageKind, name: &str, version: &str) {
         self.0.entry((kind, name.to_owned())).or_default().versions.insert(version.to_owned());
     }
 
     /// Says that a file, or a folder (with a `/` at its end) with all that is in it, belongs to a package.
-    pub fn own(&mut self, kind: PackageKind, name: &str, path: String) {
+    pub(crate) fn own(&mut self, kind: PackageKind, name: &str, path: String) {
         self.0.entry((kind, name.to_owned())).or_default().owns.insert(path);
     }
 
     /// The packages with their versions, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&PackageKey, &BTreeSet<String>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PackageKey, &BTreeSet<String>)> {
         // Lists of files also outlive their package.
         self.0.iter().map(|(key, package)| (key, &package.versions)).filter(|(_, versions)| !versions.is_empty())
     }
 
     /// What belongs to a package.
-    pub fn owned(&self, key: &PackageKey) -> impl Iterator<Item = &str> {
+    pub(crate) fn owned(&self, key: &PackageKey) -> impl Iterator<Item = &str> {
         self.0.get(key).into_iter().flat_map(|package| package.owns.iter().map(String::as_str))
     }
 
@@ -189,7 +189,7 @@ impl Packages {
 /// True for paths that say nothing of an image: what engines and systems make at run time, caches, logs, compiled
 /// Python, and the lists of packages, which are compared as such.
 #[must_use]
-pub fn is_left_out(path: &str) -> bool {
+pub(crate) fn is_left_out(path: &str) -> bool {
     LEFT_OUT.contains(&path)
         || LEFT_OUT_BELOW.iter().any(|folder| is_in(path, folder))
         || path.ends_with(".pyc")
@@ -203,7 +203,7 @@ fn is_in(path: &str, folder: &str) -> bool {
 
 /// Says what changed. Values of variables that are among the `secrets`, or look like credentials, are not shown.
 #[must_use]
-pub fn compare(before: &Side, after: &Side, secrets: &BTreeSet<String>) -> ImageChange {
+pub(crate) fn compare(before: &Side, after: &Side, secrets: &BTreeSet<String>) -> ImageChange {
     let (old, new) = (&before.facts, &after.facts);
     let shown = Shown::new(old, new, secrets);
     let (packages, changed) = packages(&before.packages, &after.packages);
@@ -494,7 +494,7 @@ fn sizes(old: u64, new: u64) -> String {
 
 /// Bytes for people to read, in decimal units: `512 B`, `2.1 kB`, `12 MB`.
 #[must_use]
-pub fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")] {
         // What would be rounded up to a thousand is one of the larger unit.
         if bytes >= unit - unit / 2000 {

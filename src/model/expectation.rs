@@ -49,7 +49,7 @@ const SERVICES: [(&str, ServiceStatus); 2] =
 impl Expectation {
     /// True when a result is as expected.
     #[must_use]
-    pub fn met(&self, result: &CaseResult) -> bool {
+    pub(crate) fn met(&self, result: &CaseResult) -> bool {
         match self {
             Self::Pass => result.verdict == Verdict::Pass,
             Self::Fail => result.verdict == Verdict::Fail,
@@ -71,7 +71,7 @@ impl Expectation {
 impl Expectation {
     /// True when only a failure can meet it.
     #[must_use]
-    pub fn is_of_failure(&self) -> bool {
+    pub(crate) fn is_of_failure(&self) -> bool {
         match self {
             Self::Pass | Self::Outcome(Outcome::Healthy) | Self::Service(ServiceStatus::Running) => false,
             Self::Operation(status) => *status != OperationStatus::Succeeded,
@@ -150,9 +150,9 @@ impl fmt::Display for Expectation {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// The expectation in its own words.
-    pub text: String,
+    pub(crate) text: String,
     /// True when it came out so.
-    pub met: bool,
+    pub(crate) met: bool,
 }
 
 #[cfg(test)]

@@ -6,67 +6,67 @@ use super::outcome::{Cause, FailureClass};
 
 /// A line of a log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     /// Its place in the file, from 1 on; of JSON: the event's.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Its time as it was written; nothing where none stood there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub time: Option<String>,
+    pub(crate) time: Option<String>,
     /// What it says, credentials taken out.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Something that is often behind a failure of this kind.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Likely {
+pub(crate) struct Likely {
     /// Its stable name.
-    pub id: String,
+    pub(crate) id: String,
     /// What it is.
-    pub text: String,
+    pub(crate) text: String,
     /// In so many of the field cases that were looked into it was the true one; nothing: not counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub field_cases: Option<u32>,
+    pub(crate) field_cases: Option<u32>,
     /// How to find out.
-    pub check: String,
+    pub(crate) check: String,
 }
 
 /// What a log says.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// The document's version.
-    pub version: u32,
+    pub(crate) version: u32,
     /// The deployment that failed; nothing where no line names one.
-    pub deployment: Option<String>,
+    pub(crate) deployment: Option<String>,
     /// The image that it deployed.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// The failure's class; nothing when the log has no failure of a deployment.
-    pub class: Option<FailureClass>,
+    pub(crate) class: Option<FailureClass>,
     /// True when its last deployment succeeded.
-    pub succeeded: bool,
+    pub(crate) succeeded: bool,
     /// The exit code that the line gives.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// The first true failure line.
-    pub failure: Option<LogLine>,
+    pub(crate) failure: Option<LogLine>,
     /// Lines that look like the failure and are not it.
-    pub misleading: Vec<LogLine>,
+    pub(crate) misleading: Vec<LogLine>,
     /// True when the log has lines of the application.
-    pub application_log: bool,
+    pub(crate) application_log: bool,
     /// What happened, in a sentence.
-    pub text: String,
+    pub(crate) text: String,
     /// Causes that the application's own lines show, the most certain first.
-    pub causes: Vec<Cause>,
+    pub(crate) causes: Vec<Cause>,
     /// What was most often behind such a failure, where no line names the cause.
-    pub likely: Vec<Likely>,
+    pub(crate) likely: Vec<Likely>,
     /// What to run next, the first thing first.
-    pub next: Vec<String>,
+    pub(crate) next: Vec<String>,
     /// What a reader must know beside it.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Explanation {
     /// 1: a failure; 0: the last deployment succeeded; 5: nothing is known (contract).
     #[must_use]
-    pub fn status(&self) -> u8 {
+    pub(crate) fn status(&self) -> u8 {
         match (self.class, self.causes.is_empty(), self.succeeded) {
             (Some(_), ..) | (None, false, _) => 1,
             (None, true, true) => 0,

@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 
 /// What was read from the files of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageFiles {
+pub(crate) struct ImageFiles {
     /// What the first word of the effective command is.
-    pub program: Program,
+    pub(crate) program: Program,
     /// Shared objects and programs for another processor: the first of them.
-    pub native: Vec<ForeignFile>,
+    pub(crate) native: Vec<ForeignFile>,
     /// How many there are in all.
-    pub native_count: usize,
+    pub(crate) native_count: usize,
     /// True when every file was looked at for `native`.
-    pub native_checked: bool,
+    pub(crate) native_checked: bool,
     /// A file that holds certificate authorities: a bundle, a Java keystore, a runtime that carries its own.
-    pub ca_bundle: Option<String>,
+    pub(crate) ca_bundle: Option<String>,
     /// Names of variables that occur in some file.
-    pub mentions: BTreeSet<String>,
+    pub(crate) mentions: BTreeSet<String>,
     /// True when every file was searched for the names.
-    pub scanned: bool,
+    pub(crate) scanned: bool,
     /// Packed files (`.jar`, `.zip`, self-extracting programs), the first of them: names inside stay unseen.
-    pub packed: Vec<String>,
+    pub(crate) packed: Vec<String>,
     /// Folders that programs write to and that exist, WORKDIR among them.
-    pub folders: Vec<String>,
+    pub(crate) folders: Vec<String>,
 }
 
 impl ImageFiles {
     /// True when no file can name the variable. A program that puts the name together (a prefix and a field's name) is
     /// not seen.
     #[must_use]
-    pub fn never_mentions(&self, name: &str) -> bool {
+    pub(crate) fn never_mentions(&self, name: &str) -> bool {
         self.scanned && self.packed.is_empty() && !self.mentions.contains(name)
     }
 }
 
 /// A file for another processor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForeignFile {
+pub(crate) struct ForeignFile {
     /// Where it is.
-    pub path: String,
+    pub(crate) path: String,
     /// What it is built for.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
 }
 
 /// What the kernel is given to execute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Program {
+pub(crate) enum Program {
     /// A program for some processor.
     Elf {
         /// Where it is, links followed.
@@ -116,11 +116,11 @@ impl Default for Program {
 /// What an ELF file is built for: the fields of its header
 /// (<https://gabi.xinuos.com/elf/02-eheader.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// `e_machine`.
-    pub number: u16,
+    pub(crate) number: u16,
     /// 32 or 64.
-    pub bits: u8,
+    pub(crate) bits: u8,
 }
 
 /// Processors that Linux runs on, by their `e_machine`.
@@ -142,20 +142,21 @@ const PROCESSORS: [(u16, &str); 13] = [
 
 impl Machine {
     /// The processor of App Runner.
-    pub const AMD64: Self = Self { number: 62, bits: 64 };
+    pub(crate) const AMD64: Self = Self { number: 62, bits: 64 };
     /// The processor of an Apple laptop's containers.
-    pub const ARM64: Self = Self { number: 183, bits: 64 };
+    #[cfg(test)]
+    pub(crate) const ARM64: Self = Self { number: 183, bits: 64 };
 
     /// True for what App Runner's processors execute in their own mode.
     #[must_use]
-    pub fn is_amd64(self) -> bool {
+    pub(crate) fn is_amd64(self) -> bool {
         self == Self::AMD64
     }
 
     /// True for a processor that an x86-64 kernel cannot stand in for. Programs for 32-bit x86 may run there; code for
     /// graphics cards and for the kernel's own virtual machine is no program at all.
     #[must_use]
-    pub fn is_foreign(self) -> bool {
+    pub(crate) fn is_foreign(self) -> bool {
         let x86 = self.number == 3 || self.number == 62;
         !x86 && PROCESSORS.iter().any(|(number, _)| *number == self.number)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The content address of an image (`sha256:…`).
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ImageId(pub String);
+pub struct ImageId(pub(crate) String);
 
 impl fmt::Display for ImageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,20 +59,20 @@ impl fmt::Debug for ImageFacts {
 impl ImageFacts {
     /// `linux/amd64`.
     #[must_use]
-    pub fn platform(&self) -> String {
+    pub(crate) fn platform(&self) -> String {
         format!("{}/{}", self.os, self.architecture)
     }
 
     /// True when App Runner can execute the image (linux/amd64 only; the pull there does not check it).
     #[must_use]
-    pub fn runs_on_platform(&self) -> bool {
+    pub(crate) fn runs_on_platform(&self) -> bool {
         self.os == "linux" && self.architecture == "amd64"
     }
 }
 
 /// Reads `NAME=VALUE` entries as an image's or a container's configuration has them.
 #[must_use]
-pub fn env_map<S: AsRef<str>>(entries: &[S]) -> BTreeMap<String, String> {
+pub(crate) fn env_map<S: AsRef<str>>(entries: &[S]) -> BTreeMap<String, String> {
     entries
         .iter()
         .filter_map(|e| e.as_ref().split_once('='))
@@ -85,7 +85,7 @@ const SHORT: usize = 12;
 
 /// The part of a reference that people call the version: the tag, or the short digest.
 #[must_use]
-pub fn short_name(reference: &str) -> &str {
+pub(crate) fn short_name(reference: &str) -> &str {
     let name = reference.rsplit('/').next().unwrap_or(reference);
     let id = name.strip_prefix("sha256:").or_else(|| name.split_once("@sha256:").map(|(_, digest)| digest));
     // A whole id is one without its prefix, too: no image may have such a name.

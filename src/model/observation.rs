@@ -63,7 +63,7 @@ pub struct DnsQuestion {
 impl DnsQuestion {
     /// True when the resolver failed. A name without a record of the kind is not a failure.
     #[must_use]
-    pub fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.answer != "no record" && self.answer.parse::<IpAddr>().is_err()
     }
 }
@@ -106,17 +106,17 @@ pub struct ConnectAttempt {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Listening {
     /// Milliseconds since the process started; read every 20 ms.
-    pub at_ms: f64,
+    pub(crate) at_ms: f64,
     /// The address that it is bound to: `0.0.0.0`, `127.0.0.1`, `::`, …
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Which port.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Listening {
     /// True when a probe from outside of the container can reach this socket at `own`, the probed address.
     #[must_use]
-    pub fn reachable_at(&self, own: Ipv4Addr) -> bool {
+    pub(crate) fn reachable_at(&self, own: Ipv4Addr) -> bool {
         match self.address {
             IpAddr::V4(v4) => v4.is_unspecified() || v4 == own,
             IpAddr::V6(v6) => v6.is_unspecified() || v6.to_ipv4_mapped() == Some(own),
@@ -174,7 +174,7 @@ pub struct Contention {
 impl Usage {
     /// True when the kernel killed a process of it for want of memory. `killed`: it ended by SIGKILL, which nobody here sent.
     #[must_use]
-    pub fn out_of_memory(&self, killed: bool) -> bool {
+    pub(crate) fn out_of_memory(&self, killed: bool) -> bool {
         self.oom_kills > 0 || (killed && self.oom_kills_at_end > 0)
     }
 }
@@ -183,13 +183,13 @@ impl Contention {
     /// True when it would hardly have done anything else with the machine to itself: whatever it did before it fell silent
     /// came later by no more than the time that it waited, which is little, and it has been silent for longer than that.
     #[must_use]
-    pub fn changed_nothing(&self) -> bool {
+    pub(crate) fn changed_nothing(&self) -> bool {
         self.waited_ms <= LITTLE_MS && self.quiet_ms >= self.waited_ms
     }
 
     /// True when others kept it from the CPUs for most of so long a time (milliseconds).
     #[must_use]
-    pub fn starved(&self, of_ms: f64) -> bool {
+    pub(crate) fn starved(&self, of_ms: f64) -> bool {
         of_ms > 0.0 && !self.changed_nothing() && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
     }
 }
@@ -198,33 +198,33 @@ impl Contention {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OpenSocket {
     /// Where to.
-    pub address: Ipv4Addr,
+    pub(crate) address: Ipv4Addr,
     /// Which port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The name that this address was the answer to, if one was asked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// True when the other side has accepted it.
-    pub accepted: bool,
+    pub(crate) accepted: bool,
 }
 
 /// One probe of the health check.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeAttempt {
     /// Milliseconds since the process started.
-    pub at_ms: f64,
+    pub(crate) at_ms: f64,
     /// What came back.
-    pub result: ProbeResult,
+    pub(crate) result: ProbeResult,
     /// True when the platform counts it as a success.
-    pub passed: bool,
+    pub(crate) passed: bool,
     /// True for a probe that was sent ahead of the platform's schedule because the port had opened.
-    pub early: bool,
+    pub(crate) early: bool,
 }
 
 /// What a probe met.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum ProbeResult {
+pub(crate) enum ProbeResult {
     /// The connection was accepted (TCP check).
     Accepted,
     /// The status of the answer (HTTP check).
@@ -241,7 +241,7 @@ impl ProbeResult {
     /// True when the platform would count this probe as a success: `passing` are the lowest and the highest status that
     /// it takes for one.
     #[must_use]
-    pub fn good(&self, passing: [u16; 2]) -> bool {
+    pub(crate) fn good(&self, passing: [u16; 2]) -> bool {
         match self {
             Self::Accepted => true,
             Self::Status(status) => (passing[0]..=passing[1]).contains(status),
@@ -282,7 +282,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Puts an observation where it belongs.
-    pub fn add(&mut self, observation: Observation) {
+    pub(crate) fn add(&mut self, observation: Observation) {
         match observation {
             Observation::Dns(q) => self.dns.push(q),
             Observation::MoreQuestions { questions } => self.more_questions = questions,
@@ -297,17 +297,17 @@ impl Evidence {
     }
 
     /// Connections to elsewhere: the platform's own services have link-local addresses (RFC 3927).
-    pub fn outbound(&self) -> impl Iterator<Item = &ConnectAttempt> + Clone {
+    pub(crate) fn outbound(&self) -> impl Iterator<Item = &ConnectAttempt> + Clone {
         self.connects.iter().filter(|attempt| !attempt.address.is_link_local())
     }
 
     /// What the candidate asked its resolver, but for its own name.
-    pub fn questions(&self) -> impl Iterator<Item = &DnsQuestion> + Clone {
+    pub(crate) fn questions(&self) -> impl Iterator<Item = &DnsQuestion> + Clone {
         self.dns.iter().filter(|question| !question.own)
     }
 
     /// Moves every time by this many milliseconds: the holder counts from the set-up, a reader from the start.
-    pub fn shift(&mut self, by_ms: f64) {
+    pub(crate) fn shift(&mut self, by_ms: f64) {
         let times = (self.dns.iter_mut().map(|x| &mut x.at_ms))
             .chain(self.connects.iter_mut().map(|x| &mut x.at_ms))
             .chain(self.listens.iter_mut().map(|x| &mut x.at_ms))

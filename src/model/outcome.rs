@@ -60,12 +60,12 @@ pub enum FailureClass {
 }
 
 /// The exit code of a process that SIGKILL ended.
-pub const SIGKILLED: i64 = 128 + 9;
+pub(crate) const SIGKILLED: i64 = 128 + 9;
 
 impl Outcome {
     /// The class of a failure, or nothing for a healthy run.
     #[must_use]
-    pub fn class(&self) -> Option<FailureClass> {
+    pub(crate) fn class(&self) -> Option<FailureClass> {
         match self {
             Self::Healthy => None,
             Self::NotStarted => Some(FailureClass::A),
@@ -76,7 +76,7 @@ impl Outcome {
 
     /// What an exit code means: 128 + n is signal n (the engine reports it so), anything else the process's own.
     #[must_use]
-    pub fn of_exit(code: i64, oom: bool) -> Self {
+    pub(crate) fn of_exit(code: i64, oom: bool) -> Self {
         match code {
             SIGKILLED if oom => Self::OomKilled,
             // A shell's own 128 … 128+64 range; 255 is a plain exit code.
@@ -157,22 +157,22 @@ pub struct NotExercised {
 pub struct Finding {
     /// What it is, what the platform would do, what to do about it.
     #[serde(flatten)]
-    pub cause: Cause,
+    pub(crate) cause: Cause,
     /// True when the platform fails with it whatever else holds; false: a warning.
-    pub fatal: bool,
+    pub(crate) fatal: bool,
     /// The exit code that it leads to, where there is one.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
 }
 
 /// What a request after healthy came to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// The check's name.
-    pub name: String,
+    pub(crate) name: String,
     /// True when the answer was as expected, in time.
-    pub passed: bool,
+    pub(crate) passed: bool,
     /// What came back.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// What one attempt at a case came to. It is made once and never changed: what was expected of it, and what other
@@ -245,7 +245,7 @@ pub struct CaseResult {
 impl CaseResult {
     /// Takes secrets out of every text that came from outside: the engine, the network, the log.
     #[must_use]
-    pub fn cleaned(mut self, redactor: &Redactor) -> Self {
+    pub(crate) fn cleaned(mut self, redactor: &Redactor) -> Self {
         let evidence = &mut self.evidence;
         let broken = evidence.probes.iter_mut().filter_map(|p| match &mut p.result {
             ProbeResult::Broken(text) => Some(text),
@@ -275,7 +275,7 @@ impl CaseResult {
 
     /// True when some condition was never met: a pass says nothing about that one.
     #[must_use]
-    pub fn missed_some(&self) -> bool {
+    pub(crate) fn missed_some(&self) -> bool {
         !self.not_exercised.is_empty()
     }
 

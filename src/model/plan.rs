@@ -95,13 +95,13 @@ impl Plan {
     }
 
     /// The planned cases of a search.
-    pub fn named(&self, search: &Search) -> impl Iterator<Item = &Case> {
+    pub(crate) fn named(&self, search: &Search) -> impl Iterator<Item = &Case> {
         self.cases.iter().filter(|case| case.is_searched() && case.search.as_ref() == Some(&search.id))
     }
 
     /// The platforms that its parts run on, in their order.
     #[must_use]
-    pub fn platforms(&self) -> String {
+    pub(crate) fn platforms(&self) -> String {
         let mut names: Vec<&str> = Vec::new();
         for part in &self.parts {
             if !names.contains(&part.service.platform.id.as_str()) {
@@ -154,25 +154,25 @@ impl Plan {
     /// # Panics
     /// Never for a case of this plan.
     #[must_use]
-    pub fn part(&self, case: &Case) -> &Part {
+    pub(crate) fn part(&self, case: &Case) -> &Part {
         &self.parts[case.part]
     }
 
     /// The candidate of a case.
     #[must_use]
-    pub fn candidate(&self, case: &Case) -> Option<&Candidate> {
+    pub(crate) fn candidate(&self, case: &Case) -> Option<&Candidate> {
         self.candidate_of(&case.image)
     }
 
     /// The candidate of an image's name.
     #[must_use]
-    pub fn candidate_of(&self, image: &str) -> Option<&Candidate> {
+    pub(crate) fn candidate_of(&self, image: &str) -> Option<&Candidate> {
         self.candidates.iter().find(|candidate| candidate.facts.reference == image)
     }
 
     /// The content address of an image; empty where the plan has no such candidate.
     #[must_use]
-    pub fn image_id(&self, image: &str) -> String {
+    pub(crate) fn image_id(&self, image: &str) -> String {
         self.candidate_of(image).map(|candidate| candidate.facts.id.to_string()).unwrap_or_default()
     }
 }

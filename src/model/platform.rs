@@ -32,21 +32,21 @@ pub struct Platform {
 #[serde(deny_unknown_fields)]
 pub struct Size {
     /// Thousandths of a CPU.
-    pub cpu_milli: u32,
+    pub(crate) cpu_milli: u32,
     /// GB (0.5 is written as its half), smallest first.
-    pub memory: Vec<String>,
+    pub(crate) memory: Vec<String>,
 }
 
 /// GB in bytes.
 #[must_use]
-pub fn gigabytes(gb: &str) -> u64 {
+pub(crate) fn gigabytes(gb: &str) -> u64 {
     (gb.parse::<f64>().unwrap_or_default() * f64::from(1 << 30)) as u64
 }
 
 impl Platform {
     /// The memories of its instances in bytes, smallest first.
     #[must_use]
-    pub fn memories(&self) -> Vec<u64> {
+    pub(crate) fn memories(&self) -> Vec<u64> {
         let mut all: Vec<u64> = self.sizes.iter().flat_map(|size| size.memory.iter().map(|gb| gigabytes(gb))).collect();
         all.sort_unstable();
         all.dedup();
@@ -55,7 +55,7 @@ impl Platform {
 
     /// What is wrong with limits as sizes of an instance; nothing when it has an instance of that size.
     #[must_use]
-    pub fn no_size(&self, cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
+    pub(crate) fn no_size(&self, cpu_milli: Option<u32>, memory: Option<u64>) -> Option<String> {
         let fits = |size: &Size| {
             cpu_milli.is_none_or(|wanted| wanted == size.cpu_milli)
                 && memory.is_none_or(|m| size.memory.iter().any(|gb| gigabytes(gb) == m))

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use regex::Regex;
 
 /// What stands in the place of a secret.
-pub const REDACTED: &str = "‹redacted›";
+pub(crate) const REDACTED: &str = "‹redacted›";
 
 /// Values shorter than this are replaced only where they stand alone: half of every word would go otherwise.
 const WORD: usize = 6;
@@ -34,14 +34,14 @@ const CREDENTIAL_WORDS: [&str; 12] = [
 
 /// True when a line of a file may carry a credential: it is not to be shown.
 #[must_use]
-pub fn line_is_private(line: &str) -> bool {
+pub(crate) fn line_is_private(line: &str) -> bool {
     let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     line.split_whitespace().any(|part| url_password(part).is_some()) || words.into_iter().any(looks_like_credential)
 }
 
 /// True when a variable of this name probably carries a credential.
 #[must_use]
-pub fn looks_like_credential(name: &str) -> bool {
+pub(crate) fn looks_like_credential(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     CREDENTIAL_WORDS.iter().any(|word| name.contains(word)) || name.ends_with("_DSN") || name == "KEY"
 }
@@ -57,7 +57,7 @@ fn url_password(value: &str) -> Option<&str> {
 
 /// How a variable's value may be shown: whole, without the password of its URL, or not at all.
 #[must_use]
-pub fn shown_value(name: &str, value: &str) -> String {
+pub(crate) fn shown_value(name: &str, value: &str) -> String {
     if looks_like_credential(name) && !value.is_empty() {
         return REDACTED.to_owned();
     }
@@ -95,7 +95,7 @@ const REMARKS: [&str; 14] = [
 /// A line of somebody's log as it may be shown: without passwords of URLs, and without the values of what looks like a
 /// credential (`NAME=value`, `NAME: value`, `"name":"value"`).
 #[must_use]
-pub fn shown_line(line: &str) -> String {
+pub(crate) fn shown_line(line: &str) -> String {
     // A pattern that cannot be read would be a fault of ours that a test finds; nothing is shown then.
     let (Some(assigned), Some(password)) = (ASSIGNED.as_ref(), PASSWORD.as_ref()) else { return REDACTED.to_owned() };
     let line = password.replace_all(line, format!("${{user}}{REDACTED}@"));
@@ -161,7 +161,7 @@ fn replace_word(text: &str, value: &str) -> String {
 
 /// Knows the secret values of one run and takes them out of any text.
 #[derive(Clone, Default)]
-pub struct Redactor {
+pub(crate) struct Redactor {
     values: Vec<String>,
 }
 
@@ -173,7 +173,7 @@ impl std::fmt::Debug for Redactor {
 
 impl Redactor {
     /// Collects the secret values of an environment: names under `secrets`, and names that look like credentials.
-    pub fn new<'a>(env: impl IntoIterator<Item = (&'a str, &'a str)>, secrets: &BTreeSet<String>) -> Self {
+    pub(crate) fn new<'a>(env: impl IntoIterator<Item = (&'a str, &'a str)>, secrets: &BTreeSet<String>) -> Self {
         let mut values = BTreeSet::new();
         for (name, value) in env {
             // A number under a name that only looks like a credential is a limit or a port (MAX_TOKENS=8000).
@@ -196,7 +196,7 @@ impl Redactor {
 
     /// The text without any secret value.
     #[must_use]
-    pub fn clean(&self, text: &str) -> String {
+    pub(crate) fn clean(&self, text: &str) -> String {
         let whole = self.values.iter().fold(text.to_owned(), |text, value| match text.contains(value.as_str()) {
             false => text,
             true if value.chars().count() < WORD => replace_word(&text, value),

@@ -15,7 +15,7 @@ use super::id::{CaseId, fnv1a, tidy};
 use super::outcome::{CaseResult, Verdict};
 
 /// How sure an answer must be where nothing is said.
-pub const CONFIDENCE: f64 = 0.99;
+pub(crate) const CONFIDENCE: f64 = 0.99;
 
 /// A search that is planned: which smallest sets of these conditions make the image fail?
 #[derive(Clone, PartialEq, Debug)]
@@ -108,7 +108,7 @@ impl Search {
 
     /// The id of a case that it adds.
     #[must_use]
-    pub fn case_id(&self, set: &ConditionSet) -> CaseId {
+    pub(crate) fn case_id(&self, set: &ConditionSet) -> CaseId {
         CaseId(format!("{}{}", Case::new(&self.image, set.clone()).id, self.suffix))
     }
 }
@@ -148,7 +148,7 @@ impl SearchReport {
     /// Holds an answer against what is expected. `named`: the planned cases of the search; `cut`: it was ended before it
     /// had its answer.
     #[must_use]
-    pub fn of(
+    pub(crate) fn of(
         search: &Search,
         scenario: Option<&str>,
         named: &[&Case],

@@ -41,7 +41,7 @@ pub struct HealthCheck {
 impl HealthCheck {
     /// How long a service that never answers is given: interval × unhealthy threshold, there is no grace period.
     #[must_use]
-    pub fn limit(&self) -> Duration {
+    pub(crate) fn limit(&self) -> Duration {
         Duration::from_secs(u64::from(self.interval) * u64::from(self.unhealthy_threshold))
     }
 }
@@ -96,15 +96,15 @@ pub enum UpstreamKind {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stub {
     /// The status of an HTTP answer, over TLS or not.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The body of an HTTP answer.
-    pub body: String,
+    pub(crate) body: String,
     /// Its type, such as `application/json`.
-    pub content_type: String,
+    pub(crate) content_type: String,
     /// How long it takes.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// What is said over a plain TCP connection, step by step; empty: HTTP, or listening patiently.
-    pub script: Vec<Step>,
+    pub(crate) script: Vec<Step>,
 }
 
 impl Default for Stub {
@@ -122,7 +122,7 @@ impl Default for Stub {
 /// A step of a TCP conversation, seen from the stub.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub(crate) enum Step {
     /// Says this.
     Send(String),
     /// Waits until this has been said.
@@ -133,13 +133,13 @@ pub enum Step {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceContainer {
     /// The image.
-    pub image: String,
+    pub(crate) image: String,
     /// Its variables.
-    pub env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     /// Instead of CMD.
-    pub command: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
     /// It must serve within this time.
-    pub ready_within: Duration,
+    pub(crate) ready_within: Duration,
 }
 
 /// The values of the environment stay out: they may be secrets.
@@ -191,7 +191,7 @@ impl std::fmt::Debug for Service {
 #[cfg(test)]
 impl Service {
     /// A service for tests: an HTTP check of /healthz on port 8000, one vCPU and 2 GB.
-    pub fn some() -> Self {
+    pub(crate) fn some() -> Self {
         Self {
             platform: Platform::some(),
             port: 8000,
@@ -210,7 +210,7 @@ impl Service {
 #[cfg(test)]
 impl HealthCheck {
     /// App Runner's numbers, by HTTP.
-    pub fn some() -> Self {
+    pub(crate) fn some() -> Self {
         let (protocol, path) = (Protocol::Http, "/healthz".to_owned());
         Self { protocol, path, interval: 5, timeout: 2, healthy_threshold: 1, unhealthy_threshold: 5 }
     }

@@ -9,9 +9,9 @@ use super::id::{CaseId, fnv1a};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shard {
     /// From 1.
-    pub number: u64,
+    pub(crate) number: u64,
     /// How many parts there are.
-    pub of: u64,
+    pub(crate) of: u64,
 }
 
 /// So many parts at the most: a job matrix of GitHub has no more.

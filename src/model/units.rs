@@ -6,14 +6,14 @@ use std::time::Duration;
 ///
 /// # Errors
 /// A sentence that says what was expected.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim())
         .map_err(|_| format!("`{text}` is not a duration; write a number with a unit, such as 200ms, 5s or 1m"))
 }
 
 /// Writes a duration as [`parse_duration`] reads it, in the largest whole unit.
 #[must_use]
-pub fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string().replace(' ', "")
 }
 
@@ -21,7 +21,7 @@ pub fn show_duration(duration: Duration) -> String {
 ///
 /// # Errors
 /// A sentence that says what was expected.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor: u64 = match &lower[digits.len()..] {
@@ -41,7 +41,7 @@ fn wrong_size(text: &str) -> String {
 
 /// Writes a size as [`parse_bytes`] reads it.
 #[must_use]
-pub fn show_bytes(bytes: u64) -> String {
+pub(crate) fn show_bytes(bytes: u64) -> String {
     for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
         if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes >> shift);
@@ -54,7 +54,7 @@ pub fn show_bytes(bytes: u64) -> String {
 ///
 /// # Errors
 /// A sentence that says what was expected.
-pub fn parse_cpu(text: &str) -> Result<u32, String> {
+pub(crate) fn parse_cpu(text: &str) -> Result<u32, String> {
     let wrong = || format!("`{text}` is not a number of CPUs; write one such as 0.25 or 2");
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     if part.len() > 3 || !(whole.to_owned() + part).bytes().all(|b| b.is_ascii_digit()) {
@@ -67,7 +67,7 @@ pub fn parse_cpu(text: &str) -> Result<u32, String> {
 
 /// Writes thousandths of a CPU as [`parse_cpu`] reads them.
 #[must_use]
-pub fn show_cpu(milli: u32) -> String {
+pub(crate) fn show_cpu(milli: u32) -> String {
     if milli.is_multiple_of(1000) {
         return (milli / 1000).to_string();
     }

@@ -138,7 +138,7 @@ impl Verdicts {
 
     /// The first image that is known to be bad: the culprit, the last of several, or the oldest of all.
     #[must_use]
-    pub fn known_bad(&self) -> Option<&String> {
+    pub(crate) fn known_bad(&self) -> Option<&String> {
         match self.culprit {
             Culprit::AllBad | Culprit::Reversed | Culprit::Judged => self.images.first(),
             _ => self.first_bad.as_ref().or(self.any_of.last()),

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 /// A word as a shell reads it; no shell reads a zero byte, which is left as it is.
 #[must_use]
-pub fn quote(word: &str) -> Cow<'_, str> {
+pub(crate) fn quote(word: &str) -> Cow<'_, str> {
     shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
 /// Words as one command line.
 #[must_use]
-pub fn command_line(words: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn command_line(words: impl IntoIterator<Item = String>) -> String {
     words.into_iter().map(|word| quote(&word).into_owned()).collect::<Vec<_>>().join(" ")
 }
 

@@ -45,7 +45,7 @@ pub struct HealthDefaults {
 impl HealthDefaults {
     /// The health check of a service that says nothing of one.
     #[must_use]
-    pub fn check(&self) -> HealthCheck {
+    pub(crate) fn check(&self) -> HealthCheck {
         HealthCheck {
             protocol: if self.protocol == "HTTP" { Protocol::Http } else { Protocol::Tcp },
             path: self.path.clone(),
@@ -59,7 +59,7 @@ impl HealthDefaults {
 
 /// The platforms by their names, each with the text of its profile, which [`crate::scenario`] reads. The first is the one
 /// where nobody says another.
-pub const PROFILES: [(&str, &str); 2] =
+pub(crate) const PROFILES: [(&str, &str); 2] =
     [("apprunner", include_str!("apprunner.yaml")), ("ecs-express", include_str!("ecs-express.yaml"))];
 
 /// The names of the platforms.

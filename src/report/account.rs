@@ -10,39 +10,39 @@ use crate::model::outcome::{CaseResult, Cause};
 const MOST_LOG: usize = 20;
 
 /// The parts of an account, as plain text without escapes of any format.
-pub struct Account {
+pub(crate) struct Account {
     /// What came out, and the first cause.
-    pub headline: String,
+    pub(crate) headline: String,
     /// Why and what to do, each with what it stands on.
-    pub causes: Vec<Why>,
+    pub(crate) causes: Vec<Why>,
     /// Requests after healthy that failed.
-    pub checks: Vec<String>,
+    pub(crate) checks: Vec<String>,
     /// What it did, in order of time, and what it was waiting for.
-    pub timeline: Vec<String>,
+    pub(crate) timeline: Vec<String>,
     /// The last lines of its log.
-    pub log: Vec<String>,
+    pub(crate) log: Vec<String>,
     /// What the platform would log.
-    pub platform: Vec<String>,
+    pub(crate) platform: Vec<String>,
     /// What a reader must know of how the result was had.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// The command that writes a script of the case; nothing: nothing ran.
-    pub repro: Option<String>,
+    pub(crate) repro: Option<String>,
 }
 
 /// A cause.
-pub struct Why {
+pub(crate) struct Why {
     /// What happened.
-    pub text: String,
+    pub(crate) text: String,
     /// What to do.
-    pub fix: String,
+    pub(crate) fix: String,
     /// What it stands on.
-    pub evidence: Vec<String>,
+    pub(crate) evidence: Vec<String>,
 }
 
 impl Account {
     /// The account of a case that has a result.
     #[must_use]
-    pub fn of(entry: &Entry<'_>, result: &CaseResult) -> Self {
+    pub(crate) fn of(entry: &Entry<'_>, result: &CaseResult) -> Self {
         let causes: Vec<Why> = result
             .causes
             .iter()
@@ -78,7 +78,7 @@ impl Account {
 }
 
 /// What the image says of itself and is no cause that has been told.
-pub fn untold(result: &CaseResult) -> impl Iterator<Item = &Cause> {
+pub(crate) fn untold(result: &CaseResult) -> impl Iterator<Item = &Cause> {
     let findings = result.findings.iter().map(|finding| &finding.cause);
     findings.filter(|finding| result.causes.iter().all(|cause| cause.id != finding.id))
 }

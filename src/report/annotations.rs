@@ -1,8 +1,4 @@
-//! A run as annotations of a CI job: the workflow commands of GitHub, and the logging commands of Azure Pipelines.
-//! (GitLab has neither; it reads the JUnit file.)
-//!
-//! Such a command is a line on standard output, so whatever else a job prints may be taken for one. What a candidate has
-//! written belongs into [`fenced`].
+//! A run as annotations of a CI job: the workflow commands of GitHub. (GitLab has none; it reads the JUnit file.)
 
 use std::fmt::Write;
 
@@ -44,39 +40,6 @@ pub fn render(run: &Run) -> String {
         let _ = writeln!(text, "::notice title=exitone::{}", data(rest));
     }
     text
-}
-
-/// The commands of Azure Pipelines: `##vso[task.logissue type=error]…`.
-#[must_use]
-pub fn render_azure(run: &Run) -> String {
-    let issues = issues(run);
-    let mut text = String::new();
-    for (kind, issues) in [("error", &issues.errors), ("warning", &issues.warnings)] {
-        for issue in issues {
-            let said = format!("{}: {}", issue.title, issue.text);
-            let _ = writeln!(text, "##vso[task.logissue type={kind}]{}", azure(&said));
-        }
-    }
-    if let Some(rest) = &issues.rest {
-        let _ = writeln!(text, "##[section]{}", azure(rest));
-    }
-    text
-}
-
-/// A text between two commands that let GitHub read none within it, whatever its lines begin with.
-#[must_use]
-pub fn fenced(output: &str) -> String {
-    // The word that ends it must not be in it; any text has one that is not.
-    let mut number = 0;
-    let word = loop {
-        let word = format!("exitone-output-{number}");
-        if !output.contains(&word) {
-            break word;
-        }
-        number += 1;
-    };
-    let gap = if output.is_empty() || output.ends_with('\n') { "" } else { "\n" };
-    format!("::stop-commands::{word}\n{output}{gap}::{word}::\n")
 }
 
 fn issues(run: &Run) -> Issues {
@@ -145,20 +108,14 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// What Azure reads as a message.
-fn azure(text: &str) -> String {
-    text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{HOSTILE, every_kind, huge};
+    use crate::report::fixture::{every_kind, huge};
 
     #[test]
     fn what_a_job_prints() {
-        let run = every_kind();
-        insta::assert_snapshot!(format!("{}\n{}", render(&run), render_azure(&run)));
+        insta::assert_snapshot!(render(&every_kind()));
     }
 
     #[test]
@@ -173,7 +130,6 @@ mod tests {
         }
         assert_eq!(property("a: b, 5 %\r\n"), "a%3A b%2C 5 %25%0D%0A");
         assert_eq!(data("a: b, 5 %25"), "a: b, 5 %2525");
-        assert!(render_azure(&every_kind()).lines().all(|line| line.starts_with("##")));
     }
 
     #[test]
@@ -181,17 +137,5 @@ mod tests {
         let text = render(&huge(30, 3));
         assert_eq!(text.matches("::error ").count(), 10);
         assert!(text.ends_with("::notice title=exitone::80 more cases not as expected; the report has them all\n"));
-    }
-
-    #[test]
-    fn no_line_of_a_log_ends_its_fence() {
-        for output in ["", "::error::x", "a\n::exitone-output-0::\n::error::x\n", HOSTILE] {
-            let text = fenced(output);
-            let lines: Vec<&str> = text.lines().collect();
-            let word = lines[0].strip_prefix("::stop-commands::").expect("it begins so");
-            let end = format!("::{word}::");
-            assert_eq!(lines.iter().position(|line| *line == end), Some(lines.len() - 1), "{text}");
-            assert_eq!(text.matches(word).count(), 2);
-        }
     }
 }

@@ -19,7 +19,7 @@ const WIDTH: usize = 108;
 
 /// The document of `bisect --format json`.
 #[derive(Serialize, JsonSchema)]
-pub struct Document<'a> {
+pub(crate) struct Document<'a> {
     #[serde(flatten)]
     verdicts: &'a Verdicts,
     /// The answer in one sentence.
@@ -149,20 +149,20 @@ fn tested(verdicts: &Verdicts) -> String {
 }
 
 /// A version of the list.
-pub struct Version<'a> {
+pub(crate) struct Version<'a> {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// How it was judged; `None`: it was not run.
-    pub tested: Option<&'a Tested>,
+    pub(crate) tested: Option<&'a Tested>,
     /// What it does.
-    pub text: String,
+    pub(crate) text: String,
     /// How often it failed, where its runs disagree.
-    pub often: String,
+    pub(crate) often: String,
 }
 
 /// Every version, the oldest first.
 #[must_use]
-pub fn versions(verdicts: &Verdicts) -> Vec<Version<'_>> {
+pub(crate) fn versions(verdicts: &Verdicts) -> Vec<Version<'_>> {
     let names = view::names(&verdicts.images).into_iter();
     let version = |(image, name): (&String, String)| {
         let tested = verdicts.tested(image);
@@ -181,7 +181,7 @@ pub fn versions(verdicts: &Verdicts) -> Vec<Version<'_>> {
 
 /// What changed from the last good image to the first bad one: what, and the change.
 #[must_use]
-pub fn changes(verdicts: &Verdicts) -> Vec<(&'static str, String)> {
+pub(crate) fn changes(verdicts: &Verdicts) -> Vec<(&'static str, String)> {
     let found = matches!(verdicts.culprit, Culprit::First | Culprit::AnyOf) && verdicts.last_good.is_some();
     let parts = if found { parts(&verdicts.image_diff) } else { Vec::new() };
     let more = verdicts.image_diff.more_files;

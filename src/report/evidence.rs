@@ -8,7 +8,7 @@ const MOST_LINES: usize = 14;
 
 /// What a candidate did and what stopped it, in order of time.
 #[must_use]
-pub fn timeline(evidence: &Evidence) -> Vec<String> {
+pub(crate) fn timeline(evidence: &Evidence) -> Vec<String> {
     let mut lines: Vec<(f64, String)> = Vec::new();
     for q in evidence.questions().filter(|q| q.record != "AAAA") {
         lines.push((q.at_ms, format!("asked for {} ({}): {}", q.name, q.record, q.answer)));
@@ -74,7 +74,7 @@ pub(super) fn probed(result: &ProbeResult) -> String {
 
 /// What the process needed of the machine, in one line.
 #[must_use]
-pub fn usage(evidence: &Evidence) -> Option<String> {
+pub(crate) fn usage(evidence: &Evidence) -> Option<String> {
     let usage = evidence.usage?;
     let megabytes = usage.memory_peak as f64 / f64::from(1 << 20);
     let mut text = format!(
@@ -98,7 +98,7 @@ pub fn usage(evidence: &Evidence) -> Option<String> {
 
 /// The conditions that were never met, one line each.
 #[must_use]
-pub fn not_exercised(result: &CaseResult) -> Vec<String> {
+pub(crate) fn not_exercised(result: &CaseResult) -> Vec<String> {
     result.not_exercised.iter().map(|n| format!("{} was not exercised: {}", n.condition, n.because)).collect()
 }
 

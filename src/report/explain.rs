@@ -13,7 +13,7 @@ const MOST_MISLEADING: usize = 3;
 
 /// The whole text.
 #[must_use]
-pub fn text(explanation: &Explanation) -> String {
+pub(crate) fn text(explanation: &Explanation) -> String {
     let style = if explanation.succeeded { GOOD } else { BAD };
     let mut text = format!("{}\n", styled(style, &wrap(&explanation.text, 0)));
     if let Some(line) = &explanation.failure {

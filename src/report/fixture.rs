@@ -9,16 +9,16 @@ use crate::model::outcome::{CaseResult, Cause, CheckResult, Finding, NotExercise
 use crate::model::{CaseId, ConditionSet};
 
 /// What a candidate may write to do harm to a report.
-pub const HOSTILE: &str = "\u{1b}[31m</failure>]]><script>alert(1)</script> | `x` ```` @everyone #1 a\u{0}b\u{fffe} \
+pub(crate) const HOSTILE: &str = "\u{1b}[31m</failure>]]><script>alert(1)</script> | `x` ```` @everyone #1 a\u{0}b\u{fffe} \
                            ::error::no %0A ##[error]no ##vso[task.complete] \"quoted\" *b* _c_ [l](http://x) $a$ \\|";
 
 /// Conditions from their text.
-pub fn set(texts: &[&str]) -> ConditionSet {
+pub(crate) fn set(texts: &[&str]) -> ConditionSet {
     ConditionSet::new(texts.iter().map(|text| text.parse().expect("a condition"))).expect("a set")
 }
 
 /// A case that passed.
-pub fn passed(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
+pub(crate) fn passed(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
     CaseResult {
         id: CaseId(id.to_owned()),
         image: image.to_owned(),
@@ -55,7 +55,7 @@ pub fn passed(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
 }
 
 /// A case that exited with code 1.
-pub fn died(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
+pub(crate) fn died(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
     let cause = Cause {
         id: "outbound-call-at-startup".to_owned(),
         text: "While it starts the process opens a connection to verify.example.com:443, and that fails.".to_owned(),
@@ -154,7 +154,7 @@ fn run(cases: Vec<(CaseResult, Option<&str>, bool)>) -> Run {
 }
 
 /// A run with every kind of result, and hostile text in every place that a candidate can write to.
-pub fn every_kind() -> Run {
+pub(crate) fn every_kind() -> Run {
     let (v1, v2) = ("backend:v1.2", "registry:5000/backend:v2");
     let baseline = ConditionSet::baseline;
     let drop = || set(&["egress.drop"]);
@@ -216,7 +216,7 @@ pub fn every_kind() -> Run {
 }
 
 /// So many images under so many sets of conditions, all of which fail.
-pub fn huge(images: usize, sets: usize) -> Run {
+pub(crate) fn huge(images: usize, sets: usize) -> Run {
     let mut cases = Vec::new();
     for n in 0..sets {
         for image in 0..images {

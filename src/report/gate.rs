@@ -14,36 +14,36 @@ use crate::model::words::command_line;
 
 /// What the cases of a commit came to, as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
+pub(crate) struct Judged {
     /// Cases in all.
-    pub cases: usize,
+    pub(crate) cases: usize,
     /// Cases that failed.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Cases that say nothing.
-    pub unresolved: usize,
+    pub(crate) unresolved: usize,
     /// The failure that is told.
-    pub worst: Option<Worst>,
+    pub(crate) worst: Option<Worst>,
 }
 
 /// A failure in words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Worst {
+pub(crate) struct Worst {
     /// The case's id.
-    pub case: String,
+    pub(crate) case: String,
     /// Its image's name.
-    pub image: String,
+    pub(crate) image: String,
     /// What the image does, and when.
-    pub what: String,
+    pub(crate) what: String,
     /// The cause and what to do about it, where they are known.
-    pub why: Option<(String, String)>,
+    pub(crate) why: Option<(String, String)>,
     /// Other sets of conditions under which it fails.
-    pub more: usize,
+    pub(crate) more: usize,
 }
 
 impl Judged {
     /// Sums a run up.
     #[must_use]
-    pub fn of(run: &Run) -> Self {
+    pub(crate) fn of(run: &Run) -> Self {
         let counts = run.counts();
         let unexpected = run.entries().filter(|entry| entry.standing == Standing::Unexpected);
         // The fewest conditions say most.
@@ -68,7 +68,7 @@ impl Judged {
 
     /// The verdict.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         match (self.failed, self.unresolved) {
             (0, 0) => Verdict::Pass,
             (0, _) => Verdict::Unresolved,
@@ -92,22 +92,22 @@ fn what(entry: &Entry<'_>) -> String {
 }
 
 /// Where a verdict stands.
-pub struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// The branch and its commit.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// The scenario file.
-    pub scenario: &'a str,
+    pub(crate) scenario: &'a str,
     /// True when a push waits for it.
-    pub push: bool,
+    pub(crate) push: bool,
     /// The age of a verdict that was known already, in seconds.
-    pub age: Option<u64>,
+    pub(crate) age: Option<u64>,
     /// How long it took, in seconds.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// A time in words: `8 s`, `3 min`, `2 h`, `5 d`.
 #[must_use]
-pub fn in_time(seconds: f64) -> String {
+pub(crate) fn in_time(seconds: f64) -> String {
     let whole = |unit: f64| (seconds / unit).round();
     match seconds {
         s if s < 10.0 => format!("{s:.1} s"),
@@ -120,7 +120,7 @@ pub fn in_time(seconds: f64) -> String {
 
 /// What is said of a commit.
 #[must_use]
-pub fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String {
+pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String {
     let Frame { name, scenario, push, .. } = frame;
     let known = match frame.age {
         Some(age) => format!("known for {}; `exitone gate --no-cache` judges again; ", in_age(age)),

@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 
 /// The document of `run --format json`.
 #[derive(Serialize, JsonSchema)]
-pub struct Document<'a> {
+pub(crate) struct Document<'a> {
     /// The document's version.
     version: u32,
     /// The results, in the order of the plan.
@@ -143,7 +143,7 @@ fn document(whole: &Run) -> Value {
 
 /// `demo --format json`: the document of `run`, and what it says of each version.
 #[must_use]
-pub fn demo(run: &Run, story: &Story) -> Value {
+pub(crate) fn demo(run: &Run, story: &Story) -> Value {
     let versions: Vec<Value> = story
         .versions
         .iter()

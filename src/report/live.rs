@@ -21,7 +21,7 @@ const LINE: usize = 140;
 
 /// What tells the cases of a search apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Named {
+pub(crate) enum Named {
     /// One image under many sets of conditions.
     ByConditions,
     /// Many images under one set of conditions.
@@ -29,7 +29,7 @@ pub enum Named {
 }
 
 /// Live lines, drawn only where they can be seen.
-pub struct Live {
+pub(crate) struct Live {
     bar: ProgressBar,
     named: Named,
     doing: String,
@@ -41,7 +41,7 @@ pub struct Live {
 impl Live {
     /// Lines that say nothing yet; `doing`: what comes first.
     #[must_use]
-    pub fn new(wanted: bool, named: Named, doing: &str) -> Self {
+    pub(crate) fn new(wanted: bool, named: Named, doing: &str) -> Self {
         let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         let style = ProgressStyle::with_template("{spinner} {elapsed:>4}  {msg}");
@@ -53,7 +53,7 @@ impl Live {
     }
 
     /// Shows what an event changes.
-    pub fn on(&mut self, stamped: &Stamped) {
+    pub(crate) fn on(&mut self, stamped: &Stamped) {
         match &stamped.event {
             Event::CaseStarted { id, image, conditions } => {
                 let name = self.name(image, conditions);

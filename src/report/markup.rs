@@ -2,13 +2,13 @@
 
 /// A text between tags.
 #[must_use]
-pub fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     escaped(text, false)
 }
 
 /// A text in an attribute, in quotes of either kind.
 #[must_use]
-pub fn attribute(text: &str) -> String {
+pub(crate) fn attribute(text: &str) -> String {
     escaped(text, true)
 }
 

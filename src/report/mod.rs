@@ -1,30 +1,30 @@
 //! Consumers of events: the terminal, a run's folder, JSON, one page of HTML, and files for CI systems.
 
-pub mod account;
+pub(crate) mod account;
 pub mod annotations;
 pub mod bisect;
-pub mod evidence;
-pub mod explain;
+pub(crate) mod evidence;
+pub(crate) mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod folder;
-pub mod gate;
+pub(crate) mod gate;
 pub mod html;
 pub mod json;
 pub mod junit;
-pub mod live;
+pub(crate) mod live;
 pub mod markdown;
 mod markup;
-pub mod plain;
-pub mod progress;
-pub mod repro;
+pub(crate) mod plain;
+pub(crate) mod progress;
+pub(crate) mod repro;
 pub mod schema;
-pub mod searches;
+pub(crate) mod searches;
 pub mod story;
 mod style;
 pub mod table;
 pub mod terminal;
-pub mod view;
+pub(crate) mod view;
 pub mod why;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ const MOST: usize = 400;
 
 /// A text without escape sequences of terminals and without control characters; line breaks and tabs stay.
 #[must_use]
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     readable(text, |c| match c {
         '\u{1b}' => None,
         c if c.is_control() || turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => Some(INSTEAD),
@@ -17,7 +17,7 @@ pub fn plain(text: &str) -> String {
 
 /// Reads the escape sequences of a terminal (ECMA-48) out of a text. Line breaks and tabs stay; `shown` says what stands
 /// for any other character, the one that begins an escape sequence among them where it begins none.
-pub fn readable(text: &str, shown: impl Fn(char) -> Option<char>) -> String {
+pub(crate) fn readable(text: &str, shown: impl Fn(char) -> Option<char>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -38,20 +38,20 @@ pub fn readable(text: &str, shown: impl Fn(char) -> Option<char>) -> String {
 }
 
 /// True for what turns the direction of the text after it: a line could then read as something else.
-pub fn turns(c: char) -> bool {
+pub(crate) fn turns(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A text as one line of at most some hundred characters.
 #[must_use]
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let words: Vec<String> = plain(text).split_whitespace().map(str::to_owned).collect();
     cut(&words.join(" "))
 }
 
 /// Lines of a log, as plain text, each cut where it is too long.
 #[must_use]
-pub fn lines(texts: &[String]) -> Vec<String> {
+pub(crate) fn lines(texts: &[String]) -> Vec<String> {
     texts.iter().flat_map(|text| plain(text).lines().map(cut).collect::<Vec<_>>()).collect()
 }
 

@@ -22,7 +22,7 @@ struct Running {
 const NAMED: usize = 3;
 
 /// A bar with the slowest of the running cases in its last line.
-pub struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     running: BTreeMap<String, Running>,
     planned: BTreeMap<CaseId, Planned>,
@@ -37,7 +37,7 @@ pub struct Progress {
 impl Progress {
     /// A bar that is drawn only when standard error is a terminal and it is wanted.
     #[must_use]
-    pub fn new(wanted: bool) -> Self {
+    pub(crate) fn new(wanted: bool) -> Self {
         let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len}  {prefix}\n     {wide_msg}");
@@ -53,7 +53,7 @@ impl Progress {
     }
 
     /// Shows what an event changes.
-    pub fn on(&mut self, stamped: &Stamped) {
+    pub(crate) fn on(&mut self, stamped: &Stamped) {
         match &stamped.event {
             Event::RunStarted(header) => {
                 self.bar.set_length(header.cases.len() as u64);

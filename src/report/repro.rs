@@ -26,39 +26,39 @@ const TAKEN: &str = "TOOLS net internet candidate ca ipv6 docker expected good u
 
 /// Everything that a script needs to know of a case.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReproCase {
+pub(crate) struct ReproCase {
     /// The case's name.
-    pub id: String,
+    pub(crate) id: String,
     /// The image.
-    pub image: String,
+    pub(crate) image: String,
     /// The conditions.
-    pub conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
     /// What the container gets over the image's ENV, the conditions already applied. Nothing is added to it: the
     /// variables that name the certificate (`/run/exitone/ca.pem`) are among these.
-    pub env: BTreeMap<String, ReproValue>,
+    pub(crate) env: BTreeMap<String, ReproValue>,
     /// Instead of ENTRYPOINT.
-    pub entrypoint: Option<Vec<String>>,
+    pub(crate) entrypoint: Option<Vec<String>>,
     /// Instead of CMD.
-    pub cmd: Option<Vec<String>>,
+    pub(crate) cmd: Option<Vec<String>>,
     /// The probed port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The health check.
     #[serde(with = "HealthCheckText")]
-    pub health: HealthCheck,
+    pub(crate) health: HealthCheck,
     /// The lowest and the highest status that the health check takes for a success.
-    pub passing: [u16; 2],
+    pub(crate) passing: [u16; 2],
     /// Names that the candidate asked DNS for.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// TCP ports that it connected to.
-    pub ports: Vec<u16>,
+    pub(crate) ports: Vec<u16>,
     /// What came of the case, such as `exit code 1`.
-    pub expected: String,
+    pub(crate) expected: String,
 }
 
 /// What a variable has.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ReproValue {
+pub(crate) enum ReproValue {
     /// This value, which may be written down. What looks like a secret all the same is treated as one.
     Text(String),
     /// A value that is never written down.
@@ -152,7 +152,7 @@ impl ReproCase {
 ///
 /// # Errors
 /// One sentence for every condition that docker and standard tools cannot impose, and for what is not known of the case.
-pub fn script(case: &ReproCase) -> Result<String, Vec<String>> {
+pub(crate) fn script(case: &ReproCase) -> Result<String, Vec<String>> {
     let mut problems: Vec<String> = case.conditions.iter().filter_map(problem).collect();
     if case.entrypoint.iter().chain(&case.cmd).flatten().any(|word| word.contains(REDACTED)) {
         problems

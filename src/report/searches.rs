@@ -11,56 +11,56 @@ use crate::model::verdicts::Verdicts;
 use crate::model::{CaseId, ConditionSet, Verdict};
 
 /// A search or a bisection.
-pub struct SearchView<'a> {
+pub(crate) struct SearchView<'a> {
     /// The scenario that it belongs to.
-    pub scenario: Option<&'a str>,
+    pub(crate) scenario: Option<&'a str>,
     /// The image; `None`: several.
-    pub image: Option<&'a str>,
+    pub(crate) image: Option<&'a str>,
     /// The image and what was searched among.
-    pub title: String,
+    pub(crate) title: String,
     /// What came out.
-    pub verdict: String,
+    pub(crate) verdict: String,
     /// The answer, line by line: minimal sets, or versions.
-    pub lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
     /// What changed, how certain it is, what it rests on.
-    pub rests: Vec<String>,
+    pub(crate) rests: Vec<String>,
     /// Why it is undecided.
-    pub open: Option<String>,
+    pub(crate) open: Option<String>,
     /// Its runs, in order.
-    pub runs: Vec<RunLine>,
+    pub(crate) runs: Vec<RunLine>,
     /// Seconds that it took.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// A line of an answer.
-pub struct Line {
+pub(crate) struct Line {
     /// Its case; `None`: it was not run.
-    pub case: Option<CaseId>,
+    pub(crate) case: Option<CaseId>,
     /// What it is, and what came out.
-    pub text: String,
+    pub(crate) text: String,
     /// True when that is good, or as expected; `None`: undecided.
-    pub good: Option<bool>,
+    pub(crate) good: Option<bool>,
     /// Why, and what to do.
-    pub because: Vec<String>,
+    pub(crate) because: Vec<String>,
 }
 
 /// A run of a search.
-pub struct RunLine {
+pub(crate) struct RunLine {
     /// Milliseconds from the beginning of the run to its end.
-    pub at_ms: u64,
+    pub(crate) at_ms: u64,
     /// Its case.
-    pub case: CaseId,
+    pub(crate) case: CaseId,
     /// True for a pass; `None`: undecided.
-    pub passed: Option<bool>,
+    pub(crate) passed: Option<bool>,
     /// The conditions or the image, and the outcome.
-    pub text: String,
+    pub(crate) text: String,
     /// What it told.
-    pub lesson: String,
+    pub(crate) lesson: String,
 }
 
 /// What a run came to, in one sentence without a full stop; `None` of the verdict: nothing was run.
 #[must_use]
-pub fn headline(run: &Run) -> (Option<Verdict>, String) {
+pub(crate) fn headline(run: &Run) -> (Option<Verdict>, String) {
     let verdict = Some(match run.exit_code() {
         0 => Verdict::Pass,
         1 => Verdict::Fail,
@@ -77,7 +77,7 @@ pub fn headline(run: &Run) -> (Option<Verdict>, String) {
 }
 
 /// Every search of a run, in the order of the plan, and its bisection.
-pub fn searches(run: &Run) -> Vec<SearchView<'_>> {
+pub(crate) fn searches(run: &Run) -> Vec<SearchView<'_>> {
     let images = run.images();
     let searches = run.searches().map(|(planned, answer)| {
         let image = one_line(name(&planned.image, &images));
@@ -109,7 +109,7 @@ fn of_report(run: &Run, planned: &PlannedSearch, report: &SearchReport) -> Parts
 impl SearchView<'_> {
     /// That, and why, it is undecided; `None`: it is decided.
     #[must_use]
-    pub fn undecided(&self) -> Option<String> {
+    pub(crate) fn undecided(&self) -> Option<String> {
         self.open.as_ref().map(|open| format!("undecided; there may be more sets: {open}"))
     }
 }

@@ -10,60 +10,60 @@ use crate::search::table::{FirstBad, first_bad, minimal};
 
 /// One smallest failing set of a version.
 #[derive(Clone, Debug)]
-pub struct FailingSet {
+pub(crate) struct FailingSet {
     /// The conditions.
-    pub conditions: ConditionSet,
+    pub(crate) conditions: ConditionSet,
     /// How it failed, in a few words (`exit 1`).
-    pub signature: String,
+    pub(crate) signature: String,
     /// How it ended.
-    pub outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
     /// The exit code, where there was one.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// Why.
-    pub causes: Vec<Cause>,
+    pub(crate) causes: Vec<Cause>,
 }
 
 /// What the runs say of one version.
 #[derive(Clone, Debug)]
-pub struct Version {
+pub(crate) struct Version {
     /// The image's name.
-    pub image: String,
+    pub(crate) image: String,
     /// Pass only when it passed everywhere.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// The smallest failing sets among those that were run.
-    pub sets: Vec<FailingSet>,
+    pub(crate) sets: Vec<FailingSet>,
     /// Healthy, but a request after it failed: the set and the request's result.
-    pub soft: Vec<(ConditionSet, String)>,
+    pub(crate) soft: Vec<(ConditionSet, String)>,
     /// Cases that passed.
-    pub passed: usize,
+    pub(crate) passed: usize,
     /// Cases that say nothing.
-    pub unresolved: usize,
+    pub(crate) unresolved: usize,
     /// Set for an image that cannot run on the platform at all.
-    pub nowhere: Option<Cause>,
+    pub(crate) nowhere: Option<Cause>,
 }
 
 /// The first bad version under a set of conditions.
 #[derive(Clone, Debug)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// The conditions.
-    pub conditions: ConditionSet,
+    pub(crate) conditions: ConditionSet,
     /// The first bad image; nothing when the ones before the bad one say nothing.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// The good one before it.
-    pub last_good: Option<String>,
+    pub(crate) last_good: Option<String>,
     /// The images of which one is the first bad one, when it cannot be told which.
-    pub any_of: Vec<String>,
+    pub(crate) any_of: Vec<String>,
 }
 
 /// What a table of results says.
 #[derive(Clone, Debug)]
 pub struct Story {
     /// The versions, in the order of the table.
-    pub versions: Vec<Version>,
+    pub(crate) versions: Vec<Version>,
     /// What every version that can run on the platform does.
-    pub common: Vec<FailingSet>,
+    pub(crate) common: Vec<FailingSet>,
     /// The first bad version, for each set of conditions that has one.
-    pub first_bad: Vec<Turn>,
+    pub(crate) first_bad: Vec<Turn>,
 }
 
 impl Story {
@@ -172,7 +172,7 @@ fn turns(images: &[String], results: &[&CaseResult]) -> Vec<Turn> {
 
 /// Conditions as a person would say them.
 #[must_use]
-pub fn in_words(set: &ConditionSet) -> String {
+pub(crate) fn in_words(set: &ConditionSet) -> String {
     let words: Vec<String> = set.iter().map(Condition::words).collect();
     if words.is_empty() { "always, even under friendly conditions".to_owned() } else { words.join(" and ") }
 }
@@ -180,7 +180,7 @@ pub fn in_words(set: &ConditionSet) -> String {
 impl Version {
     /// `v20-otp-fix exits with code 1 when …`, in one sentence.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let name = short_name(&self.image);
         if let Some(cause) = &self.nowhere {
             return format!("{name} exits with code 1 under every condition: {}", first_sentence(&cause.text));
@@ -200,7 +200,7 @@ impl Version {
 
     /// The sentence without what every version does.
     #[must_use]
-    pub fn own_sentence(&self, common: &[FailingSet]) -> String {
+    pub(crate) fn own_sentence(&self, common: &[FailingSet]) -> String {
         let own: Vec<FailingSet> =
             self.sets.iter().filter(|s| !common.iter().any(|c| c.conditions == s.conditions)).cloned().collect();
         if own.len() == self.sets.len() || self.nowhere.is_some() {
@@ -219,7 +219,7 @@ impl Version {
 
 /// `exits with code 1 when A, B or C; or when X and D or E`: sets that fail alike, one clause for each kind.
 #[must_use]
-pub fn clauses(sets: &[FailingSet]) -> String {
+pub(crate) fn clauses(sets: &[FailingSet]) -> String {
     let mut groups: Vec<(String, Vec<&ConditionSet>)> = Vec::new();
     for set in sets {
         let how = verb(set);

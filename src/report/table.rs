@@ -11,34 +11,34 @@ use crate::model::outcome::{CaseResult, Outcome};
 
 /// A set of conditions and its cells.
 #[derive(Clone, Debug)]
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// The conditions in words; `(2)` behind it where another row reads the same.
-    pub label: String,
+    pub(crate) label: String,
     /// One for each image of the table, in its order; nothing: no such case is planned.
-    pub cells: Vec<Option<Entry<'a>>>,
+    pub(crate) cells: Vec<Option<Entry<'a>>>,
 }
 
 /// The cases of one scenario.
 #[derive(Clone, Debug)]
 pub struct Table<'a> {
     /// The scenario's name; nothing: cases by hand.
-    pub scenario: Option<&'a str>,
+    pub(crate) scenario: Option<&'a str>,
     /// The images in the order of the plan.
-    pub images: Vec<&'a str>,
+    pub(crate) images: Vec<&'a str>,
     /// What people call them; the whole names where the short ones are the same.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// The sets of conditions in the order of the plan.
-    pub rows: Vec<Row<'a>>,
+    pub(crate) rows: Vec<Row<'a>>,
 }
 
 impl<'a> Table<'a> {
     /// The cases of an image, each with the label of its row.
-    pub fn column(&self, image: usize) -> impl Iterator<Item = (&str, Entry<'a>)> {
+    pub(crate) fn column(&self, image: usize) -> impl Iterator<Item = (&str, Entry<'a>)> {
         self.rows.iter().filter_map(move |row| Some((row.label.as_str(), (*row.cells.get(image)?)?)))
     }
 
     /// Every case: the image's name, the label of the row, the cell; row by row.
-    pub fn cells(&self) -> impl Iterator<Item = (&str, &str, Entry<'a>)> {
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (&str, &str, Entry<'a>)> {
         self.rows.iter().flat_map(move |row| {
             let cells = self.names.iter().zip(&row.cells);
             cells.filter_map(|(name, cell)| Some((name.as_str(), row.label.as_str(), (*cell)?)))
@@ -47,14 +47,14 @@ impl<'a> Table<'a> {
 
     /// The same without rows that are nothing but steps of a search.
     #[must_use]
-    pub fn without_steps(&self) -> Self {
+    pub(crate) fn without_steps(&self) -> Self {
         let told = |row: &&Row<'_>| row.cells.iter().flatten().any(|cell| cell.standing != Standing::Step);
         Self { rows: self.rows.iter().filter(told).cloned().collect(), ..self.clone() }
     }
 
     /// What stands above it, where a run has more than one.
     #[must_use]
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         self.scenario.map_or_else(|| "cases by hand".to_owned(), one_line)
     }
 }
@@ -117,7 +117,7 @@ fn number(id: &str) -> u64 {
 
 /// How bad a result is, the worst first: what fails without any condition, then what died, then the rest.
 #[must_use]
-pub fn severity(result: &CaseResult) -> (bool, bool, usize) {
+pub(crate) fn severity(result: &CaseResult) -> (bool, bool, usize) {
     let died = !matches!(result.outcome, None | Some(Outcome::Healthy));
     (!result.conditions.is_empty(), !died, result.conditions.iter().count())
 }

@@ -252,18 +252,18 @@ fn failure(result: &CaseResult) -> String {
 
 /// What a planted candidate has shown of a condition.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Proved {
+pub(crate) struct Proved {
     /// The condition.
-    pub condition: String,
+    pub(crate) condition: String,
     /// True: this host imposes it. False: it does not, though it should. Nothing: it cannot.
-    pub imposed: Option<bool>,
+    pub(crate) imposed: Option<bool>,
     /// What was seen, or why it cannot.
-    pub what: String,
+    pub(crate) what: String,
 }
 
 /// A line for every condition.
 #[must_use]
-pub fn doctor(proved: &[Proved]) -> String {
+pub(crate) fn doctor(proved: &[Proved]) -> String {
     let width = proved.iter().map(|p| p.condition.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
     for one in proved {
@@ -366,6 +366,6 @@ fn search(run: &Run, search: &SearchView<'_>, report: Option<&SearchReport>) -> 
 
 /// The last line.
 #[must_use]
-pub fn summary(counts: &Counts) -> String {
+pub(crate) fn summary(counts: &Counts) -> String {
     format!("{} in {:.1} s\n", view::counts(counts), counts.seconds)
 }

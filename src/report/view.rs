@@ -7,13 +7,13 @@ use crate::model::outcome::{CaseResult, Outcome, Phase, Verdict};
 
 /// `1 case`, `2 cases`.
 #[must_use]
-pub fn plural(count: usize, what: &str) -> String {
+pub(crate) fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The name of an image among others: the short one, unless another image shares it.
 #[must_use]
-pub fn name<'a>(image: &'a str, all: &[impl AsRef<str>]) -> &'a str {
+pub(crate) fn name<'a>(image: &'a str, all: &[impl AsRef<str>]) -> &'a str {
     let short = short_name(image);
     let shared = |other: &str| other != image && short_name(other) == short;
     if all.iter().any(|other| shared(other.as_ref())) { image } else { short }
@@ -21,13 +21,13 @@ pub fn name<'a>(image: &'a str, all: &[impl AsRef<str>]) -> &'a str {
 
 /// The names of images.
 #[must_use]
-pub fn names(all: &[impl AsRef<str>]) -> Vec<String> {
+pub(crate) fn names(all: &[impl AsRef<str>]) -> Vec<String> {
     all.iter().map(|image| one_line(name(image.as_ref(), all))).collect()
 }
 
 /// What a running case is doing.
 #[must_use]
-pub fn phase(phase: Phase) -> &'static str {
+pub(crate) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Prepare => "setting up",
         Phase::Start => "starting",
@@ -40,7 +40,7 @@ pub fn phase(phase: Phase) -> &'static str {
 
 /// What the process does, as the rest of a sentence: `exits with code 1`.
 #[must_use]
-pub fn does(outcome: Option<&Outcome>, exit_code: Option<i64>) -> String {
+pub(crate) fn does(outcome: Option<&Outcome>, exit_code: Option<i64>) -> String {
     match (outcome, exit_code) {
         (Some(Outcome::Healthy), _) => "becomes healthy".to_owned(),
         (Some(Outcome::Exited), Some(code)) => format!("exits with code {code}"),
@@ -56,7 +56,7 @@ pub fn does(outcome: Option<&Outcome>, exit_code: Option<i64>) -> String {
 
 /// How a result looks at a glance; formats give each a colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Look {
+pub(crate) enum Look {
     /// Healthy.
     Good,
     /// Healthy without exercising a condition.
@@ -75,7 +75,7 @@ pub enum Look {
 
 /// The mark of a cell in a table, at most nine columns wide.
 #[must_use]
-pub fn mark(result: Option<&CaseResult>) -> (Look, String) {
+pub(crate) fn mark(result: Option<&CaseResult>) -> (Look, String) {
     let Some(result) = result else { return (Look::Nothing, "–".to_owned()) };
     let (look, mark) = match (result.verdict, &result.outcome) {
         (Verdict::Unresolved, _) if result.skipped.is_some() => (Look::Skipped, "skip"),
@@ -102,7 +102,7 @@ fn failure(outcome: Option<&Outcome>, code: Option<i64>) -> String {
 }
 
 /// What the marks of a table mean, beside exit codes and signals.
-pub const LEGEND: [(Look, &str, &str); 9] = [
+pub(crate) const LEGEND: [(Look, &str, &str); 9] = [
     (Look::Good, "ok", "healthy"),
     (Look::Weak, "(ok)", "healthy without exercising a condition"),
     (Look::Soft, "ok*", "healthy, but a request after it fails"),
@@ -116,7 +116,7 @@ pub const LEGEND: [(Look, &str, &str); 9] = [
 
 /// A case in a few words: what came out, and what was expected where that is something else.
 #[must_use]
-pub fn words(entry: &Entry<'_>) -> String {
+pub(crate) fn words(entry: &Entry<'_>) -> String {
     let Some(result) = entry.result else { return "not run".to_owned() };
     let often = entry.attempts.flaky().map(|often| format!(", flaky: {often}")).unwrap_or_default();
     let outcome = one_line(&result.cell());
@@ -127,14 +127,14 @@ pub fn words(entry: &Entry<'_>) -> String {
 }
 
 /// Notes on a result: how it was had, and what its attempts came to.
-pub fn notes<'a>(entry: &Entry<'a>) -> impl Iterator<Item = String> + use<'a> {
+pub(crate) fn notes<'a>(entry: &Entry<'a>) -> impl Iterator<Item = String> + use<'a> {
     let attempts = entry.attempts.summary();
     entry.result.into_iter().flat_map(|result| result.notes.iter().map(|note| one_line(note))).chain(attempts)
 }
 
 /// The counts that are not zero.
 #[must_use]
-pub fn counts(counts: &Counts) -> String {
+pub(crate) fn counts(counts: &Counts) -> String {
     let parts = [
         (counts.failed, "failed"),
         (counts.unresolved, "unresolved"),
@@ -157,7 +157,7 @@ pub fn counts(counts: &Counts) -> String {
 
 /// What a run came to, in one sentence without a full stop; `None` of the verdict: nothing was run.
 #[must_use]
-pub fn headline(counts: &Counts) -> (Option<Verdict>, String) {
+pub(crate) fn headline(counts: &Counts) -> (Option<Verdict>, String) {
     let of = |count: usize, what: &str| format!("{count} of {} {what}", plural(counts.cases - counts.steps, "case"));
     let flaky = if counts.flaky > 0 { format!(", {} flaky", counts.flaky) } else { String::new() };
     let undecided = counts.unresolved + counts.skipped;

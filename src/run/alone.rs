@@ -8,7 +8,7 @@ use crate::model::{CaseResult, FailureClass, Verdict};
 
 /// True when a result does not stand before its case was run alone.
 #[must_use]
-pub fn is_wanted(beside: bool, result: &CaseResult) -> bool {
+pub(crate) fn is_wanted(beside: bool, result: &CaseResult) -> bool {
     beside && is_matter_of_time(result) && !contention(result).is_some_and(|found| found.changed_nothing())
 }
 
@@ -35,7 +35,7 @@ fn is_answered(result: &CaseResult) -> bool {
 
 /// The result that stands; `first` is that of the run beside others. A second run that says nothing takes nothing back.
 #[must_use]
-pub fn stands(first: Box<CaseResult>, alone: Box<CaseResult>) -> Box<CaseResult> {
+pub(crate) fn stands(first: Box<CaseResult>, alone: Box<CaseResult>) -> Box<CaseResult> {
     let mut alone = unless_starved(alone);
     if alone.verdict == Verdict::Unresolved {
         let why = alone.notes.first().cloned().unwrap_or_default();
@@ -47,14 +47,14 @@ pub fn stands(first: Box<CaseResult>, alone: Box<CaseResult>) -> Box<CaseResult>
 
 /// A result that stands although its case was not run alone.
 #[must_use]
-pub fn unconfirmed(mut first: Box<CaseResult>, because: &str) -> Box<CaseResult> {
+pub(crate) fn unconfirmed(mut first: Box<CaseResult>, because: &str) -> Box<CaseResult> {
     first.notes.push(format!("not confirmed alone: {because}"));
     first
 }
 
 /// The result, or that it says nothing: other work kept the candidate from the CPUs until the health check gave up.
 #[must_use]
-pub fn unless_starved(mut result: Box<CaseResult>) -> Box<CaseResult> {
+pub(crate) fn unless_starved(mut result: Box<CaseResult>) -> Box<CaseResult> {
     let watched = result.evidence.probes.last().map_or(0.0, |probe| probe.at_ms);
     let Some(found) = contention(&result).filter(|found| is_matter_of_time(&result) && found.starved(watched)) else {
         return result;

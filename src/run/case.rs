@@ -34,11 +34,11 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy)]
 pub struct Listener<'a> {
     /// Hears of every phase that is reached.
-    pub phase: &'a (dyn Fn(Phase) + Sync),
+    pub(crate) phase: &'a (dyn Fn(Phase) + Sync),
     /// Hears, once the candidate is healthy, what comes of the case if nothing more happens.
-    pub healthy: Option<&'a (dyn Fn(CaseResult) + Sync)>,
+    pub(crate) healthy: Option<&'a (dyn Fn(CaseResult) + Sync)>,
     /// True once nobody needs the result any more.
-    pub cancelled: Option<&'a watch::Receiver<bool>>,
+    pub(crate) cancelled: Option<&'a watch::Receiver<bool>>,
 }
 
 impl Listener<'_> {

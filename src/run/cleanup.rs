@@ -38,7 +38,7 @@ impl Removed {
     ///
     /// # Errors
     /// When a volume is in use.
-    pub fn complete(&self) -> EngineResult<()> {
+    pub(crate) fn complete(&self) -> EngineResult<()> {
         match self.in_use.first() {
             None => Ok(()),
             Some(volume) => Err(EngineError::InUse { action: "removing a volume".to_owned(), message: volume.clone() }),
@@ -50,7 +50,7 @@ impl Removed {
 ///
 /// # Errors
 /// The engine's; a volume in use is none.
-pub async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Removed> {
+pub(crate) async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Removed> {
     let containers = created(engine, engine.containers(label).await?).await;
     let outcomes = join_all(containers.iter().map(|c| engine.remove(&c.id))).await;
     // A volume can go only after the containers that mount it.
@@ -90,7 +90,7 @@ async fn created(engine: &dyn Engine, found: Vec<Found>) -> Vec<Found> {
 ///
 /// # Errors
 /// The engine's, once it failed ten times.
-pub async fn until_nothing_is_left(engine: &dyn Engine, label: &str) -> EngineResult<()> {
+pub(crate) async fn until_nothing_is_left(engine: &dyn Engine, label: &str) -> EngineResult<()> {
     let mut empty = 0;
     let mut errors = 0;
     while empty < EMPTY_PASSES {
@@ -209,7 +209,7 @@ pub async fn remove(engine: &dyn Engine, sessions: impl IntoIterator<Item = &Eng
 ///
 /// # Errors
 /// The engine's.
-pub async fn sweep(engine: &dyn Engine, session: &Session, state: &Path) -> EngineResult<Removed> {
+pub(crate) async fn sweep(engine: &dyn Engine, session: &Session, state: &Path) -> EngineResult<Removed> {
     let found = sessions(engine, state, &format!("{OWNER_LABEL}={}", session.owner)).await?;
     let dead: Vec<&EngineSession> = found.iter().filter(|s| s.life.is_none() && s.name != session.name).collect();
     for session in &dead {

@@ -18,7 +18,7 @@ use crate::model::change::{ImageChange, Side, compare};
 ///
 /// # Errors
 /// A container of ours could not be removed.
-pub async fn change(
+pub(crate) async fn change(
     engine: &dyn Engine,
     labels: &BTreeMap<String, String>,
     before: &ImageFacts,

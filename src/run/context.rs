@@ -39,11 +39,11 @@ impl Default for Options {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Of CPU time.
-    pub cpu: bool,
+    pub(crate) cpu: bool,
     /// Of memory.
-    pub memory: bool,
+    pub(crate) memory: bool,
     /// How many CPUs there are to limit.
-    pub cpus: usize,
+    pub(crate) cpus: usize,
 }
 
 impl Limits {
@@ -51,7 +51,7 @@ impl Limits {
     ///
     /// # Errors
     /// [`RunError::CannotImpose`].
-    pub fn allow(self, condition: &Condition) -> Result<(), RunError> {
+    pub(crate) fn allow(self, condition: &Condition) -> Result<(), RunError> {
         let wanted = condition.changes().container;
         let reason = match (wanted.cpu_milli, wanted.memory) {
             (Some(_), _) if !self.cpu => "this engine sets no CPU limit (cgroup cpu)",

@@ -25,7 +25,7 @@ pub struct Deaths(Arc<Mutex<Book>>);
 impl Deaths {
     /// Follows the events of the containers with a label.
     #[must_use]
-    pub fn follow(engine: &Arc<dyn Engine>, label: &str) -> Self {
+    pub(crate) fn follow(engine: &Arc<dyn Engine>, label: &str) -> Self {
         let book = Arc::new(Mutex::new(Book::default()));
         let mut events = engine.events(label);
         let shared = book.clone();
@@ -48,7 +48,7 @@ impl Deaths {
 
     /// Resolves when the container ends.
     #[must_use]
-    pub fn of(&self, container: &str) -> oneshot::Receiver<Result<(), RunError>> {
+    pub(crate) fn of(&self, container: &str) -> oneshot::Receiver<Result<(), RunError>> {
         let (sender, receiver) = oneshot::channel();
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &book.broken {

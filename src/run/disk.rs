@@ -22,7 +22,7 @@ use crate::model::Condition;
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// The full disk of a case.
-pub struct FullDisk<'a> {
+pub(crate) struct FullDisk<'a> {
     /// The condition that wants it.
     condition: Condition,
     volumes: Vec<VolumeMount>,
@@ -37,7 +37,11 @@ impl<'a> FullDisk<'a> {
     ///
     /// # Errors
     /// The engine's.
-    pub async fn begin(context: &'a Context, condition: Condition, folders: &[String]) -> Result<Self, RunError> {
+    pub(crate) async fn begin(
+        context: &'a Context,
+        condition: Condition,
+        folders: &[String],
+    ) -> Result<Self, RunError> {
         let engine = &context.engine;
         let labels = context.session.labels("disk");
         let mut volumes: Vec<VolumeMount> = Vec::new();
@@ -75,7 +79,7 @@ impl<'a> FullDisk<'a> {
 
     /// The candidate's volumes.
     #[must_use]
-    pub fn volumes(&self) -> &[VolumeMount] {
+    pub(crate) fn volumes(&self) -> &[VolumeMount] {
         &self.volumes
     }
 
@@ -83,7 +87,7 @@ impl<'a> FullDisk<'a> {
     ///
     /// # Errors
     /// When the machine cannot.
-    pub async fn fill(&mut self) -> Result<(), RunError> {
+    pub(crate) async fn fill(&mut self) -> Result<(), RunError> {
         match self.ask(ToKeeper::Fill).await? {
             FromKeeper::Full => Ok(()),
             FromKeeper::Failed(reason) => Err(RunError::CannotImpose { condition: self.condition.clone(), reason }),
@@ -95,7 +99,7 @@ impl<'a> FullDisk<'a> {
     ///
     /// # Errors
     /// When the keeper does not say.
-    pub async fn writes(&mut self) -> Result<u64, RunError> {
+    pub(crate) async fn writes(&mut self) -> Result<u64, RunError> {
         match self.ask(ToKeeper::Count).await? {
             FromKeeper::Writes(writes) => Ok(writes),
             other => Err(RunError::Holder(format!("the keeper of a full disk answered out of turn: {other:?}"))),
@@ -122,7 +126,7 @@ impl<'a> FullDisk<'a> {
     }
 
     /// Goes with the candidate from here on.
-    pub fn leaves_with(self, candidate: &mut Leaving<'_>) {
+    pub(crate) fn leaves_with(self, candidate: &mut Leaving<'_>) {
         candidate.take_over(self.keeper);
     }
 }

@@ -55,7 +55,7 @@ pub enum Claim {
 impl Claim {
     /// What is expected, in a sentence.
     #[must_use]
-    pub fn expected(self) -> &'static str {
+    pub(crate) fn expected(self) -> &'static str {
         match self {
             Self::Sandbox => "a candidate runs in a namespace of ours",
             Self::Resolver => "names that a candidate asks for are resolved by the simulated internet",
@@ -100,7 +100,7 @@ impl Check {
 
     /// True when nothing may be judged on this engine.
     #[must_use]
-    pub fn refuses(&self) -> bool {
+    pub(crate) fn refuses(&self) -> bool {
         self.claim != Claim::Usage && self.holds != Some(true)
     }
 }
@@ -136,7 +136,7 @@ impl EngineProof {
     ///
     /// # Errors
     /// [`RunError::Unproven`].
-    pub fn require(&self) -> Result<(), RunError> {
+    pub(crate) fn require(&self) -> Result<(), RunError> {
         let mut failed: Vec<Check> = self.checks.iter().filter(|check| check.refuses()).cloned().collect();
         // What was not shown mostly follows from what was shown not to hold.
         if failed.iter().any(|check| check.holds == Some(false)) {

@@ -18,25 +18,25 @@ use crate::model::{Candidate, Case, CaseResult, Evidence, Service};
 
 /// A job's number; a later job has a higher one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct JobId(u64);
+pub(crate) struct JobId(u64);
 
 /// One execution of a case.
 #[derive(Clone)]
-pub struct Job {
+pub(crate) struct Job {
     /// The image.
-    pub candidate: Candidate,
+    pub(crate) candidate: Candidate,
     /// What the platform is told.
-    pub service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
     /// The case.
-    pub case: Case,
+    pub(crate) case: Case,
     /// Whether to report a provisional result as soon as the candidate is healthy.
-    pub provisional: bool,
+    pub(crate) provisional: bool,
     /// Whether it is a further attempt at a case that has started already.
-    pub again: bool,
+    pub(crate) again: bool,
 }
 
 /// What becomes of a job.
-pub enum Message {
+pub(crate) enum Message {
     /// It started.
     Started(Arc<Job>),
     /// It starts a second time, alone.
@@ -70,7 +70,7 @@ struct Unconfirmed {
 }
 
 /// Runs jobs.
-pub struct Executor {
+pub(crate) struct Executor {
     context: Arc<Context>,
     room: Room,
     waiting: VecDeque<(JobId, Arc<Job>)>,
@@ -95,7 +95,7 @@ impl Executor {
     /// An executor without jobs. `uses_network`: assume that candidates wait for the network under a network fault
     /// before one was seen to use it.
     #[must_use]
-    pub fn new(context: Arc<Context>, room: Room, uses_network: bool) -> Self {
+    pub(crate) fn new(context: Arc<Context>, room: Room, uses_network: bool) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         Self {
             context,
@@ -117,7 +117,7 @@ impl Executor {
     }
 
     /// Adds a job. It starts when there is room, after all that were added before it.
-    pub fn start(&mut self, job: Job) -> JobId {
+    pub(crate) fn start(&mut self, job: Job) -> JobId {
         self.last += 1;
         let id = JobId(self.last);
         self.waiting.push_back((id, Arc::new(job)));
@@ -126,7 +126,7 @@ impl Executor {
 
     /// Number of jobs that would start at once. None while a result waits for its confirmation.
     #[must_use]
-    pub fn free(&self) -> usize {
+    pub(crate) fn free(&self) -> usize {
         if self.draining || !self.unconfirmed.is_empty() || self.is_confirming() {
             return 0;
         }
@@ -145,13 +145,13 @@ impl Executor {
 
     /// True when nothing runs and nothing waits.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.tasks.is_empty() && self.waiting.is_empty() && self.unconfirmed.is_empty() && self.ready.is_empty()
     }
 
     /// Number of executions so far; a case that was confirmed counts twice.
     #[must_use]
-    pub fn runs(&self) -> usize {
+    pub(crate) fn runs(&self) -> usize {
         self.runs
     }
 
@@ -227,7 +227,7 @@ impl Executor {
     }
 
     /// The next message; `None` when nothing runs and nothing waits. Safe to drop and call again.
-    pub async fn next(&mut self) -> Option<(JobId, Message)> {
+    pub(crate) async fn next(&mut self) -> Option<(JobId, Message)> {
         loop {
             self.fill();
             if let Some(message) = self.ready.pop_front() {
@@ -295,7 +295,7 @@ impl Executor {
     }
 
     /// Ends a job without a result. It gives up its container in its own time.
-    pub fn cancel(&mut self, id: JobId) {
+    pub(crate) fn cancel(&mut self, id: JobId) {
         self.waiting.retain(|(waiting, _)| *waiting != id);
         self.unconfirmed.retain(|unconfirmed| unconfirmed.id != id);
         self.ready.retain(|(ready, _)| *ready != id);
@@ -306,7 +306,7 @@ impl Executor {
 
     /// Starts no further job. Running jobs go on; results that wait for their confirmation are final as they are.
     /// Returns the jobs that will not start.
-    pub fn drain(&mut self) -> Vec<JobId> {
+    pub(crate) fn drain(&mut self) -> Vec<JobId> {
         self.draining = true;
         self.give_up_confirming();
         let mut left: Vec<JobId> = self.waiting.drain(..).map(|(id, _)| id).collect();
@@ -322,7 +322,7 @@ impl Executor {
     }
 
     /// Ends all jobs without a result.
-    pub async fn abort(&mut self) {
+    pub(crate) async fn abort(&mut self) {
         self.drain();
         self.tasks.shutdown().await;
         self.jobs.clear();

@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use crate::engine::{EngineError, EngineResult};
 
 /// What the engine streams.
-pub type Export = Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>;
+pub(crate) type Export = Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>;
 
 /// So many pieces of the stream may wait for the reader.
 const WAITING: usize = 16;
 
 /// What the engine streams, as a reader for a thread that may block.
-pub struct Pieces {
+pub(crate) struct Pieces {
     receiver: mpsc::Receiver<Bytes>,
     current: Bytes,
 }
@@ -40,7 +40,7 @@ impl Read for Pieces {
 ///
 /// # Errors
 /// The engine's, or those of the work.
-pub async fn read_to_end<T: Send + 'static>(
+pub(crate) async fn read_to_end<T: Send + 'static>(
     mut stream: Export,
     work: impl FnOnce(Pieces) -> io::Result<T> + Send + 'static,
 ) -> EngineResult<T> {

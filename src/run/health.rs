@@ -11,7 +11,7 @@ use crate::model::service::HealthCheck;
 
 /// What the probes have come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Not decided yet.
     Open,
     /// So many successes in a row.
@@ -22,7 +22,7 @@ pub enum Decision {
 
 /// The state of a health check.
 #[derive(Clone, Debug)]
-pub struct HealthMachine {
+pub(crate) struct HealthMachine {
     check: HealthCheck,
     successes: u32,
     failures: u32,
@@ -33,23 +33,23 @@ pub struct HealthMachine {
 impl HealthMachine {
     /// A health check that has seen nothing yet.
     #[must_use]
-    pub fn new(check: HealthCheck) -> Self {
+    pub(crate) fn new(check: HealthCheck) -> Self {
         Self { check, successes: 0, failures: 0, early_successes: 0, ticks: 0 }
     }
 
     /// When the platform's next probe is due, from the start of the process.
     #[must_use]
-    pub fn next_tick(&self) -> Duration {
+    pub(crate) fn next_tick(&self) -> Duration {
         Duration::from_secs(u64::from(self.check.interval)) * (self.ticks + 1)
     }
 
     /// The platform's probe is sent.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.ticks += 1;
     }
 
     /// A probe's result.
-    pub fn result(&mut self, good: bool, early: bool) -> Decision {
+    pub(crate) fn result(&mut self, good: bool, early: bool) -> Decision {
         match (early, good) {
             (true, true) => self.early_successes += 1,
             (true, false) => self.early_successes = 0,

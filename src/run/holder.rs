@@ -25,43 +25,43 @@ const LIFETIME_S: u64 = 6 * 3600;
 
 /// What a launch needs.
 #[derive(Clone)]
-pub struct Launch {
+pub(crate) struct Launch {
     /// The engine.
-    pub engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     /// The session, for labels and the volume.
-    pub session: Arc<Session>,
+    pub(crate) session: Arc<Session>,
     /// The holder's image.
-    pub image: String,
+    pub(crate) image: String,
     /// The session's certificate authority.
-    pub authority: Arc<Pair>,
+    pub(crate) authority: Arc<Pair>,
 }
 
 /// The moment from which a run's times count.
 #[derive(Clone, Copy, Debug)]
-pub struct Zero {
+pub(crate) struct Zero {
     /// By the clock of the engine's machine, microseconds since the epoch.
-    pub epoch_us: i64,
+    pub(crate) epoch_us: i64,
     /// By ours.
-    pub heard: Instant,
+    pub(crate) heard: Instant,
 }
 
 impl Zero {
     /// How long before one of our moments a moment of the engine's machine was, in milliseconds.
     #[must_use]
-    pub fn before(&self, ours: Instant, epoch_us: i64) -> f64 {
+    pub(crate) fn before(&self, ours: Instant, epoch_us: i64) -> f64 {
         (ours - self.heard).as_secs_f64() * 1000.0 - millis_between(self.epoch_us, epoch_us)
     }
 
     /// How long ago a process ended, in milliseconds; nothing when the engine does not say when.
     #[must_use]
-    pub fn since_end(&self, finished_us: Option<i64>) -> Option<f64> {
+    pub(crate) fn since_end(&self, finished_us: Option<i64>) -> Option<f64> {
         finished_us.map(|at| self.before(Instant::now(), at))
     }
 }
 
 /// From one moment to another, both microseconds since the epoch.
 #[must_use]
-pub fn millis_between(from_us: i64, to_us: i64) -> f64 {
+pub(crate) fn millis_between(from_us: i64, to_us: i64) -> f64 {
     // Differences within a run are far below the 2^53 that a f64 holds exactly.
     (to_us - from_us) as f64 / 1000.0
 }
@@ -69,7 +69,7 @@ pub fn millis_between(from_us: i64, to_us: i64) -> f64 {
 /// A holder that is ready for runs.
 pub struct Holder {
     /// The holder's container: what candidates join.
-    pub container: String,
+    pub(crate) container: String,
     input: Arc<Mutex<Input>>,
     inbox: mpsc::UnboundedReceiver<Result<FromHolder, RunError>>,
     runs: u64,
@@ -96,7 +96,7 @@ impl Holder {
     ///
     /// # Errors
     /// The engine's, or the holder's own words about why it cannot serve.
-    pub async fn launch(launch: &Launch, counted: Arc<()>) -> Result<Self, RunError> {
+    pub(crate) async fn launch(launch: &Launch, counted: Arc<()>) -> Result<Self, RunError> {
         let engine = &launch.engine;
         let spec = ContainerSpec {
             volumes: vec![launch.session.shared(true)],
@@ -148,7 +148,7 @@ impl Holder {
     }
 
     /// The number of the next run.
-    pub fn next_run(&mut self) -> u64 {
+    pub(crate) fn next_run(&mut self) -> u64 {
         self.runs += 1;
         self.occupied = false;
         self.runs
@@ -156,12 +156,12 @@ impl Holder {
 
     /// True when the next run may have it: it has not failed, and no candidate may be in its namespace.
     #[must_use]
-    pub fn is_reusable(&self) -> bool {
+    pub(crate) fn is_reusable(&self) -> bool {
         !self.failed && !self.occupied
     }
 
     /// A candidate is about to join: until it has left, nobody else can have this holder.
-    pub fn let_in(&mut self) {
+    pub(crate) fn let_in(&mut self) {
         self.occupied = true;
     }
 
@@ -169,7 +169,7 @@ impl Holder {
     ///
     /// # Errors
     /// When the holder is gone.
-    pub async fn say(&mut self, message: &ToHolder) -> Result<(), RunError> {
+    pub(crate) async fn say(&mut self, message: &ToHolder) -> Result<(), RunError> {
         let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("it cannot be written to: {e}"));
         let bytes = line(message).map_err(|e| gone(&e))?;
         let written = timeout(ANSWER_WITHIN, write(&self.input, &bytes)).await;
@@ -182,7 +182,7 @@ impl Holder {
     ///
     /// # Errors
     /// When the holder is gone, says that it failed, or cannot impose a condition.
-    pub async fn hear(&mut self) -> Result<FromHolder, RunError> {
+    pub(crate) async fn hear(&mut self) -> Result<FromHolder, RunError> {
         let heard = self.next_line().await;
         self.failed |= matches!(&heard, Err(error) if !matches!(error, RunError::CannotImpose { .. }));
         heard
@@ -227,7 +227,7 @@ impl Holder {
     ///
     /// # Errors
     /// When the holder is gone, or cannot impose a condition.
-    pub async fn prepare(&mut self, prepare: Prepare) -> Result<Zero, RunError> {
+    pub(crate) async fn prepare(&mut self, prepare: Prepare) -> Result<Zero, RunError> {
         let wanted = prepare.run;
         self.say(&ToHolder::Prepare(Box::new(prepare))).await?;
         let prepared = |message| match message {
@@ -245,7 +245,7 @@ impl Holder {
     ///
     /// # Errors
     /// When the holder is gone, or cannot make the namespace.
-    pub async fn place(&mut self, run: u64, number: u32) -> Result<(), RunError> {
+    pub(crate) async fn place(&mut self, run: u64, number: u32) -> Result<(), RunError> {
         self.occupied = true;
         self.say(&ToHolder::Place { run, number }).await?;
         self.answer(|message| (message == FromHolder::Placed { run, number }).then_some(())).await
@@ -255,7 +255,7 @@ impl Holder {
     ///
     /// # Errors
     /// When the holder is gone, or the service does not serve in time.
-    pub async fn awake(&mut self, order: Await, within: Duration) -> Result<(), RunError> {
+    pub(crate) async fn awake(&mut self, order: Await, within: Duration) -> Result<(), RunError> {
         let expected = FromHolder::Awake { run: order.run, number: order.number };
         self.say(&ToHolder::Await(order)).await?;
         let wait = async {
@@ -270,7 +270,7 @@ impl Holder {
     ///
     /// # Errors
     /// When the holder is gone.
-    pub async fn finish(&mut self, run: u64, mut told: impl FnMut(FromHolder)) -> Result<(), RunError> {
+    pub(crate) async fn finish(&mut self, run: u64, mut told: impl FnMut(FromHolder)) -> Result<(), RunError> {
         self.say(&ToHolder::Finish { run }).await?;
         let finished = |message| match message {
             FromHolder::Finished { run: finished } if finished == run => Some(()),

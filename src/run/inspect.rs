@@ -1,7 +1,7 @@
 //! Looks at the files of an image without running it: what its command would execute, and what its files name.
 
-pub mod header;
-pub mod scan;
+pub(crate) mod header;
+pub(crate) mod scan;
 mod wrapped;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ const LOADER_WITHIN: usize = 64 << 20;
 ///
 /// # Errors
 /// The engine's, or its files cannot be read: nothing is known of the image then.
-pub async fn inspect(
+pub(crate) async fn inspect(
     engine: &dyn Engine,
     labels: BTreeMap<String, String>,
     facts: &ImageFacts,

@@ -20,7 +20,7 @@ use crate::model::{Candidate, Case, Condition, Plan, Service};
 type Key = (String, Vec<String>, bool);
 
 /// The folder of what was read of images, in the state folder.
-pub const FOLDER: &str = "images";
+pub(crate) const FOLDER: &str = "images";
 /// What is kept is read by the version that wrote it only.
 const FORMAT: &str = concat!("1 ", env!("CARGO_PKG_VERSION"));
 /// So many images are kept.
@@ -52,12 +52,12 @@ pub struct Inspector {
 impl Inspector {
     /// Nothing is looked at yet. `whole`: every file is read where a case asks what its image names.
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, session: Arc<Session>, state: &Path, whole: bool) -> Self {
+    pub(crate) fn new(engine: Arc<dyn Engine>, session: Arc<Session>, state: &Path, whole: bool) -> Self {
         Self { engine, session, folder: state.join(FOLDER), whole, known: Mutex::default(), names: Mutex::default() }
     }
 
     /// Names of variables that will be asked about: one reading of an image serves all of its cases.
-    pub fn expect(&self, plan: &Plan) {
+    pub(crate) fn expect(&self, plan: &Plan) {
         let searched = plan.searches.iter().flat_map(|search| &search.conditions);
         let named = plan
             .cases
@@ -70,7 +70,7 @@ impl Inspector {
     }
 
     /// What is in the image of a case; nothing when it could not be looked at, which is no reason to fail a case.
-    pub async fn look(&self, service: &Service, candidate: &Candidate, case: &Case) -> Option<ImageFiles> {
+    pub(crate) async fn look(&self, service: &Service, candidate: &Candidate, case: &Case) -> Option<ImageFiles> {
         let facts = &candidate.facts;
         let words = words(service, candidate, case);
         let asked: BTreeSet<String> = variables(case).collect();

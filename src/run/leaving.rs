@@ -14,29 +14,29 @@ use crate::engine::Engine;
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// A container on its way out. Stopping and removing go on beside the next case.
-pub struct Leaving<'a> {
+pub(crate) struct Leaving<'a> {
     /// What cases share.
-    pub context: &'a Context,
+    pub(crate) context: &'a Context,
     /// The container.
-    pub id: String,
+    pub(crate) id: String,
     /// Resolves when it ends; only for one that still lives and is to be asked first.
-    pub death: Option<oneshot::Receiver<Result<(), RunError>>>,
+    pub(crate) death: Option<oneshot::Receiver<Result<(), RunError>>>,
     /// Containers that go after it.
-    pub also: Vec<String>,
+    pub(crate) also: Vec<String>,
     /// Volumes that go when no container has them any more.
-    pub volumes: Vec<String>,
+    pub(crate) volumes: Vec<String>,
     gone: Option<oneshot::Sender<()>>,
 }
 
 impl<'a> Leaving<'a> {
     /// A container that has nothing to do with others.
     #[must_use]
-    pub fn new(context: &'a Context, id: &str) -> Self {
+    pub(crate) fn new(context: &'a Context, id: &str) -> Self {
         Self { context, id: id.to_owned(), death: None, also: Vec::new(), volumes: Vec::new(), gone: None }
     }
 
     /// Resolves when everything is gone.
-    pub fn gone(&mut self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn gone(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let (tell, told) = oneshot::channel();
         self.gone = Some(tell);
         async move {
@@ -46,7 +46,7 @@ impl<'a> Leaving<'a> {
     }
 
     /// Takes over what another one would have taken along; it goes after this one.
-    pub fn take_over(&mut self, mut other: Leaving<'_>) {
+    pub(crate) fn take_over(&mut self, mut other: Leaving<'_>) {
         self.also.push(std::mem::take(&mut other.id));
         self.also.append(&mut other.also);
         self.volumes.append(&mut other.volumes);
@@ -65,7 +65,7 @@ impl<'a> Leaving<'a> {
     }
 
     /// Lets it go.
-    pub async fn go(mut self) {
+    pub(crate) async fn go(mut self) {
         let task = self.task();
         let mut leaving = self.context.leaving.lock().await;
         leaving.spawn(task);

@@ -15,7 +15,7 @@ const EVIDENCE_WIDTH: usize = 400;
 
 /// A log with a bound.
 #[derive(Default, Debug)]
-pub struct Log {
+pub(crate) struct Log {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     dropped: u64,
@@ -29,7 +29,7 @@ pub struct Log {
 
 impl Log {
     /// Takes what was written, and when: milliseconds since the start.
-    pub fn push(&mut self, bytes: &[u8], at_ms: f64) {
+    pub(crate) fn push(&mut self, bytes: &[u8], at_ms: f64) {
         self.last_ms = at_ms;
         for byte in bytes {
             if *byte != b'\n' {
@@ -50,7 +50,7 @@ impl Log {
 
     /// The text, secrets taken out.
     #[must_use]
-    pub fn text(&self, redactor: &Redactor) -> String {
+    pub(crate) fn text(&self, redactor: &Redactor) -> String {
         let mut bytes = self.head.clone();
         if self.dropped > 0 {
             bytes.extend(format!("\n… {} bytes left out …\n", self.dropped).bytes());
@@ -63,7 +63,7 @@ impl Log {
 impl Log {
     /// The last lines of the text as evidence, and when each came: `lag` milliseconds are added.
     #[must_use]
-    pub fn last_lines(&self, text: &str, lag: f64) -> (Vec<String>, Vec<f64>) {
+    pub(crate) fn last_lines(&self, text: &str, lag: f64) -> (Vec<String>, Vec<f64>) {
         let lines = last_lines(text);
         let mut times: Vec<f64> = self.times.iter().copied().collect();
         if self.open {

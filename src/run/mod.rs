@@ -1,36 +1,36 @@
 //! Runs cases: one case as a state machine, one coordinator, the pool of holders, and what keeps the engine clean.
 
-pub mod alone;
+pub(crate) mod alone;
 pub mod case;
 pub mod cleanup;
-pub mod compare;
+pub(crate) mod compare;
 pub mod conductor;
 pub mod context;
-pub mod deaths;
-pub mod disk;
+pub(crate) mod deaths;
+pub(crate) mod disk;
 pub mod drivers;
 pub mod engine_proof;
 mod executor;
-pub mod export;
-pub mod health;
-pub mod holder;
-pub mod inspect;
-pub mod inspector;
-pub mod leaving;
-pub mod logs;
+pub(crate) mod export;
+pub(crate) mod health;
+pub(crate) mod holder;
+pub(crate) mod inspect;
+pub(crate) mod inspector;
+pub(crate) mod leaving;
+pub(crate) mod logs;
 pub mod pool;
-pub mod program;
-pub mod proofs;
-pub mod proven;
+pub(crate) mod program;
+pub(crate) mod proofs;
+pub(crate) mod proven;
 mod recorder;
-pub mod result;
+pub(crate) mod result;
 pub mod rig;
 pub mod schedule;
-pub mod services;
+pub(crate) mod services;
 pub mod session;
-pub mod spec;
-pub mod watch;
-pub mod watchdog;
+pub(crate) mod spec;
+pub(crate) mod watch;
+pub(crate) mod watchdog;
 
 use crate::engine::EngineError;
 use crate::model::Condition;
@@ -92,12 +92,12 @@ pub enum RunError {
 
 impl RunError {
     /// An error of this machine.
-    pub fn host(action: impl Into<String>, cause: impl std::fmt::Display) -> Self {
+    pub(crate) fn host(action: impl Into<String>, cause: impl std::fmt::Display) -> Self {
         Self::Host { action: action.into(), cause: cause.to_string() }
     }
 
     /// A service container's trouble.
-    pub fn service(host: &str, port: u16, why: &str, log: &str) -> Self {
+    pub(crate) fn service(host: &str, port: u16, why: &str, log: &str) -> Self {
         let log = if log.is_empty() { "nothing" } else { log };
         Self::Service { host: format!("{host}:{port}"), why: why.to_owned(), log: log.to_owned() }
     }

@@ -58,24 +58,24 @@ pub struct Pool {
 impl Pool {
     /// A pool that has no holder yet, for so many runs at a time.
     #[must_use]
-    pub fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
+    pub(crate) fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
         Self { launch, mode, most: jobs * 2, coming: Mutex::default(), counted: Arc::default() }
     }
 
     /// True when a run needs a fresh namespace inside its holder.
     #[must_use]
-    pub fn fresh(&self) -> bool {
+    pub(crate) fn fresh(&self) -> bool {
         self.mode == Mode::Shared
     }
 
     /// The holder's image.
     #[must_use]
-    pub fn image(&self) -> &str {
+    pub(crate) fn image(&self) -> &str {
         &self.launch.image
     }
 
     /// Launches so many holders now, beside whatever else goes on.
-    pub fn warm(&self, holders: usize) {
+    pub(crate) fn warm(&self, holders: usize) {
         let mut coming = self.lock();
         coming.extend((0..holders).map(|_| Coming::New(self.launched())));
     }
@@ -139,7 +139,7 @@ impl Pool {
     }
 
     /// Ends every holder that is ready, and those that are still being launched.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         let coming = std::mem::take(&mut *self.lock());
         let ended = coming.into_iter().map(|coming| async {
             if let Ok(Ok(holder)) = coming.task().await {

@@ -16,7 +16,7 @@ use crate::engine::{Archive, Engine, EngineError, EngineInfo, IMAGE_LABEL};
 /// The image's repository.
 const REPOSITORY: &str = "exitone/holder";
 /// The executable in it.
-pub const PROGRAM: &str = "/exitone";
+pub(crate) const PROGRAM: &str = "/exitone";
 
 /// The image of the planted candidates, for the platform's architecture and for another one.
 const PLANTED: [&str; 2] = ["exitone/planted", "exitone/planted-elsewhere"];
@@ -32,7 +32,11 @@ const ELSEWHERE: &str = "s390x";
 ///
 /// # Errors
 /// When the executable cannot be read, is none for the engine's platform, or the engine refuses the image.
-pub async fn ensure_image(engine: &dyn Engine, info: &EngineInfo, program: Option<&Path>) -> Result<String, RunError> {
+pub(crate) async fn ensure_image(
+    engine: &dyn Engine,
+    info: &EngineInfo,
+    program: Option<&Path>,
+) -> Result<String, RunError> {
     let image = |tag: String| NewImage {
         entrypoint: vec![PROGRAM.to_owned(), "holder".to_owned()],
         architecture: info.architecture().to_owned(),
@@ -46,7 +50,7 @@ pub async fn ensure_image(engine: &dyn Engine, info: &EngineInfo, program: Optio
 ///
 /// # Errors
 /// As those of [`ensure_image`].
-pub async fn ensure_planted(
+pub(crate) async fn ensure_planted(
     engine: &dyn Engine,
     info: &EngineInfo,
     program: Option<&Path>,

@@ -15,22 +15,22 @@ pub(super) const HOST: &str = "planted.example";
 
 /// A condition and the candidate that meets it.
 #[derive(Clone, Debug)]
-pub struct Proof {
+pub(crate) struct Proof {
     /// The condition's name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The condition, as it is imposed.
-    pub condition: ConditionSet,
+    pub(crate) condition: ConditionSet,
     /// What the planted candidate does, as its start command.
-    pub meets: String,
+    pub(crate) meets: String,
     /// The condition for a candidate that only serves; another where its argument names what is met.
-    pub for_idle: ConditionSet,
+    pub(crate) for_idle: ConditionSet,
     /// True for `arch.mismatch`: judged from the image, whatever the candidate does.
-    pub of_image: bool,
+    pub(crate) of_image: bool,
 }
 
 /// What a candidate that meets no condition does.
 #[must_use]
-pub fn idle() -> String {
+pub(crate) fn idle() -> String {
     format!("serve {PORT}")
 }
 
@@ -46,7 +46,7 @@ fn unread() -> String {
 
 /// What the platform is told of a planted candidate.
 #[must_use]
-pub fn service(defaults: &Service, command: &str) -> Service {
+pub(crate) fn service(defaults: &Service, command: &str) -> Service {
     let mut service = defaults.clone();
     service.port = PORT;
     service.env = env();
@@ -63,7 +63,7 @@ pub fn service(defaults: &Service, command: &str) -> Service {
 
 /// How a planted candidate ended, in its own words.
 #[must_use]
-pub fn said(result: &CaseResult) -> String {
+pub(crate) fn said(result: &CaseResult) -> String {
     let last = result.evidence.log_tail.last().cloned();
     let why = last.or_else(|| result.causes.first().map(|c| c.text.clone())).or_else(|| result.notes.first().cloned());
     format!("{}: {}", result.cell(), why.unwrap_or_default())
@@ -104,7 +104,7 @@ fn planted(name: &str) -> (String, String) {
 
 /// A proof for every known condition, in the order of the documentation; those that take a name are there twice.
 #[must_use]
-pub fn proofs() -> Vec<Proof> {
+pub(crate) fn proofs() -> Vec<Proof> {
     let mut proofs = Vec::new();
     for kind in kinds() {
         let (argument, action) = planted(kind.name);

@@ -10,7 +10,7 @@ use crate::engine::EngineInfo;
 use crate::engine::context::hex;
 
 /// The folder in the state folder.
-pub const FOLDER: &str = "proven";
+pub(crate) const FOLDER: &str = "proven";
 /// Number of engines remembered.
 const MOST_KEPT: usize = 64;
 
@@ -24,7 +24,7 @@ struct Record {
 }
 
 /// The memory of one engine.
-pub struct Proven {
+pub(crate) struct Proven {
     path: PathBuf,
     key: String,
 }
@@ -33,7 +33,7 @@ impl Proven {
     /// The memory of this engine in a state folder. `image`: the holder's image, whose tag is the digest of our own
     /// executable.
     #[must_use]
-    pub fn of(state: &Path, info: &EngineInfo, image: &str) -> Self {
+    pub(crate) fn of(state: &Path, info: &EngineInfo, image: &str) -> Self {
         let EngineInfo { name, version, api, id, platform, kernel, parts, .. } = info;
         let tool = concat!("exitone ", env!("CARGO_PKG_VERSION"));
         let lines = [tool, image, name, version, api, id, platform, kernel].into_iter();
@@ -45,13 +45,13 @@ impl Proven {
     /// Whether the use of CPU and memory is measured on this engine; `None` when the engine was not proven. A file that
     /// cannot be read or understood, or is about something else, is none.
     #[must_use]
-    pub fn usage(&self) -> Option<bool> {
+    pub(crate) fn usage(&self) -> Option<bool> {
         let record: Record = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
         (record.key == self.key).then_some(record.usage)
     }
 
     /// Remembers that the engine was proven. A folder that cannot be written costs a second with each session.
-    pub fn remember(&self, usage: bool) {
+    pub(crate) fn remember(&self, usage: bool) {
         if let Err(error) = self.write(usage) {
             tracing::debug!(%error, "the proof of this engine is not remembered");
         }

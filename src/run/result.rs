@@ -15,47 +15,47 @@ use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome
 
 /// What an attempt brought.
 #[derive(Debug)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// How it ended.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// The furthest phase.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// The exit code, where there was one.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// True when the kernel killed a process of it for want of memory.
-    pub oom: bool,
+    pub(crate) oom: bool,
     /// From the beginning of the case to the start of the process.
-    pub started_ms: Option<f64>,
+    pub(crate) started_ms: Option<f64>,
     /// From the start of the process to its end.
-    pub exited_ms: Option<f64>,
+    pub(crate) exited_ms: Option<f64>,
     /// From the start of the process to the health check's success.
-    pub healthy_ms: Option<f64>,
+    pub(crate) healthy_ms: Option<f64>,
     /// From the end of the process to here.
-    pub verdict_ms: Option<f64>,
+    pub(crate) verdict_ms: Option<f64>,
     /// What was seen.
-    pub evidence: Evidence,
+    pub(crate) evidence: Evidence,
     /// Requests after healthy.
-    pub checks: Vec<CheckResult>,
+    pub(crate) checks: Vec<CheckResult>,
     /// Secrets taken out.
-    pub log: String,
+    pub(crate) log: String,
     /// True when the kernel's own retry times were kept.
-    pub real_time: bool,
+    pub(crate) real_time: bool,
 }
 
 /// What every result has.
-pub struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// The case.
-    pub case: &'a Case,
+    pub(crate) case: &'a Case,
     /// Its candidate.
-    pub candidate: &'a Candidate,
+    pub(crate) candidate: &'a Candidate,
     /// What the platform is told.
-    pub service: &'a Service,
+    pub(crate) service: &'a Service,
     /// What is in the image, where it was looked at.
-    pub files: Option<&'a ImageFiles>,
+    pub(crate) files: Option<&'a ImageFiles>,
     /// True for the deployment that creates the service.
-    pub first: bool,
+    pub(crate) first: bool,
     /// The whole case in milliseconds.
-    pub total_ms: f64,
+    pub(crate) total_ms: f64,
 }
 
 impl Frame<'_> {
@@ -106,7 +106,7 @@ impl Frame<'_> {
 
     /// The result of an attempt.
     #[must_use]
-    pub fn of_attempt(&self, mut attempt: Attempt) -> CaseResult {
+    pub(crate) fn of_attempt(&self, mut attempt: Attempt) -> CaseResult {
         // App Runner reports 1 for a program that the kernel cannot execute; some local engines say 255.
         let cannot_execute = attempt.exit_code == Some(255) && attempt.log.contains("exec format error");
         if cannot_execute {
@@ -154,7 +154,7 @@ impl Frame<'_> {
 
     /// The result of a case that is decided by the image alone: nothing is run.
     #[must_use]
-    pub fn of_image(&self) -> Option<CaseResult> {
+    pub(crate) fn of_image(&self) -> Option<CaseResult> {
         if let Some(cause) = platform::architecture(&self.candidate.facts, &self.service.platform) {
             let mut result = self.result(Verdict::Fail, Some(Outcome::Exited), Some(1));
             result.causes = vec![cause];
@@ -213,7 +213,7 @@ impl Frame<'_> {
 
     /// The result of a case that could not be run: it says nothing about the image.
     #[must_use]
-    pub fn not_run(&self, error: &RunError) -> CaseResult {
+    pub(crate) fn not_run(&self, error: &RunError) -> CaseResult {
         let why = error.to_string();
         let mut result = self.result(Verdict::Unresolved, None, None);
         match error {
@@ -241,7 +241,7 @@ impl Frame<'_> {
 
     /// The result of a candidate that the engine could not start, by the image's own fault.
     #[must_use]
-    pub fn not_started(&self, exit_code: Option<i64>, message: &str, hint: &str) -> CaseResult {
+    pub(crate) fn not_started(&self, exit_code: Option<i64>, message: &str, hint: &str) -> CaseResult {
         // A program that the kernel cannot execute: App Runner starts it and reports an exit with code 1.
         let outcome = if exit_code == Some(1) { Outcome::Exited } else { Outcome::NotStarted };
         let mut result = self.result(Verdict::Fail, Some(outcome), exit_code);
@@ -258,7 +258,7 @@ impl Frame<'_> {
 
 /// What a result tells of a condition that it may have had or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Touch {
+pub(crate) enum Touch {
     /// The process did what the condition is about.
     Met,
     /// It did not, and would not under the condition.
@@ -269,7 +269,7 @@ pub enum Touch {
 
 /// Did this image, when it went as it went in this result, do what the condition is about?
 #[must_use]
-pub fn touch(
+pub(crate) fn touch(
     candidate: &Candidate,
     service: &Service,
     files: Option<&ImageFiles>,

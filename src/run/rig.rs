@@ -150,7 +150,7 @@ impl Rig {
 
     /// The memory of what was proven of this session's engine.
     #[must_use]
-    pub fn proven(&self, state: &Path, info: &EngineInfo) -> Proven {
+    pub(crate) fn proven(&self, state: &Path, info: &EngineInfo) -> Proven {
         Proven::of(state, info, self.context.pool.image())
     }
 
@@ -185,7 +185,7 @@ impl Rig {
 
 /// Variables that are condition-worthy but unknown to the service: their names are most likely misspelt.
 #[must_use]
-pub fn unknown_variables(plan: &Plan) -> BTreeSet<String> {
+pub(crate) fn unknown_variables(plan: &Plan) -> BTreeSet<String> {
     let images = plan.candidates.iter().flat_map(|c| c.facts.env.keys());
     let known: BTreeSet<&String> = plan.parts.iter().flat_map(|p| p.service.env.keys()).chain(images).collect();
     let searched = plan.searches.iter().flat_map(|search| &search.conditions);

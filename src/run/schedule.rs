@@ -68,7 +68,7 @@ pub struct How {
 impl How {
     /// Number of events with which a resumed run tells what is known already, the first event not counted.
     #[must_use]
-    pub fn recorded(&self) -> usize {
+    pub(crate) fn recorded(&self) -> usize {
         self.done.len() + self.searched.0.len() + self.searched.1.len()
     }
 }
@@ -91,7 +91,7 @@ impl From<usize> for How {
 
 /// How long a case under these conditions takes, in seconds: of this much it waits.
 #[must_use]
-pub fn estimate(conditions: &ConditionSet) -> (f64, f64) {
+pub(crate) fn estimate(conditions: &ConditionSet) -> (f64, f64) {
     let mut slow = 1.0_f64;
     let mut waits = 0.0_f64;
     for condition in conditions.iter() {
@@ -115,7 +115,7 @@ pub fn estimate(conditions: &ConditionSet) -> (f64, f64) {
 
 /// The part of a slot that a case takes in a phase. Only a candidate that uses the network waits for it.
 #[must_use]
-pub fn load(conditions: &ConditionSet, phase: Phase, uses_network: bool) -> f64 {
+pub(crate) fn load(conditions: &ConditionSet, phase: Phase, uses_network: bool) -> f64 {
     let met = conditions.iter().filter(|c| uses_network || !c.is_of_network()).cloned();
     let (all, waits) = estimate(&ConditionSet::new(met).unwrap_or_default());
     match phase {
@@ -127,7 +127,7 @@ pub fn load(conditions: &ConditionSet, phase: Phase, uses_network: bool) -> f64 
 
 /// How long cases take together, so many at a time, in seconds.
 #[must_use]
-pub fn whole(cases: &[Case], jobs: usize) -> f64 {
+pub(crate) fn whole(cases: &[Case], jobs: usize) -> f64 {
     let each: Vec<(f64, f64)> = cases.iter().map(|case| estimate(&case.conditions)).collect();
     let longest = each.iter().map(|(all, _)| *all).fold(0.0, f64::max);
     // Two slots share a processor.
@@ -137,7 +137,7 @@ pub fn whole(cases: &[Case], jobs: usize) -> f64 {
 
 /// How many runs a search among conditions takes, mostly, and how many seconds, so many runs at a time.
 #[must_use]
-pub fn of_search(conditions: &[Condition], jobs: usize) -> (usize, f64) {
+pub(crate) fn of_search(conditions: &[Condition], jobs: usize) -> (usize, f64) {
     let count = conditions.len();
     // The baseline, everything at once, each alone, and some in between.
     let runs = 3 + count + count.div_ceil(4);
@@ -154,14 +154,14 @@ fn seconds(length: Duration) -> f64 {
 
 /// How much memory cases take, as far as their images were seen to run.
 #[derive(Default)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// The most that each image was seen to need (bytes).
     peaks: BTreeMap<String, u64>,
 }
 
 impl Needs {
     /// Takes note of what a case needed.
-    pub fn saw(&mut self, result: &CaseResult) {
+    pub(crate) fn saw(&mut self, result: &CaseResult) {
         if let Some(usage) = &result.evidence.usage {
             let peak = self.peaks.entry(result.image.clone()).or_default();
             *peak = (*peak).max(usage.memory_peak);
@@ -170,14 +170,14 @@ impl Needs {
 
     /// What a case of the image is taken to need (bytes): half as much again as was seen, and no more than its limit.
     #[must_use]
-    pub fn of(&self, image: &str, conditions: &ConditionSet) -> u64 {
+    pub(crate) fn of(&self, image: &str, conditions: &ConditionSet) -> u64 {
         let seen = taken(self.peaks.get(image));
         conditions.changes().container.memory.map_or(seen, |limit| seen.min(limit))
     }
 
     /// What any case is taken to need.
     #[must_use]
-    pub fn largest(&self) -> u64 {
+    pub(crate) fn largest(&self) -> u64 {
         taken(self.peaks.values().max())
     }
 }

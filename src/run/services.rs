@@ -21,9 +21,9 @@ const NO_SERVICES: &str = "service containers: this engine joins only the namesp
 const NO_SERVICES_HINT: &str = "Use Docker, or give the upstream a stub instead of a container.";
 
 /// The upstreams of a case, and the containers that serve some of them.
-pub struct Services<'a> {
+pub(crate) struct Services<'a> {
     /// What the holder is told.
-    pub upstreams: Vec<Upstream>,
+    pub(crate) upstreams: Vec<Upstream>,
     running: Vec<Running<'a>>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Services<'a> {
     ///
     /// # Errors
     /// The engine's and the holder's.
-    pub async fn start(
+    pub(crate) async fn start(
         context: &'a Context,
         service: &Service,
         holder: &mut Holder,
@@ -73,7 +73,7 @@ impl<'a> Services<'a> {
     ///
     /// # Errors
     /// The first that does not in time, with the end of its log.
-    pub async fn awake(&self, holder: &mut Holder, run: u64) -> Result<(), RunError> {
+    pub(crate) async fn awake(&self, holder: &mut Holder, run: u64) -> Result<(), RunError> {
         for one in &self.running {
             let order = Await { run, number: one.number, port: one.port };
             if let Err(error) = holder.awake(order, one.container.ready_within).await {
@@ -89,7 +89,7 @@ impl<'a> Services<'a> {
     }
 
     /// Lets them go.
-    pub async fn go(self) {
+    pub(crate) async fn go(self) {
         for one in self.running {
             one.leaving.go().await;
         }

@@ -30,7 +30,7 @@ pub struct Session {
 
 /// The folder of this user's state: `$XDG_STATE_HOME/exitone` or `~/.local/state/exitone`.
 #[must_use]
-pub fn state_dir() -> PathBuf {
+pub(crate) fn state_dir() -> PathBuf {
     let base = std::env::var_os("XDG_STATE_HOME")
         .filter(|v| !v.is_empty())
         .map(PathBuf::from)
@@ -65,7 +65,7 @@ fn owner(state: &Path) -> std::io::Result<String> {
 
 /// True for what can be the name of a session or an owner.
 #[must_use]
-pub fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
@@ -118,7 +118,7 @@ impl Session {
 
     /// The name of another volume; no two are alike.
     #[must_use]
-    pub fn another_volume(&self) -> String {
+    pub(crate) fn another_volume(&self) -> String {
         format!("{}-{}", self.volume(), self.created.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -137,7 +137,7 @@ impl Drop for Session {
 
 /// True when the process of a session of this user lives: somebody holds its lock.
 #[must_use]
-pub fn lives(state: &Path, session: &str) -> bool {
+pub(crate) fn lives(state: &Path, session: &str) -> bool {
     let path = state.join("sessions").join(format!("{session}.lock"));
     let Some(file) = is_name(session).then(|| File::open(&path).ok()).flatten() else { return false };
     match file.try_lock() {

@@ -25,11 +25,11 @@ const AWS_VARIABLES: [&str; 3] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS
 /// The region of the simulated platform.
 const REGION: &str = "us-east-1";
 /// Variables that every candidate gets without being asked for.
-pub const INJECTED: [&str; 5] = ["PORT", "HOSTNAME", AWS_VARIABLES[0], AWS_VARIABLES[1], AWS_VARIABLES[2]];
+pub(crate) const INJECTED: [&str; 5] = ["PORT", "HOSTNAME", AWS_VARIABLES[0], AWS_VARIABLES[1], AWS_VARIABLES[2]];
 
 /// The variables that a candidate gets over those of its image; `None` takes one of the image's away.
 #[must_use]
-pub fn environment(
+pub(crate) fn environment(
     candidate: &Candidate,
     service: &Service,
     conditions: &ConditionSet,
@@ -38,7 +38,7 @@ pub fn environment(
 }
 
 /// The same, with only those of the service's own variables that are `wanted`.
-pub fn environment_with(
+pub(crate) fn environment_with(
     candidate: &Candidate,
     service: &Service,
     conditions: &ConditionSet,
@@ -93,7 +93,7 @@ fn credentials(role: bool) -> impl Iterator<Item = (&'static str, String)> {
 
 /// The start command as a shell would read it: split into words, or given to a shell where it needs one.
 #[must_use]
-pub fn shell_words(start_command: &str) -> Vec<String> {
+pub(crate) fn shell_words(start_command: &str) -> Vec<String> {
     let needs_shell = start_command.contains(|c| "&|;<>$`*?(){}~#\n".contains(c));
     match shlex::split(start_command) {
         Some(words) if !needs_shell && !words.is_empty() => words,
@@ -103,13 +103,13 @@ pub fn shell_words(start_command: &str) -> Vec<String> {
 
 /// The start command as the platform reads it: split at white space, quote characters stay in the words.
 #[must_use]
-pub fn platform_words(start_command: &str) -> Vec<String> {
+pub(crate) fn platform_words(start_command: &str) -> Vec<String> {
     start_command.split_whitespace().map(ToOwned::to_owned).collect()
 }
 
 /// ENTRYPOINT and CMD of a case, where they are not the image's own.
 #[must_use]
-pub fn command(service: &Service, conditions: &ConditionSet) -> (Option<Vec<String>>, Option<Vec<String>>) {
+pub(crate) fn command(service: &Service, conditions: &ConditionSet) -> (Option<Vec<String>>, Option<Vec<String>>) {
     let Some(start_command) = service.start_command.as_deref() else { return (None, None) };
     let plan = conditions.changes().container;
     let words = if plan.split_command { platform_words(start_command) } else { shell_words(start_command) };
@@ -118,7 +118,7 @@ pub fn command(service: &Service, conditions: &ConditionSet) -> (Option<Vec<Stri
 
 /// The container of a case.
 #[must_use]
-pub fn container(
+pub(crate) fn container(
     candidate: &Candidate,
     service: &Service,
     conditions: &ConditionSet,
@@ -145,7 +145,7 @@ pub fn container(
 
 /// Ports that the candidate's environment and upstreams name, so that the simulated internet answers there at once.
 #[must_use]
-pub fn named_ports(service: &Service, env: &BTreeMap<String, Option<String>>) -> Vec<u16> {
+pub(crate) fn named_ports(service: &Service, env: &BTreeMap<String, Option<String>>) -> Vec<u16> {
     let mut ports: Vec<u16> = service.upstreams.iter().map(|upstream| upstream.port).collect();
     for value in env.values().flatten() {
         let after_colons = value.split(':').skip(1);

@@ -40,7 +40,7 @@ fn millis(duration: Duration) -> f64 {
 
 /// How the watch of a candidate ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
+pub(crate) enum End {
     /// The process ended.
     Died,
     /// Healthy through the soak.
@@ -59,42 +59,42 @@ struct Waiting {
 }
 
 /// How an attempt begins.
-pub struct Begin<'a> {
+pub(crate) struct Begin<'a> {
     /// What the platform is told.
-    pub service: &'a Service,
+    pub(crate) service: &'a Service,
     /// How cases are run.
-    pub options: &'a Options,
+    pub(crate) options: &'a Options,
     /// Who owns the namespace.
-    pub holder: &'a mut Holder,
+    pub(crate) holder: &'a mut Holder,
     /// The run's number.
-    pub run: u64,
+    pub(crate) run: u64,
     /// What the process writes.
-    pub output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
+    pub(crate) output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
     /// Resolves when it ends.
-    pub death: oneshot::Receiver<Result<(), RunError>>,
+    pub(crate) death: oneshot::Receiver<Result<(), RunError>>,
     /// Hears of every phase.
-    pub on_phase: &'a (dyn Fn(Phase) + Sync),
+    pub(crate) on_phase: &'a (dyn Fn(Phase) + Sync),
     /// Hears, once it is healthy, how it would end if nothing more happened.
-    pub on_healthy: Option<&'a (dyn Fn(Attempt) + Sync)>,
+    pub(crate) on_healthy: Option<&'a (dyn Fn(Attempt) + Sync)>,
     /// Knows its secret values.
-    pub redactor: &'a Redactor,
+    pub(crate) redactor: &'a Redactor,
 }
 
 /// A candidate that is watched.
-pub struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     service: &'a Service,
     options: &'a Options,
     holder: &'a mut Holder,
     run: u64,
     /// When the engine said that it had started.
-    pub started: Instant,
+    pub(crate) started: Instant,
     phase: Phase,
     machine: HealthMachine,
     evidence: Evidence,
     output: Option<Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>>,
     log: Log,
     /// Resolves when it ends.
-    pub death: oneshot::Receiver<Result<(), RunError>>,
+    pub(crate) death: oneshot::Receiver<Result<(), RunError>>,
     /// Probes and requests that are not answered yet.
     waiting: HashMap<u64, Waiting>,
     seq: u64,
@@ -112,7 +112,7 @@ pub struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// Begins when the engine has said that the process runs.
     #[must_use]
-    pub fn begin(begin: Begin<'a>) -> Self {
+    pub(crate) fn begin(begin: Begin<'a>) -> Self {
         Self {
             service: begin.service,
             options: begin.options,
@@ -141,7 +141,7 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// The holder's and the engine's.
-    pub async fn until_decided(&mut self) -> Result<End, RunError> {
+    pub(crate) async fn until_decided(&mut self) -> Result<End, RunError> {
         let far = self.started + Duration::from_secs(86_400);
         loop {
             let waiting = self.healthy_at.is_none();
@@ -326,7 +326,13 @@ impl<'a> Watch<'a> {
     ///
     /// # Errors
     /// The holder's and the engine's.
-    pub async fn settle(&mut self, end: End, engine: &dyn Engine, id: &str, zero: Zero) -> Result<Attempt, RunError> {
+    pub(crate) async fn settle(
+        &mut self,
+        end: End,
+        engine: &dyn Engine,
+        id: &str,
+        zero: Zero,
+    ) -> Result<Attempt, RunError> {
         let evidence = &mut self.evidence;
         let finish = self.holder.finish(self.run, |message| {
             if let FromHolder::Observed { observation, .. } = message {

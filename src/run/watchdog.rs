@@ -19,7 +19,7 @@ const DONE: &[u8] = b"done";
 
 /// The controller's side.
 #[derive(Debug)]
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     stdin: ChildStdin,
     _child: Child,
 }
@@ -30,7 +30,7 @@ impl Watchdog {
     ///
     /// # Errors
     /// When the executable cannot be started a second time.
-    pub fn start(session: &Session, program: Option<&Path>) -> Result<Self, RunError> {
+    pub(crate) fn start(session: &Session, program: Option<&Path>) -> Result<Self, RunError> {
         let wrong = |e: std::io::Error| RunError::host("starting the watchdog", e);
         let mut command = match program {
             Some(program) => Command::new(program),
@@ -46,7 +46,7 @@ impl Watchdog {
     }
 
     /// Tells the watchdog that nothing is left to do.
-    pub async fn dismiss(mut self) {
+    pub(crate) async fn dismiss(mut self) {
         // A watchdog that is gone needs no word.
         let _ = self.stdin.write_all(DONE).await;
     }
@@ -56,7 +56,7 @@ impl Watchdog {
 ///
 /// # Errors
 /// The engine's, once it failed ten times.
-pub async fn watch(engine: &dyn Engine, label: &str) -> Result<(), RunError> {
+pub(crate) async fn watch(engine: &dyn Engine, label: &str) -> Result<(), RunError> {
     let mut said = Vec::new();
     let read = tokio::io::stdin().read_to_end(&mut said).await;
     if read.is_ok() && said == DONE {

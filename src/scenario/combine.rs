@@ -70,7 +70,7 @@ impl Combine {
 /// An entry of `conditions`.
 pub(super) struct Entry {
     /// Its conditions as a set.
-    pub set: ConditionSet,
+    pub(crate) set: ConditionSet,
     conditions: Vec<(Condition, Node)>,
 }
 

@@ -71,11 +71,11 @@ fn find(rules: &[Rule], candidates: &[String], image: &str, set: Option<&Conditi
 
 /// What expectations may speak of; nothing where it is not known for a mistake of its own.
 pub(super) struct Known<'a> {
-    pub candidates: Option<&'a [String]>,
-    pub sets: Option<Sets<'a>>,
-    pub checks: Option<&'a [HttpCheck]>,
-    pub secrets: &'a BTreeSet<String>,
-    pub platform: &'a Platform,
+    pub(crate) candidates: Option<&'a [String]>,
+    pub(crate) sets: Option<Sets<'a>>,
+    pub(crate) checks: Option<&'a [HttpCheck]>,
+    pub(crate) secrets: &'a BTreeSet<String>,
+    pub(crate) platform: &'a Platform,
 }
 
 /// The sets that an expectation may name.

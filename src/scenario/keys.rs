@@ -14,7 +14,7 @@ const BUILD: [Key; 3] = [
 const CANDIDATE: [Key; 3] = [Key::required("image", TEXT, "the image's name"), BUILD[1], BUILD[2]];
 
 /// A scenario file.
-pub const SCENARIO: [Key; 9] = [
+pub(crate) const SCENARIO: [Key; 9] = [
     Key::new("name", TEXT, "a name for reports; the file's name"),
     Key::new("platform", Shape::Word(&crate::profile::NAMES), "the platform whose rules hold"),
     Key::new("candidates", Shape::List(&Shape::TextOr(&CANDIDATE)), "the images, the oldest version first"),
@@ -40,7 +40,7 @@ pub const SCENARIO: [Key; 9] = [
 ];
 
 /// The key of a service file that a scenario's service does not have: its candidates name the images.
-pub const IMAGE: &str = "image";
+pub(crate) const IMAGE: &str = "image";
 
 const PORT: Key = Key::new("port", Shape::Port, "the probed port, also injected as PORT; 8080");
 const ENV: Key = Key::new("env", Shape::Variables, "variables");
@@ -59,11 +59,11 @@ const UPSTREAMS: Key = Key::new(
 const CHECKS: Key = Key::new("checks", Shape::List(&Shape::Map(&REQUEST)), "requests once it is healthy");
 
 /// A service as a scenario has it.
-pub const SERVICE_IN_SCENARIO: [Key; 11] =
+pub(crate) const SERVICE_IN_SCENARIO: [Key; 11] =
     [PORT, ENV, ENV_FILE, SECRETS, START, CPU, MEMORY, EGRESS, CHECK, UPSTREAMS, CHECKS];
 
 /// A service file.
-pub const SERVICE: [Key; 12] = [
+pub(crate) const SERVICE: [Key; 12] = [
     Key::new(IMAGE, TEXT, "the image, where --image gives none"),
     PORT,
     ENV,

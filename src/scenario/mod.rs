@@ -2,24 +2,25 @@
 //! mistake that can be told apart at once, each with its place.
 
 mod combine;
-pub mod env_file;
+pub(crate) mod env_file;
 mod expect;
 pub mod file;
 mod image_name;
-pub mod import;
+pub(crate) mod import;
 mod keys;
 mod node;
-pub mod problem;
+pub(crate) mod problem;
 pub mod schema;
 pub mod service;
 mod shape;
-pub mod text;
+pub(crate) mod text;
 mod upstreams;
 mod yaml;
 
-pub use combine::Combine;
-pub use file::{Build, Scenario};
-pub use problem::{Problem, Refused};
+pub(crate) use file::Build;
+pub use file::Scenario;
+pub(crate) use problem::Problem;
+pub use problem::Refused;
 
 use node::Node;
 use shape::Shape;
@@ -74,7 +75,7 @@ fn document(
 
 /// What a file says, without comments, layout and places; nothing where it is no YAML.
 #[must_use]
-pub fn content(text: &str) -> Option<serde_json::Value> {
+pub(crate) fn content(text: &str) -> Option<serde_json::Value> {
     yaml::tree(text).ok().map(|root| root.json())
 }
 

@@ -8,16 +8,16 @@ use crate::model::units::parse_duration;
 
 /// A value with its place. It has no `Debug`: values may be secrets.
 #[derive(Clone)]
-pub struct Node {
+pub(crate) struct Node {
     /// Where it begins; for an alias: where the alias stands.
-    pub place: Place,
+    pub(crate) place: Place,
     /// What it is.
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
 /// What a document is made of.
 #[derive(Clone)]
-pub enum Value {
+pub(crate) enum Value {
     /// Nothing is written there.
     Null,
     /// A text, a number, a boolean.
@@ -35,33 +35,33 @@ pub enum Value {
 
 /// A key and its value.
 #[derive(Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
     /// Where the key stands.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The value.
-    pub node: Node,
+    pub(crate) node: Node,
 }
 
 impl Node {
     /// A mapping without keys.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { place: Place::default(), value: Value::Map(Vec::new()) }
     }
 
     /// The entry of a key, in a mapping.
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
     /// The value of a key, in a mapping.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node)
     }
 
     /// The entries of a mapping.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
             _ => &[],
@@ -69,7 +69,7 @@ impl Node {
     }
 
     /// The elements of a list; a value by itself is a list of one.
-    pub fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
             Value::Null => &[],
@@ -78,7 +78,7 @@ impl Node {
     }
 
     /// The text of a scalar.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match &self.value {
             Value::Scalar { text, .. } => text,
             _ => "",
@@ -86,17 +86,17 @@ impl Node {
     }
 
     /// True for a scalar.
-    pub fn is_scalar(&self) -> bool {
+    pub(crate) fn is_scalar(&self) -> bool {
         matches!(self.value, Value::Scalar { .. })
     }
 
     /// A mistake at the place of this value.
-    pub fn problem(&self, message: impl Into<String>) -> Problem {
+    pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
         Problem::of(self.place, message)
     }
 
     /// The value as JSON has it.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Scalar { text, plain: false } => text.as_str().into(),

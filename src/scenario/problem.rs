@@ -8,11 +8,11 @@ use crate::model::redact::line_is_private;
 
 /// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(crate) struct Place {
     /// The line, from 1; 0: nowhere in particular.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The column in characters, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
 }
 
 /// One mistake.
@@ -28,17 +28,17 @@ pub struct Problem {
 
 impl Problem {
     /// A mistake at a place.
-    pub fn at(line: usize, column: usize, message: impl Into<String>) -> Self {
+    pub(crate) fn at(line: usize, column: usize, message: impl Into<String>) -> Self {
         Self { line: (line > 0).then_some(line), column: column.max(1), message: message.into() }
     }
 
     /// A mistake at a place that was read.
-    pub fn of(place: Place, message: impl Into<String>) -> Self {
+    pub(crate) fn of(place: Place, message: impl Into<String>) -> Self {
         Self::at(place.line, place.column, message)
     }
 
     /// A mistake of the whole file.
-    pub fn of_file(message: impl Into<String>) -> Self {
+    pub(crate) fn of_file(message: impl Into<String>) -> Self {
         Self { line: None, column: 1, message: message.into() }
     }
 }
@@ -58,7 +58,7 @@ impl std::error::Error for Refused {}
 impl Refused {
     /// Refuses a file. A file with secrets in it is given without its text, so that no excerpt shows one.
     #[must_use]
-    pub fn new(file: &str, source: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(file: &str, source: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
         problems.dedup();
         Self { file: file.to_owned(), source: source.to_owned(), problems }

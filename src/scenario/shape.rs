@@ -8,11 +8,11 @@ use crate::model::condition::{nearest, variable_name};
 use crate::model::units::parse_duration;
 
 /// No time of a scenario is longer.
-pub const LONGEST: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What a value may be.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// A text.
     Text,
     /// A text, a number, or a boolean, taken as it is written.
@@ -43,32 +43,32 @@ pub enum Shape {
 
 /// A key of a mapping.
 #[derive(Clone, Copy)]
-pub struct Key {
+pub(crate) struct Key {
     /// How it is written.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What its value may be.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// What it says.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// The mapping is nothing without it.
-    pub required: bool,
+    pub(crate) required: bool,
 }
 
 impl Key {
     /// A key that may be left out.
-    pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
         Self { name, shape, about, required: false }
     }
 
     /// A key that must be there.
-    pub const fn required(name: &'static str, shape: Shape, about: &'static str) -> Self {
+    pub(crate) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Self {
         Self { name, shape, about, required: true }
     }
 }
 
 /// Takes out what has the wrong shape; each such value is one of the `problems`. Nothing is left of a value that is
 /// wrong as a whole.
-pub fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(crate) fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     if let Some(message) = wrong(&node, shape, key) {
         problems.push(node.problem(message));
         return None;

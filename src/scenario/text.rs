@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// A larger file is refused (bytes).
-pub const LARGEST: usize = 1 << 20;
+pub(crate) const LARGEST: usize = 1 << 20;
 /// What is said of one.
 pub(super) const TOO_LARGE: &str = "larger than 1 MiB, the limit for scenario, service and environment files";
 
@@ -13,7 +13,7 @@ pub(super) const TOO_LARGE: &str = "larger than 1 MiB, the limit for scenario, s
 ///
 /// # Errors
 /// Why it cannot be read, without its name.
-pub fn read(path: &Path) -> Result<String, String> {
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     let said = |e: std::io::Error| e.to_string();
     let file = File::open(path).map_err(said)?;
     let mut bytes = Vec::new();

@@ -13,7 +13,7 @@ use crate::model::service::{ServiceContainer, Step, Stub, Upstream, UpstreamKind
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Reads the list; what is wrong is added to `problems`.
-pub fn check(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Upstream> {
+pub(crate) fn check(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Upstream> {
     let mut checked: Vec<Upstream> = Vec::new();
     for item in list.map(Node::items).unwrap_or_default() {
         let read = if item.is_scalar() { short(item, problems) } else { long(item, problems) };

@@ -10,7 +10,7 @@ use super::noise::Answer;
 use super::set::{Set, largest_without};
 
 /// The answers so far.
-pub trait Answers {
+pub(crate) trait Answers {
     /// What is known of a set; `None`: it has to be run.
     fn of(&self, set: Set) -> Option<Answer>;
 
@@ -28,29 +28,21 @@ impl<F: Fn(Set) -> Option<Answer>> Answers for F {
 
 /// The state of a descent.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Descent {
+pub(crate) struct Descent {
     /// Sets that fail while each of their parts passes.
-    pub minimal: Vec<Set>,
+    pub(crate) minimal: Vec<Set>,
     /// Sets that fail and have an unresolved part, which may fail as well.
-    pub perhaps: Vec<Set>,
+    pub(crate) perhaps: Vec<Set>,
     /// The largest sets that pass. Together with `minimal` they prove that the list is complete.
-    pub passing: Vec<Set>,
+    pub(crate) passing: Vec<Set>,
     /// Unresolved large sets: some of their parts may fail.
-    pub unknown: Vec<Set>,
+    pub(crate) unknown: Vec<Set>,
     /// What to run next; empty when the descent is finished.
-    pub needed: Vec<Set>,
-}
-
-impl Descent {
-    /// True when nothing is missing or unresolved.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.needed.is_empty() && self.unknown.is_empty() && self.perhaps.is_empty()
-    }
+    pub(crate) needed: Vec<Set>,
 }
 
 /// Descends as far as the answers reach. `first` are the conditions that evidence points to, most suspected first.
-pub fn descend(universe: Set, first: &[usize], answers: &impl Answers) -> Descent {
+pub(crate) fn descend(universe: Set, first: &[usize], answers: &impl Answers) -> Descent {
     let mut descent = Descent::default();
     // Each round adds a set, except the last one.
     loop {
@@ -182,6 +174,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Descent {
+        /// True when nothing is missing or unresolved.
+        fn is_complete(&self) -> bool {
+            self.needed.is_empty() && self.unknown.is_empty() && self.perhaps.is_empty()
+        }
+    }
 
     fn set(numbers: &[usize]) -> Set {
         numbers.iter().copied().collect()

@@ -10,11 +10,11 @@ use super::noise::{Noise, Rates, Tally};
 use super::set::{Bits, Set, largest_without, smallest};
 
 /// The largest number of conditions whose families can be listed.
-pub const MOST: usize = 12;
+pub(crate) const MOST: usize = 12;
 /// The largest number of sets in a family, beside those already known.
 const MOST_SETS: usize = 3;
 /// The number of pending runs that are taken into account; each doubles the work.
-pub const MOST_PENDING: usize = 4;
+pub(crate) const MOST_PENDING: usize = 4;
 /// The largest number of families whose certificates are computed.
 const MOST_CERTIFIED: usize = 40000;
 /// The value of a run that is needed whatever the others say, in bits.
@@ -27,7 +27,7 @@ const NOTHING: f64 = 1e-6;
 const LEAST: f64 = 1e-10;
 
 /// The prior probability that nothing fails: a gate checks good images as well.
-pub const NONE: f64 = 0.55;
+pub(crate) const NONE: f64 = 0.55;
 /// The prior over the number of sets (1, 2, 3), if there is one.
 const COUNTS: [f64; MOST_SETS] = [0.65, 0.28, 0.07];
 /// The prior over the size of a set (1 to 4 conditions).
@@ -35,7 +35,7 @@ const SIZES: [f64; 4] = [0.50, 0.34, 0.14, 0.02];
 
 /// The size of the largest set in a listed family of `count` sets: it shrinks so that the list stays short.
 #[must_use]
-pub fn largest(count: usize) -> usize {
+pub(crate) fn largest(count: usize) -> usize {
     [4, 4, 3, 2].get(count).copied().unwrap_or(0)
 }
 
@@ -68,18 +68,18 @@ impl Family {
 
 /// A run and its value.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Telling {
+pub(crate) struct Telling {
     /// The run.
-    pub run: Set,
+    pub(crate) run: Set,
     /// Bits per unit of cost.
-    pub value: f64,
+    pub(crate) value: f64,
     /// The probability that it is needed whatever the others say.
-    pub needed: f64,
+    pub(crate) needed: f64,
 }
 
 /// The posterior over families of sets.
 #[derive(Clone)]
-pub struct Posterior {
+pub(crate) struct Posterior {
     /// The condition behind each bit.
     conditions: Vec<usize>,
     known: Vec<u16>,
@@ -93,7 +93,7 @@ impl Posterior {
     /// The prior. `known` are sets taken for certain, `none` is the probability that there is no other one. `suspicion`
     /// is 1 for a condition about which nothing is known, and more for one that evidence points to.
     #[must_use]
-    pub fn new(universe: Set, known: &[Set], none: f64, suspicion: &[f64], noise: &Noise) -> Self {
+    pub(crate) fn new(universe: Set, known: &[Set], none: f64, suspicion: &[f64], noise: &Noise) -> Self {
         let conditions: Vec<usize> = universe.iter().collect();
         let mut this = Self {
             known: Vec::new(),
@@ -172,7 +172,7 @@ impl Posterior {
     }
 
     /// Updates the posterior with the answers for one set.
-    pub fn learn(&mut self, run: Set, tally: Tally) {
+    pub(crate) fn learn(&mut self, run: Set, tally: Tally) {
         let run = self.narrow(run);
         let likelihood: Vec<[f64; 2]> = self
             .rates
@@ -219,13 +219,13 @@ impl Posterior {
 
     /// True when no family explains the answers.
     #[must_use]
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.families.is_empty()
     }
 
     /// The `most` likeliest families with their shares of the posterior, likeliest first, each with the known sets.
     #[must_use]
-    pub fn likeliest(&self, most: usize) -> Vec<(Vec<Set>, f64)> {
+    pub(crate) fn likeliest(&self, most: usize) -> Vec<(Vec<Set>, f64)> {
         let shares = self.weights.chunks(self.rates.len()).map(|w| w.iter().sum::<f64>());
         let mut all: Vec<(usize, f64)> = shares.enumerate().collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -237,7 +237,7 @@ impl Posterior {
 
     /// The probability that a run fails.
     #[must_use]
-    pub fn fails(&self, run: Set) -> f64 {
+    pub(crate) fn fails(&self, run: Set) -> f64 {
         let run = self.narrow(run);
         let of = |(family, weights): (&Family, &[f64])| {
             let hit = self.hits(family, run);
@@ -248,7 +248,7 @@ impl Posterior {
 
     /// The probability that a set is one of the failing ones.
     #[must_use]
-    pub fn set_share(&self, set: Set) -> f64 {
+    pub(crate) fn set_share(&self, set: Set) -> f64 {
         let set = self.narrow(set);
         let with = self.families.iter().zip(self.weights.chunks(self.rates.len()));
         with.filter(|(family, _)| family.sets().contains(&set)).map(|(_, w)| w.iter().sum::<f64>()).sum()
@@ -276,7 +276,7 @@ impl Posterior {
     /// The most valuable run while those in `pending` have not answered. `cost(fails)` is the expected cost of a run that
     /// fails with this probability.
     #[must_use]
-    pub fn telling(&self, pending: &[Set], cost: impl Fn(f64) -> f64) -> Option<Telling> {
+    pub(crate) fn telling(&self, pending: &[Set], cost: impl Fn(f64) -> f64) -> Option<Telling> {
         let runs = 1_usize << self.conditions.len();
         let pending: Vec<u16> = pending.iter().take(MOST_PENDING).map(|set| self.narrow(*set)).collect();
         let groups = 1 << pending.len();

@@ -1,7 +1,7 @@
 //! The search for the minimal failing sets of conditions, as one state machine.
 //!
 //! While answers agree with each other, all of them are believed. The next run is the most informative one about the
-//! family of failing sets (up to [`families::MOST`] conditions) or what the descent asks for. The descent has the last
+//! family of failing sets (up to `families::MOST` conditions) or what the descent asks for. The descent has the last
 //! word, because its certificate holds for families of any kind. The runs of the certificate are then repeated until the
 //! requested confidence is reached. Contradicting answers are tried again: if an answer changes, the crash is flaky and
 //! the search goes on with a noise model; if they stay, a condition heals.
@@ -30,7 +30,7 @@ const BASELINES: u32 = 3;
 /// The prior probability that nothing is hidden behind the conditions that may heal.
 const NOTHING_HIDDEN: f64 = 0.9;
 /// A suspicion of at least this factor means that the evidence names the condition.
-pub const NAMED: f64 = 10.0;
+pub(crate) const NAMED: f64 = 10.0;
 /// Number of posteriors kept.
 const MOST_BELIEFS: usize = 3;
 /// The search gives up after this many runs for each condition, with four conditions added for small searches.
@@ -41,7 +41,7 @@ const CERTAIN: f64 = 0.995;
 /// Settings of a search.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The number of conditions, at most [`super::set::MOST`].
+    /// The number of conditions, at most `set::MOST`.
     pub conditions: usize,
     /// For each condition 1 if nothing is known about it, more if evidence points to it.
     pub suspicion: Vec<f64>,
@@ -78,9 +78,9 @@ impl Settings {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Healing {
     /// The conditions with which the failure is gone.
-    pub healers: Set,
+    pub(crate) healers: Set,
     /// The failing set that they heal.
-    pub heals: Set,
+    pub(crate) heals: Set,
 }
 
 /// What a search has found so far; its answer once it is finished.
@@ -107,7 +107,7 @@ pub struct Findings {
 impl Findings {
     /// True when there is no other minimal failing set, assuming that adding a condition never fixes a failure.
     #[must_use]
-    pub fn complete(&self) -> bool {
+    pub(crate) fn complete(&self) -> bool {
         self.finished && self.open.is_empty() && self.perhaps.is_empty() && self.healed.is_empty()
     }
 }
@@ -198,20 +198,20 @@ impl Search {
     }
 
     /// Evidence points to a condition, by this factor.
-    pub fn suspect(&mut self, condition: usize, factor: f64) {
+    pub(crate) fn suspect(&mut self, condition: usize, factor: f64) {
         if let Some(known) = self.settings.suspicion.get_mut(condition) {
             *known = known.max(factor);
         }
     }
 
     /// Sets the costs of a failing and of a passing run, both above 0.
-    pub fn costs(&mut self, fails: f64, passes: f64) {
+    pub(crate) fn costs(&mut self, fails: f64, passes: f64) {
         self.costs = (fails, passes);
     }
 
     /// True unless the set is known to fail.
     #[must_use]
-    pub fn may_pass(&self, set: Set) -> bool {
+    pub(crate) fn may_pass(&self, set: Set) -> bool {
         self.believed().of(set) != Some(Answer::Fail)
     }
 
@@ -226,7 +226,7 @@ impl Search {
 
     /// How often each answer came for a set.
     #[must_use]
-    pub fn tally(&self, set: Set) -> Tally {
+    pub(crate) fn tally(&self, set: Set) -> Tally {
         self.tallies.get(&set).copied().unwrap_or_default()
     }
 
@@ -449,7 +449,7 @@ impl Search {
     /// The minimal failing sets, if the running runs can be foreseen (what evidence names will fail, everything else
     /// together will pass, repeats will answer as before) and nothing is left to run after them.
     #[must_use]
-    pub fn foreseen(&self, running: &[Set]) -> Option<Vec<Set>> {
+    pub(crate) fn foreseen(&self, running: &[Set]) -> Option<Vec<Set>> {
         if self.tally(Set::EMPTY).plain() != Some(Answer::Pass) || !self.healed.is_empty() {
             return None;
         }

@@ -58,7 +58,7 @@ impl Noise {
 
     /// Answers are most likely right; with the probability `flaky`, the rates are typical ones of flaky crashes.
     #[must_use]
-    pub fn unknown(flaky: f64) -> Self {
+    pub(crate) fn unknown(flaky: f64) -> Self {
         let each = flaky / (FIRES.len() * SPURIOUS.len()) as f64;
         let grid = FIRES.into_iter().flat_map(|fires| SPURIOUS.map(|spurious| (Rates { fires, spurious }, each)));
         Self(std::iter::once((Rates::CERTAIN, 1.0 - flaky)).chain(grid).collect())
@@ -66,25 +66,25 @@ impl Noise {
 
     /// The rates, each with its weight.
     #[must_use]
-    pub fn rates(&self) -> &[(Rates, f64)] {
+    pub(crate) fn rates(&self) -> &[(Rates, f64)] {
         &self.0
     }
 }
 
 /// How often each answer came.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Runs that passed.
-    pub passes: u32,
+    pub(crate) passes: u32,
     /// Runs that failed.
-    pub fails: u32,
+    pub(crate) fails: u32,
     /// Runs that prove nothing.
-    pub unresolved: u32,
+    pub(crate) unresolved: u32,
 }
 
 impl Tally {
     /// Counts one more.
-    pub fn add(&mut self, answer: Answer) {
+    pub(crate) fn add(&mut self, answer: Answer) {
         match answer {
             Answer::Pass => self.passes += 1,
             Answer::Fail => self.fails += 1,
@@ -94,14 +94,14 @@ impl Tally {
 
     /// How many runs passed or failed.
     #[must_use]
-    pub fn decisive(self) -> u32 {
+    pub(crate) fn decisive(self) -> u32 {
         self.passes + self.fails
     }
 
     /// The answer when every run is believed; the majority where runs differ. `None` before the first run, and after a
     /// single unresolved one, which is worth a second try.
     #[must_use]
-    pub fn plain(self) -> Option<Answer> {
+    pub(crate) fn plain(self) -> Option<Answer> {
         match (self.passes, self.fails, self.unresolved) {
             (0, 0, 0 | 1) => None,
             (0, 0, _) => Some(Answer::Unresolved),
@@ -112,7 +112,7 @@ impl Tally {
     /// Whether the cause is present, by the sequential probability-ratio test (A. Wald, *Sequential tests of statistical
     /// hypotheses*, 1945) with an error of at most `error` either way. `None` while undecided.
     #[must_use]
-    pub fn decided(self, rates: Rates, error: f64) -> Option<Answer> {
+    pub(crate) fn decided(self, rates: Rates, error: f64) -> Option<Answer> {
         if self.decisive() == 0 && self.unresolved > 1 {
             return Some(Answer::Unresolved);
         }

@@ -8,9 +8,9 @@ const WORDS: usize = 8;
 
 /// The largest number of conditions that a search can have. A service with this many variables does not exist; whoever
 /// builds a search from user input checks it and says so.
-pub const MOST: usize = Set::MOST;
+pub(crate) const MOST: usize = Set::MOST;
 
-/// A set of conditions, each by its number from 0 to [`MOST`] − 1.
+/// A set of conditions, each by its number from 0 to `MOST` − 1.
 pub type Set = Bits<WORDS>;
 
 /// A set of numbers from 0 to 64 × `W` − 1.
@@ -21,14 +21,14 @@ impl<const W: usize> Bits<W> {
     /// The set without a number.
     pub const EMPTY: Self = Self([0; W]);
     /// How many numbers there are.
-    pub const MOST: usize = W * 64;
+    pub(crate) const MOST: usize = W * 64;
 
     /// The set of one number.
     ///
     /// # Panics
     /// If the number is [`Self::MOST`] or more.
     #[must_use]
-    pub fn one(number: usize) -> Self {
+    pub(crate) fn one(number: usize) -> Self {
         let mut words = [0; W];
         words[number / 64] = 1 << (number % 64);
         Self(words)
@@ -37,7 +37,7 @@ impl<const W: usize> Bits<W> {
     /// The first `count` numbers.
     ///
     /// # Panics
-    /// If `count` is more than [`Self::MOST`].
+    /// If `count` is more than `Self::MOST`.
     #[must_use]
     pub fn first(count: usize) -> Self {
         assert!(count <= Self::MOST, "{count} conditions in a set of at most {}", Self::MOST);
@@ -49,13 +49,13 @@ impl<const W: usize> Bits<W> {
 
     /// True for the set without a number.
     #[must_use]
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self == Self::EMPTY
     }
 
     /// How many numbers are in it.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
@@ -67,19 +67,19 @@ impl<const W: usize> Bits<W> {
 
     /// What is in one of the two, or in both.
     #[must_use]
-    pub fn union(self, other: Self) -> Self {
+    pub(crate) fn union(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
     /// What is in both.
     #[must_use]
-    pub fn shared(self, other: Self) -> Self {
+    pub(crate) fn shared(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
 
     /// What is in this one only.
     #[must_use]
-    pub fn without(self, other: Self) -> Self {
+    pub(crate) fn without(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
     }
 
@@ -160,7 +160,7 @@ pub fn smallest<const W: usize>(sets: &[Bits<W>]) -> Vec<Bits<W>> {
 /// The largest parts of `all` that contain none of the sets: `all` without a smallest set that meets each of them
 /// (C. Berge, *Hypergraphs*, 1989, ch. 2: one set after the other).
 #[must_use]
-pub fn largest_without<const W: usize>(all: Bits<W>, sets: &[Bits<W>]) -> Vec<Bits<W>> {
+pub(crate) fn largest_without<const W: usize>(all: Bits<W>, sets: &[Bits<W>]) -> Vec<Bits<W>> {
     let mut taken = vec![Bits::EMPTY];
     for set in sets {
         let (meet, miss): (Vec<_>, Vec<_>) = taken.iter().partition(|t: &&Bits<W>| !t.shared(*set).is_empty());

@@ -3,7 +3,7 @@
 /// The minimal failing sets: those of which no other failing set is a proper subset.
 ///
 /// `is_part(a, b)`: is `a` a subset of `b`?
-pub fn minimal<'a, S>(failing: &[&'a S], is_part: impl Fn(&S, &S) -> bool) -> Vec<&'a S> {
+pub(crate) fn minimal<'a, S>(failing: &[&'a S], is_part: impl Fn(&S, &S) -> bool) -> Vec<&'a S> {
     failing
         .iter()
         .filter(|set| !failing.iter().any(|other| is_part(other, set) && !is_part(set, other)))
@@ -13,7 +13,7 @@ pub fn minimal<'a, S>(failing: &[&'a S], is_part: impl Fn(&S, &S) -> bool) -> Ve
 
 /// The first bad one of a list of versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FirstBad {
+pub(crate) enum FirstBad {
     /// No version is bad.
     None,
     /// The oldest version is bad already.
@@ -26,7 +26,7 @@ pub enum FirstBad {
 
 /// Finds the first bad version, oldest first: `Some(true)` is good, `Some(false)` bad, `None` unresolved.
 #[must_use]
-pub fn first_bad(row: &[Option<bool>]) -> FirstBad {
+pub(crate) fn first_bad(row: &[Option<bool>]) -> FirstBad {
     let Some(bad) = row.iter().position(|good| *good == Some(false)) else { return FirstBad::None };
     match row[..bad].iter().rposition(|good| *good == Some(true)) {
         _ if bad == 0 => FirstBad::All,

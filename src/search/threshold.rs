@@ -4,16 +4,16 @@ use super::noise::Answer;
 
 /// Where the failure begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Between {
+pub(crate) struct Between {
     /// The most severe form that passes; `None` if all fail.
-    pub passes: Option<usize>,
+    pub(crate) passes: Option<usize>,
     /// The mildest form that fails; `None` if all pass.
-    pub fails: Option<usize>,
+    pub(crate) fails: Option<usize>,
 }
 
 /// A search over forms from the mildest (0) to the most severe. The form after the last one is known to fail.
 #[derive(Clone, Debug)]
-pub struct Threshold {
+pub(crate) struct Threshold {
     /// Every form below this one passes.
     low: usize,
     /// This form and every one above it fail.
@@ -25,18 +25,18 @@ pub struct Threshold {
 impl Threshold {
     /// A search over `count` forms.
     #[must_use]
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self { low: 0, high: count, count, unresolved: false }
     }
 
     /// The form to run next; `None` when the search is over, or an unresolved run ended it.
     #[must_use]
-    pub fn next(&self) -> Option<usize> {
+    pub(crate) fn next(&self) -> Option<usize> {
         (self.low < self.high && !self.unresolved).then(|| self.low + (self.high - self.low) / 2)
     }
 
     /// Records the answer for the form that [`Self::next`] asked for.
-    pub fn record(&mut self, answer: Answer) {
+    pub(crate) fn record(&mut self, answer: Answer) {
         let Some(asked) = self.next() else { return };
         match answer {
             Answer::Pass => self.low = asked + 1,
@@ -47,7 +47,7 @@ impl Threshold {
 
     /// Where the failure begins; `None` until that is known.
     #[must_use]
-    pub fn found(&self) -> Option<Between> {
+    pub(crate) fn found(&self) -> Option<Between> {
         let fails = (self.high < self.count).then_some(self.high);
         (self.low == self.high).then(|| Between { passes: self.low.checked_sub(1), fails })
     }

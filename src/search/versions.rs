@@ -107,15 +107,9 @@ impl Versions {
         }
     }
 
-    /// What each version has had for answers, oldest first.
-    #[must_use]
-    pub fn tally(&self) -> &[Tally] {
-        &self.tally
-    }
-
     /// The probability that the culprit is right; 0 where it is not known.
     #[must_use]
-    pub fn confidence(&self) -> f64 {
+    pub(crate) fn confidence(&self) -> f64 {
         let (first, last) = self.range();
         match &self.belief {
             _ if self.culprit() == Culprit::Unknown => 0.0,

@@ -8,12 +8,12 @@ use exitone::engine::{Archive, Engine, IMAGE_LABEL};
 use exitone::images::CONTENT_LABEL;
 
 /// The labels of an image that stays on the engine, made of this content.
-pub fn labels(content: &str) -> BTreeMap<String, String> {
+pub(crate) fn labels(content: &str) -> BTreeMap<String, String> {
     [(IMAGE_LABEL, "test"), (CONTENT_LABEL, content)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// Loads images in one archive.
-pub async fn load(engine: &dyn Engine, images: &[NewImage], folder: &Path) {
+pub(crate) async fn load(engine: &dyn Engine, images: &[NewImage], folder: &Path) {
     let archive = folder.join("images.tar");
     write(images, std::fs::File::create(&archive).expect("a file")).expect("packed");
     engine.load_image(Archive::File(archive)).await.expect("loaded");

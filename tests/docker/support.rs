@@ -19,17 +19,17 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// The image with the planted program.
-pub const PLANTED: &str = "exitone-test/planted:latest";
+pub(crate) const PLANTED: &str = "exitone-test/planted:latest";
 
 /// The engine, for one test at a time; nothing, with a printed reason, where there is none.
-pub async fn engine() -> Option<(Arc<dyn Engine>, MutexGuard<'static, ()>)> {
+pub(crate) async fn engine() -> Option<(Arc<dyn Engine>, MutexGuard<'static, ()>)> {
     let guard = ONE_AT_A_TIME.lock().await;
     let (engine, _) = super::real::engine().await?;
     Some((Arc::new(engine), guard))
 }
 
 /// Compiles the planted program.
-pub fn planted_program(folder: &Path) -> PathBuf {
+pub(crate) fn planted_program(folder: &Path) -> PathBuf {
     let program = folder.join("planted");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/planted.c");
     let status = Command::new("cc").args(["-static", "-O1", "-o"]).arg(&program).arg(source).status();
@@ -38,7 +38,7 @@ pub fn planted_program(folder: &Path) -> PathBuf {
 }
 
 /// A layer of files: path, mode, content.
-pub fn layer(files: &[(&str, u32, &[u8])]) -> Layer {
+pub(crate) fn layer(files: &[(&str, u32, &[u8])]) -> Layer {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, mode, content) in files {
         append_mode(&mut tar, name, content.len() as u64, *mode, *content).expect("packed");
@@ -47,14 +47,14 @@ pub fn layer(files: &[(&str, u32, &[u8])]) -> Layer {
 }
 
 /// Loads images.
-pub async fn load(engine: &dyn Engine, images: &[NewImage]) {
+pub(crate) async fn load(engine: &dyn Engine, images: &[NewImage]) {
     let mut bytes = Vec::new();
     write(images, &mut bytes).expect("packed");
     engine.load_image(Archive::Bytes(bytes.into())).await.expect("loaded");
 }
 
 /// An image of the planted program.
-pub async fn load_planted(engine: &dyn Engine) {
+pub(crate) async fn load_planted(engine: &dyn Engine) {
     let folder = tempfile::tempdir().expect("a folder");
     let program = std::fs::read(planted_program(folder.path())).expect("compiled");
     let image = NewImage {
@@ -69,19 +69,19 @@ pub async fn load_planted(engine: &dyn Engine) {
 }
 
 /// A service on port 8000 with a TCP check and this start command.
-pub fn service_with(command: &str) -> Service {
+pub(crate) fn service_with(command: &str) -> Service {
     let mut service = service::defaults(&apprunner());
     service.port = 8000;
     service.start_command = Some(command.to_owned());
     service
 }
 
-pub fn set(conditions: &[&str]) -> ConditionSet {
+pub(crate) fn set(conditions: &[&str]) -> ConditionSet {
     ConditionSet::new(conditions.iter().map(|c| c.parse().expect("a condition"))).expect("a set")
 }
 
 /// Runs cases of one image: a service and a set each.
-pub async fn run(
+pub(crate) async fn run(
     engine: &Arc<dyn Engine>,
     mode: Option<Mode>,
     image: &str,
@@ -115,17 +115,17 @@ pub async fn run(
 }
 
 /// `XDG_STATE_HOME` of the tests: what they leave has an owner of its own, whoever else uses the engine.
-pub const STATE_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
+pub(crate) const STATE_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
 
 /// The program itself.
-pub fn exitone() -> assert_cmd::Command {
+pub(crate) fn exitone() -> assert_cmd::Command {
     let mut command = assert_cmd::Command::cargo_bin("exitone").expect("built");
     command.arg("--no-progress").env("XDG_STATE_HOME", STATE_HOME);
     command
 }
 
 /// Containers and volumes on the engine that runs of the program with this state folder left.
-pub async fn left_by(engine: &dyn Engine, state_home: &Path) -> Vec<Found> {
+pub(crate) async fn left_by(engine: &dyn Engine, state_home: &Path) -> Vec<Found> {
     let Some(owner) = known_owner(&state_home.join("exitone")) else { return Vec::new() };
     let label = format!("{OWNER_LABEL}={owner}");
     let mut left = engine.containers(&label).await.expect("listed");

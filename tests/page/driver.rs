@@ -26,13 +26,13 @@ const FLAGS: [&str; 8] = [
 ];
 
 /// Keys that have no character, as WebDriver names them.
-pub const ENTER: char = '\u{e007}';
-pub const ESCAPE: char = '\u{e00c}';
-pub const TAB: char = '\u{e004}';
-pub const LEFT: char = '\u{e012}';
-pub const UP: char = '\u{e013}';
-pub const RIGHT: char = '\u{e014}';
-pub const DOWN: char = '\u{e015}';
+pub(crate) const ENTER: char = '\u{e007}';
+pub(crate) const ESCAPE: char = '\u{e00c}';
+pub(crate) const TAB: char = '\u{e004}';
+pub(crate) const LEFT: char = '\u{e012}';
+pub(crate) const UP: char = '\u{e013}';
+pub(crate) const RIGHT: char = '\u{e014}';
+pub(crate) const DOWN: char = '\u{e015}';
 
 /// The process of the driver, on a port of its own choice.
 struct Driver {
@@ -116,7 +116,7 @@ impl Drop for Driver {
 }
 
 /// A browser with a profile of its own. It ends with this value, also when a test panics.
-pub struct Browser {
+pub(crate) struct Browser {
     session: String,
     driver: Driver,
     profile: TempDir,
@@ -130,7 +130,7 @@ impl Drop for Browser {
 
 impl Browser {
     /// A new one; nothing where there is no driver.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let driver = Driver::start()?;
         let profile = tempfile::tempdir().expect("a folder");
         let own = format!("--user-data-dir={}", profile.path().display());
@@ -147,12 +147,12 @@ impl Browser {
     }
 
     /// The process of the driver.
-    pub fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.driver.child.id()
     }
 
     /// The folder of the profile.
-    pub fn profile(&self) -> &Path {
+    pub(crate) fn profile(&self) -> &Path {
         self.profile.path()
     }
 
@@ -166,7 +166,7 @@ impl Browser {
     }
 
     /// Loads a file anew, and waits until its script has run to its end.
-    pub fn open(&self, page: &Path, fragment: &str) {
+    pub(crate) fn open(&self, page: &Path, fragment: &str) {
         // From the same file with another fragment nothing would be loaded.
         self.post("url", &json!({"url": "about:blank"}));
         self.post("url", &json!({"url": format!("file://{}{fragment}", page.display())}));
@@ -174,7 +174,7 @@ impl Browser {
     }
 
     /// Loads the page again; its elements as HTML, without the help of any script.
-    pub fn reloaded(&self) -> String {
+    pub(crate) fn reloaded(&self) -> String {
         self.post("refresh", &json!({}));
         let document = self.cdp("DOM.getDocument", &json!({"depth": -1}));
         let html = self.cdp("DOM.getOuterHTML", &json!({"nodeId": document["root"]["nodeId"]}));
@@ -184,31 +184,31 @@ impl Browser {
     }
 
     /// The value of an expression of JavaScript.
-    pub fn js(&self, expression: &str) -> Value {
+    pub(crate) fn js(&self, expression: &str) -> Value {
         self.post("execute/sync", &json!({"script": format!("return ({expression});"), "args": []}))
     }
 
     /// The number that an expression gives.
-    pub fn number(&self, expression: &str) -> u64 {
+    pub(crate) fn number(&self, expression: &str) -> u64 {
         let value = self.js(expression);
         value.as_u64().unwrap_or_else(|| panic!("{expression}: {value}"))
     }
 
     /// The text that an expression gives.
-    pub fn text(&self, expression: &str) -> String {
+    pub(crate) fn text(&self, expression: &str) -> String {
         let value = self.js(expression);
         value.as_str().unwrap_or_else(|| panic!("{expression}: {value}")).to_owned()
     }
 
     /// Asserts that an expression is true now.
     #[track_caller]
-    pub fn holds(&self, expression: &str) {
+    pub(crate) fn holds(&self, expression: &str) {
         assert_eq!(self.js(expression), true, "{expression}; the page: {}", self.js("document.body.innerText"));
     }
 
     /// Waits until an expression is true: it is looked at when anything of the page changes.
     #[track_caller]
-    pub fn until(&self, expression: &str) {
+    pub(crate) fn until(&self, expression: &str) {
         let script = format!(
             "const done = arguments[0];
             const look = () => {{ if ({expression}) end(true); }};
@@ -230,43 +230,43 @@ impl Browser {
     }
 
     /// Clicks the middle of an element, which must be there to be clicked.
-    pub fn click(&self, css: &str) {
+    pub(crate) fn click(&self, css: &str) {
         let found = self.post("element", &json!({"using": "css selector", "value": css}));
         let id = found.as_object().and_then(|o| o.values().next()).and_then(Value::as_str).expect("an element");
         self.post(&format!("element/{id}/click"), &json!({}));
     }
 
     /// Presses keys one after the other, wherever the focus is.
-    pub fn press(&self, keys: impl IntoIterator<Item = char>) {
+    pub(crate) fn press(&self, keys: impl IntoIterator<Item = char>) {
         let stroke = |key: char| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key.to_string()}));
         let strokes: Vec<Value> = keys.into_iter().flat_map(stroke).collect();
         self.post("actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]}));
     }
 
     /// A command of the browser's own protocol.
-    pub fn cdp(&self, command: &str, parameters: &Value) -> Value {
+    pub(crate) fn cdp(&self, command: &str, parameters: &Value) -> Value {
         self.post("goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
     }
 
     /// What the browser shows: `screen` or `print`, and whether the system is dark.
-    pub fn media(&self, media: &str, scheme: &str) {
+    pub(crate) fn media(&self, media: &str, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.cdp("Emulation.setEmulatedMedia", &json!({"media": media, "features": features}));
     }
 
     /// The size of the window's inside.
-    pub fn size(&self, width: u32, height: u32) {
+    pub(crate) fn size(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.cdp("Emulation.setDeviceMetricsOverride", &size);
     }
 
     /// What the browser has written since it was asked last: `browser` is the console, `performance` the network.
-    pub fn log(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
         self.post("se/log", &json!({"type": kind})).as_array().cloned().unwrap_or_default()
     }
 
     /// A picture for a person, where `EXITONE_PAGE_SHOTS` names a folder.
-    pub fn picture(&self, name: &str) {
+    pub(crate) fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("EXITONE_PAGE_SHOTS") else { return };
         std::fs::create_dir_all(&folder).expect("a folder");
         let picture = self.command("GET", "screenshot", &Value::Null);
@@ -276,7 +276,7 @@ impl Browser {
 }
 
 /// RFC 4648, section 4.
-pub fn from_base64(text: &str) -> Vec<u8> {
+pub(crate) fn from_base64(text: &str) -> Vec<u8> {
     let digit = |c: u8| match c {
         b'A'..=b'Z' => c - b'A',
         b'a'..=b'z' => c - b'a' + 26,

@@ -18,15 +18,15 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 /// Passes, unless a variable is missing.
-pub const APP: &str = "app:1";
+pub(crate) const APP: &str = "app:1";
 /// Has a long name, and never listens where it has no way out.
-pub const LONG: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/payments-service:2026-11-03-release";
+pub(crate) const LONG: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/payments-service:2026-11-03-release";
 /// Whatever it logs is hostile.
-pub const HOSTILE: &str = "hostile:1";
+pub(crate) const HOSTILE: &str = "hostile:1";
 
 /// What a hostile image logs: each would change the page's title or leave a mark if it ran. Its last line becomes
 /// the text of a cause.
-pub const LOGGED: &str = "</script><script>document.title='ran'; window.ran=1</script>\n\
+pub(crate) const LOGGED: &str = "</script><script>document.title='ran'; window.ran=1</script>\n\
                           <img src=x onerror=\"document.title='ran'; window.ran=1\">\n\
                           <svg onload=\"window.ran=1\"> --> ]]> <!-- \u{2028}window.ran=1\u{2029} `${window.ran=1}` <b>bold</b>\n\
                           <iframe srcdoc=\"<script>parent.ran=1</script>\"></iframe> javascript:window.ran=1\n\
@@ -34,7 +34,7 @@ pub const LOGGED: &str = "</script><script>document.title='ran'; window.ran=1</s
                           '<img src=x onerror=window.ran=1>'";
 
 /// A page in a folder of its own.
-pub struct Page {
+pub(crate) struct Page {
     pub run: Run,
     pub path: PathBuf,
     /// The page itself.
@@ -51,25 +51,25 @@ impl Page {
     }
 
     /// The place of a case in the plan, which is its number on the page.
-    pub fn at(&self, image: &str, conditions: &str) -> usize {
+    pub(crate) fn at(&self, image: &str, conditions: &str) -> usize {
         let set = set(conditions);
         let mut cases = self.run.header.cases.iter();
         cases.position(|c| c.image == image && c.conditions == set).expect("a case of the plan")
     }
 
     /// The id of a case.
-    pub fn id(&self, at: usize) -> &str {
+    pub(crate) fn id(&self, at: usize) -> &str {
         &self.run.header.cases[at].id.0
     }
 
     /// The selector of a case's cell.
-    pub fn cell(&self, image: &str, conditions: &str) -> String {
+    pub(crate) fn cell(&self, image: &str, conditions: &str) -> String {
         format!("[data-case='{}']", self.at(image, conditions))
     }
 }
 
 /// Two scenarios, of 3 × 4 and 1 × 2 cases.
-pub fn small() -> Page {
+pub(crate) fn small() -> Page {
     let engine = |engine: &FakeEngine| {
         engine.image(APP, &[], needs_b("ModuleNotFoundError: No module named 'psycopg2'"));
         engine.image(LONG, &[], Arc::new(needs_a_way_out));
@@ -87,7 +87,7 @@ pub fn small() -> Page {
 }
 
 /// A thousand cases of 20 images. Half of them fail, with a log of some size.
-pub fn large() -> Page {
+pub(crate) fn large() -> Page {
     let images: Vec<String> = (0..20).map(|n| format!("registry.example/team/app:v{n}")).collect();
     let names: Vec<&str> = images.iter().map(String::as_str).collect();
     let log: String = (0..40).map(|n| format!("2026-11-03 12:00:00 INFO worker {n} waits for its turn\n")).collect();
@@ -154,7 +154,7 @@ fn reached_out(run: &mut Run) {
 }
 
 /// The conditions that shut the way out.
-pub const SHUT: &str = "egress.drop dns.delay:2s env.unset:C";
+pub(crate) const SHUT: &str = "egress.drop dns.delay:2s env.unset:C";
 
 fn set(text: &str) -> ConditionSet {
     ConditionSet::new(text.split_whitespace().map(|c| c.parse().expect("a condition"))).expect("a set")

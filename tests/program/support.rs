@@ -12,7 +12,7 @@ use exitone::run::context::Options;
 use exitone::run::rig::{Rig, Setup};
 
 /// App Runner's defaults with an HTTP check on port 8000 (every 5 s, five failures), and these variables.
-pub fn service(env: &[&str]) -> Service {
+pub(crate) fn service(env: &[&str]) -> Service {
     let mut service = exitone::scenario::service::defaults(&exitone::scenario::apprunner());
     service.port = 8000;
     service.health_check.protocol = Protocol::Http;
@@ -21,7 +21,7 @@ pub fn service(env: &[&str]) -> Service {
 }
 
 /// Images that the engine has.
-pub async fn candidates<S: AsRef<str>>(engine: &FakeEngine, images: &[S]) -> Vec<Candidate> {
+pub(crate) async fn candidates<S: AsRef<str>>(engine: &FakeEngine, images: &[S]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for image in images {
         candidates.push(Candidate { facts: engine.inspect_image(image.as_ref()).await.expect("an image") });
@@ -30,12 +30,17 @@ pub async fn candidates<S: AsRef<str>>(engine: &FakeEngine, images: &[S]) -> Vec
 }
 
 /// A session on the engine.
-pub async fn open(engine: &FakeEngine, state: &Path, jobs: usize, options: Options) -> Rig {
+pub(crate) async fn open(engine: &FakeEngine, state: &Path, jobs: usize, options: Options) -> Rig {
     try_open(engine, state, jobs, options).await.expect("a session")
 }
 
 /// A session on the engine, unless it cannot begin.
-pub async fn try_open(engine: &FakeEngine, state: &Path, jobs: usize, options: Options) -> Result<Rig, RunError> {
+pub(crate) async fn try_open(
+    engine: &FakeEngine,
+    state: &Path,
+    jobs: usize,
+    options: Options,
+) -> Result<Rig, RunError> {
     let engine: Arc<dyn Engine> = Arc::new(engine.clone());
     let info = engine.info().await.expect("an engine");
     let setup = Setup { state: state.to_owned(), jobs, options, watchdog: false, program: None, mode: None };
@@ -43,7 +48,7 @@ pub async fn try_open(engine: &FakeEngine, state: &Path, jobs: usize, options: O
 }
 
 /// Ends it; nothing of it is left then.
-pub async fn close(rig: Rig, engine: &FakeEngine, broken_off: bool) {
+pub(crate) async fn close(rig: Rig, engine: &FakeEngine, broken_off: bool) {
     rig.close(broken_off).await.expect("closed");
     assert_eq!(engine.left(), Vec::<String>::new(), "nothing is left on the engine");
 }

@@ -7,20 +7,20 @@ use super::named::Build;
 use crate::cli::builder::{self, NotBuilt};
 
 /// The repository of the gate's images.
-pub const REPOSITORY: &str = "exitone-gate";
+pub(crate) const REPOSITORY: &str = "exitone-gate";
 
 /// An image that was built.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub struct Built {
+pub(crate) struct Built {
     /// Its name.
-    pub tag: String,
+    pub(crate) tag: String,
     /// Its content address.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 /// Why there is no image.
 #[derive(Debug)]
-pub enum NoImage {
+pub(crate) enum NoImage {
     /// The commit cannot be built; the end of what the builder said.
     Commit(String),
     /// This machine cannot build it.
@@ -28,12 +28,12 @@ pub enum NoImage {
 }
 
 /// The name of a commit's image.
-pub fn tag(image: &str, commit: &str) -> String {
+pub(crate) fn tag(image: &str, commit: &str) -> String {
     format!("{REPOSITORY}/{}:{}", repository(image), short(commit))
 }
 
 /// As many digits of a commit as people read.
-pub fn short(commit: &str) -> &str {
+pub(crate) fn short(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
@@ -46,7 +46,7 @@ fn repository(image: &str) -> String {
 }
 
 /// What the image of a commit is made of; nothing where it cannot be told without building it.
-pub async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec<String>> {
+pub(crate) async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec<String>> {
     for path in [&build.context, &build.dockerfile] {
         if !repo.is_plain(commit, path).await {
             return None;
@@ -62,7 +62,7 @@ pub async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec
 ///
 /// # Errors
 /// When git or the builder fails.
-pub async fn build(repo: &Repo, commit: &str, build: &Build) -> Result<String, NoImage> {
+pub(crate) async fn build(repo: &Repo, commit: &str, build: &Build) -> Result<String, NoImage> {
     let machine = |e: std::io::Error| NoImage::Machine(format!("a temporary folder: {e}"));
     let folder = tempfile::Builder::new().prefix("exitone-gate-").tempdir().map_err(machine)?;
     let tree = folder.path().join("tree");

@@ -15,14 +15,14 @@ use sha2::{Digest, Sha256};
 use crate::engine::context::hex;
 
 /// The folder, below that of the state.
-pub const FOLDER: &str = "gate";
+pub(crate) const FOLDER: &str = "gate";
 /// The file with the salt.
 const SALT: &str = "salt";
 /// What nobody asked for in so many days is removed.
 const KEPT_DAYS: u64 = 60;
 
 /// The gate's folder.
-pub struct Cache {
+pub(crate) struct Cache {
     folder: PathBuf,
     salt: String,
 }
@@ -39,7 +39,7 @@ impl Cache {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn open(state: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(state: &Path) -> std::io::Result<Self> {
         let folder = state.join(FOLDER);
         std::fs::create_dir_all(&folder)?;
         #[cfg(unix)]
@@ -52,7 +52,7 @@ impl Cache {
     }
 
     /// A name for what these parts stand for; without the salt nobody can try what the parts may be.
-    pub fn key<S: AsRef<str>>(&self, parts: impl IntoIterator<Item = S>) -> String {
+    pub(crate) fn key<S: AsRef<str>>(&self, parts: impl IntoIterator<Item = S>) -> String {
         let mut digest = Sha256::new();
         digest.update(self.salt.as_bytes());
         for part in parts {
@@ -68,7 +68,7 @@ impl Cache {
     }
 
     /// What is kept under a name, and its age in seconds, unless it is older than so much.
-    pub fn read<T: DeserializeOwned>(&self, kind: &str, key: &str, most: Duration) -> Option<(T, u64)> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, kind: &str, key: &str, most: Duration) -> Option<(T, u64)> {
         let bytes = std::fs::read(self.path(kind, key)).ok()?;
         let kept: Kept<T> = serde_json::from_slice(&bytes).ok()?;
         let age = age(kept.at, Timestamp::now().as_second())?;
@@ -76,7 +76,7 @@ impl Cache {
     }
 
     /// Keeps something; a folder that cannot be written costs time only.
-    pub fn write<T: Serialize>(&self, kind: &str, key: &str, what: &T) {
+    pub(crate) fn write<T: Serialize>(&self, kind: &str, key: &str, what: &T) {
         let kept = Kept { at: Timestamp::now().as_second(), what };
         let written = serde_json::to_vec(&kept).map_err(Into::into).and_then(|bytes| {
             let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
@@ -89,12 +89,12 @@ impl Cache {
     }
 
     /// Removes what is kept under a name.
-    pub fn remove(&self, kind: &str, key: &str) {
+    pub(crate) fn remove(&self, kind: &str, key: &str) {
         let _ = std::fs::remove_file(self.path(kind, key));
     }
 
     /// Everything of a kind, the newest first, with its name.
-    pub fn all<T: DeserializeOwned>(&self, kind: &str) -> Vec<(String, T)> {
+    pub(crate) fn all<T: DeserializeOwned>(&self, kind: &str) -> Vec<(String, T)> {
         let start = format!("{kind}-");
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -110,7 +110,7 @@ impl Cache {
     }
 
     /// Removes what is too old for anybody.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let oldest = Duration::from_secs(KEPT_DAYS * 24 * 3600);
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());

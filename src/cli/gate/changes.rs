@@ -6,11 +6,16 @@ use super::named::Build;
 const DECIDING: [&str; 2] = [".gitattributes", ".gitmodules"];
 
 /// What names the files that docker leaves out of a context.
-pub const IGNORE: &str = ".dockerignore";
+pub(crate) const IGNORE: &str = ".dockerignore";
 
 /// The first of the changed files that may change the image; `also`: paths that count wherever they are. `ignore` is
 /// the text of the context's .dockerignore.
-pub fn telling<'a>(changed: &'a [String], build: &Build, ignore: Option<&str>, also: &[String]) -> Option<&'a str> {
+pub(crate) fn telling<'a>(
+    changed: &'a [String],
+    build: &Build,
+    ignore: Option<&str>,
+    also: &[String],
+) -> Option<&'a str> {
     let rules: Vec<Rule> = ignore.map(rules).unwrap_or_default();
     let matters = |path: &&String| {
         let name = path.rsplit('/').next().unwrap_or(path);

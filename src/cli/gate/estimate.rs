@@ -6,11 +6,11 @@ use crate::report::gate::in_time;
 
 /// How long it took the last time, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Times {
+pub(crate) struct Times {
     /// Building the image.
-    pub build: Option<f64>,
+    pub(crate) build: Option<f64>,
     /// The cases.
-    pub run: Option<f64>,
+    pub(crate) run: Option<f64>,
 }
 
 /// A session, and the cases of one round, where nothing is known: an image that answers takes about as long.
@@ -23,7 +23,7 @@ fn guess(cases: usize, jobs: usize) -> f64 {
 }
 
 /// The sentence.
-pub fn announcement(name: &str, builds: bool, cases: usize, jobs: usize, last: Option<&Times>) -> String {
+pub(crate) fn announcement(name: &str, builds: bool, cases: usize, jobs: usize, last: Option<&Times>) -> String {
     let (built, run) = last.map_or((None, None), |times| (times.build, times.run));
     let known = run.is_some();
     let run = run.unwrap_or_else(|| guess(cases, jobs));

@@ -12,9 +12,9 @@ use crate::cli::failure::Failure;
 const MOST_REFS: usize = 500;
 
 /// A repository with a working tree.
-pub struct Repo {
+pub(crate) struct Repo {
     /// The top of the working tree.
-    pub top: PathBuf,
+    pub(crate) top: PathBuf,
 }
 
 async fn git<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> std::io::Result<Output> {
@@ -33,7 +33,7 @@ impl Repo {
     ///
     /// # Errors
     /// No git, no repository, or one without a working tree.
-    pub async fn find() -> Result<Self, Failure> {
+    pub(crate) async fn find() -> Result<Self, Failure> {
         let output = match git(Path::new("."), &["rev-parse", "--show-toplevel"]).await {
             Ok(output) => output,
             Err(e) => return Err(Failure::usage(format!("git cannot be started: {e}"))),
@@ -51,29 +51,29 @@ impl Repo {
     ///
     /// # Errors
     /// What git says when it fails.
-    pub async fn bytes<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, String> {
+    pub(crate) async fn bytes<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, String> {
         let output = git(&self.top, args).await.map_err(|e| format!("git: {e}"))?;
         if output.status.success() { Ok(output.stdout) } else { Err(line(&output.stderr)) }
     }
 
     /// One line that git answers; nothing when it fails.
-    pub async fn line<S: AsRef<OsStr>>(&self, args: &[S]) -> Option<String> {
+    pub(crate) async fn line<S: AsRef<OsStr>>(&self, args: &[S]) -> Option<String> {
         self.bytes(args).await.ok().map(|bytes| line(&bytes)).filter(|text| !text.is_empty())
     }
 
     /// The commit that a name leads to, where this repository has it.
-    pub async fn commit(&self, name: &str) -> Option<String> {
+    pub(crate) async fn commit(&self, name: &str) -> Option<String> {
         let name = format!("{name}^{{commit}}");
         self.line(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await
     }
 
     /// The id of a folder's tree or of a file in a commit; the empty path is the whole tree.
-    pub async fn object(&self, commit: &str, path: &str) -> Option<String> {
+    pub(crate) async fn object(&self, commit: &str, path: &str) -> Option<String> {
         self.line(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{commit}:{path}")]).await
     }
 
     /// True for a plain file or folder, without a link anywhere in its path.
-    pub async fn is_plain(&self, commit: &str, path: &str) -> bool {
+    pub(crate) async fn is_plain(&self, commit: &str, path: &str) -> bool {
         if path.is_empty() {
             return true;
         }
@@ -83,13 +83,13 @@ impl Repo {
     }
 
     /// The text of a file in a commit.
-    pub async fn text(&self, commit: &str, path: &str) -> Option<String> {
+    pub(crate) async fn text(&self, commit: &str, path: &str) -> Option<String> {
         let bytes = self.bytes(&["cat-file", "blob", &format!("{commit}:{path}")]).await.ok()?;
         String::from_utf8(bytes).ok()
     }
 
     /// The nearest commit that a remote has, as far as this repository knows.
-    pub async fn base(&self, commit: &str, remote: &str) -> Option<String> {
+    pub(crate) async fn base(&self, commit: &str, remote: &str) -> Option<String> {
         let pattern = format!("refs/remotes/{remote}/");
         let refs = self.bytes(&["for-each-ref", "--format=%(refname)", &pattern]).await.ok()?;
         let refs = String::from_utf8(refs).ok()?;
@@ -101,7 +101,7 @@ impl Repo {
     }
 
     /// The paths that differ between two commits; nothing when it cannot be told.
-    pub async fn changed(&self, from: &str, to: &str) -> Option<Vec<String>> {
+    pub(crate) async fn changed(&self, from: &str, to: &str) -> Option<Vec<String>> {
         let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", from, to];
         let bytes = self.bytes(&args).await.ok()?;
         let names = bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty());
@@ -113,7 +113,7 @@ impl Repo {
     ///
     /// # Errors
     /// What git says.
-    pub async fn check_out(&self, commit: &str, to: &Path, index: &Path) -> Result<(), String> {
+    pub(crate) async fn check_out(&self, commit: &str, to: &Path, index: &Path) -> Result<(), String> {
         let folder = self.line(&["rev-parse", "--absolute-git-dir"]).await.ok_or("git reports no repository folder")?;
         let mut command = Command::new("git");
         command
@@ -132,7 +132,7 @@ impl Repo {
     }
 
     /// A setting of this repository or of the user.
-    pub async fn setting(&self, name: &str) -> Option<String> {
+    pub(crate) async fn setting(&self, name: &str) -> Option<String> {
         self.line(&["config", "--get", name]).await
     }
 }

@@ -15,7 +15,7 @@ const BEFORE: &str = "pre-push.before-exitone";
 
 /// What became of the hook.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Done {
+pub(crate) enum Done {
     /// It stands there now; true: another hook is called first.
     Installed(bool),
     /// It was there already; true: another hook is called first.
@@ -30,7 +30,7 @@ pub enum Done {
 ///
 /// # Errors
 /// When it is not this repository's own.
-pub async fn folder(repo: &Repo) -> Result<PathBuf, Failure> {
+pub(crate) async fn folder(repo: &Repo) -> Result<PathBuf, Failure> {
     let path = repo.line(&["rev-parse", "--git-path", "hooks"]).await;
     let path = path.ok_or_else(|| Failure::usage("git reports no hooks folder"))?;
     let folder = repo.top.join(path);
@@ -92,7 +92,7 @@ fn same(one: &Path, other: &Path) -> bool {
 ///
 /// # Errors
 /// When the folder cannot be written, or two hooks are in the way; nothing is changed then.
-pub fn install(folder: &Path) -> Result<Done, Failure> {
+pub(crate) fn install(folder: &Path) -> Result<Done, Failure> {
     let (hook, before) = (folder.join(NAME), folder.join(BEFORE));
     if ours(&hook) {
         if std::fs::read(&hook).is_ok_and(|text| text == SCRIPT.as_bytes()) && is_executable(&hook) {
@@ -163,7 +163,7 @@ fn written(folder: &Path) -> Result<tempfile::NamedTempFile, Failure> {
 ///
 /// # Errors
 /// When the folder cannot be written, or somebody else's hook stands in the gate's place.
-pub fn uninstall(folder: &Path) -> Result<Done, Failure> {
+pub(crate) fn uninstall(folder: &Path) -> Result<Done, Failure> {
     let (hook, before) = (folder.join(NAME), folder.join(BEFORE));
     let restore = there(&before);
     if there(&hook) && !ours(&hook) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::time::Instant;
 
-pub use cache::FOLDER;
+pub(crate) use cache::FOLDER;
 
 use super::console::{print, say};
 use super::failure::{Failure, INTERNAL};
@@ -39,7 +39,7 @@ use named::{Build, Named};
 use push::Update;
 
 /// What the command does, at length.
-pub const ABOUT: &str = "Build the image of the pushed commit, run the gate's scenario on it, and stop the push if a case \
+pub(crate) const ABOUT: &str = "Build the image of the pushed commit, run the gate's scenario on it, and stop the push if a case \
 fails.\n\n`exitone gate --install` installs a git pre-push hook; without a flag, HEAD is tested. The scenario is \
 --scenario, or the first of .exitone.yaml, exitone.yaml and scenarios/gate.yaml. Verdicts are cached: the same image is \
 not tested twice.";
@@ -55,7 +55,7 @@ const KEPT_IMAGES: usize = 8;
 
 /// Arguments of `gate`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Install the pre-push hook; an existing hook is kept and runs first
     #[arg(long, conflicts_with_all = ["uninstall", "platform"])]
     install: bool,
@@ -86,7 +86,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Usage, files, engine.
-pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let begun = Instant::now();
     let Asked { updates, remote, push } = asked(&args)?;
     let repo = Repo::find().await?;

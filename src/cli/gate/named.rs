@@ -11,19 +11,19 @@ use crate::model::units::parse_duration;
 use crate::scenario::{Build as Written, Scenario, content, file};
 
 /// Where a scenario is looked for, from the top of the repository.
-pub const PLACES: [&str; 3] = [".exitone.yaml", "exitone.yaml", "scenarios/gate.yaml"];
+pub(crate) const PLACES: [&str; 3] = [".exitone.yaml", "exitone.yaml", "scenarios/gate.yaml"];
 /// Git's setting that names another one.
-pub const SETTING: &str = "exitone.gate.scenario";
+pub(crate) const SETTING: &str = "exitone.gate.scenario";
 
 /// An image that is built from the repository. Paths are from the top of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Build {
+pub(crate) struct Build {
     /// The Dockerfile.
-    pub dockerfile: String,
+    pub(crate) dockerfile: String,
     /// The folder that is sent along; empty: the whole repository.
-    pub context: String,
+    pub(crate) context: String,
     /// The image's name.
-    pub image: String,
+    pub(crate) image: String,
 }
 
 impl Build {
@@ -45,30 +45,30 @@ impl Build {
     }
 
     /// The file that takes the place of the context's .dockerignore for some builders.
-    pub fn own_ignore(&self) -> String {
+    pub(crate) fn own_ignore(&self) -> String {
         format!("{}.dockerignore", self.dockerfile)
     }
 }
 
 /// A scenario as the gate runs it.
-pub struct Named {
+pub(crate) struct Named {
     /// The file, from the top of the repository where it is in it.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What is built; nothing: the candidates are images that are there.
-    pub build: Option<Build>,
+    pub(crate) build: Option<Build>,
     /// What it asks for; its candidates count where nothing is built.
-    pub scenario: Scenario,
+    pub(crate) scenario: Scenario,
     /// Everything that the file says, without its comments and its layout.
-    pub document: String,
+    pub(crate) document: String,
     /// Paths from the top of the repository that the scenario is read from.
-    pub sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
 }
 
 /// The scenario to run: the one that is named, or the first that is there.
 ///
 /// # Errors
 /// None is there.
-pub async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = asked {
         // A name on the command line is seen from where the user stands.
         let here =
@@ -93,7 +93,7 @@ pub async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure>
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
+pub(crate) fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
     let text = read_text(path)?;
     let within = within(repo, path);
     let shown = within.as_deref().unwrap_or(path).display().to_string();
@@ -124,7 +124,7 @@ pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
 }
 
 /// A path as it is seen from the top of the repository; nothing for one outside of it.
-pub fn within(repo: &Repo, path: &Path) -> Option<PathBuf> {
+pub(crate) fn within(repo: &Repo, path: &Path) -> Option<PathBuf> {
     let real = |path: &Path| path.canonicalize().ok();
     Some(real(path)?.strip_prefix(real(&repo.top)?).ok()?.to_owned())
 }
@@ -146,7 +146,7 @@ fn join(folder: &Path, path: &str) -> Result<String, String> {
 }
 
 /// An age such as `7d`.
-pub fn age(text: &str) -> Result<Duration, String> {
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
     parse_duration(text)
 }
 

@@ -32,7 +32,7 @@ fn resolve(host: &str, port: u16) -> Came<SocketAddr> {
 }
 
 /// Connects to a host.
-pub fn connect(host: &str, port: u16, limit: Duration) -> Came<TcpStream> {
+pub(crate) fn connect(host: &str, port: u16, limit: Duration) -> Came<TcpStream> {
     TcpStream::connect_timeout(&resolve(host, port)?, limit).map_err(|e| spoken(&e))
 }
 
@@ -44,7 +44,7 @@ fn nameserver() -> Came<SocketAddr> {
 }
 
 /// Asks once for the IPv4 addresses of a name.
-pub fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> Came<Vec<u8>>) -> Came<String> {
+pub(crate) fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> Came<Vec<u8>>) -> Came<String> {
     // A number that a late answer to somebody else does not have.
     let id = (std::process::id() as u16) ^ 0xe1e1;
     let mut question = Message::new(id, MessageType::Query, OpCode::Query);
@@ -63,7 +63,7 @@ pub fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> Came<Vec<u8>>) -> Came<S
 }
 
 /// Sends a question to the resolver and waits for one answer.
-pub fn over_udp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
+pub(crate) fn over_udp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
     let exchange = || -> io::Result<Vec<u8>> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect(nameserver().map_err(io::Error::other)?)?;
@@ -78,7 +78,7 @@ pub fn over_udp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
 }
 
 /// The same over TCP: two bytes of length before every message (RFC 1035, 4.2.2).
-pub fn over_tcp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
+pub(crate) fn over_tcp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
     let begun = Instant::now();
     let mut stream = TcpStream::connect_timeout(&nameserver()?, limit).map_err(|e| spoken(&e))?;
     let left = left(begun, limit)?;
@@ -96,7 +96,7 @@ pub fn over_tcp(question: &[u8], limit: Duration) -> Came<Vec<u8>> {
 }
 
 /// Asks a host for a path: the status of a success, or what came instead.
-pub fn get(host: &str, port: u16, path: &str, limit: Duration) -> Came<String> {
+pub(crate) fn get(host: &str, port: u16, path: &str, limit: Duration) -> Came<String> {
     let begun = Instant::now();
     let mut stream = connect(host, port, limit)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n");
@@ -121,7 +121,7 @@ pub fn get(host: &str, port: u16, path: &str, limit: Duration) -> Came<String> {
 }
 
 /// Asks the platform's endpoint for the credentials of the service.
-pub fn credentials(limit: Duration) -> Came<String> {
+pub(crate) fn credentials(limit: Duration) -> Came<String> {
     match std::env::var(CREDENTIALS_VARIABLE) {
         Ok(path) => get(&METADATA.to_string(), 80, &path, limit),
         Err(_) => Err(format!("{CREDENTIALS_VARIABLE} is missing")),
@@ -129,18 +129,18 @@ pub fn credentials(limit: Duration) -> Came<String> {
 }
 
 /// Listens.
-pub fn listener(address: IpAddr, port: u16) -> Came<TcpListener> {
+pub(crate) fn listener(address: IpAddr, port: u16) -> Came<TcpListener> {
     TcpListener::bind((address, port)).map_err(|e| spoken(&e))
 }
 
 /// The address that `HOSTNAME` resolves to.
-pub fn own_address(port: u16) -> Came<IpAddr> {
+pub(crate) fn own_address(port: u16) -> Came<IpAddr> {
     let name = std::env::var("HOSTNAME").map_err(|_| "HOSTNAME is missing".to_owned())?;
     resolve(&name, port).map(|address| address.ip()).map_err(|e| format!("{name}: {e}"))
 }
 
 /// Answers every request with 200.
-pub fn answer_for_ever(listener: &TcpListener) -> ! {
+pub(crate) fn answer_for_ever(listener: &TcpListener) -> ! {
     loop {
         match listener.accept() {
             Ok((stream, _)) => {

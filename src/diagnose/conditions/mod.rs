@@ -76,13 +76,13 @@ const SWALLOWED: &str = " (a failure that the program got over in silence cannot
 /// What a condition means, and what to do.
 pub(super) struct Meaning {
     /// The cause's name.
-    pub id: &'static str,
+    pub(crate) id: &'static str,
     /// What is wrong, in a sentence.
-    pub text: String,
+    pub(crate) text: String,
     /// What to do. The platform's profile has its own words for `{…}`.
-    pub fix: &'static str,
+    pub(crate) fix: &'static str,
     /// Rules that say the same from what was seen, and say it closer.
-    pub told_by: &'static [&'static str],
+    pub(crate) told_by: &'static [&'static str],
 }
 
 /// What a healthy run did before its port was open.
@@ -94,7 +94,7 @@ pub(super) struct Start<'a> {
 }
 
 impl<'a> Start<'a> {
-    pub fn of(evidence: &'a Evidence) -> Self {
+    pub(crate) fn of(evidence: &'a Evidence) -> Self {
         let ready = evidence.listens.first().map_or(f64::INFINITY, |listening| listening.at_ms);
         Self {
             early: evidence.outbound().filter(|attempt| attempt.at_ms < ready).collect(),
@@ -106,11 +106,11 @@ impl<'a> Start<'a> {
 /// A failed run, and what it is held against.
 pub(super) struct Failure<'a> {
     /// The run.
-    pub run: &'a Failed<'a>,
+    pub(crate) run: &'a Failed<'a>,
     /// Its conditions.
-    pub conditions: &'a ConditionSet,
+    pub(crate) conditions: &'a ConditionSet,
     /// The end of its log: what came before it is of the time when all was well.
-    pub log: &'a str,
+    pub(crate) log: &'a str,
 }
 
 impl Failure<'_> {

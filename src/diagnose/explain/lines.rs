@@ -10,14 +10,14 @@ const PREFIX: &str = "[AppRunner] ";
 #[derive(Debug)]
 pub(super) struct Line {
     /// Its place in the order of time, from 1 on.
-    pub at: usize,
+    pub(crate) at: usize,
     /// Its place in the file, from 1 on; of JSON: its event's.
-    pub number: usize,
-    pub time: Option<String>,
+    pub(crate) number: usize,
+    pub(crate) time: Option<String>,
     /// Credentials taken out.
-    pub text: String,
+    pub(crate) text: String,
     /// What it means; nothing for a line of the application.
-    pub said: Option<Said>,
+    pub(crate) said: Option<Said>,
 }
 
 impl Line {

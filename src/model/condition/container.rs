@@ -6,39 +6,39 @@ use super::EnvChange;
 
 /// What differs about the container. The default is the baseline.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ContainerPlan {
+pub(crate) struct ContainerPlan {
     /// Variables that differ.
-    pub env: BTreeMap<String, EnvChange>,
+    pub(crate) env: BTreeMap<String, EnvChange>,
     /// The platform's `HOSTNAME` is injected and beats the image's own.
-    pub platform_hostname: bool,
+    pub(crate) platform_hostname: bool,
     /// The service has no instance role: nothing names the endpoint of credentials.
-    pub no_role: bool,
+    pub(crate) no_role: bool,
     /// The start command is split at white space.
-    pub split_command: bool,
+    pub(crate) split_command: bool,
     /// The start command takes the place of ENTRYPOINT as well.
-    pub replace_entrypoint: bool,
+    pub(crate) replace_entrypoint: bool,
     /// Thousandths of a CPU.
-    pub cpu_milli: Option<u32>,
+    pub(crate) cpu_milli: Option<u32>,
     /// Bytes of memory.
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
     /// Open files.
-    pub nofile: Option<u64>,
+    pub(crate) nofile: Option<u64>,
     /// The root file system cannot be written to.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
     /// No space is left in the folders that the image or the program writes to.
-    pub full_disk: bool,
+    pub(crate) full_disk: bool,
 }
 
 impl ContainerPlan {
     /// True when it changes what the container gets as variables.
     #[must_use]
-    pub fn changes_environment(&self) -> bool {
+    pub(crate) fn changes_environment(&self) -> bool {
         !self.env.is_empty() || self.platform_hostname
     }
 
     /// True when it changes how the start command is read.
     #[must_use]
-    pub fn changes_command(&self) -> bool {
+    pub(crate) fn changes_command(&self) -> bool {
         self.split_command || self.replace_entrypoint
     }
 }

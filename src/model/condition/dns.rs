@@ -10,14 +10,14 @@ use crate::model::units::show_duration;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Dns {
     /// How it fails.
-    pub fault: DnsFault,
+    pub(crate) fault: DnsFault,
     /// The name that it fails for; every name where there is none.
-    pub name: Option<Host>,
+    pub(crate) name: Option<Host>,
 }
 
 /// How the resolver fails.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum DnsFault {
+pub(crate) enum DnsFault {
     /// It answers SERVFAIL.
     Servfail,
     /// It answers NXDOMAIN.
@@ -68,7 +68,7 @@ pub(super) const KINDS: &[&Kind] = &[&SERVFAIL, &NXDOMAIN, &DROP, &TRUNCATED, &D
 impl DnsFault {
     /// In one word, with its time where it has one: what a resolver in a script is told.
     #[must_use]
-    pub fn parts(self) -> (&'static str, Duration) {
+    pub(crate) fn parts(self) -> (&'static str, Duration) {
         match self {
             Self::Servfail => ("servfail", Duration::ZERO),
             Self::Nxdomain => ("nxdomain", Duration::ZERO),

@@ -10,14 +10,14 @@ use crate::model::redact::{REDACTED, shown_value};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Env {
     /// The variable.
-    pub name: String,
+    pub(crate) name: String,
     /// What becomes of it.
-    pub change: EnvChange,
+    pub(crate) change: EnvChange,
 }
 
 /// What becomes of a variable.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum EnvChange {
+pub(crate) enum EnvChange {
     /// It is missing.
     Unset,
     /// It is there and empty.
@@ -34,11 +34,11 @@ pub enum EnvChange {
 
 /// The value that a condition gives to a variable, and whether it may be shown.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EnvValue {
+pub(crate) struct EnvValue {
     /// The value.
-    pub text: String,
+    pub(crate) text: String,
     /// True when it is never shown: the name is among the service's secrets.
-    pub secret: bool,
+    pub(crate) secret: bool,
 }
 
 static UNSET: Kind =
@@ -76,7 +76,7 @@ fn of(name: &str, change: EnvChange) -> Result<Condition, String> {
 ///
 /// # Errors
 /// A sentence that says what is wrong with the name.
-pub fn variable_name(name: &str) -> Result<String, String> {
+pub(crate) fn variable_name(name: &str) -> Result<String, String> {
     let good = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
@@ -103,7 +103,7 @@ impl fmt::Debug for EnvValue {
 impl EnvValue {
     /// The value as it may be shown.
     #[must_use]
-    pub fn shown(&self, name: &str) -> String {
+    pub(crate) fn shown(&self, name: &str) -> String {
         if self.secret && !self.text.is_empty() { REDACTED.to_owned() } else { shown_value(name, &self.text) }
     }
 }
@@ -111,7 +111,7 @@ impl EnvValue {
 impl EnvChange {
     /// The value of a variable that had `now`; `None` where it has none, or there is none to change.
     #[must_use]
-    pub fn apply(&self, name: &str, now: Option<String>) -> Option<String> {
+    pub(crate) fn apply(&self, name: &str, now: Option<String>) -> Option<String> {
         match self {
             Self::Unset => None,
             Self::Empty => Some(String::new()),
@@ -127,7 +127,7 @@ impl EnvChange {
 
     /// True when it does nothing to a variable that is not there.
     #[must_use]
-    pub fn needs_a_value(&self) -> bool {
+    pub(crate) fn needs_a_value(&self) -> bool {
         !matches!(self, Self::Set(_) | Self::Empty)
     }
 }

@@ -109,24 +109,24 @@ impl fmt::Debug for Kind {
 /// What was written after a condition's name.
 pub(super) struct Written<'a> {
     /// After the colon; empty where there is no argument.
-    pub argument: &'a str,
+    pub(crate) argument: &'a str,
     /// After the `@`.
-    pub name: Option<Host>,
+    pub(crate) name: Option<Host>,
 }
 
 impl<'a> Written<'a> {
     /// A length of time up to ten minutes.
-    pub fn time(&self) -> Result<Duration, String> {
+    pub(crate) fn time(&self) -> Result<Duration, String> {
         time(self.argument)
     }
 
     /// The argument, read as what it stands for.
-    pub fn parse<T: FromStr<Err = String>>(&self) -> Result<T, String> {
+    pub(crate) fn parse<T: FromStr<Err = String>>(&self) -> Result<T, String> {
         self.argument.parse()
     }
 
     /// The two parts around the first `=`; `form` says what was expected.
-    pub fn pair(&self, form: &str) -> Result<(&'a str, &'a str), String> {
+    pub(crate) fn pair(&self, form: &str) -> Result<(&'a str, &'a str), String> {
         self.argument.split_once('=').ok_or_else(|| format!("needs {form}"))
     }
 }

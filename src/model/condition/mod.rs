@@ -27,21 +27,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use command::CommandFault;
-pub use container::ContainerPlan;
-pub use dns::{Dns, DnsFault};
-pub use egress::EgressFault;
-pub use env::{Env, EnvChange, EnvValue, variable_name};
-pub use files::FileFault;
-pub use hostname::HostnameFault;
-pub use kind::{Argument, Each, Kind};
-pub use limits::Limit;
-pub use metadata::MetadataFault;
-pub use network::{DnsPlan, Egress, NetworkPlan, ResponseFault, RouteFault};
+pub(crate) use command::CommandFault;
+pub(crate) use container::ContainerPlan;
+pub(crate) use dns::{Dns, DnsFault};
+pub(crate) use egress::EgressFault;
+pub(crate) use env::{Env, EnvChange, EnvValue, variable_name};
+pub(crate) use files::FileFault;
+pub(crate) use hostname::HostnameFault;
+pub use kind::Argument;
+pub(crate) use kind::{Each, Kind};
+pub(crate) use limits::Limit;
+pub(crate) use metadata::MetadataFault;
+pub(crate) use network::{DnsPlan, Egress, NetworkPlan, ResponseFault, RouteFault};
 pub use set::ConditionSet;
-pub use sockets::SocketFault;
-pub use target::{Host, Reach, Target, is_in};
-pub use upstream::{Upstream, UpstreamFault};
+pub(crate) use sockets::SocketFault;
+pub use target::Host;
+pub(crate) use target::{Reach, Target, is_in};
+pub(crate) use upstream::{Upstream, UpstreamFault};
 
 use super::platform::Platform;
 
@@ -135,17 +137,17 @@ trait Family {
 
 /// What conditions change about a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// About the network: imposed by the holder.
-    pub network: NetworkPlan,
+    pub(crate) network: NetworkPlan,
     /// About the container: imposed by the engine.
-    pub container: ContainerPlan,
+    pub(crate) container: ContainerPlan,
 }
 
 impl Changes {
     /// What these conditions change about a run.
     #[must_use]
-    pub fn of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Self {
+    pub(crate) fn of<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Self {
         let mut changes = Self::default();
         for condition in conditions {
             condition.family().impose(&mut changes);
@@ -157,7 +159,7 @@ impl Changes {
 
 /// What makes a run under a condition take longer than usual.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// Nothing.
     Nothing,
     /// A connection that nobody answers.
@@ -174,7 +176,7 @@ pub enum Wait {
 
 /// How a script imposes a condition with docker and standard tools.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ByHand {
+pub(crate) enum ByHand {
     /// As [`NetworkPlan`] and [`ContainerPlan`] tell: by routes, a resolver, variables and words of a command.
     Planned,
     /// By options of `docker run`.
@@ -219,7 +221,7 @@ pub enum ConditionError {
 
 /// The word of `known` that is nearest to `word`, if it is near enough to be meant.
 #[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|k| (strsim::damerau_levenshtein(word, k), k))
@@ -293,7 +295,7 @@ impl Condition {
 
     /// Its row in the table of conditions.
     #[must_use]
-    pub fn kind(&self) -> &'static Kind {
+    pub(crate) fn kind(&self) -> &'static Kind {
         self.family().kind()
     }
 
@@ -305,19 +307,19 @@ impl Condition {
 
     /// As a person says it, after "when": `outbound traffic is dropped`.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         self.family().words()
     }
 
     /// What it changes about a run.
     #[must_use]
-    pub fn changes(&self) -> Changes {
+    pub(crate) fn changes(&self) -> Changes {
         Changes::of([self])
     }
 
     /// True for what a holder imposes: everything about the network.
     #[must_use]
-    pub fn is_of_network(&self) -> bool {
+    pub(crate) fn is_of_network(&self) -> bool {
         self.changes().network != NetworkPlan::default()
     }
 
@@ -329,51 +331,51 @@ impl Condition {
 
     /// True when it changes what the program does (its variables, its command), and so may well take a failure away.
     #[must_use]
-    pub fn changes_program(&self) -> bool {
+    pub(crate) fn changes_program(&self) -> bool {
         let container = self.changes().container;
         !container.env.is_empty() || container.changes_command()
     }
 
     /// The variable that it is about.
     #[must_use]
-    pub fn variable(&self) -> Option<&Env> {
+    pub(crate) fn variable(&self) -> Option<&Env> {
         if let Self::Env(env) = self { Some(env) } else { None }
     }
 
     /// The host of the internet that it is about.
     #[must_use]
-    pub fn upstream(&self) -> Option<&Host> {
+    pub(crate) fn upstream(&self) -> Option<&Host> {
         if let Self::Upstream(upstream) = self { Some(&upstream.host) } else { None }
     }
 
     /// What makes a run under it take longer than usual.
     #[must_use]
-    pub fn wait(&self) -> Wait {
+    pub(crate) fn wait(&self) -> Wait {
         self.family().wait()
     }
 
     /// The milder forms of a condition with a size (a limit, a delay), mildest first; none for any other. Limits are those
     /// of the platform's instances.
     #[must_use]
-    pub fn milder(&self, platform: &Platform) -> Vec<Self> {
+    pub(crate) fn milder(&self, platform: &Platform) -> Vec<Self> {
         self.family().milder(platform)
     }
 
     /// True when this form of a condition teaches nothing new once `failing` is known to fail.
     #[must_use]
-    pub fn is_covered_by(&self, failing: &Self) -> bool {
+    pub(crate) fn is_covered_by(&self, failing: &Self) -> bool {
         self.family().is_covered_by(failing)
     }
 
     /// How a script imposes it with docker and standard tools.
     #[must_use]
-    pub fn by_hand(&self) -> ByHand {
+    pub(crate) fn by_hand(&self) -> ByHand {
         self.family().by_hand()
     }
 
     /// The same condition, its value never shown when the variable is among the secrets.
     #[must_use]
-    pub fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
+    pub(crate) fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
         match self {
             Self::Env(Env { name, change: EnvChange::Set(value) }) => {
                 let secret = value.secret || secrets.contains(&name);

@@ -7,7 +7,7 @@ use super::{DnsFault, Host, HostnameFault, MetadataFault, Target};
 
 /// What becomes of everything that a candidate sends out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Egress {
+pub(crate) enum Egress {
     /// The simulated internet answers.
     #[default]
     Open,
@@ -26,7 +26,7 @@ pub enum Egress {
 
 /// What becomes of packets to one host or network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RouteFault {
+pub(crate) enum RouteFault {
     /// They vanish.
     Silent,
     /// They are refused.
@@ -37,26 +37,26 @@ pub enum RouteFault {
 
 /// How the answers of one host differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ResponseFault {
+pub(crate) struct ResponseFault {
     /// Every answer comes this much later.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// The credentials are refused.
-    pub denied: bool,
+    pub(crate) denied: bool,
 }
 
 /// How the resolver fails.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct DnsPlan {
+pub(crate) struct DnsPlan {
     /// For every name.
-    pub all: Option<DnsFault>,
+    pub(crate) all: Option<DnsFault>,
     /// For some names; beats the former.
-    pub names: BTreeMap<Host, DnsFault>,
+    pub(crate) names: BTreeMap<Host, DnsFault>,
 }
 
 impl DnsPlan {
     /// The fault that a question for this name meets.
     #[must_use]
-    pub fn of(&self, name: &str) -> Option<DnsFault> {
+    pub(crate) fn of(&self, name: &str) -> Option<DnsFault> {
         let named = name.parse::<Host>().ok().and_then(|host| self.names.get(&host).copied());
         named.or(self.all)
     }
@@ -64,32 +64,32 @@ impl DnsPlan {
 
 /// The network's part of a set of conditions. The default is the baseline.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct NetworkPlan {
+pub(crate) struct NetworkPlan {
     /// What becomes of everything that is sent out.
-    pub egress: Egress,
+    pub(crate) egress: Egress,
     /// What becomes of packets to some hosts and networks.
-    pub routes: Vec<(Target, RouteFault)>,
+    pub(crate) routes: Vec<(Target, RouteFault)>,
     /// How the answers of some hosts differ.
-    pub responses: BTreeMap<Host, ResponseFault>,
+    pub(crate) responses: BTreeMap<Host, ResponseFault>,
     /// How much longer a round trip takes.
-    pub latency: Option<Duration>,
+    pub(crate) latency: Option<Duration>,
     /// How the resolver fails.
-    pub dns: DnsPlan,
+    pub(crate) dns: DnsPlan,
     /// What the container's own name resolves to; `None`: its one address, which is probed.
-    pub hostname: Option<HostnameFault>,
+    pub(crate) hostname: Option<HostnameFault>,
     /// How the endpoint of credentials fails.
-    pub metadata: Option<MetadataFault>,
+    pub(crate) metadata: Option<MetadataFault>,
     /// The first port that every user may open. Docker opens the low ports for every user: 0.
-    pub first_open_port: u16,
+    pub(crate) first_open_port: u16,
     /// True: no IPv6.
-    pub ipv6_off: bool,
+    pub(crate) ipv6_off: bool,
     /// True: some connection is answered by nobody ([`Wait::Silence`](super::Wait::Silence)), and may be given up early.
-    pub silent: bool,
+    pub(crate) silent: bool,
 }
 
 impl NetworkPlan {
     /// Every host that the plan names.
-    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
         let targets = self.routes.iter().filter_map(|(target, _)| match target {
             Target::Host(host) => Some(host),
             Target::Network(..) => None,

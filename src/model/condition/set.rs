@@ -43,7 +43,7 @@ impl ConditionSet {
 
     /// The same set; values of variables that are among the secrets are never shown.
     #[must_use]
-    pub fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
+    pub(crate) fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
         Self(self.0.into_iter().map(|c| c.with_secrets(secrets)).collect())
     }
 
@@ -61,24 +61,24 @@ impl ConditionSet {
 
     /// What the conditions change about a run.
     #[must_use]
-    pub fn changes(&self) -> Changes {
+    pub(crate) fn changes(&self) -> Changes {
         Changes::of(&self.0)
     }
 
     /// The conditions in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Condition> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Condition> {
         self.0.iter()
     }
 
     /// True when the set has this condition.
     #[must_use]
-    pub fn has(&self, condition: &Condition) -> bool {
+    pub(crate) fn has(&self, condition: &Condition) -> bool {
         self.0.contains(condition)
     }
 
     /// True when every condition of this set is in the other.
     #[must_use]
-    pub fn is_subset(&self, other: &Self) -> bool {
+    pub(crate) fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
 }
@@ -86,7 +86,7 @@ impl ConditionSet {
 impl Condition {
     /// True when the two cannot hold together: both decide the same thing, in different ways.
     #[must_use]
-    pub fn excludes(&self, other: &Self) -> bool {
+    pub(crate) fn excludes(&self, other: &Self) -> bool {
         match (self, other) {
             // Hundreds of variables are compared with each other.
             (Self::Env(one), Self::Env(another)) => one.name == another.name && self != other,

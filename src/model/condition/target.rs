@@ -11,13 +11,13 @@ pub struct Host(String);
 impl Host {
     /// The name or address, in small letters, without the last dot.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The address, where it is one.
     #[must_use]
-    pub fn address(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn address(&self) -> Option<Ipv4Addr> {
         self.0.parse().ok()
     }
 }
@@ -72,7 +72,7 @@ fn mask(bits: u8) -> u32 {
 
 /// True when an address is in a network: its first address, and how many bits name it.
 #[must_use]
-pub fn is_in(address: Ipv4Addr, (network, bits): (Ipv4Addr, u8)) -> bool {
+pub(crate) fn is_in(address: Ipv4Addr, (network, bits): (Ipv4Addr, u8)) -> bool {
     u32::from(address) & mask(bits) == u32::from(network)
 }
 

@@ -12,14 +12,14 @@ use crate::model::units::show_duration;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Upstream {
     /// How it fails.
-    pub fault: UpstreamFault,
+    pub(crate) fault: UpstreamFault,
     /// The host.
-    pub host: Host,
+    pub(crate) host: Host,
 }
 
 /// How one host of the internet fails.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum UpstreamFault {
+pub(crate) enum UpstreamFault {
     /// It does not answer.
     Down,
     /// It refuses connections.

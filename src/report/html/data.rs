@@ -28,145 +28,145 @@ type Happened = (f64, char, char, usize);
 
 /// Everything that the page shows.
 #[derive(Serialize)]
-pub struct Page {
+pub(crate) struct Page {
     /// The title of the window.
-    pub title: String,
+    pub(crate) title: String,
     /// `run`, `why` or `bisect`.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// `pass`, `fail`, `unresolved` or `none`.
-    pub verdict: &'static str,
+    pub(crate) verdict: &'static str,
     /// The verdict in words.
-    pub headline: String,
+    pub(crate) headline: String,
     /// What the run was: name and value.
-    pub about: Vec<(&'static str, String)>,
+    pub(crate) about: Vec<(&'static str, String)>,
     /// Its counts: word for the filter, words for a person, number.
-    pub counts: Vec<(&'static str, &'static str, usize)>,
+    pub(crate) counts: Vec<(&'static str, &'static str, usize)>,
     /// What must be known of the run as a whole.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// What marks mean: the class of the mark, the mark, its meaning.
-    pub legend: Vec<(&'static str, &'static str, &'static str)>,
+    pub(crate) legend: Vec<(&'static str, &'static str, &'static str)>,
     /// Texts that cases name by their number.
-    pub texts: Vec<String>,
+    pub(crate) texts: Vec<String>,
     /// The images: how people call them, the whole name.
-    pub images: Vec<(String, String)>,
+    pub(crate) images: Vec<(String, String)>,
     /// What searches found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub searches: Vec<Search>,
+    pub(crate) searches: Vec<Search>,
     /// A matrix for each scenario.
-    pub matrices: Vec<Matrix>,
+    pub(crate) matrices: Vec<Matrix>,
     /// The cases in the order of the plan.
-    pub cases: Vec<Case>,
+    pub(crate) cases: Vec<Case>,
 }
 
 /// A search or a bisection.
 #[derive(Serialize)]
-pub struct Search {
+pub(crate) struct Search {
     /// The image, and what was searched among.
-    pub title: String,
+    pub(crate) title: String,
     /// What came out.
-    pub verdict: String,
+    pub(crate) verdict: String,
     /// The answer: id of the case, text, kind, causes and fixes.
-    pub lines: Vec<(Option<String>, String, &'static str, Vec<String>)>,
+    pub(crate) lines: Vec<(Option<String>, String, &'static str, Vec<String>)>,
     /// What changed, whether the list is complete, or why that is undecided.
-    pub rests: Vec<String>,
+    pub(crate) rests: Vec<String>,
     /// Its runs in order: milliseconds, id of the case, kind, text, what it told.
-    pub runs: Vec<(u64, String, &'static str, String, String)>,
+    pub(crate) runs: Vec<(u64, String, &'static str, String, String)>,
 }
 
 /// The cases of one scenario.
 #[derive(Serialize)]
-pub struct Matrix {
+pub(crate) struct Matrix {
     /// The scenario's name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scenario: Option<String>,
+    pub(crate) scenario: Option<String>,
     /// The columns: places among the images.
-    pub images: Vec<usize>,
+    pub(crate) images: Vec<usize>,
     /// The rows.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 /// One set of conditions.
 #[derive(Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// For each column the place among the cases.
-    pub cells: Vec<Option<usize>>,
+    pub(crate) cells: Vec<Option<usize>>,
 }
 
 /// One case.
 #[derive(Serialize, Default)]
-pub struct Case {
+pub(crate) struct Case {
     /// Its stable name.
-    pub id: String,
+    pub(crate) id: String,
     /// The place among the images.
-    pub image: usize,
+    pub(crate) image: usize,
     /// Its conditions, a text.
-    pub under: usize,
+    pub(crate) under: usize,
     /// The mark of its cell.
-    pub mark: String,
+    pub(crate) mark: String,
     /// The kind of its cell, which gives it its colour.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// How it stands, as the filter calls it.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// True when something was expected of it in a scenario, and something else came.
     #[serde(skip_serializing_if = "is_false")]
-    pub missed: bool,
+    pub(crate) missed: bool,
     /// A few words for how it ended.
-    pub cell: String,
+    pub(crate) cell: String,
     /// How it ended, in sentences.
-    pub says: String,
+    pub(crate) says: String,
     /// How often it failed, of how many runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<[u32; 2]>,
+    pub(crate) attempts: Option<[u32; 2]>,
     /// Milliseconds: up to the start, and from there to the first open port, to healthy, to the end.
     #[serde(skip_serializing_if = "nothing")]
-    pub times: [Option<f64>; 4],
+    pub(crate) times: [Option<f64>; 4],
     /// The time line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<Happened>,
+    pub(crate) events: Vec<Happened>,
     /// Events that are left out.
     #[serde(skip_serializing_if = "is_zero")]
-    pub more: usize,
+    pub(crate) more: usize,
     /// When lines of the log came.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub log_ms: Vec<f64>,
+    pub(crate) log_ms: Vec<f64>,
     /// Rule, what happened, what to do, what it stands on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub causes: Vec<(String, usize, usize, Vec<usize>)>,
+    pub(crate) causes: Vec<(String, usize, usize, Vec<usize>)>,
     /// What the image says of itself, causes left out: what, what to do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub image_says: Vec<(usize, usize)>,
+    pub(crate) image_says: Vec<(usize, usize)>,
     /// What it was waiting for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub waiting: Vec<usize>,
+    pub(crate) waiting: Vec<usize>,
     /// Conditions that were never met, each with what shows it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unmet: Vec<usize>,
+    pub(crate) unmet: Vec<usize>,
     /// Notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<usize>,
+    pub(crate) notes: Vec<usize>,
     /// Requests after healthy: passed, name, what came back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub checks: Vec<(bool, usize, usize)>,
+    pub(crate) checks: Vec<(bool, usize, usize)>,
     /// What it needed of the machine, and what else was counted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub counted: Vec<usize>,
+    pub(crate) counted: Vec<usize>,
     /// The service log of the platform.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub platform: Vec<usize>,
+    pub(crate) platform: Vec<usize>,
     /// The status of the deployment and of the service, failure class.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<usize>,
+    pub(crate) status: Option<usize>,
     /// The end of its log.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub log: String,
+    pub(crate) log: String,
     /// Bytes of the whole log, where its beginning is left out.
     #[serde(skip_serializing_if = "is_zero")]
-    pub log_of: usize,
+    pub(crate) log_of: usize,
     /// The commands that re-create it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub repro: Option<String>,
+    pub(crate) repro: Option<String>,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -184,7 +184,7 @@ fn nothing(times: &[Option<f64>; 4]) -> bool {
 impl Page {
     /// Everything of a run.
     #[must_use]
-    pub fn of(run: &Run) -> Self {
+    pub(crate) fn of(run: &Run) -> Self {
         let counts = run.counts();
         let mut texts = Texts::default();
         let images = run.images();

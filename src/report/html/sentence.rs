@@ -8,7 +8,7 @@ use crate::report::view;
 
 /// How it ended, and what was expected of it.
 #[must_use]
-pub fn of(entry: &Entry<'_>) -> String {
+pub(crate) fn of(entry: &Entry<'_>) -> String {
     let Some(result) = entry.result else {
         let expected = entry.expected.map(|expected| format!(" Expected was: {expected}.")).unwrap_or_default();
         return format!("It was not run: {}.{expected}", entry.missing.unwrap_or_default());

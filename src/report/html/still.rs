@@ -10,7 +10,7 @@ const MOST_TOLD: usize = 100;
 
 /// What a reader sees where no script runs.
 #[must_use]
-pub fn summary(page: &Page) -> String {
+pub(crate) fn summary(page: &Page) -> String {
     let mut out = format!("<h1>{}</h1>\n<p>", escaped(&page.headline));
     let about: Vec<String> = page.about.iter().map(|(name, value)| format!("{name} {}", escaped(value))).collect();
     let _ = writeln!(out, "{}</p>", about.join(" · "));

@@ -7,7 +7,7 @@ use crate::report::plain::{readable, turns};
 /// JSON inside of a script element: nothing in it ends the element or begins a comment. The characters that are
 /// written otherwise stand in JSON only inside of strings.
 #[must_use]
-pub fn json_in_html(json: &str) -> String {
+pub(crate) fn json_in_html(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + json.len() / 16);
     for c in json.chars() {
         match c {
@@ -24,7 +24,7 @@ pub fn json_in_html(json: &str) -> String {
 
 /// Text as a person reads it: without a terminal's colours, every other control character visible.
 #[must_use]
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     readable(text, |c| {
         Some(match c {
             '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
@@ -37,7 +37,7 @@ pub fn plain(text: &str) -> String {
 
 /// The last bytes of a text, from the beginning of a line where there is one; and whether something was left out.
 #[must_use]
-pub fn tail(text: &str, bytes: usize) -> (&str, bool) {
+pub(crate) fn tail(text: &str, bytes: usize) -> (&str, bool) {
     let Some(mut from) = text.len().checked_sub(bytes).filter(|from| *from > 0) else { return (text, false) };
     while !text.is_char_boundary(from) {
         from += 1;
@@ -51,14 +51,14 @@ pub fn tail(text: &str, bytes: usize) -> (&str, bool) {
 
 /// Texts that stand once in the data, however many cases have them.
 #[derive(Default)]
-pub struct Texts {
+pub(crate) struct Texts {
     known: HashMap<String, usize>,
     all: Vec<String>,
 }
 
 impl Texts {
     /// The number of a text.
-    pub fn number(&mut self, text: &str) -> usize {
+    pub(crate) fn number(&mut self, text: &str) -> usize {
         let text = plain(text);
         if let Some(known) = self.known.get(&text) {
             return *known;
@@ -70,7 +70,7 @@ impl Texts {
 
     /// All of them.
     #[must_use]
-    pub fn all(self) -> Vec<String> {
+    pub(crate) fn all(self) -> Vec<String> {
         self.all
     }
 }

@@ -68,13 +68,13 @@ impl Addresses {
 }
 
 /// The two namespaces, the internet, the routes and the resolver: every condition in force.
-pub fn set_up(case: &ReproCase) -> String {
+pub(crate) fn set_up(case: &ReproCase) -> String {
     let addresses = Addresses::of(case);
     [namespace(case), internet(case, &addresses), routes(case, &addresses), resolver(case, &addresses)].join("\n")
 }
 
 /// What counts from the candidate's start.
-pub fn from_the_start(case: &ReproCase) -> String {
+pub(crate) fn from_the_start(case: &ReproCase) -> String {
     let mut text = String::new();
     let DnsPlan { all, names } = case.plan().dns;
     if all.iter().chain(names.values()).any(|fault| matches!(fault, DnsFault::Late(_))) {

@@ -22,20 +22,20 @@ const ALL_SOURCES: u64 = 128 << 20;
 
 /// The files and packages of an image.
 #[derive(Clone, Debug, Default)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// By absolute paths.
-    pub files: BTreeMap<String, FileFacts>,
+    pub(crate) files: BTreeMap<String, FileFacts>,
     /// As far as they are known.
-    pub packages: Packages,
+    pub(crate) packages: Packages,
     /// True when something that tells of packages was too large to be read.
-    pub incomplete: bool,
+    pub(crate) incomplete: bool,
 }
 
 /// Reads an archive of files to its end.
 ///
 /// # Errors
 /// The engine's, or an archive that cannot be read.
-pub async fn list(stream: Export) -> EngineResult<Listing> {
+pub(crate) async fn list(stream: Export) -> EngineResult<Listing> {
     read_to_end(stream, read).await
 }
 

@@ -7,7 +7,7 @@ use crate::model::change::{PackageKind, Packages};
 
 /// What a file tells of packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source<'a> {
+pub(crate) enum Source<'a> {
     /// dpkg's list of packages (deb822, <https://manpages.debian.org/dpkg/deb822.5>): one file, or one a package
     /// (`status.d`, in images without dpkg).
     DebianStatus,
@@ -29,7 +29,7 @@ pub enum Source<'a> {
 
 /// What a file tells of packages, by its absolute path; nothing when it tells nothing.
 #[must_use]
-pub fn source(path: &str) -> Option<Source<'_>> {
+pub(crate) fn source(path: &str) -> Option<Source<'_>> {
     if let Some(file) = path.strip_prefix("/var/lib/dpkg/") {
         return debian(file);
     }
@@ -70,7 +70,7 @@ fn debian(file: &str) -> Option<Source<'_>> {
 }
 
 /// Adds what a file tells; what cannot be understood is left out.
-pub fn read(packages: &mut Packages, source: Source<'_>, path: &str, bytes: &[u8]) {
+pub(crate) fn read(packages: &mut Packages, source: Source<'_>, path: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match source {
         Source::DebianStatus => debian_status(packages, &text),

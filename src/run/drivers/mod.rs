@@ -30,8 +30,6 @@ pub struct Finished {
     pub executions: Vec<Arc<CaseResult>>,
     /// Its counts.
     pub summary: Counts,
-    /// How often the user asked to stop.
-    pub interrupted: u32,
     /// Number of cases whose task panicked: a bug in exitone.
     pub broken: usize,
     /// Whether cases were ended before they had a result.
@@ -57,10 +55,10 @@ pub async fn run(
     searches::run(&mut conductor, &plan, &how).await;
     versions::run(&mut conductor, &plan, &how).await;
     conductor.settle().await;
-    let (interrupted, broken, cut) = (conductor.interrupted(), conductor.broken, conductor.cut);
+    let (broken, cut) = (conductor.broken, conductor.cut || conductor.interrupted() > 1);
     let executions = std::mem::take(&mut conductor.executions);
     let finished = end(conductor.recorder);
-    Finished { executions, interrupted, broken, cut: cut || interrupted > 1, ..finished }
+    Finished { executions, broken, cut, ..finished }
 }
 
 /// Tells of a run that has nothing left to run, and so needs no session on the engine: a shard without cases, or a
@@ -91,7 +89,7 @@ fn end(mut recorder: Recorder<'_>) -> Finished {
     let summary = Counts { seconds: recorder.seconds(), ..recorder.run.counts() };
     recorder.stamp(Event::RunFinished { summary: summary.clone() });
     let results = recorder.run.in_order().cloned().collect();
-    Finished { run: recorder.run, results, executions: Vec::new(), summary, interrupted: 0, broken: 0, cut: false }
+    Finished { run: recorder.run, results, executions: Vec::new(), summary, broken: 0, cut: false }
 }
 
 /// Tells the result of a case; an unexpected one ends the run where the user asked for that.

@@ -4,7 +4,7 @@ use crate::model::files::Machine;
 use crate::model::redact::{REDACTED, line_is_private};
 
 /// As much of a file as is read to tell what it is.
-pub const HEAD: usize = 4096;
+pub(crate) const HEAD: usize = 4096;
 /// The kernel looks at this much of a script (`BINPRM_BUF_SIZE`, include/uapi/linux/binfmts.h, since Linux 5.1).
 const KERNEL_READS: usize = 256;
 /// A first line is kept up to so many characters.
@@ -12,7 +12,7 @@ const LINE: usize = 120;
 
 /// What the first bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Head {
+pub(crate) enum Head {
     /// An ELF file.
     Elf(Elf),
     /// Text.
@@ -28,18 +28,18 @@ pub enum Head {
 
 /// What an ELF header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Elf {
+pub(crate) struct Elf {
     /// What it is built for.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
     /// True for a program or a shared object; false for what only a linker reads.
-    pub loadable: bool,
+    pub(crate) loadable: bool,
     /// Where the loader's name is.
-    pub loader: Loader,
+    pub(crate) loader: Loader,
 }
 
 /// Where the loader's name is in an ELF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loader {
+pub(crate) enum Loader {
     /// It needs none.
     None,
     /// At these bytes.
@@ -55,18 +55,18 @@ pub enum Loader {
 
 /// A `#!` line as the kernel splits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shebang {
+pub(crate) struct Shebang {
     /// The first word.
-    pub interpreter: String,
+    pub(crate) interpreter: String,
     /// All that follows, one word.
-    pub argument: Option<String>,
+    pub(crate) argument: Option<String>,
     /// True when it ends with a carriage return, which is a part of the last word.
-    pub crlf: bool,
+    pub(crate) crlf: bool,
 }
 
 /// Tells what a file is by its first bytes.
 #[must_use]
-pub fn head(bytes: &[u8]) -> Head {
+pub(crate) fn head(bytes: &[u8]) -> Head {
     if let Some(elf) = elf(bytes) {
         return Head::Elf(elf);
     }
@@ -112,7 +112,7 @@ impl Numbers<'_> {
 
 /// Reads an ELF header (<https://gabi.xinuos.com/elf/02-eheader.html>).
 #[must_use]
-pub fn elf(bytes: &[u8]) -> Option<Elf> {
+pub(crate) fn elf(bytes: &[u8]) -> Option<Elf> {
     if !bytes.starts_with(b"\x7fELF") {
         return None;
     }
@@ -161,7 +161,7 @@ fn loader(numbers: &Numbers<'_>, wide: bool) -> Option<Loader> {
 
 /// The loader's name, where the bytes at hand hold it.
 #[must_use]
-pub fn loader_name(bytes: &[u8], offset: usize, size: usize) -> Option<String> {
+pub(crate) fn loader_name(bytes: &[u8], offset: usize, size: usize) -> Option<String> {
     let name = bytes.get(offset..offset.checked_add(size)?)?;
     let name = name.split(|b| *b == 0).next().unwrap_or_default();
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
@@ -170,7 +170,7 @@ pub fn loader_name(bytes: &[u8], offset: usize, size: usize) -> Option<String> {
 /// Reads a `#!` line as the kernel does (fs/binfmt_script.c): blanks around are taken off, a carriage return is not; all
 /// behind the first word is one argument. Nothing where the kernel answers ENOEXEC.
 #[must_use]
-pub fn shebang(bytes: &[u8]) -> Option<Shebang> {
+pub(crate) fn shebang(bytes: &[u8]) -> Option<Shebang> {
     let seen = bytes.get(..KERNEL_READS.min(bytes.len()))?.strip_prefix(b"#!")?;
     let end = seen.iter().position(|b| *b == b'\n');
     let blank = |b: &u8| *b == b' ' || *b == b'\t';
@@ -201,7 +201,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A program: its header, and its loader's name at a place.
-    pub fn program(machine: Machine, interpreter: Option<&str>, at: usize) -> Vec<u8> {
+    pub(crate) fn program(machine: Machine, interpreter: Option<&str>, at: usize) -> Vec<u8> {
         let wide = machine.bits == 64;
         let (table, size) = if wide { (64, 56) } else { (52, 32) };
         let mut bytes = vec![0; (table + 2 * size).max(at)];

@@ -19,28 +19,28 @@ const REMEMBERED: usize = 4096;
 
 /// What a pass found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scanned {
+pub(crate) struct Scanned {
     /// Shared objects and programs for another processor, the first of them.
-    pub native: Vec<ForeignFile>,
+    pub(crate) native: Vec<ForeignFile>,
     /// How many there are in all.
-    pub native_count: usize,
+    pub(crate) native_count: usize,
     /// Which of the names occur.
-    pub mentions: BTreeSet<String>,
+    pub(crate) mentions: BTreeSet<String>,
     /// True when every file was searched for them.
-    pub searched: bool,
+    pub(crate) searched: bool,
     /// Packed files, the first of them.
-    pub packed: Vec<String>,
+    pub(crate) packed: Vec<String>,
     /// A file that holds certificate authorities, away from the usual places.
-    pub ca_bundle: Option<String>,
+    pub(crate) ca_bundle: Option<String>,
     /// The bytes of all files.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Reads an archive of files to its end.
 ///
 /// # Errors
 /// The engine's, or an archive that cannot be read.
-pub async fn scan(stream: Export, wanted: &BTreeSet<String>) -> EngineResult<Scanned> {
+pub(crate) async fn scan(stream: Export, wanted: &BTreeSet<String>) -> EngineResult<Scanned> {
     let wanted = wanted.clone();
     read_to_end(stream, move |archive| read(archive, wanted)).await
 }

@@ -5,7 +5,7 @@ const SHELL_SIGNS: &str = "&|;<>$`*?(){}[]~#\n";
 
 /// The words that are executed in the place of these, where that can be told; nothing else is said of a command.
 #[must_use]
-pub fn wrapped(words: &[String]) -> Option<Vec<String>> {
+pub(crate) fn wrapped(words: &[String]) -> Option<Vec<String>> {
     let (program, arguments) = words.split_first()?;
     let inner = match program.rsplit('/').next()? {
         "env" => of_env(arguments),

@@ -26,7 +26,7 @@ const HEALTH: [(&str, &str); 6] = [
 ///
 /// # Errors
 /// When no service is described; what is wrong with one is kept beside what is good.
-pub fn read(file: &str, text: &str, document: &Json) -> Result<Draft, Refused> {
+pub(crate) fn read(file: &str, text: &str, document: &Json) -> Result<Draft, Refused> {
     let mut problems = Vec::new();
     // JSON is YAML, which is read with its places. A document that only JSON's reader takes is told by paths alone.
     let tree = yaml::tree(text).ok();

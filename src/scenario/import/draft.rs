@@ -7,16 +7,16 @@ use crate::scenario::problem::Problem;
 
 /// Where something stood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Its path: `Service.InstanceConfiguration.Cpu`.
-    pub path: String,
+    pub(crate) path: String,
     /// Line and column, where they are known.
-    pub place: Option<(usize, usize)>,
+    pub(crate) place: Option<(usize, usize)>,
 }
 
 impl Origin {
     /// A mistake there.
-    pub fn problem(&self, message: &str) -> Problem {
+    pub(crate) fn problem(&self, message: &str) -> Problem {
         let message = if self.path.is_empty() { message.to_owned() } else { format!("{}: {message}", self.path) };
         match self.place {
             Some((line, column)) => Problem::at(line, column, message),
@@ -27,16 +27,16 @@ impl Origin {
 
 /// A text and where it stood.
 #[derive(Clone, Debug)]
-pub struct Field {
+pub(crate) struct Field {
     /// As it was written.
-    pub text: String,
+    pub(crate) text: String,
     /// Where.
-    pub from: Origin,
+    pub(crate) from: Origin,
 }
 
 /// Where a secret is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
+pub(crate) enum Store {
     /// AWS Secrets Manager; `whole` when no key of a JSON document is named.
     SecretsManager {
         /// The whole secret arrives, which is a JSON document where it was stored as one.
@@ -50,7 +50,7 @@ impl Store {
     /// By what App Runner is told: an ARN, or the name of a parameter.
     ///
     /// `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME[:KEY[:STAGE[:VERSION]]]`
-    pub fn of(reference: &str) -> Self {
+    pub(crate) fn of(reference: &str) -> Self {
         let parts: Vec<&str> = reference.split(':').collect();
         match parts.get(2) {
             Some(&"secretsmanager") => Self::SecretsManager { whole: parts.get(7).is_none_or(|key| key.is_empty()) },
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Its name; never the ARN, which has the account's number in it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SecretsManager { .. } => "Secrets Manager",
             Self::ParameterStore => "the SSM Parameter Store",
@@ -69,7 +69,7 @@ impl Store {
 
 /// What is known of a variable.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(crate) enum Value {
     /// Its value.
     Plain(String),
     /// Where its value is kept.
@@ -78,18 +78,18 @@ pub enum Value {
 
 /// A variable of the service.
 #[derive(Clone, Debug)]
-pub struct Variable {
+pub(crate) struct Variable {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its value.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Where it stood.
-    pub from: Origin,
+    pub(crate) from: Origin,
 }
 
 impl Variable {
     /// What is written in the place of its value where that may not be written; nothing where it may.
-    pub fn hidden(&self) -> Option<String> {
+    pub(crate) fn hidden(&self) -> Option<String> {
         match &self.value {
             Value::Plain(value) => hide::value(&self.name, value),
             Value::Secret(_) => Some(hide::placeholder(&self.name)),
@@ -99,51 +99,51 @@ impl Variable {
 
 /// A condition that is proposed.
 #[derive(Clone, Debug)]
-pub struct Proposal {
+pub(crate) struct Proposal {
     /// The condition.
-    pub condition: String,
+    pub(crate) condition: String,
     /// Why.
-    pub why: String,
+    pub(crate) why: String,
     /// True when the file says that the service runs under it.
-    pub certain: bool,
+    pub(crate) certain: bool,
 }
 
 /// What was read.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// What the file was taken for.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The service's name.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The image.
-    pub image: Option<Field>,
+    pub(crate) image: Option<Field>,
     /// The port.
-    pub port: Option<Field>,
+    pub(crate) port: Option<Field>,
     /// The start command.
-    pub start_command: Option<Field>,
+    pub(crate) start_command: Option<Field>,
     /// CPU.
-    pub cpu: Option<Field>,
+    pub(crate) cpu: Option<Field>,
     /// Memory.
-    pub memory: Option<Field>,
+    pub(crate) memory: Option<Field>,
     /// DEFAULT or VPC.
-    pub egress: Option<Field>,
+    pub(crate) egress: Option<Field>,
     /// Keys of `health_check` and their values.
-    pub health: Vec<(&'static str, Field)>,
+    pub(crate) health: Vec<(&'static str, Field)>,
     /// Variables, in the order in which they stood.
-    pub env: Vec<Variable>,
+    pub(crate) env: Vec<Variable>,
     /// Conditions that are proposed.
-    pub proposals: Vec<Proposal>,
+    pub(crate) proposals: Vec<Proposal>,
     /// What the file does not say, and what a reader must know.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// What is wrong with the file.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// The lines of the file that may be shown beside a mistake; the others are empty.
-    pub shown: String,
+    pub(crate) shown: String,
 }
 
 impl Draft {
     /// Nothing yet.
-    pub fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Self {
             kind,
             name: None,
@@ -163,7 +163,7 @@ impl Draft {
     }
 
     /// Adds a variable; a second one of its name is a mistake.
-    pub fn add(&mut self, variable: Variable, problems: &mut Vec<Problem>) {
+    pub(crate) fn add(&mut self, variable: Variable, problems: &mut Vec<Problem>) {
         // What is no name may be a part of a secret: it is said without the name.
         let named = variable_name(&variable.name).is_ok();
         if named && self.env.iter().any(|v| v.name == variable.name) {
@@ -178,12 +178,12 @@ impl Draft {
     }
 
     /// Proposes a condition.
-    pub fn propose(&mut self, condition: impl Into<String>, certain: bool, why: impl Into<String>) {
+    pub(crate) fn propose(&mut self, condition: impl Into<String>, certain: bool, why: impl Into<String>) {
         self.proposals.push(Proposal { condition: condition.into(), why: why.into(), certain });
     }
 
     /// Keeps what is wrong, and adds what follows from variables and the start command, whatever they were read from.
-    pub fn finish(mut self, problems: Vec<Problem>) -> Self {
+    pub(crate) fn finish(mut self, problems: Vec<Problem>) -> Self {
         self.problems = problems;
         let whole: Vec<String> = self
             .env
@@ -220,12 +220,12 @@ impl Draft {
     }
 
     /// Names of variables whose values are kept elsewhere.
-    pub fn secrets(&self) -> Vec<&str> {
+    pub(crate) fn secrets(&self) -> Vec<&str> {
         self.env.iter().filter(|v| matches!(v.value, Value::Secret(_))).map(|v| v.name.as_str()).collect()
     }
 
     /// What a reader of results must know when the draft is used as a service at once.
-    pub fn notes_of_service(&self) -> Vec<String> {
+    pub(crate) fn notes_of_service(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let secrets = self.secrets();
         if !secrets.is_empty() {

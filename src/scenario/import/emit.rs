@@ -13,7 +13,7 @@ const NO_IMAGE: &str = "your-image:latest";
 
 /// What is written of values that look like credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Values {
+pub(crate) enum Values {
     /// They stay what they are: the text is read at once and kept nowhere.
     Real,
     /// Placeholders: the text is a file.
@@ -22,16 +22,16 @@ pub enum Values {
 
 /// Lines that were written.
 #[derive(Default)]
-pub struct Lines(Vec<(String, Option<Origin>)>);
+pub(crate) struct Lines(Vec<(String, Option<Origin>)>);
 
 impl Lines {
     /// The whole text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.iter().fold(String::new(), |text, (line, _)| text + line + "\n")
     }
 
     /// Where a line, from 1, came from.
-    pub fn origin(&self, line: usize) -> Option<&Origin> {
+    pub(crate) fn origin(&self, line: usize) -> Option<&Origin> {
         self.0.get(line.checked_sub(1)?)?.1.as_ref()
     }
 
@@ -64,7 +64,7 @@ impl Lines {
 }
 
 /// A text as a scalar of YAML: plain where nobody could take it for something else, else in double quotes.
-pub fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     const WORDS: [&str; 10] = ["true", "false", "yes", "no", "on", "off", "null", "nan", "y", "n"];
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '/')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c))
@@ -104,7 +104,7 @@ fn shown(text: &str) -> String {
 }
 
 /// The draft as a scenario file.
-pub fn scenario(draft: &Draft, file: &str, images: &[String]) -> Lines {
+pub(crate) fn scenario(draft: &Draft, file: &str, images: &[String]) -> Lines {
     let mut lines = Lines::default();
     head(&mut lines, draft, file, images);
     lines.put("");
@@ -126,7 +126,7 @@ pub fn scenario(draft: &Draft, file: &str, images: &[String]) -> Lines {
 }
 
 /// The draft as a service file.
-pub fn service(draft: &Draft, values: Values) -> Lines {
+pub(crate) fn service(draft: &Draft, values: Values) -> Lines {
     let mut lines = Lines::default();
     if let Some(image) = &draft.image {
         lines.put_from(format!("image: {}", scalar(&image.text)), &image.from);

@@ -6,12 +6,12 @@ use std::ops::Range;
 use crate::model::redact::{REDACTED, Redactor, looks_like_credential, shown_value};
 
 /// What stands for the value of a variable.
-pub fn placeholder(name: &str) -> String {
+pub(crate) fn placeholder(name: &str) -> String {
     format!("placeholder-for-{name}")
 }
 
 /// What is written in the place of a value that may be a credential; nothing where the value may be written.
-pub fn value(name: &str, value: &str) -> Option<String> {
+pub(crate) fn value(name: &str, value: &str) -> Option<String> {
     if looks_like_credential(name) {
         // `true` and the like are no secrets whatever their variable is called.
         let listed = Redactor::new([(name, value)], &BTreeSet::from([name.to_owned()]));
@@ -31,7 +31,7 @@ fn like(value: &str, instead: &str) -> String {
 
 /// A text with something else in the place of what looks like a credential in it: the password of a URL, `TOKEN=…`,
 /// `"api_key": "…"`, `--password …`, a private key. Nothing where there is none.
-pub fn text(instead: &str, text: &str) -> Option<String> {
+pub(crate) fn text(instead: &str, text: &str) -> Option<String> {
     if text.contains("PRIVATE KEY-----") {
         return Some(instead.to_owned());
     }

@@ -10,7 +10,7 @@ use crate::scenario::problem::{Place, Problem};
 
 /// An object and where it stands.
 #[derive(Clone)]
-pub struct Object<'a> {
+pub(crate) struct Object<'a> {
     path: String,
     map: &'a serde_json::Map<String, Value>,
     /// The same with its places.
@@ -36,7 +36,12 @@ fn below(path: &str, key: &str) -> String {
 
 impl<'a> Object<'a> {
     /// A value that must be an object; `node` is the same value with its places, where those could be read.
-    pub fn of(value: &'a Value, node: Option<&'a Node>, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(crate) fn of(
+        value: &'a Value,
+        node: Option<&'a Node>,
+        path: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
         match value {
             Value::Object(map) => Some(Self { path: path.to_owned(), map, node }),
             other => {
@@ -47,22 +52,22 @@ impl<'a> Object<'a> {
     }
 
     /// Where something of it stands.
-    pub fn path_of(&self, key: &str) -> String {
+    pub(crate) fn path_of(&self, key: &str) -> String {
         below(&self.path, key)
     }
 
     /// A mistake of the object as a whole.
-    pub fn problem(&self, message: &str) -> Problem {
+    pub(crate) fn problem(&self, message: &str) -> Problem {
         origin(self.path.clone(), self.node).problem(message)
     }
 
     /// A key that must be there is not.
-    pub fn missing(&self, key: &str) -> Problem {
+    pub(crate) fn missing(&self, key: &str) -> Problem {
         origin(self.path_of(key), self.node).problem("missing")
     }
 
     /// True when it has the key, with something in it.
-    pub fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
     }
 
@@ -85,12 +90,12 @@ impl<'a> Object<'a> {
     }
 
     /// An object under a key.
-    pub fn object(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(crate) fn object(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Self> {
         Self::of(self.value(key)?, self.node_of(key), &self.path_of(key), problems)
     }
 
     /// A text under a key.
-    pub fn text(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
+    pub(crate) fn text(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
         match self.value(key)? {
             Value::String(text) => Some(Field { text: text.clone(), from: self.origin_of(key) }),
             other => {
@@ -101,7 +106,7 @@ impl<'a> Object<'a> {
     }
 
     /// A number under a key, or a text: AWS writes some numbers as texts.
-    pub fn number(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
+    pub(crate) fn number(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
         let text = match self.value(key)? {
             Value::String(text) => text.trim().to_owned(),
             Value::Number(number) => number.to_string(),
@@ -114,7 +119,7 @@ impl<'a> Object<'a> {
     }
 
     /// The names and texts of an object under a key, in their order.
-    pub fn texts(&self, key: &str, problems: &mut Vec<Problem>) -> Vec<(String, String, Origin)> {
+    pub(crate) fn texts(&self, key: &str, problems: &mut Vec<Problem>) -> Vec<(String, String, Origin)> {
         let Some(object) = self.object(key, problems) else { return Vec::new() };
         let mut all = Vec::new();
         for (name, value) in object.map {
@@ -150,7 +155,7 @@ const PRIVATE: [&str; 4] = ["RuntimeEnvironmentVariables", "RuntimeEnvironmentSe
 
 /// A JSON document as far as a person may be shown its lines: empty is a line with a value that may be a credential,
 /// and one with several values, of which one may be.
-pub fn shown(text: &str, root: &Node) -> String {
+pub(crate) fn shown(text: &str, root: &Node) -> String {
     let (mut private, mut values) = (BTreeSet::new(), BTreeMap::new());
     lines(root, false, &mut private, &mut values);
     let hidden = |line: usize| private.contains(&line) || values.get(&line).is_some_and(|count| *count > 1);

@@ -30,7 +30,7 @@ use crate::profile::Profile;
 
 /// What a file turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `aws apprunner describe-service`, as JSON or as YAML.
     Describe,
     /// The configuration file of a service that App Runner builds from source.
@@ -51,29 +51,29 @@ impl fmt::Display for Kind {
 
 /// A scenario that was made of a file.
 #[derive(Clone, Debug)]
-pub struct Imported {
+pub(crate) struct Imported {
     /// What the file was taken for.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The scenario file.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// A service that was made of `describe-service`'s output.
 #[derive(Clone, Debug)]
-pub struct Described {
+pub(crate) struct Described {
     /// What the platform is told.
-    pub service: Service,
+    pub(crate) service: Service,
     /// The image that it runs.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// What a reader of the results must know.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// Makes a scenario of a file. `images` take the place of the one that the file names.
 ///
 /// # Errors
 /// When the file is none of the kinds, and everything that is wrong with it.
-pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) -> Result<Imported, Refused> {
+pub(crate) fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) -> Result<Imported, Refused> {
     let draft = read(file, text)?;
     let lines = emit::scenario(&draft, file, images);
     let checked = file::read(file, &lines.text(), Path::new("."), Some(profile));
@@ -87,7 +87,7 @@ pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) ->
 /// # Errors
 /// Everything that is wrong with it.
 #[must_use]
-pub fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Described, Refused>> {
+pub(crate) fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Described, Refused>> {
     if !is_described(text) {
         return None;
     }

@@ -24,7 +24,7 @@ rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale "$1"/usr/shar
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Loads what is not there as the table and the files have it.
-pub async fn build(engine: &dyn Engine, cases: &[&Case]) {
+pub(super) async fn build(engine: &dyn Engine, cases: &[&Case]) {
     let service = |case: &&&Case| std::fs::read_to_string(folder(&case.id).join("service.yaml")).unwrap_or_default();
     if cases.iter().any(|case| service(&case).contains("exitone/postgres:latest")) {
         exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");

@@ -22,7 +22,7 @@ use table::{Case, folder, table};
 const ROWS: usize = 3;
 
 /// What `why` said of a row.
-pub struct Said {
+pub(crate) struct Said {
     /// Its document.
     pub answer: Value,
     /// Seconds on the clock, the program's own start included.

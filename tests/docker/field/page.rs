@@ -21,7 +21,12 @@ const HEAD: &str = "# Failures of the field\n\n\
 static VARIES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+\.\d+ (CPUs|s)\b").expect("a pattern"));
 
 /// Writes the page, or says where it does not agree. `whole`: all rows are there.
-pub fn agrees(cases: &[Case], said: &BTreeMap<String, Said>, info: &EngineInfo, how: (bool, bool)) -> Vec<String> {
+pub(super) fn agrees(
+    cases: &[Case],
+    said: &BTreeMap<String, Said>,
+    info: &EngineInfo,
+    how: (bool, bool),
+) -> Vec<String> {
     let (update, whole) = how;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/field-cases.md");
     let mut page = HEAD.to_owned();

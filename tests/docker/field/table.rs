@@ -9,7 +9,7 @@ use serde_json::Value;
 /// A row.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub(super) struct Case {
     /// `F01`.
     pub id: String,
     /// In one line.
@@ -57,7 +57,7 @@ pub struct Case {
 /// A minimal set, and what must be said of it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Set {
+pub(super) struct Set {
     /// Nothing: it fails everywhere.
     #[serde(default)]
     pub conditions: Vec<String>,
@@ -74,7 +74,7 @@ pub struct Set {
 /// What an image is made from.
 #[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[serde(rename_all = "lowercase")]
-pub enum Base {
+pub(super) enum Base {
     /// The Python base with the candidates' packages and those of `requirements.txt`.
     #[default]
     Python,
@@ -97,12 +97,12 @@ fn pass() -> String {
 }
 
 /// The folder of a row.
-pub fn folder(id: &str) -> PathBuf {
+pub(super) fn folder(id: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/field").join(id)
 }
 
 /// Every row.
-pub fn table() -> Vec<Case> {
+pub(super) fn table() -> Vec<Case> {
     let cases: Vec<Case> = serde_saphyr::from_str(include_str!("cases.yaml")).expect("the table");
     for case in &cases {
         assert!(case.cannot.is_some() || folder(&case.id).join("service.yaml").is_file(), "{} has no files", case.id);
@@ -111,12 +111,12 @@ pub fn table() -> Vec<Case> {
 }
 
 /// A list of texts in a document.
-pub fn texts(list: &Value) -> Vec<&str> {
+pub(super) fn texts(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// `a + b`; `baseline` for nothing.
-pub fn joined(conditions: &[&str]) -> String {
+pub(super) fn joined(conditions: &[&str]) -> String {
     let mut conditions = conditions.to_vec();
     conditions.sort_unstable();
     if conditions.is_empty() { "baseline".to_owned() } else { conditions.join(" + ") }
@@ -124,17 +124,17 @@ pub fn joined(conditions: &[&str]) -> String {
 
 impl Case {
     /// The image's name.
-    pub fn tag(&self) -> String {
+    pub(super) fn tag(&self) -> String {
         format!("exitone-test/field-{}:latest", self.id.to_lowercase())
     }
 
     /// What its programs are for.
-    pub fn machine(&self) -> &str {
+    pub(super) fn machine(&self) -> &str {
         self.programs.as_ref().unwrap_or(&self.architecture)
     }
 
     /// Everything that `why` says otherwise than the table.
-    pub fn wrong(&self, answer: &Value) -> Vec<String> {
+    pub(super) fn wrong(&self, answer: &Value) -> Vec<String> {
         let mut wrong = Vec::new();
         if !answer.is_object() {
             return vec![format!("{}: no answer: {answer}", self.id)];

@@ -55,7 +55,7 @@ chroot "$1" python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib
 "#;
 
 /// Builds what is not on the engine as the table has it.
-pub async fn build(engine: &dyn Engine, servers: &[Server]) {
+pub(super) async fn build(engine: &dyn Engine, servers: &[Server]) {
     let script = format!("{PREPARE}{SCRIPT}");
     let content = digest(&[PACKAGES.join(",").into_bytes(), script.clone().into_bytes(), PATH.into()]);
     if !has(engine, ROOT, &content).await.expect("an engine") {
@@ -175,7 +175,7 @@ fn compiled(source: &Path) -> Vec<u8> {
 }
 
 /// What each server says of its version: major and minor, which a Debian release keeps.
-pub fn versions(servers: &[Server]) -> BTreeMap<String, String> {
+pub(super) fn versions(servers: &[Server]) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     for base in [ROOT, POSTGRES] {
         let of_base = servers.iter().filter(|server| server.image.as_deref().unwrap_or(ROOT) == base);

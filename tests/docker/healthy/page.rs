@@ -19,7 +19,7 @@ battery (`exitone why IMAGE --service FILE`). Whatever is said of one is true: `
 ";
 
 /// One server's line.
-pub struct Row {
+pub(super) struct Row {
     pub name: String,
     pub version: String,
     pub accused: BTreeMap<String, Vec<String>>,
@@ -41,7 +41,7 @@ impl Row {
 }
 
 /// Writes the page where that is asked for, and says where it is out of step. `whole`: all servers are there.
-pub fn check(rows: &[Row], whole: bool) -> Vec<String> {
+pub(super) fn check(rows: &[Row], whole: bool) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
     if whole && std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
         let mut page = format!("{HEAD}\n| server | version | makes it fail | warnings | runs | seconds |\n");

@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// A server, and the truth about it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Server {
+pub(super) struct Server {
     /// The name of its folder.
     pub name: String,
     /// A bundled image that is one already.
@@ -40,7 +40,7 @@ pub struct Server {
 /// Why a set makes it fail.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Truth {
+pub(super) struct Truth {
     /// The causes that are to be named.
     pub causes: Vec<String>,
     /// How it is known.
@@ -49,23 +49,23 @@ pub struct Truth {
 
 impl Server {
     /// Where its files are.
-    pub fn folder(&self) -> PathBuf {
+    pub(super) fn folder(&self) -> PathBuf {
         folder().join(&self.name)
     }
 
     /// The image's name.
-    pub fn image(&self) -> String {
+    pub(super) fn image(&self) -> String {
         self.image.clone().unwrap_or_else(|| format!("exitone-test/healthy:{}", self.name))
     }
 }
 
 /// Where the table is.
-pub fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/healthy")
 }
 
 /// All servers.
-pub fn read() -> Vec<Server> {
+pub(super) fn read() -> Vec<Server> {
     let text = std::fs::read_to_string(folder().join("servers.yaml")).expect("the table");
     serde_saphyr::from_str(&text).expect("a table")
 }

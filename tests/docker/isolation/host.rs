@@ -18,7 +18,7 @@ const HOSTILE: &[u8] = b"exitone-hostile-93ab";
 const HOST: &str = "exitone-host-2f7e";
 
 /// Somebody on the host whom a candidate would love to reach, and what they count.
-pub struct Host {
+pub(super) struct Host {
     port: u16,
     api: u16,
     folder: tempfile::TempDir,
@@ -27,7 +27,7 @@ pub struct Host {
 
 impl Host {
     /// Its threads live as long as the tests.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let visits = Arc::new(AtomicUsize::new(0));
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("shared")).expect("made");
@@ -56,12 +56,12 @@ impl Host {
     }
 
     /// How often somebody came.
-    pub fn visits(&self) -> usize {
+    pub(super) fn visits(&self) -> usize {
         self.visits.load(Ordering::Relaxed)
     }
 
     /// Fills in what an attempt must know of the host.
-    pub fn words(&self, text: &str, victim: &str) -> String {
+    pub(super) fn words(&self, text: &str, victim: &str) -> String {
         let engine = std::env::var("DOCKER_HOST").ok().and_then(|host| host.strip_prefix("unix://").map(str::to_owned));
         let folder = self.folder.path().display().to_string();
         let (port, api) = (self.port.to_string(), self.api.to_string());
@@ -82,7 +82,7 @@ impl Host {
     }
 
     /// Reaches every one of them as nobody else may.
-    pub fn be_reached(&self) {
+    pub(super) fn be_reached(&self) {
         let before = self.visits();
         let hear = |mut stream: Box<dyn Read>| {
             let mut heard = String::new();
@@ -129,7 +129,7 @@ fn greet<S: Write>(
 }
 
 /// The addresses of this machine (Documentation/networking/fib_trie.rst): `|-- 10.0.0.1` before `/32 host LOCAL`.
-pub fn addresses() -> Vec<String> {
+pub(super) fn addresses() -> Vec<String> {
     let text = std::fs::read_to_string("/proc/net/fib_trie").expect("the kernel's table");
     let mut last = "";
     let mut found = Vec::new();
@@ -144,13 +144,13 @@ pub fn addresses() -> Vec<String> {
 }
 
 /// Counts the packets with a hostile marker that the host's own namespace sees; nothing where that is not allowed.
-pub struct Outside {
+pub(super) struct Outside {
     seen: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
 
 impl Outside {
-    pub fn watch() -> Option<Self> {
+    pub(super) fn watch() -> Option<Self> {
         let all = Protocol::from(i32::from(0x0003_u16.to_be()));
         let Ok(mut socket) = Socket::new(Domain::PACKET, Type::DGRAM, Some(all)) else {
             eprintln!("the host is not watched: that needs the right to open a packet socket");
@@ -170,7 +170,7 @@ impl Outside {
     }
 
     /// How many it has seen; then it must see one that is there.
-    pub async fn settle(self) -> usize {
+    pub(super) async fn settle(self) -> usize {
         let seen = self.seen.load(Ordering::Relaxed);
         let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
         socket.send_to(HOSTILE, socket.local_addr().expect("bound")).expect("sent");

@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A path of modules: `["run", "case"]` is `crate::run::case`.
-pub type Module = Vec<String>;
+pub(super) type Module = Vec<String>;
 
 /// Which code is read.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Code {
+pub(super) enum Code {
     /// What is built for users: nothing under `#[cfg(test)]`.
     Shipped,
     All,
 }
 
 /// One file of `src`.
-pub struct File {
+pub(super) struct File {
     /// Its path below `src`.
     pub path: String,
     pub source: String,
@@ -33,19 +33,19 @@ pub struct File {
 
 impl File {
     /// The first part of its path; none for the files that lie in `src` itself.
-    pub fn room(&self) -> Option<&str> {
+    pub(super) fn room(&self) -> Option<&str> {
         self.path.split_once('/').map(|(room, _)| room)
     }
 }
 
 /// All files of a crate, by their modules.
-pub struct Graph {
+pub(super) struct Graph {
     pub files: BTreeMap<Module, File>,
 }
 
 impl Graph {
     /// Reads the files below a folder.
-    pub fn of_folder(src: &Path, code: Code) -> Self {
+    pub(super) fn of_folder(src: &Path, code: Code) -> Self {
         let mut paths = Vec::new();
         rust_files(src, &mut paths);
         let texts = paths.into_iter().map(|path| {
@@ -56,7 +56,7 @@ impl Graph {
     }
 
     /// Reads sources with their paths below `src`.
-    pub fn of_sources(sources: impl IntoIterator<Item = (String, String)>, code: Code) -> Self {
+    pub(super) fn of_sources(sources: impl IntoIterator<Item = (String, String)>, code: Code) -> Self {
         let mut files = BTreeMap::new();
         let mut tests_only: Vec<Module> = Vec::new();
         for (path, source) in sources {
@@ -106,7 +106,7 @@ impl Graph {
     }
 
     /// File to the files that it names. A folder's own file may name what is in the folder: those edges are left out.
-    pub fn edges(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+    pub(super) fn edges(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let edge = |(module, file): (&Module, &File)| {
             let targets = file.names.iter().filter_map(|name| self.file_of(name, 0));
             let foreign = targets.filter(|target| !target.starts_with(module) && !target.is_empty());
@@ -123,7 +123,7 @@ impl Graph {
 }
 
 /// The sets of nodes that reach each other, each in order.
-pub fn cycles<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<Vec<&'a str>> {
+pub(super) fn cycles<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<Vec<&'a str>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> = edges
         .keys()
         .map(|start| {

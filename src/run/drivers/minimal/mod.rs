@@ -32,13 +32,13 @@ const FEW: usize = 6;
 /// What is asked.
 pub(super) struct Question<'a> {
     /// The plan that the search belongs to.
-    pub plan: &'a Plan,
+    pub(crate) plan: &'a Plan,
     /// The search.
-    pub search: &'a Search,
+    pub(crate) search: &'a Search,
     /// The image.
-    pub candidate: Candidate,
+    pub(crate) candidate: Candidate,
     /// What the platform is told; without requests after healthy.
-    pub service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
 }
 
 impl Question<'_> {
