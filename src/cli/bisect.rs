@@ -30,7 +30,7 @@ const GIT_SKIP: u8 = 125;
 const GIT_STOP: u8 = 128;
 
 /// The long help.
-pub const ABOUT: &str = "Find the first bad image of an ordered list\n\nAn image is bad when it does not become healthy \
+pub(crate) const ABOUT: &str = "Find the first bad image of an ordered list\n\nAn image is bad when it does not become healthy \
     under the conditions: it exits, is killed, cannot start, never answers its health check. Requests after healthy \
     (`checks` of the service) are not made. Both ends are checked first. In the end the first bad image and the one \
     before it are run once more; if an answer differs, the failure comes only sometimes, and images are run until it is \
@@ -90,7 +90,7 @@ struct Request {
 ///
 /// # Errors
 /// Usage, files, engine; also if there is nothing to bisect.
-pub async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let before = args.kept.earlier()?;
     let request = ask(&args)?;
     let signals = Signals::listen();
@@ -287,7 +287,7 @@ fn refuse_twins(given: &[String], candidates: &[Candidate]) -> Result<(), Failur
 }
 
 /// Whether `git bisect run` will read the exit code.
-pub fn is_for_git<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> bool {
+pub(crate) fn is_for_git<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> bool {
     let words = words.into_iter().map(|word| word.as_ref().to_owned()).take_while(|word| word != "--");
     let words: Vec<std::ffi::OsString> = words.collect();
     words.iter().any(|word| word == "bisect")
@@ -295,14 +295,14 @@ pub fn is_for_git<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>)
 }
 
 /// An early end must not be taken for "bad": codes unknown to git become 128.
-pub fn for_git(command: impl FnOnce() -> ExitCode) -> ExitCode {
+pub(crate) fn for_git(command: impl FnOnce() -> ExitCode) -> ExitCode {
     let code = catch_unwind(AssertUnwindSafe(command)).unwrap_or(ExitCode::from(GIT_STOP));
     let known = [0, 1, GIT_SKIP].into_iter().chain(GIT_STOP..=u8::MAX).any(|known| ExitCode::from(known) == code);
     if known { code } else { ExitCode::from(GIT_STOP) }
 }
 
 /// The exit code of a command line that clap rejected.
-pub fn refused(error: &clap::Error) -> ExitCode {
+pub(crate) fn refused(error: &clap::Error) -> ExitCode {
     // Nobody may be reading any more.
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(GIT_STOP) } else { ExitCode::SUCCESS }

@@ -15,7 +15,7 @@ const SHOWN: usize = 40;
 
 /// Why there is no image.
 #[derive(Debug)]
-pub enum NotBuilt {
+pub(crate) enum NotBuilt {
     /// The build failed; the end of the builder's output.
     Image(String),
     /// This machine cannot build.
@@ -44,7 +44,7 @@ pub(crate) async fn build(tag: &str, role: &str, dockerfile: &Path, context: &Pa
 }
 
 /// Missing files that builds name; checked before anything else.
-pub fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
+pub(crate) fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<String> {
     let mut missing = Vec::new();
     for Build { image, dockerfile, context } in wanted {
         let parts = [("folder", context, context.is_dir()), ("file", dockerfile, dockerfile.is_file())];

@@ -8,7 +8,7 @@ use super::failure::Failure;
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -16,6 +16,6 @@ pub fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Prints a progress line to standard error.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = writeln!(anstream::stderr(), "{text}");
 }

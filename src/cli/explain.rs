@@ -34,7 +34,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// When the file cannot be read or is not a log.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     let (name, log) = read_or_stdin(&args.file)?;
     let defaults = service::defaults(&apprunner());
     let explanation = explain(&log, &defaults).map_err(|e| Failure::file(format!("{name}: {e}")))?;

@@ -14,7 +14,7 @@ const BAD_SCENARIO: u8 = 3;
 const NO_ENGINE: u8 = 4;
 const NO_REPORT: u8 = 6;
 /// The exit code of an internal error.
-pub const INTERNAL: u8 = 70;
+pub(crate) const INTERNAL: u8 = 70;
 
 /// Why a command has no result.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// An invalid command line.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: USAGE, message: message.into(), hint: None }
     }
 
@@ -36,17 +36,17 @@ impl Failure {
     }
 
     /// An internal error.
-    pub fn internal(message: impl Into<String>) -> Self {
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self { code: INTERNAL, message: message.into(), hint: None }
     }
 
     /// An invalid scenario, service or environment file.
-    pub fn file(message: impl Into<String>) -> Self {
+    pub(crate) fn file(message: impl Into<String>) -> Self {
         Self { code: BAD_SCENARIO, message: message.into(), hint: None }
     }
 
     /// A result, or a requested file, cannot be written.
-    pub fn unwritable(message: impl Into<String>) -> Self {
+    pub(crate) fn unwritable(message: impl Into<String>) -> Self {
         Self { code: NO_REPORT, message: message.into(), hint: None }
     }
 
@@ -56,7 +56,7 @@ impl Failure {
     }
 
     /// The engine stopped answering in the middle of a run, whose folder is `folder`.
-    pub fn engine_lost(why: &str, folder: Option<&Path>) -> Self {
+    pub(super) fn engine_lost(why: &str, folder: Option<&Path>) -> Self {
         let again = match folder {
             Some(folder) => {
                 format!(
@@ -71,32 +71,32 @@ impl Failure {
     }
 
     /// The user interrupted the command; `code` is the signal's.
-    pub fn interrupted(code: u8) -> Self {
+    pub(crate) fn interrupted(code: u8) -> Self {
         Self { code, message: "interrupted".to_owned(), hint: None }
     }
 
     /// Adds a hint.
-    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
     /// Adds what becomes of the work that waited for the command.
-    pub fn past(self, words: &str) -> Self {
+    pub(crate) fn past(self, words: &str) -> Self {
         Self { message: format!("{}\n{words}", self.message.trim_end()), ..self }
     }
 
     /// Whether the engine is unusable, so that nothing is known about any image.
-    pub fn is_of_engine(&self) -> bool {
+    pub(crate) fn is_of_engine(&self) -> bool {
         self.code == NO_ENGINE
     }
 
     /// The message.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
     /// Prints it and returns the exit code.
-    pub fn report(self) -> ExitCode {
+    pub(crate) fn report(self) -> ExitCode {
         let mut text =
             if self.message.starts_with("error") { self.message } else { format!("error: {}", self.message) };
         if let Some(hint) = self.hint {
@@ -145,7 +145,7 @@ impl From<Refused> for Failure {
 ///
 /// # Errors
 /// When there is an error.
-pub fn or_errors<T>(asked: T, wrong: &[String], refusals: Vec<String>) -> Result<T, Failure> {
+pub(super) fn or_errors<T>(asked: T, wrong: &[String], refusals: Vec<String>) -> Result<T, Failure> {
     match (wrong.is_empty(), refusals.is_empty()) {
         (true, true) => Ok(asked),
         (true, false) => Err(Failure::file(refusals.join("\n"))),

@@ -31,7 +31,7 @@ pub(crate) struct Common {
 
 impl Common {
     /// Starts logging to standard error: `-v`, or `EXITONE_LOG` in the syntax of tracing-subscriber.
-    pub fn start_tracing(&self) {
+    pub(crate) fn start_tracing(&self) {
         match self.color {
             Colour::Auto => {}
             Colour::Always => anstream::ColorChoice::Always.write_global(),
@@ -45,7 +45,7 @@ impl Common {
     }
 
     /// Whether live progress is wanted and visible.
-    pub fn progress(&self) -> bool {
+    pub(crate) fn progress(&self) -> bool {
         !self.no_progress && std::io::stderr().is_terminal()
     }
 }
@@ -111,7 +111,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A confidence: at least 0.5, less than 1.
-pub fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let value: f64 =
         text.trim_end_matches('%').parse().map_err(|_| format!("`{text}` is not a number such as 0.99"))?;
     let value = if text.ends_with('%') { value / 100.0 } else { value };

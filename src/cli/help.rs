@@ -24,7 +24,7 @@ Examples:
   exitone run scenarios/gate.yaml --report junit=out.xml";
 
 /// The command line with grouped help.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let command = Cli::command();
     let header = *command.get_styles().get_header();
     let literal = *command.get_styles().get_literal();
@@ -41,13 +41,13 @@ pub fn command() -> Command {
 }
 
 /// The names of the conditions.
-pub fn conditions() -> String {
+pub(crate) fn conditions() -> String {
     let names: Vec<String> = kinds().map(|kind| kind.example()).collect();
     format!("Conditions (--help describes each): {}", names.join(", "))
 }
 
 /// The conditions with their descriptions.
-pub fn conditions_at_length() -> String {
+pub(crate) fn conditions_at_length() -> String {
     let width = kinds().map(|kind| kind.example().chars().count()).max().unwrap_or_default();
     kinds().fold("Conditions:".to_owned(), |mut text, kind| {
         let _ = write!(text, "\n  {:width$}  {}", kind.example(), kind.about);

@@ -35,7 +35,7 @@ pub(crate) struct SourceArgs {
 
 impl SourceArgs {
     /// Converts the flags to the source of base images.
-    pub fn source(self, common: &Common) -> Source {
+    pub(crate) fn source(self, common: &Common) -> Source {
         Source { registry: self.registry, offline: common.offline }
     }
 }

@@ -10,7 +10,8 @@ use super::input::read_or_stdin;
 use crate::scenario::{apprunner, import};
 
 /// The long help.
-pub const ABOUT: &str = "Turn `aws apprunner describe-service` output, an apprunner.yaml or an env file into a scenario
+pub(super) const ABOUT: &str =
+    "Turn `aws apprunner describe-service` output, an apprunner.yaml or an env file into a scenario
 
 The kind of FILE is detected from its content. Comments in the scenario say where each value comes from, and what FILE \
 does not say: values of secrets, what a VPC lets through, the command of the image. Values that look like credentials \
@@ -37,7 +38,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// Errors in the file, and of writing the scenario.
-pub fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
     if let Some(output) = args.output.as_deref().filter(|output| is_same(output, &args.file)) {
         return Err(Failure::usage(format!("{}: input and output are the same file", output.display())));
     }

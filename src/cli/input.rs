@@ -14,7 +14,7 @@ use crate::scenario::{apprunner, env_file, import, service};
 ///
 /// # Errors
 /// When it cannot be read or is not text.
-pub fn read_or_stdin(path: &Path) -> Result<(String, String), Failure> {
+pub(crate) fn read_or_stdin(path: &Path) -> Result<(String, String), Failure> {
     if path.as_os_str() != "-" {
         return Ok((path.display().to_string(), read_text(path)?));
     }
@@ -28,7 +28,7 @@ pub fn read_or_stdin(path: &Path) -> Result<(String, String), Failure> {
 ///
 /// # Errors
 /// When it cannot be read or is not text.
-pub fn read_text(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     crate::scenario::text::read(path).map_err(|message| Failure::file(format!("{}: {message}", path.display())))
 }
 
@@ -41,7 +41,7 @@ fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
 }
 
 /// The directory that relative paths in a file start from.
-pub fn folder_of(path: &Path) -> PathBuf {
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn service_of(
 }
 
 /// Parses conditions; reports all errors at once.
-pub fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
+pub(crate) fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for text in texts {
@@ -109,7 +109,7 @@ pub(crate) fn by_hand(image: &str, service: &Option<PathBuf>, env_file: &Option<
 }
 
 /// The flags that `run` needs in addition to the image and its conditions.
-pub fn flags(service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
+pub(crate) fn flags(service: &Option<PathBuf>, env_file: &Option<PathBuf>, on: &On) -> Vec<String> {
     let platform = on.platform.iter().flat_map(|profile| ["--platform".to_owned(), profile.platform.id.clone()]);
     let files = [("--service", service), ("--env-file", env_file)].into_iter();
     let files =

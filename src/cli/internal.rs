@@ -48,7 +48,7 @@ pub(crate) fn keeper() -> ExitCode {
 ///
 /// # Errors
 /// Engine.
-pub async fn watchdog(args: &WatchdogArgs) -> Result<u8, Failure> {
+pub(crate) async fn watchdog(args: &WatchdogArgs) -> Result<u8, Failure> {
     // The engine is located while the controller lives, so its settings are the same.
     let (engine, _) = engine().await?;
     watch(engine.as_ref(), &format!("{SESSION_LABEL}={}", args.session)).await?;

@@ -33,7 +33,7 @@ impl Kept {
     ///
     /// # Errors
     /// When the folder contains no readable run.
-    pub fn earlier(&self) -> Result<Option<Run>, Failure> {
+    pub(crate) fn earlier(&self) -> Result<Option<Run>, Failure> {
         let read = |path: &PathBuf| folder::read(path).map(|(run, _)| run).map_err(|e| Failure::file(e.to_string()));
         self.resume.as_ref().map(read).transpose()
     }
@@ -42,7 +42,7 @@ impl Kept {
     ///
     /// # Errors
     /// When it cannot be written, already contains a run, or another process writes to it.
-    pub fn open(&self, how: &How) -> Result<Folder, Failure> {
+    pub(crate) fn open(&self, how: &How) -> Result<Folder, Failure> {
         let opened = match (&self.resume, &self.folder) {
             (Some(path), _) => Folder::resume(path, how.recorded()).map_err(|e| (path.clone(), e)),
             (None, Some(path)) => Folder::create(path).map_err(|e| (path.clone(), e)),
@@ -70,7 +70,7 @@ impl Kept {
 ///
 /// # Errors
 /// When it was a different plan.
-pub fn resume(run: &Run, plan: &Plan, how: &mut How) -> Result<(), Failure> {
+pub(crate) fn resume(run: &Run, plan: &Plan, how: &mut How) -> Result<(), Failure> {
     let (added, searched) = searched(run, plan);
     how.done = done(run, plan, &added)?;
     how.searched = (added, searched);
@@ -121,6 +121,6 @@ fn searched(run: &Run, plan: &Plan) -> (Vec<Planned>, Vec<Arc<SearchReport>>) {
 }
 
 /// The absolute form of a path.
-pub fn absolute(path: &Path) -> String {
+pub(crate) fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }

@@ -75,7 +75,7 @@ impl Output {
     ///
     /// # Errors
     /// When a report cannot be written.
-    pub fn write(&self, run: &Run) -> Result<(), Failure> {
+    pub(crate) fn write(&self, run: &Run) -> Result<(), Failure> {
         self.write_as(run, |_| None)
     }
 
@@ -83,7 +83,7 @@ impl Output {
     ///
     /// # Errors
     /// When a report cannot be written.
-    pub fn write_as(&self, run: &Run, own: impl Fn(ReportForm) -> Option<String>) -> Result<(), Failure> {
+    pub(crate) fn write_as(&self, run: &Run, own: impl Fn(ReportForm) -> Option<String>) -> Result<(), Failure> {
         let render = |form| own(form).unwrap_or_else(|| render(form, run));
         let mut failed: Vec<String> = Vec::new();
         let result = match &self.output {
@@ -121,7 +121,7 @@ fn into_file(path: &Path, text: &str) -> Result<(), String> {
 }
 
 /// Receives every event: draws progress, writes the folder, assembles the run.
-pub struct Reporters {
+pub(crate) struct Reporters {
     progress: Box<dyn FnMut(&Stamped)>,
     folder: Option<Folder>,
     /// The run so far.
@@ -131,12 +131,12 @@ pub struct Reporters {
 
 impl Reporters {
     /// No events yet.
-    pub fn new(progress: impl FnMut(&Stamped) + 'static, folder: Option<Folder>) -> Self {
+    pub(crate) fn new(progress: impl FnMut(&Stamped) + 'static, folder: Option<Folder>) -> Self {
         Self { progress: Box::new(progress), folder, run: Run::default(), failed: None }
     }
 
     /// Handles an event. A folder that becomes unwritable is given up; the rest continues.
-    pub fn on(&mut self, event: &Stamped) {
+    pub(crate) fn on(&mut self, event: &Stamped) {
         (self.progress)(event);
         self.run.on(event);
         if let Some(folder) = &mut self.folder
@@ -150,7 +150,7 @@ impl Reporters {
     }
 
     /// The folder that has the run; `None` when it cannot be written.
-    pub fn folder(&self) -> Option<&Path> {
+    pub(super) fn folder(&self) -> Option<&Path> {
         self.folder.as_ref().map(Folder::path)
     }
 

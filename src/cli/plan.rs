@@ -56,7 +56,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// Errors in scenario files.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     let asked = requests(&args.scenarios, &args.image, &args.on)?;
     let plan = Plan::joined(asked.into_iter().map(|one| one.plan(Vec::new())).collect());
     let alone: Vec<Case> = plan.cases.iter().filter(|case| !case.is_searched()).cloned().collect();

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// When folders are not runs or do not belong together, and when a report cannot be written.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     let mut runs: Vec<Run> = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
     for path in &args.folders {

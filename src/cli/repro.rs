@@ -27,7 +27,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// When there is no such case, or it cannot be reproduced by hand.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     match load(&state_dir(), &args.case)? {
         Record::Cannot(why) => Err(Failure::usage(why)),
         Record::Case(case) => match script(&case) {
@@ -38,12 +38,12 @@ pub fn execute(args: &Args) -> Result<u8, Failure> {
 }
 
 /// The folder with stored cases, in the state folder.
-pub fn folder(state: &Path) -> PathBuf {
+pub(crate) fn folder(state: &Path) -> PathBuf {
     state.join("cases")
 }
 
 /// Stores the data for each case's script, without secrets. An unwritable folder only affects `repro`.
-pub fn remember<'a>(plan: &Plan, results: impl IntoIterator<Item = &'a CaseResult>) {
+pub(crate) fn remember<'a>(plan: &Plan, results: impl IntoIterator<Item = &'a CaseResult>) {
     let folder = folder(&state_dir());
     let kept = std::fs::create_dir_all(&folder).and_then(|()| {
         results.into_iter().try_for_each(|result| {

@@ -11,17 +11,17 @@ use crate::scenario::{Build, file};
 use crate::search::set::MOST;
 
 /// The cases and searches of one scenario file or of a command line, before the engine is involved.
-pub struct Request {
+pub(crate) struct Request {
     /// The scenario's name and service.
-    pub part: Part,
+    pub(crate) part: Part,
     /// Images, oldest first.
-    pub images: Vec<String>,
+    pub(crate) images: Vec<String>,
     /// Image, conditions and expectation of each case.
     pub(crate) cases: Vec<(String, ConditionSet, Option<Expectation>)>,
     /// Searches for minimal failing sets.
-    pub searches: Vec<search::SearchRequest>,
+    pub(crate) searches: Vec<search::SearchRequest>,
     /// Number of runs of each case.
-    pub repeat: u32,
+    pub(crate) repeat: u32,
     /// Images to build first.
     pub(crate) builds: Vec<Build>,
 }
@@ -39,7 +39,7 @@ impl Request {
 ///
 /// # Errors
 /// Every error in them.
-pub fn requests(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Request>, Failure> {
+pub(crate) fn requests(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec<Request>, Failure> {
     let mut refusals = Vec::new();
     let asked = requests_or_refusals(scenarios, images, on, &mut refusals)?;
     or_errors(asked, &[], refusals)
@@ -49,7 +49,7 @@ pub fn requests(scenarios: &[PathBuf], images: &[String], on: &On) -> Result<Vec
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn requests_or_refusals(
+pub(crate) fn requests_or_refusals(
     paths: &[PathBuf],
     images: &[String],
     on: &On,

@@ -26,7 +26,7 @@ enum What {
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn execute(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     let schema = match args.what {
         What::Scenario => scenario::schema::scenario(),
         What::Events => report::schema::events(),

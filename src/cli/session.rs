@@ -25,7 +25,7 @@ use crate::scenario::{apprunner, service};
 ///
 /// # Errors
 /// There is no engine, no permission, or it is too old.
-pub async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
+pub(crate) async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
     let engine: Arc<dyn Engine> = Arc::new(DockerEngine::connect(&EngineEnv::of_process())?);
     let info = engine.info().await?;
     tracing::info!(name = info.name, version = info.version, api = info.api, "engine");
@@ -36,7 +36,11 @@ pub async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
 ///
 /// # Errors
 /// The engine's errors; for several missing images, their messages together.
-pub async fn candidates(engine: &dyn Engine, names: &[String], service: &Service) -> Result<Vec<Candidate>, Failure> {
+pub(crate) async fn candidates(
+    engine: &dyn Engine,
+    names: &[String],
+    service: &Service,
+) -> Result<Vec<Candidate>, Failure> {
     let served = service.upstreams.iter().filter_map(|upstream| match &upstream.kind {
         UpstreamKind::Container(container) => Some((&container.image, Some(upstream))),
         UpstreamKind::Stub(_) => None,
@@ -78,7 +82,7 @@ const WAITING_TOO: usize = 2;
 
 /// Number of parallel cases of a search on this engine: fewer than for a run, because each next case is chosen better
 /// the more answers are known.
-pub fn room(running: &Running, info: &EngineInfo) -> Room {
+pub(crate) fn room(running: &Running, info: &EngineInfo) -> Room {
     room_for(running, info, (3 * info.cpus).div_ceil(2))
 }
 
@@ -89,7 +93,7 @@ fn room_for(running: &Running, info: &EngineInfo, jobs: usize) -> Room {
 }
 
 /// How cases run in parallel on this engine.
-pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
+pub(crate) fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
     let Room { jobs, most, memory } = room_for(running, info, 2 * info.cpus);
     let cases = cases.max(1);
     How { room: Room { jobs: jobs.min(cases), most: most.min(cases), memory }, ..How::from(1) }
@@ -100,7 +104,7 @@ pub fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
 ///
 /// # Errors
 /// Errors of the engine and of this machine.
-pub async fn run_plan(
+pub(crate) async fn run_plan(
     running: &Running,
     (engine, info): (Arc<dyn Engine>, EngineInfo),
     (plan, how): (Plan, How),
@@ -150,7 +154,7 @@ fn added(plan: &Plan, planned: &Planned) -> Option<Case> {
 ///
 /// # Errors
 /// Errors of the engine and of this machine.
-pub async fn open(
+pub(crate) async fn open(
     running: &Running,
     engine: Arc<dyn Engine>,
     info: &EngineInfo,
@@ -176,7 +180,7 @@ pub async fn open(
 
 /// Closes a session. The results are kept even if this fails: the watchdog and the next start try again. `broken_off`:
 /// cases were ended before they were decided.
-pub async fn close(rig: Rig, signals: &Signals, broken_off: bool) {
+pub(crate) async fn close(rig: Rig, signals: &Signals, broken_off: bool) {
     match signals.unless_asked(rig.close(broken_off)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "cleaning up; the watchdog tries again"),

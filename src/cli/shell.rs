@@ -21,7 +21,7 @@ pub(crate) struct CompletionsArgs {
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut visible(), "exitone", &mut text);
     print(&String::from_utf8_lossy(&text)).map(|()| 0)
@@ -39,7 +39,7 @@ pub(crate) struct ManArgs {
 ///
 /// # Errors
 /// When a page cannot be written.
-pub fn man(args: &ManArgs) -> Result<u8, Failure> {
+pub(crate) fn man(args: &ManArgs) -> Result<u8, Failure> {
     let wrong = |path: &Path, e: std::io::Error| Failure::unwritten(format!("{}: {e}", path.display()));
     match &args.folder {
         None => print(&page(visible())?)?,

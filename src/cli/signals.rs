@@ -13,7 +13,7 @@ const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
 /// Interruptions of a running command by Ctrl-C or SIGTERM.
-pub struct Signals {
+pub(crate) struct Signals {
     asked: Interrupts,
     terminated: Arc<AtomicBool>,
 }
@@ -48,12 +48,12 @@ impl Signals {
     }
 
     /// Receives every interruption.
-    pub fn asked(&self) -> Interrupts {
+    pub(crate) fn asked(&self) -> Interrupts {
         self.asked.clone()
     }
 
     /// The exit code if the user interrupted.
-    pub fn exit_code(&self) -> Option<u8> {
+    pub(crate) fn exit_code(&self) -> Option<u8> {
         let code = if self.terminated.load(Ordering::Relaxed) { TERMINATED } else { INTERRUPTED };
         (*self.asked.borrow() > 0).then_some(code)
     }
@@ -76,7 +76,7 @@ impl Signals {
 }
 
 /// The exit code of a command with these results.
-pub fn exit_code(summary: &Counts, broken: usize, signals: &Signals) -> u8 {
+pub(crate) fn exit_code(summary: &Counts, broken: usize, signals: &Signals) -> u8 {
     match signals.exit_code() {
         Some(code) => code,
         None if broken > 0 => INTERNAL,

@@ -65,9 +65,9 @@ impl std::fmt::Display for Witness {
 }
 
 /// The input of the rules.
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// The source of what is known about the end.
-    pub witness: Witness,
+    pub(crate) witness: Witness,
     /// How the attempt ended.
     pub(crate) outcome: &'a Outcome,
     /// The exit code, where there was one.
@@ -75,9 +75,9 @@ pub struct Facts<'a> {
     /// What was seen.
     pub(crate) evidence: &'a Evidence,
     /// The whole log.
-    pub log: &'a str,
+    pub(crate) log: &'a str,
     /// The service's configuration.
-    pub service: &'a Service,
+    pub(crate) service: &'a Service,
     /// The address that is probed.
     pub(crate) own: Ipv4Addr,
     /// The container's memory limit in bytes.

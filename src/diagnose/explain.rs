@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 
 /// Why a text cannot be read as a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotALog {
+pub(crate) enum NotALog {
     /// It is empty.
     #[error("the log is empty")]
     Empty,
@@ -37,7 +37,7 @@ pub enum NotALog {
 ///
 /// # Errors
 /// The text is not a log.
-pub fn explain(text: &str, service: &Service) -> Result<Explanation, NotALog> {
+pub(crate) fn explain(text: &str, service: &Service) -> Result<Explanation, NotALog> {
     let all = lines::read(text)?;
     let of_service = || all.iter().filter_map(|line| Some((line, line.said.as_ref()?)));
     let (from, to) = deployment(&all);

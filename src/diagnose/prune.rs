@@ -9,7 +9,7 @@ use crate::model::Condition;
 
 /// Why a condition would have no effect on a run like this one; `None` if that is unknown.
 #[must_use]
-pub fn would_not_meet(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
+pub(crate) fn would_not_meet(condition: &Condition, seen: &Seen<'_>) -> Option<String> {
     // A failed process may have been about to reach it.
     if seen.healthy { known(condition).ruled_out(seen) } else { None }
 }

@@ -10,9 +10,9 @@ const MOST_LINE: usize = 110;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct Signature {
     /// `exit 1`, `out of memory`, `never listened` …
-    pub how: String,
+    pub(crate) how: String,
     /// The normalised line; empty if there is none.
-    pub line: String,
+    pub(crate) line: String,
 }
 
 impl std::fmt::Display for Signature {

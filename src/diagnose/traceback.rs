@@ -34,36 +34,36 @@ pub(crate) enum Language {
 
 /// A place in a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// The file, as written in the log.
-    pub file: String,
+    pub(crate) file: String,
     /// The line in it, from 1.
-    pub line: u32,
+    pub(crate) line: u32,
     /// The function; `<module>` for the body of a Python module. Empty if unknown.
-    pub function: String,
+    pub(crate) function: String,
     /// The line's text, if the log has it.
-    pub source: String,
+    pub(crate) source: String,
 }
 
 /// A crash.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Crash {
+pub(crate) struct Crash {
     /// The language.
-    pub language: Language,
+    pub(crate) language: Language,
     /// The error's class: `KeyError`, `java.net.ConnectException`, `panic`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Its message.
-    pub message: String,
+    pub(crate) message: String,
     /// The line of the log with the error.
-    pub headline: String,
+    pub(crate) headline: String,
     /// The deepest place in the application's own code.
-    pub own: Option<Frame>,
+    pub(crate) own: Option<Frame>,
     /// Whether that place was reached while a module was loaded, before the program served anything.
-    pub importing: bool,
+    pub(crate) importing: bool,
     /// Index of its first line in the log: that of the first error in a chain.
-    pub begins: usize,
+    pub(crate) begins: usize,
     /// Index of its last line in the log.
-    pub ends: usize,
+    pub(crate) ends: usize,
 }
 
 impl Crash {

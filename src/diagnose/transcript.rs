@@ -4,7 +4,7 @@ use crate::model::outcome::{FailureClass, OperationStatus, ServiceStatus};
 use crate::model::service::{HealthCheck, Protocol};
 
 /// The input of a transcript.
-pub struct Deployment<'a> {
+pub(crate) struct Deployment<'a> {
     /// 32 hexadecimal digits.
     pub(crate) id: &'a str,
     /// The image's name.
@@ -12,13 +12,13 @@ pub struct Deployment<'a> {
     /// The health check.
     pub(crate) check: &'a HealthCheck,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// How it failed; `None` if it succeeded.
-    pub class: Option<FailureClass>,
+    pub(crate) class: Option<FailureClass>,
     /// The exit code, for class B.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// Whether this deployment creates the service.
-    pub first: bool,
+    pub(crate) first: bool,
 }
 
 impl Deployment<'_> {

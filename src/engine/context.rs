@@ -43,11 +43,11 @@ pub struct EngineEnv {
     /// `DOCKER_CONTEXT`.
     pub(crate) docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
-    pub config_dir: Option<PathBuf>,
+    pub(crate) config_dir: Option<PathBuf>,
     /// Whether `DOCKER_TLS_VERIFY` is set.
-    pub tls: bool,
+    pub(crate) tls: bool,
     /// The home directory.
-    pub home: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub(crate) runtime_dir: Option<PathBuf>,
 }
@@ -72,7 +72,7 @@ impl EngineEnv {
     ///
     /// # Errors
     /// [`EngineError::Address`] when a named context cannot be read.
-    pub fn host(&self) -> EngineResult<String> {
+    pub(crate) fn host(&self) -> EngineResult<String> {
         if let Some(host) = &self.docker_host {
             return Ok(host.clone());
         }

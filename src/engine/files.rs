@@ -11,7 +11,7 @@ use super::archive::append_mode;
 const HEADERS: usize = 128 << 10;
 /// As in the kernel: more links in a row are a loop (`MAXSYMLINKS`,
 /// <https://man7.org/linux/man-pages/man7/path_resolution.7.html>).
-pub const MOST_LINKS: usize = 40;
+pub(crate) const MOST_LINKS: usize = 40;
 
 /// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +30,13 @@ pub(crate) enum FileKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStat {
     /// Its type.
-    pub kind: FileKind,
+    pub(crate) kind: FileKind,
     /// The permission bits including set-user-id and the like (at most `0o7777`).
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// The target of a link.
-    pub link: Option<String>,
+    pub(crate) link: Option<String>,
 }
 
 /// Types and special bits of Go's `os.FileMode` (<https://pkg.go.dev/io/fs#FileMode>).

@@ -33,7 +33,7 @@ pub const ROLE_LABEL: &str = "exitone.role";
 /// labels of its image, so no image may carry a label that says who created a container.
 pub const IMAGE_LABEL: &str = "exitone.image";
 /// The session name that version 0.1.0 put on images.
-pub const OLD_IMAGE_SESSION: &str = "kept";
+pub(crate) const OLD_IMAGE_SESSION: &str = "kept";
 
 /// What the engine reports about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,11 +161,11 @@ pub struct VolumeMount {
     /// The volume.
     pub name: String,
     /// Its mount point.
-    pub target: String,
+    pub(crate) target: String,
     /// Whether it is mounted read-only.
     pub read_only: bool,
     /// Whether an empty volume is filled with what the image has there.
-    pub copy: bool,
+    pub(crate) copy: bool,
 }
 
 /// Settings that only a holder has: host name, resolver, capabilities, cleanup.
@@ -186,9 +186,9 @@ pub struct HolderSpec {
 /// The streams of an attached container.
 pub struct Attached {
     /// The output of the process.
-    pub output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
+    pub(crate) output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
     /// The input of the process.
-    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    pub(crate) input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
 /// A chunk of output.

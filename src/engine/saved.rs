@@ -143,13 +143,13 @@ impl SavedError {
 #[derive(Clone, Debug)]
 pub(crate) struct Saved {
     /// The file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its names, possibly none.
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// Its configuration; its id is the digest of that, and `size` is unknown.
-    pub facts: ImageFacts,
+    pub(crate) facts: ImageFacts,
     /// Digests that some engines use as its id: those of its manifest and its index.
-    pub other_ids: Vec<ImageId>,
+    pub(crate) other_ids: Vec<ImageId>,
 }
 
 impl Saved {
@@ -182,7 +182,7 @@ pub(crate) fn is_path(word: &str) -> bool {
 ///
 /// # Errors
 /// When it is not an archive of exactly one image.
-pub fn read_saved(path: &Path) -> Result<Saved, SavedError> {
+pub(crate) fn read_saved(path: &Path) -> Result<Saved, SavedError> {
     let reader = Reader { path };
     let mut found = reader.parts(&["manifest.json", "index.json"])?;
     let index = found.remove("index.json");
@@ -205,7 +205,7 @@ pub fn read_saved(path: &Path) -> Result<Saved, SavedError> {
 ///
 /// # Errors
 /// [`SavedError::NameTaken`] if the engine would have to take a name from another image; errors of the engine.
-pub async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, SavedError> {
+pub(crate) async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, SavedError> {
     let before = look(engine, saved).await?;
     if let Some(reference) = before.reference {
         return Ok(reference);

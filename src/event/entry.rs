@@ -28,7 +28,7 @@ pub struct Attempts {
 
 impl Attempts {
     /// Counts an attempt. `unexpected`: whether its result was unexpected.
-    pub fn count(&mut self, result: &CaseResult, unexpected: bool) {
+    pub(crate) fn count(&mut self, result: &CaseResult, unexpected: bool) {
         let decided = result.verdict != Verdict::Unresolved;
         self.failed += u32::from(result.verdict == Verdict::Fail);
         self.unexpected += u32::from(decided && unexpected);

@@ -19,7 +19,7 @@ use crate::model::verdicts::Verdicts;
 use crate::model::{CaseId, Condition, ConditionSet};
 
 /// The version of the format; a reader rejects newer ones.
-pub const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// A case that a run is going to run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -70,7 +70,7 @@ pub struct PlannedSearch {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scenario: Option<String>,
     /// The conditions it searches among.
-    pub conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
 }
 
 /// The kind of a run.

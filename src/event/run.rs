@@ -38,11 +38,11 @@ pub struct Run {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ran {
     /// The case.
-    pub case: CaseId,
+    pub(crate) case: CaseId,
     /// Milliseconds from the start of the whole run to its end.
-    pub at_ms: u64,
+    pub(crate) at_ms: u64,
     /// The verdict of this run; another run's result may count.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// Its outcome in a few words.
     pub(crate) outcome: String,
 }

@@ -7,7 +7,7 @@ use nix::libc;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Pause before accepting again: other connections must end first.
-pub const RETRY_AFTER: Duration = Duration::from_millis(20);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// The next connection.
 pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {

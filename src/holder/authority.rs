@@ -29,14 +29,14 @@ fn ca_params() -> CertificateParams {
 ///
 /// # Errors
 /// When the system's random number generator fails.
-pub fn new_authority() -> Result<Pair, rcgen::Error> {
+pub(crate) fn new_authority() -> Result<Pair, rcgen::Error> {
     let key = KeyPair::generate()?;
     let cert = ca_params().self_signed(&key)?;
     Ok(Pair { cert: cert.pem(), key: key.serialize_pem() })
 }
 
 /// Signs one server certificate per name, on first use.
-pub struct Signer {
+pub(crate) struct Signer {
     issuer: Issuer<'static, KeyPair>,
     configs: Mutex<HashMap<String, Arc<ServerConfig>>>,
 }
@@ -55,7 +55,7 @@ impl Signer {
     ///
     /// # Errors
     /// When a certificate cannot contain the name.
-    pub fn config_for(&self, name: &str) -> Result<Arc<ServerConfig>, String> {
+    pub(crate) fn config_for(&self, name: &str) -> Result<Arc<ServerConfig>, String> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = configs.get(name) {
             return Ok(config.clone());

@@ -14,7 +14,7 @@ const QUIET: f64 = 0.1;
 
 /// A snapshot of the machine's counters.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// Total time in which something waited for a CPU, in milliseconds.
     waited_ms: Option<f64>,
     /// CPU time of all CPUs in ticks: busy, and total.
@@ -23,7 +23,7 @@ pub struct Machine {
 
 impl Machine {
     /// Reads the counters.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let read = |path: &str| fs::read_to_string(path).ok();
         Self {
             waited_ms: read("/proc/pressure/cpu").as_deref().and_then(waited_ms),
@@ -34,7 +34,12 @@ impl Machine {
     /// The difference to `before`. `own`: the waiting time of the candidate's own group; `cpu_ms`: its CPU time;
     /// `throttled_ms`: how long its own CPU limit throttled it, which is not caused by others. `None` if the kernel has
     /// no such counters.
-    pub fn since(&self, before: &Self, own: Option<f64>, (cpu_ms, throttled_ms): (f64, f64)) -> Option<Contention> {
+    pub(crate) fn since(
+        &self,
+        before: &Self,
+        own: Option<f64>,
+        (cpu_ms, throttled_ms): (f64, f64),
+    ) -> Option<Contention> {
         let waited = own.or_else(|| Some(self.waited_ms? - before.waited_ms?))? - throttled_ms;
         let ((used, all), (used_before, all_before)) = (self.ticks?, before.ticks?);
         // A tick is a hundredth of a second on every architecture (USER_HZ).
@@ -46,7 +51,7 @@ impl Machine {
 }
 
 /// The time in which something waited for a CPU, in milliseconds, from a pressure stall information file.
-pub fn waited_ms(text: &str) -> Option<f64> {
+pub(crate) fn waited_ms(text: &str) -> Option<f64> {
     let some = text.lines().find(|line| line.starts_with("some "))?;
     let micros: f64 = some.split_whitespace().find_map(|word| word.strip_prefix("total="))?.parse().ok()?;
     Some(micros / 1000.0)
@@ -75,7 +80,7 @@ const WAITING: f64 = 0.5;
 impl Quiet {
     /// Updates it: `busy` CPUs in the last second, and the total waiting time. Returns for how long the candidate has
     /// been quiet.
-    pub fn look(&mut self, now: Instant, busy: f64, waited_ms: f64) -> Duration {
+    pub(crate) fn look(&mut self, now: Instant, busy: f64, waited_ms: f64) -> Duration {
         let waits = self.last.replace((now, waited_ms)).is_some_and(|(then, before)| {
             let length = (now - then).as_secs_f64() * 1000.0;
             length > 0.0 && (waited_ms - before) / length >= WAITING

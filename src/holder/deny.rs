@@ -33,7 +33,7 @@ pub(crate) async fn greet(mut stream: TcpStream) {
 }
 
 /// Refuses a client that spoke first; `first` are its first bytes, still unread.
-pub async fn refuse(stream: TcpStream, first: &[u8]) {
+pub(crate) async fn refuse(stream: TcpStream, first: &[u8]) {
     let word = |at: usize| first.get(at..at + 4).and_then(|b| Some(u32::from_be_bytes(b.try_into().ok()?)));
     if matches!(word(4), Some(SSL_REQUEST | GSS_REQUEST | PROTOCOL_3)) {
         let _ = postgres(stream).await;

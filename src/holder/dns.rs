@@ -31,7 +31,7 @@ pub(crate) struct Names {
 
 impl Names {
     /// The address of a name; an address maps to itself.
-    pub fn address_of(&mut self, name: &str) -> Ipv4Addr {
+    pub(crate) fn address_of(&mut self, name: &str) -> Ipv4Addr {
         if let Ok(address) = name.parse() {
             return address;
         }
@@ -46,22 +46,22 @@ impl Names {
     }
 
     /// Assigns a fixed address to a name.
-    pub fn fix(&mut self, name: &str, address: Ipv4Addr) {
+    pub(crate) fn fix(&mut self, name: &str, address: Ipv4Addr) {
         self.by_name.insert(name.to_owned(), address);
         self.by_address.entry(address).or_insert_with(|| name.to_owned());
     }
 
     /// The name to which this address was assigned.
-    pub fn name_of(&self, address: Ipv4Addr) -> Option<String> {
+    pub(crate) fn name_of(&self, address: Ipv4Addr) -> Option<String> {
         self.by_address.get(&address).cloned()
     }
 }
 
 /// The names of a run, shared with the packet tap.
-pub type SharedNames = Arc<Mutex<Names>>;
+pub(crate) type SharedNames = Arc<Mutex<Names>>;
 
 /// Reports a question and its answer.
-pub type OnQuestion = Arc<dyn Fn(DnsQuestion) + Send + Sync>;
+pub(crate) type OnQuestion = Arc<dyn Fn(DnsQuestion) + Send + Sync>;
 
 /// The resolver of one run.
 #[derive(Clone)]
@@ -77,10 +77,10 @@ pub(crate) struct Resolver {
 }
 
 /// When a question last went unanswered, or its answer was delayed.
-pub type Silence = Arc<Mutex<Option<Instant>>>;
+pub(crate) type Silence = Arc<Mutex<Option<Instant>>>;
 
 /// When the process started, if it has.
-pub type Started = watch::Receiver<Option<Instant>>;
+pub(crate) type Started = watch::Receiver<Option<Instant>>;
 
 /// A connection to a dropped port is given up after this time (compressed); one that was accepted for the sake of other
 /// names is closed after the same time.
@@ -115,7 +115,7 @@ fn is_own(name: &str) -> bool {
 
 impl Resolver {
     /// Creates a resolver that is not bound yet.
-    pub fn new(
+    pub(crate) fn new(
         faults: DnsPlan,
         own_name: Ipv4Addr,
         names: SharedNames,
@@ -127,7 +127,7 @@ impl Resolver {
     }
 
     /// When a question last went unanswered.
-    pub fn silence(&self) -> Silence {
+    pub(crate) fn silence(&self) -> Silence {
         self.silence.clone()
     }
 

@@ -29,9 +29,9 @@ const KNOWN_PORTS: [u16; 42] = [
 ];
 
 /// The simulated internet and the void.
-pub struct Internet {
+pub(crate) struct Internet {
     /// Netlink connection to its namespace.
-    pub netlink: Handle,
+    pub(crate) netlink: Handle,
     /// Its namespace.
     pub(crate) namespace: File,
     runtime: tokio::runtime::Handle,
@@ -114,7 +114,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the holder lacks capabilities, or the kernel a feature.
-    pub async fn start(signer: Arc<Signer>) -> NetResult<Self> {
+    pub(crate) async fn start(signer: Arc<Signer>) -> NetResult<Self> {
         let void = place("void").await?;
         let internet = place("internet").await?;
         let void_netlink = void.netlink.clone();
@@ -136,12 +136,12 @@ impl Internet {
     }
 
     /// Runs a future on the internet's thread: its sockets are in the internet.
-    pub async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    pub(crate) async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
         self.runtime.spawn(future).await.ok()
     }
 
     /// Sets what answers from now on.
-    pub fn put(&self, mut world: World) {
+    pub(crate) fn put(&self, mut world: World) {
         let (over, told) = watch::channel(());
         world.over = Some(told);
         // The previous one is dropped here, which ends its connections.
@@ -171,7 +171,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the namespace for it cannot be created.
-    pub async fn hold_back(&self, delay: Duration, tasks: &mut JoinSet<()>) -> NetResult<()> {
+    pub(crate) async fn hold_back(&self, delay: Duration, tasks: &mut JoinSet<()>) -> NetResult<()> {
         let slow = self.slow.get_or_try_init(|| self.slow_place()).await?;
         let onward = self
             .socket(|| {
@@ -227,7 +227,7 @@ impl Internet {
     ///
     /// # Errors
     /// When the kernel refuses to remove a rule.
-    pub async fn close_on_demand(&self) -> NetResult<()> {
+    pub(crate) async fn close_on_demand(&self) -> NetResult<()> {
         let old: Vec<(u16, Listening)> = {
             let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
             ports.extract_if(.., |_, listening| listening.on_demand && listening.listener.is_some()).collect()

@@ -20,7 +20,7 @@ const MOST_WATCHES: usize = 4096;
 ///
 /// # Errors
 /// When standard input or output fails.
-pub fn serve() -> io::Result<()> {
+pub(crate) fn serve() -> io::Result<()> {
     // An image without any of the directories leaves nothing to keep.
     let folders: Vec<PathBuf> = std::fs::read_dir(KEPT_DIR).into_iter().flatten().flatten().map(|e| e.path()).collect();
     let mut watch = None;

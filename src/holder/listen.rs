@@ -22,11 +22,11 @@ const LISTEN: &str = "0A";
 const TCP_ESTABLISHED: u8 = 1;
 
 /// Queries the sockets of one namespace.
-pub struct Listeners(Option<Socket>);
+pub(crate) struct Listeners(Option<Socket>);
 
 impl Listeners {
     /// Opens a socket to the kernel in the calling thread's namespace.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let open = || -> io::Result<Socket> {
             let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
             socket.bind_auto()?;
@@ -65,7 +65,7 @@ struct Found {
 impl Listeners {
     /// Connections that the candidate opened: those whose local port has no listener. The calling thread must still be
     /// in the namespace. Empty if the kernel does not report them.
-    pub fn connections(&mut self) -> Vec<OpenSocket> {
+    pub(crate) fn connections(&mut self) -> Vec<OpenSocket> {
         let listening: Vec<u16> = self.now().into_iter().map(|(_, port)| port).collect();
         let Some(socket) = &self.0 else { return Vec::new() };
         let open = both(socket, StateFlags::SYN_SENT | StateFlags::ESTABLISHED).unwrap_or_default();

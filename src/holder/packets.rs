@@ -31,7 +31,7 @@ const FLAG_ACK: u8 = 0x10;
 /// A tap in the calling thread's namespace.
 ///
 /// tokio has no packet socket type; it is wrapped as a datagram socket, of which only `recv` is used.
-pub struct Tap(UdpSocket);
+pub(crate) struct Tap(UdpSocket);
 
 impl Tap {
     /// Opens the tap; the kernel buffers packets from now on.
@@ -45,12 +45,12 @@ impl Tap {
     }
 
     /// Passes on the first bytes of every packet until the tap fails.
-    pub async fn read(self, on_packet: impl FnMut(&[u8])) {
+    pub(crate) async fn read(self, on_packet: impl FnMut(&[u8])) {
         self.read_up_to::<SNAPSHOT>(on_packet).await;
     }
 
     /// Passes on every whole packet until the tap fails.
-    pub async fn read_whole(self, on_packet: impl FnMut(&[u8])) {
+    pub(crate) async fn read_whole(self, on_packet: impl FnMut(&[u8])) {
         self.read_up_to::<{ 64 << 10 }>(on_packet).await;
     }
 
@@ -136,7 +136,7 @@ pub(crate) fn unreachable(bytes: &[u8], spared: &[Network]) -> Option<(Ipv4Addr,
 
 /// Fills in the TCP or UDP checksum of a packet: between namespaces the kernel leaves it to hardware that does not
 /// exist. Returns the packet's destination.
-pub fn finish(bytes: &mut [u8]) -> Option<Ipv4Addr> {
+pub(crate) fn finish(bytes: &mut [u8]) -> Option<Ipv4Addr> {
     let packet = parse(bytes)?;
     let (protocol, destination, length) = (packet.protocol, packet.destination, packet.payload.len());
     let at = match protocol {
@@ -176,7 +176,7 @@ fn is_candidate(address: Ipv4Addr) -> bool {
 
 impl Attempts {
     /// Records a packet. Returns the port and address of a new TCP attempt.
-    pub fn see(&mut self, bytes: &[u8], at_ms: f64) -> Option<(Ipv4Addr, u16)> {
+    pub(crate) fn see(&mut self, bytes: &[u8], at_ms: f64) -> Option<(Ipv4Addr, u16)> {
         let packet = parse(bytes)?;
         match (is_candidate(packet.source), is_candidate(packet.destination)) {
             (true, false) if packet.destination != GATEWAY && !packet.destination.is_loopback() => {
@@ -257,7 +257,7 @@ impl Attempts {
     }
 
     /// The attempts in chronological order.
-    pub fn list(&self) -> &[ConnectAttempt] {
+    pub(crate) fn list(&self) -> &[ConnectAttempt] {
         &self.list
     }
 }

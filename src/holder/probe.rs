@@ -32,7 +32,7 @@ pub(crate) async fn probe(probe: &protocol::Probe) -> ProbeResult {
 }
 
 /// Sends one request and returns its result and the body.
-pub async fn request(request: &protocol::Request) -> (ProbeResult, String) {
+pub(crate) async fn request(request: &protocol::Request) -> (ProbeResult, String) {
     let timeout = Duration::from_millis(request.timeout_ms);
     let attempt = exchange(request.port, &request.method, &request.path, request.body.clone());
     match tokio::time::timeout(timeout, attempt).await {

@@ -12,44 +12,44 @@ use crate::model::observation::{Observation, ProbeResult};
 use crate::model::service::Stub;
 
 /// Both sides must have the same version.
-pub const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 4;
 
 /// Interval of the controller's heartbeats to each holder.
-pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// A holder that hears nothing for this long ends itself: the controller is gone, stopped, or unreachable.
-pub const SILENT_FOR: Duration = Duration::from_secs(10);
+pub(crate) const SILENT_FOR: Duration = Duration::from_secs(10);
 
 /// The address of a candidate, which is probed.
-pub const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
+pub(crate) const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 20);
 /// A second address, which only `hostname.platform` assigns to the candidate (the name's address in a field log).
-pub const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 248, 213);
+pub(crate) const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 248, 213);
 /// The candidate's router, and the source of the probes.
-pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 1);
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 61, 1);
 /// Where a container on the platform gets its credentials:
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html>
-pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+pub(crate) const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 /// Metadata address of a virtual machine; containers of the platform get no answer there.
-pub const EC2_METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+pub(crate) const EC2_METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// The path of the credentials, as in `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`.
 pub const CREDENTIALS_PATH: &str = "/v2/credentials/11111111-2222-3333-4444-555555555555";
 /// The value of `HOSTNAME`, in App Runner's format.
-pub const HOSTNAME: &str = "ip-10-0-248-213.ec2.internal";
+pub(crate) const HOSTNAME: &str = "ip-10-0-248-213.ec2.internal";
 /// The kernel's host name: the first part. With a domain in it, glibc would search that domain for every failing name,
 /// and an unresponsive resolver would cost 20 s instead of 10 s.
-pub const SHORT_HOSTNAME: &str = "ip-10-0-248-213";
+pub(crate) const SHORT_HOSTNAME: &str = "ip-10-0-248-213";
 /// Where the candidate's resolver listens.
-pub const RESOLVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Mount point of the session's volume, in the holder and in every candidate.
-pub const SHARED_DIR: &str = "/run/exitone";
+pub(crate) const SHARED_DIR: &str = "/run/exitone";
 /// Mount point of the engine machine's control groups in a holder.
-pub const GROUPS: &str = "/cgroup";
+pub(crate) const GROUPS: &str = "/cgroup";
 /// File name of the session's CA certificate in that volume.
-pub const CA_FILE: &str = "ca.pem";
+pub(crate) const CA_FILE: &str = "ca.pem";
 
 /// Messages from the controller to the holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
-pub enum ToHolder {
+pub(crate) enum ToHolder {
     /// The first message.
     Hello(Hello),
     /// Create a namespace for a service container and stay in it until the container has started.
@@ -106,11 +106,11 @@ pub(crate) struct Hello {
     /// The session CA's certificate, PEM.
     pub(crate) ca_cert: String,
     /// The session CA's key, PEM.
-    pub ca_key: String,
+    pub(crate) ca_key: String,
     /// The holder ends itself after this many seconds, in any case.
-    pub lifetime_s: u64,
+    pub(crate) lifetime_s: u64,
     /// The holder's own container id: candidates' control groups are next to its own.
-    pub container: String,
+    pub(crate) container: String,
 }
 
 /// The key is not shown.
@@ -122,22 +122,22 @@ impl std::fmt::Debug for Hello {
 
 /// The namespace of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prepare {
+pub(crate) struct Prepare {
     /// A number unique among the runs of this holder.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Whether to create a fresh namespace and enter it; otherwise the engine's is used (one run per holder).
-    pub fresh: bool,
+    pub(crate) fresh: bool,
     /// The network conditions.
     #[serde(with = "wire::list")]
-    pub conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
     /// Whether the kernel's default retry times apply.
-    pub real_time: bool,
+    pub(crate) real_time: bool,
     /// TCP ports on which the simulated internet must answer immediately, in addition to the well-known ones.
-    pub ports: Vec<u16>,
+    pub(crate) ports: Vec<u16>,
     /// Hosts the candidate needs.
-    pub upstreams: Vec<Upstream>,
+    pub(crate) upstreams: Vec<Upstream>,
     /// Whether to record what the candidate does; without it, the cost of recording can be measured.
-    pub evidence: bool,
+    pub(crate) evidence: bool,
 }
 
 /// A host of the simulated internet.
@@ -146,9 +146,9 @@ pub(crate) struct Upstream {
     /// Its name or address.
     pub(crate) host: String,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Its fixed address, if it has one.
-    pub address: Option<Ipv4Addr>,
+    pub(crate) address: Option<Ipv4Addr>,
     /// What answers.
     pub(crate) answer: Answer,
 }
@@ -167,9 +167,9 @@ pub(crate) enum Answer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Await {
     /// The run that needs it.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Index of the service in the run.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Its port.
     pub(crate) port: u16,
 }
@@ -178,24 +178,24 @@ pub(crate) struct Await {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Probe {
     /// The run.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Returned with the answer.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The path of an HTTP probe; `None` for TCP.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// Time limit in milliseconds.
-    pub timeout_ms: u64,
+    pub(crate) timeout_ms: u64,
 }
 
 /// One HTTP request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
     /// The run.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Returned with the answer.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// The port.
     pub(crate) port: u16,
     /// `GET`, `POST`, …
@@ -203,9 +203,9 @@ pub(crate) struct Request {
     /// Path and query.
     pub(crate) path: String,
     /// A JSON body.
-    pub body: Option<String>,
+    pub(crate) body: Option<String>,
     /// Time limit in milliseconds.
-    pub timeout_ms: u64,
+    pub(crate) timeout_ms: u64,
 }
 
 /// Messages from the holder to the controller.
@@ -306,12 +306,12 @@ pub(crate) enum FromHolder {
 }
 
 /// Mount points of the directories that a keeper keeps: `/kept/0`, `/kept/1`, …
-pub const KEPT_DIR: &str = "/kept";
+pub(crate) const KEPT_DIR: &str = "/kept";
 
 /// Messages from the controller to a keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ToKeeper {
+pub(crate) enum ToKeeper {
     /// Fill up all of them.
     Fill,
     /// Report the number of writes since then.

@@ -24,12 +24,12 @@ pub(crate) struct Questions {
 
 impl Questions {
     /// No questions yet.
-    pub fn new(say: Say, run: u64, zero: Instant, evidence: bool) -> Self {
+    pub(crate) fn new(say: Say, run: u64, zero: Instant, evidence: bool) -> Self {
         Self { say, run, zero, evidence, asked: AtomicU64::new(0) }
     }
 
     /// Reports a question, or only counts it.
-    pub fn tell(&self, mut question: DnsQuestion) {
+    pub(crate) fn tell(&self, mut question: DnsQuestion) {
         let before = self.asked.fetch_add(1, Ordering::Relaxed);
         if self.evidence && before < MOST_KEPT as u64 {
             question.at_ms = self.zero.elapsed().as_secs_f64() * 1000.0;
@@ -38,7 +38,7 @@ impl Questions {
     }
 
     /// Number of questions that were only counted.
-    pub fn more(&self) -> u64 {
+    pub(crate) fn more(&self) -> u64 {
         self.asked.load(Ordering::Relaxed).saturating_sub(MOST_KEPT as u64)
     }
 }

@@ -39,9 +39,9 @@ const RESOLVERS_PATIENCE: Duration = Duration::from_millis(5500);
 /// The runs of a holder, one at a time.
 pub(crate) struct Runs {
     /// The simulated internet.
-    pub internet: Arc<Internet>,
+    pub(crate) internet: Arc<Internet>,
     /// Messages to the controller.
-    pub say: Say,
+    pub(crate) say: Say,
     groups: Option<Groups>,
     faults: Faults,
     /// Service containers of the run being prepared.
@@ -72,7 +72,7 @@ impl Runs {
     }
 
     /// Creates a namespace for a service container and enters it.
-    pub async fn place(&mut self, run: u64, number: u32) {
+    pub(crate) async fn place(&mut self, run: u64, number: u32) {
         let placed = async {
             net::fresh_namespace()?;
             let netlink = net::netlink()?;
@@ -88,7 +88,7 @@ impl Runs {
     }
 
     /// Reports when a service serves; the time limit is the controller's.
-    pub fn wait_for(&self, order: &Await) {
+    pub(crate) fn wait_for(&self, order: &Await) {
         let (say, internet) = (self.say.clone(), self.internet.clone());
         let Await { run, number, port } = *order;
         tokio::spawn(async move {
@@ -98,7 +98,7 @@ impl Runs {
     }
 
     /// Creates the namespace of a run and reports it.
-    pub async fn prepare(&mut self, prepare: Prepare) {
+    pub(crate) async fn prepare(&mut self, prepare: Prepare) {
         let run = prepare.run;
         let Err(error) = self.make(prepare).await else { return };
         self.run = None;
@@ -186,7 +186,7 @@ impl Runs {
     }
 
     /// Starts measuring a container that is about to start.
-    pub fn watch(&self, number: u64, container: &str) {
+    pub(crate) fn watch(&self, number: u64, container: &str) {
         if let (Some(run), Some(groups)) = (&self.run, &self.groups)
             && run.number == number
             && run.evidence
@@ -196,14 +196,14 @@ impl Runs {
     }
 
     /// Records that the process has started.
-    pub fn started(&self, number: u64) {
+    pub(crate) fn started(&self, number: u64) {
         if let Some(run) = self.run.as_ref().filter(|run| run.number == number) {
             run.started.send_replace(Some(Instant::now()));
         }
     }
 
     /// Reports what the candidate waits for: connections being opened, and a recent unanswered question.
-    pub fn pending(&self, number: u64) {
+    pub(crate) fn pending(&self, number: u64) {
         let Some(run) = self.run.as_ref().filter(|run| run.number == number) else { return };
         let opening = Listeners::open().connections().iter().filter(|socket| !socket.accepted).count();
         let asked = run.silence.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,14 +212,14 @@ impl Runs {
     }
 
     /// Reports the observations of the end as far as they are known now.
-    pub fn so_far(&self, number: u64) {
+    pub(crate) fn so_far(&self, number: u64) {
         let run = self.run.as_ref().filter(|run| run.number == number && run.evidence);
         let seen = run.map(last_observations).unwrap_or_default();
         self.say.say(FromHolder::SoFar { run: number, seen });
     }
 
     /// Sends the remaining observations of a run and takes it down.
-    pub async fn finish(&mut self, number: u64) {
+    pub(crate) async fn finish(&mut self, number: u64) {
         let Some(run) = self.run.take_if(|run| run.number == number) else {
             self.say.say(FromHolder::Finished { run: number });
             return;

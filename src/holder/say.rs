@@ -10,12 +10,12 @@ pub(crate) struct Say(mpsc::UnboundedSender<FromHolder>);
 
 impl Say {
     /// Sends messages to this channel.
-    pub fn new(lines: mpsc::UnboundedSender<FromHolder>) -> Self {
+    pub(crate) fn new(lines: mpsc::UnboundedSender<FromHolder>) -> Self {
         Self(lines)
     }
 
     /// Sends a message.
-    pub fn say(&self, message: FromHolder) {
+    pub(crate) fn say(&self, message: FromHolder) {
         // The receiver is gone: the end of standard input ends the holder.
         let _ = self.0.send(message);
     }

@@ -24,7 +24,7 @@ use super::usage::Groups;
 ///
 /// # Errors
 /// When the first message is invalid or the namespaces cannot be created.
-pub fn serve() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(run());
     // Do not wait for the thread that reads standard input.

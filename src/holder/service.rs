@@ -12,7 +12,7 @@ const POSTGRESQL_PORT: u16 = 5432;
 const AGAIN: Duration = Duration::from_millis(25);
 
 /// Returns when the service is ready; the time limit is the controller's.
-pub async fn awake(address: Ipv4Addr, port: u16) {
+pub(crate) async fn awake(address: Ipv4Addr, port: u16) {
     while !serves(address, port).await.unwrap_or(false) {
         tokio::time::sleep(AGAIN).await;
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::packets::{Tap, finish};
 
 /// Delays every packet of the tap, in order.
-pub async fn hold_back(tap: Tap, onward: Socket, delay: Duration) {
+pub(crate) async fn hold_back(tap: Tap, onward: Socket, delay: Duration) {
     let (sender, mut waiting) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let read = tap.read_whole(|packet| {
         // The receiver lives as long as this function.

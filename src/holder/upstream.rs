@@ -38,15 +38,15 @@ const MOST_EXPECTED: usize = 64 << 10;
 
 /// The internet of one run.
 #[derive(Default)]
-pub struct World {
+pub(crate) struct World {
     /// Response faults by address.
-    pub responses: BTreeMap<Ipv4Addr, ResponseFault>,
+    pub(crate) responses: BTreeMap<Ipv4Addr, ResponseFault>,
     /// What answers, by address and port.
-    pub upstreams: BTreeMap<(Ipv4Addr, u16), Answer>,
+    pub(crate) upstreams: BTreeMap<(Ipv4Addr, u16), Answer>,
     /// The fault of the credentials endpoint.
-    pub metadata: Option<MetadataFault>,
+    pub(crate) metadata: Option<MetadataFault>,
     /// The other end is dropped when the run is over.
-    pub over: Option<watch::Receiver<()>>,
+    pub(crate) over: Option<watch::Receiver<()>>,
 }
 
 /// What a connection has reached.
@@ -84,7 +84,7 @@ impl World {
 }
 
 /// Serves one connection until the client closes it or the run is over: removing a link does not close connections.
-pub async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
+pub(crate) async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     let over = world.over.clone();
     let over = async {
         match over {

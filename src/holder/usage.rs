@@ -67,7 +67,7 @@ impl Place {
 
 impl Groups {
     /// Finds the holder's own group, next to which the candidates' are; `None` if the tree cannot be read.
-    pub fn find(tree: &Path, own: &str) -> Option<Self> {
+    pub(crate) fn find(tree: &Path, own: &str) -> Option<Self> {
         if own.is_empty() {
             return None;
         }
@@ -102,7 +102,7 @@ impl Groups {
 }
 
 /// Reads one container's groups repeatedly.
-pub struct Meter {
+pub(crate) struct Meter {
     memory: PathBuf,
     cpu: PathBuf,
     time: PathBuf,
@@ -132,7 +132,7 @@ fn after(text: &str, word: &str) -> u64 {
 impl Meter {
     /// Takes one measurement. Before the group exists, nothing changes; after it is gone, only the kernel's kill
     /// counter does.
-    pub fn look(&mut self, now: Instant) {
+    pub(crate) fn look(&mut self, now: Instant) {
         // In this order: a kill between the two is in the group's own count.
         let killed = self.killed();
         let Some(read) = self.read(killed.is_some()) else { return self.gone(killed) };
@@ -211,7 +211,7 @@ impl Meter {
     }
 
     /// The usage measured so far.
-    pub fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage
     }
 }

@@ -24,11 +24,11 @@ const SITE: &str = "opt/site";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Built {
     /// The images that were built.
-    pub built: Vec<String>,
+    pub(crate) built: Vec<String>,
     /// The images that existed already.
-    pub present: Vec<String>,
+    pub(crate) present: Vec<String>,
     /// Images for another architecture that cannot be built here, and why; the others do not need them.
-    pub skipped: Vec<(String, String)>,
+    pub(crate) skipped: Vec<(String, String)>,
 }
 
 /// Builds the named images, or all candidates, unless the engine has them with the current sources.

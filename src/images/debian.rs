@@ -37,7 +37,7 @@ pub struct Extraction<'a> {
 ///
 /// # Errors
 /// The registry's errors; without a network, those of the packages.
-pub async fn or_registry<T>(
+pub(crate) async fn or_registry<T>(
     source: &Source,
     debian: impl Future<Output = Result<T, BuildError>>,
     registry: impl Future<Output = Result<T, BuildError>>,

@@ -7,13 +7,13 @@ use tokio::process::Command;
 use super::BuildError;
 
 /// Whether this machine has the program.
-pub fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Runs a program; its output goes into the error.
-pub async fn run(step: &str, command: &mut Command, hint: &'static str) -> Result<(), BuildError> {
+pub(crate) async fn run(step: &str, command: &mut Command, hint: &'static str) -> Result<(), BuildError> {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
     let output = output.map_err(|e| BuildError::step(step, e, hint))?;
     if output.status.success() {

@@ -24,9 +24,9 @@ pub const CONTENT_LABEL: &str = "exitone.content";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     /// `host:port` of a registry for `python:3.12-slim` and `postgres:16`, instead of the engine's default.
-    pub registry: Option<String>,
+    pub(crate) registry: Option<String>,
     /// Whether fetching is forbidden.
-    pub offline: bool,
+    pub(crate) offline: bool,
 }
 
 /// Why the images cannot be built.

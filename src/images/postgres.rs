@@ -17,22 +17,27 @@ const PATH: &str = "/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/u
 const INITDB_ARGS: &str = "--auth-host=scram-sha-256 --no-sync";
 
 /// An image without a name, and its origin for progress messages.
-pub struct Made {
+pub(crate) struct Made {
     /// The image; name and labels are still missing.
-    pub image: NewImage,
+    pub(crate) image: NewImage,
     /// `Debian bookworm packages`.
     pub(crate) from: String,
 }
 
 /// The content of the image, for its digest.
-pub fn parts(architecture: &str) -> Vec<Vec<u8>> {
+pub(crate) fn parts(architecture: &str) -> Vec<Vec<u8>> {
     let settings = [architecture, DEBIAN_SUITE, &POSTGRES_PACKAGES.join(","), &POSTGRES_OPTIONS.join(" ")].join("\n");
     let more = [REGISTRY_POSTGRES, INITDB_ARGS, PATH].join("\n");
     vec![settings.into_bytes(), more.into_bytes(), script().into_bytes()]
 }
 
 /// Makes the image for an architecture, in a work directory.
-pub async fn make(engine: &dyn Engine, source: &Source, architecture: &str, work: &Path) -> Result<Made, BuildError> {
+pub(crate) async fn make(
+    engine: &dyn Engine,
+    source: &Source,
+    architecture: &str,
+    work: &Path,
+) -> Result<Made, BuildError> {
     debian::or_registry(
         source,
         from_debian(architecture, source, work),

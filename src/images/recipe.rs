@@ -7,13 +7,13 @@ pub(crate) const REPOSITORY: &str = "nerava-backend";
 /// The Python base image on the engine.
 pub(crate) const BASE: &str = "exitone/python-base:latest";
 /// The base image on a registry.
-pub const REGISTRY_BASE: &str = "python:3.12-slim";
+pub(crate) const REGISTRY_BASE: &str = "python:3.12-slim";
 /// The Debian release of the base without a registry, and its Python.
-pub const DEBIAN_SUITE: &str = "bookworm";
+pub(crate) const DEBIAN_SUITE: &str = "bookworm";
 /// See [`DEBIAN_SUITE`].
-pub const DEBIAN_PYTHON: &str = "3.11";
+pub(crate) const DEBIAN_PYTHON: &str = "3.11";
 /// Packages of the base: Python, a shell with the usual tools, certificates.
-pub const DEBIAN_PACKAGES: [&str; 11] = [
+pub(crate) const DEBIAN_PACKAGES: [&str; 11] = [
     "python3-minimal",
     "python3",
     "libpython3-stdlib",
@@ -30,14 +30,14 @@ pub const DEBIAN_PACKAGES: [&str; 11] = [
 /// The PostgreSQL that scenarios can run next to a candidate, on the engine and on a registry.
 pub const POSTGRES: &str = "exitone/postgres:latest";
 /// See [`POSTGRES`].
-pub const REGISTRY_POSTGRES: &str = "postgres:16";
+pub(crate) const REGISTRY_POSTGRES: &str = "postgres:16";
 /// Its name on the command line.
-pub const POSTGRES_NAME: &str = "postgres";
+pub(crate) const POSTGRES_NAME: &str = "postgres";
 /// The server, and the dependencies of its entrypoint.
-pub const POSTGRES_PACKAGES: [&str; 8] =
+pub(crate) const POSTGRES_PACKAGES: [&str; 8] =
     ["postgresql-15", "util-linux", "coreutils", "dash", "sed", "libc-bin", "base-files", "base-passwd"];
 /// The data is discarded with the container: nothing has to wait for a disk.
-pub const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"];
+pub(crate) const POSTGRES_OPTIONS: [&str; 3] = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"];
 
 /// The sources, embedded so that an installed exitone can build them.
 pub(crate) static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/images");
@@ -45,17 +45,17 @@ pub(crate) static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/imag
 /// A candidate to build.
 pub(crate) struct Recipe {
     /// The tag.
-    pub tag: &'static str,
+    pub(crate) tag: &'static str,
     /// The directory under `images/src`.
-    pub source: &'static str,
+    pub(crate) source: &'static str,
     /// The interpreter in CMD.
-    pub python: &'static str,
+    pub(crate) python: &'static str,
     /// ENV in addition to that of every candidate.
-    pub env: &'static [(&'static str, &'static str)],
+    pub(crate) env: &'static [(&'static str, &'static str)],
     /// `amd64` or `arm64`.
-    pub architecture: &'static str,
+    pub(crate) architecture: &'static str,
     /// Creation time of the incident's image, in seconds since the epoch.
-    pub created: i64,
+    pub(crate) created: i64,
 }
 
 const PROVIDER: &[(&str, &str)] = &[("OTP_PROVIDER", "twilio_verify")];
@@ -64,7 +64,7 @@ const DAY: i64 = 86_400;
 const V19: i64 = 1_767_614_400;
 
 /// The candidates, oldest first.
-pub const CANDIDATES: [Recipe; 8] = [
+pub(crate) const CANDIDATES: [Recipe; 8] = [
     Recipe::amd64("v19-photo-fix", "v19-photo-fix", V19),
     Recipe::amd64("v20-otp-fix", "v20-otp-fix", V19 + DAY),
     Recipe::amd64("v20-otp-fix-fixed", "v20-otp-fix-fixed", V19 + 2 * DAY),

@@ -54,7 +54,7 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 /// The files of an embedded directory in order, with relative paths.
-pub fn embedded<'a>(dir: &'a Dir<'a>) -> Vec<(String, &'a [u8])> {
+pub(crate) fn embedded<'a>(dir: &'a Dir<'a>) -> Vec<(String, &'a [u8])> {
     let mut files: Vec<(String, &[u8])> = Vec::new();
     collect(dir, dir.path(), &mut files);
     files.sort();

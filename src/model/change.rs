@@ -15,7 +15,7 @@ use super::redact::{REDACTED, Redactor, line_is_private, looks_like_credential, 
 use super::words::quote;
 
 /// Maximum number of files listed individually.
-pub const MOST_LISTED: usize = 40;
+pub(crate) const MOST_LISTED: usize = 40;
 /// Values are cut to this many characters.
 const WIDTH: usize = 300;
 
@@ -46,16 +46,16 @@ pub struct ImageChange {
     /// WORKDIR: `old → new`.
     pub(crate) workdir: Vec<String>,
     /// `linux/amd64 → linux/arm64`.
-    pub arch: Vec<String>,
+    pub(crate) arch: Vec<String>,
     /// Number of identical layers, by the digests of their contents.
-    pub layers: Vec<String>,
+    pub(crate) layers: Vec<String>,
     /// `+ twilio 9.1.0 (python)`, `- x 1 (node)`, `posthog 3.0 → 3.1 (python)`.
-    pub packages: Vec<String>,
+    pub(crate) packages: Vec<String>,
     /// `+ /app/otp.py (2.1 kB)`, `- /app/old.py`, `changed /app/main.py (2.1 kB → 2.4 kB)`: the application's own
     /// first. Files of a changed package are left out.
-    pub files: Vec<String>,
+    pub(crate) files: Vec<String>,
     /// Number of changed files that are not listed.
-    pub more_files: usize,
+    pub(crate) more_files: usize,
     /// Why something could not be compared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) note: Option<String>,
@@ -74,27 +74,27 @@ impl ImageChange {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Side {
     /// Its configuration.
-    pub facts: ImageFacts,
+    pub(crate) facts: ImageFacts,
     /// Its files by absolute path, except those of [`is_left_out`].
-    pub files: BTreeMap<String, FileFacts>,
+    pub(crate) files: BTreeMap<String, FileFacts>,
     /// Its packages.
     pub(crate) packages: Packages,
 }
 
 /// A file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileFacts {
+pub(crate) struct FileFacts {
     /// Its content.
-    pub content: Content,
+    pub(crate) content: Content,
     /// The permission bits including set-user-id and the like (at most `0o7777`).
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// The ids of its user and its group.
-    pub owner: (u64, u64),
+    pub(crate) owner: (u64, u64),
 }
 
 /// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// A regular file.
     File {
         /// Its size in bytes.
@@ -123,7 +123,7 @@ impl Content {
 
 /// The manager of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PackageKind {
+pub(crate) enum PackageKind {
     /// pip and the like: `*.dist-info`.
     Python,
     /// npm and the like: `node_modules`.
@@ -146,7 +146,7 @@ impl fmt::Display for PackageKind {
 }
 
 /// A package, by its manager and name.
-pub type PackageKey = (PackageKind, String);
+pub(crate) type PackageKey = (PackageKind, String);
 
 /// The packages of an image, collected from its files one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,17 +161,17 @@ struct Package {
 
 impl Packages {
     /// Adds a version of a package.
-    pub fn add(&mut self, kind: PackageKind, name: &str, version: &str) {
+    pub(crate) fn add(&mut self, kind: PackageKind, name: &str, version: &str) {
         self.0.entry((kind, name.to_owned())).or_default().versions.insert(version.to_owned());
     }
 
     /// Records that a file, or a directory (with a trailing `/`) with its contents, belongs to a package.
-    pub fn own(&mut self, kind: PackageKind, name: &str, path: String) {
+    pub(crate) fn own(&mut self, kind: PackageKind, name: &str, path: String) {
         self.0.entry((kind, name.to_owned())).or_default().owns.insert(path);
     }
 
     /// The packages with their versions, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&PackageKey, &BTreeSet<String>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PackageKey, &BTreeSet<String>)> {
         // File lists may outlive their package.
         self.0.iter().map(|(key, package)| (key, &package.versions)).filter(|(_, versions)| !versions.is_empty())
     }

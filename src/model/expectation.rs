@@ -150,9 +150,9 @@ impl fmt::Display for Expectation {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// The expectation in its own words.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether it was met.
-    pub met: bool,
+    pub(crate) met: bool,
 }
 
 #[cfg(test)]

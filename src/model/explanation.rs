@@ -6,61 +6,61 @@ use super::outcome::{Cause, FailureClass};
 
 /// A line of a log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     /// Its position in the file, from 1; for JSON, the event's.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Its time as written; `None` if it has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub time: Option<String>,
+    pub(crate) time: Option<String>,
     /// Its text without credentials.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// A frequent cause of this kind of failure.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Likely {
+pub(crate) struct Likely {
     /// Its stable id.
-    pub id: String,
+    pub(crate) id: String,
     /// Its description.
-    pub text: String,
+    pub(crate) text: String,
     /// Number of analysed field cases in which it was the true cause; `None` if not counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub field_cases: Option<u32>,
+    pub(crate) field_cases: Option<u32>,
     /// How to check for it.
-    pub check: String,
+    pub(crate) check: String,
 }
 
 /// The explanation of a log.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// The version of the document.
-    pub version: u32,
+    pub(crate) version: u32,
     /// The failed deployment; `None` if no line names one.
-    pub deployment: Option<String>,
+    pub(crate) deployment: Option<String>,
     /// Its image.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// The failure's class; `None` if the log has no failed deployment.
-    pub class: Option<FailureClass>,
+    pub(crate) class: Option<FailureClass>,
     /// Whether its last deployment succeeded.
-    pub succeeded: bool,
+    pub(crate) succeeded: bool,
     /// The exit code in the failure line.
-    pub exit_code: Option<i64>,
+    pub(crate) exit_code: Option<i64>,
     /// The first true failure line.
-    pub failure: Option<LogLine>,
+    pub(crate) failure: Option<LogLine>,
     /// Lines that look like the failure but are not.
-    pub misleading: Vec<LogLine>,
+    pub(crate) misleading: Vec<LogLine>,
     /// Whether the log has lines of the application.
-    pub application_log: bool,
+    pub(crate) application_log: bool,
     /// What happened, in a sentence.
-    pub text: String,
+    pub(crate) text: String,
     /// Causes shown by the application's own lines, most certain first.
-    pub causes: Vec<Cause>,
+    pub(crate) causes: Vec<Cause>,
     /// The most frequent causes of such a failure, if no line names the cause.
-    pub likely: Vec<Likely>,
+    pub(crate) likely: Vec<Likely>,
     /// What to run next, most useful first.
-    pub next: Vec<String>,
+    pub(crate) next: Vec<String>,
     /// Further notes for readers.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Explanation {

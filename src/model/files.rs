@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 
 /// What was read from the files of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageFiles {
+pub(crate) struct ImageFiles {
     /// The program of the effective command's first word.
-    pub program: Program,
+    pub(crate) program: Program,
     /// The first shared objects and programs for another processor.
-    pub native: Vec<ForeignFile>,
+    pub(crate) native: Vec<ForeignFile>,
     /// Their total number.
-    pub native_count: usize,
+    pub(crate) native_count: usize,
     /// Whether every file was checked for `native`.
-    pub native_checked: bool,
+    pub(crate) native_checked: bool,
     /// A file with certificate authorities: a bundle, a Java keystore, or a runtime with its own.
-    pub ca_bundle: Option<String>,
+    pub(crate) ca_bundle: Option<String>,
     /// Names of variables that occur in a file.
-    pub mentions: BTreeSet<String>,
+    pub(crate) mentions: BTreeSet<String>,
     /// Whether every file was searched for the names.
-    pub scanned: bool,
+    pub(crate) scanned: bool,
     /// The first packed files (`.jar`, `.zip`, self-extracting programs): names inside are not visible.
-    pub packed: Vec<String>,
+    pub(crate) packed: Vec<String>,
     /// Existing directories that programs write to, including WORKDIR.
-    pub folders: Vec<String>,
+    pub(crate) folders: Vec<String>,
 }
 
 impl ImageFiles {
@@ -39,11 +39,11 @@ impl ImageFiles {
 
 /// A file for another processor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForeignFile {
+pub(crate) struct ForeignFile {
     /// Its path.
-    pub path: String,
+    pub(crate) path: String,
     /// The machine it is built for.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
 }
 
 /// A file that the kernel is asked to execute.
@@ -141,9 +141,10 @@ const PROCESSORS: [(u16, &str); 13] = [
 
 impl Machine {
     /// App Runner's processor.
-    pub const AMD64: Self = Self { number: 62, bits: 64 };
+    pub(crate) const AMD64: Self = Self { number: 62, bits: 64 };
     /// The processor of containers on an Apple laptop.
-    pub const ARM64: Self = Self { number: 183, bits: 64 };
+    #[cfg(test)]
+    pub(crate) const ARM64: Self = Self { number: 183, bits: 64 };
 
     /// Whether App Runner's processors execute it natively.
     #[must_use]

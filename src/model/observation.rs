@@ -109,7 +109,7 @@ pub struct Listening {
     /// Milliseconds since the process started; polled every 20 ms.
     pub at_ms: f64,
     /// The bound address: `0.0.0.0`, `127.0.0.1`, `::`, …
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// The port.
     pub port: u16,
 }
@@ -207,7 +207,7 @@ pub struct OpenSocket {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// Whether the other side has accepted it.
-    pub accepted: bool,
+    pub(crate) accepted: bool,
 }
 
 /// One probe of the health check.
@@ -216,11 +216,11 @@ pub struct ProbeAttempt {
     /// Milliseconds since the process started.
     pub at_ms: f64,
     /// Its result.
-    pub result: ProbeResult,
+    pub(crate) result: ProbeResult,
     /// Whether the platform counts it as a success.
-    pub passed: bool,
+    pub(crate) passed: bool,
     /// Whether it was sent before the platform's schedule, because the port had opened.
-    pub early: bool,
+    pub(crate) early: bool,
 }
 
 /// The result of a probe.
@@ -284,7 +284,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Files an observation.
-    pub fn add(&mut self, observation: Observation) {
+    pub(crate) fn add(&mut self, observation: Observation) {
         match observation {
             Observation::Dns(q) => self.dns.push(q),
             Observation::MoreQuestions { questions } => self.more_questions = questions,
@@ -299,17 +299,17 @@ impl Evidence {
     }
 
     /// Connections to other hosts: the platform's own services have link-local addresses (RFC 3927).
-    pub fn outbound(&self) -> impl Iterator<Item = &ConnectAttempt> + Clone {
+    pub(crate) fn outbound(&self) -> impl Iterator<Item = &ConnectAttempt> + Clone {
         self.connects.iter().filter(|attempt| !attempt.address.is_link_local())
     }
 
     /// The candidate's questions to the resolver, except for its own name.
-    pub fn questions(&self) -> impl Iterator<Item = &DnsQuestion> + Clone {
+    pub(crate) fn questions(&self) -> impl Iterator<Item = &DnsQuestion> + Clone {
         self.dns.iter().filter(|question| !question.own)
     }
 
     /// Shifts every time by this many milliseconds: the holder counts from the setup, readers from the start.
-    pub fn shift(&mut self, by_ms: f64) {
+    pub(crate) fn shift(&mut self, by_ms: f64) {
         let times = (self.dns.iter_mut().map(|x| &mut x.at_ms))
             .chain(self.connects.iter_mut().map(|x| &mut x.at_ms))
             .chain(self.listens.iter_mut().map(|x| &mut x.at_ms))

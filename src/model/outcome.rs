@@ -60,7 +60,7 @@ pub enum FailureClass {
 }
 
 /// The exit code of a process killed by SIGKILL.
-pub const SIGKILLED: i64 = 128 + 9;
+pub(crate) const SIGKILLED: i64 = 128 + 9;
 
 impl Outcome {
     /// The class of a failure; `None` for a healthy run.
@@ -157,9 +157,9 @@ pub struct NotExercised {
 pub struct Finding {
     /// The finding, its effect on the platform, and the fix.
     #[serde(flatten)]
-    pub cause: Cause,
+    pub(crate) cause: Cause,
     /// Whether the platform fails because of it in any case; otherwise it is a warning.
-    pub fatal: bool,
+    pub(crate) fatal: bool,
     /// The resulting exit code, if there is one.
     pub exit_code: Option<i64>,
 }
@@ -168,9 +168,9 @@ pub struct Finding {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// The check's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether the answer was as expected, and in time.
-    pub passed: bool,
+    pub(crate) passed: bool,
     /// The answer.
     pub text: String,
 }

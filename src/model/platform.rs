@@ -32,9 +32,9 @@ pub struct Platform {
 #[serde(deny_unknown_fields)]
 pub struct Size {
     /// Thousandths of a CPU.
-    pub cpu_milli: u32,
+    pub(crate) cpu_milli: u32,
     /// GB (0.5 as a fraction), smallest first.
-    pub memory: Vec<String>,
+    pub(crate) memory: Vec<String>,
 }
 
 /// GB in bytes.

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use regex::Regex;
 
 /// The replacement for a secret.
-pub const REDACTED: &str = "‹redacted›";
+pub(crate) const REDACTED: &str = "‹redacted›";
 
 /// Shorter values are replaced only as whole words, to avoid replacing parts of other words.
 const WORD: usize = 6;
@@ -95,7 +95,7 @@ const REMARKS: [&str; 14] = [
 /// A log line as it may be shown: without passwords of URLs, and without the values of names that look like a
 /// credential (`NAME=value`, `NAME: value`, `"name":"value"`).
 #[must_use]
-pub fn shown_line(line: &str) -> String {
+pub(crate) fn shown_line(line: &str) -> String {
     // An invalid pattern would be a bug that a test finds; nothing is shown then.
     let (Some(assigned), Some(password)) = (ASSIGNED.as_ref(), PASSWORD.as_ref()) else { return REDACTED.to_owned() };
     let line = password.replace_all(line, format!("${{user}}{REDACTED}@"));
@@ -173,7 +173,7 @@ impl std::fmt::Debug for Redactor {
 
 impl Redactor {
     /// Collects the secret values of an environment: those in `secrets`, and those whose names look like credentials.
-    pub fn new<'a>(env: impl IntoIterator<Item = (&'a str, &'a str)>, secrets: &BTreeSet<String>) -> Self {
+    pub(crate) fn new<'a>(env: impl IntoIterator<Item = (&'a str, &'a str)>, secrets: &BTreeSet<String>) -> Self {
         let mut values = BTreeSet::new();
         for (name, value) in env {
             // A number in a variable that only looks like a credential is a limit or a port (MAX_TOKENS=8000).

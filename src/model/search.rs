@@ -14,7 +14,7 @@ use super::id::{CaseId, fnv1a, tidy};
 use super::outcome::{CaseResult, Verdict};
 
 /// Default confidence.
-pub const CONFIDENCE: f64 = 0.99;
+pub(crate) const CONFIDENCE: f64 = 0.99;
 
 /// A planned search: which minimal sets of these conditions make the image fail?
 #[derive(Clone, PartialEq, Debug)]

@@ -98,13 +98,13 @@ pub struct Stub {
     /// The status of an HTTP answer, over TLS or not.
     pub(crate) status: u16,
     /// The body of an HTTP answer.
-    pub body: String,
+    pub(crate) body: String,
     /// Its content type, such as `application/json`.
-    pub content_type: String,
+    pub(crate) content_type: String,
     /// Delay of the answer.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// The conversation over a plain TCP connection; if empty, the stub speaks HTTP, or accepts and stays silent.
-    pub script: Vec<Step>,
+    pub(crate) script: Vec<Step>,
 }
 
 impl Default for Stub {
@@ -122,7 +122,7 @@ impl Default for Stub {
 /// A step of a TCP conversation, from the stub's side.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
+pub(crate) enum Step {
     /// Sends this.
     Send(String),
     /// Waits until this was received.
@@ -137,9 +137,9 @@ pub struct ServiceContainer {
     /// Its variables.
     pub env: BTreeMap<String, String>,
     /// Replaces CMD.
-    pub command: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
     /// Time limit for becoming ready.
-    pub ready_within: Duration,
+    pub(crate) ready_within: Duration,
 }
 
 /// The environment's values are not shown: they may be secrets.
@@ -191,7 +191,7 @@ impl std::fmt::Debug for Service {
 #[cfg(test)]
 impl Service {
     /// A service for tests: HTTP check of /healthz on port 8000, one vCPU and 2 GB.
-    pub fn some() -> Self {
+    pub(crate) fn some() -> Self {
         Self {
             platform: Platform::some(),
             port: 8000,
@@ -210,7 +210,7 @@ impl Service {
 #[cfg(test)]
 impl HealthCheck {
     /// App Runner's defaults with HTTP.
-    pub fn some() -> Self {
+    pub(crate) fn some() -> Self {
         let (protocol, path) = (Protocol::Http, "/healthz".to_owned());
         Self { protocol, path, interval: 5, timeout: 2, healthy_threshold: 1, unhealthy_threshold: 5 }
     }

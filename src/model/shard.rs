@@ -9,9 +9,9 @@ use super::id::{CaseId, fnv1a};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shard {
     /// Counts from 1.
-    pub number: u64,
+    pub(crate) number: u64,
     /// Number of shards.
-    pub of: u64,
+    pub(crate) of: u64,
 }
 
 /// Maximum number of shards: the limit of a GitHub job matrix.

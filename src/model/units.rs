@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// A message that says what was expected.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim())
         .map_err(|_| format!("`{text}` is not a duration; write a number with a unit, such as 200ms, 5s or 1m"))
 }
@@ -21,7 +21,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 ///
 /// # Errors
 /// A message that says what was expected.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor: u64 = match &lower[digits.len()..] {
@@ -54,7 +54,7 @@ pub(crate) fn show_bytes(bytes: u64) -> String {
 ///
 /// # Errors
 /// A message that says what was expected.
-pub fn parse_cpu(text: &str) -> Result<u32, String> {
+pub(crate) fn parse_cpu(text: &str) -> Result<u32, String> {
     let wrong = || format!("`{text}` is not a number of CPUs; write one such as 0.25 or 2");
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     if part.len() > 3 || !(whole.to_owned() + part).bytes().all(|b| b.is_ascii_digit()) {

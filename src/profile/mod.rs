@@ -58,7 +58,7 @@ impl HealthDefaults {
 }
 
 /// The platforms by name, each with the text of its profile, which [`crate::scenario`] reads. The first is the default.
-pub const PROFILES: [(&str, &str); 2] =
+pub(crate) const PROFILES: [(&str, &str); 2] =
     [("apprunner", include_str!("apprunner.yaml")), ("ecs-express", include_str!("ecs-express.yaml"))];
 
 /// The names of the platforms.

@@ -153,7 +153,7 @@ pub fn below(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub(crate) fn keep(runs: &Path, most: usize) -> io::Result<()> {
+pub fn keep(runs: &Path, most: usize) -> io::Result<()> {
     // Their names begin with the time.
     let all = runs_in(runs)?;
     let old = all.len().saturating_sub(most);

@@ -50,7 +50,7 @@ impl Removed {
 ///
 /// # Errors
 /// The engine's; a volume in use is none.
-pub async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Removed> {
+pub(crate) async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Removed> {
     let (containers, volumes) = try_join(engine.containers(label), engine.volumes(label)).await?;
     let containers = created(engine, containers).await;
     let outcomes = join_all(containers.iter().map(|c| engine.remove(&c.id))).await;

@@ -61,8 +61,15 @@ pub struct Pool {
 impl Pool {
     /// A pool that has no holder yet, for so many runs at a time.
     #[must_use]
-    pub fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
-        Self { launch, mode, most: jobs * 2, coming: Mutex::default(), closing: watch::Sender::new(false), counted: Arc::default() }
+    pub(crate) fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
+        Self {
+            launch,
+            mode,
+            most: jobs * 2,
+            coming: Mutex::default(),
+            closing: watch::Sender::new(false),
+            counted: Arc::default(),
+        }
     }
 
     /// True when a run needs a fresh namespace inside its holder.
@@ -146,7 +153,7 @@ impl Pool {
     }
 
     /// Ends every holder that is ready, and those that are still being launched.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.closing.send_replace(true);
         let coming = std::mem::take(&mut *self.lock());
         let ended = coming.into_iter().map(|coming| async {

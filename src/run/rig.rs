@@ -66,12 +66,8 @@ impl Rig {
             created?;
             let image = ensure_image(engine.as_ref(), info, program).await?;
             let authority = new_authority().map_err(|e| RunError::host("making the session's authority", e))?;
-            let launch = Launch {
-                engine: engine.clone(),
-                session: session.clone(),
-                image,
-                authority: Arc::new(authority),
-            };
+            let launch =
+                Launch { engine: engine.clone(), session: session.clone(), image, authority: Arc::new(authority) };
             let mode = if info.joins_current_namespace { Mode::Shared } else { Mode::OneRun };
             let pool = Pool::new(launch, setup.mode.unwrap_or(mode), setup.jobs);
             // A holder costs a quarter of a second of a CPU, which the first candidates need: the others come when they

@@ -9,7 +9,7 @@ use crate::model::condition::variable_name;
 ///
 /// # Errors
 /// Every invalid line with its number; no line's text is shown, because it may be a secret.
-pub fn parse(file: &str, text: &str) -> Result<BTreeMap<String, String>, Refused> {
+pub(crate) fn parse(file: &str, text: &str) -> Result<BTreeMap<String, String>, Refused> {
     let mut env = BTreeMap::new();
     let mut problems = Vec::new();
     for (i, line) in text.lines().enumerate() {

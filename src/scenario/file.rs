@@ -47,11 +47,11 @@ pub struct Scenario {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
     /// The image's name.
-    pub image: String,
+    pub(crate) image: String,
     /// The Dockerfile.
-    pub dockerfile: PathBuf,
+    pub(crate) dockerfile: PathBuf,
     /// The build context.
-    pub context: PathBuf,
+    pub(crate) context: PathBuf,
 }
 
 impl Scenario {

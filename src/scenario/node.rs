@@ -8,16 +8,16 @@ use crate::model::units::parse_duration;
 
 /// A value with its place. It has no `Debug`: values may be secrets.
 #[derive(Clone)]
-pub struct Node {
+pub(crate) struct Node {
     /// Where it begins; for an alias, the place of the alias.
-    pub place: Place,
+    pub(crate) place: Place,
     /// What it is.
     pub(crate) value: Value,
 }
 
 /// The content of a node.
 #[derive(Clone)]
-pub enum Value {
+pub(crate) enum Value {
     /// No value.
     Null,
     /// A string, a number, a boolean.
@@ -37,26 +37,26 @@ pub enum Value {
 #[derive(Clone)]
 pub(crate) struct Entry {
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
     /// The place of the key.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The value.
     pub(crate) node: Node,
 }
 
 impl Node {
     /// An empty mapping.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { place: Place::default(), value: Value::Map(Vec::new()) }
     }
 
     /// The entry of a key in a mapping.
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
     /// The value of a key in a mapping.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node)
     }
 
@@ -69,7 +69,7 @@ impl Node {
     }
 
     /// The elements of a list; any other value is a list of one.
-    pub fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
             Value::Null => &[],
@@ -86,17 +86,17 @@ impl Node {
     }
 
     /// Whether it is a scalar.
-    pub fn is_scalar(&self) -> bool {
+    pub(crate) fn is_scalar(&self) -> bool {
         matches!(self.value, Value::Scalar { .. })
     }
 
     /// An error at the place of this value.
-    pub fn problem(&self, message: impl Into<String>) -> Problem {
+    pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
         Problem::of(self.place, message)
     }
 
     /// The value as JSON.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Scalar { text, plain: false } => text.as_str().into(),

@@ -8,9 +8,9 @@ use crate::model::redact::line_is_private;
 
 /// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(crate) struct Place {
     /// The line, from 1; 0 for no particular line.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The column in characters, from 1.
     pub(crate) column: usize,
 }
@@ -28,17 +28,17 @@ pub struct Problem {
 
 impl Problem {
     /// An error at a line and column.
-    pub fn at(line: usize, column: usize, message: impl Into<String>) -> Self {
+    pub(crate) fn at(line: usize, column: usize, message: impl Into<String>) -> Self {
         Self { line: (line > 0).then_some(line), column: column.max(1), message: message.into() }
     }
 
     /// An error at a place.
-    pub fn of(place: Place, message: impl Into<String>) -> Self {
+    pub(crate) fn of(place: Place, message: impl Into<String>) -> Self {
         Self::at(place.line, place.column, message)
     }
 
     /// An error about the whole file.
-    pub fn of_file(message: impl Into<String>) -> Self {
+    pub(crate) fn of_file(message: impl Into<String>) -> Self {
         Self { line: None, column: 1, message: message.into() }
     }
 }

@@ -8,7 +8,7 @@ use crate::model::condition::{nearest, variable_name};
 use crate::model::units::parse_duration;
 
 /// Maximum duration in a scenario.
-pub const LONGEST: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The type of a value.
 #[derive(Clone, Copy)]
@@ -43,31 +43,31 @@ pub(crate) enum Shape {
 
 /// A key of a mapping.
 #[derive(Clone, Copy)]
-pub struct Key {
+pub(crate) struct Key {
     /// The key's name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The type of its value.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// Its description.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// Whether it is required.
-    pub required: bool,
+    pub(crate) required: bool,
 }
 
 impl Key {
     /// An optional key.
-    pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
         Self { name, shape, about, required: false }
     }
 
     /// A required key.
-    pub const fn required(name: &'static str, shape: Shape, about: &'static str) -> Self {
+    pub(crate) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Self {
         Self { name, shape, about, required: true }
     }
 }
 
 /// Removes values of the wrong shape and reports them in `problems`. `None` if the whole value is wrong.
-pub fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(crate) fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     if let Some(message) = wrong(&node, shape, key) {
         problems.push(node.problem(message));
         return None;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// The largest accepted file, in bytes.
-pub const LARGEST: usize = 1 << 20;
+pub(crate) const LARGEST: usize = 1 << 20;
 /// The error for a larger one.
 pub(super) const TOO_LARGE: &str = "larger than 1 MiB, the limit for scenario, service and environment files";
 

@@ -16,7 +16,7 @@ const DEEPEST: usize = 32;
 ///
 /// # Errors
 /// The first place where it is not YAML, or exceeds a limit.
-pub fn tree(text: &str) -> Result<Node, Problem> {
+pub(crate) fn tree(text: &str) -> Result<Node, Problem> {
     if let Some(at) = text.find('\0') {
         let line = text[..at].matches('\n').count() + 1;
         return Err(Problem::at(line, 1, "NUL byte: not a text file"));

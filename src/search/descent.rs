@@ -10,7 +10,7 @@ use super::noise::Answer;
 use super::set::{Set, largest_without};
 
 /// The answers so far.
-pub trait Answers {
+pub(crate) trait Answers {
     /// The answer for a set; `None` if it has to be run.
     fn of(&self, set: Set) -> Option<Answer>;
 
@@ -38,19 +38,11 @@ pub(crate) struct Descent {
     /// Unresolved large sets: some of their parts may fail.
     pub(crate) unknown: Vec<Set>,
     /// What to run next; empty when the descent is finished.
-    pub needed: Vec<Set>,
-}
-
-impl Descent {
-    /// Whether nothing is missing or unresolved.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.needed.is_empty() && self.unknown.is_empty() && self.perhaps.is_empty()
-    }
+    pub(crate) needed: Vec<Set>,
 }
 
 /// Descends as far as the answers reach. `first` lists the conditions that evidence points to, most suspected first.
-pub fn descend(universe: Set, first: &[usize], answers: &impl Answers) -> Descent {
+pub(crate) fn descend(universe: Set, first: &[usize], answers: &impl Answers) -> Descent {
     let mut descent = Descent::default();
     // Each round adds a set, except the last one.
     loop {

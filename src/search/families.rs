@@ -10,11 +10,11 @@ use super::noise::{Noise, Rates, Tally};
 use super::set::{Bits, Set, largest_without, smallest};
 
 /// The largest number of conditions whose families are enumerated.
-pub const MOST: usize = 12;
+pub(crate) const MOST: usize = 12;
 /// The largest number of sets in a family, in addition to those already known.
 const MOST_SETS: usize = 3;
 /// Number of pending runs taken into account; each doubles the work.
-pub const MOST_PENDING: usize = 4;
+pub(crate) const MOST_PENDING: usize = 4;
 /// The largest number of families whose certificates are computed.
 const MOST_CERTIFIED: usize = 40000;
 /// The value of a run that is needed regardless of other answers, in bits.
@@ -27,7 +27,7 @@ const NOTHING: f64 = 1e-6;
 const LEAST: f64 = 1e-10;
 
 /// The prior probability that nothing fails: a gate also checks good images.
-pub const NONE: f64 = 0.55;
+pub(crate) const NONE: f64 = 0.55;
 /// The prior over the number of sets (1, 2, 3), if there is one.
 const COUNTS: [f64; MOST_SETS] = [0.65, 0.28, 0.07];
 /// The prior over the size of a set (1 to 4 conditions).
@@ -68,13 +68,13 @@ impl Family {
 
 /// A run and its value.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct NextRun {
+pub(crate) struct NextRun {
     /// The run.
     pub(crate) run: Set,
     /// Bits per unit of cost.
-    pub value: f64,
+    pub(crate) value: f64,
     /// The probability that it is needed regardless of other answers.
-    pub needed: f64,
+    pub(crate) needed: f64,
 }
 
 /// The posterior over families of sets.
@@ -276,7 +276,7 @@ impl Posterior {
     /// The most valuable run while those in `pending` have not answered. `cost(fails)` is the expected cost of a run
     /// that fails with the probability `fails`.
     #[must_use]
-    pub fn most_informative(&self, pending: &[Set], cost: impl Fn(f64) -> f64) -> Option<NextRun> {
+    pub(crate) fn most_informative(&self, pending: &[Set], cost: impl Fn(f64) -> f64) -> Option<NextRun> {
         let runs = 1_usize << self.conditions.len();
         let pending: Vec<u16> = pending.iter().take(MOST_PENDING).map(|set| self.narrow(*set)).collect();
         let groups = 1 << pending.len();

@@ -78,9 +78,9 @@ impl Settings {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Healing {
     /// The conditions with which the failure does not occur.
-    pub healers: Set,
+    pub(crate) healers: Set,
     /// The failing set they heal.
-    pub heals: Set,
+    pub(crate) heals: Set,
 }
 
 /// What a search has found so far; its answer once it has finished.
@@ -198,7 +198,7 @@ impl Search {
     }
 
     /// Raises the suspicion of a condition to this factor.
-    pub fn suspect(&mut self, condition: usize, factor: f64) {
+    pub(crate) fn suspect(&mut self, condition: usize, factor: f64) {
         if let Some(known) = self.settings.suspicion.get_mut(condition) {
             *known = known.max(factor);
         }

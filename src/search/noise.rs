@@ -84,7 +84,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Counts one answer.
-    pub fn add(&mut self, answer: Answer) {
+    pub(crate) fn add(&mut self, answer: Answer) {
         match answer {
             Answer::Pass => self.passes += 1,
             Answer::Fail => self.fails += 1,

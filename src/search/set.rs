@@ -8,7 +8,7 @@ const WORDS: usize = 8;
 
 /// The largest number of conditions in a search. No service has this many variables; callers that build a search from
 /// user input check it and report it.
-pub const MOST: usize = Set::MOST;
+pub(crate) const MOST: usize = Set::MOST;
 
 /// A set of conditions, each by its number from 0 to `MOST` − 1.
 pub type Set = Bits<WORDS>;
@@ -21,7 +21,7 @@ impl<const W: usize> Bits<W> {
     /// The empty set.
     pub const EMPTY: Self = Self([0; W]);
     /// The largest number of elements.
-    pub const MOST: usize = W * 64;
+    pub(crate) const MOST: usize = W * 64;
 
     /// The set with a single number.
     ///

@@ -36,7 +36,7 @@ impl Threshold {
     }
 
     /// Records the answer for the form that [`Self::next`] returned.
-    pub fn record(&mut self, answer: Answer) {
+    pub(crate) fn record(&mut self, answer: Answer) {
         let Some(asked) = self.next() else { return };
         match answer {
             Answer::Pass => self.low = asked + 1,

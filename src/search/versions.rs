@@ -106,12 +106,6 @@ impl Versions {
         }
     }
 
-    /// The answers of each version, oldest first.
-    #[must_use]
-    pub fn tally(&self) -> &[Tally] {
-        &self.tally
-    }
-
     /// The probability that the culprit is right; 0 if it is unknown.
     #[must_use]
     pub(crate) fn confidence(&self) -> f64 {

@@ -5,7 +5,7 @@ use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Engine, EngineInfo};
 
 /// The engine; nothing, with a printed reason, where there is none. CI needs one.
-pub async fn engine() -> Option<(DockerEngine, EngineInfo)> {
+pub(crate) async fn engine() -> Option<(DockerEngine, EngineInfo)> {
     let engine = DockerEngine::connect(&EngineEnv::of_process());
     let info = match &engine {
         Ok(engine) => engine.info().await,

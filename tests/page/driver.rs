@@ -130,7 +130,7 @@ impl Drop for Browser {
 
 impl Browser {
     /// A new one; `None` where there is no driver.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let driver = Driver::start()?;
         let profile = tempfile::tempdir().expect("a folder");
         let own = format!("--user-data-dir={}", profile.path().display());

@@ -20,7 +20,7 @@ pub(crate) struct Built {
 
 /// Why there is no image.
 #[derive(Debug)]
-pub enum NoImage {
+pub(crate) enum NoImage {
     /// The commit cannot be built; the end of the builder's output.
     Commit(String),
     /// This machine cannot build it.
@@ -33,7 +33,7 @@ pub(crate) fn tag(image: &str, commit: &str) -> String {
 }
 
 /// The customary short form of a commit id.
-pub fn short(commit: &str) -> &str {
+pub(crate) fn short(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
@@ -46,7 +46,7 @@ fn repository(image: &str) -> String {
 }
 
 /// What the image of a commit is made of; `None` if only building it would tell.
-pub async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec<String>> {
+pub(crate) async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec<String>> {
     for path in [&build.context, &build.dockerfile] {
         if !repo.is_plain(commit, path).await {
             return None;
@@ -62,7 +62,7 @@ pub async fn ingredients(repo: &Repo, commit: &str, build: &Build) -> Option<Vec
 ///
 /// # Errors
 /// When git or the builder fails.
-pub async fn build(repo: &Repo, commit: &str, build: &Build) -> Result<String, NoImage> {
+pub(crate) async fn build(repo: &Repo, commit: &str, build: &Build) -> Result<String, NoImage> {
     let machine = |e: std::io::Error| NoImage::Machine(format!("creating a temporary directory: {e}"));
     let folder = tempfile::Builder::new().prefix("exitone-gate-").tempdir().map_err(machine)?;
     let tree = folder.path().join("tree");

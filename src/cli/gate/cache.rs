@@ -14,14 +14,14 @@ use sha2::{Digest, Sha256};
 use crate::engine::context::hex;
 
 /// The directory, inside the state directory.
-pub const FOLDER: &str = "gate";
+pub(crate) const FOLDER: &str = "gate";
 /// The file with the salt.
 const SALT: &str = "salt";
 /// Entries unused for this many days are removed.
 const KEPT_DAYS: u64 = 60;
 
 /// The gate's cache directory.
-pub struct Cache {
+pub(crate) struct Cache {
     folder: PathBuf,
     salt: String,
 }
@@ -51,7 +51,7 @@ impl Cache {
     }
 
     /// A key for these parts; without the salt nobody can guess the parts.
-    pub fn key<S: AsRef<str>>(&self, parts: impl IntoIterator<Item = S>) -> String {
+    pub(crate) fn key<S: AsRef<str>>(&self, parts: impl IntoIterator<Item = S>) -> String {
         let mut digest = Sha256::new();
         digest.update(self.salt.as_bytes());
         for part in parts {
@@ -67,7 +67,7 @@ impl Cache {
     }
 
     /// An entry and its age in seconds, unless it is older than `most`.
-    pub fn read<T: DeserializeOwned>(&self, kind: &str, key: &str, most: Duration) -> Option<(T, u64)> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, kind: &str, key: &str, most: Duration) -> Option<(T, u64)> {
         let bytes = std::fs::read(self.path(kind, key)).ok()?;
         let kept: Kept<T> = serde_json::from_slice(&bytes).ok()?;
         let age = age(kept.at, Timestamp::now().as_second())?;
@@ -75,7 +75,7 @@ impl Cache {
     }
 
     /// Stores an entry; an unwritable directory only costs time.
-    pub fn write<T: Serialize>(&self, kind: &str, key: &str, what: &T) {
+    pub(crate) fn write<T: Serialize>(&self, kind: &str, key: &str, what: &T) {
         let kept = Kept { at: Timestamp::now().as_second(), what };
         let written = serde_json::to_vec(&kept).map_err(Into::into).and_then(|bytes| {
             let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
@@ -88,12 +88,12 @@ impl Cache {
     }
 
     /// Removes an entry.
-    pub fn remove(&self, kind: &str, key: &str) {
+    pub(crate) fn remove(&self, kind: &str, key: &str) {
         let _ = std::fs::remove_file(self.path(kind, key));
     }
 
     /// All entries of a kind with their keys, newest first.
-    pub fn all<T: DeserializeOwned>(&self, kind: &str) -> Vec<(String, T)> {
+    pub(crate) fn all<T: DeserializeOwned>(&self, kind: &str) -> Vec<(String, T)> {
         let start = format!("{kind}-");
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -109,7 +109,7 @@ impl Cache {
     }
 
     /// Removes entries that are too old.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let oldest = Duration::from_secs(KEPT_DAYS * 24 * 3600);
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());

@@ -6,11 +6,16 @@ use super::named::Build;
 const DECIDING: [&str; 2] = [".gitattributes", ".gitmodules"];
 
 /// The file that lists what docker excludes from a context.
-pub const IGNORE: &str = ".dockerignore";
+pub(crate) const IGNORE: &str = ".dockerignore";
 
 /// The first changed file that may affect the image; `also`: paths that count regardless. `ignore` is the text of the
 /// context's .dockerignore.
-pub fn affecting<'a>(changed: &'a [String], build: &Build, ignore: Option<&str>, also: &[String]) -> Option<&'a str> {
+pub(super) fn affecting<'a>(
+    changed: &'a [String],
+    build: &Build,
+    ignore: Option<&str>,
+    also: &[String],
+) -> Option<&'a str> {
     let rules: Vec<Rule> = ignore.map(rules).unwrap_or_default();
     let matters = |path: &&String| {
         let name = path.rsplit('/').next().unwrap_or(path);

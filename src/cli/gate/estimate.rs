@@ -23,7 +23,7 @@ fn guess(cases: usize, jobs: usize) -> f64 {
 }
 
 /// The announcement.
-pub fn announcement(name: &str, builds: bool, cases: usize, jobs: usize, last: Option<&Times>) -> String {
+pub(crate) fn announcement(name: &str, builds: bool, cases: usize, jobs: usize, last: Option<&Times>) -> String {
     let (built, run) = last.map_or((None, None), |times| (times.build, times.run));
     let known = run.is_some();
     let run = run.unwrap_or_else(|| guess(cases, jobs));

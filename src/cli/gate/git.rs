@@ -33,7 +33,7 @@ impl Repo {
     ///
     /// # Errors
     /// git is missing, or there is no repository, or it has no working tree.
-    pub async fn find() -> Result<Self, Failure> {
+    pub(crate) async fn find() -> Result<Self, Failure> {
         let output = match git(Path::new("."), &["rev-parse", "--show-toplevel"]).await {
             Ok(output) => output,
             Err(e) => return Err(Failure::usage(format!("git cannot be started: {e}"))),
@@ -51,29 +51,29 @@ impl Repo {
     ///
     /// # Errors
     /// git's error message.
-    pub async fn bytes<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, String> {
+    pub(crate) async fn bytes<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Vec<u8>, String> {
         let output = git(&self.top, args).await.map_err(|e| format!("git: {e}"))?;
         if output.status.success() { Ok(output.stdout) } else { Err(line(&output.stderr)) }
     }
 
     /// One line of git's output; `None` if it fails.
-    pub async fn line<S: AsRef<OsStr>>(&self, args: &[S]) -> Option<String> {
+    pub(crate) async fn line<S: AsRef<OsStr>>(&self, args: &[S]) -> Option<String> {
         self.bytes(args).await.ok().map(|bytes| line(&bytes)).filter(|text| !text.is_empty())
     }
 
     /// The commit that a name refers to, if this repository has it.
-    pub async fn commit(&self, name: &str) -> Option<String> {
+    pub(crate) async fn commit(&self, name: &str) -> Option<String> {
         let name = format!("{name}^{{commit}}");
         self.line(&["rev-parse", "--verify", "--quiet", "--end-of-options", &name]).await
     }
 
     /// The id of a directory's tree or of a file in a commit; the empty path is the whole tree.
-    pub async fn object(&self, commit: &str, path: &str) -> Option<String> {
+    pub(crate) async fn object(&self, commit: &str, path: &str) -> Option<String> {
         self.line(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{commit}:{path}")]).await
     }
 
     /// Whether the path is a plain file or directory without any link in it.
-    pub async fn is_plain(&self, commit: &str, path: &str) -> bool {
+    pub(crate) async fn is_plain(&self, commit: &str, path: &str) -> bool {
         if path.is_empty() {
             return true;
         }
@@ -101,7 +101,7 @@ impl Repo {
     }
 
     /// The paths that differ between two commits; `None` if unknown.
-    pub async fn changed(&self, from: &str, to: &str) -> Option<Vec<String>> {
+    pub(crate) async fn changed(&self, from: &str, to: &str) -> Option<Vec<String>> {
         let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", from, to];
         let bytes = self.bytes(&args).await.ok()?;
         let names = bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty());
@@ -113,7 +113,7 @@ impl Repo {
     ///
     /// # Errors
     /// git's error message.
-    pub async fn check_out(&self, commit: &str, to: &Path, index: &Path) -> Result<(), String> {
+    pub(crate) async fn check_out(&self, commit: &str, to: &Path, index: &Path) -> Result<(), String> {
         let folder = self.line(&["rev-parse", "--absolute-git-dir"]).await.ok_or("git reports no repository folder")?;
         let mut command = Command::new("git");
         command
@@ -132,7 +132,7 @@ impl Repo {
     }
 
     /// A git setting of this repository or user.
-    pub async fn setting(&self, name: &str) -> Option<String> {
+    pub(crate) async fn setting(&self, name: &str) -> Option<String> {
         self.line(&["config", "--get", name]).await
     }
 }

@@ -15,7 +15,7 @@ const BEFORE: &str = "pre-push.before-exitone";
 
 /// The result of an installation or removal.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Done {
+pub(crate) enum Done {
     /// Installed; true if another hook is called first.
     Installed(bool),
     /// Already installed; true if another hook is called first.
@@ -30,7 +30,7 @@ pub enum Done {
 ///
 /// # Errors
 /// When it does not belong to this repository.
-pub async fn folder(repo: &Repo) -> Result<PathBuf, Failure> {
+pub(crate) async fn folder(repo: &Repo) -> Result<PathBuf, Failure> {
     let path = repo.line(&["rev-parse", "--git-path", "hooks"]).await;
     let path = path.ok_or_else(|| Failure::usage("git reports no hooks folder"))?;
     let folder = repo.top.join(path);
@@ -91,7 +91,7 @@ fn same(one: &Path, other: &Path) -> bool {
 ///
 /// # Errors
 /// When the directory cannot be written, or two hooks are in the way; then nothing is changed.
-pub fn install(folder: &Path) -> Result<Done, Failure> {
+pub(crate) fn install(folder: &Path) -> Result<Done, Failure> {
     let (hook, before) = (folder.join(NAME), folder.join(BEFORE));
     if ours(&hook) {
         if std::fs::read(&hook).is_ok_and(|text| text == SCRIPT.as_bytes()) && is_executable(&hook) {
@@ -162,7 +162,7 @@ fn written(folder: &Path) -> Result<tempfile::NamedTempFile, Failure> {
 ///
 /// # Errors
 /// When the directory cannot be written, or another hook has taken the gate's place.
-pub fn uninstall(folder: &Path) -> Result<Done, Failure> {
+pub(crate) fn uninstall(folder: &Path) -> Result<Done, Failure> {
     let (hook, before) = (folder.join(NAME), folder.join(BEFORE));
     let restore = there(&before);
     if there(&hook) && !ours(&hook) {

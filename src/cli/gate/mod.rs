@@ -39,7 +39,7 @@ use named::{Build, Named};
 use push::Update;
 
 /// The long help.
-pub const ABOUT: &str = "Build the image of the pushed commit, run the gate's scenario on it, and stop the push if a case \
+pub(crate) const ABOUT: &str = "Build the image of the pushed commit, run the gate's scenario on it, and stop the push if a case \
 fails.\n\n`exitone gate --install` installs a git pre-push hook; without a flag, HEAD is tested. The scenario is \
 --scenario, or the first of .exitone.yaml, exitone.yaml and scenarios/gate.yaml. Verdicts are cached: the same image is \
 not tested twice.";

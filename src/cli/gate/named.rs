@@ -11,17 +11,17 @@ use crate::model::units::parse_duration;
 use crate::scenario::{Build as Written, Scenario, content, file};
 
 /// Where a scenario is looked for, relative to the top of the repository.
-pub const PLACES: [&str; 3] = [".exitone.yaml", "exitone.yaml", "scenarios/gate.yaml"];
+pub(crate) const PLACES: [&str; 3] = [".exitone.yaml", "exitone.yaml", "scenarios/gate.yaml"];
 /// The git setting with another path.
-pub const SETTING: &str = "exitone.gate.scenario";
+pub(crate) const SETTING: &str = "exitone.gate.scenario";
 
 /// An image built from the repository. Paths are relative to the top of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Build {
     /// The Dockerfile.
-    pub dockerfile: String,
+    pub(crate) dockerfile: String,
     /// The build context; empty for the whole repository.
-    pub context: String,
+    pub(crate) context: String,
     /// The image's name.
     pub(crate) image: String,
 }
@@ -45,30 +45,30 @@ impl Build {
     }
 
     /// The file that replaces the context's .dockerignore for some builders.
-    pub fn own_ignore(&self) -> String {
+    pub(crate) fn own_ignore(&self) -> String {
         format!("{}.dockerignore", self.dockerfile)
     }
 }
 
 /// A scenario as the gate runs it.
-pub struct Named {
+pub(crate) struct Named {
     /// The file, relative to the top of the repository if it is inside.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The build; `None` if the candidates are existing images.
-    pub build: Option<Build>,
+    pub(crate) build: Option<Build>,
     /// Its content; its candidates count if nothing is built.
-    pub scenario: Scenario,
+    pub(crate) scenario: Scenario,
     /// The file's content without comments and layout.
-    pub document: String,
+    pub(crate) document: String,
     /// Paths the scenario is read from, relative to the top of the repository.
-    pub sources: Vec<String>,
+    pub(crate) sources: Vec<String>,
 }
 
 /// The scenario to run: the given one, or the first that exists.
 ///
 /// # Errors
 /// There is none.
-pub async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = asked {
         // A path on the command line is relative to the current directory.
         let here =
@@ -93,7 +93,7 @@ pub async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, Failure>
 ///
 /// # Errors
 /// Every error in the file.
-pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
+pub(crate) fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
     let text = read_text(path)?;
     let within = within(repo, path);
     let shown = within.as_deref().unwrap_or(path).display().to_string();
@@ -124,7 +124,7 @@ pub fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> {
 }
 
 /// A path relative to the top of the repository; `None` if it is outside.
-pub fn within(repo: &Repo, path: &Path) -> Option<PathBuf> {
+pub(crate) fn within(repo: &Repo, path: &Path) -> Option<PathBuf> {
     let real = |path: &Path| path.canonicalize().ok();
     Some(real(path)?.strip_prefix(real(&repo.top)?).ok()?.to_owned())
 }

@@ -2,19 +2,19 @@
 
 /// One ref that a push changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Update {
+pub(crate) struct Update {
     /// The pushed ref, as the user named it.
-    pub local_ref: String,
+    pub(crate) local_ref: String,
     /// Its commit (or a name for it); zeros for a deletion.
-    pub local: String,
+    pub(crate) local: String,
     /// The remote ref.
-    pub remote_ref: String,
+    pub(crate) remote_ref: String,
     /// The remote commit; zeros if there is none yet.
-    pub remote: String,
+    pub(crate) remote: String,
 }
 
 /// Whether the id is all zeros, in SHA-1 and SHA-256 repositories alike.
-pub fn is_nothing(oid: &str) -> bool {
+pub(crate) fn is_nothing(oid: &str) -> bool {
     !oid.is_empty() && oid.bytes().all(|byte| byte == b'0')
 }
 
@@ -22,7 +22,7 @@ pub fn is_nothing(oid: &str) -> bool {
 ///
 /// # Errors
 /// On an invalid line.
-pub fn read(text: &str) -> Result<Vec<Update>, String> {
+pub(crate) fn read(text: &str) -> Result<Vec<Update>, String> {
     text.lines().filter(|line| !line.trim().is_empty()).map(update).collect()
 }
 
@@ -43,7 +43,7 @@ fn update(line: &str) -> Result<Update, String> {
 }
 
 /// The push as the pre-commit framework describes it; the framework itself reads git's lines.
-pub fn of_framework(variable: impl Fn(&str) -> Option<String>) -> Option<Update> {
+pub(crate) fn of_framework(variable: impl Fn(&str) -> Option<String>) -> Option<Update> {
     let given = |name: &str| variable(name).filter(|value| !value.is_empty());
     let to = given("PRE_COMMIT_TO_REF");
     // On a first push, neither end is given.
@@ -61,13 +61,13 @@ pub fn of_framework(variable: impl Fn(&str) -> Option<String>) -> Option<Update>
 
 impl Update {
     /// What is tested without a push.
-    pub fn by_hand() -> Self {
+    pub(crate) fn by_hand() -> Self {
         let head = || "HEAD".to_owned();
         Self { local_ref: head(), local: head(), remote_ref: String::new(), remote: "0".to_owned() }
     }
 
     /// Why there is nothing to test, regardless of the commit's content.
-    pub fn nothing_to_judge(&self) -> Option<&'static str> {
+    pub(crate) fn nothing_to_judge(&self) -> Option<&'static str> {
         if is_nothing(&self.local) {
             Some("the ref is deleted")
         } else if self.remote_ref.starts_with("refs/tags/") {
@@ -80,7 +80,7 @@ impl Update {
     }
 
     /// Its customary name.
-    pub fn short(&self) -> &str {
+    pub(crate) fn short(&self) -> &str {
         let name = if self.remote_ref.is_empty() { &self.local_ref } else { &self.remote_ref };
         ["refs/heads/", "refs/tags/", "refs/"].iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name)
     }

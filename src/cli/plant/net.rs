@@ -32,7 +32,7 @@ fn resolve(host: &str, port: u16) -> ActionResult<SocketAddr> {
 }
 
 /// Connects to a host.
-pub fn connect(host: &str, port: u16, limit: Duration) -> ActionResult<TcpStream> {
+pub(crate) fn connect(host: &str, port: u16, limit: Duration) -> ActionResult<TcpStream> {
     TcpStream::connect_timeout(&resolve(host, port)?, limit).map_err(|e| message_of(&e))
 }
 
@@ -45,7 +45,7 @@ fn nameserver() -> ActionResult<SocketAddr> {
 }
 
 /// Queries the IPv4 addresses of a name once.
-pub fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> ActionResult<Vec<u8>>) -> ActionResult<String> {
+pub(crate) fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> ActionResult<Vec<u8>>) -> ActionResult<String> {
     // An id that a late answer to another process does not have.
     let id = (std::process::id() as u16) ^ 0xe1e1;
     let mut question = Message::new(id, MessageType::Query, OpCode::Query);
@@ -64,7 +64,7 @@ pub fn ask(name: &Name, exchange: impl FnOnce(&[u8]) -> ActionResult<Vec<u8>>) -
 }
 
 /// Sends a question to the resolver and waits for one answer.
-pub fn over_udp(question: &[u8], limit: Duration) -> ActionResult<Vec<u8>> {
+pub(crate) fn over_udp(question: &[u8], limit: Duration) -> ActionResult<Vec<u8>> {
     let exchange = || -> io::Result<Vec<u8>> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect(nameserver().map_err(io::Error::other)?)?;
@@ -79,7 +79,7 @@ pub fn over_udp(question: &[u8], limit: Duration) -> ActionResult<Vec<u8>> {
 }
 
 /// The same over TCP: a two-byte length precedes every message (RFC 1035, 4.2.2).
-pub fn over_tcp(question: &[u8], limit: Duration) -> ActionResult<Vec<u8>> {
+pub(crate) fn over_tcp(question: &[u8], limit: Duration) -> ActionResult<Vec<u8>> {
     let begun = Instant::now();
     let mut stream = TcpStream::connect_timeout(&nameserver()?, limit).map_err(|e| message_of(&e))?;
     let left = left(begun, limit)?;
@@ -97,7 +97,7 @@ pub fn over_tcp(question: &[u8], limit: Duration) -> ActionResult<Vec<u8>> {
 }
 
 /// Requests a path from a host: the status if successful, or what happened instead.
-pub fn get(host: &str, port: u16, path: &str, limit: Duration) -> ActionResult<String> {
+pub(crate) fn get(host: &str, port: u16, path: &str, limit: Duration) -> ActionResult<String> {
     let begun = Instant::now();
     let mut stream = connect(host, port, limit)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n");
@@ -122,7 +122,7 @@ pub fn get(host: &str, port: u16, path: &str, limit: Duration) -> ActionResult<S
 }
 
 /// Requests the service's credentials from the platform's endpoint.
-pub fn credentials(limit: Duration) -> ActionResult<String> {
+pub(crate) fn credentials(limit: Duration) -> ActionResult<String> {
     match std::env::var(CREDENTIALS_VARIABLE) {
         Ok(path) => get(&METADATA.to_string(), 80, &path, limit),
         Err(_) => Err(format!("{CREDENTIALS_VARIABLE} is missing")),
@@ -130,18 +130,18 @@ pub fn credentials(limit: Duration) -> ActionResult<String> {
 }
 
 /// Opens a listening socket.
-pub fn listener(address: IpAddr, port: u16) -> ActionResult<TcpListener> {
+pub(crate) fn listener(address: IpAddr, port: u16) -> ActionResult<TcpListener> {
     TcpListener::bind((address, port)).map_err(|e| message_of(&e))
 }
 
 /// The address that `HOSTNAME` resolves to.
-pub fn own_address(port: u16) -> ActionResult<IpAddr> {
+pub(crate) fn own_address(port: u16) -> ActionResult<IpAddr> {
     let name = std::env::var("HOSTNAME").map_err(|_| "HOSTNAME is missing".to_owned())?;
     resolve(&name, port).map(|address| address.ip()).map_err(|e| format!("{name}: {e}"))
 }
 
 /// Answers every request with 200.
-pub fn answer_forever(listener: &TcpListener) -> ! {
+pub(super) fn answer_forever(listener: &TcpListener) -> ! {
     loop {
         match listener.accept() {
             Ok((stream, _)) => {

@@ -10,14 +10,14 @@ const PREFIX: &str = "[AppRunner] ";
 #[derive(Debug)]
 pub(super) struct Line {
     /// Its position in time, from 1.
-    pub at: usize,
+    pub(crate) at: usize,
     /// Its position in the file, from 1; for JSON, its event's.
-    pub number: usize,
-    pub time: Option<String>,
+    pub(crate) number: usize,
+    pub(crate) time: Option<String>,
     /// Without credentials.
-    pub text: String,
+    pub(crate) text: String,
     /// Its meaning; `None` for a line of the application.
-    pub said: Option<Said>,
+    pub(crate) said: Option<Said>,
 }
 
 impl Line {

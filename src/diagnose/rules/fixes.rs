@@ -1,9 +1,9 @@
 //! Fixes shared by several causes. The platform's profile supplies the words for `{…}`.
 
 /// A missing variable.
-pub const SET_VARIABLE: &str = "Set it in the service's configuration ({variables}).{whole_map}";
+pub(crate) const SET_VARIABLE: &str = "Set it in the service's configuration ({variables}).{whole_map}";
 /// An address that the probe does not reach.
-pub const BIND_ALL: &str = "Bind 0.0.0.0; where the framework reads HOSTNAME for it, set the bind address in the start \
+pub(crate) const BIND_ALL: &str = "Bind 0.0.0.0; where the framework reads HOSTNAME for it, set the bind address in the start \
                             command (`env HOSTNAME=0.0.0.0 node server.js`).";
 /// A port below 1024.
 pub(crate) const HIGH_PORT: &str =

@@ -92,15 +92,7 @@ fn end(mut recorder: Recorder<'_>) -> Finished {
     let summary = Counts { seconds: recorder.seconds(), ..recorder.run.counts() };
     recorder.stamp(Event::RunFinished { summary: summary.clone() });
     let results = recorder.run.in_order().cloned().collect();
-    Finished {
-        run: recorder.run,
-        results,
-        executions: Vec::new(),
-        summary,
-        broken: 0,
-        cut: false,
-        engine_lost: None,
-    }
+    Finished { run: recorder.run, results, executions: Vec::new(), summary, broken: 0, cut: false, engine_lost: None }
 }
 
 /// Tells the result of a case; an unexpected one ends the run where the user asked for that.

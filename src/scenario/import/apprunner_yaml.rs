@@ -13,7 +13,7 @@ use crate::scenario::{text, yaml};
 ///
 /// # Errors
 /// The file is not YAML. Invalid values become problems of the draft.
-pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
+pub(crate) fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     // No excerpt is shown: any line may contain the value of a variable.
     let refuse = |problem| Refused::new(file, "", vec![problem]);
     if text.len() > text::LARGEST {

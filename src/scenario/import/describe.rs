@@ -26,7 +26,7 @@ const HEALTH: [(&str, &str); 6] = [
 ///
 /// # Errors
 /// When no service is described; errors in the description are kept next to its valid parts.
-pub fn read(file: &str, text: &str, document: &Json) -> Result<Draft, Refused> {
+pub(crate) fn read(file: &str, text: &str, document: &Json) -> Result<Draft, Refused> {
     let mut problems = Vec::new();
     // JSON is YAML, which is read with places. If only the JSON parser accepts the document, errors have paths alone.
     let tree = yaml::tree(text).ok();

@@ -9,14 +9,14 @@ use crate::scenario::problem::Problem;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// Its path: `Service.InstanceConfiguration.Cpu`.
-    pub path: String,
+    pub(crate) path: String,
     /// Line and column, if known.
-    pub place: Option<(usize, usize)>,
+    pub(crate) place: Option<(usize, usize)>,
 }
 
 impl Origin {
     /// An error at this place.
-    pub fn problem(&self, message: &str) -> Problem {
+    pub(crate) fn problem(&self, message: &str) -> Problem {
         let message = if self.path.is_empty() { message.to_owned() } else { format!("{}: {message}", self.path) };
         match self.place {
             Some((line, column)) => Problem::at(line, column, message),
@@ -27,16 +27,16 @@ impl Origin {
 
 /// A text and its origin.
 #[derive(Clone, Debug)]
-pub struct Field {
+pub(crate) struct Field {
     /// The text as written.
-    pub text: String,
+    pub(crate) text: String,
     /// Its origin.
-    pub from: Origin,
+    pub(crate) from: Origin,
 }
 
 /// Where a secret is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
+pub(crate) enum Store {
     /// AWS Secrets Manager; `whole` if no key of a JSON document is given.
     SecretsManager {
         /// Whether the whole secret is passed: the JSON document, if it is one.
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Its name; never the ARN, which contains the account number.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SecretsManager { .. } => "Secrets Manager",
             Self::ParameterStore => "the SSM Parameter Store",
@@ -82,14 +82,14 @@ pub(crate) struct Variable {
     /// Its name.
     pub(crate) name: String,
     /// Its value.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Its origin.
-    pub from: Origin,
+    pub(crate) from: Origin,
 }
 
 impl Variable {
     /// The placeholder for a value that may not be written; `None` if it may.
-    pub fn hidden(&self) -> Option<String> {
+    pub(crate) fn hidden(&self) -> Option<String> {
         match &self.value {
             Value::Plain(value) => hide::value(&self.name, value),
             Value::Secret(_) => Some(hide::placeholder(&self.name)),
@@ -103,16 +103,16 @@ pub(crate) struct Proposal {
     /// The condition.
     pub(crate) condition: String,
     /// Why.
-    pub why: String,
+    pub(crate) why: String,
     /// Whether the file says that the service runs under it.
-    pub certain: bool,
+    pub(crate) certain: bool,
 }
 
 /// The parsed content.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// The detected kind of file.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The service's name.
     pub(crate) name: Option<String>,
     /// The image.
@@ -128,22 +128,22 @@ pub struct Draft {
     /// DEFAULT or VPC.
     pub(crate) egress: Option<Field>,
     /// Keys of `health_check` and their values.
-    pub health: Vec<(&'static str, Field)>,
+    pub(crate) health: Vec<(&'static str, Field)>,
     /// Variables in order.
-    pub env: Vec<Variable>,
+    pub(crate) env: Vec<Variable>,
     /// Proposed conditions.
-    pub proposals: Vec<Proposal>,
+    pub(crate) proposals: Vec<Proposal>,
     /// What the file does not say, and what readers should know.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// Errors in the file.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// The lines of the file that may be shown next to an error; the others are empty.
-    pub shown: String,
+    pub(crate) shown: String,
 }
 
 impl Draft {
     /// An empty draft.
-    pub fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Self {
             kind,
             name: None,
@@ -163,7 +163,7 @@ impl Draft {
     }
 
     /// Adds a variable; a duplicate is an error.
-    pub fn add(&mut self, variable: Variable, problems: &mut Vec<Problem>) {
+    pub(crate) fn add(&mut self, variable: Variable, problems: &mut Vec<Problem>) {
         // An invalid name may be part of a secret: the error does not contain it.
         let named = variable_name(&variable.name).is_ok();
         if named && self.env.iter().any(|v| v.name == variable.name) {
@@ -183,7 +183,7 @@ impl Draft {
     }
 
     /// Stores the problems, and adds what follows from variables and the start command, regardless of their origin.
-    pub fn finish(mut self, problems: Vec<Problem>) -> Self {
+    pub(crate) fn finish(mut self, problems: Vec<Problem>) -> Self {
         self.problems = problems;
         let whole: Vec<String> = self
             .env
@@ -220,12 +220,12 @@ impl Draft {
     }
 
     /// Names of variables whose values are stored elsewhere.
-    pub fn secrets(&self) -> Vec<&str> {
+    pub(crate) fn secrets(&self) -> Vec<&str> {
         self.env.iter().filter(|v| matches!(v.value, Value::Secret(_))).map(|v| v.name.as_str()).collect()
     }
 
     /// Notes for readers of results if the draft is used directly as a service.
-    pub fn notes_of_service(&self) -> Vec<String> {
+    pub(crate) fn notes_of_service(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let secrets = self.secrets();
         if !secrets.is_empty() {

@@ -13,7 +13,7 @@ const NO_IMAGE: &str = "your-image:latest";
 
 /// What is written for values that look like credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Values {
+pub(crate) enum Values {
     /// The real values: the text is parsed immediately and stored nowhere.
     Real,
     /// Placeholders: the text is a file.
@@ -31,7 +31,7 @@ impl Lines {
     }
 
     /// The origin of a line, counted from 1.
-    pub fn origin(&self, line: usize) -> Option<&Origin> {
+    pub(crate) fn origin(&self, line: usize) -> Option<&Origin> {
         self.0.get(line.checked_sub(1)?)?.1.as_ref()
     }
 
@@ -64,7 +64,7 @@ impl Lines {
 }
 
 /// A YAML scalar: plain if unambiguous, else in double quotes.
-pub fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     const WORDS: [&str; 10] = ["true", "false", "yes", "no", "on", "off", "null", "nan", "y", "n"];
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '/')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c))

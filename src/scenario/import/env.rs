@@ -7,7 +7,7 @@ use crate::scenario::env_file;
 use crate::scenario::problem::Refused;
 
 /// Whether a line has the form `NAME=VALUE`.
-pub fn is_assignment(line: &str) -> bool {
+pub(crate) fn is_assignment(line: &str) -> bool {
     let line = line.trim_start();
     let line = line.strip_prefix("export ").unwrap_or(line);
     line.split_once('=').is_some_and(|(name, _)| variable_name(name.trim_end()).is_ok())
@@ -17,7 +17,7 @@ pub fn is_assignment(line: &str) -> bool {
 ///
 /// # Errors
 /// Every invalid line.
-pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
+pub(crate) fn read(file: &str, text: &str) -> Result<Draft, Refused> {
     let variables = env_file::parse(file, text)?;
     let mut draft = Draft::new(Kind::EnvFile);
     let (mut problems, nowhere) = (Vec::new(), |name: &str| Origin { path: name.to_owned(), place: None });
@@ -42,7 +42,7 @@ pub fn read(file: &str, text: &str) -> Result<Draft, Refused> {
 }
 
 /// Notes for files that do not come from a deployed service.
-pub fn surroundings(draft: &mut Draft) {
+pub(crate) fn surroundings(draft: &mut Draft) {
     draft.notes.push(
         "Whether the service's egress goes through a VPC, whether that has a NAT gateway, and whether the service has \
          an instance role: conditions for both are proposed; take out what does not apply."

@@ -6,12 +6,12 @@ use std::ops::Range;
 use crate::model::redact::{REDACTED, Redactor, looks_like_credential, shown_value};
 
 /// The placeholder for a variable's value.
-pub fn placeholder(name: &str) -> String {
+pub(crate) fn placeholder(name: &str) -> String {
     format!("placeholder-for-{name}")
 }
 
 /// The replacement for a value that may be a credential; `None` if it may be written.
-pub fn value(name: &str, value: &str) -> Option<String> {
+pub(crate) fn value(name: &str, value: &str) -> Option<String> {
     if looks_like_credential(name) {
         // `true` and the like are no secrets, whatever the variable is called.
         let listed = Redactor::new([(name, value)], &BTreeSet::from([name.to_owned()]));
@@ -31,7 +31,7 @@ fn like(value: &str, instead: &str) -> String {
 
 /// A text with credentials replaced: the password of a URL, `TOKEN=…`, `"api_key": "…"`, `--password …`, a private key.
 /// `None` if it has none.
-pub fn text(instead: &str, text: &str) -> Option<String> {
+pub(crate) fn text(instead: &str, text: &str) -> Option<String> {
     if text.contains("PRIVATE KEY-----") {
         return Some(instead.to_owned());
     }

@@ -36,7 +36,12 @@ fn below(path: &str, key: &str) -> String {
 
 impl<'a> Object<'a> {
     /// Expects an object; `node` is the same value with its places, if known.
-    pub fn of(value: &'a Value, node: Option<&'a Node>, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(crate) fn of(
+        value: &'a Value,
+        node: Option<&'a Node>,
+        path: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
         match value {
             Value::Object(map) => Some(Self { path: path.to_owned(), map, node }),
             other => {
@@ -47,22 +52,22 @@ impl<'a> Object<'a> {
     }
 
     /// The path of a key in it.
-    pub fn path_of(&self, key: &str) -> String {
+    pub(crate) fn path_of(&self, key: &str) -> String {
         below(&self.path, key)
     }
 
     /// An error about the whole object.
-    pub fn problem(&self, message: &str) -> Problem {
+    pub(crate) fn problem(&self, message: &str) -> Problem {
         origin(self.path.clone(), self.node).problem(message)
     }
 
     /// An error about a missing key.
-    pub fn missing(&self, key: &str) -> Problem {
+    pub(crate) fn missing(&self, key: &str) -> Problem {
         origin(self.path_of(key), self.node).problem("missing")
     }
 
     /// Whether it has the key with a non-empty value.
-    pub fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
     }
 
@@ -101,7 +106,7 @@ impl<'a> Object<'a> {
     }
 
     /// A number under a key, or a string: AWS writes some numbers as strings.
-    pub fn number(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
+    pub(crate) fn number(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Field> {
         let text = match self.value(key)? {
             Value::String(text) => text.trim().to_owned(),
             Value::Number(number) => number.to_string(),
@@ -114,7 +119,7 @@ impl<'a> Object<'a> {
     }
 
     /// The names and strings of an object under a key, in order.
-    pub fn texts(&self, key: &str, problems: &mut Vec<Problem>) -> Vec<(String, String, Origin)> {
+    pub(crate) fn texts(&self, key: &str, problems: &mut Vec<Problem>) -> Vec<(String, String, Origin)> {
         let Some(object) = self.object(key, problems) else { return Vec::new() };
         let mut all = Vec::new();
         for (name, value) in object.map {
@@ -150,7 +155,7 @@ const PRIVATE: [&str; 4] = ["RuntimeEnvironmentVariables", "RuntimeEnvironmentSe
 
 /// The lines of a JSON document that may be shown; a line with a possible credential is empty, as is one with several
 /// values of which one may be a credential.
-pub fn shown(text: &str, root: &Node) -> String {
+pub(crate) fn shown(text: &str, root: &Node) -> String {
     let (mut private, mut values) = (BTreeSet::new(), BTreeMap::new());
     lines(root, false, &mut private, &mut values);
     let hidden = |line: usize| private.contains(&line) || values.get(&line).is_some_and(|count| *count > 1);

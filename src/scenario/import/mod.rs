@@ -50,29 +50,29 @@ impl fmt::Display for Kind {
 
 /// A scenario created from a file.
 #[derive(Clone, Debug)]
-pub struct Imported {
+pub(crate) struct Imported {
     /// The detected kind of the file.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The scenario file.
     pub(crate) text: String,
 }
 
 /// A service created from `describe-service` output.
 #[derive(Clone, Debug)]
-pub struct Described {
+pub(crate) struct Described {
     /// The service's configuration.
-    pub service: Service,
+    pub(crate) service: Service,
     /// Its image.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// What readers of the results should know.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// Converts a file to a scenario. `images` replace the one in the file.
 ///
 /// # Errors
 /// The file is of no known kind, or has errors.
-pub fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) -> Result<Imported, Refused> {
+pub(crate) fn scenario(file: &str, text: &str, images: &[String], profile: &Profile) -> Result<Imported, Refused> {
     let draft = read(file, text)?;
     let lines = emit::scenario(&draft, file, images);
     let checked = file::read(file, &lines.text(), Path::new("."), Some(profile));

@@ -144,7 +144,7 @@ pub(super) fn addresses() -> Vec<String> {
 }
 
 /// Counts the packets with a hostile marker that the host's own namespace sees; `None` where that is not allowed.
-pub struct Outside {
+pub(super) struct Outside {
     seen: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
