@@ -1,9 +1,9 @@
-//! How many runs a search takes, and how often it is exactly right: planted cases against pure oracles.
+//! Measures how many runs a search takes, and how often it is exactly right: planted cases against pure oracles.
 //!
-//! `cargo bench --bench search` plays every case at every noise level, without an engine (`-- sets`, `-- versions`,
-//! `-- large`: one of the three; `level=WORDS seeds=N` picks noise levels by their names, and how many searches of each).
-//! `-- sets versions others` plays the same cases with other tools as well (see `benches/others`), `-- cases` writes them
-//! down as JSON.
+//! `cargo bench --bench search` plays every case at every noise level, without an engine (`-- sets`, `-- versions`, `--
+//! large`: one of the three; `level=WORDS seeds=N` selects noise levels by name, and the number of searches of each).
+//! `-- sets versions others` also plays the same cases with other tools (see `benches/others`), `-- cases` writes them
+//! as JSON.
 
 // Nothing here pauses a clock.
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
@@ -17,9 +17,9 @@ use exitone::search::set::{Set, smallest};
 use exitone::search::versions::{self, Culprit, Versions};
 
 const CONDITIONS: usize = 8;
-/// The conditions that may heal, in every case.
+/// The possibly healing conditions in every case.
 const MAY_HEAL: [usize; 2] = [6, 7];
-/// Searches of a case where answers are noisy.
+/// Number of searches per case with noisy answers.
 const SEEDS: u64 = 40;
 
 struct Case {
@@ -50,7 +50,7 @@ impl Random {
         (self.next() % n as u64) as usize
     }
 
-    /// Some conditions out of the first so many, in a random order.
+    /// `count` of the first `of` conditions, in random order.
     fn some(&mut self, of: usize, count: usize) -> Vec<usize> {
         let mut all: Vec<usize> = (0..of).collect();
         (0..count).map(|_| all.remove(self.below(all.len()))).collect()
@@ -73,7 +73,7 @@ fn planted() -> Vec<Case> {
         ("single and pair", 1, &[&[0], &[1, 2]]),
         ("two pairs", 1, &[&[0, 1], &[2, 3]]),
         ("overlapping", 4, &[&[0, 1], &[0, 2]]),
-        // The first one's failure comes before the other's: runs with both show the first.
+        // The first one's failure precedes the other's: runs with both show the first.
         ("masked", 4, &[&[0], &[1]]),
         ("masked pair", 1, &[&[0], &[1, 2]]),
     ];
@@ -104,7 +104,7 @@ impl Case {
     }
 }
 
-/// Plays one search; gives how many runs it took and whether all sets and no other were found.
+/// Plays one search; returns the number of runs and whether it found exactly the planted sets.
 fn play(case: &Case, level: &Level, seed: u64) -> (usize, bool) {
     let rates = |(fires, spurious): (f64, f64)| Rates { fires, spurious };
     let (truth, told, confidence, free) = (rates(level.truth), level.told.map(rates), level.confidence, level.free);
@@ -138,7 +138,7 @@ struct Level {
     told: Option<(f64, f64)>,
     confidence: f64,
     free: usize,
-    /// True: all conditions are variables, which may hide each other.
+    /// Whether all conditions are variables, which may hide each other.
     variables: bool,
 }
 
@@ -229,7 +229,7 @@ fn large() {
     }
 }
 
-/// Plays one search; gives the number of runs, the sets it found, and how long it took to choose a run at most.
+/// Plays one search; returns the number of runs, the sets it found, and the longest time to choose a run.
 fn play_large(settings: Settings, minimal: &[Set]) -> (usize, Vec<Set>, Duration) {
     let mut search = Search::new(settings);
     let (mut runs, mut longest) = (0, Duration::ZERO);
@@ -323,7 +323,7 @@ fn written() -> String {
     format!("{{\"sets\":[\n{}\n],\"versions\":[\n{}\n]}}\n", sets.join(",\n"), versions.join(",\n"))
 }
 
-/// The same cases with other tools.
+/// Plays the same cases with other tools.
 fn others() {
     let file = std::env::temp_dir().join(format!("exitone-cases-{}.json", std::process::id()));
     std::fs::write(&file, written()).expect("the cases are written");

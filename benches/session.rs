@@ -1,16 +1,15 @@
 //! Measurements against the real engine, side by side in one run: `cargo bench --bench session -- WHAT`.
 //!
-//! * `case`: a whole case of a 1 ms program against `docker run --rm` of the same image, in turn.
-//! * `evidence`: the same case with everything that is written down of it and with nothing, in turn; and the holders'
-//!   memory.
+//! * `case`: a whole case of a 1 ms program against `docker run --rm` of the same image, alternating.
+//! * `evidence`: the same case with and without recording evidence, alternating; and the holders' memory.
 //! * `verdict`: from the end of the process to the verdict.
-//! * `demo`: the demo's wall time against `by-hand/cells.sh`, which runs the same cells one after the other.
-//! * `cells`: 40 cells of a scenario against the table of truth, their wall time against the longest cell and the
-//!   processors' time, and against the same script.
+//! * `demo`: the demo's wall time against `by-hand/cells.sh`, which runs the same cells sequentially.
+//! * `cells`: 40 cells of a scenario against the truth table, and their wall time against the longest cell, the
+//!   processor time, and the same script.
 //! * `kill`: `kill -9` of a demo's controller at random moments, and what is left two seconds later.
 //! * `truth`: the demo's cells against `tests/fixtures/truth.yaml`, three times in a row.
 //!
-//! Figures are ratios within one run; nothing here is a test.
+//! All figures are ratios within one run; nothing here is a test.
 
 // A benchmark prints.
 #![allow(clippy::print_stdout)]
@@ -157,7 +156,7 @@ async fn rig(engine: &Arc<dyn Engine>, state: &Path, evidence: bool) -> Rig {
     Rig::open(engine.clone(), &info, setup).await.expect("a session")
 }
 
-/// Resident memory of the holder of a session, in MB.
+/// Resident memory of a session's holder, in MB.
 async fn memory(engine: &dyn Engine, rig: &Rig) -> f64 {
     let all = engine.containers(&rig.context.session.filter()).await.expect("listed");
     let serves = |c: &Found| c.running && c.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder");
@@ -177,7 +176,7 @@ async fn evidence(engine: &Arc<dyn Engine>) {
     let rigs = [rig(engine, state.path(), true).await, rig(engine, state.path(), false).await];
     let facts = engine.inspect_image(PLANTED).await.expect("an image");
     let mut service = service::defaults(&apprunner());
-    // It asks for nothing and tries twenty connections: more to write down than most programs do in so short a time.
+    // It asks for nothing and tries twenty connections: more evidence than most programs produce in such a short time.
     service.start_command = Some("/planted repeat 20 198.18.7.7 443 0".to_owned());
     let case = Case::new(PLANTED, ConditionSet::baseline());
     let plan = Arc::new(Plan {
@@ -218,7 +217,7 @@ async fn kill(engine: &dyn Engine) {
     const ROUNDS: u64 = 20;
     assert!(Command::new(EXITONE).args(["images", "build"]).status().expect("built").success());
     let mut clean = 0;
-    // Others may use the engine: only what this owner left is counted.
+    // Others may use the engine: only what this owner left counts.
     let home = tempfile::tempdir().expect("a folder");
     let owned = || session::known_owner(&home.path().join("exitone")).map(|owner| format!("{OWNER_LABEL}={owner}"));
     // The same moments in every run of the benchmark: a multiplicative generator (Lehmer, 1951).
@@ -277,7 +276,7 @@ impl Truth {
         serde_saphyr::from_str(&text).expect("a table")
     }
 
-    /// Whether a case came out as the table says.
+    /// Whether the result of a case matches the table.
     fn agrees(&self, case: &serde_json::Value) -> bool {
         let row = if conditions(case).is_empty() { "baseline".to_owned() } else { conditions(case).join(" + ") };
         let tag = case["image"].as_str().and_then(|i| i.split_once(':')).expect("a name").1;
@@ -304,7 +303,7 @@ const CELLS_SETS: [&str; 7] = [
     "hostname.platform",
 ];
 
-/// Seconds that all processors of this machine were busy since it began, and how many there are (proc(5), /proc/stat).
+/// Seconds that all processors of this machine were busy since boot, and their number (proc(5), /proc/stat).
 fn busy() -> (f64, usize) {
     let text = std::fs::read_to_string("/proc/stat").expect("/proc/stat");
     let line = text.lines().next().expect("a first line");
@@ -361,7 +360,7 @@ fn truth() {
     }
 }
 
-/// Seconds that a person's script takes for the same cells, each an image and its conditions.
+/// Seconds that a script takes for the same cells, each an image and its conditions.
 fn by_hand(cells: &[String]) -> f64 {
     let begun = Instant::now();
     let script: &Path = &root().join("benches/by-hand/cells.sh");
@@ -377,7 +376,7 @@ fn demo() {
     assert!(Command::new(EXITONE).args(["images", "build"]).status().expect("built").success());
     let (demo, ours) = run_demo();
     let cases = demo["cases"].as_array().expect("cases");
-    // Cells that are judged from the image are not run by hand either.
+    // Cells judged from the image do not run by hand either.
     let cells: Vec<String> = cases
         .iter()
         .filter(|case| case["outcome"].as_str().is_some() && case["causes"][0]["id"] != "arch-mismatch")

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::failure::{Failure, INTERNAL, or_errors};
 use super::flags::{Common, On, Running, duration, share};
 use super::input::{conditions, flags, folder_of, read_text, service_of};
-use super::kept::{Kept, resume};
+use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
 use super::session::{candidates, engine, room, run_plan, warn_of_unknown};
 use super::signals::Signals;
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     running: Running,
     #[command(flatten)]
-    kept: Kept,
+    kept: RunFolder,
     #[command(flatten)]
     output: Output,
 }

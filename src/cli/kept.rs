@@ -19,7 +19,7 @@ const RUNS: &str = "runs";
 
 /// Flags of commands that keep their run.
 #[derive(clap::Args)]
-pub(crate) struct Kept {
+pub(crate) struct RunFolder {
     /// Keep the run (its events and logs) in this folder [default: one of the last 20 in the state folder]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) folder: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub(crate) struct Kept {
     pub(crate) resume: Option<PathBuf>,
 }
 
-impl Kept {
+impl RunFolder {
     /// The run to resume.
     ///
     /// # Errors

@@ -200,7 +200,7 @@ fn run_all(steps: &[Step], say: &mut dyn FnMut(&str)) -> bool {
         let text = came.as_ref().map_or_else(String::as_str, |done| done.text.as_str());
         say(&format!("{}: {text} after {:.1} s", title(&step.words), begun.elapsed().as_secs_f64()));
         match came {
-            Ok(Done { serve: Some(listener), .. }) => net::answer_forever(&listener),
+            Ok(Success { serve: Some(listener), .. }) => net::answer_forever(&listener),
             Ok(_) => {}
             Err(_) => return false,
         }
@@ -220,13 +220,13 @@ fn title(words: &[String]) -> String {
 }
 
 /// The result of a successful action.
-struct Done {
+struct Success {
     text: String,
     /// A port to serve from now on.
     serve: Option<TcpListener>,
 }
 
-impl From<String> for Done {
+impl From<String> for Success {
     fn from(text: String) -> Self {
         Self { text, serve: None }
     }
@@ -237,7 +237,7 @@ type ActionResult<T> = Result<T, String>;
 
 impl Action {
     /// Performs the action. `rest`: the rest of the chain.
-    fn perform(&self, rest: &[Step]) -> ActionResult<Done> {
+    fn perform(&self, rest: &[Step]) -> ActionResult<Success> {
         let went_well = match self {
             Self::Connect(host, port, limit) => net::connect(host, *port, *limit).map(|_| "connected".to_owned()),
             Self::Ask(name, limit) => net::ask(name, |question| net::over_udp(question, *limit)),
@@ -267,7 +267,7 @@ impl Action {
             // Returns only on failure.
             Self::AsUser(uid) => Err(become_user(*uid, rest)),
         };
-        went_well.map(Done::from)
+        went_well.map(Success::from)
     }
 }
 
@@ -289,9 +289,9 @@ fn bind(address: IpAddr, port: u16) -> ActionResult<String> {
     }
 }
 
-fn serve(address: IpAddr, port: u16) -> ActionResult<Done> {
+fn serve(address: IpAddr, port: u16) -> ActionResult<Success> {
     let listener = net::listener(address, port).map_err(|e| format!("{address}: {e}"))?;
-    Ok(Done { text: format!("listening on {address}"), serve: Some(listener) })
+    Ok(Success { text: format!("listening on {address}"), serve: Some(listener) })
 }
 
 fn serve_beside(address: IpAddr, port: u16) -> ActionResult<String> {
@@ -505,7 +505,7 @@ mod tests {
 
     #[test]
     fn answers_requests() {
-        let Done { serve, .. } = serve(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).expect("bound");
+        let Success { serve, .. } = serve(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).expect("bound");
         let listener = serve.expect("a listener");
         let port = listener.local_addr().expect("bound").port();
         std::thread::spawn(move || net::answer_forever(&listener));

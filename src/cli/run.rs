@@ -8,7 +8,7 @@ use super::console::say;
 use super::failure::{Failure, or_errors};
 use super::flags::{Common, On, Running};
 use super::input::{conditions, service_of};
-use super::kept::{self, Kept, absolute};
+use super::kept::{self, RunFolder, absolute};
 use super::output::{Output, Reporters};
 use super::scenarios::{Request, requests_or_refusals};
 use super::session::{candidates, engine, how, run_plan, warn_of_unknown};
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
     #[command(flatten)]
-    kept: Kept,
+    kept: RunFolder,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]

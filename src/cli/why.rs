@@ -7,7 +7,7 @@ use super::console::say;
 use super::failure::{Failure, INTERNAL, or_errors};
 use super::flags::{Common, On, Running, share};
 use super::input::{by_hand, service_of};
-use super::kept::{Kept, resume};
+use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
 use super::session::{candidates, engine, room, run_plan};
 use super::signals::Signals;
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     running: Running,
     #[command(flatten)]
-    kept: Kept,
+    kept: RunFolder,
     #[command(flatten)]
     output: Output,
 }

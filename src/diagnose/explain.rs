@@ -14,7 +14,7 @@ use crate::model::observation::Evidence;
 use crate::model::outcome::{Cause, FailureClass, Outcome};
 use crate::model::service::Service;
 use crate::model::words::command_line;
-use lines::{Line, Said};
+use lines::{Line, PlatformLine};
 
 /// The document's version.
 const VERSION: u32 = 1;
@@ -39,28 +39,28 @@ pub(crate) enum NotALog {
 /// The text is not a log.
 pub(crate) fn explain(text: &str, service: &Service) -> Result<Explanation, NotALog> {
     let all = lines::read(text)?;
-    let of_service = || all.iter().filter_map(|line| Some((line, line.said.as_ref()?)));
+    let of_service = || all.iter().filter_map(|line| Some((line, line.meaning.as_ref()?)));
     let (from, to) = deployment(&all);
     let part = || of_service().filter(|(line, _)| (from..=to).contains(&line.at));
-    let failure = part().find(|(_, said)| said.class().is_some());
+    let failure = part().find(|(_, meaning)| meaning.class().is_some());
     // If nothing failed before it, the line that a rollback is known to print falsely is the failure itself.
-    let failure = failure.or_else(|| part().find(|(_, said)| **said == Said::Role));
-    let class = failure.map(|(_, said)| said.class().unwrap_or(FailureClass::A));
-    let exit_code = failure.and_then(|(_, said)| said.exit_code());
-    let misleading = part().filter(|(line, said)| {
+    let failure = failure.or_else(|| part().find(|(_, meaning)| **meaning == PlatformLine::Role));
+    let class = failure.map(|(_, meaning)| meaning.class().unwrap_or(FailureClass::A));
+    let exit_code = failure.and_then(|(_, meaning)| meaning.exit_code());
+    let misleading = part().filter(|(line, meaning)| {
         let other = failure.is_none_or(|(first, _)| line.at != first.at);
-        other && (**said == Said::Role || said.class().is_some())
+        other && (**meaning == PlatformLine::Role || meaning.class().is_some())
     });
     let misleading: Vec<LogLine> = misleading.map(|(line, _)| line.shown()).collect();
-    let found = |of: &dyn Fn(&Said) -> Option<String>| part().find_map(|(_, said)| of(said));
-    let image = found(&|said| if let Said::Image(image) = said { Some(image.clone()) } else { None });
-    let deployment = found(&|said| if let Said::Started(id) = said { Some(id.clone()) } else { None });
+    let found = |of: &dyn Fn(&PlatformLine) -> Option<String>| part().find_map(|(_, meaning)| of(meaning));
+    let image = found(&|meaning| if let PlatformLine::Image(image) = meaning { Some(image.clone()) } else { None });
+    let deployment = found(&|meaning| if let PlatformLine::Started(id) = meaning { Some(id.clone()) } else { None });
     // In a mixed log, application lines belong to the deployment around them; a pure application log belongs to none.
-    let mixed = all.iter().any(|line| matches!(line.said, Some(Said::Started(_))));
-    let own = |line: &&Line| line.said.is_none() && (!mixed || (from..=to).contains(&line.at));
+    let mixed = all.iter().any(|line| matches!(line.meaning, Some(PlatformLine::Started(_))));
+    let own = |line: &&Line| line.meaning.is_none() && (!mixed || (from..=to).contains(&line.at));
     let application: Vec<&str> = all.iter().filter(own).map(|line| line.text.as_str()).collect();
     let application_log = application.iter().any(|line| !line.trim().is_empty());
-    let succeeded = part().any(|(_, said)| *said == Said::Succeeded);
+    let succeeded = part().any(|(_, meaning)| *meaning == PlatformLine::Succeeded);
     let causes = if class == Some(FailureClass::A) || (class.is_none() && succeeded) {
         Vec::new()
     } else {
@@ -104,7 +104,7 @@ const AFTER_ROLLBACK: &str = "After a rollback `describe-service` says RUNNING a
 /// The lines of the deployment to explain: the last that failed, else all of them.
 fn deployment(all: &[Line]) -> (usize, usize) {
     let starts: Vec<usize> =
-        all.iter().filter(|line| matches!(line.said, Some(Said::Started(_)))).map(|line| line.at).collect();
+        all.iter().filter(|line| matches!(line.meaning, Some(PlatformLine::Started(_)))).map(|line| line.at).collect();
     let last = all.last().map_or(0, |line| line.at);
     let mut parts: Vec<(usize, usize)> = Vec::new();
     for (n, start) in starts.iter().enumerate() {
@@ -114,7 +114,7 @@ fn deployment(all: &[Line]) -> (usize, usize) {
     }
     let fails = |(from, to): &(usize, usize)| {
         let within = all.iter().filter(|line| (*from..=*to).contains(&line.at));
-        within.filter_map(|line| line.said.as_ref()).any(|said| said.class().is_some())
+        within.filter_map(|line| line.meaning.as_ref()).any(|meaning| meaning.class().is_some())
     };
     parts.into_iter().rev().find(fails).unwrap_or((0, last))
 }

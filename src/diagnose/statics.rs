@@ -30,7 +30,7 @@ fn on(
 ) -> Vec<Finding> {
     let mut all: Vec<Finding> = [foreign_image(facts, platform), foreign_index(facts)].into_iter().flatten().collect();
     let foreign = !all.is_empty();
-    let program = files.and_then(|f| of_program(&f.program, &By::Runtime));
+    let program = files.and_then(|f| of_program(&f.program, &Executor::Runtime));
     // In an image for another processor, everything is for that processor.
     all.extend(program.filter(|p| !foreign || p.cause.id != PROGRAM));
     let told = foreign || all.iter().any(|f| f.cause.id == PROGRAM);
@@ -122,7 +122,7 @@ fn foreign_index(facts: &ImageFacts) -> Option<Finding> {
 }
 
 /// What executes a program.
-enum By<'a> {
+enum Executor<'a> {
     /// The container runtime, as the container's first process.
     Runtime,
     /// The kernel, for a script.
@@ -136,7 +136,7 @@ enum By<'a> {
     Wrapper(&'a str),
 }
 
-impl By<'_> {
+impl Executor<'_> {
     /// Whether the kernel's refusal reaches a program that handles it: env, tini and shells exit with 127 if the file
     /// is missing and 126 if it is not executable, and pass unknown formats to a shell (execvp,
     /// <https://man7.org/linux/man-pages/man3/exec.3.html>).
@@ -168,20 +168,20 @@ impl By<'_> {
     }
 }
 
-fn of_program(program: &Program, by: &By<'_>) -> Option<Finding> {
+fn of_program(program: &Program, by: &Executor<'_>) -> Option<Finding> {
     match program {
         Program::Elf { path, machine, interpreter, interpreter_found, next } => {
             let loader = interpreter.as_deref().filter(|_| !interpreter_found);
             foreign_program(path, *machine, by)
                 .or_else(|| loader.map(|loader| missing_loader(path, loader, by)))
-                .or_else(|| next.as_ref().and_then(|next| of_program(next, &By::Wrapper(path))))
+                .or_else(|| next.as_ref().and_then(|next| of_program(next, &Executor::Wrapper(path))))
         }
         Program::Script { path, first_line, interpreter: None, .. } => no_shebang(path, first_line, by),
         Program::Script { path, interpreter: Some(name), argument, crlf: true, first_line, .. } => {
             Some(crlf(path, name, argument.as_deref(), first_line, by))
         }
         Program::Script { path, next, .. } => {
-            let by = By::Kernel { script: path, wrapped: by.wrapped() };
+            let by = Executor::Kernel { script: path, wrapped: by.wrapped() };
             next.as_ref().and_then(|next| of_program(next, &by))
         }
         Program::Alien { path, format } => Some(by.unknown_format(cause(
@@ -199,7 +199,7 @@ fn of_program(program: &Program, by: &By<'_>) -> Option<Finding> {
     }
 }
 
-fn foreign_program(path: &str, machine: Machine, by: &By<'_>) -> Option<Finding> {
+fn foreign_program(path: &str, machine: Machine, by: &Executor<'_>) -> Option<Finding> {
     if machine.is_amd64() {
         return None;
     }
@@ -220,7 +220,7 @@ fn foreign_program(path: &str, machine: Machine, by: &By<'_>) -> Option<Finding>
     Some(by.unknown_format(cause(PROGRAM, text, fix, evidence)))
 }
 
-fn missing_loader(path: &str, loader: &str, by: &By<'_>) -> Finding {
+fn missing_loader(path: &str, loader: &str, by: &Executor<'_>) -> Finding {
     let libc = if loader.contains("musl") {
         "it is built for Alpine (musl), and the image is not Alpine"
     } else {
@@ -236,7 +236,7 @@ fn missing_loader(path: &str, loader: &str, by: &By<'_>) -> Finding {
     fatal(by.refused(Some(127)), cause("missing-interpreter", text, fix, evidence))
 }
 
-fn no_shebang(path: &str, first_line: &str, by: &By<'_>) -> Option<Finding> {
+fn no_shebang(path: &str, first_line: &str, by: &Executor<'_>) -> Option<Finding> {
     // A program that executes another passes such a script to the shell.
     if by.wrapped() {
         return None;
@@ -256,7 +256,7 @@ fn no_shebang(path: &str, first_line: &str, by: &By<'_>) -> Option<Finding> {
     Some(fatal(Some(1), cause("no-shebang", text, fix, evidence)))
 }
 
-fn crlf(path: &str, interpreter: &str, argument: Option<&str>, first_line: &str, by: &By<'_>) -> Finding {
+fn crlf(path: &str, interpreter: &str, argument: Option<&str>, first_line: &str, by: &Executor<'_>) -> Finding {
     let (exit_code, what) = match argument {
         None => {
             let what = format!("the kernel looks for an interpreter named {interpreter:?}");
@@ -277,8 +277,8 @@ fn crlf(path: &str, interpreter: &str, argument: Option<&str>, first_line: &str,
     fatal(exit_code, cause("crlf-shebang", text, fix, vec![format!("first line of {path}: {first_line:?}")]))
 }
 
-fn not_executable(path: &str, what: &str, by: &By<'_>) -> Finding {
-    let exit_code = if matches!(by, By::Kernel { wrapped: false, .. }) { 1 } else { 126 };
+fn not_executable(path: &str, what: &str, by: &Executor<'_>) -> Finding {
+    let exit_code = if matches!(by, Executor::Kernel { wrapped: false, .. }) { 1 } else { 126 };
     let text = format!(
         "{path} is executed, but {what}. {} Where the runtime refuses before a process exists, the deployment fails \
          without an application log (class A).",
@@ -289,11 +289,11 @@ fn not_executable(path: &str, what: &str, by: &By<'_>) -> Finding {
     fatal(Some(exit_code), cause("not-executable", text, fix, vec![format!("{path}: {what}")]))
 }
 
-fn missing(word: &str, by: &By<'_>) -> Finding {
+fn missing(word: &str, by: &Executor<'_>) -> Finding {
     let nowhere = if word.contains('/') { "there is no such file" } else { "no folder of PATH has it" };
     let evidence = vec![format!("{word:?}: {nowhere}")];
     match by {
-        By::Runtime if word.is_empty() => fatal(
+        Executor::Runtime if word.is_empty() => fatal(
             None,
             cause(
                 "missing-program",
@@ -305,7 +305,7 @@ fn missing(word: &str, by: &By<'_>) -> Finding {
                 vec!["image configuration: no ENTRYPOINT, no CMD".to_owned()],
             ),
         ),
-        By::Runtime => fatal(
+        Executor::Runtime => fatal(
             Some(127),
             cause(
                 "missing-program",
@@ -319,7 +319,7 @@ fn missing(word: &str, by: &By<'_>) -> Finding {
                 evidence,
             ),
         ),
-        By::Kernel { script, .. } => fatal(
+        Executor::Kernel { script, .. } => fatal(
             by.refused(Some(127)),
             cause(
                 "missing-interpreter",
@@ -332,7 +332,7 @@ fn missing(word: &str, by: &By<'_>) -> Finding {
                 evidence,
             ),
         ),
-        By::Wrapper(wrapper) => {
+        Executor::Wrapper(wrapper) => {
             let spaces = word.contains(' ') && wrapper.ends_with("/env");
             let fix = if spaces {
                 "The kernel hands all that follows `env` over as one word: write `#!/usr/bin/env -S …`."

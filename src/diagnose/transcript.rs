@@ -140,7 +140,7 @@ mod tests {
 
     /// The log uses other words than an operation's type, which is `CREATE_SERVICE`.
     #[test]
-    fn a_first_deployment_is_triggered_by_service_create() {
+    fn first_deployment_is_triggered_by_service_create() {
         let text = lines_of(None, Protocol::Http, true);
         assert!(text.lines().next().is_some_and(|line| line.ends_with("Triggering event : SERVICE_CREATE")), "{text}");
     }

@@ -206,7 +206,7 @@ pub(crate) fn read_saved(path: &Path) -> Result<Saved, SavedError> {
 /// # Errors
 /// [`SavedError::NameTaken`] if the engine would have to take a name from another image; errors of the engine.
 pub(crate) async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, SavedError> {
-    let before = look(engine, saved).await?;
+    let before = find_existing(engine, saved).await?;
     if let Some(reference) = before.reference {
         return Ok(reference);
     }
@@ -215,29 +215,29 @@ pub(crate) async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, S
         return Err(SavedError::NameTaken { path: saved.path.clone(), tag, id, there });
     }
     engine.load_image(Archive::File(saved.path.clone())).await?;
-    let not_there = || SavedError::NotFound { path: saved.path.clone(), id: saved.facts.id.0.clone() };
-    look(engine, saved).await?.reference.ok_or_else(not_there)
+    let not_found = || SavedError::NotFound { path: saved.path.clone(), id: saved.facts.id.0.clone() };
+    find_existing(engine, saved).await?.reference.ok_or_else(not_found)
 }
 
 /// What the engine has of a saved image.
-struct There {
+struct Existing {
     reference: Option<String>,
     /// A name of it that refers to another image.
     taken: Option<(String, ImageId)>,
 }
 
-async fn look(engine: &dyn Engine, saved: &Saved) -> Result<There, EngineError> {
+async fn find_existing(engine: &dyn Engine, saved: &Saved) -> Result<Existing, EngineError> {
     let mut taken = None;
     let ids = [&saved.facts.id].into_iter().chain(&saved.other_ids).map(|id| &id.0);
     for reference in saved.tags.iter().chain(ids) {
         match engine.inspect_image(reference).await {
-            Ok(found) if saved.is(&found) => return Ok(There { reference: Some(reference.clone()), taken }),
+            Ok(found) if saved.is(&found) => return Ok(Existing { reference: Some(reference.clone()), taken }),
             Ok(found) => taken = taken.or(Some((reference.clone(), found.id))),
             Err(EngineError::ImageNotFound { .. }) => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(There { reference: None, taken })
+    Ok(Existing { reference: None, taken })
 }
 
 fn short(id: &ImageId) -> String {

@@ -36,10 +36,10 @@ pub struct Planned {
     pub place: usize,
     /// Its conditions.
     pub conditions: ConditionSet,
-    /// Its scenario; `None` for a case by hand.
+    /// Its scenario; absent for a case by hand.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scenario: Option<String>,
-    /// What the scenario expects; `None` if it must pass.
+    /// What the scenario expects; absent if it must pass.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expect: Option<String>,
     /// The search of its candidate, if the scenario requests one.
@@ -106,7 +106,7 @@ pub struct Header {
     pub started: String,
     /// Number of cases run in parallel.
     pub jobs: usize,
-    /// `2/4`: the second of four shards; `None` for the whole.
+    /// `2/4`: the second of four shards; absent for the whole.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub shard: Option<String>,
     /// The scenario files of the plan.

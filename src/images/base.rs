@@ -11,7 +11,7 @@ use super::{BuildError, Source, host, registry};
 use crate::engine::Engine;
 use crate::engine::archive::Layer;
 
-const PIP_HINT: &str = "Python's pip on this machine fetches the packages: install Python 3 with pip, and see that PyPI \
+const PIP_HINT: &str = "Python's pip on this machine fetches the packages: install Python 3 with pip, and check that PyPI \
                         can be reached.";
 
 /// A base: its layers, its Python, and its image's environment.

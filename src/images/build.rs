@@ -16,7 +16,7 @@ use crate::model::condition::nearest;
 
 /// Part of every content digest: changing it rebuilds everything.
 const BUILDER: &str = "2";
-const DISK_HINT: &str = "About 1 GB of temporary space is needed; TMPDIR says where.";
+const DISK_HINT: &str = "About 1 GB of temporary space is needed; TMPDIR sets its location.";
 /// The directory of the packages in a candidate.
 const SITE: &str = "opt/site";
 
@@ -54,7 +54,7 @@ pub async fn build(
     if missing.is_empty() {
         return Ok(report);
     }
-    let folder = tempfile::tempdir().map_err(|e| BuildError::step("making a work folder", e, DISK_HINT))?;
+    let folder = tempfile::tempdir().map_err(|e| BuildError::step("creating a work directory", e, DISK_HINT))?;
     let work = Work { engine, source, folder: folder.path(), progress };
     let mut images = Vec::new();
     for architecture in ["amd64", "arm64"] {
@@ -84,12 +84,12 @@ pub async fn build(
 
 /// Something to build.
 #[derive(Clone, Copy)]
-enum Wanted {
+enum Target {
     Candidate(&'static Recipe),
     Postgres,
 }
 
-impl Wanted {
+impl Target {
     fn name(self) -> String {
         self.recipe().map_or_else(|| POSTGRES.to_owned(), Recipe::name)
     }
@@ -109,16 +109,16 @@ impl Wanted {
     }
 }
 
-fn select(names: &[String]) -> Result<Vec<Wanted>, BuildError> {
+fn select(names: &[String]) -> Result<Vec<Target>, BuildError> {
     if names.is_empty() {
-        return Ok(CANDIDATES.iter().map(Wanted::Candidate).collect());
+        return Ok(CANDIDATES.iter().map(Target::Candidate).collect());
     }
     let find = |name: &String| {
         if name == POSTGRES_NAME || name == POSTGRES {
-            return Ok(Wanted::Postgres);
+            return Ok(Target::Postgres);
         }
         let candidate = CANDIDATES.iter().find(|r| r.tag == *name || r.name() == *name);
-        candidate.map(Wanted::Candidate).ok_or_else(|| BuildError::Unknown {
+        candidate.map(Target::Candidate).ok_or_else(|| BuildError::Unknown {
             name: name.clone(),
             nearest: nearest(name, CANDIDATES.iter().map(|r| r.tag).chain([POSTGRES_NAME])).map(ToOwned::to_owned),
         })
@@ -155,8 +155,8 @@ impl Work<'_> {
         let base = base::make(self.engine, self.source, architecture, self.folder).await?;
         progress(&format!("base for {architecture}: {}, Python {}", base.from, base.python));
         if self.source.offline {
-            let cause = "the Python packages must be fetched, and --offline forbids it";
-            return Err(BuildError::step("fetching the Python packages", cause, "Build once with a network."));
+            let cause = "--offline forbids fetching the Python packages";
+            return Err(BuildError::step("fetching the Python packages", cause, "Run it once without --offline."));
         }
         progress(&format!("fetching the Python packages for {architecture}"));
         let list = self.folder.join("requirements.txt");
@@ -165,7 +165,7 @@ impl Work<'_> {
         let site = self.folder.join(format!("site-{architecture}"));
         base::packages(&list, &base.python, architecture, &site).await?;
         if architecture == "amd64" && !base::compile(&site, &base.python).await? {
-            progress(&format!("this machine has no Python {}: the candidates start more slowly", base.python));
+            progress(&format!("Python {} not found: the candidates will start more slowly", base.python));
         }
         let tar = self.folder.join(format!("site-{architecture}.tar"));
         Ok((base, pack(site, SITE.to_owned(), tar).await?))
@@ -205,7 +205,7 @@ pub async fn has(engine: &dyn Engine, name: &str, content: &str) -> Result<bool,
             Some(label) => Ok(label == content),
             None => Err(BuildError::step(
                 format!("building {name}"),
-                "an image of that name is there, and it is not ours",
+                "an image with this name exists and was not built by exitone",
                 "Give your image another name first (`docker tag`, then `docker rmi` the old name).",
             )),
         },

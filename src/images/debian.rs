@@ -8,7 +8,7 @@ use super::recipe::DEBIAN_SUITE;
 use super::{BuildError, Source, host};
 use crate::engine::archive::Layer;
 
-const HINT: &str = "See that the Debian mirror can be reached; or give a registry that has the image with \
+const HINT: &str = "Check that the Debian mirror is reachable, or pass a registry that has the image with \
                     `--registry HOST:PORT`.";
 
 /// A script for [`Extraction::script`]: sets up accounts and certificates like the packages' own scripts, and removes
@@ -66,7 +66,7 @@ pub fn is_debian() -> bool {
 pub async fn extract(what: &Extraction<'_>, source: &Source, work: &Path) -> Result<Layer, BuildError> {
     let step = format!("{} for {} from Debian packages", what.name, what.architecture);
     if source.offline {
-        return Err(BuildError::step(step, "the packages must be fetched, and --offline forbids it", HINT));
+        return Err(BuildError::step(step, "--offline forbids fetching the packages", HINT));
     }
     let program = if host::has("mmdebstrap") { PathBuf::from("mmdebstrap") } else { borrow_mmdebstrap(work).await? };
     let tar = work.join(format!("{}-{}.tar", what.name.replace(' ', "-"), what.architecture));

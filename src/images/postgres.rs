@@ -17,7 +17,7 @@ const PATH: &str = "/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/u
 const INITDB_ARGS: &str = "--auth-host=scram-sha-256 --no-sync";
 
 /// An image without a name, and its origin for progress messages.
-pub(crate) struct Made {
+pub(crate) struct BuiltPostgres {
     /// The image; name and labels are still missing.
     pub(crate) image: NewImage,
     /// `Debian bookworm packages`.
@@ -37,7 +37,7 @@ pub(crate) async fn make(
     source: &Source,
     architecture: &str,
     work: &Path,
-) -> Result<Made, BuildError> {
+) -> Result<BuiltPostgres, BuildError> {
     debian::or_registry(
         source,
         from_debian(architecture, source, work),
@@ -56,7 +56,7 @@ fn script() -> String {
     )
 }
 
-async fn from_debian(architecture: &str, source: &Source, work: &Path) -> Result<Made, BuildError> {
+async fn from_debian(architecture: &str, source: &Source, work: &Path) -> Result<BuiltPostgres, BuildError> {
     let what = Extraction { name: "PostgreSQL", architecture, packages: &POSTGRES_PACKAGES, script: script() };
     let layer = debian::extract(&what, source, work).await?;
     let env = [("PATH", PATH), ("LANG", "C.UTF-8"), ("PGDATA", "/var/lib/postgresql/data")];
@@ -69,7 +69,7 @@ async fn from_debian(architecture: &str, source: &Source, work: &Path) -> Result
         layers: vec![layer],
         ..NewImage::default()
     };
-    Ok(Made { image, from: format!("Debian {DEBIAN_SUITE} packages") })
+    Ok(BuiltPostgres { image, from: format!("Debian {DEBIAN_SUITE} packages") })
 }
 
 /// The registry's image without its volume, which every container would leave behind.
@@ -78,7 +78,7 @@ async fn from_registry(
     source: &Source,
     architecture: &str,
     work: &Path,
-) -> Result<Made, BuildError> {
+) -> Result<BuiltPostgres, BuildError> {
     let saved = registry::take(engine, source, REGISTRY_POSTGRES, architecture, work).await?;
     let mut env: BTreeMap<String, String> = saved.env.into_iter().collect();
     env.insert("POSTGRES_INITDB_ARGS".to_owned(), INITDB_ARGS.to_owned());
@@ -91,7 +91,7 @@ async fn from_registry(
         layers: saved.layers,
         ..NewImage::default()
     };
-    Ok(Made { image, from: saved.name })
+    Ok(BuiltPostgres { image, from: saved.name })
 }
 
 /// CMD: the data is discarded with the container, so nothing has to wait for a disk.

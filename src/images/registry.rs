@@ -8,7 +8,7 @@ use super::{BuildError, Source};
 use crate::engine::archive::{Blob, Layer};
 use crate::engine::{Engine, EngineError};
 
-const HINT: &str = "Log in to the registry or give another with `--registry HOST:PORT`; on Debian the image is built \
+const HINT: &str = "Log in to the registry or pass another with `--registry HOST:PORT`; on Debian the image is built \
                     from packages instead.";
 
 /// An image that was saved and unpacked.
@@ -94,7 +94,7 @@ pub async fn take(
         .map_err(|e| BuildError::step(&step, e, HINT))?
         .map_err(|e| BuildError::step(&step, e, HINT))?;
     if saved.architecture != architecture {
-        let cause = format!("the registry gave an image for {} instead of {architecture}", saved.architecture);
+        let cause = format!("the registry returned an image for {} instead of {architecture}", saved.architecture);
         return Err(BuildError::step(format!("taking {}", saved.name), cause, HINT));
     }
     Ok(saved)
@@ -103,7 +103,7 @@ pub async fn take(
 async fn pull(engine: &dyn Engine, source: &Source, name: &str, architecture: &str) -> Result<(), BuildError> {
     if source.offline {
         let step = format!("taking {name} for {architecture}");
-        return Err(BuildError::step(step, "it is not on the engine, and --offline forbids to fetch it", HINT));
+        return Err(BuildError::step(step, "it is not on the engine, and --offline forbids fetching it", HINT));
     }
     engine.pull_image(name, &format!("linux/{architecture}")).await.map_err(|e| match e {
         EngineError::Broken { action, message } => BuildError::step(action, message, HINT),
@@ -114,7 +114,7 @@ async fn pull(engine: &dyn Engine, source: &Source, name: &str, architecture: &s
 fn unpack(name: String, tar: &Path, folder: &Path) -> std::io::Result<Saved> {
     tar::Archive::new(std::fs::File::open(tar)?).unpack(folder)?;
     let manifests: Vec<SavedManifest> = serde_json::from_slice(&std::fs::read(folder.join("manifest.json"))?)?;
-    let manifest = manifests.into_iter().next().ok_or_else(|| std::io::Error::other("an empty archive"))?;
+    let manifest = manifests.into_iter().next().ok_or_else(|| std::io::Error::other("empty archive"))?;
     let config: SavedConfig = serde_json::from_slice(&std::fs::read(folder.join(&manifest.config))?)?;
     let layers = manifest.layers.iter().zip(&config.rootfs.diff_ids);
     let env = config.config.env.unwrap_or_default();

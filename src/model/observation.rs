@@ -155,7 +155,7 @@ pub struct Usage {
     pub throttled_ms: f64,
     /// Number of busy CPUs in the last second.
     pub recent_cpu: f64,
-    /// What other work on the machine took from it; `None` if the kernel does not report it.
+    /// What other work on the machine took from it; absent if the kernel does not report it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub contention: Option<Contention>,
 }
@@ -274,7 +274,7 @@ pub struct Evidence {
     pub no_route: u64,
     /// Writes to a full directory.
     pub full_disk_writes: u64,
-    /// The resource use of the process; `None` if the engine's machine does not allow reading it.
+    /// The resource use of the process; null if the engine's machine does not allow reading it.
     pub usage: Option<Usage>,
     /// Connections open at the end.
     pub sockets: Vec<OpenSocket>,

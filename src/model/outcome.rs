@@ -195,7 +195,7 @@ pub struct CaseResult {
     pub exit_code: Option<i64>,
     /// Whether the kernel killed one of its processes for lack of memory.
     pub oom: bool,
-    /// How it ended; `None` if nothing ran.
+    /// How it ended; null if nothing ran.
     pub outcome: Option<Outcome>,
     /// The furthest phase reached.
     pub phase: Phase,
@@ -232,7 +232,7 @@ pub struct CaseResult {
     pub notes: Vec<String>,
     /// The service log as the platform would write it.
     pub apprunner_log: Vec<String>,
-    /// The status of the deployment; `None` if nothing ran.
+    /// The status of the deployment; null if nothing ran.
     pub operation_status: Option<OperationStatus>,
     /// The status of the service after it.
     pub service_status: Option<ServiceStatus>,

@@ -121,7 +121,7 @@ pub struct JudgedSet {
     pub conditions: ConditionSet,
     /// Whether it is one of the minimal failing sets.
     pub smallest: bool,
-    /// Its expectation; `None` if it must pass.
+    /// Its expectation; absent if it must pass.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected: Option<Expected>,
 }
@@ -134,7 +134,7 @@ pub struct SearchReport {
     /// Its scenario.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scenario: Option<String>,
-    /// Why there may be other sets; `None` if all are known.
+    /// Why there may be other sets; absent if all are known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub open: Option<String>,
     /// The sets that are judged by themselves, minimal failing ones first.

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_sets_without() {
+    fn largest_sets_that_avoid_others() {
         let all = Set::first(4);
         assert_eq!(largest_without(all, &[]), [all]);
         assert_eq!(largest_without(all, &[set(&[1])]), [set(&[0, 2, 3])]);

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bad_version() {
+    fn finds_the_first_bad_version() {
         let (good, bad, unknown) = (Some(true), Some(false), None);
         assert_eq!(first_bad(&[good, good]), FirstBad::None);
         assert_eq!(first_bad(&[bad, good]), FirstBad::All);

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unresolved_run_ends_the_search() {
+    fn unresolved_run_ends_the_search() {
         let mut threshold = Threshold::new(4);
         threshold.record(Answer::Unresolved);
         assert_eq!((threshold.next(), threshold.found()), (None, None));

@@ -513,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_versions() {
+    fn searches_a_thousand_versions() {
         let (done, runs) = search(&World::of(1000, 613, TYPICAL), &Noise::about(TYPICAL), 4, &mut Random(3));
         assert_eq!(done.culprit(), Culprit::First(613));
         assert!(runs.len() <= 60, "{runs:?}");

@@ -1,4 +1,4 @@
-//! Images that cannot be run, and names that are none: a clear error, the right exit code, nothing left.
+//! Images that cannot run, and invalid names: a clear error, the right exit code, nothing left behind.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn image(tag: &str, cmd: &[&str], files: &[(&str, u32, &[u8])]) -> NewImage {
     }
 }
 
-/// Runs an image and returns exit code, standard output, standard error.
+/// Runs an image; returns exit code, standard output, standard error.
 fn run(args: &[&str]) -> (i32, String, String) {
     let output = exitone().arg("run").args(args).output().expect("it runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -30,7 +30,7 @@ async fn nothing_left(engine: &dyn Engine) {
 }
 
 #[tokio::test]
-async fn what_cannot_start_is_named() {
+async fn reports_images_that_cannot_start() {
     let Some((engine, _one)) = engine().await else { return };
     let nothing: &[(&str, u32, &[u8])] = &[("empty", 0o644, b"")];
     let script: &[(&str, u32, &[u8])] = &[("start.sh", 0o755, b"#!/bin/sh\r\necho hello\r\n")];
@@ -62,10 +62,10 @@ async fn what_cannot_start_is_named() {
 }
 
 #[tokio::test]
-async fn a_user_or_folder_that_is_not_there_is_named() {
+async fn reports_a_missing_user_or_folder() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
-    // The archive format of this project has no USER: an image made by the engine itself has.
+    // This project's archives cannot set USER, but the engine's builder can.
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("Dockerfile"), format!("FROM {PLANTED}\nUSER ghost\n")).expect("written");
     let built = std::process::Command::new("docker")
@@ -83,7 +83,7 @@ async fn a_user_or_folder_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_gets_the_nearest() {
+async fn suggests_the_nearest_image_name() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     exitone()

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::support::{engine, exitone};
 
-/// The versions of the incident, the oldest first.
+/// The versions of the incident, oldest first.
 const VERSIONS: [&str; 6] =
     ["v19-photo-fix", "v20-otp-fix", "v20-otp-fix-fixed", "v21-fresh", "v22-with-env", "v23-fixed-cmd"];
 
-/// The incident's service, with the provider that calls out when the program starts.
+/// The incident's service, with the provider that calls out at startup.
 const SERVICE: &str = r#"
 port: "8000"
 env:
@@ -40,7 +40,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// Runs the program over images; returns its exit code and its document.
+/// Runs the program on images; returns its exit code and its document.
 fn bisect(folder: &Path, images: &[String], more: &[&str]) -> (Option<i32>, Value) {
     let mut command = exitone();
     command.env("XDG_STATE_HOME", folder).args(["bisect", "--format", "json", "--service"]);
@@ -51,7 +51,7 @@ fn bisect(folder: &Path, images: &[String], more: &[&str]) -> (Option<i32>, Valu
 }
 
 #[tokio::test]
-async fn the_first_bad_version_depends_on_the_conditions() {
+async fn first_bad_version_depends_on_the_conditions() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build"]).assert().success();
     let folder = folder();
@@ -80,7 +80,7 @@ async fn the_first_bad_version_depends_on_the_conditions() {
 }
 
 #[tokio::test]
-async fn an_image_may_be_in_a_file() {
+async fn accepts_images_in_files() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", VERSIONS[1], VERSIONS[2]]).assert().success();
     let folder = folder();
@@ -90,12 +90,12 @@ async fn an_image_may_be_in_a_file() {
     let images = [image(VERSIONS[1]), archive.display().to_string()];
     let (code, found) = bisect(folder.path(), &images, &["--with", "egress.drop"]);
     assert_eq!((code, &found["first_bad"]), (Some(1), &Value::from(image(VERSIONS[2]))), "{found:#}");
-    // The same image by its name and from its file.
+    // The same image by name and from its file.
     let twins = [image(VERSIONS[2]), archive.display().to_string()];
     let mut command = exitone();
     let refused = command.arg("bisect").args(twins).assert().code(2);
     refused.stderr(predicates::str::contains("are the same image"));
-    // What git is told of each.
+    // What git gets for each.
     for (version, code) in [(VERSIONS[1], 0), (VERSIONS[2], 1)] {
         let (told, _) = bisect(folder.path(), &[image(version)], &["--git-bisect", "--with", "egress.drop"]);
         assert_eq!(told, Some(code), "{version}");

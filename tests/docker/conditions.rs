@@ -1,12 +1,12 @@
-//! Every condition on the real engine: a planted candidate meets it and fails, the same passes without it, and one that
-//! never meets it says so.
+//! Every condition on the real engine: a planted candidate meets it and fails, passes without it, and one that never
+//! meets it reports so.
 
 use exitone::model::condition::kinds;
 
 use super::support::{engine, exitone};
 
 #[tokio::test]
-async fn the_doctor_proves_every_condition_here() {
+async fn doctor_proves_every_condition() {
     let Some((_engine, _one)) = engine().await else { return };
     let output = exitone().args(["doctor", "--format", "json"]).output().expect("it ran");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");

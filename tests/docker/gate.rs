@@ -1,4 +1,4 @@
-//! The gate before a real push, in a throw-away repository with a bare remote.
+//! The gate before a real push, in a temporary repository with a bare remote.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -38,7 +38,7 @@ impl World {
         std::fs::write(path, text).expect("written");
     }
 
-    /// Git as its user has it: the gate's program on the path, folders of its own.
+    /// A command in a user's environment: the gate's program on the PATH, private folders.
     fn command(&self, program: &str) -> Command {
         let own = Path::new(env!("CARGO_BIN_EXE_exitone")).parent().expect("a folder").to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -70,7 +70,7 @@ impl World {
         self.command(env!("CARGO_BIN_EXE_exitone")).args(args).output().expect("it ran")
     }
 
-    /// Pushes; true when the remote took it, what was said, and how long it took.
+    /// Pushes; returns whether the remote accepted it, the output, and the duration.
     fn push(&self, args: &[&str]) -> (bool, String, Duration) {
         let begun = std::time::SystemTime::now();
         let output = self.command("git").arg("push").args(args).output().expect("git");
@@ -79,7 +79,7 @@ impl World {
         (output.status.success(), said(&output), took)
     }
 
-    /// A scenario for the planted program with this start command.
+    /// Writes a scenario for the planted program with this start command.
     fn scenario(&self, command: &str) {
         let text = format!(
             "build: {{dockerfile: Dockerfile, context: ., image: gated}}\nservice:\n  port: 8000\n  \
@@ -88,7 +88,7 @@ impl World {
         self.write(".exitone.yaml", &text);
     }
 
-    /// Everything that the gate keeps, in one text.
+    /// Everything that the gate stores, in one text.
     fn kept(&self) -> String {
         let entries = std::fs::read_dir(self.path("state").join("exitone/gate")).expect("a folder");
         let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -101,7 +101,7 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn a_push_is_judged() {
+async fn judges_a_push() {
     let Some((engine, _one)) = engine().await else { return };
     if Command::new("docker").arg("version").output().is_err() || Command::new("git").arg("version").output().is_err() {
         eprintln!("skipped: no docker command, or no git");
@@ -122,11 +122,11 @@ async fn a_push_is_judged() {
     );
     world.commit("one");
 
-    // Offline nothing is built, and what is missing is named.
+    // Offline nothing is built, and the missing image is named.
     let offline = world.exitone(&["gate", "--offline"]);
     let text = said(&offline);
     assert!(offline.status.code() == Some(4) && text.contains("exitone-gate/gated:"), "{text}");
-    assert!(text.contains("must be built, and --offline forbids it") && !text.contains("cases; about"), "{text}");
+    assert!(text.contains("--offline forbids building the image") && !text.contains("cases; about"), "{text}");
 
     // A good image, for the first time.
     let (good, text, cold) = world.push(&["origin", "main"]);
@@ -135,7 +135,7 @@ async fn a_push_is_judged() {
     let seen = std::fs::read_to_string(world.path("state").join("seen")).expect("the hook before was called");
     assert!(seen.contains("refs/heads/main") && seen.ends_with("\norigin\n"), "{seen}");
 
-    // Known by now, and another question for another platform.
+    // Known by now, and a separate question for another platform.
     let offline = world.exitone(&["gate", "--offline"]);
     assert!(offline.status.success() && said(&offline).contains("known for"), "{}", said(&offline));
     let elsewhere = world.exitone(&["gate", "--offline", "--platform", "ecs-express"]);
@@ -154,13 +154,13 @@ async fn a_push_is_judged() {
     assert!(good && text.contains("known for") && !text.contains("is built"), "{text}");
     assert!(known < Duration::from_secs(3) && unchanged < Duration::from_secs(3), "{known:?} {unchanged:?}");
 
-    // What is no part of the image.
+    // A file outside the image.
     world.write("docs/page.md", "words");
     world.commit("words");
     let (good, text, _) = world.push(&["origin", "main"]);
     assert!(good && text.contains("nothing in it changes the image"), "{text}");
 
-    // A bad image stops the push; the working tree plays no part.
+    // A bad image stops the push; the working tree does not matter.
     world.scenario("/planted exit 3");
     world.write("version", "3");
     world.commit("bad");
@@ -173,7 +173,7 @@ async fn a_push_is_judged() {
     let (good, text, _) = world.push(&["origin", "main"]);
     assert!(!good && text.contains("--no-cache"), "known to fail: {text}");
 
-    // A tag and a deletion are let through at once, whatever the commit is worth.
+    // A tag and a deletion pass immediately, whatever the commit.
     world.git(&["tag", "v1"]);
     let (good, text, tag) = world.push(&["origin", "v1"]);
     assert!(good && text.contains("the ref is a tag"), "{text}");
@@ -186,13 +186,13 @@ async fn a_push_is_judged() {
     let (good, text, _) = world.push(&["origin", "main"]);
     assert!(!good && text.contains("cannot build its image") && text.contains("nothing-that-is-there"), "{text}");
 
-    // The hook that was there has the first word.
+    // The previous hook comes first.
     world.write("stop", "");
     let (good, text, _) = world.push(&["origin", "main:refs/heads/other"]);
     assert!(!good && !text.contains("exitone gate"), "{text}");
     std::fs::remove_file(world.path("work").join("stop")).expect("removed");
 
-    // Nothing but the cache is left, and no secret is in it.
+    // Only the cache is left, without secrets.
     assert_eq!(std::fs::read_dir(world.path("tmp")).expect("listed").count(), 0, "no temporary folder is left");
     let kept = world.kept();
     assert!(kept.contains("verdict-") && kept.contains("image-") && !kept.contains("a-secret-of-the-gate"), "{kept}");
@@ -202,7 +202,7 @@ async fn a_push_is_judged() {
     assert_eq!(std::fs::read_to_string(&hook).expect("read"), own);
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(hook.metadata().expect("there").permissions().mode() & 0o777, 0o750);
-    assert!(world.push(&["origin", "main"]).0, "nobody judges any more");
+    assert!(world.push(&["origin", "main"]).0, "no gate any more");
 
     let names = Command::new("docker").args(["images", "-q", "--filter", "reference=exitone-gate/gated"]).output();
     let names = String::from_utf8_lossy(&names.expect("docker").stdout).into_owned();
@@ -216,7 +216,7 @@ async fn a_push_is_judged() {
 }
 
 #[tokio::test]
-async fn a_commit_that_cannot_be_judged_stops_the_push_unless_that_is_let_go() {
+async fn untestable_commit_stops_the_push_unless_lenient() {
     let Some((_engine, _one)) = engine().await else { return };
     let world = World::new();
     world.scenario("/planted exit 3");

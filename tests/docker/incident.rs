@@ -1,4 +1,4 @@
-//! The incident, whole: every cell of the truth table against the real engine, and what is said of it.
+//! The whole incident: every cell of the truth table against the real engine, and its diagnosis.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use testcontainers::{GenericImage, ImageExt};
 
 use super::support::{engine, exitone};
 
-/// The table of truth.
+/// The truth table.
 #[derive(Deserialize)]
 struct Truth {
     images: Vec<String>,
@@ -30,7 +30,7 @@ fn demo() -> Value {
     serde_json::from_slice(&output.stdout).expect("one document")
 }
 
-/// A cell as the table writes it.
+/// A cell in the table's notation.
 fn cell(case: &Value) -> String {
     let checks = case["checks"].as_array().expect("checks");
     match (case["outcome"].as_str(), case["exit_code"].as_i64()) {
@@ -43,7 +43,7 @@ fn cell(case: &Value) -> String {
 }
 
 #[tokio::test]
-async fn the_demo_finds_what_is_planted() {
+async fn demo_finds_what_is_planted() {
     let Some((_engine, _one)) = engine().await else { return };
     let truth = truth();
     let found = demo();
@@ -63,10 +63,10 @@ async fn the_demo_finds_what_is_planted() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(seen, truth.images.len() * truth.cells.len(), "every cell was run");
-    says_what_it_means(&found);
+    check_meaning(&found);
 }
 
-fn says_what_it_means(found: &Value) {
+fn check_meaning(found: &Value) {
     let first_bad = |conditions: &[&str]| {
         let all = found["first_bad"].as_array().expect("a list");
         let wanted = Value::from(conditions.to_vec());
@@ -94,10 +94,10 @@ fn says_what_it_means(found: &Value) {
 }
 
 #[tokio::test]
-async fn with_docker_run_it_works_on_the_laptop() {
+async fn works_with_plain_docker_run() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", "v20-otp-fix", "v22-with-env"]).assert().success();
-    // The mystery of the incident: the images that exit with code 1 there start without a network here.
+    // The mystery of the incident: images that exit with code 1 on the platform start here without a network.
     let image = GenericImage::new("nerava-backend", "v20-otp-fix")
         .with_wait_for(WaitFor::message_on_stderr("Uvicorn running on http://0.0.0.0:8000"))
         .with_network("none")
@@ -110,7 +110,7 @@ async fn with_docker_run_it_works_on_the_laptop() {
 }
 
 #[tokio::test]
-async fn a_second_build_finds_everything_there() {
+async fn second_build_builds_nothing() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build"]).assert().success();
     let output = exitone().args(["images", "build", "--offline"]).output().expect("it runs");

@@ -1,6 +1,6 @@
-//! Two candidates at once never meet, and a hostile one (root, the engine's default capabilities) neither changes its
-//! rules nor gets out. Every attempt is a row of a table; the fixture `hostile.c` makes it. Each is made a second time
-//! where nothing is in its way and must work there: an attempt that cannot succeed proves nothing.
+//! Two concurrent candidates never affect each other, and a hostile one (root, the engine's default capabilities)
+//! neither changes its rules nor escapes. Every attempt is a row of a table, made by the fixture `hostile.c`. Each is
+//! repeated without protection and must succeed there: an attempt that can never succeed proves nothing.
 
 mod host;
 
@@ -31,15 +31,15 @@ const LATE: i64 = 75;
 /// The docker command's own: the container could not be started.
 const NOT_STARTED: i64 = 125;
 
-/// One attempt of a candidate that is alone.
+/// An attempt of a single candidate.
 struct Attempt {
     what: &'static str,
     words: &'static str,
     /// The conditions that it attacks.
     with: &'static [&'static str],
-    /// Flags of `docker run` and words with which it works; without words the same.
+    /// Flags of `docker run` and words with which it succeeds; without words, the same ones.
     works: (&'static [&'static str], &'static str),
-    /// True: not every kernel has what it needs.
+    /// Whether some kernels lack a prerequisite.
     rare: bool,
 }
 
@@ -62,7 +62,7 @@ const MOUNTED: &[&str] =
 const HOST_NET: &[&str] = &["--network=host"];
 const FOLDER: &[&str] = &["--volume={folder}:{folder}"];
 const VICTIM: &[&str] = &["--pid=container:{victim}"];
-/// No flags: nobody else has the port of a resolver in a namespace of its own.
+/// No flags: in its own namespace nobody else has the resolver's port.
 const ALONE: &[&str] = &[];
 const LIMITS: &str = "rewrite /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us \
                       /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max";
@@ -85,7 +85,7 @@ const ATTEMPTS: &[Attempt] = &[
         "rewrite /sys/class/net/eth0/tx_queue_len /sys/class/net/eth0/mtu",
         (&["--cap-add=NET_ADMIN", "--volume=/sys:/writable"], "rewrite /writable/class/net/lo/tx_queue_len"),
     ),
-    // Only a privileged container could; it is the attempt of the rows above on other files.
+    // Only a privileged container could; it is the same attempt as above on other files.
     under(&["cpu.limit:0.5", "memory.limit:64m"], attempt("its limits", LIMITS, (HOST_NET, ""))),
     under(
         &["nofile.limit:256"],
@@ -96,7 +96,7 @@ const ATTEMPTS: &[Attempt] = &[
     // The resolver.
     attempt("the resolver's place", "resolver", (ALONE, "")),
     under(&["dns.servfail"], rare(attempt("the end of the resolver's socket", "end-socket", (NET_ADMIN, "")))),
-    // The holder: it has no port, no socket and no process that a candidate sees, and its folder is read-only.
+    // The holder: it has no port, socket or process visible to a candidate, and its folder is read-only.
     attempt("open ports beside the resolver's", "ports", (HOST_NET, "")),
     attempt("sockets with a name", "unix-names", (HOST_NET, "")),
     attempt("other processes", "processes", (&["--pid=host"], "")),
@@ -140,7 +140,7 @@ fn hostile_program(folder: &Path) -> PathBuf {
     program
 }
 
-/// Loads an image of the hostile program with more layers.
+/// Loads an image of the hostile program with additional layers.
 async fn load_hostile(engine: &dyn Engine, tag: &str, more: Vec<Layer>) {
     let folder = tempfile::tempdir().expect("a folder");
     let program = std::fs::read(hostile_program(folder.path())).expect("compiled");
@@ -157,7 +157,7 @@ async fn load_hostile(engine: &dyn Engine, tag: &str, more: Vec<Layer>) {
     load(engine, &[image]).await;
 }
 
-/// A line of a table: what was tried, what came of it, the program's last words.
+/// A table row: the attempt, its result, the program's last words.
 fn row(what: &str, came: &str, log: &str) -> String {
     format!("{what:<48} {came:<14} {}", log.trim().lines().collect::<Vec<_>>().join(" · "))
 }
@@ -172,7 +172,7 @@ fn came(code: Option<i64>) -> String {
 }
 
 #[tokio::test]
-async fn a_hostile_candidate_changes_nothing_and_reaches_nobody() {
+async fn hostile_candidate_changes_nothing_and_reaches_nobody() {
     let Some((engine, _one)) = engine().await else { return };
     load_hostile(engine.as_ref(), IMAGE, Vec::new()).await;
     let host = Host::start();
@@ -202,12 +202,12 @@ async fn a_hostile_candidate_changes_nothing_and_reaches_nobody() {
             assert_eq!(outside.settle().await, 0, "a packet of a hostile candidate was seen outside");
         }
     }
-    assert_eq!(host.visits(), 0, "somebody reached the host");
+    assert_eq!(host.visits(), 0, "a candidate reached the host");
     host.be_reached();
     assert!(broken.is_empty(), "not repelled:\n{}", broken.join("\n"));
 }
 
-/// The docker command; nothing, with a printed reason, where there is none.
+/// Runs the docker command; `None`, with a printed reason, if it is missing.
 fn docker(args: &[String]) -> Option<(i64, String)> {
     match Command::new("docker").args(args).output() {
         Ok(output) => {
@@ -225,7 +225,7 @@ fn texts(words: &str) -> Vec<String> {
     words.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A container of the docker command that goes with its test.
+/// A docker container that is removed with its test.
 struct Container(String);
 
 impl Container {
@@ -245,7 +245,7 @@ impl Drop for Container {
 }
 
 #[tokio::test]
-async fn every_attempt_works_where_nothing_is_in_its_way() {
+async fn every_attempt_succeeds_without_protection() {
     let Some((engine, _one)) = engine().await else { return };
     load_hostile(engine.as_ref(), IMAGE, Vec::new()).await;
     let host = Host::start();
@@ -262,17 +262,17 @@ async fn every_attempt_works_where_nothing_is_in_its_way() {
         let Some((code, said)) = docker(&args) else { return };
         let line = row(attempt.what, &came(Some(code)), &said);
         eprintln!("{line}");
-        // A machine that has not got the capability itself cannot give it away.
+        // A machine that lacks the capability itself cannot grant it.
         let good = code == WORKED || (attempt.rare && (code == NOT_HERE || code == NOT_STARTED));
         if !good {
             broken.push(line);
         }
     }
     assert!(host.visits() >= 5, "the host counts visits");
-    assert!(broken.is_empty(), "an attempt that cannot succeed:\n{}", broken.join("\n"));
+    assert!(broken.is_empty(), "attempts that cannot succeed:\n{}", broken.join("\n"));
 }
 
-/// An attempt of a candidate that has a neighbour, and the exit codes of both where they share everything.
+/// An attempt of a candidate with a neighbour, and the exit codes of both if they share everything.
 struct Meeting {
     what: &'static str,
     words: &'static str,
@@ -283,9 +283,9 @@ const MEETINGS: &[Meeting] = &[
     Meeting { what: "the neighbour's packets", words: "sniff", shared: Some((WORKED, WORKED)) },
     Meeting { what: "the neighbour's port", words: "same-port 127.0.0.1 {near}", shared: Some((WORKED, WORKED)) },
     Meeting { what: "the neighbour's files and sockets", words: "belongings", shared: Some((WORKED, WORKED)) },
-    // It looks whether names are numbered from the first on, and that the second is the next.
+    // It checks whether names are numbered from the first, so that the second is the next.
     Meeting { what: "the neighbour's names", words: "names", shared: None },
-    // The neighbour and the host look for the packets.
+    // The neighbour and the host watch for the packets.
     Meeting {
         what: "packets of somebody else to the neighbour",
         words: "spoof {near}",
@@ -294,7 +294,7 @@ const MEETINGS: &[Meeting] = &[
     Meeting { what: "the neighbour's end", words: "kill-all", shared: Some((WORKED, REPELLED)) },
 ];
 
-/// A moment so many seconds from now, as both sides of a meeting read it.
+/// A moment this many seconds from now, in the format that both sides of a meeting read.
 fn moment(seconds: f64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     format!("{:.3}", now.as_secs_f64() + seconds)
@@ -318,7 +318,7 @@ async fn open(engine: &Arc<dyn Engine>, mode: Mode, jobs: usize, state: &Path) -
     Rig::open(engine.clone(), &info, setup).await.expect("a session")
 }
 
-/// Runs candidates of the hostile image, so many at a time; each has its words in a variable.
+/// Runs candidates of the hostile image, `jobs` at a time; each gets its words in a variable.
 async fn act(rig: &Rig, jobs: usize, acts: &[&str], at: &str) -> Vec<Arc<CaseResult>> {
     let engine = &rig.context.engine;
     let candidates = vec![Candidate { facts: engine.inspect_image(IMAGE).await.expect("an image") }];
@@ -331,7 +331,7 @@ async fn act(rig: &Rig, jobs: usize, acts: &[&str], at: &str) -> Vec<Arc<CaseRes
 }
 
 #[tokio::test]
-async fn two_candidates_at_once_do_not_meet() {
+async fn concurrent_candidates_do_not_meet() {
     let Some((engine, _one)) = engine().await else { return };
     load_hostile(engine.as_ref(), IMAGE, Vec::new()).await;
     let mut broken = Vec::new();
@@ -341,7 +341,7 @@ async fn two_candidates_at_once_do_not_meet() {
         let rig = open(&engine, mode, 2, state.path()).await;
         for meeting in MEETINGS {
             let mut results = Vec::new();
-            // On a busy machine one of them starts too late.
+            // On a busy machine one of them may start too late.
             for lead in [2.0, 4.0, 8.0] {
                 results = act(&rig, 2, &["neighbour", &near(meeting.words)], &moment(lead)).await;
                 if results.iter().all(|r| r.exit_code != Some(LATE)) {
@@ -366,7 +366,7 @@ async fn two_candidates_at_once_do_not_meet() {
 }
 
 #[tokio::test]
-async fn those_who_share_everything_do_meet() {
+async fn candidates_that_share_everything_do_meet() {
     let Some((engine, _one)) = engine().await else { return };
     load_hostile(engine.as_ref(), IMAGE, Vec::new()).await;
     let mut broken = Vec::new();
@@ -396,15 +396,15 @@ async fn those_who_share_everything_do_meet() {
             broken.push(format!("{}: {met:?} and not {expected:?}", meeting.what));
         }
     }
-    assert!(broken.is_empty(), "meetings that nobody sees:\n{}", broken.join("\n"));
+    assert!(broken.is_empty(), "undetected meetings:\n{}", broken.join("\n"));
 }
 
 #[tokio::test]
-async fn there_is_no_way_around_a_fault() {
+async fn faults_cannot_be_bypassed() {
     let Some((engine, _one)) = engine().await else { return };
     load_hostile(engine.as_ref(), IMAGE, Vec::new()).await;
     let sets: [&[&str]; 7] = [
-        // Where nothing is in the way it is answered.
+        // Without a fault it is answered.
         &[],
         &["egress.drop"],
         &["egress.reject"],
@@ -426,31 +426,31 @@ async fn there_is_no_way_around_a_fault() {
     assert!(broken.is_empty(), "ways around:\n{}", broken.join("\n"));
 }
 
-/// What a candidate does to whoever comes after it in the same holder.
+/// What a candidate does to its successor in the same holder.
 struct Legacy {
     what: &'static str,
     first: &'static str,
     next: &'static str,
-    /// The next must start within so many milliseconds.
+    /// The next must start within this many milliseconds.
     within: f64,
 }
 
 const LEGACIES: &[Legacy] = &[
-    // Healthy and deaf to SIGTERM, it is there for two seconds more: its holder serves nobody else until it is gone.
+    // Healthy and ignoring SIGTERM, it stays for two more seconds: its holder serves nobody else until it is gone.
     Legacy { what: "what one on its way out says and writes", first: "leaver", next: "follower", within: 10_000.0 },
-    // For these two seconds it can keep the holder from writing; no longer.
+    // During these two seconds it can keep the holder from writing, but no longer.
     Legacy { what: "files that nobody may open", first: "leaser", next: "quick 198.18.7.7 443", within: 5000.0 },
     Legacy { what: "20000 ports", first: "scanner 20000", next: "quick 198.18.7.7 443", within: 5000.0 },
 ];
 
 #[tokio::test]
-async fn nothing_of_a_candidate_is_left_for_the_next() {
+async fn candidate_leaves_nothing_for_the_next() {
     let Some((engine, _one)) = engine().await else { return };
     load_hostile(engine.as_ref(), IMAGE, Vec::new()).await;
     let mut broken = Vec::new();
     for legacy in LEGACIES {
         let state = tempfile::tempdir().expect("a folder");
-        // One holder: it serves both.
+        // One holder serves both.
         let rig = open(&engine, Mode::Shared, 1, state.path()).await;
         let results = act(&rig, 1, &[legacy.first, legacy.next], "0").await;
         rig.close(false).await.expect("closed");
@@ -469,7 +469,7 @@ async fn nothing_of_a_candidate_is_left_for_the_next() {
     assert!(broken.is_empty(), "left for the next:\n{}", broken.join("\n"));
 }
 
-/// A layer with links: where each stands, and where it leads to.
+/// A layer with links: path and target of each.
 fn links(links: &[(&str, &str)]) -> Layer {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, target) in links {
@@ -482,11 +482,11 @@ fn links(links: &[(&str, &str)]) -> Layer {
 }
 
 #[tokio::test]
-async fn a_link_in_an_image_does_not_lead_the_keeper_of_a_full_disk_astray() {
+async fn keeper_does_not_follow_links_in_an_image() {
     const TAG: &str = "exitone-test/hostile-links:latest";
     let Some((engine, _one)) = engine().await else { return };
-    // In the keeper the folders of the candidate are /kept/0 and /kept/1: what it writes through the link is seen in
-    // the second. Another link would lead into its /proc/sys, which is the host's and writable there.
+    // In the keeper, the candidate's folders are /kept/0 and /kept/1: a write through the link shows up in the second.
+    // Another link would lead to its /proc/sys, which is the host's and writable there.
     let astray = links(&[("home/.full", "/kept/1/astray"), ("tmp/.full", "/kept/0/astray")]);
     load_hostile(engine.as_ref(), TAG, vec![astray]).await;
     let look = |path: &str| (service_with(&format!("/hostile host-file {path}")), set(&["disk.full"]));

@@ -1,4 +1,4 @@
-//! Images of tests that stay on the engine.
+//! Test images that stay on the engine.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use exitone::engine::archive::{NewImage, write};
 use exitone::engine::{Archive, Engine, IMAGE_LABEL};
 use exitone::images::CONTENT_LABEL;
 
-/// The labels of an image that stays on the engine, made of this content.
+/// The labels of an image that stays on the engine, with this content.
 pub(crate) fn labels(content: &str) -> BTreeMap<String, String> {
     [(IMAGE_LABEL, "test"), (CONTENT_LABEL, content)].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }

@@ -1,4 +1,4 @@
-//! Sessions: many holders at once, and what is left after `kill -9` of the controller.
+//! Sessions: many concurrent holders, and what is left after `kill -9` of the controller.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::support::{PLANTED, engine, left_by, load_planted, service_with, set};
 
 #[tokio::test]
-async fn many_holders_of_a_session_start_at_once() {
+async fn many_holders_of_a_session_start_concurrently() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let info = engine.info().await.expect("an engine");
@@ -40,7 +40,7 @@ async fn many_holders_of_a_session_start_at_once() {
     }
 }
 
-/// A controller whose candidate stays healthy for a minute; `folder` is its state folder, too.
+/// A controller whose candidate stays healthy for a minute; `folder` is also its state folder.
 fn serving(folder: &Path) -> Child {
     let service = folder.join("service.yaml");
     std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\n").expect("written");
@@ -83,7 +83,7 @@ async fn ctrl_c_drains_and_cleans() {
     }
     let status = tokio::task::spawn_blocking(move || child.wait()).await.expect("joined").expect("ended");
     assert_eq!(status.code(), Some(130));
-    // What was being opened when the user asked to stop is left to the watchdog.
+    // Resources being created at the interruption are left to the watchdog.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(left_by(engine.as_ref(), folder.path()).await, []);
 }

@@ -1,7 +1,7 @@
-//! Against the real engine. Without one these tests say so and pass on a laptop; in CI (`CI=true`) they fail.
+//! Tests against the real engine. Without one they are skipped with a message; in CI (`CI=true`) they fail.
 
 #![cfg(target_os = "linux")]
-// A skipped test says why.
+// A skipped test prints the reason.
 #![allow(clippy::print_stderr)]
 
 mod bad_images;

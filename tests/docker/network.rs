@@ -1,4 +1,4 @@
-//! What a candidate meets in its namespace, and that nothing of it gets out.
+//! What a candidate experiences in its namespace, and that none of its packets leave it.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const ECONNREFUSED: i64 = 111;
 const EHOSTUNREACH: i64 = 113;
 
 #[tokio::test]
-async fn each_way_to_lose_the_internet_looks_as_it_does_there() {
+async fn network_faults_look_like_the_platforms() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let connect = || service_with("/planted connect 198.18.7.7 443");
@@ -33,7 +33,7 @@ async fn each_way_to_lose_the_internet_looks_as_it_does_there() {
         (send(), set(&["egress.drop"]), 0),
         (send(), set(&["egress.reject"]), 0),
         (send(), set(&["egress.unreachable"]), 0),
-        // A resolver that fails is not in the way of an address.
+        // A failing resolver does not affect connections to addresses.
         (connect(), set(&["dns.drop"]), 0),
     ];
     for mode in [Mode::Shared, Mode::OneRun] {
@@ -56,7 +56,7 @@ async fn each_way_to_lose_the_internet_looks_as_it_does_there() {
 }
 
 #[tokio::test]
-async fn a_fault_is_there_before_the_first_instruction_twenty_times_of_twenty() {
+async fn fault_is_in_force_before_the_first_instruction() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let case = (service_with("/planted connect 198.18.7.7 443"), set(&["egress.reject"]));
@@ -66,7 +66,7 @@ async fn a_fault_is_there_before_the_first_instruction_twenty_times_of_twenty() 
 }
 
 #[tokio::test]
-async fn a_router_says_unreachable_as_often_as_it_is_asked() {
+async fn router_reports_unreachable_every_time() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let case = (service_with("/planted repeat 12 198.18.7.7 443 113"), set(&["egress.unreachable"]));
@@ -75,7 +75,7 @@ async fn a_router_says_unreachable_as_often_as_it_is_asked() {
 }
 
 #[tokio::test]
-async fn a_client_that_spins_on_its_resolver_does_not_starve_the_probes() {
+async fn spinning_resolver_client_does_not_starve_the_probes() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let case = (service_with("/planted ask 1000000 0.0.0.0 8000"), set(&["dns.servfail"]));
@@ -87,10 +87,10 @@ async fn a_client_that_spins_on_its_resolver_does_not_starve_the_probes() {
 }
 
 #[tokio::test]
-async fn what_a_candidate_writes_is_gone_for_the_next() {
+async fn files_of_a_candidate_are_gone_for_the_next() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
-    // One case at a time: the second is served by the holder of the first or of its neighbour, in either order.
+    // One case at a time: the second is served by the holder of the first or by its neighbour, in either order.
     let cases: Vec<_> = ["tamper", "tamper", "untampered", "untampered"]
         .map(|what| (service_with(&format!("/planted {what}")), set(&[])))
         .to_vec();
@@ -99,7 +99,7 @@ async fn what_a_candidate_writes_is_gone_for_the_next() {
 }
 
 #[tokio::test]
-async fn the_probe_comes_from_outside() {
+async fn probe_comes_from_outside() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let quick = |command: &str| {
@@ -112,11 +112,11 @@ async fn the_probe_comes_from_outside() {
         (quick("/planted serve 0.0.0.0 8000"), set(&["egress.drop"])),
         (quick("/planted serve 127.0.0.1 8000"), set(&[])),
         (quick("/planted serve 0.0.0.0 9000"), set(&[])),
-        // What binds the host name's address is reached in the baseline, not under the platform's name.
+        // A server bound to the host name's address is reached in the baseline, not under the platform's name.
         (quick("/planted serve 10.0.61.20 8000"), set(&[])),
         (quick("/planted serve 10.0.248.213 8000"), set(&["hostname.platform"])),
         (quick("/planted serve 10.0.248.213 8000"), set(&["hostname.unbindable"])),
-        // A port below 1024, as Docker opens it for everybody.
+        // A port below 1024, which Docker lets every user open.
         (quick("/planted serve 0.0.0.0 80"), set(&[])),
     ];
     let results = run(&engine, None, PLANTED, &cases).await;
@@ -137,7 +137,7 @@ async fn the_probe_comes_from_outside() {
     );
 }
 
-/// Watches every packet of the host's own namespace for a marker.
+/// Watches every packet in the host's own namespace for a marker.
 struct OutsideWatch {
     seen: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
@@ -178,7 +178,7 @@ impl Drop for OutsideWatch {
 }
 
 #[tokio::test]
-async fn nothing_of_a_candidate_leaves_its_namespace() {
+async fn no_packet_leaves_the_namespace() {
     const MARKER: &[u8] = b"exitone-marker-5b1f";
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
@@ -186,7 +186,7 @@ async fn nothing_of_a_candidate_leaves_its_namespace() {
         eprintln!("skipped: watching the outside needs the right to open a packet socket");
         return;
     };
-    // Somebody on the host whom a candidate would love to reach: a listener on every address.
+    // An attractive target on the host: a listener on every address.
     let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("bound");
     listener.set_nonblocking(true).expect("set");
     let places = "8.8.8.8 1.1.1.1 192.0.2.1 172.17.0.1 172.17.0.2 10.0.0.2 192.168.0.1 169.254.169.254 \
@@ -202,10 +202,10 @@ async fn nothing_of_a_candidate_leaves_its_namespace() {
         .collect();
     let results = run(&engine, None, PLANTED, &cases).await;
     assert!(results.iter().all(|r| r.outcome == Some(Outcome::Exited)), "every candidate ran to its end");
-    assert!(results[0].evidence.connects.len() > 20, "it did send");
+    assert!(results[0].evidence.connects.len() > 20, "it did send packets");
     assert_eq!(watch.seen(), 0, "a packet of the candidate was seen outside");
     assert!(listener.accept().is_err(), "the candidate reached the host");
-    // The watch does see what is there to be seen.
+    // The watch does see packets that are there.
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");
     socket.send_to(MARKER, socket.local_addr().expect("bound")).expect("sent");
     let end = std::time::SystemTime::now() + std::time::Duration::from_secs(5);

@@ -1,10 +1,10 @@
-//! The engine of tests, or the reason why there is none.
+//! The engine for tests, or the reason why there is none.
 
 use exitone::engine::context::EngineEnv;
 use exitone::engine::docker::DockerEngine;
 use exitone::engine::{Engine, EngineInfo};
 
-/// The engine; nothing, with a printed reason, where there is none. CI needs one.
+/// The engine; `None`, with a printed reason, if there is none. CI needs one.
 pub(crate) async fn engine() -> Option<(DockerEngine, EngineInfo)> {
     let engine = DockerEngine::connect(&EngineEnv::of_process());
     let info = match &engine {

@@ -15,7 +15,7 @@ fn docker(args: &[&str]) -> bool {
     Command::new("docker").args(args).output().is_ok_and(|o| o.status.success())
 }
 
-/// An image with Debian's docker-registry, by extraction of its package.
+/// Loads an image with Debian's docker-registry, extracted from its package.
 async fn load_registry(engine: &dyn exitone::engine::Engine) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let tar = folder.path().join("registry.tar");
@@ -46,7 +46,7 @@ async fn load_registry(engine: &dyn exitone::engine::Engine) -> bool {
 }
 
 #[tokio::test]
-async fn candidates_are_built_on_a_registrys_base() {
+async fn builds_candidates_on_a_registry_base() {
     let Some((engine, _one)) = engine().await else { return };
     if !docker(&["version"]) || !load_registry(engine.as_ref()).await {
         assert!(std::env::var_os("CI").is_none(), "CI has mmdebstrap and docker");
@@ -63,12 +63,12 @@ async fn candidates_are_built_on_a_registrys_base() {
         .expect("the registry starts");
     let port = registry.get_host_port_ipv4(5000).await.expect("a port");
     let base = format!("127.0.0.1:{port}/python:3.12-slim");
-    // The registry's image says which Python it has, as the official one does.
+    // The registry's image names its Python version, like the official one.
     let folder = tempfile::tempdir().expect("a folder");
     let dockerfile = "FROM exitone/python-base:latest\nENV PYTHON_VERSION=3.11.2\n";
     std::fs::write(folder.path().join("Dockerfile"), dockerfile).expect("written");
     let path = folder.path().display().to_string();
-    assert!(docker(&["build", "-q", "-t", &base, &path]), "the base is made");
+    assert!(docker(&["build", "-q", "-t", &base, &path]), "the base is built");
     assert!(docker(&["push", "-q", &base]), "the base is pushed");
     assert!(docker(&["rmi", &base]), "the base is only on the registry now");
     assert!(docker(&["rmi", "nerava-backend:v24-lazy-otp"]), "there is something to build");
@@ -85,8 +85,8 @@ async fn candidates_are_built_on_a_registrys_base() {
     let run = exitone().args(["run", "--image", "nerava-backend:v24-lazy-otp", "--service"]).arg(&service).output();
     let run = run.expect("it runs");
     assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stdout));
-    // What was built from another base goes: the next build makes it from the usual one.
+    // Remove what was built from another base: the next build uses the usual one.
     docker(&["rmi", "nerava-backend:v24-lazy-otp"]);
-    assert!(!docker(&["image", "inspect", &base]), "the base went again: the name was not there before");
+    assert!(!docker(&["image", "inspect", &base]), "the base is removed: the name did not exist before");
     registry.rm().await.expect("removed");
 }

@@ -1,13 +1,13 @@
-//! The script of a case, run by a shell: it ends as the case did.
+//! Runs a case's script with a shell: it ends like the case.
 
 use std::process::{Command, Stdio};
 
 use super::support::{PLANTED, engine, exitone, load_planted};
 
-/// An image with what the scripts' own image has; the script would fetch it from a registry.
+/// An image with the contents of the scripts' own image, which the script would fetch from a registry.
 const TOOLS: &str = "exitone-test/tools:latest";
 
-/// Makes the tools' image from Debian packages.
+/// Builds the tools image from Debian packages.
 fn tools() {
     let mut look = Command::new("docker");
     look.args(["image", "inspect", TOOLS]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -23,7 +23,7 @@ fn tools() {
     assert!(known, "the tools' image is there");
 }
 
-/// Runs a case and then its script; returns both exit codes, of the candidate and of the script.
+/// Runs a case and then its script; returns the exit codes of the candidate and of the script.
 fn both(start_command: &str, with: &[&str]) -> (Option<i64>, Option<i32>) {
     let folder = tempfile::tempdir().expect("a folder");
     let service = folder.path().join("service.yaml");
@@ -47,13 +47,13 @@ fn both(start_command: &str, with: &[&str]) -> (Option<i64>, Option<i32>) {
     assert!(!String::from_utf8_lossy(&script.stdout).contains("hidden"), "no secret is in it");
     std::fs::write(&path, script.stdout).expect("written");
     let ended = Command::new("sh").arg(&path).env("TOOLS", TOOLS).env("API_TOKEN", "hidden").output().expect("a shell");
-    // Shown with a test that fails.
+    // Shown if the test fails.
     eprintln!("{}", String::from_utf8_lossy(&ended.stderr));
     (case["exit_code"].as_i64(), ended.status.code())
 }
 
 #[tokio::test]
-async fn a_script_ends_as_its_case_did() {
+async fn script_ends_like_its_case() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     tools();
@@ -69,7 +69,7 @@ async fn a_script_ends_as_its_case_did() {
         ("/planted write /file", vec!["rootfs.readonly"], 30),
         ("/planted exit '4 5'", vec!["command.split", "nofile.limit:64"], 0),
     ] {
-        // The word `'4` is no number for the planted program.
+        // For the planted program, the word `'4` is not a number.
         let (case, script) = both(start_command, &with);
         assert_eq!((case, script), (Some(code), i32::try_from(code).ok()), "{start_command} {with:?}");
     }

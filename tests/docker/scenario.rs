@@ -1,4 +1,4 @@
-//! Scenario files against the real engine: a search among their conditions, and images that are built first.
+//! Scenario files against the real engine: a search among their conditions, and images built first.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn service() -> &'static str {
 }
 
 #[tokio::test]
-async fn a_run_searches_among_the_conditions_of_its_file() {
+async fn searches_among_the_conditions_of_a_scenario() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", "v20-otp-fix"]).assert().success();
     let folder = tempfile::tempdir().expect("a folder");
@@ -45,13 +45,13 @@ async fn a_run_searches_among_the_conditions_of_its_file() {
     assert_eq!((judged.len(), &searched["answer"]["complete"]), (2, &Value::from(true)), "{searched:#}");
     assert!(judged.iter().all(|set| set["smallest"] == true && set["expected"]["met"] == true), "{judged:#?}");
     assert_eq!(document["summary"]["unexpected"], 0);
-    // The case of a set can be had as a script.
+    // The case of a set can be printed as a script.
     let case = judged[0]["case"].as_str().expect("an id");
     exitone().args(["repro", case]).assert().success();
 }
 
 #[tokio::test]
-async fn what_a_scenario_says_is_built_is_built_and_run() {
+async fn builds_and_runs_images_of_a_scenario() {
     let Some((engine, _one)) = engine().await else { return };
     let folder = tempfile::tempdir().expect("a folder");
     planted_program(folder.path());

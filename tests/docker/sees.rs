@@ -1,5 +1,5 @@
-//! What a C program, a Python program and a static Rust program see of every condition: `docs/conditions.md`.
-//! `EXITONE_UPDATE_DOCS=1 cargo test --test docker sees` writes it anew.
+//! What a C program, a Python program and a static Rust program observe under every condition: `docs/conditions.md`.
+//! `EXITONE_UPDATE_DOCS=1 cargo test --test docker sees` regenerates it.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -23,19 +23,19 @@ const IMAGE: &str = "exitone-test/sees:latest";
 const PAGE: &str = "docs/conditions.md";
 /// The host that the programs need.
 const NEEDED: &str = "planted.example";
-/// How a line begins that is not compared.
+/// The prefix of a line that is not compared.
 const MEASURED: &str = "Measured on ";
 /// Most cases wait.
 const JOBS: usize = 8;
 /// The start of each program's command, in the order of the columns.
 const PROGRAMS: [&str; 3] = ["/sees-c", "python3 /sees.py", "/sees-rust"];
-/// ENTRYPOINT leaves a trace: the command runs with one more variable.
+/// ENTRYPOINT leaves a trace: the command runs with an additional variable.
 const DOCKERFILE: &str = "FROM exitone/python-base:latest\nLABEL exitone.image=test\n\
                           COPY sees-c sees-rust sees.py /\n\
                           COPY --chown=1000:1000 sees.py /kept/\nVOLUME /kept\nUSER 1000:1000\n\
                           ENTRYPOINT [\"/usr/bin/env\", \"ENTRYPOINT=ran\"]\n";
 
-/// What the page says before its table.
+/// The page's introduction.
 const HEAD: &str = "\
 # What a program sees of each condition
 
@@ -56,7 +56,7 @@ Made by `tests/docker/sees.rs` from `tests/fixtures/sees.{c,py,rs}` on a real en
 - The image has an `ENTRYPOINT` that sets the variable `ENTRYPOINT`, and the service sets `PLANTED=yes`.
 ";
 
-/// Conditions, and what is done under them. An action: `CREDENTIALS` stands for the path of the credentials.
+/// Conditions, and the actions under them. In an action, `CREDENTIALS` stands for the path of the credentials.
 const ROWS: &[(&str, &[&str])] = &[
     (
         "",
@@ -126,7 +126,7 @@ const ROWS: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn what_programs_see_is_what_the_page_says() {
+async fn programs_see_what_the_page_says() {
     let Some((engine, _one)) = engine().await else { return };
     for kind in kinds() {
         let named = |row: &(&str, &[&str])| row.0.split([':', '@']).next() == Some(kind.name);
@@ -145,9 +145,9 @@ async fn what_programs_see_is_what_the_page_says() {
     assert!(wrong.is_empty(), "{PAGE}: EXITONE_UPDATE_DOCS=1 cargo test --test docker sees\n{wrong}");
 }
 
-/// What is compared are classes of time: nothing, or whole seconds with one more or less, or a fifth.
+/// Times are compared in classes: immediate, or seconds with a tolerance of one second or a fifth.
 #[test]
-fn a_page_is_compared_without_its_machine_and_with_its_times_in_classes() {
+fn comparison_ignores_the_machine_and_small_time_differences() {
     let page = |machine: &str, cell: &str| format!("# A page\n\n{MEASURED}{machine}\n\n| baseline | {cell} |\n");
     let same = |a: &str, b: &str| differences(&page("one", a), &page("another", b)).is_empty();
     assert!(same("`ETIMEDOUT (110)`, 3 s", "`ETIMEDOUT (110)`, 4 s"));
@@ -158,26 +158,26 @@ fn a_page_is_compared_without_its_machine_and_with_its_times_in_classes() {
     assert!(!differences(&page("one", "not run"), "# A page\n").is_empty());
 }
 
-/// Compiles and builds the image.
+/// Compiles the programs and builds the image.
 fn build() {
     exitone().args(["images", "build", "v24-lazy-otp"]).assert().success();
     let folder = tempfile::tempdir().expect("a folder");
     let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     let done = |command: &mut Command| assert!(command.status().expect("it runs").success(), "{command:?}");
     done(Command::new("cc").arg("-o").arg(folder.path().join("sees-c")).arg(fixture("sees.c")));
-    // Without symbols the image is smaller by 4 MB.
+    // Stripping symbols saves 4 MB.
     let options = ["--edition", "2021", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     done(Command::new(rustc).args(options).arg("-o").arg(folder.path().join("sees-rust")).arg(fixture("sees.rs")));
     std::fs::copy(fixture("sees.py"), folder.path().join("sees.py")).expect("copied");
     std::fs::write(folder.path().join("Dockerfile"), DOCKERFILE).expect("written");
     let mut docker = Command::new("docker");
-    // The builder of the engine itself: the other is a plugin that may be missing.
+    // The engine's classic builder: the other one is a plugin that may be missing.
     docker.env("DOCKER_BUILDKIT", "0").args(["build", "-q", "--pull=false", "-t", IMAGE]).arg(folder.path());
     done(docker.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()));
 }
 
-/// A service whose command is one of the programs and an action.
+/// A service whose command is one of the programs with an action.
 fn service(program: &str, action: &str) -> Service {
     let action = action.replace(" CREDENTIALS", &format!(" {CREDENTIALS_PATH}"));
     let mut service = service_with(&format!("{program} {action}"));
@@ -187,7 +187,7 @@ fn service(program: &str, action: &str) -> Service {
     service
 }
 
-/// Every row under every program, in the order of the page.
+/// Every row under every program, in page order.
 async fn measure(engine: &Arc<dyn Engine>, info: &EngineInfo) -> Vec<[String; 3]> {
     let candidate = Candidate { facts: engine.inspect_image(IMAGE).await.expect("an image") };
     let state = tempfile::tempdir().expect("a folder");
@@ -226,7 +226,7 @@ fn rows() -> impl Iterator<Item = (ConditionSet, &'static str)> {
     ROWS.iter().flat_map(move |(text, actions)| actions.iter().map(move |action| (set_of(text), *action)))
 }
 
-/// What came of a case: the program's own line, or its end where it could not write one.
+/// The result of a case: the program's own line, or its end if it could not write one.
 fn cell(result: &CaseResult) -> String {
     assert_ne!(result.verdict, Verdict::Unresolved, "{result:#?}");
     let line = result.log.lines().find_map(|line| line.strip_prefix("sees: ")?.rsplit_once(" | "));
@@ -256,7 +256,7 @@ fn page(info: &EngineInfo, cells: &[[String; 3]]) -> String {
     page
 }
 
-/// The lines that differ in more than the machine or within a class of times.
+/// The lines that differ by more than the machine or within a class of times.
 fn differences(found: &str, now: &str) -> String {
     let mut wrong = String::new();
     let (mut found, mut now) = (found.lines(), now.lines());
@@ -274,7 +274,7 @@ fn differences(found: &str, now: &str) -> String {
 fn same_line(a: &str, b: &str) -> bool {
     let cells = |line: &str| line.split(" | ").map(timed).collect::<Vec<_>>();
     let (of_a, of_b) = (cells(a), cells(b));
-    // How long computing takes is the machine's affair, and its neighbours'.
+    // How long computing takes depends on the machine and its load.
     let computing = a.contains("| `spin ");
     let same = |(a, b): (&Timed, &Timed)| a.0 == b.0 && (computing || near(a.1, b.1));
     (a.starts_with(MEASURED) && b.starts_with(MEASURED))
@@ -293,7 +293,7 @@ fn timed(cell: &str) -> Timed {
     time.unwrap_or_else(|| (cell.to_owned(), None))
 }
 
-/// Waiting is compared in classes that no busy machine mixes up: at once, some seconds, and more.
+/// Waiting times are compared in classes that even a busy machine does not mix up: immediate, some seconds, and more.
 fn near(a: Option<f64>, b: Option<f64>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => (a - b).abs() <= f64::max(2.5, a.max(b) * 0.4),

@@ -1,11 +1,11 @@
-//! Service containers: a real database beside the candidate, in the same arrangement of namespaces.
+//! Service containers: a real database next to the candidate, in the same namespace arrangement.
 
 use exitone::images::POSTGRES;
 
 use super::support::{engine, exitone};
 
 #[tokio::test]
-async fn a_candidate_that_migrates_at_boot_needs_its_database() {
+async fn migrating_candidate_needs_its_database() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", POSTGRES, "v24-lazy-otp"]).assert().success();
     let output = exitone()
@@ -26,7 +26,7 @@ async fn a_candidate_that_migrates_at_boot_needs_its_database() {
         ("egress.drop:10.0.0.0/8", Some(1)),
         ("env.json:DATABASE_URL", Some(1)),
         ("command.split", Some(2)),
-        // The allow-list leaves the database, a slow network leaves the time.
+        // The allow list leaves the database reachable, a slow network leaves enough time.
         ("egress.drop:except=db.internal", None),
         ("latency:200ms", None),
     ] {
@@ -44,5 +44,5 @@ async fn a_candidate_that_migrates_at_boot_needs_its_database() {
     let denied = cases.iter().find(|c| c["conditions"] == serde_json::json!(["upstream.denied:db.internal"]));
     let log = denied.expect("a case")["log"].as_str().unwrap_or_default().to_owned();
     assert!(log.contains("password authentication failed for user"), "{log}");
-    assert!(!output.stdout.windows(14).any(|w| w == b"not-a-password"), "the password is nowhere");
+    assert!(!output.stdout.windows(14).any(|w| w == b"not-a-password"), "the password does not appear");
 }

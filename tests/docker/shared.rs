@@ -1,4 +1,4 @@
-//! An engine that several people use: what `exitone clean` of one leaves of the others, and holders without a controller.
+//! A shared engine: what `exitone clean` of one user leaves of the others' sessions, and holders without a controller.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::support::{PLANTED, engine, exitone, left_by, load_planted};
 
-/// The planted image under a name of a user's own: `clean` removes those of exitone while no session is in use.
+/// The planted image under a user's own name: `clean` removes exitone's images while no session is in use.
 const OF_A_USER: &str = "somebody/planted:latest";
 
-/// Runs an image under some conditions; `home` is the state folder of whoever does.
+/// Runs an image under some conditions; `home` is the user's state folder.
 fn run(home: &Path, image: &str, start_command: &str, conditions: &[&str]) -> Child {
     let service = home.join("service.yaml");
     std::fs::write(&service, format!("port: 8000\nstart_command: {start_command}\n")).expect("written");
@@ -22,7 +22,7 @@ fn run(home: &Path, image: &str, start_command: &str, conditions: &[&str]) -> Ch
     run.env("XDG_STATE_HOME", home).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
 }
 
-/// The cases of a run and its exit code, once it has ended; what it said on standard error is shown with a test that fails.
+/// The cases of a finished run and its exit code; its standard error is shown if the test fails.
 async fn ended(child: Child) -> (Vec<Value>, Option<i32>, String) {
     let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.expect("joined").expect("ended");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -38,7 +38,7 @@ fn clean(home: &Path, args: &[&str]) -> String {
     said
 }
 
-/// Waits until a session has a holder that runs.
+/// Waits until a session has a running holder.
 async fn served(engine: &dyn Engine, home: &Path) -> String {
     let holder = |found: &Found| found.running && found.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder");
     let wait = async {
@@ -53,7 +53,7 @@ async fn served(engine: &dyn Engine, home: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clean_leaves_the_run_of_another_user_alone() {
+async fn clean_spares_the_run_of_another_user() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -77,7 +77,7 @@ async fn clean_leaves_the_run_of_another_user_alone() {
 }
 
 #[tokio::test]
-async fn clean_all_says_what_it_ends_and_ends_it() {
+async fn clean_all_reports_and_ends_sessions() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let (theirs, ours) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -93,7 +93,7 @@ async fn clean_all_says_what_it_ends_and_ends_it() {
 }
 
 #[tokio::test]
-async fn clean_leaves_what_users_run_from_our_images_alone() {
+async fn clean_spares_user_containers_from_our_images() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let ours = tempfile::tempdir().expect("a folder");
@@ -109,13 +109,13 @@ async fn clean_leaves_what_users_run_from_our_images_alone() {
     assert!(state.expect("it is there").running, "{said}");
 }
 
-/// A controller that was stopped (Ctrl-Z, a laptop asleep) has lost its holders: that is no verdict on the image.
+/// A stopped controller (Ctrl-Z, a sleeping laptop) has lost its holders: that is not a verdict on the image.
 #[tokio::test]
-async fn a_stopped_controller_ends_with_an_error_and_no_verdict() {
+async fn stopped_controller_ends_with_an_error_and_no_verdict() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
     let home = tempfile::tempdir().expect("a folder");
-    // Nobody can reach it: its health check would fail while the controller stands still.
+    // The port is unreachable: its health check would fail while the controller is stopped.
     let child = run(home.path(), PLANTED, "/planted serve 127.0.0.1 8000", &[]);
     let signal = |name: &str| {
         let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill");

@@ -1,4 +1,4 @@
-//! What the tests share: the engine, one at a time, planted images, runs.
+//! Shared by the tests: the engine, one test at a time, planted images, runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 /// The image with the planted program.
 pub(crate) const PLANTED: &str = "exitone-test/planted:latest";
 
-/// The engine, for one test at a time; nothing, with a printed reason, where there is none.
+/// The engine, for one test at a time; `None`, with a printed reason, if there is none.
 pub(crate) async fn engine() -> Option<(Arc<dyn Engine>, MutexGuard<'static, ()>)> {
     let guard = ONE_AT_A_TIME.lock().await;
     let (engine, _) = super::real::engine().await?;
@@ -80,7 +80,7 @@ pub(crate) fn set(conditions: &[&str]) -> ConditionSet {
     ConditionSet::new(conditions.iter().map(|c| c.parse().expect("a condition"))).expect("a set")
 }
 
-/// Runs cases of one image: a service and a set each.
+/// Runs cases of one image: a service and a set for each.
 pub(crate) async fn run(
     engine: &Arc<dyn Engine>,
     mode: Option<Mode>,
@@ -114,7 +114,7 @@ pub(crate) async fn run(
     results
 }
 
-/// `XDG_STATE_HOME` of the tests: what they leave has an owner of its own, whoever else uses the engine.
+/// `XDG_STATE_HOME` of the tests: what they leave has its own owner, whoever else uses the engine.
 pub(crate) const STATE_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
 
 /// The program itself.
@@ -124,7 +124,7 @@ pub(crate) fn exitone() -> assert_cmd::Command {
     command
 }
 
-/// Containers and volumes on the engine that runs of the program with this state folder left.
+/// Containers and volumes left on the engine by runs of the program with this state folder.
 pub(crate) async fn left_by(engine: &dyn Engine, state_home: &Path) -> Vec<Found> {
     let Some(owner) = known_owner(&state_home.join("exitone")) else { return Vec::new() };
     let label = format!("{OWNER_LABEL}={owner}");

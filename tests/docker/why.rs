@@ -1,4 +1,4 @@
-//! `exitone why` against the real engine: exactly the sets that are planted in the bundled candidates.
+//! `exitone why` against the real engine: exactly the sets planted in the bundled candidates.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::support::{engine, exitone, layer, load, planted_program};
 
-/// The incident's service, as a file of its own.
+/// The incident's service in a separate file.
 fn service_file(folder: &Path) -> String {
     let scenario = include_str!("../../scenarios/incident.yaml");
     let block = scenario.split("\nservice:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the service");
@@ -51,7 +51,7 @@ fn causes<'a>(answer: &'a Value, conditions: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn why_names_what_is_planted() {
+async fn why_finds_what_is_planted() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build"]).assert().success();
     let folder = tempfile::tempdir().expect("a folder");
@@ -78,7 +78,7 @@ async fn why_names_what_is_planted() {
 }
 
 #[tokio::test]
-async fn pairs_are_found_in_few_runs() {
+async fn finds_pairs_in_few_runs() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", "v20-otp-fix-fixed"]).assert().success();
     let folder = tempfile::tempdir().expect("a folder");
@@ -97,13 +97,13 @@ async fn pairs_are_found_in_few_runs() {
     let pairs = ["dns.servfail", "egress.drop"].map(|c| format!("{c} + env.set:OTP_PROVIDER=twilio_verify"));
     let planted = [&pairs[0], &pairs[1], "env.unset:DATABASE_URL", "env.unset:JWT_SECRET"];
     assert_eq!(sets(&answer), planted, "{answer:#}");
-    // Twelve on a machine with nothing else to do; which run ends first decides what is started beside it.
+    // Twelve on an idle machine; which run ends first decides what starts next to it.
     assert!(answer["runs"].as_u64().is_some_and(|runs| runs <= 16), "{}", answer["runs"]);
     assert_eq!(answer["complete"], true);
 }
 
 #[tokio::test]
-async fn an_image_for_another_processor_is_named_before_anything_runs() {
+async fn reports_another_processor_before_anything_runs() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", "v23-fixed-cmd-arm64"]).assert().success();
     let folder = tempfile::tempdir().expect("a folder");
@@ -112,17 +112,17 @@ async fn an_image_for_another_processor_is_named_before_anything_runs() {
     assert_eq!((&answer["runs"], &answer["exit_code"]), (&Value::from(0), &Value::from(1)));
 }
 
-/// A service with many variables: which of them matter, and what it says.
+/// A service with many variables: which of them matter, and its log.
 struct Large {
     name: &'static str,
-    /// As the planted program reads them.
+    /// In the planted program's notation.
     rules: &'static [&'static str],
     sets: &'static [&'static str],
-    /// How many variables matter.
+    /// Number of variables that matter.
     d: usize,
 }
 
-/// Variables of each of them.
+/// Number of variables of each.
 const VARIABLES: usize = 80;
 const LARGE: [Large; 4] = [
     Large { name: "none", rules: &[], sets: &[], d: 0 },
@@ -145,7 +145,7 @@ async fn services_with_80_variables() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = std::fs::read(planted_program(folder.path())).expect("compiled");
     let variables: Vec<String> = (0..VARIABLES).map(|n| format!("V{n:02}")).collect();
-    // The image names every variable: none of them is ruled out beforehand.
+    // The image mentions every variable, so none is ruled out beforehand.
     let settings: String = variables.iter().map(|name| format!("{name} = os.environ.get('{name}')\n")).collect();
     let env: String = variables.iter().map(|name| format!("  {name}: value-of-{name}\n")).collect();
     for row in LARGE.iter().filter(|row| only.as_ref().is_none_or(|only| only.split(',').any(|name| name == row.name)))
@@ -162,7 +162,7 @@ async fn services_with_80_variables() {
         };
         load(engine.as_ref(), &[image]).await;
         let service = folder.path().join("service.yaml");
-        // A variable of which a form is planted is a secret, and so are a few others.
+        // Variables with a planted form are secrets, and so are a few others.
         let text = format!("port: 8000\nenv:\n{env}secrets: [V02, V17, V38, V51]\n");
         std::fs::write(&service, text).expect("written");
         let begun = Instant::now();
@@ -178,8 +178,8 @@ async fn services_with_80_variables() {
         let (n, d) = (VARIABLES as f64, row.d as f64);
         let bits = if row.d == 0 { 0.0 } else { d * (n / d).log2() };
         eprintln!("{:10} {runs:3} runs, {seconds:5.1} s; d·log2(n/d) = {bits:.1}", row.name);
-        // The baseline and everything at once; 9 runs that part the variables; other forms; for each that matters, itself,
-        // everything without it, and what was begun for a guess that was wrong.
+        // The baseline and everything at once; 9 runs that separate the variables; other forms; for each that matters:
+        // itself, everything without it, and runs started on a wrong guess.
         let most = 2.0 + 9.0 + 8.0 + bits + 5.0 * d;
         assert!(runs <= most, "{}: {runs} runs, at most {most:.0} were expected", row.name);
     }

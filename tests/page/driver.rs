@@ -1,4 +1,4 @@
-//! A browser without a window, driven over the WebDriver protocol: as much of it as the tests of the page need.
+//! A headless browser driven over the WebDriver protocol, as far as the page tests need it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A driver or a browser that hangs fails the test. A busy machine needs some seconds to start a browser.
+/// Time limit for the driver and the browser. A busy machine needs some seconds to start a browser.
 const MOST: Duration = Duration::from_secs(90);
-/// How long the page may take for what a test waits for.
+/// Time limit for what a test waits for.
 const MOST_MS: u64 = 20_000;
-/// With a pipe to its driver the browser ends when the driver does, however that ended.
+/// With a pipe to its driver, the browser ends when the driver does, however that happens.
 const FLAGS: [&str; 8] = [
     "--headless=new",
     "--no-sandbox",
@@ -25,7 +25,7 @@ const FLAGS: [&str; 8] = [
     "--window-size=1280,900",
 ];
 
-/// Keys that have no character, as WebDriver names them.
+/// Keys without a character, in WebDriver's encoding.
 pub(crate) const ENTER: char = '\u{e007}';
 pub(crate) const ESCAPE: char = '\u{e00c}';
 pub(crate) const TAB: char = '\u{e004}';
@@ -34,11 +34,11 @@ pub(crate) const UP: char = '\u{e013}';
 pub(crate) const RIGHT: char = '\u{e014}';
 pub(crate) const DOWN: char = '\u{e015}';
 
-/// The process of the driver, on a port of its own choice.
+/// The driver's process, on a port it chooses.
 struct Driver {
     child: Child,
     port: u16,
-    /// Stays open: who writes into a closed pipe is killed.
+    /// Stays open: writing to a closed pipe kills the driver.
     output: BufReader<ChildStdout>,
 }
 
@@ -52,7 +52,7 @@ impl Driver {
                     std::env::var_os("CI").is_none(),
                     "no chromedriver: Debian's package chromium-driver is needed"
                 );
-                eprintln!("no chromedriver here: the page is not looked at");
+                eprintln!("skipped: no chromedriver");
                 return None;
             }
             Err(e) => panic!("chromedriver: {e}"),
@@ -68,7 +68,7 @@ impl Driver {
         Some(driver)
     }
 
-    /// One request over a connection of its own; the answer's `value`.
+    /// Sends one request over its own connection; returns the answer's `value`.
     fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let told = |e: std::io::Error| format!("{method} {path}: {e}");
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).map_err(told)?;
@@ -115,7 +115,7 @@ impl Drop for Driver {
     }
 }
 
-/// A browser with a profile of its own. It ends with this value, also when a test panics.
+/// A browser with its own profile. It ends when dropped, even if a test panics.
 pub(crate) struct Browser {
     session: String,
     driver: Driver,
@@ -129,7 +129,7 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    /// A new one; `None` where there is no driver.
+    /// Starts one; `None` without a driver.
     pub(crate) fn start() -> Option<Self> {
         let driver = Driver::start()?;
         let profile = tempfile::tempdir().expect("a folder");
@@ -146,12 +146,12 @@ impl Browser {
         Some(Self { session, driver, profile })
     }
 
-    /// The process of the driver.
+    /// The driver's process id.
     pub(crate) fn process(&self) -> u32 {
         self.driver.child.id()
     }
 
-    /// The folder of the profile.
+    /// The profile's folder.
     pub(crate) fn profile(&self) -> &Path {
         self.profile.path()
     }
@@ -165,36 +165,36 @@ impl Browser {
         self.command("POST", path, body)
     }
 
-    /// Loads a file anew, and waits until its script has run to its end.
+    /// Loads a file, and waits until its script has finished.
     pub(crate) fn open(&self, page: &Path, fragment: &str) {
-        // From the same file with another fragment nothing would be loaded.
+        // A different fragment of the same file would not load anything.
         self.post("url", &json!({"url": "about:blank"}));
         self.post("url", &json!({"url": format!("file://{}{fragment}", page.display())}));
         self.until("document.documentElement.dataset.ready !== undefined");
     }
 
-    /// Loads the page again; its elements as HTML, without the help of any script.
+    /// Reloads the page; returns its elements as HTML, without running any script.
     pub(crate) fn reloaded(&self) -> String {
         self.post("refresh", &json!({}));
         let document = self.cdp("DOM.getDocument", &json!({"depth": -1}));
         let html = self.cdp("DOM.getOuterHTML", &json!({"nodeId": document["root"]["nodeId"]}));
         let html = html["outerHTML"].as_str().expect("the page");
-        // What stands in a script is no element.
+        // The content of a script is not an element.
         html.split("<script").map(|part| part.split("</script>").last().unwrap_or_default()).collect()
     }
 
-    /// The value of an expression of JavaScript.
+    /// The value of a JavaScript expression.
     pub(crate) fn js(&self, expression: &str) -> Value {
         self.post("execute/sync", &json!({"script": format!("return ({expression});"), "args": []}))
     }
 
-    /// The number that an expression gives.
+    /// The number that an expression evaluates to.
     pub(crate) fn number(&self, expression: &str) -> u64 {
         let value = self.js(expression);
         value.as_u64().unwrap_or_else(|| panic!("{expression}: {value}"))
     }
 
-    /// The text that an expression gives.
+    /// The text that an expression evaluates to.
     pub(crate) fn text(&self, expression: &str) -> String {
         let value = self.js(expression);
         value.as_str().unwrap_or_else(|| panic!("{expression}: {value}")).to_owned()
@@ -206,7 +206,7 @@ impl Browser {
         assert_eq!(self.js(expression), true, "{expression}; the page: {}", self.js("document.body.innerText"));
     }
 
-    /// Waits until an expression is true: it is looked at when anything of the page changes.
+    /// Waits until an expression is true; it is evaluated whenever the page changes.
     #[track_caller]
     pub(crate) fn until(&self, expression: &str) {
         let script = format!(
@@ -229,7 +229,7 @@ impl Browser {
         assert_eq!(held, true, "never came true: {expression}");
     }
 
-    /// Clicks the middle of an element, which must be there to be clicked.
+    /// Clicks the middle of an element, which must exist.
     pub(crate) fn click(&self, css: &str) {
         let found = self.post("element", &json!({"using": "css selector", "value": css}));
         let id = found.as_object().and_then(|o| o.values().next()).and_then(Value::as_str).expect("an element");
@@ -243,29 +243,29 @@ impl Browser {
         self.post("actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]}));
     }
 
-    /// A command of the browser's own protocol.
+    /// Sends a command of the browser's own protocol.
     pub(crate) fn cdp(&self, command: &str, parameters: &Value) -> Value {
         self.post("goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
     }
 
-    /// What the browser shows: `screen` or `print`, and whether the system is dark.
+    /// Sets the medium, `screen` or `print`, and the system's colour scheme.
     pub(crate) fn media(&self, media: &str, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.cdp("Emulation.setEmulatedMedia", &json!({"media": media, "features": features}));
     }
 
-    /// The size of the window's inside.
+    /// Sets the inner size of the window.
     pub(crate) fn size(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.cdp("Emulation.setDeviceMetricsOverride", &size);
     }
 
-    /// What the browser has written since it was asked last: `browser` is the console, `performance` the network.
+    /// What the browser has logged since the last call: `browser` is the console, `performance` the network.
     pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
         self.post("se/log", &json!({"type": kind})).as_array().cloned().unwrap_or_default()
     }
 
-    /// A picture for a person, where `EXITONE_PAGE_SHOTS` names a folder.
+    /// Saves a screenshot to the folder in `EXITONE_PAGE_SHOTS`, if set.
     pub(crate) fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("EXITONE_PAGE_SHOTS") else { return };
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -275,7 +275,7 @@ impl Browser {
     }
 }
 
-/// RFC 4648, section 4.
+/// Decodes base64 (RFC 4648, section 4).
 pub(crate) fn from_base64(text: &str) -> Vec<u8> {
     let digit = |c: u8| match c {
         b'A'..=b'Z' => c - b'A',

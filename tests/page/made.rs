@@ -1,4 +1,4 @@
-//! The runs that the tests look at: whole runs of the program against the scripted engine.
+//! The runs shown by the tests: whole runs of the program against the scripted engine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use tokio::sync::watch;
 
 /// Passes, unless a variable is missing.
 pub(crate) const APP: &str = "app:1";
-/// Has a long name, and never listens where it has no way out.
+/// Has a long name, and never listens without outbound network.
 pub(crate) const LONG: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/payments-service:2026-11-03-release";
-/// Whatever it logs is hostile.
+/// Its whole log is hostile.
 pub(crate) const HOSTILE: &str = "hostile:1";
 
-/// What a hostile image logs: each would change the page's title or leave a mark if it ran. Its last line becomes
+/// The log of a hostile image: each part would change the page's title or leave a mark if it ran. Its last line becomes
 /// the text of a cause.
 pub(crate) const LOGGED: &str = "</script><script>document.title='ran'; window.ran=1</script>\n\
                           <img src=x onerror=\"document.title='ran'; window.ran=1\">\n\
@@ -33,11 +33,11 @@ pub(crate) const LOGGED: &str = "</script><script>document.title='ran'; window.r
                           AttributeError: '</script><script>window.ran=1</script>' object has no attribute \
                           '<img src=x onerror=window.ran=1>'";
 
-/// A page in a folder of its own.
+/// A page in its own folder.
 pub(crate) struct Page {
     pub run: Run,
     pub path: PathBuf,
-    /// The page itself.
+    /// The content of the page.
     pub html: String,
     _folder: TempDir,
 }
@@ -77,7 +77,7 @@ pub(crate) fn small() -> Page {
     };
     let sets = ["", "env.unset:A", "env.unset:B", SHUT];
     let all = sets.iter().flat_map(|set| [APP, LONG, HOSTILE].map(|image| (image, *set)));
-    // Of this one too much was expected.
+    // An expectation that is not met.
     let expected = |(image, set): &(&str, &str)| (*image == LONG && *set == "env.unset:A").then_some("exit 1");
     let first = all.map(|case| (case.0.to_owned(), case.1.to_owned(), expected(&case))).collect();
     let second = ["env.unset:D", "env.unset:D env.unset:B"].map(|set| (APP.to_owned(), set.to_owned(), None)).into();
@@ -86,7 +86,7 @@ pub(crate) fn small() -> Page {
     Page::of(run)
 }
 
-/// A thousand cases of 20 images. Half of them fail, with a log of some size.
+/// A thousand cases of 20 images. Half of them fail, with a sizeable log.
 pub(crate) fn large() -> Page {
     let images: Vec<String> = (0..20).map(|n| format!("registry.example/team/app:v{n}")).collect();
     let names: Vec<&str> = images.iter().map(String::as_str).collect();
@@ -121,7 +121,7 @@ fn needs_a_way_out(situation: &Situation) -> Act {
     }
 }
 
-/// What the scripted engine has no network for: the questions and connections of the cases without a way out.
+/// The scripted engine has no network: adds the questions and connections of the cases without outbound network.
 fn reached_out(run: &mut Run) {
     let planned = run.header.cases.iter().filter(|c| c.image == LONG && c.conditions == set(SHUT));
     for id in planned.map(|c| c.id.clone()).collect::<Vec<_>>() {
@@ -153,18 +153,18 @@ fn reached_out(run: &mut Run) {
     }
 }
 
-/// The conditions that shut the way out.
+/// Conditions that block the outbound network.
 pub(crate) const SHUT: &str = "egress.drop dns.delay:2s env.unset:C";
 
 fn set(text: &str) -> ConditionSet {
     ConditionSet::new(text.split_whitespace().map(|c| c.parse().expect("a condition"))).expect("a set")
 }
 
-/// An image, its conditions, what is expected.
+/// An image, its conditions, its expectation.
 type Wanted = (String, String, Option<&'static str>);
 
 fn made(images: impl FnOnce(&FakeEngine), names: &[&str], scenarios: Vec<(&str, Vec<Wanted>)>) -> Run {
-    // The clock of the run stands still but for its own waits: nothing of it takes real time.
+    // The run's clock only advances while waiting: nothing takes real time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let engine = FakeEngine::new(true);

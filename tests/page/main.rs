@@ -1,7 +1,7 @@
-//! The page of a run in a real browser without a window, driven as a person would: by clicks and keys.
+//! The page of a run in a real headless browser, driven like a user would: by clicks and keys.
 
 #![cfg(target_os = "linux")]
-// A test that cannot be made says so; the time of the large page is told.
+// A skipped test prints the reason; the time of the large page is printed.
 #![allow(clippy::print_stderr)]
 
 mod driver;
@@ -15,9 +15,9 @@ use exitone::model::Verdict;
 use made::{APP, HOSTILE, LOGGED, LONG, SHUT};
 use serde_json::{Value, json};
 
-/// Nothing is open.
+/// No case is open.
 const CLOSED: &str = "document.querySelector('#panel').hidden && location.hash === ''";
-/// What the panel says.
+/// The text of the panel.
 const PANEL: &str = "document.querySelector('#panel').innerText";
 
 /// Whether this case, and no other, is open: in the panel, in the address, and in the matrix.
@@ -30,12 +30,12 @@ fn is_open(page: &made::Page, at: usize) -> String {
     )
 }
 
-/// Whether the keyboard is on the cell of this case.
+/// Whether the keyboard focus is on the cell of this case.
 fn is_focused(at: usize) -> String {
     format!("document.activeElement.dataset.case === '{at}'")
 }
 
-/// The numbers of the cells that can be seen and are not faded, in order.
+/// The numbers of the visible cells that are not faded, in order.
 fn shown(browser: &Browser) -> Vec<usize> {
     let cells = browser
         .js("[...document.querySelectorAll('[data-case]')].filter((b) => b.checkVisibility() && getComputedStyle(b).opacity === '1')
@@ -43,7 +43,7 @@ fn shown(browser: &Browser) -> Vec<usize> {
     serde_json::from_value(cells).expect("numbers")
 }
 
-/// Nothing went wrong in the page's script, and the policy kept nothing of it from running.
+/// The page's script had no error, and the policy blocked none of it.
 #[track_caller]
 fn console_is_silent(browser: &Browser) {
     assert_eq!(browser.log("browser"), Vec::<Value>::new());
@@ -83,7 +83,7 @@ fn click_opens_a_case_and_escape_restores_the_focus() {
     browser.holds("document.querySelector('#panel pre.log').textContent.includes(\"No module named 'psycopg2'\")");
     let repro = browser.text("document.querySelector('#panel .repro pre').textContent");
     assert!(repro.starts_with("exitone repro ") && repro.contains(page.id(at)), "{repro}");
-    // The drawing and the table have the same events.
+    // The drawing and the table show the same events.
     browser.holds("document.querySelectorAll('#panel svg.line .mark.exit').length === 1");
     browser.holds("document.querySelectorAll('#panel svg.line rect.starting').length === 1");
     browser.holds("/1\\.000 s\\s+exit 1/.test(document.querySelector('#panel .events').innerText)");
@@ -93,7 +93,7 @@ fn click_opens_a_case_and_escape_restores_the_focus() {
 
     browser.press([ESCAPE]);
     browser.until(&format!("{CLOSED} && {}", is_focused(at)));
-    // By the button, from a case with more to draw.
+    // With the button, from a case with more to draw.
     let at = page.at(LONG, SHUT);
     browser.click(&page.cell(LONG, SHUT));
     browser.until(&is_open(&page, at));
@@ -117,7 +117,7 @@ fn every_cell_is_reachable_by_keyboard() {
     let Some(browser) = Browser::start() else { return };
     let page = made::small();
     browser.open(&page.path, "");
-    // One cell of the matrix is a stop of the tab key, and the first.
+    // One cell of the matrix is a tab stop, namely the first.
     browser.holds("document.querySelectorAll('[data-case][tabindex=\"0\"]').length === 1");
     browser.js("document.querySelector('[data-case]').focus()");
     let (first, right) = (page.at(APP, ""), page.at(LONG, ""));
@@ -133,7 +133,7 @@ fn every_cell_is_reachable_by_keyboard() {
         (DOWN, page.at(APP, "env.unset:A")),
         (DOWN, page.at(APP, "env.unset:B")),
         (DOWN, page.at(APP, SHUT)),
-        // On into the next scenario, and back.
+        // To the next scenario, and back.
         (DOWN, page.at(APP, "env.unset:D")),
         (DOWN, page.at(APP, "env.unset:B env.unset:D")),
         (UP, page.at(APP, "env.unset:D")),
@@ -149,7 +149,7 @@ fn every_cell_is_reachable_by_keyboard() {
     browser.press([ESCAPE]);
     browser.until(&format!("{CLOSED} && {}", is_focused(page.at(APP, SHUT))));
 
-    // Next and previous, in the order of the plan, to its ends.
+    // Next and previous in plan order, up to its ends.
     browser.press([ENTER]);
     let at = page.at(APP, SHUT);
     browser.until(&is_open(&page, at));
@@ -162,7 +162,7 @@ fn every_cell_is_reachable_by_keyboard() {
     browser.until(&is_open(&page, at));
     browser.press([ESCAPE]);
     browser.until(&format!("{CLOSED} && {}", is_focused(at)));
-    // Without an open case they do nothing, and in the search they are letters.
+    // Without an open case they do nothing, and in the search field they are letters.
     browser.press(['n']);
     browser.holds(CLOSED);
     browser.press(['/']);
@@ -194,7 +194,7 @@ fn search_and_groups_filter_the_cases() {
     let with_log = vec![page.at(APP, "env.unset:B"), page.at(APP, "env.unset:B env.unset:D")];
     assert_eq!(shown(&browser), with_log);
     assert_eq!(browser.number("[...document.querySelectorAll('.matrix tbody tr')].filter((r) => !r.hidden).length"), 2);
-    // Enter goes to the first of them, and from there the next is the next of them.
+    // Enter goes to the first of them, and "next" then goes to the next of them.
     browser.press([ENTER]);
     browser.until(&is_focused(with_log[0]));
     browser.press([DOWN]);
@@ -214,7 +214,7 @@ fn search_and_groups_filter_the_cases() {
     browser.until(&format!("{found} === '' && document.querySelector('#search').value === ''"));
     assert_eq!(shown(&browser), all);
 
-    // The groups, by a click; each says how many it has.
+    // Click on the groups; each shows its number of cases.
     let bad: Vec<usize> = (page.run.entries().enumerate()).filter(|(_, e)| !e.is_good()).map(|(n, _)| n).collect();
     assert_eq!(
         browser.text("document.querySelector('[data-group=missed]').innerText"),
@@ -226,7 +226,7 @@ fn search_and_groups_filter_the_cases() {
     browser.click("[data-group=missed]");
     browser.until(&format!("{found} === ''"));
     assert_eq!(shown(&browser), all);
-    // A cause is a search for its name.
+    // A cause searches for its name.
     browser.click("[data-cause='missing-dependency']");
     browser.until(&format!("{found} === '2 of 14 cases'"));
     browser.holds("document.querySelector('[data-cause=\"missing-dependency\"]').ariaPressed === 'true'");
@@ -249,7 +249,7 @@ fn url_fragment_opens_its_case() {
     // The link in the panel is that address.
     let link = browser.text("document.querySelector('#panel .case a').href");
     assert_eq!(link, browser.text("location.href"));
-    // An unknown one opens nothing.
+    // An unknown fragment opens nothing.
     for fragment in ["#no-such-case", "#%E0%A4%A"] {
         browser.open(&page.path, fragment);
         browser.holds("document.querySelector('#panel').hidden");
@@ -271,13 +271,13 @@ fn page_makes_no_network_requests() {
         .filter_map(|entry| serde_json::from_str::<Value>(entry["message"].as_str()?).ok())
         .filter(|entry| entry["message"]["method"] == "Network.requestWillBeSent")
         .map(|entry| entry["message"]["params"].clone())
-        // The browser's own first page asks for parts of the browser.
+        // The browser's own start page loads parts of the browser.
         .filter(|asked| asked["documentURL"].as_str().is_some_and(|by| by.starts_with("file:")))
         .filter_map(|asked| asked["request"]["url"].as_str().map(str::to_owned))
         .filter(|url| !url.starts_with("data:"))
         .collect();
     assert_eq!(asked, [format!("file://{}", page.path.display())], "the page, and nothing else");
-    // Nor is anything in the file that would be fetched by another browser; what the cases say is text.
+    // The file contains nothing that another browser would fetch either; output of cases is text.
     let own = page.html.split("<div id=\"still\">").next().expect("its head").to_owned()
         + page.html.split("</script>").nth(1).expect("its script");
     let own = own.replace("href=\"data:,\"", "").replace("http://www.w3.org/2000/svg", "");
@@ -287,7 +287,7 @@ fn page_makes_no_network_requests() {
     assert!(browser.text("document.querySelector('meta[http-equiv]').content").starts_with("default-src 'none';"));
     console_is_silent(&browser);
 
-    // The policy is in force: a picture of another origin is not asked for, a script that is put in does not run.
+    // The policy is in force: an image from another origin is not requested, an injected script does not run.
     let other = TcpListener::bind("127.0.0.1:0").expect("a port");
     other.set_nonblocking(true).expect("it can be asked");
     let port = other.local_addr().expect("bound").port();
@@ -305,7 +305,7 @@ fn page_makes_no_network_requests() {
         browser.until(&format!("document.body.dataset.refused === '{name}'"));
     }
     browser.holds("window.ran === undefined");
-    assert!(other.accept().is_err(), "somebody has asked");
+    assert!(other.accept().is_err(), "a request was made");
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn candidate_output_is_shown_as_text() {
     browser.click(&page.cell(HOSTILE, "env.unset:B"));
     browser.until(&is_open(&page, at));
     browser.holds(untouched);
-    // To the character, the separators of lines that JavaScript once took for ends of its own among it.
+    // Character by character, including the separators that JavaScript once treated as line ends.
     let log = browser.text("document.querySelector('#panel pre.log').textContent");
     assert_eq!(log.trim_end(), LOGGED);
     let cause = browser.text("document.querySelector('#panel .cause').textContent");
@@ -329,14 +329,14 @@ fn candidate_output_is_shown_as_text() {
         cause.contains("`<img src=x onerror=window.ran=1>` of `</script><script>window.ran=1</script>`"),
         "{cause}"
     );
-    // Nor by way of the search, the paper or the title of a cell.
+    // Nor through the search, the print view or a cell's title.
     browser.press("/onerror=".chars());
     browser.until("document.querySelector('#found').textContent === '1 of 14 cases'");
     browser.js("dispatchEvent(new Event('beforeprint'))");
     browser.until("document.querySelectorAll('#paper pre.log').length > 0");
     browser.holds(untouched);
     console_is_silent(&browser);
-    // Without a script the same is true: the tables are there, and nothing of a cause is an element.
+    // The same without scripts: the tables exist, and no part of a cause is an element.
     browser.cdp("Emulation.setScriptExecutionDisabled", &json!({"value": true}));
     let still = browser.reloaded();
     assert!(still.contains("<div id=\"still\">") && !still.contains("<main"), "{still}");
@@ -350,7 +350,7 @@ fn page_follows_the_dark_color_scheme() {
     let page = made::small();
     browser.size(1280, 900);
     browser.open(&page.path, "");
-    // How bright the ground is, and the text on it.
+    // The brightness of the background and the text.
     let bright = |of: &str| {
         let value = browser.js(&format!("getComputedStyle(document.body).{of}.match(/\\d+/g).slice(0, 3).map(Number)"));
         serde_json::from_value::<Vec<u32>>(value).expect("three numbers").iter().sum::<u32>() / 3
@@ -365,7 +365,7 @@ fn page_follows_the_dark_color_scheme() {
     browser.until(&is_open(&page, page.at(LONG, SHUT)));
     browser.picture("panel-dark");
     browser.press([ESCAPE]);
-    // The reader's own choice is above the system's, and lasts.
+    // The reader's own choice overrides the system's, and persists.
     let choose = |look: &str| {
         browser.click("#theme");
         browser.until(&format!("document.querySelector('#theme').textContent === 'theme: {look}'"));
@@ -382,7 +382,7 @@ fn page_follows_the_dark_color_scheme() {
     console_is_silent(&browser);
 }
 
-/// The elements with a text of their own whose contrast is below what WCAG 2.2 asks for (4.5 to 1): text, contrast.
+/// The elements with text whose contrast is below WCAG 2.2's minimum (4.5 to 1): text, contrast.
 const FAINT: &str = "(() => {
   const parts = (color) => (color.match(/[\\d.]+/g) || []).map(Number);
   const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
@@ -446,7 +446,7 @@ fn print_view_shows_everything() {
     let page = made::small();
     browser.size(1280, 900);
     browser.open(&page.path, "");
-    // What is hidden on the screen, and what is open there, makes no difference.
+    // What is hidden or open on screen makes no difference.
     browser.media("screen", "dark");
     browser.press("/psycopg2".chars());
     browser.until("document.querySelector('#found').textContent === '2 of 14 cases'");
@@ -462,7 +462,7 @@ fn print_view_shows_everything() {
     browser.until(&format!("document.body.dataset.printed === '{told}'"));
     browser.until("document.querySelectorAll('#paper article').length === 0");
 
-    // The same laid out in the window, where it can be looked at.
+    // The same layout in the window, where it can be inspected.
     browser.js("dispatchEvent(new Event('beforeprint'))");
     browser.media("print", "dark");
     assert_eq!(shown(&browser), (0..14).collect::<Vec<_>>());
@@ -501,7 +501,7 @@ fn renders_a_thousand_cases() {
     assert!(ready > 0.0);
     eprintln!("1,000 cases, {} KiB: ready after {ready:.0} ms", page.html.len() >> 10);
     browser.picture("thousand");
-    // Where the keyboard is can be seen: no heading that stays in place covers it.
+    // The focused cell is visible: no sticky heading covers it.
     browser.size(700, 500);
     browser.js("document.querySelector('[data-case]').focus()");
     for key in [DOWN, UP, RIGHT, LEFT].into_iter().flat_map(|key| [key; 25]) {
@@ -539,7 +539,7 @@ fn no_browser_process_is_left_after_a_panic() {
     assert!(!profile.exists());
 }
 
-/// How many processes work with a profile.
+/// Number of processes that use a profile.
 fn processes(profile: &Path) -> usize {
     let profile = profile.to_string_lossy();
     let all = std::fs::read_dir("/proc").expect("a list of processes").flatten();

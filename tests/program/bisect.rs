@@ -28,8 +28,8 @@ fn fails(log: &str) -> Act {
     exits(SECOND, 1, log)
 }
 
-/// What the images of a list do: `g` is good, `w` waits for ever, `~` fails every second time, beginning with the first,
-/// and any other letter fails in its own way.
+/// The images of a list: `g` is good, `w` waits forever, `~` fails every second time starting with the first, and any
+/// other letter fails in its own way.
 struct World {
     engine: FakeEngine,
     images: Vec<String>,
@@ -93,7 +93,7 @@ fn name(version: usize) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_bad_one_is_found_wherever_it_is() {
+async fn finds_the_first_bad_image_anywhere() {
     for first in 1..5 {
         for jobs in [1, 2, 4] {
             let versions: String = (0..5).map(|n| if n < first { 'g' } else { 'b' }).collect();
@@ -106,7 +106,7 @@ async fn the_first_bad_one_is_found_wherever_it_is() {
             assert!(verdicts.confidence > 0.98, "{}", verdicts.confidence);
             assert!(verdicts.runs <= 7, "{versions} with {jobs} at a time: {}", verdicts.runs);
             let often = |version: usize| verdicts.tested(&world.images[version]).expect("tested").runs;
-            assert_eq!((often(first), often(first - 1)), (2, 2), "both are run once more");
+            assert_eq!((often(first), often(first - 1)), (2, 2), "both are repeated");
             assert_eq!(verdicts.signature.as_deref(), Some("exit 1 · ValueError: b"));
             assert!(verdicts.also.is_empty());
         }
@@ -114,7 +114,7 @@ async fn the_first_bad_one_is_found_wherever_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_half_is_not_run() {
+async fn does_not_run_the_good_half() {
     let found = verdicts(&format!("{}{}", "g".repeat(40), "b".repeat(60))).await;
     assert_eq!(found.first_bad, name(40));
     assert!(found.runs <= 14, "{}", found.runs);
@@ -122,7 +122,7 @@ async fn a_good_half_is_not_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ends_that_agree_are_said() {
+async fn reports_ends_that_agree() {
     let good = verdicts("gggg").await;
     assert_eq!((good.culprit, good.exit_code(), good.runs), (Culprit::NoneBad, 2, 3));
     assert_eq!(sentence(&good), "nothing to bisect: the newest image, v3, passes under egress.drop");
@@ -139,8 +139,8 @@ async fn ends_that_agree_are_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_comes_only_sometimes_is_run_until_it_is_sure() {
-    // The first run of every bad image fails; the one that is made to be sure passes.
+async fn repeats_a_flaky_failure_until_certain() {
+    // The first run of every bad image fails; the confirming run passes.
     let found = verdicts("ggg~~~~").await;
     assert_eq!((found.culprit, &found.first_bad, found.flaky), (Culprit::First, &name(3), true));
     assert!(found.confidence >= 0.99 && found.runs < 60, "{} {}", found.confidence, found.runs);
@@ -153,11 +153,11 @@ async fn a_failure_that_comes_only_sometimes_is_run_until_it_is_sure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_failure_of_the_newest_has_a_beginning_of_its_own() {
+async fn finds_where_another_failure_of_the_newest_starts() {
     let found = verdicts("ggbbcc").await;
     assert_eq!((&found.first_bad, &found.last_good), (&name(2), &name(1)));
     let [also] = found.also.as_slice() else { panic!("{:?}", found.also) };
-    // The images in between fail in their own way: whether they would fail in this one, too, is not known.
+    // The images in between fail in their own way; whether they would also fail in this one is unknown.
     assert_eq!(
         (&also.first_bad, &also.any_of[..]),
         (&None, &["app:v2".to_owned(), "app:v3".into(), "app:v4".into()][..])
@@ -171,27 +171,27 @@ async fn another_failure_of_the_newest_has_a_beginning_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_went_away_again_is_said() {
+async fn reports_images_that_are_good_again() {
     let found = World { jobs: 4, ..World::new("gbgb") }.found().await.verdicts;
     assert_eq!((&found.first_bad, &found.notes[..]), (&name(1), &["good again after it: app:v2".to_owned()][..]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_is_a_failure_too_and_is_run_once_more_alone() {
+async fn never_listening_is_a_failure_and_is_confirmed_alone() {
     let found = verdicts("ggww").await;
     assert_eq!((&found.first_bad, found.newest.expect("run").outcome), (&name(2), "never listened".to_owned()));
 }
 
-/// An engine that cannot look at an image: the runs say nothing.
+/// An engine that cannot inspect an image: the runs are unresolved.
 fn broken(operation: &'static str) -> Faults {
     let error = EngineError::Broken { action: "creating a container".to_owned(), message: "no space left".to_owned() };
     Faults { errors: HashMap::from([(operation, error)]), ..Faults::default() }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_says_nothing_leaves_several() {
+async fn unresolved_image_leaves_several_candidates() {
     let world = World::new("ggbbb");
-    // While the image in the middle is run, the engine is broken.
+    // While the middle image runs, the engine is broken.
     let engine = world.engine.clone();
     let mut tell = |event: &Event| match event {
         Event::CaseStarted { image, .. } if image == "app:v2" => engine.set_faults(broken("create")),
@@ -212,7 +212,7 @@ async fn an_image_that_says_nothing_leaves_several() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ends_that_say_nothing_are_unresolved() {
+async fn unresolved_ends_give_no_answer() {
     let world = World::new("gggb");
     world.engine.set_faults(broken("create"));
     let found = world.found().await.verdicts;
@@ -228,7 +228,7 @@ async fn ends_that_say_nothing_are_unresolved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_ends_it_with_what_is_known() {
+async fn budget_ends_it_with_what_is_known() {
     let slow = |versions: &str, budget: Duration| World { jobs: 1, budget: Some(budget), ..World::new(versions) };
     // Each good image takes 1.3 s, each bad one 1 s.
     let nothing = slow("gggbbb", Duration::from_millis(500)).found().await;
@@ -245,7 +245,7 @@ async fn a_budget_ends_it_with_what_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_interrupt_lets_running_cases_end_and_two_do_not() {
+async fn first_interrupt_drains_and_second_aborts() {
     for (times, cut, tested) in [(1, false, 2), (2, true, 0)] {
         let (sender, asked) = watch::channel(0);
         let mut begun = 0;
@@ -262,7 +262,7 @@ async fn one_interrupt_lets_running_cases_end_and_two_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_image_is_judged_for_git() {
+async fn judges_one_image_for_git() {
     for (kind, code, said) in [("g", 0, "v0 is good"), ("b", 1, "v0 is bad")] {
         let found = World::new(kind).found().await.verdicts;
         assert_eq!((found.culprit, found.exit_code(), found.runs), (Culprit::Judged, code, 1));
@@ -271,7 +271,7 @@ async fn one_image_is_judged_for_git() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_person_and_a_program_read() {
+async fn text_and_json_of_an_answer() {
     let world = World::new("gggbbb");
     world.engine.set_layers("app:v2", &["a", "b"]);
     world.engine.set_layers("app:v3", &["a", "c"]);
@@ -291,14 +291,14 @@ async fn what_a_person_and_a_program_read() {
     );
 }
 
-/// The program, where no engine answers.
+/// The program without an engine.
 fn exitone(arguments: &[&str]) -> assert_cmd::assert::Assert {
     let mut command = assert_cmd::Command::cargo_bin("exitone").expect("built");
     command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").arg("bisect").args(arguments).assert()
 }
 
 #[test]
-fn what_cannot_be_bisected_is_refused_before_an_engine_is_asked() {
+fn rejects_invalid_requests_without_an_engine() {
     exitone(&[]).code(2).stderr(contains("bisect needs at least two images, oldest first"));
     exitone(&["app:1"]).code(2).stderr(contains("got only app:1"));
     let wrong = ["app:1", "app:2", "app:1", "./gone.tar", "--with", "egres.drop", "--with", "env.set:X"];
@@ -315,7 +315,7 @@ fn what_cannot_be_bisected_is_refused_before_an_engine_is_asked() {
 }
 
 #[test]
-fn a_scenario_gives_images_and_one_set_of_conditions() {
+fn scenario_provides_images_and_one_set_of_conditions() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.yaml");
     let path = path.to_str().expect("a path");
@@ -323,7 +323,7 @@ fn a_scenario_gives_images_and_one_set_of_conditions() {
     write("candidates: [a:1, a:2]\nconditions: [egress.drop, dns.drop]\n");
     let choose = contains("has 2 sets of conditions (`egress.drop`, `dns.drop`): choose one with --with");
     exitone(&["--scenario", path]).code(2).stderr(choose);
-    // Nothing is wrong with these: the engine is asked.
+    // These are valid: the engine is contacted.
     exitone(&["--scenario", path, "--with", "dns.drop"]).code(4);
     exitone(&["--scenario", path, "--with", "dns.drop", "b:1", "b:2"]).code(4);
     write("candidates: [a:1, a:2]\nconditions: [egress.drop]\n");
@@ -336,7 +336,7 @@ fn a_scenario_gives_images_and_one_set_of_conditions() {
 }
 
 #[test]
-fn git_never_takes_a_mistake_for_a_bad_revision() {
+fn git_never_takes_an_error_for_a_bad_revision() {
     let for_git = |arguments: &[&str]| exitone(&[&["--git-bisect"], arguments].concat());
     for wrong in [
         &[][..],

@@ -1,4 +1,4 @@
-//! The files for CI systems: they are read, their scripts are scripts, and the program knows the commands in them.
+//! The files for CI systems: they parse, their scripts are valid, and the program knows the commands in them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const FILES: [&str; 5] = [
     ".pre-commit-hooks.yaml",
 ];
 
-/// The forms that `--report FORM=FILE` has.
+/// The formats of `--report FORMAT=FILE`.
 const FORMS: [&str; 4] = ["junit", "markdown", "annotations", "html"];
 
 fn root() -> PathBuf {
@@ -32,7 +32,7 @@ fn yaml(name: &str, text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// Every script in a document: what stands under `run`, `script`, `before_script` and `entry`.
+/// Every script in a document: the values of `run`, `script`, `before_script` and `entry`.
 fn scripts(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -51,7 +51,7 @@ fn scripts(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// The words of every command line of exitone in a script, up to what a shell makes of the rest.
+/// The words of every exitone command line in a script, up to the first shell operator.
 fn commands(script: &str) -> Vec<Vec<String>> {
     let script = script.replace("\\\n", " ");
     let lines = script.lines().filter(|line| line.trim_start().starts_with("exitone "));
@@ -124,7 +124,7 @@ fn examples_of_the_ci_page_are_valid_yaml() {
     let blocks = blocks(&page, "yaml");
     assert_eq!(blocks.len(), 5);
     blocks.iter().for_each(|block| assert!(yaml("docs/ci.md", block).is_object(), "{block}"));
-    // Every input and output of the action is told of.
+    // Every input and output of the action is documented.
     let action = yaml("action.yml", &read("action.yml"));
     for part in ["inputs", "outputs"] {
         for name in action[part].as_object().expect(part).keys() {
@@ -136,7 +136,8 @@ fn examples_of_the_ci_page_are_valid_yaml() {
     assert_eq!((&hook["pass_filenames"], &hook["always_run"]), (&Value::from(false), &Value::from(true)));
 }
 
-/// Carries the action's last step out with a program that writes down its words, logs a command and ends with `code`.
+/// Runs the action's last step with a program that records its arguments, prints a workflow command and exits with
+/// `code`.
 fn step(folder: &Path, code: u8, given: &[(&str, &str)]) -> std::process::Output {
     use std::os::unix::fs::PermissionsExt;
     let program = folder.join("exitone");

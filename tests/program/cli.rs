@@ -1,4 +1,4 @@
-//! The command line without an engine: mistakes are named before anything is asked of one.
+//! The command line without an engine: errors are reported before an engine is contacted.
 
 use assert_cmd::Command;
 use predicates::prelude::*;
@@ -6,7 +6,7 @@ use predicates::str::contains;
 
 fn exitone() -> Command {
     let mut command = Command::cargo_bin("exitone").expect("built");
-    // Whoever asks for an engine here fails.
+    // Any attempt to contact an engine fails here.
     command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     command
 }
@@ -20,7 +20,7 @@ fn with_file(name: &str, text: &str) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn no_engine_is_said_with_a_hint() {
+fn missing_engine_is_reported_with_a_hint() {
     exitone().args(["run", "--image", "app:1"]).assert().code(4).stderr(
         contains("cannot connect to the container engine at unix:///nonexistent/docker.sock")
             .and(contains("hint: Start Docker")),
@@ -34,7 +34,7 @@ fn no_engine_is_said_with_a_hint() {
 }
 
 #[test]
-fn usage_is_refused_before_an_engine_is_asked() {
+fn rejects_invalid_usage_without_an_engine() {
     exitone().args(["run"]).assert().code(2).stderr(contains("nothing to run"));
     exitone().args(["frobnicate"]).assert().code(2);
     exitone()
@@ -60,7 +60,7 @@ fn usage_is_refused_before_an_engine_is_asked() {
 }
 
 #[test]
-fn files_are_refused_with_every_mistake() {
+fn reports_every_error_in_files() {
     let (_folder, path) = with_file("service.yaml", "port: eight\nhealth_check: {interval: 0, timeout: 21}\n");
     let assert = exitone().args(["run", "--image", "a", "--service", &path]).assert().code(3);
     assert.stderr(
@@ -85,33 +85,33 @@ fn files_are_refused_with_every_mistake() {
 }
 
 #[test]
-fn a_watchdog_ends_when_its_controller_says_so() {
+fn watchdog_ends_when_its_controller_says_so() {
     exitone().args(["watchdog", "--session", "0"]).write_stdin("done").assert().code(4);
     exitone().arg("holder").write_stdin("").assert().success();
-    exitone().arg("holder").write_stdin("hello\n").assert().code(70).stderr(contains("no hello"));
+    exitone().arg("holder").write_stdin("hello\n").assert().code(70).stderr(contains("expected a hello"));
 }
 
 #[test]
-fn an_image_in_place_of_a_scenario_file_suggests_the_flag() {
+fn image_in_place_of_a_scenario_suggests_the_flag() {
     exitone().args(["run", "app:v2"]).assert().code(3).stderr(contains("hint: did you mean --image app:v2?"));
     exitone().args(["run", "gone.yaml"]).assert().code(3).stderr(contains("--image").not());
 }
 
 #[test]
-fn help_and_version_are_there() {
+fn prints_help_and_version() {
     exitone().arg("--help").assert().success().stdout(contains("demo").and(contains("clean")));
     exitone().arg("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
-fn platforms_are_known_by_name() {
+fn selects_platforms_by_name() {
     let wrong = "unknown platform `ecs-expres`; did you mean `ecs-express`?";
     for words in [vec!["run", "--image", "a"], vec!["why", "a"], vec!["bisect", "a", "b"], vec!["gate"]] {
         exitone().args(&words).args(["--platform", "ecs-expres"]).assert().code(2).stderr(contains(wrong));
     }
     exitone().args(["run", "--image", "a", "--platform", "ecs-express"]).assert().code(4);
     exitone().args(["gate", "--install", "--platform", "apprunner"]).assert().code(2);
-    // What only one of them has is refused on the other; the flag beats the file.
+    // What only one platform has is rejected on the other; the flag overrides the file.
     let text = "platform: ecs-express\ncandidates: [a:1]\nservice: {cpu: 0.25, memory: 2}\nexpect: {a:1: pass}\n";
     let (_folder, path) = with_file("s.yaml", text);
     exitone().args(["plan", &path]).assert().success();
@@ -126,7 +126,7 @@ fn platforms_are_known_by_name() {
 }
 
 #[test]
-fn schemas_are_printed_as_they_are_kept() {
+fn prints_the_committed_schemas() {
     for what in ["scenario", "events", "result"] {
         let kept = std::fs::read_to_string(format!("{}/docs/{what}.schema.json", env!("CARGO_MANIFEST_DIR")));
         exitone().args(["schema", what]).assert().success().stdout(kept.expect("a schema"));
@@ -135,7 +135,7 @@ fn schemas_are_printed_as_they_are_kept() {
 }
 
 #[test]
-fn conditions_and_files_are_refused_together_before_an_engine_is_asked() {
+fn reports_errors_in_conditions_and_files_together() {
     let (_folder, service) = with_file("service.yaml", "port: eight\n");
     let mut command = exitone();
     command.args(["run", "--image", "x", "--service", &service]);
@@ -157,7 +157,7 @@ fn conditions_and_files_are_refused_together_before_an_engine_is_asked() {
 }
 
 #[test]
-fn why_refuses_what_it_cannot_ask() {
+fn why_rejects_invalid_requests() {
     exitone().args(["why"]).assert().code(2).stderr(contains("missing image"));
     exitone()
         .args(["why", "a", "--with", "egress.drop", "--with", "egress.reject", "--with", "dns.drp"])
@@ -196,7 +196,7 @@ fn import_writes_a_scenario_that_run_reads() {
     exitone().args(["import", &path, "-o", &out, "--image", "b:1"]).assert().success().stdout("");
     let written = std::fs::read_to_string(&out).expect("written");
     assert!(written.contains("- b:1") && written.contains("placeholder-for-API_TOKEN"), "{written}");
-    // It is read whole: what is missing is an engine.
+    // It is read completely: only the engine is missing.
     exitone().args(["run", &out]).assert().code(4);
     exitone().args(["import", &path, "-o", &out]).assert().code(6).stderr(contains("--force"));
     assert_eq!(std::fs::read_to_string(&out).expect("still there"), written);
@@ -206,7 +206,7 @@ fn import_writes_a_scenario_that_run_reads() {
 }
 
 #[test]
-fn import_refuses_what_it_cannot_read() {
+fn import_rejects_unreadable_input() {
     exitone().arg("import").assert().code(2);
     let (_folder, path) = with_file("d.json", DESCRIBED);
     exitone().args(["import", &path, "--force"]).assert().code(2);
@@ -232,12 +232,12 @@ fn import_refuses_what_it_cannot_read() {
 }
 
 #[test]
-fn a_description_is_taken_for_a_service_file() {
+fn accepts_a_description_as_service_file() {
     let (_folder, path) = with_file("describe.json", DESCRIBED);
     exitone().args(["run", "--service", &path]).assert().code(4).stderr(
         contains("placeholders stand for DATABASE_URL")
             .and(contains("--with egress.drop"))
-            .and(contains("no container engine"))
+            .and(contains("cannot connect to the container engine"))
             .and(contains("hunter2").not()),
     );
     exitone().args(["why", "--service", &path, "--with", "dns.drop"]).assert().code(4);
@@ -246,7 +246,7 @@ fn a_description_is_taken_for_a_service_file() {
     exitone().args(["run", "--service", &path]).assert().code(3).stderr(contains(port));
 }
 
-/// A repository in a folder of its own; nothing, with a printed reason, where there is no git.
+/// A repository in its own directory; `None`, with a printed reason, without git.
 struct Repository(tempfile::TempDir);
 
 impl Repository {
@@ -271,7 +271,7 @@ impl Repository {
     }
 
     fn own(&self, mut command: Command) -> Command {
-        // The settings of whoever runs the tests play no part.
+        // The settings of the user who runs the tests do not matter.
         command.env("HOME", self.0.path().join("home")).env("XDG_STATE_HOME", self.0.path().join("state"));
         command.env("GIT_CONFIG_NOSYSTEM", "1").env_remove("XDG_CONFIG_HOME").current_dir(self.work());
         command.env_remove("PRE_COMMIT_TO_REF").env_remove("PRE_COMMIT_REMOTE_NAME");
@@ -299,7 +299,7 @@ const PUSHED: &str = "refs/heads/a 1111111111111111111111111111111111111111 refs
 const SCENARIO: &str = "build: {image: app}\nservice: {port: \"8000\"}\nconditions: [egress.drop]\n";
 
 #[test]
-fn the_gate_refuses_what_it_cannot_judge() {
+fn gate_rejects_invalid_requests() {
     let Some(repository) = Repository::new() else { return };
     let elsewhere = tempfile::tempdir().expect("a folder");
     let outside = || repository.gate(&[]).current_dir(elsewhere.path()).assert().code(2);
@@ -329,10 +329,10 @@ fn the_gate_refuses_what_it_cannot_judge() {
 }
 
 #[test]
-fn the_gate_reads_what_git_says_of_a_push() {
+fn gate_reads_the_lines_of_a_push() {
     let Some(repository) = Repository::new() else { return };
     let hook = |text: &str| repository.gate(&["--hook", "origin", "/nowhere"]).write_stdin(text.to_owned()).assert();
-    // What there is nothing to judge of needs no scenario and no engine.
+    // Without anything to test, neither a scenario nor an engine is needed.
     hook("").code(0);
     hook("(delete) 0000000000000000000000000000000000000000 refs/heads/a 1111111111111111111111111111111111111111\n")
         .code(0)
@@ -371,7 +371,7 @@ fn the_gate_reads_what_git_says_of_a_push() {
 
 #[cfg(unix)]
 #[test]
-fn the_gates_hook_goes_where_git_looks() {
+fn gate_installs_its_hook_where_git_looks() {
     let Some(repository) = Repository::new() else { return };
     repository.write("gate.yaml", SCENARIO);
     repository.write("a file", "");
@@ -379,7 +379,7 @@ fn the_gates_hook_goes_where_git_looks() {
     repository.git(&["commit", "--quiet", "--message", "one"]);
     let install = || repository.gate(&["--install", "--scenario", "gate.yaml"]);
     let setting = |name: &str, value: &str| repository.git(&["config", name, value]);
-    // Where there can be no folder.
+    // Paths where there can be no directory.
     for place in ["/dev/null", "a file"] {
         setting("core.hooksPath", place);
         install().assert().code(6).stderr(contains("cannot write the hook").and(contains("Nothing was changed")));
@@ -388,14 +388,14 @@ fn the_gates_hook_goes_where_git_looks() {
     install().assert().code(2).stderr(contains("managed by husky"));
     let scenario = || repository.own(Command::new("git")).args(["config", "exitone.gate.scenario"]).assert();
     scenario().code(1);
-    // A folder that the repository names, and that is not there yet.
+    // A directory that the repository's settings name, and that does not exist yet.
     setting("core.hooksPath", "my hooks");
     install().assert().code(0).stdout(contains("my hooks/pre-push, with gate.yaml"));
     install().assert().code(0).stdout(contains("is already installed"));
     scenario().success().stdout("gate.yaml\n");
     let hook = repository.work().join("my hooks/pre-push");
     assert!(hook.exists());
-    // The script where there is no exitone: `sh` and what it needs are on the path.
+    // The script without exitone: `sh` and its tools are on the PATH.
     let bare = || {
         let mut command = repository.own(Command::new("/bin/sh"));
         command.arg(&hook).args(["origin", "/nowhere"]).env("PATH", "/usr/bin:/bin").write_stdin(PUSHED);
@@ -419,7 +419,7 @@ fn the_gates_hook_goes_where_git_looks() {
 }
 
 #[test]
-fn a_search_is_planned_as_one_and_belongs_to_one_worker() {
+fn search_is_planned_as_one_for_one_worker() {
     let text = "candidates: [a:1, a:2]\ncombine: why\nconditions: [egress.drop, dns.drop, env.unset:B]\nservice: {env: {B: \
                 x}}\nexpect: {'*': [pass, exit 1 under env.unset:B]}\n";
     let (_folder, path) = with_file("s.yaml", text);
@@ -449,7 +449,7 @@ fn a_search_is_planned_as_one_and_belongs_to_one_worker() {
 }
 
 #[test]
-fn what_cannot_be_built_is_said_before_an_engine_is_asked() {
+fn missing_build_files_are_reported_without_an_engine() {
     let text =
         "candidates:\n  - {image: 'a:1', context: nowhere}\n  - {image: 'a:2', dockerfile: Dockerfile.no}\n  - b\n";
     let (_folder, path) = with_file("s.yaml", text);
@@ -459,7 +459,7 @@ fn what_cannot_be_built_is_said_before_an_engine_is_asked() {
             .and(contains("cannot build a:2: no such file: "))
             .and(contains("Dockerfile.no")),
     );
-    // An image in their place is not built, and neither is an image that nobody asks for.
+    // An image in their place is not built, nor is an image that is not requested.
     exitone().args(["run", &path, "--image", "c"]).assert().code(4).stderr(contains("cannot be built").not());
     let (_folder, path) = with_file("s.yaml", "candidates: [b]\nbuild: {image: c, context: nowhere}\n");
     exitone().args(["run", &path]).assert().code(4).stderr(contains("cannot be built").not());

@@ -1,4 +1,4 @@
-//! The documents are in step with the program. `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::` writes them anew.
+//! The documents match the program. `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::` regenerates them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,13 +21,13 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).expect(path)
 }
 
-/// Compares a document with what it must be, or writes it.
+/// Compares a document with its expected content, or writes it.
 fn in_step(path: &str, expected: &str) {
     if std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
         std::fs::write(root().join(path), expected).expect(path);
     }
     let found = std::fs::read_to_string(root().join(path)).unwrap_or_default();
-    assert!(found == expected, "{path} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test program docs::");
+    assert!(found == expected, "{path} is out of date; run EXITONE_UPDATE_DOCS=1 cargo test --test program docs::");
 }
 
 #[derive(Deserialize)]
@@ -76,7 +76,7 @@ fn truth_covers_the_incident_scenario() {
     assert!(truth.cells.values().all(|row| row.len() == truth.images.len()));
 }
 
-/// What is expected of the bundled candidates is the truth about them.
+/// The expectations for the bundled candidates match the truth table.
 #[test]
 fn scenarios_expect_what_the_truth_table_says() {
     let truth = truth();
@@ -106,7 +106,7 @@ fn scenario_schema_is_up_to_date() {
     in_step("docs/scenario.schema.json", &format!("{:#}\n", schema::scenario()));
 }
 
-/// tests/schema.rs compares them with what is written.
+/// tests/program/schema.rs compares them with actual output.
 #[test]
 fn event_and_result_schemas_are_up_to_date() {
     in_step("docs/events.schema.json", &format!("{:#}\n", report::schema::events()));
@@ -122,7 +122,7 @@ fn causes_page_is_up_to_date() {
                     a cause for each condition that the failure needs (with it the image fails, without it it passes), where \
                     nothing that was seen speaks of it.\n"
         .to_owned();
-    // In the words of App Runner; other platforms have their own.
+    // In App Runner's words; other platforms have their own.
     let ways = apprunner().platform.ways;
     for rule in rules::all() {
         let seen: Vec<String> = rule.seen.iter().map(ToString::to_string).collect();
@@ -171,7 +171,7 @@ fn condition_table_is_up_to_date() {
     in_step("docs/reference.md", &format!("{before}tests/program/docs.rs -->\n{table}<!-- end -->{after}"));
 }
 
-/// Lines of code blocks that begin with a program's name, without their comments.
+/// Lines of code blocks that start with a program's name, without comments.
 fn commands(page: &str, program: &str) -> Vec<Vec<String>> {
     let mut inside = false;
     let mut found = Vec::new();
@@ -209,12 +209,12 @@ fn readme_service_file_is_valid() {
     assert_eq!((service.port, service.checks.len()), (8000, 1));
 }
 
-/// What `CONTRIBUTING.md` puts in backticks and what lies in this repository by its look: `src/…`, `tests/…`.
+/// The words in backticks in `CONTRIBUTING.md` that look like paths of this repository: `src/…`, `tests/…`.
 fn files_named(page: &str) -> Vec<&str> {
     let quoted = page.split('`').skip(1).step_by(2);
     let folders = ["src/", "tests/", "docs/", "benches/", ".github/", ".ci/"];
     let named = quoted.filter(|word| folders.iter().any(|folder| word.starts_with(folder)));
-    // `NAME.rs` and `*.yaml` stand for others.
+    // `NAME.rs` and `*.yaml` are placeholders.
     named.filter(|word| !word.contains(|c: char| c.is_uppercase() || " *{".contains(c))).collect()
 }
 
@@ -239,7 +239,7 @@ fn contributing_names_files_that_exist() {
         let files = begin.split('`').skip(1).step_by(2).map(|file| format!("src/{folder}/{file}"));
         missing.extend(files.filter(|file| !root().join(file).exists()));
     }
-    assert!(missing.is_empty(), "CONTRIBUTING.md names files that are not there: {missing:?}");
+    assert!(missing.is_empty(), "CONTRIBUTING.md names missing files: {missing:?}");
     let entries = std::fs::read_dir(root().join("src")).expect("src").map(|entry| entry.expect("an entry"));
     let rooms = entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name());
     let absent: Vec<_> = rooms.filter(|room| !folders.iter().any(|folder| room == *folder)).collect();

@@ -1,4 +1,4 @@
-//! An engine is proven before the first verdict on it; on one whose world is not ours nothing is judged.
+//! An engine is proven before the first verdict on it; nothing is judged on one whose environment is not ours.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl World {
         support::close(rig, &self.engine, false).await;
     }
 
-    /// The claims that were not shown, and what was seen.
+    /// The claims that were not proven, and what was seen.
     async fn refused(&self) -> Vec<(Claim, String)> {
         let Err(error) = self.open().await else { panic!("the session was not refused") };
         assert_eq!(self.engine.left(), Vec::<String>::new(), "nothing is left on the engine");
@@ -72,7 +72,7 @@ impl World {
         all.map(|entry| entry.expect("an entry").path()).collect()
     }
 
-    /// How often a planted candidate was started.
+    /// Number of started planted candidates.
     fn planted(&self) -> usize {
         self.engine.started("exitone/planted")
     }
@@ -87,7 +87,7 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proof_comes_before_the_first_verdict_and_is_remembered() {
+async fn proof_precedes_the_first_verdict_and_is_remembered() {
     let world = World::new(&[]);
     let begun = Instant::now();
     let rig = world.open().await.expect("a session");
@@ -98,12 +98,12 @@ async fn a_proof_comes_before_the_first_verdict_and_is_remembered() {
     assert!(result.evidence.usage.is_some());
     world.close(rig).await;
     assert_eq!(world.remembered().len(), 1);
-    // The second session takes its word for it.
+    // The second session relies on it.
     let begun = Instant::now();
     let rig = world.open().await.expect("a session");
     assert_eq!((world.planted(), begun.elapsed()), (2, Duration::ZERO));
     world.close(rig).await;
-    // Another engine, and a file that cannot be understood.
+    // Another engine, and an invalid file.
     std::fs::write(&world.remembered()[0], "{").expect("written");
     let rig = world.open().await.expect("a session");
     assert_eq!(world.planted(), 4);
@@ -116,7 +116,7 @@ async fn a_proof_comes_before_the_first_verdict_and_is_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn soak_and_real_time_of_the_session_do_not_slow_the_proof() {
+async fn soak_and_real_time_do_not_slow_the_proof() {
     let world = World::new(&[]);
     let begun = Instant::now();
     let options = Options { soak: Duration::from_secs(600), real_time: true, ..Options::default() };
@@ -127,7 +127,7 @@ async fn soak_and_real_time_of_the_session_do_not_slow_the_proof() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_resolver_refuses_the_session() {
+async fn foreign_resolver_fails_the_session() {
     for shared in [true, false] {
         let world = World::of(FakeEngine::new(shared), &[Foreign::Resolver]);
         let refused = world.refused().await;
@@ -142,7 +142,7 @@ async fn a_foreign_resolver_refuses_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_route_refuses_the_session() {
+async fn foreign_route_fails_the_session() {
     let refused = World::new(&[Foreign::Route]).refused().await;
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!(refused[0].0, Claim::Route);
@@ -150,13 +150,13 @@ async fn a_foreign_route_refuses_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_reaches_loopback_refuses_the_session() {
+async fn probe_that_reaches_loopback_fails_the_session() {
     let refused = World::new(&[Foreign::Probe]).refused().await;
     assert_eq!(refused, [(Claim::Probe, "a probe reached port 8000 on 127.0.0.1".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn usage_of_another_group_is_not_believed() {
+async fn usage_of_another_group_is_ignored() {
     let world = World::new(&[Foreign::Groups]);
     let rig = world.open().await.expect("a session");
     assert!(!rig.context.measures_usage);
@@ -165,7 +165,7 @@ async fn usage_of_another_group_is_not_believed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_measures_nothing_is_remembered_as_such() {
+async fn engine_without_measurements_is_remembered_as_such() {
     let world = World::new(&[Foreign::NoGroups]);
     for _ in 0..2 {
         let rig = world.open().await.expect("a session");
@@ -176,7 +176,7 @@ async fn an_engine_that_measures_nothing_is_remembered_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_runs_no_candidate_refuses_the_session_with_its_cause() {
+async fn engine_that_runs_no_candidate_fails_with_its_cause() {
     let world = World::new(&[]);
     let holder = Some("setting net.ipv4/ip_forward: Read-only file system".to_owned());
     world.engine.set_faults(Faults { holder, ..Faults::default() });
@@ -184,7 +184,7 @@ async fn an_engine_that_runs_no_candidate_refuses_the_session_with_its_cause() {
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].0, Claim::Sandbox);
     assert!(refused[0].1.contains("setting net.ipv4/ip_forward: Read-only file system"), "{refused:?}");
-    // An engine that cannot load our image says so itself.
+    // An engine that cannot load our image reports it.
     let error = EngineError::Broken { action: "loading an image".to_owned(), message: "no".to_owned() };
     world.engine.set_faults(Faults { errors: [("load_image", error.clone())].into(), ..Faults::default() });
     let other = World { engine: FakeEngine::new(true), state: tempfile::tempdir().expect("a folder") };
@@ -193,7 +193,7 @@ async fn an_engine_that_runs_no_candidate_refuses_the_session_with_its_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_error_says_what_was_expected_and_seen() {
+async fn error_says_what_was_expected_and_seen() {
     let world = World::new(&[Foreign::Resolver]);
     let Err(error) = world.open().await else { panic!("not refused") };
     let text = error.to_string();
@@ -207,9 +207,9 @@ async fn the_error_says_what_was_expected_and_seen() {
     assert!(error.hint().contains("exitone doctor"));
 }
 
-/// A session that is left while the engine is being proven leaves nothing to be judged, and no memory of a proof.
+/// Interrupting the proof of an engine leaves nothing behind and remembers no proof.
 #[tokio::test(start_paused = true)]
-async fn a_proof_that_is_interrupted_is_not_remembered() {
+async fn interrupted_proof_is_not_remembered() {
     let world = World::new(&[]);
     let left = tokio::time::timeout(Duration::from_millis(500), world.open()).await;
     assert!(left.is_err());
@@ -220,7 +220,7 @@ async fn a_proof_that_is_interrupted_is_not_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_claim_is_shown_once() {
+async fn every_claim_is_proven_once() {
     let world = World::new(&[]);
     let rig = support::open(&world.engine, world.state.path(), 2, Options::default()).await;
     let info = world.engine.info().await.expect("an engine");

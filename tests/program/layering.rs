@@ -1,4 +1,4 @@
-//! Who may import whom (docs/design.md): any other edge between rooms fails here.
+//! The allowed imports (docs/design.md): any other edge between modules fails here.
 
 mod graph;
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use graph::{Code, Graph, cycles};
 
-/// Room → the rooms that it may name. `holder::protocol` stands for a part of a room.
+/// Each top-level module with those that it may import. `holder::protocol` stands for a part of a module.
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("model", vec![]),
@@ -36,7 +36,7 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The files of the rooms: each room with its path below `src`, and its text.
+/// The files of the top-level modules: module, path below `src`, and text.
 fn rooms() -> Vec<(String, PathBuf, String)> {
     let files = Graph::of_folder(&src(), Code::All).files.into_values();
     files.filter_map(|file| Some((file.room()?.to_owned(), PathBuf::from(&file.path), file.source))).collect()
@@ -48,7 +48,7 @@ fn rooms_import_only_what_they_may() {
     let mut wrong = Vec::new();
     for file in Graph::of_folder(&src(), Code::All).files.into_values() {
         let Some(room) = file.room() else { continue };
-        let may = allowed.get(room).unwrap_or_else(|| panic!("the room {room} is not written down"));
+        let may = allowed.get(room).unwrap_or_else(|| panic!("the module {room} is not in the list"));
         for name in &file.names {
             let Some(first) = name.first().filter(|first| allowed.contains_key(first.as_str())) else { continue };
             let good = may
@@ -149,16 +149,17 @@ fn only_cli_and_report_print() {
     }
 }
 
-/// Who may ask which variant of a condition, or of a fault, it has. A family's own files do; everything else asks the
-/// condition (`words`, `changes`, `wait`, …), so that a new condition need not be written down in many places.
+/// Files that may match on the variant of a condition or a fault. The files of a condition family may; everything else
+/// calls the condition's methods (`words`, `changes`, `wait`, …), so that a new condition does not have to be added in
+/// many places.
 const ASK_FOR_VARIANTS: [&str; 8] = [
     "model/condition/",
     "diagnose/conditions/",
-    // They put faults of the network in force.
+    // They impose network faults.
     "holder/",
     "report/repro.rs",
     "report/repro/network.rs",
-    // A variable that is unset is taken away, and looked at by itself.
+    // An unset variable is removed, and looked up by itself.
     "run/spec.rs",
     "run/result.rs",
     // `arch.mismatch` needs no run.

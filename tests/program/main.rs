@@ -1,5 +1,5 @@
-//! What needs no engine: the whole program on the scripted engine with a paused clock, the command line, the documents,
-//! the sources. `cargo test --test program layering` runs one module.
+//! Tests without an engine: the whole program on the scripted engine with a paused clock, the command line, the
+//! documents, the sources. `cargo test --test program layering` runs one module.
 
 mod bisect;
 mod ci_files;

@@ -1,5 +1,5 @@
-//! Every key of every shipped scenario, misspelt, of a wrong type, out of range: refused at its place. And files that are
-//! no scenarios at all.
+//! Every key of every shipped scenario, misspelt, with a wrong type, out of range: rejected at its place. Also files
+//! that are not scenarios at all.
 
 use std::fs::File;
 use std::io::Write;
@@ -57,7 +57,7 @@ struct At {
     to: usize,
 }
 
-/// What a value is.
+/// The type of a value.
 #[derive(Clone, PartialEq)]
 enum Kind {
     Scalar(String),
@@ -65,7 +65,7 @@ enum Kind {
     Map,
 }
 
-/// A value, the key before it if there is one, and the keys above.
+/// A value, its key if it has one, and the keys above.
 struct Found {
     above: Vec<String>,
     key: Option<(String, At)>,
@@ -80,7 +80,7 @@ fn at(text: &str, span: Span, end: Option<Span>) -> At {
     At { line: span.start.line(), column: span.start.col() + 1, from, to }
 }
 
-/// Everything in a text, by the parser's events alone.
+/// Everything in a text, from the parser's events alone.
 fn walk(text: &str) -> Vec<Found> {
     let events: Vec<(Event, Span)> = Parser::new_from_str(text)
         .map(|next| next.expect("it is YAML"))
@@ -99,7 +99,7 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    /// Takes a value and all that is in it; gives where it ends.
+    /// Consumes a value with everything in it; returns where it ends.
     fn value(&mut self, above: &[String], key: Option<(String, At)>) -> Span {
         let (event, span) = self.events[self.next].clone();
         self.next += 1;
@@ -122,7 +122,7 @@ impl Walker<'_> {
                 });
                 end = self.value(&below, name);
             }
-            // Brackets end where they are closed, what is indented with its last value.
+            // Flow collections end where they are closed, block collections with their last value.
             let closing = self.events[self.next].1;
             end = if closing.is_empty() { end } else { closing };
             self.next += 1;
@@ -132,17 +132,17 @@ impl Walker<'_> {
     }
 }
 
-/// The text with something else in a place.
+/// The text with a replacement at a place.
 fn with(text: &str, at: At, other: &str) -> String {
     format!("{}{other}{}", &text[..at.from], &text[at.to..])
 }
 
-/// Keys that are free: variables, candidates, and whatever JSON can say.
+/// Whether it is below a key with free keys: variables, candidates, and JSON values.
 fn is_below(found: &Found, key: &str) -> bool {
     found.above.iter().any(|name| name == key)
 }
 
-/// The same with its number far out of any range; `None` where there is none.
+/// The same with its number far out of range; `None` if there is none.
 fn out_of_range(found: &Found, scalar: &str) -> Option<String> {
     let numeric = |text: &str, extra: &str| {
         text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || extra.contains(c))
@@ -184,7 +184,7 @@ fn every_mistake_in_a_shipped_scenario_is_reported_at_its_place() {
                 };
                 refused_at(&with(&text, *at, &wrong), &[(at.line, at.column)], &format!("{key} misspelt"));
                 counts[0] += 1;
-                // Once more, before itself, where it begins a line.
+                // Duplicated before itself, if it starts a line.
                 let indent = " ".repeat(at.column - 1);
                 if text[..at.from].ends_with(&format!("\n{indent}")) {
                     let twice = format!("{token}: x\n{indent}{token}");
@@ -196,7 +196,7 @@ fn every_mistake_in_a_shipped_scenario_is_reported_at_its_place() {
             let any = json || found.key.as_ref().is_some_and(|(key, _)| key == "json" || key == "body");
             if !top && !any {
                 let wrong = if matches!(found.kind, Kind::Scalar(_)) { "{wrong: 1}" } else { "wrong" };
-                // Within what takes a mapping as well, the key is what is wrong.
+                // If a mapping is also allowed, the key is reported.
                 let places = [place, (place.0, place.1 + 1)];
                 let name = found.key.as_ref().map_or("an element", |(key, _)| key.as_str());
                 refused_at(&with(&text, found.at, wrong), &places, &format!("{name} of a wrong type"));
@@ -216,14 +216,14 @@ fn every_mistake_in_a_shipped_scenario_is_reported_at_its_place() {
     assert!(counts.iter().zip(least).all(|(count, least)| *count >= least), "{counts:?}");
 }
 
-/// Runs a file, which must be refused quickly with exit code 3.
+/// Runs a file, which must be rejected quickly with exit code 3.
 fn refused(path: &Path) -> String {
     let mut command = Command::cargo_bin("exitone").expect("built");
     command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").arg("run").arg(path).timeout(Duration::from_secs(5));
     let output = command.output().expect("it ran");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.len() < 4000, "{} bytes are said", said.len());
+    assert!(said.len() < 4000, "{} bytes of output", said.len());
     said
 }
 
@@ -266,7 +266,7 @@ fn rejects_huge_files_quickly() {
     let path = folder.path().join("huge.yaml");
     File::create(&path).expect("created").set_len(100 << 20).expect("it is sparse");
     assert!(refused(&path).contains("larger than 1 MiB"));
-    // As text, and as a file of variables.
+    // As text, and as an environment file.
     let mut file = File::create(&path).expect("created");
     for _ in 0..40_000 {
         file.write_all(b"# a line of a file that is too long\n").expect("written");

@@ -1,4 +1,4 @@
-//! Runs as a whole against the scripted engine: their folders, shards, resumption, expectations, and when they stop.
+//! Whole runs against the scripted engine: their folders, shards, resumption, expectations, and when they stop.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn set(text: &str) -> ConditionSet {
     ConditionSet::new(text.split_whitespace().map(|c| c.parse().expect("a condition"))).expect("a set")
 }
 
-/// An engine with one image, which needs B; and how often it was started.
+/// An engine with one image, which needs B; and the number of its starts.
 fn world() -> (FakeEngine, Arc<AtomicUsize>) {
     let (engine, starts) = (FakeEngine::new(true), Arc::new(AtomicUsize::new(0)));
     let count = starts.clone();
@@ -72,7 +72,7 @@ fn short(run: &Run) -> Vec<(CaseId, Verdict, Option<i64>, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_gives_the_run_back() {
+async fn folder_restores_the_run() {
     let (engine, _) = world();
     let temporary = tempfile::tempdir().expect("a folder");
     let path = temporary.path().join("run");
@@ -89,14 +89,14 @@ async fn a_folder_gives_the_run_back() {
     assert_eq!(read, live);
     assert!(read.in_order().any(|r| r.log.contains("KeyError")), "logs are read back");
     assert_eq!((read.counts().failed, read.counts().unexpected, read.counts().exit_code()), (1, 0, 0));
-    // There is a run in it now.
+    // It contains a run now.
     assert!(Folder::create(&path).is_err());
     assert!(matches!(folder::read(temporary.path()), Err(FolderError::NoRun(_))));
     assert_eq!(folder::below(temporary.path()).expect("one"), [path]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_expected_is_counted() {
+async fn counts_expected_results() {
     let (engine, _) = world();
     for (expect, unexpected, code) in [
         (&[(2, "exit 1")][..], 0, 0),
@@ -111,7 +111,7 @@ async fn what_is_expected_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shards_together_are_the_whole() {
+async fn merged_shards_equal_the_whole() {
     let (engine, _) = world();
     let temporary = tempfile::tempdir().expect("a folder");
     let whole_path = temporary.path().join("whole");
@@ -127,7 +127,7 @@ async fn shards_together_are_the_whole() {
         into_folder(&engine, part, how, &mut Folder::create(&path).expect("one")).await;
         shards.push(folder::read(&path).expect("a run").0);
     }
-    // In whatever order they are given.
+    // In any order.
     shards.reverse();
     let merged = Run::merged(shards.clone()).expect("they belong together");
     assert_eq!(short(&merged), short(&whole));
@@ -140,7 +140,7 @@ async fn shards_together_are_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shard_without_a_case_needs_no_session_and_is_a_part_of_the_whole() {
+async fn empty_shard_needs_no_session_and_merges() {
     let (engine, starts) = world();
     let temporary = tempfile::tempdir().expect("a folder");
     let whole = plan(&engine, &[(2, "exit 1")]).await;
@@ -164,7 +164,7 @@ async fn a_shard_without_a_case_needs_no_session_and_is_a_part_of_the_whole() {
         shards.push(folder::read(folder.path()).expect("a run").0);
     }
     assert!(without >= 3, "five cases in eight parts");
-    // Whichever comes first.
+    // In any order.
     for _ in 0..shards.len() {
         shards.rotate_left(1);
         let merged = Run::merged(shards.clone()).expect("they belong together");
@@ -177,12 +177,12 @@ async fn a_shard_without_a_case_needs_no_session_and_is_a_part_of_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_broke_off_is_resumed() {
+async fn resumes_an_interrupted_run() {
     let (engine, starts) = world();
     let temporary = tempfile::tempdir().expect("a folder");
     let path = temporary.path().join("run");
     into_folder(&engine, plan(&engine, &[]).await, How::from(1), &mut Folder::create(&path).expect("one")).await;
-    // As a kill leaves it: in the middle of the line that tells of the fourth result.
+    // As a kill leaves it: in the middle of the line with the fourth result.
     let events = path.join("events.jsonl");
     let text = std::fs::read_to_string(&events).expect("events");
     let fourth = text.match_indices("case_finished").nth(3).expect("a fourth").0;
@@ -194,10 +194,10 @@ async fn a_run_that_broke_off_is_resumed() {
     let done: Vec<_> = broken.in_order().filter_map(|result| broken.finished(&result.id)).collect();
     let mut folder = Folder::resume(&path, done.len()).expect("a folder");
     into_folder(&engine, plan(&engine, &[]).await, How { done, ..How::from(1) }, &mut folder).await;
-    assert_eq!((before, starts.load(Ordering::Relaxed)), (5, 2), "only the rest is run");
+    assert_eq!((before, starts.load(Ordering::Relaxed)), (5, 2), "only the rest runs");
     let (whole, cut) = folder::read(&path).expect("a run");
     assert!(!cut && whole.summary.is_some() && whole.results.len() == 5);
-    assert_eq!(std::fs::read_dir(&path).expect("a folder").count(), 2, "nothing is left of the attempt before");
+    assert_eq!(std::fs::read_dir(&path).expect("a folder").count(), 2, "nothing is left of the earlier attempt");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_run_folder_has_one_writer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fail_fast_begins_no_other_case_and_says_so() {
+async fn fail_fast_starts_no_other_case_and_reports_it() {
     let (engine, _) = world();
     let mut events = Vec::new();
     let how = How { fail_fast: true, ..How::from(1) };
@@ -230,7 +230,7 @@ async fn fail_fast_begins_no_other_case_and_says_so() {
     let because: Vec<&str> = run.without_result().map(|(_, because)| because).collect();
     assert_eq!(because.len(), 2);
     assert!(because.iter().all(|text| text.starts_with("--fail-fast")), "{because:?}");
-    // A failure that is expected is none.
+    // An expected failure does not count.
     let how = How { fail_fast: true, ..How::from(1) };
     let finished = run_all(&engine, how).await;
     assert_eq!((finished.results.len(), finished.summary.exit_code()), (5, 0));
@@ -241,7 +241,7 @@ async fn run_all(engine: &FakeEngine, how: How) -> Finished {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_is_kept_and_what_is_left_is_no_pass() {
+async fn budget_is_kept_and_the_rest_does_not_pass() {
     let (engine, _) = world();
     let how = How { budget: Some(SECOND * 2), ..How::from(1) };
     let finished = run_all(&engine, how).await;
@@ -250,7 +250,7 @@ async fn a_budget_is_kept_and_what_is_left_is_no_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_case_that_fails_once_of_several_times_fails() {
+async fn one_failure_among_repeats_fails_the_case() {
     let engine = FakeEngine::new(true);
     let count = AtomicUsize::new(0);
     let script = move |_: &exitone::engine::fake::Situation| match count.fetch_add(1, Ordering::Relaxed) {
@@ -268,8 +268,8 @@ async fn a_case_that_fails_once_of_several_times_fails() {
     assert_eq!(entry.attempts.outcomes, ["healthy", "exit 1", "healthy"]);
 }
 
-/// One case whose attempts come to these outcomes one after the other (`.` healthy, a digit: that exit code), the last
-/// one for ever; it is tried again so often.
+/// One case whose attempts have these outcomes one after the other (`.` is healthy, a digit is an exit code), the last
+/// one repeated; with this many retries.
 async fn tried(outcomes: &'static str, expect: &[(usize, &str)], retries: u32) -> (Finished, Run) {
     let engine = FakeEngine::new(true);
     let count = AtomicUsize::new(0);
@@ -289,7 +289,7 @@ async fn tried(outcomes: &'static str, expect: &[(usize, &str)], retries: u32) -
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_case_is_tried_again_only_where_that_is_asked_for() {
+async fn retries_only_if_requested() {
     let expect_1 = &[(0, "exit 1")][..];
     for (outcomes, expect, retries, code, attempts, flaky) in [
         ("1.", &[][..], 0, 1, None, None),
@@ -313,7 +313,7 @@ async fn a_case_is_tried_again_only_where_that_is_asked_for() {
             (flaky.iter().count(), flaky.iter().count()),
             "{what}"
         );
-        // The first one stands where none is as expected.
+        // The first one counts if none is as expected.
         assert!(code == 0 || finished.results[0].exit_code == Some(i64::from(outcomes.as_bytes()[0] - b'0')), "{what}");
         let pages = [
             report::terminal::run(&run),
@@ -330,7 +330,7 @@ async fn a_case_is_tried_again_only_where_that_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_says_nothing_is_no_failure() {
+async fn unresolved_attempt_is_not_a_failure() {
     let (engine, starts) = world();
     let broken = EngineError::Broken { action: "creating".to_owned(), message: "no space left".to_owned() };
     let errors = std::collections::HashMap::from([("create", broken)]);
@@ -354,11 +354,11 @@ async fn an_attempt_that_says_nothing_is_no_failure() {
     );
     assert_eq!(starts.load(Ordering::Relaxed), 1);
     let begun = events.iter().filter(|e| matches!(e.event, Event::CaseStarted { .. })).count();
-    assert_eq!(begun, 1, "a case begins once");
+    assert_eq!(begun, 1, "a case starts once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_found_stands_when_there_is_no_time_to_try_again() {
+async fn result_counts_without_time_for_a_retry() {
     let (engine, _) = world();
     let how = How { retries: 100, budget: Some(SECOND * 30), ..How::from(1) };
     let finished = run(&engine, plan(&engine, &[]).await, how, |_| {}).await;
@@ -370,9 +370,9 @@ async fn what_was_found_stands_when_there_is_no_time_to_try_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_platform_has_its_own_check_and_no_words_of_app_runner() {
+async fn other_platforms_have_their_own_check_and_words() {
     let engine = FakeEngine::new(true);
-    // It redirects whoever asks, which only App Runner may take for health; without B it exits.
+    // It redirects every request, which only App Runner accepts as healthy; without B it exits.
     let script = |situation: &exitone::engine::fake::Situation| match situation.env.contains_key("B") {
         true => Act { status: (Duration::ZERO, 302), ..healthy(8080) },
         false => exits(SECOND, 1, "KeyError: 'B'"),
@@ -403,7 +403,7 @@ async fn another_platform_has_its_own_check_and_no_words_of_app_runner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_cannot_be_written_is_an_error() {
+async fn unwritable_folder_is_an_error() {
     let temporary = tempfile::tempdir().expect("a folder");
     std::fs::write(temporary.path().join("file"), "").expect("written");
     assert!(Folder::create(&temporary.path().join("file").join("run")).is_err());

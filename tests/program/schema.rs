@@ -1,4 +1,4 @@
-//! What is written is as `exitone schema` says, and the schema lets nothing else pass.
+//! Output conforms to `exitone schema`, and the schema accepts nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The words of JSON Schema that the schemas are made of; any other one is a fault of this test.
+/// The JSON Schema keywords used by the schemas; this test does not support others.
 const KNOWN: [&str; 20] = [
     "$schema",
     "$ref",
@@ -45,8 +45,8 @@ const KNOWN: [&str; 20] = [
 ];
 const SOME_OF: [&str; 2] = ["oneOf", "anyOf"];
 
-/// Keys that are written only where there is something to say, each with what it is in; every other one is always there.
-const MAY_BE_AWAY: [&str; 24] = [
+/// Keys that are only written if there is something to say, each with its parent; every other key is always present.
+const OPTIONAL: [&str; 24] = [
     "attempts",
     "attempts/cut_short",
     "cases/attempts",
@@ -76,16 +76,16 @@ const MAY_BE_AWAY: [&str; 24] = [
 struct Schema(Value);
 
 impl Schema {
-    /// What is wrong with a document; `None`: it is as the schema says.
+    /// What is wrong with a document; `None` if it conforms to the schema.
     fn wrong(&self, document: &Value) -> Option<String> {
         self.check(&self.0, document, "").err()
     }
 
-    /// The keys of the document that the schema knows, or what is wrong.
+    /// The keys of the document that the schema knows, or the error.
     fn check<'a>(&'a self, schema: &'a Value, value: &Value, at: &str) -> Result<Vec<&'a str>, String> {
-        let words = schema.as_object().ok_or_else(|| format!("{at}: {schema} is no schema"))?;
+        let words = schema.as_object().ok_or_else(|| format!("{at}: {schema} is not a schema"))?;
         if let Some(other) = words.keys().find(|w| !KNOWN.contains(&w.as_str()) && !SOME_OF.contains(&w.as_str())) {
-            return Err(format!("{at}: this test does not know `{other}`"));
+            return Err(format!("{at}: this test does not support `{other}`"));
         }
         let mut known: Vec<&str> = Vec::new();
         if let Some(name) = words.get("$ref").and_then(Value::as_str) {
@@ -123,14 +123,14 @@ impl Schema {
             let closed =
                 ["additionalProperties", "unevaluatedProperties"].iter().any(|w| words.get(*w) == Some(&json!(false)));
             if let Some(other) = object.keys().find(|key| closed && !known.contains(&key.as_str())) {
-                return Err(format!("{at}: `{other}` is not known"));
+                return Err(format!("{at}: unknown key `{other}`"));
             }
         }
         Ok(known)
     }
 }
 
-/// Type, size and choice of a value.
+/// Checks type, size and choice of a value.
 fn scalar(words: &Map<String, Value>, value: &Value) -> Result<(), String> {
     let is = |name: &Value| match name.as_str() {
         Some("string") => value.is_string(),
@@ -156,10 +156,10 @@ fn scalar(words: &Map<String, Value>, value: &Value) -> Result<(), String> {
         && words.get("maxItems").and_then(Value::as_u64).is_none_or(|most| length <= Some(most))
         && bound("minimum").is_none_or(|least| value.as_f64().is_none_or(|n| n >= least))
         && bound("maximum").is_none_or(|most| value.as_f64().is_none_or(|n| n <= most));
-    if good { Ok(()) } else { Err(format!("{value} is not as {words:?} says")) }
+    if good { Ok(()) } else { Err(format!("{value} does not conform to {words:?}")) }
 }
 
-/// The document with one more key in one of its objects, for every object.
+/// The document with an additional key in each of its objects in turn.
 fn with_more(document: &Value) -> Vec<Value> {
     let mut changed = Vec::new();
     if let Value::Object(keys) = document {
@@ -173,7 +173,7 @@ fn with_more(document: &Value) -> Vec<Value> {
     changed
 }
 
-/// The document with a value of another type in the place of each of its scalars.
+/// The document with each of its scalars in turn replaced by another type.
 fn with_other(document: &Value) -> Vec<Value> {
     let parts = parts(document);
     if parts.is_empty() {
@@ -185,7 +185,7 @@ fn with_other(document: &Value) -> Vec<Value> {
     all.into_iter().map(|(place, part)| replaced(document, &place, part)).collect()
 }
 
-/// The document without one of its keys, and that key with what it is in.
+/// The document without one of its keys, and that key with its parent.
 fn without_one(document: &Value, of: &str) -> Vec<(String, Value)> {
     let mut changed = Vec::new();
     for key in document.as_object().into_iter().flat_map(|keys| keys.keys()) {
@@ -219,14 +219,14 @@ fn replaced(document: &Value, place: &str, part: Value) -> Value {
     document
 }
 
-/// The document is good, and spoiled in any place it is not.
+/// Checks that the document conforms, and that no spoiled variant of it does.
 fn exactly(schema: &Schema, document: &Value) {
     assert_eq!(schema.wrong(document), None, "{document:#}");
     for spoiled in with_more(document).into_iter().chain(with_other(document)) {
-        assert!(schema.wrong(&spoiled).is_some(), "the schema lets this pass: {spoiled:#}");
+        assert!(schema.wrong(&spoiled).is_some(), "the schema accepts this: {spoiled:#}");
     }
     let spoiled = without_one(document, "").into_iter();
-    let wrong = spoiled.filter(|(key, spoiled)| schema.wrong(spoiled).is_none() != MAY_BE_AWAY.contains(&key.as_str()));
+    let wrong = spoiled.filter(|(key, spoiled)| schema.wrong(spoiled).is_none() != OPTIONAL.contains(&key.as_str()));
     assert_eq!(wrong.map(|(key, _)| key).collect::<std::collections::BTreeSet<_>>(), [].into(), "{document:#}");
 }
 
@@ -295,7 +295,7 @@ async fn told(how: How) -> Vec<Stamped> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_and_the_document_of_run() {
+async fn events_and_run_document_conform() {
     let (events, result) = (Schema(schema::events()), Schema(schema::result()));
     for (how, complete) in [
         (How { retries: 1, files: vec![], ..How::from(2) }, true),
@@ -327,7 +327,7 @@ async fn finish(rig: &Rig, plan: Plan, how: How, events: &Schema) -> Finished {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_documents_of_why_and_bisect() {
+async fn why_and_bisect_documents_conform() {
     let (events, result) = (Schema(schema::events()), Schema(schema::result()));
     let engine = FakeEngine::new(true);
     engine.image("app:1", &[], Arc::new(|_: &Situation| healthy(8000)));
@@ -361,11 +361,11 @@ async fn the_documents_of_why_and_bisect() {
     rig.close(true).await.expect("closed");
 }
 
-/// The list has nothing that is gone.
+/// The list contains no obsolete key.
 #[test]
-fn the_list_of_what_may_be_away_is_of_the_schema() {
+fn list_of_optional_keys_matches_the_schema() {
     let text = format!("{} {}", schema::events(), schema::result());
-    for key in MAY_BE_AWAY {
+    for key in OPTIONAL {
         let name = key.rsplit('/').next().expect("a name");
         assert!(text.contains(&format!("\"{name}\":{{")), "{key}");
     }

@@ -25,10 +25,10 @@ use tokio::sync::watch;
 const SECOND: Duration = Duration::from_secs(1);
 const HEAD: &str = "candidates: [app:v1, app:v2]\ncombine: why\nservice:\n  port: 8000\n  env: {A: 1, B: 1, C: 1, D: 1}\n  \
                     health_check: {protocol: HTTP}\nconditions: [env.unset:A, env.unset:B, env.unset:C, env.unset:D]\n";
-/// What is planted: v1 needs B; v2 needs B, and C or D.
+/// The planted failures: v1 needs B; v2 needs B, and C or D.
 const ALL: &str = "expect:\n  '*': [pass, exit 1 under env.unset:B]\n  v2: exit 3 under env.unset:C + env.unset:D\n";
 
-/// An engine with two images, and how often one was started.
+/// An engine with two images, and the number of starts.
 fn world() -> (FakeEngine, Arc<AtomicUsize>) {
     let (engine, starts) = (FakeEngine::new(true), Arc::new(AtomicUsize::new(0)));
     for (image, more) in [("app:v1", false), ("app:v2", true)] {
@@ -96,7 +96,7 @@ async fn whole(engine: &FakeEngine, expect: &str) -> (Finished, Run) {
     run(engine, plan(engine, expect).await, How::from(2), never(), |_| {}).await
 }
 
-/// The sets that stand for themselves, each with what is known of it.
+/// The sets that are judged by themselves, each with its state.
 fn judged(run: &Run) -> Vec<String> {
     let searched = run.searches().filter_map(|(_, came)| came.ok());
     let line = |image: &str, judged: &exitone::model::search::JudgedSet| {
@@ -108,7 +108,7 @@ fn judged(run: &Run) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_search_runs_becomes_cases_and_its_sets_are_judged() {
+async fn search_runs_become_cases_and_sets_are_judged() {
     let (engine, _) = world();
     let (finished, run) = whole(&engine, ALL).await;
     let all = ["app:v1 env.unset:B: true", "app:v2 env.unset:B: true", "app:v2 env.unset:C + env.unset:D: true"];
@@ -119,7 +119,7 @@ async fn what_a_search_runs_becomes_cases_and_its_sets_are_judged() {
     assert_eq!((summary.unexpected, summary.open, summary.searches, summary.failed), (0, 0, 2, 3));
     assert!(summary.steps >= 4 && summary.cases == summary.steps + 5, "{summary:?}");
     assert_eq!(run.header.cases.len(), summary.cases);
-    // Every case of the run belongs to it once, and a failing step is no failure.
+    // Every case of the run is included once, and a failing step is not a failure.
     assert_eq!(finished.results.len(), run.results.len());
     let steps = || run.entries().filter(|entry| entry.standing == Standing::Step);
     assert!(steps().any(|entry| entry.result.is_some_and(|r| r.exit_code == Some(1))));
@@ -134,13 +134,13 @@ async fn what_a_search_runs_becomes_cases_and_its_sets_are_judged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_expects_fails_and_what_is_not_found_is_missed() {
+async fn unexpected_sets_fail_and_missing_sets_are_reported() {
     let (engine, _) = world();
     for (expect, unexpected, said) in [
         ("", 3, vec![]),
         ("expect: {v2: [pass, exit 1 under env.unset:B, exit 3 under env.unset:C + env.unset:D]}\n", 1, vec![]),
         ("expect: {'*': [fail, pass under baseline]}\n", 0, vec![]),
-        // Another exit code, a set that passes, one of which a part fails already.
+        // Another exit code, a set that passes, and a set with a part that fails already.
         (
             "expect:\n  '*': [fail, pass under baseline, exit 2 under env.unset:B, exit 1 under env.unset:A]\n  v2: exit 1 \
              under env.unset:B + env.unset:C\n",
@@ -154,7 +154,7 @@ async fn what_nobody_expects_fails_and_what_is_not_found_is_missed() {
                 "app:v2 env.unset:B + env.unset:C (no smallest): false",
             ],
         ),
-        // A set that is said to pass is run, whatever the search needs.
+        // A set that is expected to pass runs regardless of the search.
         ("expect: {'*': [fail, pass under baseline, pass under env.unset:A + env.unset:C]}\n", 0, vec![]),
     ] {
         let (finished, run) = whole(&engine, expect).await;
@@ -177,7 +177,7 @@ async fn what_nobody_expects_fails_and_what_is_not_found_is_missed() {
     }
 }
 
-/// What tells two runs apart.
+/// What distinguishes two runs.
 fn short(run: &Run) -> Vec<String> {
     let one = |entry: exitone::event::Entry<'_>| {
         let verdict = entry.result.map(|result| result.verdict);
@@ -187,7 +187,7 @@ fn short(run: &Run) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shards_together_are_the_whole() {
+async fn merged_shards_equal_the_whole() {
     let (engine, _) = world();
     let (_, whole) = whole(&engine, ALL).await;
     let mut shards = Vec::new();
@@ -199,7 +199,7 @@ async fn shards_together_are_the_whole() {
         for case in &part.cases {
             assert!(
                 part.searches.iter().any(|s| case.search.as_ref() == Some(&s.id)),
-                "its search is in the same part"
+                "its search is in the same shard"
             );
         }
         with_a_search += usize::from(!part.searches.is_empty());
@@ -218,7 +218,7 @@ async fn shards_together_are_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finished_search_is_not_made_again() {
+async fn finished_search_does_not_run_again() {
     let (engine, starts) = world();
     let temporary = tempfile::tempdir().expect("a folder");
     let path = temporary.path().join("run");
@@ -227,7 +227,7 @@ async fn a_finished_search_is_not_made_again() {
     run(&engine, plan.clone(), How::from(1), never(), |event| folder.on(event).expect("written")).await;
     drop(folder);
     let (before, _) = folder::read(&path).expect("a run");
-    // Killed within the second search.
+    // Killed during the second search.
     let events = path.join("events.jsonl");
     let text = std::fs::read_to_string(&events).expect("events");
     let second = text.match_indices("search_started").nth(1).expect("a second").0;
@@ -235,7 +235,7 @@ async fn a_finished_search_is_not_made_again() {
     std::fs::write(&events, &text[..cut]).expect("cut");
     let (broken, _) = folder::read(&path).expect("a run");
     assert_eq!((broken.searches.len(), broken.counts().open, broken.counts().exit_code()), (1, 1, 5));
-    assert!(broken.searches().nth(1).expect("two").1.is_err_and(|because| because.contains("broke off")));
+    assert!(broken.searches().nth(1).expect("two").1.is_err_and(|because| because.contains("interrupted")));
     let first = plan.searches[0].id.clone();
     let of_first = |p: &&exitone::event::Planned| p.search.as_ref() == Some(&first);
     let first_place = plan.searches[0].place;
@@ -258,15 +258,15 @@ async fn a_finished_search_is_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stops_a_run_stops_its_searches_and_nothing_passes_for_it() {
+async fn stopping_a_run_stops_its_searches_without_a_pass() {
     let (engine, _) = world();
-    // The first search finds what nobody expects.
+    // The first search finds an unexpected set.
     let how = How { fail_fast: true, ..How::from(2) };
     let (finished, run_) = run(&engine, plan(&engine, "").await, how, never(), |_| {}).await;
     assert_eq!((finished.summary.exit_code(), finished.summary.open, run_.searches.len()), (1, 1, 1));
     let because = run_.searches().nth(1).expect("two").1.expect_err("not made").to_owned();
     assert!(because.starts_with("--fail-fast: v1-"), "{because}");
-    // The time is up within the second.
+    // Time runs out during the second.
     let mut ends = Vec::new();
     run(&engine, plan(&engine, ALL).await, How::from(2), never(), |event| {
         if matches!(event.event, Event::SearchFinished { .. }) {
@@ -284,7 +284,7 @@ async fn what_stops_a_run_stops_its_searches_and_nothing_passes_for_it() {
     for text in [terminal::run(&run_), markdown::render(&run_), annotations::render(&run_), junit::render(&run_)] {
         assert!(text.to_lowercase().contains("undecided"), "{text}");
     }
-    // The user asks to stop while the first one goes on.
+    // The user interrupts during the first.
     let (ask, asked) = watch::channel(0);
     let (finished, run_) = run(&engine, plan(&engine, ALL).await, How::from(2), asked, |event| {
         if matches!(event.event, Event::CaseAdded { .. }) {
@@ -297,12 +297,12 @@ async fn what_stops_a_run_stops_its_searches_and_nothing_passes_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_fails_everywhere_and_one_for_another_processor() {
+async fn reports_images_that_fail_everywhere() {
     let (engine, _) = world();
     engine.image("app:v1", &[], Arc::new(|_| exits(SECOND, 1, "always")));
     engine.image_of("app:v2", "arm64", &[], Arc::new(|_| healthy(8000)));
     let (finished, run) = whole(&engine, "").await;
-    // Both baselines, and what the second one's image says.
+    // Both baselines, and the second one's finding about its image.
     assert_eq!((finished.summary.unexpected, finished.summary.open), (3, 0), "{:?}", finished.summary);
     assert_eq!(judged(&run), ["app:v2 arch.mismatch: false"]);
     let (finished, _) = whole(&engine, "expect: {v1: exit 1}\n").await;
@@ -310,7 +310,7 @@ async fn an_image_that_fails_everywhere_and_one_for_another_processor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_report_tells_of_it() {
+async fn every_report_includes_the_search() {
     let (engine, _) = world();
     let (_, run) = whole(&engine, "expect: {'*': [pass, exit 1 under env.unset:B]}\n").await;
     let text = anstream::adapter::strip_str(&terminal::run(&run)).to_string();
@@ -339,13 +339,13 @@ async fn every_report_tells_of_it() {
     assert!(page.contains("v2: a search among 4 conditions") && page.contains("\"group\":\"step\""));
 }
 
-/// What a page shows, as its script reads it.
+/// The data of a page, as its script reads it.
 fn data(page: &str) -> serde_json::Value {
     let json = page.split("id=\"data\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("data");
     serde_json::from_str(json).expect("JSON")
 }
 
-/// Writes a page where `EXITONE_PAGES` says, to be looked at.
+/// Writes a page to the folder in `EXITONE_PAGES`, for viewing.
 fn keep(name: &str, page: &str) {
     if let Some(folder) = std::env::var_os("EXITONE_PAGES") {
         std::fs::write(Path::new(&folder).join(name), page).expect("written");
@@ -353,7 +353,7 @@ fn keep(name: &str, page: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_of_why_is_its_search_in_every_format() {
+async fn why_run_in_every_format() {
     let (engine, _) = world();
     let mut plan = plan(&engine, "").await;
     plan.cases.retain(|case| case.image == "app:v2");
@@ -367,7 +367,7 @@ async fn a_run_of_why_is_its_search_in_every_format() {
     assert!(text.starts_with("v2  2 minimal sets of conditions make it fail\n"), "{text}");
     assert_eq!(json::of_run(&run)["minimal_sets"].as_array().map(Vec::len), Some(2));
 
-    // A test for the baseline, for each minimal set, and for the search.
+    // A test case for the baseline, for each minimal set, and for the search.
     let xml = junit::render(&run);
     assert_eq!([xml.matches("<testcase ").count(), xml.matches("<failure ").count()], [4, 2], "{xml}");
     assert!(xml.contains(&format!("name=\"steps of a search\" value=\"{}\"", counts.steps)), "{xml}");
@@ -386,7 +386,7 @@ async fn a_run_of_why_is_its_search_in_every_format() {
     let search = &data(&page)["searches"][0];
     assert_eq!(search["lines"].as_array().map(Vec::len), Some(3), "{search:#}");
     let runs = search["runs"].as_array().expect("runs");
-    assert!(runs.len() > counts.steps, "every run is there, repeated ones as well");
+    assert!(runs.len() > counts.steps, "every run is included, also repeated ones");
     let lessons: Vec<&str> = runs.iter().map(|run| run[4].as_str().expect("a lesson")).collect();
     for lesson in ["a failure needs a condition", "a minimal set", "not enough by itself"] {
         assert!(lessons.contains(&lesson), "{lesson}: {lessons:?}");
@@ -394,7 +394,7 @@ async fn a_run_of_why_is_its_search_in_every_format() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_of_bisect_shows_its_versions_in_every_format() {
+async fn bisect_run_in_every_format() {
     let engine = FakeEngine::new(true);
     for (n, bad) in [false, false, true, true].into_iter().enumerate() {
         let act = move |_: &Situation| if bad { exits(SECOND, 1, "KeyError: 'B'") } else { healthy(8000) };

@@ -1,4 +1,4 @@
-//! What sessions leave on an engine, who removes it, and the holders that keep a session going.
+//! What sessions leave on an engine, who removes it, and the holders that keep a session alive.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -20,7 +20,7 @@ use super::support::{candidates, close, open, service, try_open};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What `kill -9` leaves of a session: its lock file, which nobody holds.
+/// What `kill -9` leaves of a session: an unlocked lock file.
 fn killed(state: &Path, session: Session) {
     let lock = state.join("sessions").join(format!("{}.lock", session.name));
     drop(session);
@@ -35,7 +35,7 @@ async fn volumes_of(engine: &FakeEngine, session: &str) -> usize {
     engine.volumes(&format!("{SESSION_LABEL}={session}")).await.expect("listed").len()
 }
 
-/// A container that somebody else created from an image.
+/// A container that a user created from an image.
 async fn by_hand(engine: &FakeEngine, image: &str) -> String {
     engine.create(&ContainerSpec::plain(image, BTreeMap::new())).await.expect("created")
 }
@@ -63,7 +63,7 @@ async fn clean(engine: &FakeEngine, state: &Path) -> cleanup::Removed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn opening_a_session_sweeps_dead_sessions_of_this_owner_alone() {
+async fn opening_a_session_sweeps_only_this_owners_dead_sessions() {
     let (state, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let engine = FakeEngine::new(true);
     let dead = Session::begin(state.path()).expect("begun");
@@ -74,7 +74,7 @@ async fn opening_a_session_sweeps_dead_sessions_of_this_owner_alone() {
     }
     let name = dead.name.clone();
     killed(state.path(), dead);
-    // Whether the foreign session lives cannot be known from here, however old it is.
+    // Whether the foreign session is alive is unknown here, however old it is.
     tokio::time::sleep(SECOND * 3600).await;
     engine.image("app:1", &[], Arc::new(|_| healthy(8000)));
     let rig = open(&engine, state.path(), 1, Options::default()).await;
@@ -98,31 +98,31 @@ async fn clean_spares_every_session_that_is_in_use() {
     killed(state.path(), dead);
     tokio::time::sleep(SECOND * 61).await;
     volume_of(&engine, &opening).await;
-    // Without anybody who talks to it, a holder ends after 10 s.
+    // A holder that nobody talks to ends after 10 s.
     let holder = holder_of(&engine, &served).await;
     let sessions = cleanup::sessions(&engine, state.path(), SESSION_LABEL).await.expect("listed");
     let life = |session: &Session| sessions.iter().find(|s| s.name == session.name).expect("listed").life;
     let lives = [&here, &abandoned, &served, &opening].map(life);
     assert_eq!(lives, [Some(Life::Here), None, Some(Life::Elsewhere), Some(Life::Opening)]);
     let removed = clean(&engine, state.path()).await;
-    assert_eq!((removed.containers, removed.volumes), (0, 2), "of the dead one and the abandoned one");
+    assert_eq!((removed.containers, removed.volumes), (0, 2), "those of the dead and of the abandoned session");
     for session in [&here, &served, &opening] {
         assert_eq!(volumes_of(&engine, &session.name).await, 1);
     }
     engine.remove(&holder).await.expect("removed");
     tokio::time::sleep(SECOND * 61).await;
     let removed = clean(&engine, state.path()).await;
-    assert_eq!((removed.containers, removed.volumes), (0, 2), "nothing keeps the others going any more");
+    assert_eq!((removed.containers, removed.volumes), (0, 2), "nothing keeps the others alive any more");
 }
 
 #[tokio::test(start_paused = true)]
-async fn containers_that_inherited_a_session_from_their_image_are_not_ours() {
+async fn containers_with_inherited_session_labels_are_not_ours() {
     let state = tempfile::tempdir().expect("a folder");
     let engine = FakeEngine::new(true);
     let session = Session::begin(state.path()).expect("begun");
     let of_session = session.labels("candidate");
     let of_session: Vec<(&str, &str)> = of_session.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    // What version 0.1.0 wrote on images, what it writes now, and a commit of one of our containers.
+    // What version 0.1.0 wrote on images, what this version writes, and a commit of one of our containers.
     let images: [(&str, &[(&str, &str)]); 3] = [
         ("old:1", &[(SESSION_LABEL, "kept"), (ROLE_LABEL, "candidate")]),
         ("new:1", &[(IMAGE_LABEL, "candidate")]),
@@ -134,7 +134,7 @@ async fn containers_that_inherited_a_session_from_their_image_are_not_ours() {
         engine.set_image_labels(image, labels);
         theirs.push(by_hand(&engine, image).await);
     }
-    // What 0.1.0 itself labelled so, and a container of ours from its image.
+    // What 0.1.0 itself labelled this way, and a container of ours from its image.
     let old = BTreeMap::from([(SESSION_LABEL.to_owned(), "kept".to_owned())]);
     engine.create_volume("left", &old, false).await.expect("created");
     engine.create(&ContainerSpec::plain("new:1", old)).await.expect("created");
@@ -143,12 +143,12 @@ async fn containers_that_inherited_a_session_from_their_image_are_not_ours() {
     let removed = clean(&engine, state.path()).await;
     assert_eq!((removed.containers, removed.volumes), (2, 1));
     for id in theirs {
-        assert!(engine.state(&id).await.is_ok(), "{id} is there");
+        assert!(engine.state(&id).await.is_ok(), "{id} still exists");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_volume_in_use_is_left_and_named() {
+async fn volume_in_use_is_kept_and_reported() {
     let state = tempfile::tempdir().expect("a folder");
     let engine = FakeEngine::new(true);
     let dead = Session::begin(state.path()).expect("begun");
@@ -163,7 +163,7 @@ async fn a_volume_in_use_is_left_and_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn images_in_use_and_images_of_others_stay() {
+async fn keeps_images_in_use_and_images_of_others() {
     let engine = FakeEngine::new(true);
     let images: [(&str, &[(&str, &str)]); 5] = [
         ("exitone/holder:1", &[(IMAGE_LABEL, "holder")]),
@@ -179,11 +179,11 @@ async fn images_in_use_and_images_of_others_stay() {
     by_hand(&engine, "sha256:app:2").await;
     let removed = cleanup::remove_images(&engine, &["app:1".to_owned(), "app:2".to_owned()]).await.expect("removed");
     assert_eq!((removed.removed, removed.in_use), (3, vec!["app:2".to_owned()]));
-    assert!(engine.inspect_image("somebody/app:1").await.is_ok(), "it was built on one of ours");
+    assert!(engine.inspect_image("somebody/app:1").await.is_ok(), "built on one of ours");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_reason_why_a_session_cannot_be_opened_is_told_when_cleaning_up_fails_too() {
+async fn opening_error_survives_a_failing_cleanup() {
     let state = tempfile::tempdir().expect("a folder");
     let engine = FakeEngine::new(true);
     let broken = |action: &str| EngineError::Broken { action: action.to_owned(), message: "gone".to_owned() };
@@ -208,7 +208,7 @@ async fn holders(engine: &FakeEngine) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_lives_as_long_as_its_session() {
+async fn holder_lives_as_long_as_its_session() {
     let state = tempfile::tempdir().expect("a folder");
     let engine = FakeEngine::new(true);
     engine.image("app:1", &[], Arc::new(|_| exits(SECOND, 1, "no")));
@@ -222,7 +222,7 @@ async fn a_holder_lives_as_long_as_its_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_case_that_fails_before_it_joins_its_holder_leaves_it_to_the_next() {
+async fn holder_survives_a_case_that_never_joined() {
     let state = tempfile::tempdir().expect("a folder");
     let engine = FakeEngine::new(true);
     engine.image("app:1", &[], Arc::new(|_| exits(SECOND, 1, "no")));
@@ -240,7 +240,7 @@ async fn a_case_that_fails_before_it_joins_its_holder_leaves_it_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn holders_that_could_not_be_launched_are_not_counted() {
+async fn failed_launches_do_not_count() {
     let state = tempfile::tempdir().expect("a folder");
     let engine = FakeEngine::new(true);
     let rig = open(&engine, state.path(), 1, Options::default()).await;

@@ -1,4 +1,4 @@
-//! What tests against the scripted engine share: a service, its candidates, and a session.
+//! Shared by tests against the scripted engine: a service, its candidates, and a session.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) fn service(env: &[&str]) -> Service {
     service
 }
 
-/// Images that the engine has.
+/// The facts of these images.
 pub(crate) async fn candidates<S: AsRef<str>>(engine: &FakeEngine, images: &[S]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for image in images {
@@ -29,12 +29,12 @@ pub(crate) async fn candidates<S: AsRef<str>>(engine: &FakeEngine, images: &[S])
     candidates
 }
 
-/// A session on the engine.
+/// Opens a session on the engine.
 pub(crate) async fn open(engine: &FakeEngine, state: &Path, jobs: usize, options: Options) -> Rig {
     try_open(engine, state, jobs, options).await.expect("a session")
 }
 
-/// A session on the engine, unless it cannot begin.
+/// Opens a session on the engine, or returns why it cannot.
 pub(crate) async fn try_open(
     engine: &FakeEngine,
     state: &Path,
@@ -47,7 +47,7 @@ pub(crate) async fn try_open(
     Rig::open(engine, &info, setup).await
 }
 
-/// Ends it; nothing of it is left then.
+/// Closes it and checks that nothing is left.
 pub(crate) async fn close(rig: Rig, engine: &FakeEngine, broken_off: bool) {
     rig.close(broken_off).await.expect("closed");
     assert_eq!(engine.left(), Vec::<String>::new(), "nothing is left on the engine");

@@ -81,7 +81,7 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_healthy_image_passes_as_soon_as_its_port_is_open() {
+async fn healthy_image_passes_when_its_port_opens() {
     let world = World::new();
     world.engine.image("app:1", &[], script(|_| healthy(8000)));
     let result = world.one(service(), &[]).await;
@@ -96,7 +96,7 @@ async fn a_healthy_image_passes_as_soon_as_its_port_is_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_real_time_the_platforms_schedule_holds() {
+async fn real_time_follows_the_platform_schedule() {
     let mut world = World::new();
     world.options.real_time = true;
     world.engine.image("app:1", &[], script(|_| healthy(8000)));
@@ -106,7 +106,7 @@ async fn in_real_time_the_platforms_schedule_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exit_is_seen_at_once_with_its_code_and_its_last_words() {
+async fn exit_is_detected_immediately_with_code_and_log() {
     let world = World::new();
     world.engine.image("app:1", &[], script(|_| exits(SECOND, 1, "ModuleNotFoundError: No module named 'x'")));
     let result = world.one(service(), &[]).await;
@@ -119,7 +119,7 @@ async fn an_exit_is_seen_at_once_with_its_code_and_its_last_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_deployment_has_nothing_to_roll_back_to() {
+async fn first_deployment_has_nothing_to_roll_back_to() {
     let mut world = World::new();
     world.options.first = true;
     world.engine.image("app:1", &[], script(|_| exits(SECOND, 0, "done")));
@@ -132,7 +132,7 @@ async fn a_first_deployment_has_nothing_to_roll_back_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn class_c_is_told_apart() {
+async fn distinguishes_class_c_failures() {
     let world = World::new();
     let minute = |act: Act| Act { exits: Some((60 * SECOND, 0)), ..act };
     let listens = |address: Ipv4Addr, port| Some((SECOND, IpAddr::V4(address), port));
@@ -161,7 +161,7 @@ async fn class_c_is_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_within_the_limit_passes_and_one_after_it_fails() {
+async fn start_passes_within_the_limit_only() {
     let world = World::new();
     for (opens, verdict) in [(24, Verdict::Pass), (26, Verdict::Fail)] {
         let act = Act {
@@ -175,7 +175,7 @@ async fn a_start_within_the_limit_passes_and_one_after_it_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_death_during_the_soak_is_an_exit() {
+async fn exit_during_the_soak_is_a_failure() {
     let world = World::new();
     world.engine.image("app:1", &[], script(|_| Act { exits: Some((800 * SECOND / 1000, 3)), ..healthy(8000) }));
     let result = world.one(service(), &[]).await;
@@ -183,7 +183,7 @@ async fn a_death_during_the_soak_is_an_exit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn memory_and_signals_are_not_plain_exits() {
+async fn distinguishes_oom_and_signals_from_exits() {
     let world = World::new();
     let over = |s: &exitone::engine::fake::Situation| match s.memory {
         Some(_) => Act { oom: true, ..exits(SECOND, 137, "") },
@@ -199,14 +199,14 @@ async fn memory_and_signals_are_not_plain_exits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_killed_for_its_memory_is_known_though_the_engine_missed_it() {
+async fn oom_kill_is_detected_although_the_engine_missed_it() {
     for (code, oom_kills, oom_kills_at_end, oom, outcome) in [
         (137, 1, 0, true, Outcome::OomKilled),
         (137, 0, 2, true, Outcome::OomKilled),
         (137, 0, 0, false, Outcome::Signalled),
-        // Who was killed may have been another's, and one that exits by itself was not killed.
+        // The killed process may be another's, and one that exits by itself was not killed.
         (1, 0, 2, false, Outcome::Exited),
-        // A worker was.
+        // A worker was killed.
         (1, 1, 0, true, Outcome::Exited),
     ] {
         let world = World::new();
@@ -238,7 +238,7 @@ async fn conditions_reach_the_candidate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_after_healthy_are_judged() {
+async fn judges_requests_after_healthy() {
     let world = World::new();
     world.engine.image("app:1", &[], script(|_| healthy(8000)));
     let mut service = service();
@@ -261,7 +261,7 @@ async fn requests_after_healthy_are_judged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_architecture_is_judged_without_a_run() {
+async fn judges_another_architecture_without_a_run() {
     let world = World::new();
     world.engine.image_of("app:1", "arm64", &[], script(|_| panic!("it must not be run")));
     let result = world.one(service(), &["egress.drop"]).await;
@@ -275,7 +275,7 @@ async fn another_architecture_is_judged_without_a_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn secrets_are_taken_out_of_the_log() {
+async fn removes_secrets_from_the_log() {
     let world = World::new();
     let act = |s: &exitone::engine::fake::Situation| exits(SECOND, 1, &format!("input_value={}", s.env["JWT_SECRET"]));
     world.engine.image("app:1", &[], script(act));
@@ -292,7 +292,7 @@ fn broken() -> EngineError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_infrastructure_failure_is_never_a_verdict() {
+async fn infrastructure_failure_is_never_a_verdict() {
     for operation in ["create", "attach", "start", "state"] {
         let world = World::new();
         world.engine.image("app:1", &[], script(|_| exits(SECOND, 1, "x")));
@@ -306,7 +306,7 @@ async fn an_infrastructure_failure_is_never_a_verdict() {
         assert!(result.notes[0].contains("it broke"), "{operation}: {:?}", result.notes);
     }
     for faults in [
-        // The words alone skip nothing.
+        // The message alone skips nothing.
         Faults { holder: Some("host cannot: ipv6.off".to_owned()), ..Faults::default() },
         Faults { holder_ends: true, ..Faults::default() },
     ] {
@@ -319,7 +319,7 @@ async fn an_infrastructure_failure_is_never_a_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_condition_that_the_holder_cannot_impose_is_named() {
+async fn reports_a_condition_that_cannot_be_imposed() {
     let world = World::new();
     world.engine.image("app:1", &[], script(|_| healthy(8000)));
     let cannot_impose = vec!["ipv6.off".parse().expect("a condition")];
@@ -331,7 +331,7 @@ async fn a_condition_that_the_holder_cannot_impose_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_cannot_start_is_a_failure_of_the_image() {
+async fn image_that_cannot_start_fails() {
     let world = World::new();
     world.engine.image("app:1", &[], script(|_| healthy(8000)));
     let message = "exec: \"nope\": executable file not found in $PATH".to_owned();
@@ -343,7 +343,7 @@ async fn an_image_that_cannot_start_is_a_failure_of_the_image() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_cannot_begin_leaves_nothing() {
+async fn session_that_cannot_open_leaves_nothing() {
     let world = World::new();
     world.engine.set_faults(Faults { errors: HashMap::from([("load_image", broken())]), ..Faults::default() });
     let opened = super::support::try_open(&world.engine, world.state.path(), 2, Options::default()).await;
@@ -352,7 +352,7 @@ async fn a_session_that_cannot_begin_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_cases_run_side_by_side_and_come_in_the_order_of_the_plan() {
+async fn parallel_cases_are_reported_in_plan_order() {
     let world = World::new();
     let act = |s: &exitone::engine::fake::Situation| match s.env.get("N").and_then(|n| n.parse::<u64>().ok()) {
         Some(n) if n.is_multiple_of(2) => exits(Duration::from_millis(100 * n), i64::try_from(n).expect("small"), "x"),
@@ -375,7 +375,7 @@ async fn many_cases_run_side_by_side_and_come_in_the_order_of_the_plan() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_keeps_namespaces_gets_one_holder_a_run() {
+async fn engine_that_keeps_namespaces_gets_a_holder_per_run() {
     let world = World::of(FakeEngine::new(false));
     world.engine.image("app:1", &[], script(|_| healthy(8000)));
     let sets: Vec<ConditionSet> = (1..=6).map(|n| set(&[&format!("env.set:N={n}")])).collect();
@@ -384,7 +384,7 @@ async fn an_engine_that_keeps_namespaces_gets_one_holder_a_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_interrupt_drains_and_two_end() {
+async fn first_interrupt_drains_and_second_aborts() {
     for (asked, expected) in [(1, 2), (2, 0)] {
         let mut world = World::new();
         world.jobs = 2;
@@ -406,7 +406,7 @@ async fn one_interrupt_drains_and_two_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_candidate_that_ignores_sigterm_is_killed() {
+async fn kills_a_candidate_that_ignores_sigterm() {
     let world = World::new();
     world.engine.image("app:1", &[], script(|_| Act { deaf: true, ..healthy(8000) }));
     assert_eq!(world.one(service(), &[]).await.verdict, Verdict::Pass);
@@ -458,10 +458,10 @@ async fn a_failure_of_one_container_is_no_end_of_the_engine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_whose_event_is_late_is_an_end_all_the_same() {
+async fn late_end_event_still_counts() {
     let world = World::new();
     world.engine.set_faults(Faults { late_events: 5 * SECOND, ..Faults::default() });
-    // Dead 10 ms before the soak is over; the event would come long after.
+    // It exits 10 ms before the soak is over; the event would come long after.
     let act = Act { exits: Some((Duration::from_millis(1290), 1)), ..healthy(8000) };
     world.engine.image("app:1", &[], script(move |_| act.clone()));
     let result = world.one(service(), &[]).await;
@@ -469,7 +469,7 @@ async fn an_end_whose_event_is_late_is_an_end_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_that_falls_silent_is_an_error() {
+async fn silent_holder_is_an_error() {
     let world = World::new();
     world.engine.set_faults(Faults { holder_silent: true, ..Faults::default() });
     world.engine.image("app:1", &[], script(|_| healthy(8000)));
@@ -480,7 +480,7 @@ async fn a_holder_that_falls_silent_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_architecture_that_fits_takes_no_other_condition_away() {
+async fn matching_architecture_keeps_other_conditions() {
     let world = World::new();
     let act = |s: &exitone::engine::fake::Situation| match s
         .conditions
@@ -496,7 +496,7 @@ async fn an_architecture_that_fits_takes_no_other_condition_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conditions_that_differ_in_a_secret_have_two_results() {
+async fn conditions_that_differ_in_a_secret_have_separate_results() {
     let world = World::new();
     let act = |s: &exitone::engine::fake::Situation| match s.env["LICENSE"].as_str() {
         "bad-license" => exits(SECOND, 1, "x"),
@@ -513,7 +513,7 @@ async fn conditions_that_differ_in_a_secret_have_two_results() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_person_reads() {
+async fn text_report_of_a_run() {
     use exitone::event::run::Run;
     use exitone::report::{story::Story, table::tables, terminal};
     let world = World::new();
@@ -541,7 +541,7 @@ async fn what_a_person_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_the_network_is_watched_until_it_has_an_answer() {
+async fn watches_a_process_until_its_network_calls_end() {
     let world = World::new();
     // Healthy at once; a call in the background fails after the soak.
     let dies = |waits| Act { exits: Some((SECOND * 4, 1)), waits, ..healthy(8000) };
@@ -554,12 +554,12 @@ async fn who_waits_for_the_network_is_watched_until_it_has_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_case_that_never_became_healthy_beside_others_is_run_once_more_alone() {
+async fn never_healthy_among_others_is_confirmed_alone() {
     let world = World::new();
     let runs = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counted = runs.clone();
     let act = move |s: &exitone::engine::fake::Situation| {
-        // Held up by its neighbours the first time, and only then.
+        // Slowed down by its neighbours the first time, and only then.
         if s.env.contains_key("SLOW") && counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
             return Act::default();
         }
@@ -575,7 +575,7 @@ async fn a_case_that_never_became_healthy_beside_others_is_run_once_more_alone()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_the_probe_is_no_matter_of_time() {
+async fn answered_probes_need_no_confirmation() {
     let world = World::new();
     for (status, confirmed) in [(404, false), (503, true)] {
         world.engine.image("app:1", &[], script(move |_| Act { status: (SECOND, status), ..healthy(8000) }));
@@ -588,7 +588,7 @@ async fn an_answer_to_the_probe_is_no_matter_of_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_had_the_cpus_is_not_run_again_and_who_was_kept_from_them_says_nothing() {
+async fn starved_case_is_confirmed_alone_or_unresolved() {
     let of = |waited_ms, quiet_ms, others| Contention { waited_ms, quiet_ms, others };
     for (contention, again, verdict) in [
         (of(3_000.0, 12_000.0, 0.3), false, Verdict::Fail),
@@ -618,7 +618,7 @@ async fn who_had_the_cpus_is_not_run_again_and_who_was_kept_from_them_says_nothi
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_is_read_to_its_last_file_only_where_somebody_asks_whether_a_condition_was_met() {
+async fn reads_all_image_files_only_if_needed_for_exercised_conditions() {
     use exitone::engine::files::Tree;
     for asked in [true, false] {
         let mut world = World::new();
@@ -629,6 +629,6 @@ async fn an_image_is_read_to_its_last_file_only_where_somebody_asks_whether_a_co
         assert_eq!(result.verdict, Verdict::Pass);
         let because = result.not_exercised.iter().map(|unmet| unmet.because.as_str()).collect::<Vec<_>>();
         assert_eq!(because.iter().any(|why| why.contains("occurs in no file")), asked, "{because:?}");
-        assert_eq!(world.state.path().join("images").exists(), asked, "what was read is kept");
+        assert_eq!(world.state.path().join("images").exists(), asked, "what was read is cached");
     }
 }

@@ -27,7 +27,7 @@ fn has(situation: &Situation, name: &str) -> bool {
     situation.env.contains_key(name)
 }
 
-/// Asks `why`; the conditions are that each of the variables is missing.
+/// Runs `why`; each condition is that one of the variables is missing.
 struct World {
     service: Service,
     engine: FakeEngine,
@@ -112,7 +112,7 @@ fn boom(what: &str) -> Act {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_sets_are_found_each_with_its_signature() {
+async fn finds_all_sets_with_their_signatures() {
     let world = World::new(|s| {
         if !has(s, "C") {
             boom("first thing")
@@ -130,7 +130,7 @@ async fn all_sets_are_found_each_with_its_signature() {
     assert_eq!(answer.minimal_sets[1].signature, "exit 1 · RuntimeError: second thing");
     assert!(answer.minimal_sets.iter().all(|set| set.passes_without_each && set.fails[0] == set.fails[1]));
     assert_eq!(answer.minimal_sets[0].repro, "exitone run --image app:1 --with env.unset:C");
-    // Six of them run the variables apart, as they may hide each other.
+    // Six of them separate the variables, because they may hide each other.
     assert!(answer.runs <= 30, "{} runs", answer.runs);
     assert_eq!(answer.exit_code(), 1);
     let said = text(answer, &explained.results, true);
@@ -139,7 +139,7 @@ async fn all_sets_are_found_each_with_its_signature() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_healthy_image_takes_few_runs() {
+async fn healthy_image_takes_few_runs() {
     let mut world = World::new(|_| healthy(8000));
     world.confidence = 0.99;
     world.battery = vec!["nofile.limit:1024".parse().expect("a condition")];
@@ -151,7 +151,7 @@ async fn a_healthy_image_takes_few_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_fails_everywhere_needs_no_condition() {
+async fn image_that_fails_everywhere_needs_no_condition() {
     let world = World::new(|_| boom("always"));
     let explained = world.ask().await;
     assert_eq!(sets(&explained), ["baseline"]);
@@ -164,21 +164,21 @@ async fn an_image_that_fails_everywhere_needs_no_condition() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_baseline_that_is_late_is_tried_again_beside_itself() {
+async fn late_baseline_is_repeated_concurrently() {
     let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
     let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
     let begun = tokio::time::Instant::now();
     let world = World::new(move |_| Act { seen: vec![usage.clone()], ..Act::default() });
     let explained = world.ask().await;
     assert_eq!((sets(&explained), explained.results.len()), (vec!["baseline".to_owned()], 3));
-    // One whole health check and a part of the second: nothing kept it from the CPUs, so none is repeated alone.
+    // One whole health check and part of the second: nothing kept it from the CPUs, so none is repeated alone.
     let check = world.service.health_check;
     let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
     assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_next_begins_while_the_baseline_is_watched() {
+async fn next_runs_start_while_the_baseline_soaks() {
     let mut world = World::new(move |s| {
         let seen = vec![connected()];
         let starts = has(s, "C") && s.conditions.is_empty();
@@ -199,13 +199,13 @@ async fn what_comes_next_begins_while_the_baseline_is_watched() {
         .await;
     assert_eq!(sets(&explained), ["env.unset:C", "egress.drop"]);
     let at = |line: &str| heard.iter().position(|known| known == line).unwrap_or_else(|| panic!("{line}: {heard:#?}"));
-    // The log names the one, what the clean start has done so far the other.
+    // The log names the first, what the clean start has done so far the second.
     for named in ["begun env.unset:C", "begun egress.drop"] {
         assert!(at("healthy baseline") < at(named) && at(named) < at("decided baseline"), "{heard:#?}");
     }
 }
 
-/// The most runs that were under way at once, and whether each that was begun came to a result.
+/// The maximum number of concurrent runs, and whether each started one finished.
 async fn at_once(world: &World) -> (usize, bool) {
     let (mut now, mut most) = (0_usize, 0);
     world
@@ -219,7 +219,7 @@ async fn at_once(world: &World) -> (usize, bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_only_watched_leaves_room_within_what_the_user_and_the_memory_allow() {
+async fn soaking_cases_leave_room_within_jobs_and_memory() {
     let mut world = World::new(|s| if has(s, "C") && has(s, "F") { healthy(8000) } else { boom("none") });
     let all = Room { jobs: 2, most: 4, memory: None };
     let mut found = Vec::new();
@@ -231,9 +231,9 @@ async fn who_is_only_watched_leaves_room_within_what_the_user_and_the_memory_all
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_baseline_that_was_healthy_and_then_fails_sets_nothing_aside() {
+async fn baseline_that_fails_after_healthy_prunes_nothing() {
     use exitone::engine::files::Tree;
-    // It is healthy soon, and ends before it has been watched long enough.
+    // It soon becomes healthy, and exits before the soak is over.
     let mut world = World::new(|_| Act { exits: Some((SECOND, 1)), ..healthy(8000) });
     world.engine.set_files("app:1", Tree::default().file("/app/main.py", 0o644, "os.environ['A']"));
     world.battery.push("disk.full".parse().expect("a condition"));
@@ -244,11 +244,11 @@ async fn a_baseline_that_was_healthy_and_then_fails_sets_nothing_aside() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_heals_is_found() {
+async fn finds_healing_conditions() {
     // Without B the program does not do what fails without D.
     let world = World::new(|s| if !has(s, "D") && has(s, "B") { boom("no d") } else { healthy(8000) });
     let explained = world.ask().await;
-    // With all eight missing nothing fails: only runs with one of them and without the other show it.
+    // With all eight missing nothing fails: only runs with one of them and without the other reveal it.
     assert_eq!(sets(&explained), ["env.unset:D"]);
     assert_eq!(explained.answer.healed[0].healers.to_string(), "env.unset:B");
     let mut world = World::new(|s| {
@@ -264,8 +264,8 @@ async fn what_heals_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_only_with_what_heals_is_found_too() {
-    // Without D another branch is taken: it has no need of C, and needs G, which is not asked for without E.
+async fn finds_failures_behind_healing_conditions() {
+    // Without D another branch is taken, which does not need C but needs G, unless E is missing, too.
     let world = World::new(|s| match (has(s, "D"), has(s, "C"), has(s, "G"), has(s, "E")) {
         (true, false, ..) => boom("c"),
         (false, _, false, true) => boom("g"),
@@ -277,13 +277,13 @@ async fn what_fails_only_with_what_heals_is_found_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_may_lead_to_what_a_clean_start_never_touches() {
+async fn form_may_reach_what_a_clean_start_never_touches() {
     use exitone::engine::files::Tree;
     let mut world = World::new(|s| {
         let production = s.env.get("A").is_some_and(|value| value == "production");
         if production && !has(s, "B") { boom("b") } else { healthy(8000) }
     });
-    // No file names B: it is set aside.
+    // No file mentions B: it is set aside.
     world.engine.set_files("app:1", Tree::default().file("/app/main.py", 0o644, "os.environ['A']"));
     world.variants = vec!["env.set:A=production".parse().expect("a condition")];
     let explained = world.ask().await;
@@ -293,7 +293,7 @@ async fn a_form_may_lead_to_what_a_clean_start_never_touches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_this_host_cannot_impose_is_skipped() {
+async fn skips_what_this_host_cannot_impose() {
     let cannot_impose: Vec<Condition> = ["ipv6.off", "ports.privileged", "egress.unreachable", "latency:200ms"]
         .map(|c| c.parse().expect("valid"))
         .to_vec();
@@ -316,10 +316,10 @@ async fn what_this_host_cannot_impose_is_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flaky_crash_is_seen_through() {
+async fn handles_a_flaky_crash() {
     let mut right = 0;
     for seed in 0..10_u64 {
-        // The crash comes seven times of ten.
+        // The crash occurs in seven of ten runs.
         let state = AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let mut world = World::new(move |s| {
             let mut x = state.load(Ordering::Relaxed);
@@ -330,7 +330,7 @@ async fn a_flaky_crash_is_seen_through() {
             if !has(s, "E") && x % 10 < 7 { boom("sometimes") } else { healthy(8000) }
         });
         world.confidence = 0.99;
-        // Fewer conditions: without optimisation the posterior takes its time.
+        // Fewer conditions: without optimisation the posterior is slow.
         world.battery.truncate(6);
         let explained = world.ask().await;
         right += usize::from(sets(&explained) == ["env.unset:E"]);
@@ -339,7 +339,7 @@ async fn a_flaky_crash_is_seen_through() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_are_narrowed_down() {
+async fn narrows_down_limits() {
     let mut world = World::new(|s| match s.memory {
         Some(limit) if limit < 3 << 30 => Act { oom: true, ..exits(SECOND, 137, "Killed") },
         _ => healthy(8000),
@@ -351,7 +351,7 @@ async fn limits_are_narrowed_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_behind_another_one_is_told() {
+async fn reports_a_failure_behind_another() {
     // Without A alone it fails in one way, without A and B in another.
     let world = World::new(|s| match (has(s, "A"), has(s, "B")) {
         (false, true) => boom("one"),
@@ -369,8 +369,8 @@ async fn a_failure_behind_another_one_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_behind_another_one_are_made_small_side_by_side() {
-    // What is missing beside A changes what it says; no letter of it is the name of a variable.
+async fn shrinks_failures_behind_another_in_parallel() {
+    // What is missing besides A changes the message; none of its letters is the name of a variable.
     let says = |what: &str| exits(SECOND, 1, &format!("lost: {what}"));
     let world = World::new(move |s| match (has(s, "A"), has(s, "H"), has(s, "G")) {
         (true, ..) => healthy(8000),
@@ -386,7 +386,7 @@ async fn failures_behind_another_one_are_made_small_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_that_fails_gives_no_verdict() {
+async fn failing_engine_gives_no_verdict() {
     let world = World::new(|_| healthy(8000));
     world.engine.set_faults(Faults { holder: Some("no namespace today".to_owned()), ..Faults::default() });
     let explained = world.ask().await;
@@ -400,7 +400,7 @@ async fn an_engine_that_fails_gives_no_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_is_kept_and_what_was_not_tried_is_said() {
+async fn budget_is_kept_and_untried_conditions_are_listed() {
     let mut world = World::new(|s| if has(s, "A") && has(s, "C") { healthy(8000) } else { boom("x") });
     world.budget = Some(Duration::from_secs(4));
     let explained = world.ask().await;
@@ -413,7 +413,7 @@ async fn a_budget_is_kept_and_what_was_not_tried_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_for_another_processor_is_answered_without_a_run() {
+async fn answers_for_another_processor_without_a_run() {
     let world = World::new(|_| healthy(8000));
     world.engine.image_of("app:1", "arm64", &[], Arc::new(|_| healthy(8000)));
     let explained = world.ask().await;
@@ -422,7 +422,7 @@ async fn an_image_for_another_processor_is_answered_without_a_run() {
     assert_eq!(explained.answer.minimal_sets[0].causes[0].id, "arch-mismatch");
 }
 
-/// A service with 150 variables, and the whole battery of the platform with every form.
+/// A service with 150 variables, and the platform's whole battery with every form.
 fn large(act: impl Fn(&Situation) -> Act + Send + Sync + 'static) -> World {
     let names: Vec<String> = (0..150).map(|n| format!("V{n:03}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -435,21 +435,21 @@ fn large(act: impl Fn(&Situation) -> Act + Send + Sync + 'static) -> World {
     world
 }
 
-/// Variables of a large service, by number.
+/// Variables of a large service by number.
 fn variable(n: usize) -> String {
     format!("V{n:03}")
 }
 
-/// Runs that find the sets of `d` of 150 conditions, and prove that there are no others.
+/// Number of runs that find the `d` relevant ones of 150 conditions, and prove that there are no others.
 fn bound(d: usize) -> f64 {
     let (n, d) = (150.0, d as f64);
-    // The baseline, and everything at once.
+    // The baseline, and all conditions at once.
     let first = 2.0;
-    // Bisection; each condition alone, and everything without it; what was begun for a guess that was wrong.
+    // Bisection; each condition alone, and everything without it; runs started on a wrong guess.
     let bisected = if d > 0.0 { d * (n / d).log2() + 5.0 * d } else { 0.0 };
-    // Every variable is seen to pass without each other one.
+    // Every variable passes without each of the others.
     let apart = 10.0;
-    // Groups of forms; half of the variables are secrets, which have three of them.
+    // Groups of forms; half of the variables are secrets, which have three.
     let forms = 3.0 * 2.0;
     first + bisected + apart + forms
 }
@@ -464,7 +464,7 @@ async fn none_of_150_variables_matters() {
 #[tokio::test(start_paused = true)]
 async fn six_of_150_variables_are_required() {
     const REQUIRED: [usize; 6] = [4, 31, 32, 77, 120, 149];
-    // Its log does not say which one is missing.
+    // Its log does not name the missing one.
     let missing = |s: &Situation| REQUIRED.into_iter().find(|n| !has(s, &variable(*n)));
     let explained = large(move |s| missing(s).map_or_else(|| healthy(8000), |_| boom("bad settings"))).ask().await;
     assert_eq!(sets(&explained), REQUIRED.map(|n| format!("env.unset:{}", variable(n))));
@@ -479,7 +479,7 @@ async fn required_variables_that_the_log_names_are_found_in_fewer_runs() {
     let explained = large(move |s| missing(s).map_or_else(|| healthy(8000), |name| boom(&name))).ask().await;
     assert_eq!(sets(&explained), REQUIRED.map(|n| format!("env.unset:{}", variable(n))));
     assert!(explained.answer.complete, "{:?}", explained.answer);
-    // Each alone, everything that is not named, and what was begun for a guess that was wrong.
+    // Each alone, everything that is not named, and runs started on a wrong guess.
     let most = bound(0) + 3.0 * 6.0;
     assert!(explained.answer.runs as f64 <= most, "{} runs", explained.answer.runs);
 }

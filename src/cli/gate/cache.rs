@@ -27,7 +27,7 @@ pub(crate) struct Cache {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept<T> {
+struct Entry<T> {
     /// Seconds since the epoch.
     at: i64,
     what: T,
@@ -69,14 +69,14 @@ impl Cache {
     /// An entry and its age in seconds, unless it is older than `most`.
     pub(crate) fn read<T: DeserializeOwned>(&self, kind: &str, key: &str, most: Duration) -> Option<(T, u64)> {
         let bytes = std::fs::read(self.path(kind, key)).ok()?;
-        let kept: Kept<T> = serde_json::from_slice(&bytes).ok()?;
+        let kept: Entry<T> = serde_json::from_slice(&bytes).ok()?;
         let age = age(kept.at, Timestamp::now().as_second())?;
         (Duration::from_secs(age) < most).then_some((kept.what, age))
     }
 
     /// Stores an entry; an unwritable directory only costs time.
     pub(crate) fn write<T: Serialize>(&self, kind: &str, key: &str, what: &T) {
-        let kept = Kept { at: Timestamp::now().as_second(), what };
+        let kept = Entry { at: Timestamp::now().as_second(), what };
         let written = serde_json::to_vec(&kept).map_err(Into::into).and_then(|bytes| {
             let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
             file.write_all(&bytes)?;
@@ -100,7 +100,7 @@ impl Cache {
         let keys = names.filter_map(|name| Some(name.strip_prefix(&start)?.strip_suffix(".json")?.to_owned()));
         let mut all: Vec<(i64, String, T)> = keys
             .filter_map(|key| {
-                let kept: Kept<T> = serde_json::from_slice(&std::fs::read(self.path(kind, &key)).ok()?).ok()?;
+                let kept: Entry<T> = serde_json::from_slice(&std::fs::read(self.path(kind, &key)).ok()?).ok()?;
                 Some((kept.at, key, kept.what))
             })
             .collect();

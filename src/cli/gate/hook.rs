@@ -19,11 +19,11 @@ pub(crate) enum Done {
     /// Installed; true if another hook is called first.
     Installed(bool),
     /// Already installed; true if another hook is called first.
-    There(bool),
+    AlreadyInstalled(bool),
     /// Removed; true if the previous hook is back.
     Removed(bool),
     /// There was no hook.
-    Nothing,
+    NotInstalled,
 }
 
 /// The directory that git takes hooks from.
@@ -95,7 +95,7 @@ pub(crate) fn install(folder: &Path) -> Result<Done, Failure> {
     let (hook, before) = (folder.join(NAME), folder.join(BEFORE));
     if ours(&hook) {
         if std::fs::read(&hook).is_ok_and(|text| text == SCRIPT.as_bytes()) && is_executable(&hook) {
-            return Ok(Done::There(there(&before)));
+            return Ok(Done::AlreadyInstalled(there(&before)));
         }
         written(folder)?.persist(&hook).map_err(|e| unwritable(&hook)(e.error))?;
         return Ok(Done::Installed(there(&before)));
@@ -167,7 +167,7 @@ pub(crate) fn uninstall(folder: &Path) -> Result<Done, Failure> {
     let restore = there(&before);
     if there(&hook) && !ours(&hook) {
         if !restore {
-            return Ok(Done::Nothing);
+            return Ok(Done::NotInstalled);
         }
         return Err(Failure::usage(format!(
             "{} is no longer the gate's, and {} still exists: move one of them away",
@@ -180,7 +180,7 @@ pub(crate) fn uninstall(folder: &Path) -> Result<Done, Failure> {
         return Ok(Done::Removed(true));
     }
     if !there(&hook) {
-        return Ok(Done::Nothing);
+        return Ok(Done::NotInstalled);
     }
     std::fs::remove_file(&hook).map_err(unwritable(&hook))?;
     Ok(Done::Removed(false))
@@ -217,11 +217,11 @@ mod tests {
             assert_eq!(install(folder.path()).ok(), Some(Done::Installed(true)));
             let installed = listing(folder.path());
             assert_eq!(installed.len(), 2, "{installed:?}");
-            assert_eq!(install(folder.path()).ok(), Some(Done::There(true)));
+            assert_eq!(install(folder.path()).ok(), Some(Done::AlreadyInstalled(true)));
             assert_eq!(listing(folder.path()), installed);
             assert_eq!(uninstall(folder.path()).ok(), Some(Done::Removed(true)));
             assert_eq!(listing(folder.path()), was);
-            assert_eq!(uninstall(folder.path()).ok(), Some(Done::Nothing));
+            assert_eq!(uninstall(folder.path()).ok(), Some(Done::NotInstalled));
             assert_eq!(listing(folder.path()), was);
         }
     }
@@ -230,7 +230,7 @@ mod tests {
     fn uninstalling_leaves_nothing_behind() {
         let folder = tempfile::tempdir().expect("a folder");
         let hooks = folder.path().join("hooks");
-        assert_eq!(uninstall(&hooks).ok(), Some(Done::Nothing));
+        assert_eq!(uninstall(&hooks).ok(), Some(Done::NotInstalled));
         assert_eq!(install(&hooks).ok(), Some(Done::Installed(false)));
         // An older version's script is replaced.
         std::fs::write(hooks.join(NAME), format!("#!/bin/sh\n{MARK}\nexit 0\n")).expect("written");

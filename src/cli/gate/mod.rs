@@ -192,9 +192,9 @@ async fn install(repo: &Repo, args: &Args) -> Result<u8, Failure> {
     }
     let place = folder.join("pre-push");
     let (what, kept) = match done {
-        Done::There(kept) => ("is already installed", kept),
+        Done::AlreadyInstalled(kept) => ("is already installed", kept),
         Done::Installed(kept) => ("is installed", kept),
-        Done::Removed(_) | Done::Nothing => return Err(Failure::internal("an installation removed a hook")),
+        Done::Removed(_) | Done::NotInstalled => return Err(Failure::internal("an installation removed a hook")),
     };
     let first = if kept { "; the existing hook runs first" } else { "" };
     let scenario = written.display();
@@ -321,7 +321,7 @@ impl Gate<'_> {
         if let (None, Some(build), true) = (&images, &self.named.build, self.common.offline) {
             // A builder fetches the base images of a Dockerfile, and whatever its commands need.
             let (name, tag) = (&commit.name, build::tag(&build.image, &commit.oid));
-            let why = format!("the image {tag} of {name} must be built, and --offline forbids it");
+            let why = format!("--offline forbids building the image {tag} of {name}");
             return Err(
                 Failure::no_engine(why).with_hint("Run it once without --offline: images and verdicts are cached.")
             );

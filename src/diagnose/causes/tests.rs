@@ -342,7 +342,7 @@ fn patterns_of_many_languages() {
 }
 
 #[test]
-fn what_only_sounds_like_a_cause() {
+fn ignores_lines_that_sound_like_a_cause() {
     let listening = |log: &str| Scene { log: log.to_owned(), ..deaf(opens("0.0.0.0", 4001)) };
     let ids = |scene: Scene| of(&scene).into_iter().map(|cause| cause.id).collect::<Vec<_>>();
     for log in ["LOG_LEVEL is set to debug", "NODE_ENV set to production", "SENTRY_DSN is not set, tracking is off"] {

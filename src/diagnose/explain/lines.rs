@@ -17,7 +17,7 @@ pub(super) struct Line {
     /// Without credentials.
     pub(crate) text: String,
     /// Its meaning; `None` for a line of the application.
-    pub(crate) said: Option<Said>,
+    pub(crate) meaning: Option<PlatformLine>,
 }
 
 impl Line {
@@ -28,7 +28,7 @@ impl Line {
 
 /// The meaning of a platform line.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Said {
+pub(super) enum PlatformLine {
     /// A deployment begins.
     Started(String),
     /// The image that is deployed.
@@ -47,7 +47,7 @@ pub(super) enum Said {
     Other,
 }
 
-impl Said {
+impl PlatformLine {
     pub(super) fn class(&self) -> Option<FailureClass> {
         match self {
             Self::NeverStarted => Some(FailureClass::A),
@@ -117,13 +117,19 @@ fn line(at: usize, (number, time, text): Raw) -> Line {
     let plain: String = plain.chars().filter(|c| !c.is_control() || *c == '\t').collect();
     let shown = shown_line(plain.trim_end());
     match shown.split_once(PREFIX) {
-        Some((before, said)) => {
+        Some((before, statement)) => {
             // It follows a time and, with `aws logs tail`, the stream's name.
             let before = before.trim().trim_end_matches([':', '-']).trim();
             let time = time.or_else(|| (!before.is_empty()).then(|| before.to_owned()));
-            Line { at, number, time, said: Some(Said::of(said.trim())), text: said.trim().to_owned() }
+            Line {
+                at,
+                number,
+                time,
+                meaning: Some(PlatformLine::of(statement.trim())),
+                text: statement.trim().to_owned(),
+            }
         }
-        None => Line { at, number, time, text: shown, said: None },
+        None => Line { at, number, time, text: shown, meaning: None },
     }
 }
 

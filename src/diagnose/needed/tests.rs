@@ -47,7 +47,7 @@ fn every_condition_has_a_meaning() {
 }
 
 #[test]
-fn a_secret_value_is_not_shown() {
+fn does_not_show_secret_values() {
     let secrets = std::collections::BTreeSet::from(["API".to_owned()]);
     let hidden = set("env.set:API=not-a-secret").with_secrets(&secrets);
     let causes = with_needed(Vec::new(), &hidden, [1, 1], &Platform::some());

@@ -254,7 +254,7 @@ async fn does_not_take_a_name_from_another_image() {
     let error = load(&engine, &saved).await.expect_err("refused");
     let SavedError::NameTaken { tag, there, .. } = &error else { panic!("{error}") };
     assert_eq!((tag.as_str(), there.as_str()), ("app:1", "app:1"));
-    assert!(error.to_string().contains("holds `app:1`"), "{error}");
+    assert!(error.to_string().contains("contains `app:1`"), "{error}");
 }
 
 #[tokio::test]

@@ -178,10 +178,14 @@ fn head(lines: &mut Lines, draft: &Draft, file: &str, images: &[String]) {
     let sizes = [("cpu", draft.cpu.is_some()), ("memory", draft.memory.is_some())];
     let defaults: Vec<&str> = missing.iter().chain(&sizes).filter(|(_, is)| !is).map(|(key, _)| *key).collect();
     if !defaults.is_empty() {
-        lines.comment("", " ", &format!("App Runner's defaults, as it says nothing of them: {}.", defaults.join(", ")));
+        lines.comment(
+            "",
+            " ",
+            &format!("App Runner's defaults, because it does not set them: {}.", defaults.join(", ")),
+        );
     }
     lines.put("#");
-    lines.put("# What could not be known; look at this before you trust a result:");
+    lines.put("# Not known from the file; check before you rely on a result:");
     for note in values_not_known(draft).iter().chain(&draft.notes) {
         lines.comment("", " - ", note);
     }
@@ -219,7 +223,7 @@ fn values_not_known(draft: &Draft) -> Vec<String> {
     let mut notes = Vec::new();
     let secrets = draft.secrets();
     if !secrets.is_empty() {
-        notes.push(format!("The values of the secrets {}: they are kept elsewhere.", secrets.join(", ")));
+        notes.push(format!("The values of the secrets {}: they are stored elsewhere.", secrets.join(", ")));
     }
     let looks = |v: &&Variable| matches!(v.value, Value::Plain(_)) && v.hidden().is_some();
     let hidden: Vec<&str> = draft.env.iter().filter(looks).map(|v| v.name.as_str()).collect();
@@ -229,17 +233,17 @@ fn values_not_known(draft: &Draft) -> Vec<String> {
     }
     if !secrets.is_empty() || !hidden.is_empty() {
         let file = match draft.kind {
-            Kind::EnvFile => " (such as the very file that this was made of)",
+            Kind::EnvFile => " (such as the imported file)",
             _ => "",
         };
         notes.push(format!(
-            "Placeholders stand for these. Put test values of the same form there (a URL where it is a URL), or the \
-             process may fail for the placeholder's sake; or take the lines out and name a file of NAME=VALUE lines \
-             with `env_file: FILE`{file}."
+            "Placeholders replace these. Insert test values of the same form (a URL for a URL), or the process may fail \
+             because of a placeholder; or remove the lines and name a file of NAME=VALUE lines with \
+             `env_file: FILE`{file}."
         ));
     }
     if draft.start_command.as_ref().is_some_and(|c| hide::text("placeholder", &c.text).is_some()) {
-        notes.push("What the start command has that may be a credential: `placeholder` stands for it.".to_owned());
+        notes.push("A possible credential in the start command: `placeholder` replaces it.".to_owned());
     }
     notes
 }

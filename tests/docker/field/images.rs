@@ -1,4 +1,4 @@
-//! The images: layers of packages that rows share, and each row's files.
+//! The images: shared layers of packages, and each row's files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use exitone::images::{Source, digest, has, pack_folder, python_base, python_comp
 use super::super::kept;
 use super::table::{Base, Case, folder};
 
-/// What the Debian base is made from.
+/// The packages of the Debian base.
 const DEBIAN: [&str; 7] = ["nodejs", "nginx-light", "dash", "coreutils", "base-files", "base-passwd", "libc-bin"];
-/// What the small base is made from.
+/// The packages of the small base.
 const SMALL: [&str; 5] = ["python3-minimal", "dash", "coreutils", "base-files", "base-passwd"];
 const DEBIAN_SCRIPT: &str = r#"
 cp "$1"/usr/share/base-passwd/passwd.master "$1"/etc/passwd
@@ -23,7 +23,7 @@ rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale "$1"/usr/shar
 "#;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Loads what is not there as the table and the files have it.
+/// Builds and loads the images that are missing or outdated.
 pub(super) async fn build(engine: &dyn Engine, cases: &[&Case]) {
     let service = |case: &&&Case| std::fs::read_to_string(folder(&case.id).join("service.yaml")).unwrap_or_default();
     if cases.iter().any(|case| service(&case).contains("exitone/postgres:latest")) {
@@ -53,7 +53,7 @@ pub(super) async fn build(engine: &dyn Engine, cases: &[&Case]) {
     kept::load(engine, &images, work.path()).await;
 }
 
-/// The digest of everything that the image is made of.
+/// The digest of everything that goes into the image.
 fn content(case: &Case) -> String {
     let made_of = format!(
         "{:?} {} {:?} {:?} {:?} {:?} {} {DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}",
@@ -77,7 +77,7 @@ fn requirements() -> String {
     concat!(include_str!("../../../images/requirements.txt"), include_str!("requirements.txt")).to_owned()
 }
 
-/// The files of a row: all but its service file.
+/// The files of a row, except its service file.
 fn files(case: &Case) -> BTreeMap<String, Vec<u8>> {
     let root = folder(&case.id);
     let mut found = BTreeMap::new();
@@ -96,7 +96,7 @@ fn files(case: &Case) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// What rows share; kept among this package's own temporary files for the next time.
+/// The layers shared by rows; cached among this package's temporary files.
 async fn layers(engine: &dyn Engine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let made_of = format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}", requirements());

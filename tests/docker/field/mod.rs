@@ -1,9 +1,9 @@
-//! Failures of the field, reproduced as small images and named by `exitone why`. The table is `cases.yaml`; a folder each
-//! has the image's files and the service file. Without an engine this says so and passes; in CI (`CI=true`) it fails.
+//! Failures from the field, reproduced as small images and diagnosed by `exitone why`. The table is `cases.yaml`; each
+//! row has a folder with the image's files and the service file. Without an engine the test is skipped with a message;
+//! in CI (`CI=true`) it fails.
 //!
-//! With `EXITONE_UPDATE_DOCS=1` the rows are run one after the other, and what comes out is written to
-//! `docs/field-cases.md`, where rows that were not run stay as they are; without it the rows of that page are compared
-//! with what comes out.
+//! With `EXITONE_UPDATE_DOCS=1` the rows run one after the other and the results are written to `docs/field-cases.md`,
+//! where rows that did not run stay as they are; without it the results are compared with that page.
 
 mod images;
 mod page;
@@ -18,23 +18,23 @@ use tokio::time::Instant;
 use super::support::engine;
 use table::{Case, folder, table};
 
-/// So many rows at a time, unless their seconds are to be written down.
+/// Number of rows run in parallel, unless their durations are recorded.
 const ROWS: usize = 3;
 
-/// What `why` said of a row.
-pub(crate) struct Said {
+/// The answer of `why` for a row.
+pub(crate) struct WhyRun {
     /// Its document.
     pub answer: Value,
-    /// Seconds on the clock, the program's own start included.
+    /// Wall time in seconds, including the program's start.
     pub seconds: f64,
 }
 
 #[tokio::test]
-async fn every_failure_of_the_field_is_named() {
+async fn diagnoses_every_field_failure() {
     let Some((engine, _alone)) = engine().await else { return };
     let info = engine.info().await.expect("an engine");
     let cases = table();
-    // Some rows alone, where time is short or while they are worked on: `EXITONE_FIELD=F01,F02`.
+    // Only some rows, to save time or during development: `EXITONE_FIELD=F01,F02`.
     let only = std::env::var("EXITONE_FIELD").ok();
     let wanted = |case: &&Case| only.as_ref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
     let wanted: Vec<&Case> =
@@ -49,7 +49,7 @@ async fn every_failure_of_the_field_is_named() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn all(cases: &[&Case], at_a_time: usize) -> BTreeMap<String, Said> {
+fn all(cases: &[&Case], at_a_time: usize) -> BTreeMap<String, WhyRun> {
     let left = Mutex::new(cases.iter());
     let said = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
@@ -66,7 +66,7 @@ fn all(cases: &[&Case], at_a_time: usize) -> BTreeMap<String, Said> {
     said.into_inner().expect("whole")
 }
 
-fn why(case: &Case) -> Said {
+fn why(case: &Case) -> WhyRun {
     let begun = Instant::now();
     let output = assert_cmd::Command::cargo_bin("exitone")
         .expect("built")
@@ -77,11 +77,11 @@ fn why(case: &Case) -> Said {
     let seconds = begun.elapsed().as_secs_f64();
     let err = String::from_utf8_lossy(&output.stderr);
     let answer = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
-    // The whole answers, for whoever wants to read them.
+    // Complete answers, for reading.
     if let Some(to) = std::env::var_os("EXITONE_FIELD_ANSWERS") {
         let path = std::path::Path::new(&to).join(format!("{}.json", case.id));
         std::fs::write(path, format!("{answer:#}")).expect("written");
     }
     eprintln!("{}: {seconds:.1} s, {} wrong", case.id, case.wrong(&answer).len());
-    Said { answer, seconds }
+    WhyRun { answer, seconds }
 }

@@ -8,7 +8,7 @@ use exitone::engine::EngineInfo;
 use regex::Regex;
 use serde_json::Value;
 
-use super::Said;
+use super::WhyRun;
 use super::table::{Case, joined, texts};
 
 const HEAD: &str = "# Failures of the field\n\n\
@@ -17,13 +17,13 @@ const HEAD: &str = "# Failures of the field\n\n\
     cargo test --release --test docker field::`, which runs one row at a time; `cargo test --test docker field::` compares.\n\n\
     A row has all smallest sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why.\n";
 
-/// What is different in every run.
+/// What differs in every run.
 static VARIES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+\.\d+ (CPUs|s)\b").expect("a pattern"));
 
-/// Writes the page, or says where it does not agree. `whole`: all rows are there.
+/// Writes the page, or returns where it differs. `whole`: whether all rows ran.
 pub(super) fn agrees(
     cases: &[Case],
-    said: &BTreeMap<String, Said>,
+    said: &BTreeMap<String, WhyRun>,
     info: &EngineInfo,
     how: (bool, bool),
 ) -> Vec<String> {
@@ -35,7 +35,7 @@ pub(super) fn agrees(
     let old = std::fs::read_to_string(&path).unwrap_or_default();
     let written = lines(&old);
     for case in cases {
-        // A row that was not run now stays as it is.
+        // A row that did not run stays as it is.
         let kept = written.get(case.id.as_str()).filter(|_| !said.contains_key(&case.id));
         if let Some(line) = kept.filter(|_| update && !whole) {
             let figures = line.trim_end_matches(" |").rsplit(" | ").take(2).filter_map(|cell| cell.parse::<f64>().ok());
@@ -89,7 +89,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// The rows of a page by their names.
+/// The rows of a page by id.
 fn lines(page: &str) -> BTreeMap<&str, &str> {
     let named = |line| Some((str::strip_prefix(line, "| ")?.split(" | ").next()?, line));
     page.lines().filter(|line| line.starts_with("| F")).filter_map(named).collect()
@@ -145,7 +145,7 @@ fn sentence(text: &str) -> &str {
     text.split_inclusive(". ").next().unwrap_or(text).trim_end()
 }
 
-/// A text in a table's cell.
+/// Escapes a text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

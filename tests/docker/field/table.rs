@@ -1,4 +1,4 @@
-//! The table of what happened and what must be said of it.
+//! The table of failures and their expected diagnoses.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use serde_json::Value;
 pub(super) struct Case {
     /// `F01`.
     pub id: String,
-    /// In one line.
+    /// A one-line description.
     pub happened: String,
-    /// A public thread or write-up; `None` where the report is not public.
+    /// A public thread or write-up; `None` if the report is not public.
     #[serde(default)]
     pub source: Option<String>,
-    /// What the image is made from.
+    /// The image's base.
     #[serde(default)]
     pub base: Base,
     #[serde(default)]
@@ -31,34 +31,34 @@ pub(super) struct Case {
     pub env: BTreeMap<String, String>,
     #[serde(default = "amd64")]
     pub architecture: String,
-    /// What its programs are for, where that is something else.
+    /// The architecture of its programs, if it differs.
     #[serde(default)]
     pub programs: Option<String>,
-    /// What `why` must say of the whole.
+    /// The expected verdict of `why`.
     #[serde(default = "fail")]
     pub verdict: String,
-    /// `fail`: it fails under friendly conditions too; `unresolved`: nothing is run for it.
+    /// `fail`: it also fails under friendly conditions; `unresolved`: nothing runs for it.
     #[serde(default = "pass")]
     pub baseline: String,
     /// All minimal sets, in any order.
     #[serde(default)]
     pub sets: Vec<Set>,
-    /// Ids of what must be said of the image before it runs.
+    /// Expected ids of the findings about the image before it runs.
     #[serde(default)]
     pub statics: Vec<String>,
-    /// What the page says beside it.
+    /// A note on the page.
     #[serde(default)]
     pub note: String,
-    /// Why it is not run, unless it is asked for by its id.
+    /// Why it does not run unless it is selected by its id.
     #[serde(default)]
     pub cannot: Option<String>,
 }
 
-/// A minimal set, and what must be said of it.
+/// A minimal set, and its expected diagnosis.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Set {
-    /// Nothing: it fails everywhere.
+    /// Empty if it fails everywhere.
     #[serde(default)]
     pub conditions: Vec<String>,
     /// The first cause.
@@ -66,12 +66,12 @@ pub(super) struct Set {
     /// Further causes.
     #[serde(default)]
     pub also: Vec<String>,
-    /// What the first cause's text must name.
+    /// Words that the first cause's text must contain.
     #[serde(default)]
     pub words: Vec<String>,
 }
 
-/// What an image is made from.
+/// The base of an image.
 #[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Base {
@@ -115,7 +115,7 @@ pub(super) fn texts(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// `a + b`; `baseline` for nothing.
+/// `a + b`; `baseline` if empty.
 pub(super) fn joined(conditions: &[&str]) -> String {
     let mut conditions = conditions.to_vec();
     conditions.sort_unstable();
@@ -128,12 +128,12 @@ impl Case {
         format!("exitone-test/field-{}:latest", self.id.to_lowercase())
     }
 
-    /// What its programs are for.
+    /// The architecture of its programs.
     pub(super) fn machine(&self) -> &str {
         self.programs.as_ref().unwrap_or(&self.architecture)
     }
 
-    /// Everything that `why` says otherwise than the table.
+    /// Every difference between the answer and the table.
     pub(super) fn wrong(&self, answer: &Value) -> Vec<String> {
         let mut wrong = Vec::new();
         if !answer.is_object() {
@@ -187,7 +187,7 @@ impl Set {
     }
 }
 
-/// The first cause in short.
+/// The first cause, shortened.
 fn first(set: &Value) -> String {
     let cause = &set["causes"][0];
     let (id, text) = (cause["id"].as_str().unwrap_or("no cause"), cause["text"].as_str().unwrap_or_default());

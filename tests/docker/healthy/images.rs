@@ -1,4 +1,4 @@
-//! The servers' images: a shared root of Debian packages, and a thin layer for each server. They stay on the engine.
+//! The servers' images: a shared root of Debian packages, and a thin layer per server. They stay on the engine.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::table::Server;
 
 const ROOT: &str = "exitone-test/servers:latest";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Debian's Go would be 300 MB for one program; a static one is there in C and in Rust.
+/// Debian's Go would take 300 MB for one program; C and Rust already cover static ones.
 const PACKAGES: &[&str] = &[
     "base-files",
     "base-passwd",
@@ -46,7 +46,7 @@ const PACKAGES: &[&str] = &[
     "libhttp-daemon-perl",
     "starman",
 ];
-/// What no server reads is left out, and Python's modules are compiled: no user but root could keep that.
+/// Removes what no server reads, and compiles Python's modules, which only root could cache.
 const SCRIPT: &str = r#"
 rm -rf "$1"/usr/lib/*/perl/*/CORE "$1"/usr/lib/file "$1"/usr/lib/php/*/fileinfo.so "$1"/usr/share/i18n
 mkdir -p "$1"/srv "$1"/app
@@ -54,7 +54,7 @@ echo ok >"$1"/srv/index.html
 chroot "$1" python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3.11 /usr/lib/python3
 "#;
 
-/// Builds what is not on the engine as the table has it.
+/// Builds the images that are missing or outdated.
 pub(super) async fn build(engine: &dyn Engine, servers: &[Server]) {
     let script = format!("{PREPARE}{SCRIPT}");
     let content = digest(&[PACKAGES.join(",").into_bytes(), script.clone().into_bytes(), PATH.into()]);
@@ -100,7 +100,7 @@ async fn root(engine: &dyn Engine, script: String, content: &str) {
     kept::load(engine, &[image], folder.path()).await;
 }
 
-/// The digest of all that an image is made of.
+/// The digest of everything that goes into an image.
 fn server_content(server: &Server, root: &str) -> String {
     let Server { compile, files, user, command, .. } = server;
     let mut parts = vec![root.into(), format!("{compile:?} {files:?} {user:?} {command:?}").into_bytes()];
@@ -110,7 +110,7 @@ fn server_content(server: &Server, root: &str) -> String {
     digest(&parts)
 }
 
-/// Every file below a path with its path relative to it, in order; a file itself has an empty one.
+/// Every file below a path with its relative path, in order; a file itself has an empty one.
 fn read(path: &Path) -> Vec<(String, Vec<u8>)> {
     if path.is_file() {
         return vec![(String::new(), std::fs::read(path).expect("a file"))];
@@ -139,7 +139,7 @@ fn image(server: &Server, content: &str, root: &Saved) -> NewImage {
         add("/server", 0o755, program);
     }
     let layer = Layer::of_bytes(tar.into_inner().expect("packed"));
-    // A static program needs nothing beside itself.
+    // A static program needs nothing else.
     let (mut layers, env) =
         if program.is_some() { (Vec::new(), Vec::new()) } else { (root.layers.clone(), root.env.clone()) };
     layers.push(layer);
@@ -156,7 +156,7 @@ fn image(server: &Server, content: &str, root: &Saved) -> NewImage {
     }
 }
 
-/// A static program of one source.
+/// Compiles a source to a static program.
 fn compiled(source: &Path) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("server");
@@ -174,7 +174,7 @@ fn compiled(source: &Path) -> Vec<u8> {
     std::fs::read(program).expect("compiled")
 }
 
-/// What each server says of its version: major and minor, which a Debian release keeps.
+/// The version of each server: major and minor, which are stable within a Debian release.
 pub(super) fn versions(servers: &[Server]) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     for base in [ROOT, POSTGRES] {
@@ -196,7 +196,7 @@ pub(super) fn versions(servers: &[Server]) -> BTreeMap<String, String> {
     versions
 }
 
-/// The first `MAJOR.MINOR` of a text, or `MAJOR` where there is no more.
+/// The first `MAJOR.MINOR` in a text, or `MAJOR` if that is all.
 fn version(said: &str) -> Option<String> {
     let mut words = said.split(|c: char| !c.is_ascii_digit() && c != '.');
     words.find_map(|word| {

@@ -1,6 +1,6 @@
-//! Healthy servers are accused of `None`: ordinary images of `servers.yaml`, run under friendly conditions and searched
-//! under the platform's. What is said of each is `docs/healthy.md`; `EXITONE_UPDATE_DOCS=1 cargo test --test docker healthy::`
-//! writes it anew. Without an engine the test says so and passes on a laptop; in CI (`CI=true`) it fails.
+//! Healthy servers get no false diagnosis: ordinary images of `servers.yaml`, run under friendly conditions and
+//! searched under the platform's. The results are in `docs/healthy.md`; `EXITONE_UPDATE_DOCS=1 cargo test --test docker
+//! healthy::` regenerates it. Without an engine the test is skipped with a message; in CI (`CI=true`) it fails.
 
 mod images;
 mod page;
@@ -19,25 +19,25 @@ use super::support::engine;
 use page::Row;
 use table::{Server, Truth};
 
-/// Images looked at side by side; most of the time they wait.
+/// Number of images tested in parallel; they mostly wait.
 const AT_A_TIME: usize = 4;
-/// Cases of each.
+/// Parallel cases of each.
 const JOBS: &str = "2";
 
 #[tokio::test]
-async fn healthy_servers_are_accused_of_nothing() {
+async fn healthy_servers_get_no_false_diagnosis() {
     let Some((engine, _alone)) = engine().await else { return };
     if !servers_can_be_made() {
         return;
     }
-    // Some servers alone, where time is short or while they are worked on: `EXITONE_HEALTHY=nginx,flask`.
+    // Only some servers, to save time or during development: `EXITONE_HEALTHY=nginx,flask`.
     let only = std::env::var("EXITONE_HEALTHY").ok();
     let wanted = |server: &Server| only.as_ref().is_none_or(|names| names.split(',').any(|name| name == server.name));
     let servers: Vec<Server> = table::read().into_iter().filter(wanted).collect();
     images::build(&*engine, &servers).await;
     let versions = images::versions(&servers);
     let rows = Mutex::new(BTreeMap::new());
-    // What fails somewhere takes more runs: it comes first, so that nothing long is left for the end.
+    // Servers that fail somewhere take more runs: start them first, so that nothing long remains at the end.
     let mut order: Vec<(usize, &Server)> = servers.iter().enumerate().collect();
     order.sort_by_key(|(_, server)| Reverse(server.truth.len()));
     let left = Mutex::new(order.into_iter());
@@ -67,7 +67,7 @@ fn next<'a>(left: &Mutex<impl Iterator<Item = (usize, &'a Server)>>) -> Option<(
     left.lock().expect("whole").next()
 }
 
-/// False, with a printed reason, where the servers cannot be made. CI needs them.
+/// Whether the servers can be built; prints the reason if not. CI needs them.
 fn servers_can_be_made() -> bool {
     if is_debian() {
         return true;
@@ -77,7 +77,7 @@ fn servers_can_be_made() -> bool {
     false
 }
 
-/// What the program says of a server, as JSON, and its exit code.
+/// Runs the program for a server; returns its JSON and exit code.
 fn exitone(command: &[&str], server: &Server) -> (Value, Option<i32>) {
     let service = server.folder().join("service.yaml");
     let output = Command::new(env!("CARGO_BIN_EXE_exitone"))
@@ -112,8 +112,8 @@ fn ids(list: &Value) -> Vec<String> {
     all.filter_map(|one| one["id"].as_str()).map(ToOwned::to_owned).collect()
 }
 
-/// Sets with the causes that are given for them.
-fn accused(answer: &Value) -> BTreeMap<String, Vec<String>> {
+/// Sets with the causes given for them.
+fn diagnosed(answer: &Value) -> BTreeMap<String, Vec<String>> {
     let sets = answer["minimal_sets"].as_array().into_iter().flatten();
     sets.map(|set| (strings(&set["conditions"]).join(" + "), ids(&set["causes"]))).collect()
 }
@@ -125,7 +125,7 @@ fn why(server: &Server) -> (Row, Value) {
     let row = Row {
         name: server.name.clone(),
         version: String::new(),
-        accused: accused(&answer),
+        diagnosed: diagnosed(&answer),
         warnings: ids(&answer["static"]),
         runs: answer["runs"].as_u64().unwrap_or(0),
         seconds: begun.elapsed().as_secs_f64(),
@@ -133,13 +133,13 @@ fn why(server: &Server) -> (Row, Value) {
     (row, answer)
 }
 
-/// Where the answer is not the truth.
+/// Where the answer differs from the truth.
 fn differences(server: &Server, answer: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut say = |what: &str, found: &dyn std::fmt::Debug, truth: &dyn std::fmt::Debug| {
         wrong.push(format!("{what}: {found:?}, and the truth is {truth:?}"));
     };
-    let found = accused(answer);
+    let found = diagnosed(answer);
     let truth: BTreeMap<String, Vec<String>> =
         server.truth.iter().map(|(set, Truth { causes, .. })| (set.clone(), causes.clone())).collect();
     if found != truth {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 const PAGE: &str = "docs/healthy.md";
 
-/// What the page says before its table.
+/// The page's introduction.
 const HEAD: &str = "\
 # Healthy servers, and what `exitone why` says of them
 
@@ -22,25 +22,25 @@ battery (`exitone why IMAGE --service FILE`). Whatever is said of one is true: `
 pub(super) struct Row {
     pub name: String,
     pub version: String,
-    pub accused: BTreeMap<String, Vec<String>>,
+    pub diagnosed: BTreeMap<String, Vec<String>>,
     pub warnings: Vec<String>,
     pub runs: u64,
     pub seconds: f64,
 }
 
 impl Row {
-    /// What is compared.
+    /// The compared part.
     fn said(&self) -> String {
         let set = |(set, causes): (&String, &Vec<String>)| format!("`{set}`: {}", causes.join(", "));
-        let accused: Vec<String> = self.accused.iter().map(set).collect();
-        let accused = if accused.is_empty() { "nothing".to_owned() } else { accused.join("<br>") };
+        let diagnosed: Vec<String> = self.diagnosed.iter().map(set).collect();
+        let diagnosed = if diagnosed.is_empty() { "nothing".to_owned() } else { diagnosed.join("<br>") };
         let warnings = if self.warnings.is_empty() { "none".to_owned() } else { self.warnings.join(", ") };
         let version = if self.version.is_empty() { "-" } else { &self.version };
-        format!("| {} | {version} | {accused} | {warnings} |", self.name)
+        format!("| {} | {version} | {diagnosed} | {warnings} |", self.name)
     }
 }
 
-/// Writes the page where that is asked for, and says where it is out of step. `whole`: all servers are there.
+/// Writes the page if requested; returns where it is out of date. `whole`: whether all servers ran.
 pub(super) fn check(rows: &[Row], whole: bool) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
     if whole && std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
@@ -53,14 +53,14 @@ pub(super) fn check(rows: &[Row], whole: bool) -> Vec<String> {
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     let lines = found.lines().filter(|line| line.starts_with("| ")).skip(1);
-    // The last two columns are the machine's affair.
+    // The last two columns depend on the machine.
     let asked = |line: &&str| whole || rows.iter().any(|row| line.starts_with(&format!("| {} |", row.name)));
     let on_page: Vec<&str> = lines.filter(asked).filter_map(|line| line.rsplitn(3, " | ").nth(2)).collect();
     let said: Vec<String> = rows.iter().map(Row::said).collect();
     let said: Vec<&str> = said.iter().map(|line| line.trim_end_matches(" |")).collect();
     let differ = on_page != said;
     let told = format!(
-        "{PAGE} is out of step: EXITONE_UPDATE_DOCS=1 cargo test --test docker healthy::\n{said:#?}\n{on_page:#?}"
+        "{PAGE} is out of date; run EXITONE_UPDATE_DOCS=1 cargo test --test docker healthy::\n{said:#?}\n{on_page:#?}"
     );
     if differ { vec![told] } else { Vec::new() }
 }

@@ -11,28 +11,28 @@ use serde::Deserialize;
 pub(super) struct Server {
     /// The name of its folder.
     pub name: String,
-    /// A bundled image that is one already.
+    /// A bundled image to use as it is.
     #[serde(default)]
     pub image: Option<String>,
     /// The source of a static program, `/server` in the image.
     #[serde(default)]
     pub compile: Option<String>,
-    /// Files and folders that are copied, and where.
+    /// Files and folders to copy, with their destinations.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// USER.
     #[serde(default)]
     pub user: Option<String>,
-    /// CMD; empty: the base image's own.
+    /// CMD; empty for the base image's own.
     #[serde(default)]
     pub command: Vec<String>,
-    /// A line of shell that says its version.
+    /// A shell line that prints its version.
     #[serde(default)]
     pub version: Option<String>,
-    /// Warnings about the image that are true.
+    /// True warnings about the image.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// The smallest sets of conditions that really make it fail.
+    /// The minimal sets of conditions that really make it fail.
     #[serde(default)]
     pub truth: BTreeMap<String, Truth>,
 }
@@ -41,14 +41,14 @@ pub(super) struct Server {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Truth {
-    /// The causes that are to be named.
+    /// The expected causes.
     pub causes: Vec<String>,
-    /// How it is known.
+    /// The evidence for it.
     pub because: String,
 }
 
 impl Server {
-    /// Where its files are.
+    /// The folder with its files.
     pub(super) fn folder(&self) -> PathBuf {
         folder().join(&self.name)
     }
@@ -59,7 +59,7 @@ impl Server {
     }
 }
 
-/// Where the table is.
+/// The folder of the table.
 pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/healthy")
 }
@@ -71,7 +71,7 @@ pub(super) fn read() -> Vec<Server> {
 }
 
 #[test]
-fn the_table_is_whole() {
+fn table_matches_the_folders() {
     let servers = read();
     assert!(servers.len() >= 20, "{}", servers.len());
     let mut names: Vec<&str> = servers.iter().map(|s| s.name.as_str()).collect();

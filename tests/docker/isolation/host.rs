@@ -1,4 +1,4 @@
-//! The host that a hostile candidate must not reach: listeners that count, and a watch of its packets.
+//! The host that a hostile candidate must not reach: counting listeners, and a packet watch.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What every packet of a hostile candidate has in it (hostile.h).
+/// The marker in every packet of a hostile candidate (hostile.h).
 const HOSTILE: &[u8] = b"exitone-hostile-93ab";
-/// What the host says to whoever reaches it.
+/// The host's answer to any visitor.
 const HOST: &str = "exitone-host-2f7e";
 
-/// Somebody on the host whom a candidate would love to reach, and what they count.
+/// Attractive targets on the host, and their counters.
 pub(super) struct Host {
     port: u16,
     api: u16,
@@ -55,12 +55,12 @@ impl Host {
         Self { port, api, folder, visits }
     }
 
-    /// How often somebody came.
+    /// Number of visits.
     pub(super) fn visits(&self) -> usize {
         self.visits.load(Ordering::Relaxed)
     }
 
-    /// Fills in what an attempt must know of the host.
+    /// Fills in the host's addresses in an attempt.
     pub(super) fn words(&self, text: &str, victim: &str) -> String {
         let engine = std::env::var("DOCKER_HOST").ok().and_then(|host| host.strip_prefix("unix://").map(str::to_owned));
         let folder = self.folder.path().display().to_string();
@@ -81,7 +81,7 @@ impl Host {
         .fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     }
 
-    /// Reaches every one of them as nobody else may.
+    /// Visits every listener, to verify that visits are counted.
     pub(super) fn be_reached(&self) {
         let before = self.visits();
         let hear = |mut stream: Box<dyn Read>| {
@@ -108,12 +108,12 @@ impl Host {
     }
 }
 
-/// The name of the abstract socket: as long as the tests, nobody else may have it.
+/// The name of the abstract socket, reserved for the duration of the tests.
 fn abstract_name(folder: &Path) -> SocketAddr {
     SocketAddr::from_abstract_name(folder.as_os_str().as_bytes()).expect("a name")
 }
 
-/// Counts whoever comes and tells them something.
+/// Counts and answers visitors.
 fn greet<S: Write>(
     visits: &Arc<AtomicUsize>,
     text: &'static str,
@@ -143,7 +143,7 @@ pub(super) fn addresses() -> Vec<String> {
     found
 }
 
-/// Counts the packets with a hostile marker that the host's own namespace sees; `None` where that is not allowed.
+/// Counts packets with the hostile marker in the host's own namespace; `None` if that is not permitted.
 pub(super) struct Outside {
     seen: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
@@ -169,7 +169,7 @@ impl Outside {
         Some(Self { seen, stop })
     }
 
-    /// How many it has seen; then it must see one that is there.
+    /// Returns the number of packets seen, after verifying that it sees a planted one.
     pub(super) async fn settle(self) -> usize {
         let seen = self.seen.load(Ordering::Relaxed);
         let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");

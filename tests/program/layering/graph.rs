@@ -1,18 +1,18 @@
-//! The files of `src` and what each one names of the others.
+//! The files of `src` and what each of them imports from the others.
 //!
-//! Sources are read as tokens: `use` trees and paths that begin with `crate`, `super` or `self`, in macros too. A name is
-//! followed through re-exports to the file that defines it.
+//! Sources are tokenised: `use` trees and paths that start with `crate`, `super` or `self`, including in macros. A name
+//! is followed through re-exports to the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// A path of modules: `["run", "case"]` is `crate::run::case`.
+/// A module path: `["run", "case"]` is `crate::run::case`.
 pub(super) type Module = Vec<String>;
 
-/// Which code is read.
+/// Which code is analysed.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Code {
-    /// What is built for users: nothing under `#[cfg(test)]`.
+    /// What ships: nothing under `#[cfg(test)]`.
     Shipped,
     All,
 }
@@ -22,29 +22,29 @@ pub(super) struct File {
     /// Its path below `src`.
     pub path: String,
     pub source: String,
-    /// The paths that it names, as seen from the crate's root.
+    /// The paths that it mentions, relative to the crate root.
     pub names: BTreeSet<Module>,
-    /// `use` declarations: the name in this file, and what it stands for.
+    /// `use` declarations: the local name, and what it refers to.
     aliases: BTreeMap<String, Module>,
     globs: Vec<Module>,
-    /// What is defined here.
+    /// The items defined here.
     items: BTreeSet<String>,
 }
 
 impl File {
-    /// The first part of its path; none for the files that lie in `src` itself.
+    /// The first part of its path; `None` for files directly in `src`.
     pub(super) fn room(&self) -> Option<&str> {
         self.path.split_once('/').map(|(room, _)| room)
     }
 }
 
-/// All files of a crate, by their modules.
+/// All files of a crate by module.
 pub(super) struct Graph {
     pub files: BTreeMap<Module, File>,
 }
 
 impl Graph {
-    /// Reads the files below a folder.
+    /// Reads the files in a folder.
     pub(super) fn of_folder(src: &Path, code: Code) -> Self {
         let mut paths = Vec::new();
         rust_files(src, &mut paths);
@@ -72,7 +72,7 @@ impl Graph {
         Self { files }
     }
 
-    /// The file that defines what a path stands for; none for paths of other crates.
+    /// The file that defines what a path refers to; `None` for paths of other crates.
     fn file_of(&self, path: &[String], depth: usize) -> Option<&Module> {
         let mut module: Module = Vec::new();
         for (n, name) in path.iter().enumerate() {
@@ -98,14 +98,15 @@ impl Graph {
         self.files.get_key_value(&module).map(|(module, _)| module)
     }
 
-    /// As `file_of`, and only where the path's last name is really defined there.
+    /// Like `file_of`, but only if the path's last name is defined there.
     fn defining(&self, path: &[String], depth: usize) -> Option<&Module> {
         let found = self.file_of(path, depth)?;
         let name = path.last()?;
         (found.last() == Some(name) || self.files[found].items.contains(name)).then_some(found)
     }
 
-    /// File to the files that it names. A folder's own file may name what is in the folder: those edges are left out.
+    /// Edges from files to the files they mention. A folder's own file may mention the folder's content: those edges
+    /// are omitted.
     pub(super) fn edges(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let edge = |(module, file): (&Module, &File)| {
             let targets = file.names.iter().filter_map(|name| self.file_of(name, 0));
@@ -122,7 +123,7 @@ impl Graph {
     }
 }
 
-/// The sets of nodes that reach each other, each in order.
+/// The strongly connected components, each in order.
 pub(super) fn cycles<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<Vec<&'a str>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> = edges
         .keys()
@@ -169,7 +170,7 @@ fn join(module: &[String], rest: &[String]) -> Module {
     module.iter().chain(rest).cloned().collect()
 }
 
-/// Words, `::` and single characters, without comments, strings and characters in quotes.
+/// Words, `::` and single characters, without comments, strings and character literals.
 fn tokens(source: &str) -> Vec<String> {
     let chars: Vec<char> = source.chars().collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
@@ -241,7 +242,7 @@ struct Found {
     aliases: BTreeMap<String, Module>,
     globs: Vec<Module>,
     items: BTreeSet<String>,
-    /// Modules in files of their own that are built for tests alone.
+    /// Modules in their own files that are only built for tests.
     tests: Vec<String>,
 }
 
@@ -280,7 +281,8 @@ impl Reader {
         }
     }
 
-    /// Whether an attribute that leaves its item to tests stands here: `#[cfg(test)]`, `#[cfg(all(test, …))]`, `#[test]`.
+    /// Whether this is an attribute that restricts its item to tests: `#[cfg(test)]`, `#[cfg(all(test, …))]`,
+    /// `#[test]`.
     fn is_for_tests(&self) -> bool {
         let attribute: Vec<&str> = (1..7).map(|n| self.peek(n)).collect();
         attribute[..3] == ["[", "test", "]"]
@@ -288,7 +290,7 @@ impl Reader {
             || attribute[..6] == ["[", "cfg", "(", "all", "(", "test"]
     }
 
-    /// Passes over an item with its attributes, up to its `;` or its closing brace.
+    /// Skips an item with its attributes, up to its `;` or its closing brace.
     fn skip_item(&mut self) {
         let (mut depth, mut braces) = (0, 0);
         while self.at < self.tokens.len() {
@@ -308,7 +310,7 @@ impl Reader {
         }
     }
 
-    /// Reads words joined by `::`, as far as they go.
+    /// Reads words joined by `::`.
     fn path(&mut self) -> Module {
         let mut path = vec![self.peek(0).to_owned()];
         self.at += 1;
@@ -319,7 +321,7 @@ impl Reader {
         path
     }
 
-    /// Reads a tree of `use` below a path, and what it brings in.
+    /// Reads a `use` tree below a path, and what it imports.
     fn tree(&mut self, above: &[String]) {
         if self.peek(0) == "::" {
             self.at += 1;
@@ -372,7 +374,7 @@ impl Reader {
         self.found.names.insert(path);
     }
 
-    /// A path as seen from the crate's root. One that begins with a word is taken for a child's.
+    /// The path relative to the crate root. One that starts with a plain word is taken for a child module.
     fn absolute(&self, path: &[String]) -> Module {
         let mut module = self.module.clone();
         let mut rest = path;
