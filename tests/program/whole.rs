@@ -419,7 +419,7 @@ async fn a_lost_engine_ends_the_run_with_its_cause() {
     let hangs = Faults { hangs: true, ..Faults::default() };
     for (faults, why) in [
         (Faults::default(), "the stream ended"),
-        (dies, "no container engine answers at unix:///run/engine.sock"),
+        (dies, "cannot connect to the container engine at unix:///run/engine.sock"),
         (hangs, "no answer within 10 s"),
     ] {
         let mut world = World::new();
