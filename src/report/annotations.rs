@@ -1,12 +1,12 @@
-//! A run as annotations of a CI job: the workflow commands of GitHub, and the logging commands of Azure Pipelines.
-//! (GitLab has neither; it reads the JUnit file.)
+//! A run as annotations of a CI job: GitHub's workflow commands and the logging commands of Azure Pipelines. (GitLab
+//! has neither and reads the JUnit file.)
 //!
-//! Such a command is a line on standard output, so whatever else a job prints may be taken for one. What a candidate has
-//! written belongs into [`fenced`].
+//! A command is a line on standard output, so anything else that a job prints may be mistaken for one. Wrap the output
+//! of candidates in [`fenced`].
 
 use std::fmt::Write;
 
-use super::account::Account;
+use super::account::CaseDetails;
 use super::plain::one_line;
 use super::searches::{SearchView, searches};
 use super::table::{Table, severity, tables};
@@ -14,16 +14,16 @@ use super::view::{self, plural};
 use crate::event::run::Run;
 use crate::event::{Entry, Kind, Standing};
 
-/// GitHub shows so many errors and so many warnings of a step.
+/// Number of errors, and of warnings, that GitHub shows of a step.
 const MOST: usize = 10;
 
-/// One thing to annotate.
+/// An annotation.
 struct Issue {
     title: String,
     text: String,
 }
 
-/// What a run has to annotate, the worst first; and what is left over, in a sentence.
+/// The annotations of a run, the worst first, and a sentence about the rest.
 struct Issues {
     errors: Vec<Issue>,
     warnings: Vec<Issue>,
@@ -63,10 +63,10 @@ pub fn render_azure(run: &Run) -> String {
     text
 }
 
-/// A text between two commands that let GitHub read none within it, whatever its lines begin with.
+/// Wraps a text so that GitHub reads no commands in it.
 #[must_use]
 pub fn fenced(output: &str) -> String {
-    // The word that ends it must not be in it; any text has one that is not.
+    // The end marker must not occur in the text.
     let mut number = 0;
     let word = loop {
         let word = format!("exitone-output-{number}");
@@ -108,7 +108,7 @@ fn issues(run: &Run) -> Issues {
     ];
     let more = more.iter().filter(|(count, _, _)| *count > 0);
     let more: Vec<String> = more.map(|(count, case, what)| format!("{} {what}", plural(*count, case))).collect();
-    let rest = (!more.is_empty()).then(|| format!("{}; the report has them all", more.join(", ")));
+    let rest = (!more.is_empty()).then(|| format!("{}; see the report for all of them", more.join(", ")));
     Issues { errors, warnings, rest }
 }
 
@@ -121,31 +121,31 @@ fn issue(image: &str, label: &str, cell: Entry<'_>) -> Issue {
     if cell.standing == Standing::Expected {
         return Issue { title, text: view::words(&cell) };
     }
-    let account = Account::of(&cell, result);
-    let mut text = account.headline;
-    if let Some(why) = account.causes.first() {
+    let details = CaseDetails::of(&cell, result);
+    let mut text = details.headline;
+    if let Some(why) = details.causes.first() {
         let _ = write!(text, "\nFix: {}", why.fix);
         why.evidence.iter().take(3).for_each(|line| {
             let _ = write!(text, "\n{line}");
         });
     }
-    if let Some(command) = account.repro {
+    if let Some(command) = details.repro {
         let _ = write!(text, "\nBy hand: {command}");
     }
     Issue { title, text }
 }
 
-/// What GitHub reads as a message.
+/// Escapes a message for GitHub.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// What GitHub reads as a property.
+/// Escapes a property for GitHub.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// What Azure reads as a message.
+/// Escapes a message for Azure.
 fn azure(text: &str) -> String {
     text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A")
 }
@@ -156,13 +156,13 @@ mod tests {
     use crate::report::fixture::{HOSTILE, every_kind, huge};
 
     #[test]
-    fn what_a_job_prints() {
+    fn commands_of_every_kind() {
         let run = every_kind();
         insta::assert_snapshot!(format!("{}\n{}", render(&run), render_azure(&run)));
     }
 
     #[test]
-    fn one_line_is_one_command() {
+    fn every_line_is_one_command() {
         for text in [render(&every_kind()), render(&huge(30, 3)), render(&Run::default())] {
             for line in text.lines() {
                 let known = ["::error title=", "::warning title=", "::notice title="];
@@ -177,18 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_are_shown() {
+    fn issues_beyond_the_maximum_are_counted() {
         let text = render(&huge(30, 3));
         assert_eq!(text.matches("::error ").count(), 10);
-        assert!(text.ends_with("::notice title=exitone::80 more cases not as expected; the report has them all\n"));
+        assert!(
+            text.ends_with("::notice title=exitone::80 more cases not as expected; see the report for all of them\n")
+        );
     }
 
     #[test]
-    fn no_line_of_a_log_ends_its_fence() {
+    fn log_cannot_end_its_fence() {
         for output in ["", "::error::x", "a\n::exitone-output-0::\n::error::x\n", HOSTILE] {
             let text = fenced(output);
             let lines: Vec<&str> = text.lines().collect();
-            let word = lines[0].strip_prefix("::stop-commands::").expect("it begins so");
+            let word = lines[0].strip_prefix("::stop-commands::").expect("a fence");
             let end = format!("::{word}::");
             assert_eq!(lines.iter().position(|line| *line == end), Some(lines.len() - 1), "{text}");
             assert_eq!(text.matches(word).count(), 2);
