@@ -21,7 +21,7 @@ use crate::run::case::{self, Listener};
 use crate::run::context::{Context, Options};
 use crate::run::engine_proof::{self, EngineProof};
 use crate::run::program::ensure_planted;
-use crate::run::proofs::{Proof, idle, proofs, said, service};
+use crate::run::proofs::{Proof, describe_end, idle, proofs, service};
 use crate::run::rig::{Rig, Setup};
 use crate::run::session;
 use crate::scenario::{apprunner, service::defaults};
@@ -221,7 +221,7 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
         return proved(None, why);
     }
     if friendly.verdict != Verdict::Pass && !proof.of_image {
-        return proved(Some(false), format!("the planted candidate fails without it: {}", said(friendly)));
+        return proved(Some(false), format!("the planted candidate fails without it: {}", describe_end(friendly)));
     }
     let held_back = |r: &CaseResult| r.evidence.usage.is_some_and(|usage| usage.throttled_ms > 0.0);
     if proof.name == "cpu.limit" && friendly.evidence.usage.is_some() {
@@ -229,7 +229,7 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
         return proved(Some(held_back(met) && !held_back(friendly)), what);
     }
     if met.verdict != Verdict::Fail {
-        return proved(Some(false), format!("the planted candidate does not fail under it: {}", said(met)));
+        return proved(Some(false), format!("the planted candidate does not fail under it: {}", describe_end(met)));
     }
     if !met.not_exercised.is_empty() {
         return proved(
@@ -240,9 +240,10 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
     // What every planted program does by starting cannot be left out.
     let always = ["command.split", "command.no-entrypoint"].contains(&proof.name);
     if !always && (unmet.verdict != Verdict::Pass || unmet.not_exercised.is_empty()) {
-        return proved(Some(false), format!("a candidate that never meets it is not recognised: {}", said(unmet)));
+        let end = describe_end(unmet);
+        return proved(Some(false), format!("a candidate that never meets it is not recognised: {end}"));
     }
-    proved(Some(true), said(met))
+    proved(Some(true), describe_end(met))
 }
 
 fn throttled_s(result: &CaseResult) -> f64 {

@@ -1,4 +1,4 @@
-//! What is told of one case in a file: what came out, why, what was seen, the end of its log.
+//! The details of one case in a report file: outcome, causes, evidence, and the end of its log.
 
 use super::evidence;
 use super::plain::{lines, one_line};
@@ -6,47 +6,47 @@ use super::view;
 use crate::event::Entry;
 use crate::model::outcome::{CaseResult, Cause};
 
-/// So many of the last lines of a log are told.
+/// Number of lines shown of a log's end.
 const MOST_LOG: usize = 20;
 
-/// The parts of an account, as plain text without escapes of any format.
-pub(crate) struct Account {
-    /// What came out, and the first cause.
+/// The details of a case, as plain text that no format has escaped yet.
+pub struct CaseDetails {
+    /// The outcome and the first cause.
     pub(crate) headline: String,
-    /// Why and what to do, each with what it stands on.
-    pub(crate) causes: Vec<Why>,
+    /// Causes, fixes and evidence.
+    pub causes: Vec<CauseText>,
     /// Requests after healthy that failed.
     pub(crate) checks: Vec<String>,
-    /// What it did, in order of time, and what it was waiting for.
+    /// What it did, in chronological order, and what it was waiting for.
     pub(crate) timeline: Vec<String>,
     /// The last lines of its log.
     pub(crate) log: Vec<String>,
     /// What the platform would log.
     pub(crate) platform: Vec<String>,
-    /// What a reader must know of how the result was had.
+    /// Notes on how the result was obtained.
     pub(crate) notes: Vec<String>,
-    /// The command that writes a script of the case; nothing: nothing ran.
+    /// The command that prints a script of the case; `None` when nothing ran.
     pub(crate) repro: Option<String>,
 }
 
-/// A cause.
-pub(crate) struct Why {
+/// A cause in words.
+pub struct CauseText {
     /// What happened.
     pub(crate) text: String,
-    /// What to do.
+    /// How to fix it.
     pub(crate) fix: String,
-    /// What it stands on.
+    /// The evidence for it.
     pub(crate) evidence: Vec<String>,
 }
 
-impl Account {
-    /// The account of a case that has a result.
+impl CaseDetails {
+    /// The details of a case that has a result.
     #[must_use]
     pub(crate) fn of(entry: &Entry<'_>, result: &CaseResult) -> Self {
-        let causes: Vec<Why> = result
+        let causes: Vec<CauseText> = result
             .causes
             .iter()
-            .map(|cause| Why {
+            .map(|cause| CauseText {
                 text: one_line(&cause.text),
                 fix: one_line(&cause.fix),
                 evidence: cause.evidence.iter().map(|text| one_line(text)).collect(),
@@ -77,8 +77,8 @@ impl Account {
     }
 }
 
-/// What the image says of itself and is no cause that has been told.
-pub(crate) fn untold(result: &CaseResult) -> impl Iterator<Item = &Cause> {
+/// Findings about the image that are not among the causes.
+pub fn other_findings(result: &CaseResult) -> impl Iterator<Item = &Cause> {
     let findings = result.findings.iter().map(|finding| &finding.cause);
     findings.filter(|finding| result.causes.iter().all(|cause| cause.id != finding.id))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::account::Account;
+use super::account::CaseDetails;
 use super::plain::one_line;
 use super::searches::{SearchView, searches};
 use super::table::{Table, severity, tables};
@@ -10,16 +10,16 @@ use super::view::{self, plural};
 use crate::event::run::Run;
 use crate::event::{Entry, Kind, Standing};
 
-/// GitHub shows so many errors and so many warnings of a step.
+/// Number of errors, and of warnings, that GitHub shows of a step.
 const MOST: usize = 10;
 
-/// One thing to annotate.
+/// An annotation.
 struct Issue {
     title: String,
     text: String,
 }
 
-/// What a run has to annotate, the worst first; and what is left over, in a sentence.
+/// The annotations of a run, the worst first, and a sentence about the rest.
 struct Issues {
     errors: Vec<Issue>,
     warnings: Vec<Issue>,
@@ -71,7 +71,7 @@ fn issues(run: &Run) -> Issues {
     ];
     let more = more.iter().filter(|(count, _, _)| *count > 0);
     let more: Vec<String> = more.map(|(count, case, what)| format!("{} {what}", plural(*count, case))).collect();
-    let rest = (!more.is_empty()).then(|| format!("{}; the report has them all", more.join(", ")));
+    let rest = (!more.is_empty()).then(|| format!("{}; see the report for all of them", more.join(", ")));
     Issues { errors, warnings, rest }
 }
 
@@ -84,26 +84,26 @@ fn issue(image: &str, label: &str, cell: Entry<'_>) -> Issue {
     if cell.standing == Standing::Expected {
         return Issue { title, text: view::words(&cell) };
     }
-    let account = Account::of(&cell, result);
-    let mut text = account.headline;
-    if let Some(why) = account.causes.first() {
+    let details = CaseDetails::of(&cell, result);
+    let mut text = details.headline;
+    if let Some(why) = details.causes.first() {
         let _ = write!(text, "\nFix: {}", why.fix);
         why.evidence.iter().take(3).for_each(|line| {
             let _ = write!(text, "\n{line}");
         });
     }
-    if let Some(command) = account.repro {
+    if let Some(command) = details.repro {
         let _ = write!(text, "\nBy hand: {command}");
     }
     Issue { title, text }
 }
 
-/// What GitHub reads as a message.
+/// Escapes a message for GitHub.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// What GitHub reads as a property.
+/// Escapes a property for GitHub.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
@@ -114,12 +114,12 @@ mod tests {
     use crate::report::fixture::{every_kind, huge};
 
     #[test]
-    fn what_a_job_prints() {
+    fn commands_of_every_kind() {
         insta::assert_snapshot!(render(&every_kind()));
     }
 
     #[test]
-    fn one_line_is_one_command() {
+    fn every_line_is_one_command() {
         for text in [render(&every_kind()), render(&huge(30, 3)), render(&Run::default())] {
             for line in text.lines() {
                 let known = ["::error title=", "::warning title=", "::notice title="];
@@ -133,9 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_are_shown() {
+    fn issues_beyond_the_maximum_are_counted() {
         let text = render(&huge(30, 3));
         assert_eq!(text.matches("::error ").count(), 10);
-        assert!(text.ends_with("::notice title=exitone::80 more cases not as expected; the report has them all\n"));
+        assert!(
+            text.ends_with("::notice title=exitone::80 more cases not as expected; see the report for all of them\n")
+        );
     }
 }

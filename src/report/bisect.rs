@@ -1,4 +1,4 @@
-//! The answer of `bisect`: the first bad image, what changed, and why.
+//! The answer of `bisect`: the first bad image, what changed, and why it fails.
 
 use std::fmt::Write;
 
@@ -12,9 +12,9 @@ use crate::model::change::ImageChange;
 use crate::model::outcome::{CaseResult, Verdict};
 use crate::model::verdicts::{Culprit, Tested, Verdicts};
 
-/// So many columns an image's name takes at the most.
+/// Maximum width of an image's name, in columns.
 const MOST_NAME: usize = 32;
-/// So many columns a line has.
+/// Width of a line, in columns.
 const WIDTH: usize = 108;
 
 /// The document of `bisect --format json`.
@@ -49,18 +49,18 @@ pub fn sentence(verdicts: &Verdicts) -> String {
             let good = good.map(|good| format!("; {good}, before them, is good")).unwrap_or_default();
             format!("the first bad one is one of {}{good}", list(verdicts, &verdicts.any_of))
         }
-        Culprit::AllBad => format!("the oldest image, {oldest}, fails already{under}: begin with an older one"),
+        Culprit::AllBad => format!("the oldest image, {oldest}, already fails{under}; start with an older one"),
         Culprit::NoneBad => format!("nothing to bisect: the newest image, {newest}, passes{under}"),
         Culprit::Reversed => format!(
-            "nothing to bisect: the newest image, {newest}, passes{under}, and the oldest, {oldest}, fails: the oldest \
-             must be given first"
+            "nothing to bisect: the newest image, {newest}, passes{under}, and the oldest, {oldest}, fails: pass the \
+             oldest image first"
         ),
         Culprit::Unknown => unknown(verdicts, &newest),
         Culprit::Judged => match &verdicts.newest {
             Some(one) if one.verdict == Verdict::Pass => format!("{newest} is good{under}"),
             Some(one) if one.verdict == Verdict::Fail => format!("{newest} is bad{under}: {}", failure(one)),
             Some(one) => format!("{newest} is unresolved{under}: {}", one.because.clone().unwrap_or_default()),
-            None => format!("{newest} was not decided{under}"),
+            None => format!("{newest} was not judged{under}"),
         },
     }
 }
@@ -73,31 +73,31 @@ fn list(verdicts: &Verdicts, images: &[String]) -> String {
     images.iter().map(|image| view::name(image, &verdicts.images)).collect::<Vec<_>>().join(", ")
 }
 
-/// Why nothing is known.
+/// The sentence when no answer was found.
 fn unknown(verdicts: &Verdicts, newest: &str) -> String {
     let unresolved = verdicts.newest.as_ref().and_then(|one| one.because.as_ref());
     match unresolved {
-        Some(why) => format!("nothing is known: the newest image, {newest}, is unresolved{}: {why}", under(verdicts)),
+        Some(why) => format!("no answer: the newest image, {newest}, is unresolved{}: {why}", under(verdicts)),
         None => {
             let open = list(verdicts, &verdicts.not_tried);
             let open = if open.is_empty() { String::new() } else { format!("; not tried: {open}") };
-            format!("nothing is known: no image was found bad{}{open}", under(verdicts))
+            format!("no answer: no bad image was found{}{open}", under(verdicts))
         }
     }
 }
 
-/// The whole answer for a person; `shown` is a failed run of the first image that is known to be bad.
+/// The answer for a terminal; `shown` is a failed run of the first known bad image.
 #[must_use]
 pub fn text(verdicts: &Verdicts, shown: Option<&CaseResult>) -> String {
     let one = verdicts.culprit == Culprit::Judged;
     let mut text = if one { String::new() } else { tested(verdicts) };
     let certain = matches!(verdicts.culprit, Culprit::First | Culprit::AnyOf) && verdicts.flaky;
     let certain = if certain {
-        format!(" ({:.0} % sure: the failure comes only sometimes)", (verdicts.confidence * 100.0).floor())
+        format!(" ({:.0} % sure: the failure is flaky)", (verdicts.confidence * 100.0).floor())
     } else {
         String::new()
     };
-    // That there is nothing to bisect is said as an error.
+    // The command reports this as an error.
     if !matches!(verdicts.culprit, Culprit::NoneBad | Culprit::Reversed) {
         let gap = if one { "" } else { "\n" };
         let _ = writeln!(text, "{gap}{}{certain}", styled(HEAD, &wrap(&sentence(verdicts), 0)));
@@ -152,15 +152,15 @@ fn tested(verdicts: &Verdicts) -> String {
 pub(crate) struct Version<'a> {
     /// Its name.
     pub(crate) name: String,
-    /// How it was judged; `None`: it was not run.
+    /// How it was judged; `None` when it was not run.
     pub(crate) tested: Option<&'a Tested>,
     /// What it does.
     pub(crate) text: String,
-    /// How often it failed, where its runs disagree.
+    /// How often it failed, if its runs disagree.
     pub(crate) often: String,
 }
 
-/// Every version, the oldest first.
+/// All versions, the oldest first.
 #[must_use]
 pub(crate) fn versions(verdicts: &Verdicts) -> Vec<Version<'_>> {
     let names = view::names(&verdicts.images).into_iter();
@@ -179,7 +179,7 @@ pub(crate) fn versions(verdicts: &Verdicts) -> Vec<Version<'_>> {
     verdicts.images.iter().zip(names).map(version).collect()
 }
 
-/// What changed from the last good image to the first bad one: what, and the change.
+/// What changed from the last good image to the first bad one: the part, and the change.
 #[must_use]
 pub(crate) fn changes(verdicts: &Verdicts) -> Vec<(&'static str, String)> {
     let found = matches!(verdicts.culprit, Culprit::First | Culprit::AnyOf) && verdicts.last_good.is_some();
@@ -193,7 +193,7 @@ pub(crate) fn changes(verdicts: &Verdicts) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The parts of a change: the name, the lines, and how many of them the terminal shows.
+/// The parts of a change: name, lines, and the number of lines that the terminal shows.
 fn parts(change: &ImageChange) -> Vec<(&'static str, &Vec<String>, usize)> {
     let ImageChange { env, cmd, entrypoint, user, workdir, arch, layers, packages, files, more_files: _, note: _ } =
         change;
@@ -223,17 +223,17 @@ fn unmet(one: &Tested) -> String {
     }
 }
 
-/// How often an image failed, where its answers differ.
+/// How often an image failed, if its runs disagree.
 fn often(one: &Tested) -> String {
-    let [fails, told] = one.fails;
-    if fails > 0 && fails < told { format!("  (failed {fails} of {told} runs)") } else { String::new() }
+    let [fails, decided] = one.fails;
+    if fails > 0 && fails < decided { format!("  (failed {fails} of {decided} runs)") } else { String::new() }
 }
 
 fn another(verdicts: &Verdicts, also: &crate::model::verdicts::Also) -> String {
     let newest = verdicts.images.last().map(|image| view::name(image, &verdicts.images)).unwrap_or_default();
     let begins = match (&also.first_bad, also.any_of.as_slice()) {
         (Some(first), _) => format!("begins with {}", view::name(first, &verdicts.images)),
-        (None, []) => "begins where could not be told".to_owned(),
+        (None, []) => "begins at an unknown version".to_owned(),
         (None, several) => format!("begins with one of {}", list(verdicts, several)),
     };
     let good = also.last_good.as_ref().filter(|_| also.first_bad.is_some());
@@ -242,7 +242,7 @@ fn another(verdicts: &Verdicts, also: &crate::model::verdicts::Also) -> String {
     format!("The newest, {newest}, fails in another way ({}); that failure {begins}{good}.", also.signature)
 }
 
-/// What changed, in some twenty lines at the most.
+/// What changed, in about twenty lines at most.
 fn changed(change: &ImageChange, before: &str, after: &str) -> String {
     let mut text = format!("\n{}\n", styled(HEAD, &format!("What changed from {before} to {after}")));
     for (name, lines, most) in parts(change) {
@@ -262,7 +262,7 @@ fn changed(change: &ImageChange, before: &str, after: &str) -> String {
             let _ = writeln!(text, "  {}", styled(DIM, &wrap(note, 2)));
         }
         None if change.is_empty() => {
-            let nothing = "nothing that was compared: the difference may lie outside of the images";
+            let nothing = "no difference found: the cause may be outside the images";
             let _ = writeln!(text, "  {}", styled(DIM, nothing));
         }
         None => {}

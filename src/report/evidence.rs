@@ -1,12 +1,12 @@
-//! What was seen of a case, as lines for a person.
+//! The evidence of a case as readable lines.
 
 use crate::model::observation::{ConnectAttempt, Evidence, Fate, ProbeResult};
 use crate::model::outcome::CaseResult;
 
-/// So many lines of what a candidate did are shown.
+/// Maximum number of events shown.
 const MOST_LINES: usize = 14;
 
-/// What a candidate did and what stopped it, in order of time.
+/// What a candidate did and what stopped it, in chronological order.
 #[must_use]
 pub(crate) fn timeline(evidence: &Evidence) -> Vec<String> {
     let mut lines: Vec<(f64, String)> = Vec::new();
@@ -18,7 +18,7 @@ pub(crate) fn timeline(evidence: &Evidence) -> Vec<String> {
     let mut last = String::new();
     for probe in &evidence.probes {
         let text = format!("probe: {}", probed(&probe.result));
-        // The same answer again says nothing new.
+        // Repeated answers are shown once.
         if text != last {
             lines.push((probe.at_ms, text.clone()));
         }
@@ -72,7 +72,7 @@ pub(super) fn probed(result: &ProbeResult) -> String {
     }
 }
 
-/// What the process needed of the machine, in one line.
+/// The process's use of memory and CPU, in one line.
 #[must_use]
 pub(crate) fn usage(evidence: &Evidence) -> Option<String> {
     let usage = evidence.usage?;
@@ -96,7 +96,7 @@ pub(crate) fn usage(evidence: &Evidence) -> Option<String> {
     Some(text)
 }
 
-/// The conditions that were never met, one line each.
+/// The conditions that were not exercised, one per line.
 #[must_use]
 pub(crate) fn not_exercised(result: &CaseResult) -> Vec<String> {
     result.not_exercised.iter().map(|n| format!("{} was not exercised: {}", n.condition, n.because)).collect()
@@ -108,7 +108,7 @@ mod tests {
     use crate::model::observation::{DnsQuestion, Listening, ProbeAttempt, Usage};
 
     #[test]
-    fn in_order_of_time() {
+    fn timeline_is_chronological() {
         let probe = |at_ms, result| ProbeAttempt { at_ms, passed: false, result, early: false };
         let evidence = Evidence {
             dns: vec![DnsQuestion {

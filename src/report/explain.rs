@@ -1,4 +1,4 @@
-//! What a log says of a failed deployment, for a person.
+//! The answer of `explain` for a terminal: what a log says about a failed deployment.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use super::style::{BAD, DIM, GOOD, HEAD, cause, styled, wrap};
 use crate::model::FailureClass;
 use crate::model::explanation::{Explanation, LogLine};
 
-/// So many likely causes are shown.
+/// Number of likely causes shown.
 const MOST_LIKELY: usize = 6;
-/// So many lines that mislead are shown.
+/// Number of misleading lines shown.
 const MOST_MISLEADING: usize = 3;
 
-/// The whole text.
+/// The answer as text.
 #[must_use]
 pub(crate) fn text(explanation: &Explanation) -> String {
     let style = if explanation.succeeded { GOOD } else { BAD };
@@ -50,11 +50,11 @@ pub(crate) fn text(explanation: &Explanation) -> String {
 
 fn heading(explanation: &Explanation) -> &'static str {
     match explanation.class {
-        Some(FailureClass::A) => "Rule out, since none of it can be seen from here:",
+        Some(FailureClass::A) => "Check these, which the log cannot show:",
         _ if explanation.application_log => {
-            "No line of the application names the cause. What was behind such a failure, the most frequent first:"
+            "No line of the application names the cause. Known causes of such a failure, most frequent first:"
         }
-        _ => "What was behind such a failure with no application log, the most frequent first:",
+        _ => "Known causes of such a failure without an application log, most frequent first:",
     }
 }
 

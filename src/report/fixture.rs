@@ -8,7 +8,7 @@ use crate::model::observation::{ConnectAttempt, Evidence, Fate, Listening};
 use crate::model::outcome::{CaseResult, Cause, CheckResult, Finding, NotExercised, Outcome, Phase, Verdict};
 use crate::model::{CaseId, ConditionSet};
 
-/// What a candidate may write to do harm to a report.
+/// Output of a candidate that tries to break a report.
 pub(crate) const HOSTILE: &str = "\u{1b}[31m</failure>]]><script>alert(1)</script> | `x` ```` @everyone #1 a\u{0}b\u{fffe} \
                            ::error::no %0A ##[error]no ##vso[task.complete] \"quoted\" *b* _c_ [l](http://x) $a$ \\|";
 
@@ -93,10 +93,10 @@ pub(crate) fn died(id: &str, image: &str, conditions: ConditionSet) -> CaseResul
     }
 }
 
-fn said(id: &str, image: &str, conditions: ConditionSet, why: &str, skipped: bool) -> CaseResult {
+fn unresolved(id: &str, image: &str, conditions: ConditionSet, why: &str, skipped: bool) -> CaseResult {
     let cause = Cause {
         id: "unresolved".to_owned(),
-        text: format!("The run says nothing about the image: {why}"),
+        text: format!("The run is inconclusive: {why}"),
         fix: "Run it again.".to_owned(),
         evidence: vec![why.to_owned()],
     };
@@ -153,7 +153,7 @@ fn run(cases: Vec<(CaseResult, Option<&str>, bool)>) -> Run {
     run
 }
 
-/// A run with every kind of result, and hostile text in every place that a candidate can write to.
+/// A run with every kind of result, and hostile text wherever a candidate's output appears.
 pub(crate) fn every_kind() -> Run {
     let (v1, v2) = ("backend:v1.2", "registry:5000/backend:v2");
     let baseline = ConditionSet::baseline;
@@ -172,8 +172,8 @@ pub(crate) fn every_kind() -> Run {
     }];
     missed.notes.push("time compression: probed as soon as the port was open".to_owned());
     let as_wanted = died("v2-00000004", v2, drop());
-    let skipped = said("v1.2-00000005", v1, slow(), "host cannot: no control group for CPUs", true);
-    let unresolved = said("v2-00000006", v2, slow(), "the engine answered with an error: | broken", false);
+    let skipped = unresolved("v1.2-00000005", v1, slow(), "host cannot: no control group for CPUs", true);
+    let broken = unresolved("v2-00000006", v2, slow(), "the engine answered with an error: | broken", false);
     let otherwise = passed("v1.2-00000007", v1, key());
     let other_key = died("v1.2-00000007-2", v1, key());
     let never = [passed("v2-00000008", v2, key()), passed("v2-00000008-2", v2, key())];
@@ -196,7 +196,7 @@ pub(crate) fn every_kind() -> Run {
         (missed, incident, true),
         (as_wanted, incident, true),
         (skipped, incident, true),
-        (unresolved, incident, true),
+        (broken, incident, true),
         (otherwise, incident, true),
         (first, incident, false),
         (other_key, incident, true),
@@ -215,7 +215,7 @@ pub(crate) fn every_kind() -> Run {
     run
 }
 
-/// So many images under so many sets of conditions, all of which fail.
+/// A run of many images under many sets of conditions, all of which fail.
 pub(crate) fn huge(images: usize, sets: usize) -> Run {
     let mut cases = Vec::new();
     for n in 0..sets {

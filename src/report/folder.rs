@@ -1,4 +1,4 @@
-//! A run's folder: its events as they happen, one line each, and the log of every case. A killed run stays readable.
+//! A run's folder: its events, one per line, and the log of every case. It stays readable if the run is killed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -12,18 +12,18 @@ use crate::model::CaseId;
 
 /// The events of a run.
 const EVENTS: &str = "events.jsonl";
-/// What a resumed run writes until it has everything that the run before it had.
+/// The events of a resumed run, until they include everything from the earlier run.
 const NEXT: &str = "events.jsonl.next";
-/// Logs of cases.
+/// The folder of the cases' logs.
 const LOGS: &str = "logs";
-/// A larger log of events is refused (bytes): 10,000 cases have about 100 MB.
+/// Maximum size (bytes) of a file of events to read. 10,000 cases take about 100 MB.
 const LARGEST: u64 = 1 << 30;
 
 /// A folder that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// There is no run in it.
-    #[error("{0}: there is no run in this folder (no {EVENTS})")]
+    /// It contains no run.
+    #[error("{0}: no run in this folder ({EVENTS} is missing)")]
     NoRun(PathBuf),
     /// Its events cannot be read.
     #[error("{0}: {1}")]
@@ -33,40 +33,40 @@ pub enum FolderError {
     Io(PathBuf, io::Error),
 }
 
-/// Writes a run down.
+/// Writes a run to its folder.
 pub struct Folder {
     path: PathBuf,
     events: File,
-    /// Number of events to write again before this run replaces the one before it.
+    /// Number of events left to repeat before this run replaces the earlier one.
     again: usize,
-    /// The events of the run that is resumed, locked as long as this run is written.
+    /// The events of the run that is resumed, locked while this run is written.
     _before: Option<File>,
 }
 
 impl Folder {
-    /// A new run's folder; it is made where it is missing.
+    /// Creates the folder of a new run.
     ///
     /// # Errors
-    /// When it cannot be written, or has a run already; [`io::ErrorKind::WouldBlock`] when another process writes it.
+    /// When it is not writable or already contains a run; [`io::ErrorKind::WouldBlock`] when another process writes it.
     pub fn create(path: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(path.join(LOGS))?;
         let events = locked(OpenOptions::new().write(true).create_new(true).open(path.join(EVENTS))?)?;
         Ok(Self { path: path.to_owned(), events, again: 0, _before: None })
     }
 
-    /// The folder of a run that is resumed: `done` of its results stand.
+    /// Opens the folder of a run that is resumed, which first repeats `done` events.
     ///
     /// # Errors
-    /// When it cannot be written; [`io::ErrorKind::WouldBlock`] when another process writes it.
+    /// When it is not writable; [`io::ErrorKind::WouldBlock`] when another process writes it.
     pub fn resume(path: &Path, done: usize) -> io::Result<Self> {
         std::fs::create_dir_all(path.join(LOGS))?;
         let before = locked(File::open(path.join(EVENTS))?)?;
         let events = locked(File::create(path.join(NEXT))?)?;
-        // The beginning of the run, and what is done.
+        // `run_started`, and the repeated events.
         Ok(Self { path: path.to_owned(), events, again: 1 + done, _before: Some(before) })
     }
 
-    /// Where it is.
+    /// The folder's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -91,7 +91,7 @@ impl Folder {
     }
 }
 
-/// Locks a file until it is closed, also by the end of the process.
+/// Locks a file until it is closed or the process ends.
 fn locked(file: File) -> io::Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -104,10 +104,10 @@ fn log_file(folder: &Path, id: &CaseId) -> PathBuf {
     folder.join(LOGS).join(format!("{id}.log"))
 }
 
-/// Reads a run's folder, logs included. True: its last line was cut.
+/// Reads a run's folder, including logs. Returns whether the last line of its events was cut.
 ///
 /// # Errors
-/// What is no run, a newer program's, or broken.
+/// When the folder contains no run, or a run that is corrupt or of a newer version of exitone.
 pub fn read(path: &Path) -> Result<(Run, bool), FolderError> {
     let file = path.join(EVENTS);
     let mut text = String::new();
@@ -118,17 +118,17 @@ pub fn read(path: &Path) -> Result<(Run, bool), FolderError> {
             let mut bytes = Vec::new();
             let io = |e| FolderError::Io(file.clone(), e);
             events.take(LARGEST).read_to_end(&mut bytes).map_err(io)?;
-            // A cut in the middle of a character is a cut line.
+            // A line may be cut in the middle of a character.
             text.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
     let read = log::read(&text).map_err(|e| FolderError::Log(file, e))?;
     drop(text);
     let (mut run, cut) = (Run::of(&read.events), read.cut);
-    // The run alone has the results now: a log is added without a copy.
+    // Now the results are not shared, and `make_mut` does not copy.
     drop(read);
     for (id, result) in &mut run.results {
-        // Names come from a file: none leads out of the folder.
+        // Ids come from a file: never follow one out of the folder.
         let plain = id.0.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
         if plain && let Ok(log) = std::fs::read(log_file(path, id)) {
             Arc::make_mut(result).log = String::from_utf8_lossy(&log).into_owned();
@@ -137,7 +137,7 @@ pub fn read(path: &Path) -> Result<(Run, bool), FolderError> {
     Ok((run, cut))
 }
 
-/// The run folders below a path: itself, or those in it.
+/// The run folders at a path: itself, or those in it.
 ///
 /// # Errors
 /// When there is none.
@@ -149,12 +149,12 @@ pub fn below(path: &Path) -> Result<Vec<PathBuf>, FolderError> {
     if found.is_empty() { Err(FolderError::NoRun(path.to_owned())) } else { Ok(found) }
 }
 
-/// Removes the oldest of the runs in a folder of runs until only `most` are left. One that is being written stays.
+/// Removes the oldest runs in a folder until `most` are left. A run that is being written stays.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn keep(runs: &Path, most: usize) -> io::Result<()> {
-    // Their names begin with the time.
+    // Their names begin with the time, so the oldest come first.
     let all = runs_in(runs)?;
     let old = all.len().saturating_sub(most);
     for run in &all[..old] {
@@ -167,7 +167,7 @@ pub fn keep(runs: &Path, most: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// The folders of runs in a folder, in the order of their names.
+/// The run folders in a folder, sorted by name.
 fn runs_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(path)?.flatten().map(|entry| entry.path());
     let mut found: Vec<PathBuf> = entries.filter(|path| path.join(EVENTS).is_file()).collect();

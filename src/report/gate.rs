@@ -1,4 +1,4 @@
-//! What the gate says of a push: a line when it passes, a paragraph when it does not.
+//! The gate's message about a push: a line when it passes, else a paragraph.
 
 use std::fmt::Write;
 
@@ -12,50 +12,50 @@ use crate::event::{Entry, Standing};
 use crate::model::outcome::Verdict;
 use crate::model::words::command_line;
 
-/// What the cases of a commit came to, as it is kept.
+/// The cached verdict on a commit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Judged {
-    /// Cases in all.
+    /// Number of cases.
     pub(crate) cases: usize,
-    /// Cases that failed.
+    /// Number of cases that failed.
     pub(crate) failed: usize,
-    /// Cases that say nothing.
+    /// Number of cases without a verdict.
     pub(crate) unresolved: usize,
-    /// The failure that is told.
-    pub(crate) worst: Option<Worst>,
+    /// The failure to show.
+    pub worst: Option<WorstFailure>,
 }
 
 /// A failure in words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Worst {
+pub struct WorstFailure {
     /// The case's id.
     pub(crate) case: String,
     /// Its image's name.
     pub(crate) image: String,
     /// What the image does, and when.
     pub(crate) what: String,
-    /// The cause and what to do about it, where they are known.
+    /// The cause and its fix, if known.
     pub(crate) why: Option<(String, String)>,
-    /// Other sets of conditions under which it fails.
+    /// Number of other sets of conditions under which it fails.
     pub(crate) more: usize,
 }
 
 impl Judged {
-    /// Sums a run up.
+    /// Summarizes a run.
     #[must_use]
     pub(crate) fn of(run: &Run) -> Self {
         let counts = run.counts();
         let unexpected = run.entries().filter(|entry| entry.standing == Standing::Unexpected);
-        // The fewest conditions say most.
+        // The one with the fewest conditions is the easiest to understand.
         let worst = unexpected.min_by_key(|entry| entry.planned.conditions.iter().count());
         Self {
             cases: counts.cases,
             failed: counts.unexpected,
-            // What did not run says nothing either.
+            // Cases that did not run have no verdict, either.
             unresolved: counts.unresolved + counts.skipped + counts.not_run,
             worst: worst.and_then(|entry| {
                 let cause = entry.result?.causes.first();
-                Some(Worst {
+                Some(WorstFailure {
                     case: entry.planned.id.to_string(),
                     image: entry.planned.image.clone(),
                     what: what(&entry),
@@ -91,21 +91,21 @@ fn what(entry: &Entry<'_>) -> String {
     }
 }
 
-/// Where a verdict stands.
+/// The context of a verdict.
 pub(crate) struct Frame<'a> {
     /// The branch and its commit.
     pub(crate) name: &'a str,
     /// The scenario file.
     pub(crate) scenario: &'a str,
-    /// True when a push waits for it.
+    /// Whether a push waits for it.
     pub(crate) push: bool,
-    /// The age of a verdict that was known already, in seconds.
+    /// The age of a cached verdict, in seconds.
     pub(crate) age: Option<u64>,
     /// How long it took, in seconds.
     pub(crate) seconds: f64,
 }
 
-/// A time in words: `8 s`, `3 min`, `2 h`, `5 d`.
+/// A duration with its unit: `8 s`, `3 min`, `2 h`, `5 d`.
 #[must_use]
 pub(crate) fn in_time(seconds: f64) -> String {
     let whole = |unit: f64| (seconds / unit).round();
@@ -118,7 +118,7 @@ pub(crate) fn in_time(seconds: f64) -> String {
     }
 }
 
-/// What is said of a commit.
+/// The message about a commit.
 #[must_use]
 pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String {
     let Frame { name, scenario, push, .. } = frame;
@@ -136,9 +136,9 @@ pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String 
         (Verdict::Unresolved, _) | (Verdict::Fail, None) => {
             let open = format!("{} of {} could not be judged ({took})", judged.unresolved, cases(judged.cases));
             let end = match (push, lenient) {
-                (true, true) => "the push goes on all the same (--lenient)",
-                (true, false) => "the push is stopped; `git push --no-verify` goes past the gate",
-                (false, _) => "that says nothing of the image",
+                (true, true) => "the push continues (--lenient)",
+                (true, false) => "the push is stopped; `git push --no-verify` skips the gate",
+                (false, _) => "no verdict on the image",
             };
             format!("exitone gate: {name}: {open}, none failed: {end}\n")
         }
@@ -168,7 +168,7 @@ fn others(n: usize) -> String {
     format!("{n} other set{} of conditions", if n == 1 { "" } else { "s" })
 }
 
-/// An age, in whole seconds while it is young.
+/// An age with its unit; below a minute in whole seconds.
 fn in_age(seconds: u64) -> String {
     if seconds < 60 { format!("{seconds} s") } else { in_time(seconds as f64) }
 }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn judged(failed: usize, unresolved: usize) -> Judged {
-        let worst = (failed > 0).then(|| Worst {
+        let worst = (failed > 0).then(|| WorstFailure {
             case: "0123456789-00c0ffee".to_owned(),
             image: "exitone-gate/app:0123456789".to_owned(),
             what: "exits with code 1 when outbound traffic is dropped".to_owned(),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said() {
+    fn message_of_each_verdict() {
         let mut all = String::new();
         for (failed, unresolved, age, push, lenient) in [
             (0, 0, None, true, false),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn times_in_words() {
+    fn durations_have_units() {
         let all: Vec<String> = [0.0, 0.34, 9.4, 42.0, 130.0, 7200.0, 700_000.0].map(in_time).to_vec();
         assert_eq!(all, ["0.0 s", "0.3 s", "9.4 s", "42 s", "2 min", "2 h", "8 d"]);
     }

@@ -1,4 +1,4 @@
-//! A run as one page of HTML that needs nothing else: the data as JSON, drawn by the page's own script.
+//! A run as a self-contained HTML page: data as JSON, rendered by the page's own script.
 
 mod data;
 mod sentence;
@@ -13,14 +13,14 @@ use crate::event::run::Run;
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
-/// In one scope, in this order.
+/// The parts of the script, in this order and in one scope.
 const SCRIPTS: [&str; 3] = [include_str!("html/base.js"), include_str!("html/panel.js"), include_str!("html/page.js")];
 
-/// The page. It asks for nothing over a network, and runs no script but its own: whatever a log says is text.
+/// The page. It loads nothing over the network and runs no script but its own; logs are only ever text.
 #[must_use]
 pub fn render(run: &Run) -> String {
     let page = data::Page::of(run);
-    // A reader of HTML makes every line break one character before a hash is taken.
+    // Browsers normalize line breaks before they compute a hash.
     let style = STYLE.replace("\r\n", "\n");
     let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPTS.concat()).replace("\r\n", "\n");
     let json = serde_json::to_string(&page).unwrap_or_else(|_| "null".to_owned());
@@ -36,7 +36,7 @@ pub fn render(run: &Run) -> String {
     filled(PAGE, &parts)
 }
 
-/// A template whose `{{name}}` are replaced, each once, whatever stands in the texts.
+/// Fills in the `{{name}}` of a template. Inserted texts are not expanded again.
 fn filled(template: &str, parts: &[(&str, String)]) -> String {
     let mut page = String::with_capacity(template.len() + parts.iter().map(|(_, text)| text.len()).sum::<usize>());
     let mut rest = template;
@@ -49,7 +49,7 @@ fn filled(template: &str, parts: &[(&str, String)]) -> String {
     page + rest
 }
 
-/// What a content security policy calls a script or a style by.
+/// The hash of a script or style for a content security policy.
 fn hash(text: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())))
 }

@@ -1,4 +1,4 @@
-//! Machine output: one document to standard output.
+//! JSON documents for standard output.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -21,9 +21,9 @@ pub(crate) struct Document<'a> {
     version: u32,
     /// The results, in the order of the plan.
     cases: Vec<Case<'a>>,
-    /// Their counts.
+    /// The counts.
     summary: Counts,
-    /// Searches, where scenarios ask for some.
+    /// The searches of the scenarios.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     searches: Vec<Search<'a>>,
     /// Cases without a result.
@@ -31,25 +31,25 @@ pub(crate) struct Document<'a> {
     not_run: Vec<NotRun<'a>>,
 }
 
-/// What a case came to.
+/// A case with a result.
 #[derive(Serialize, JsonSchema)]
 struct Case<'a> {
-    /// The result that stands.
+    /// The final result.
     #[serde(flatten)]
     result: &'a CaseResult,
-    /// How often it failed, of how many attempts that passed or failed, where there were several.
+    /// Number of failed attempts, and of attempts that passed or failed, if there were several.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<[u32; 2]>,
-    /// The outcome of each attempt in a few words, where there were several.
+    /// The outcome of each attempt in a few words, if there were several.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tried: &'a [String],
-    /// What the scenario expects; absent: that it passes.
+    /// The scenario's expectation; absent if it expects a pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<Expected>,
-    /// True for a step of a search: nothing is expected of it, the search's answer says what it means.
+    /// Whether it is a step of a search, which has no expectation of its own.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     step: bool,
-    /// The whole log of the process up to a bound, secrets taken out.
+    /// The log of the process, bounded in size and with secrets redacted.
     log: &'a str,
 }
 
@@ -70,14 +70,14 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What came of a search.
+/// A search and its report.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Search<'a> {
-    /// It was made.
-    Made(&'a SearchReport),
-    /// It was not.
-    NotMade {
+    /// It was run.
+    Run(&'a SearchReport),
+    /// It was not run.
+    NotRun {
         /// Its stable name.
         id: &'a CaseId,
         /// The image.
@@ -86,12 +86,12 @@ enum Search<'a> {
         scenario: Option<&'a str>,
         /// The conditions to search among.
         conditions: &'a [Condition],
-        /// Why nothing is known.
+        /// Why it was not run.
         open: &'a str,
     },
 }
 
-/// A case that was not begun.
+/// A case that did not start.
 #[derive(Serialize, JsonSchema)]
 struct NotRun<'a> {
     /// The case.
@@ -104,7 +104,7 @@ struct NotRun<'a> {
     because: &'a str,
 }
 
-/// The document of the command that made a run.
+/// The document of a run, for the command that made it.
 #[must_use]
 pub fn of_run(whole: &Run) -> Value {
     match (whole.header.kind, whole.searches.values().next(), &whole.verdicts) {
@@ -123,8 +123,8 @@ fn document(whole: &Run) -> Value {
         because,
     });
     let searches = whole.searches().map(|(planned, came)| match came {
-        Ok(report) => Search::Made(report),
-        Err(because) => Search::NotMade {
+        Ok(report) => Search::Run(report),
+        Err(because) => Search::NotRun {
             id: &planned.id,
             image: &planned.image,
             scenario: planned.scenario.as_deref(),
@@ -141,7 +141,7 @@ fn document(whole: &Run) -> Value {
     })
 }
 
-/// `demo --format json`: the document of `run`, and what it says of each version.
+/// The document of `demo`: that of `run`, and what each version does.
 #[must_use]
 pub(crate) fn demo(run: &Run, story: &Story) -> Value {
     let versions: Vec<Value> = story

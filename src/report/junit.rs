@@ -1,12 +1,12 @@
-//! A run as JUnit XML, for the systems that show test results: a suite for each image of a scenario, a test for each case.
+//! A run as JUnit XML: a suite for each image of a scenario, a test for each case.
 //!
-//! The format is the one of `junit-10.xsd`, which the xUnit plugin of Jenkins checks files against; GitLab, GitHub's
-//! actions and Azure read the same. It is written by a small writer of our own: the library `quick-junit` always gives
-//! `testsuites` an attribute `skipped`, which that schema refuses.
+//! The format is that of `junit-10.xsd`, which the xUnit plugin of Jenkins validates against; GitLab, GitHub's actions
+//! and Azure read it, too. The crate `quick-junit` does not fit: it always writes an attribute `skipped` of
+//! `testsuites`, which that schema rejects.
 
 use std::fmt::Write;
 
-use super::account::{Account, untold};
+use super::account::{CaseDetails, other_findings};
 use super::markup;
 use super::plain::{one_line, plain};
 use super::searches::{SearchView, searches};
@@ -43,7 +43,8 @@ fn add(numbers: &mut [usize; 3], more: [usize; 3]) {
     numbers.iter_mut().zip(more).for_each(|(number, more)| *number += more);
 }
 
-/// The cases of an image, without steps of a search, and its searches. Gives the number of tests, failures and errors.
+/// The suite of an image: its cases, without steps of a search, and its searches. Returns the number of tests, failures
+/// and errors.
 fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize, found: &[SearchView<'_>]) -> [usize; 3] {
     let (steps, cases): (Vec<_>, Vec<(&str, Entry<'_>)>) =
         table.column(image).partition(|(_, cell)| cell.standing == Standing::Step);
@@ -93,7 +94,7 @@ fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize, found: &[Sea
         xml.empty("property", &[("name", &format!("case.{}", cell.planned.id)), ("value", label)]);
     }
     xml.close("properties");
-    // What stands before the last dot is a package to those who read it, so the parts have none of their own.
+    // Readers take everything before the last dot for a package, so the parts must not contain dots.
     let part = |text: &str| one_line(text).replace('.', "_");
     let class = format!("{}.{}", part(table.scenario.unwrap_or("exitone")), part(short));
     for (label, cell) in cases {
@@ -104,7 +105,7 @@ fn suite(xml: &mut Xml, run: &Run, table: &Table<'_>, image: usize, found: &[Sea
     numbers
 }
 
-/// The versions of a bisection, each a test that passes or fails.
+/// The suite of a bisection: each version is a test.
 fn bisection(xml: &mut Xml, run: &Run, search: &SearchView<'_>) -> [usize; 3] {
     let count = |good| search.lines.iter().filter(|line| line.case.is_some() && line.good == good).count();
     let numbers = [search.lines.len(), count(Some(false)), count(None)];
@@ -133,7 +134,7 @@ fn bisection(xml: &mut Xml, run: &Run, search: &SearchView<'_>) -> [usize; 3] {
         xml.close("testcase");
     }
     let mut out = vec![search.verdict.clone()];
-    out.extend(search.rests.iter().cloned());
+    out.extend(search.remarks.iter().cloned());
     out.extend(search.runs.iter().map(|ran| format!("{}; {}", ran.text, ran.lesson)));
     xml.leaf("system-out", &[], &out.join("\n"));
     xml.close("testsuite");
@@ -149,21 +150,21 @@ fn case(xml: &mut Xml, class: &str, label: &str, cell: Entry<'_>) {
         xml.empty("skipped", &[("message", &because)]);
         return xml.close("testcase");
     };
-    let account = Account::of(&cell, result);
+    let details = CaseDetails::of(&cell, result);
     match standing {
         Standing::Unexpected => {
             let kind = one_line(&result.cell());
-            xml.leaf("failure", &[("message", &account.headline), ("type", &kind)], &body(&account));
+            xml.leaf("failure", &[("message", &details.headline), ("type", &kind)], &body(&details));
         }
         Standing::Unresolved => {
-            xml.leaf("error", &[("message", &account.headline), ("type", "unresolved")], &body(&account));
+            xml.leaf("error", &[("message", &details.headline), ("type", "unresolved")], &body(&details));
         }
         Standing::Skipped => {
             let because = result.skipped.as_deref().unwrap_or("skipped");
             xml.empty("skipped", &[("message", &one_line(because))]);
         }
         Standing::Expected => {
-            // As surefire has it: the test passed, and these attempts did not.
+            // As surefire writes it: the test passed, but an attempt failed.
             if let (Some(often), Some(first)) = (cell.attempts.flaky(), cell.attempts.outcomes.first()) {
                 xml.empty("flakyFailure", &[("message", &often), ("type", &one_line(first))]);
             }
@@ -171,24 +172,26 @@ fn case(xml: &mut Xml, class: &str, label: &str, cell: Entry<'_>) {
         Standing::NotRun | Standing::Step => {}
     }
     let mut out = vec![format!("{} {label}: {}", one_line(&result.image), view::words(&cell))];
-    out.extend(account.platform.iter().cloned());
-    out.extend(account.notes.iter().map(|note| format!("note: {note}")));
-    out.extend(untold(result).map(|cause| format!("image: {} {}", one_line(&cause.text), one_line(&cause.fix))));
+    out.extend(details.platform.iter().cloned());
+    out.extend(details.notes.iter().map(|note| format!("note: {note}")));
+    out.extend(
+        other_findings(result).map(|cause| format!("image: {} {}", one_line(&cause.text), one_line(&cause.fix))),
+    );
     if standing == Standing::Expected {
-        out.extend(account.timeline.iter().cloned());
+        out.extend(details.timeline.iter().cloned());
     }
-    out.extend(account.repro.iter().map(|command| format!("by hand: {command} > case.sh && sh case.sh")));
+    out.extend(details.repro.iter().map(|command| format!("by hand: {command} > case.sh && sh case.sh")));
     xml.leaf("system-out", &[], &out.join("\n"));
     xml.close("testcase");
 }
 
-/// A search as a test: an error where it is undecided. Its baseline and its sets are tests of their own.
+/// A search as a test, with an error if it is undecided. Its baseline and its sets are separate tests.
 fn search(xml: &mut Xml, class: &str, view: &SearchView<'_>) {
     let title = view.title.split_once(": ").map_or(view.title.as_str(), |(_, title)| title);
     xml.open("testcase", &[("name", title), ("classname", class), ("time", &seconds(view.seconds))]);
     let mut out = vec![view.verdict.clone()];
     out.extend(view.lines.iter().map(|line| line.text.clone()));
-    out.extend(view.rests.iter().cloned());
+    out.extend(view.remarks.iter().cloned());
     if let Some(message) = view.undecided() {
         xml.leaf("error", &[("message", &message), ("type", "unresolved")], &out.join("\n"));
     }
@@ -197,19 +200,19 @@ fn search(xml: &mut Xml, class: &str, view: &SearchView<'_>) {
     xml.close("testcase");
 }
 
-/// What is told of a failure.
-fn body(account: &Account) -> String {
-    let mut text = format!("{}\n", account.headline);
-    for why in &account.causes {
+/// The text of a failure.
+fn body(details: &CaseDetails) -> String {
+    let mut text = format!("{}\n", details.headline);
+    for why in &details.causes {
         let _ = write!(text, "\nwhy  {}\nfix  {}\n", why.text, why.fix);
         why.evidence.iter().for_each(|line| {
             let _ = writeln!(text, "     {line}");
         });
     }
     let parts = [
-        ("requests that failed", &account.checks),
-        ("what it did", &account.timeline),
-        ("last lines of its log", &account.log),
+        ("requests that failed", &details.checks),
+        ("what it did", &details.timeline),
+        ("last lines of its log", &details.log),
     ];
     for (title, lines) in parts.into_iter().filter(|(_, lines)| !lines.is_empty()) {
         let _ = writeln!(text, "\n{title}");
@@ -220,12 +223,12 @@ fn body(account: &Account) -> String {
     text
 }
 
-/// With three decimals, as the schema's readers have it.
+/// Seconds with three decimals, as readers of the schema expect.
 fn seconds(seconds: f64) -> String {
     format!("{:.3}", if seconds.is_finite() { seconds.max(0.0) } else { 0.0 })
 }
 
-/// Elements, indented; every text is made fit for XML.
+/// Writes indented elements and escapes every text.
 struct Xml {
     text: String,
     depth: usize,
@@ -270,40 +273,40 @@ mod tests {
     use super::*;
     use crate::report::fixture::{HOSTILE, every_kind, huge};
 
-    /// What `xmllint` says of a document; nothing where it is not installed.
+    /// Validates a document with `xmllint`; `None` when that is not installed.
     #[allow(clippy::print_stderr)]
-    fn refused(document: &str) -> Option<Result<(), String>> {
+    fn validate(document: &str) -> Option<Result<(), String>> {
         let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/junit.xsd");
         let mut command = Command::new("xmllint");
         command.args(["--noout", "--nonet", "--schema"]).arg(schema).arg("-");
         let child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
         let Ok(mut child) = child else {
             assert!(std::env::var_os("CI").is_none(), "xmllint is missing: install libxml2-utils");
-            eprintln!("skipped: there is no xmllint here (libxml2-utils)");
+            eprintln!("skipped: xmllint is not installed (libxml2-utils)");
             return None;
         };
         child.stdin.take().expect("piped").write_all(document.as_bytes()).expect("written");
         let output = child.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Some(if output.status.success() { Ok(()) } else { Err(said) })
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        Some(if output.status.success() { Ok(()) } else { Err(errors) })
     }
 
     #[test]
-    fn a_person_and_a_program_read_it() {
+    fn document_of_every_kind() {
         insta::assert_snapshot!(render(&every_kind()));
     }
 
     #[test]
-    fn it_is_valid() {
+    fn documents_are_valid() {
         for run in [Run::default(), every_kind(), huge(40, 3)] {
-            if let Some(said) = refused(&render(&run)) {
-                assert_eq!(said, Ok(()));
+            if let Some(result) = validate(&render(&run)) {
+                assert_eq!(result, Ok(()));
             }
         }
     }
 
     #[test]
-    fn what_is_not_valid_is_seen() {
+    fn schema_rejects_invalid_documents() {
         let good = render(&every_kind());
         for (from, to) in [
             ("<testsuites ", "<testsuites skipped=\"1\" "),
@@ -314,14 +317,14 @@ mod tests {
             ("<system-out>", "<system-out>\u{1}"),
         ] {
             assert!(good.contains(from), "{from}");
-            if let Some(said) = refused(&good.replacen(from, to, 1)) {
-                assert!(said.is_err(), "{to}");
+            if let Some(result) = validate(&good.replacen(from, to, 1)) {
+                assert!(result.is_err(), "{to}");
             }
         }
     }
 
     #[test]
-    fn hostile_text_stays_text() {
+    fn hostile_text_is_escaped() {
         let text = render(&every_kind());
         assert!(HOSTILE.contains("]]>") && text.contains("]]&gt;") && !text.contains("]]>"));
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "no control character");

@@ -1,4 +1,5 @@
-//! Live lines of a search on standard error: what it is doing, which sets fail so far, what runs, and every result.
+//! Live lines of a search on standard error: its activity, the failing sets so far, the running cases, and every
+//! result.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +20,7 @@ const NAME: usize = 84;
 /// Width of a result's line, in columns.
 const LINE: usize = 140;
 
-/// What tells the cases of a search apart.
+/// How to name the cases of a search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Named {
     /// One image under many sets of conditions.
@@ -28,7 +29,7 @@ pub(crate) enum Named {
     ByImage,
 }
 
-/// Live lines, drawn only where they can be seen.
+/// Live lines, drawn only on a terminal.
 pub(crate) struct Live {
     bar: ProgressBar,
     named: Named,
@@ -39,7 +40,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Lines that say nothing yet; `doing`: what comes first.
+    /// Live lines of a search that begins with the activity `doing`.
     #[must_use]
     pub(crate) fn new(wanted: bool, named: Named, doing: &str) -> Self {
         let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -61,7 +62,7 @@ impl Live {
             }
             Event::CaseConfirming { id } => {
                 if let Some((name, _)) = self.running.get_mut(id) {
-                    name.push_str(" (once more, alone)");
+                    name.push_str(" (confirming, alone)");
                 }
             }
             Event::CasePhase { id, phase } => {
@@ -81,7 +82,7 @@ impl Live {
             | Event::CaseRetrying { .. }
             | Event::CaseAdded { .. }
             | Event::CaseNotRun { .. }
-            // Nothing to wait for: the command says why it ends.
+            // Aborted: the command says why it ends.
             | Event::Draining { .. }
             | Event::SearchStarted { .. }
             | Event::SearchFinished { .. }

@@ -1,12 +1,13 @@
-//! A run as Markdown, for the summary of a CI job or a comment: counts, the matrix, and every case that needs a look.
+//! A run as Markdown, for the summary of a CI job or a comment: counts, the matrix, and every case that needs
+//! attention.
 //!
-//! What comes from outside is escaped with entities, which hold in Markdown and in HTML alike, or stands in a fence that
-//! is longer than any in it. A summary on GitHub may have 1 MiB: what is longer is cut between two parts, and says so.
+//! Untrusted text is escaped with entities, which work in Markdown and HTML, or put in a fence that is longer than any
+//! in it. GitHub limits a summary to 1 MiB; a longer one is cut between two parts and says so.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::account::{Account, untold};
+use super::account::{CaseDetails, other_findings};
 use super::plain::plain;
 use super::searches::{headline, searches as views};
 use super::table::{Table, severity, tables};
@@ -15,13 +16,13 @@ use crate::event::run::Run;
 use crate::event::{Counts, Entry, Standing};
 use crate::model::Verdict;
 
-/// A step's summary on GitHub has 1 MiB at the most; some room is left for what a job writes before it.
+/// Maximum size. GitHub limits a step's summary to 1 MiB, and a job may write something before it.
 const MOST_BYTES: usize = 1_000_000;
-/// So much is kept for what the end says.
+/// Bytes reserved for the note at the end.
 const END_BYTES: usize = 2_000;
-/// So many columns a table has; a wider one is a list.
+/// Maximum number of columns of a table; a wider one becomes a list.
 const MOST_COLUMNS: usize = 20;
-/// So many names stand in one line of a list.
+/// Maximum number of names in one line of a list.
 const MOST_NAMES: usize = 20;
 
 /// The document.
@@ -40,7 +41,7 @@ pub fn render(run: &Run) -> String {
     let mut left_out = 0;
     for (n, (image, label, cell)) in looked_at.iter().enumerate() {
         let title = if n == 0 { "### Cases to look at\n\n" } else { "" };
-        // Once something is left out, what is worse is never left out for what is less.
+        // Once one is left out, so are all less severe ones.
         if left_out > 0 || !page.add(&format!("{title}{}", case(image, label, *cell))) {
             left_out += 1;
         }
@@ -49,7 +50,7 @@ pub fn render(run: &Run) -> String {
     end(page, left_out)
 }
 
-/// The text so far, which never grows beyond its limit.
+/// The text so far, which never exceeds its limit.
 #[derive(Default)]
 struct Page {
     text: String,
@@ -57,7 +58,7 @@ struct Page {
 }
 
 impl Page {
-    /// Adds a part as a whole; false: there is no room for it.
+    /// Adds a whole part; false when there is no room for it.
     fn add(&mut self, part: &str) -> bool {
         let fits = self.text.len() + part.len() + END_BYTES <= MOST_BYTES;
         if fits {
@@ -78,8 +79,8 @@ fn end(page: Page, left_out: usize) -> String {
         };
         let _ = write!(
             text,
-            "\n**{what} left out here**, because a job's summary has no more room; `exitone report` shows all of it from \
-             the run's folder.\n"
+            "\n**{what} omitted here**, because a job's summary is limited in size; `exitone report` shows all of it \
+             from the run's folder.\n"
         );
     }
     text
@@ -100,11 +101,11 @@ fn head(page: &mut Page, run: &Run) {
     about.extend(known.filter(|text| !text.trim().is_empty()).map(|text| prose(&text)));
     page.add(&format!("## {sign} exitone: {}\n\n{}\n\n", headline, about.join(" · ")));
     if run.summary.is_none() {
-        page.add("The run broke off before its end.\n\n");
+        page.add("The run ended early.\n\n");
     }
 }
 
-/// What searches and a bisection found; their runs are folded.
+/// What searches and a bisection found, with folded lists of their runs.
 fn searches(page: &mut Page, run: &Run) {
     let sign = |good| match good {
         Some(true) => "✅",
@@ -120,8 +121,8 @@ fn searches(page: &mut Page, run: &Run) {
             });
         }
         text.push_str(if search.lines.is_empty() { "" } else { "\n" });
-        for rest in &search.rests {
-            let _ = writeln!(text, "{}\n", prose(rest));
+        for remark in &search.remarks {
+            let _ = writeln!(text, "{}\n", prose(remark));
         }
         if let Some(undecided) = search.undecided() {
             let _ = writeln!(text, "❓ {}\n", prose(&undecided));
@@ -140,7 +141,7 @@ fn searches(page: &mut Page, run: &Run) {
     }
 }
 
-/// A sign for a cell, and what came out in a few letters.
+/// A cell of the matrix: a sign and the mark.
 fn sign(cell: Option<Entry<'_>>) -> String {
     let Some(cell) = cell else { return String::new() };
     let letters = prose(&view::mark(cell.result.map(|result| &**result)).1);
@@ -155,7 +156,7 @@ fn sign(cell: Option<Entry<'_>>) -> String {
     }
 }
 
-/// The cells of a scenario: as a table whose columns are the fewer ones, or as a list.
+/// The matrix of a scenario, turned so that it has fewer columns than rows; as a list if it is still too wide.
 fn matrix(page: &mut Page, table: &Table<'_>, titled: bool) {
     if table.rows.is_empty() {
         return;
@@ -189,7 +190,7 @@ fn matrix(page: &mut Page, table: &Table<'_>, titled: bool) {
     whole_lines(page, &text, &lines);
 }
 
-/// Adds lines after their head, as many as half of the page has room for.
+/// Adds a heading and lines, up to half of the page's size.
 fn whole_lines(page: &mut Page, head: &str, lines: &[String]) {
     let mut part = head.to_owned();
     let room = (MOST_BYTES / 2).saturating_sub(page.text.len());
@@ -212,7 +213,7 @@ fn whole_lines(page: &mut Page, head: &str, lines: &[String]) {
 /// A case in full, folded.
 fn case(image: &str, label: &str, cell: Entry<'_>) -> String {
     let Some(result) = cell.result else { return String::new() };
-    let account = Account::of(&cell, result);
+    let details = CaseDetails::of(&cell, result);
     let sign = if cell.standing == Standing::Unexpected { "❌" } else { "❓" };
     let mut text = format!(
         "<details><summary>{sign} {} under {}: {}</summary>\n\n",
@@ -220,7 +221,7 @@ fn case(image: &str, label: &str, cell: Entry<'_>) -> String {
         code(label),
         prose(&view::words(&cell))
     );
-    for why in &account.causes {
+    for why in &details.causes {
         let _ = writeln!(text, "**Why** {}\n\n**Fix** {}\n", prose(&why.text), prose(&why.fix));
         why.evidence.iter().for_each(|line| {
             let _ = writeln!(text, "- {}", code(line));
@@ -228,26 +229,26 @@ fn case(image: &str, label: &str, cell: Entry<'_>) -> String {
         text.push('\n');
     }
     let parts = [
-        ("Requests that failed", &account.checks),
-        ("What it did", &account.timeline),
-        ("Last lines of its log", &account.log),
-        ("As App Runner would log it", &account.platform),
+        ("Requests that failed", &details.checks),
+        ("What it did", &details.timeline),
+        ("Last lines of its log", &details.log),
+        ("As App Runner would log it", &details.platform),
     ];
     for (title, lines) in parts.into_iter().filter(|(_, lines)| !lines.is_empty()) {
         let _ = write!(text, "{title}\n\n{}\n", fence(lines));
     }
-    for note in &account.notes {
+    for note in &details.notes {
         let _ = writeln!(text, "Note: {}\n", prose(note));
     }
-    if let Some(command) = &account.repro {
+    if let Some(command) = &details.repro {
         let _ = writeln!(text, "By hand: {}\n", code(&format!("{command} > case.sh && sh case.sh")));
     }
     text + "</details>\n\n"
 }
 
-/// What was never met, skipped or not run, each reason once.
+/// Lists of cases that did not exercise a condition, were skipped or not run, grouped by reason.
 fn lists(page: &mut Page, tables: &[Table<'_>]) {
-    let mut unmet = Groups::default();
+    let mut not_exercised = Groups::default();
     let mut skipped = Groups::default();
     let mut not_run = Groups::default();
     let mut flaky = Groups::default();
@@ -265,28 +266,29 @@ fn lists(page: &mut Page, tables: &[Table<'_>]) {
                     flaky.add(prose(&often), case);
                 }
                 for one in &result.not_exercised {
-                    unmet.add(format!("{}: {}", code(&one.condition.to_string()), prose(&one.because)), code(image));
+                    not_exercised
+                        .add(format!("{}: {}", code(&one.condition.to_string()), prose(&one.because)), code(image));
                 }
             }
             _ => {}
         }
-        for cause in cell.result.into_iter().flat_map(|result| untold(result)) {
+        for cause in cell.result.into_iter().flat_map(|result| other_findings(result)) {
             images.add(format!("{} **Fix** {}", prose(&cause.text), prose(&cause.fix)), code(image));
         }
         let notes = cell.result.map(|result| result.notes.as_slice()).unwrap_or_default();
         compressed += usize::from(notes.iter().any(|note| note.starts_with("time compression")));
     }
-    page.add(&flaky.text("As expected, and flaky"));
-    page.add(&unmet.text("Passed without having met a condition"));
+    page.add(&flaky.text("As expected, but flaky"));
+    page.add(&not_exercised.text("Passed without exercising a condition"));
     page.add(&skipped.text("Skipped: this host cannot impose it"));
     page.add(&not_run.text("Not run"));
-    page.add(&images.text("What the images say of themselves"));
+    page.add(&images.text("Findings about the images"));
     if compressed > 0 {
-        page.add(&format!("Time compression touched {}.\n", plural(compressed, "result")));
+        page.add(&format!("Time compression affected {}.\n", plural(compressed, "result")));
     }
 }
 
-/// Names by what is said of them, in the order in which that was said first.
+/// Names grouped by reason, in the order in which the reasons first occurred.
 #[derive(Default)]
 struct Groups {
     order: Vec<String>,
@@ -294,10 +296,10 @@ struct Groups {
 }
 
 impl Groups {
-    fn add(&mut self, said: String, name: String) {
-        let names = self.names.entry(said.clone()).or_default();
+    fn add(&mut self, reason: String, name: String) {
+        let names = self.names.entry(reason.clone()).or_default();
         if names.is_empty() {
-            self.order.push(said);
+            self.order.push(reason);
         }
         if !names.contains(&name) {
             names.push(name);
@@ -309,12 +311,12 @@ impl Groups {
             return String::new();
         }
         let mut text = format!("### {title}\n\n");
-        for said in &self.order {
-            let Some(names) = self.names.get(said) else { continue };
+        for reason in &self.order {
+            let Some(names) = self.names.get(reason) else { continue };
             let more = names.len().saturating_sub(MOST_NAMES);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let shown: Vec<&str> = names.iter().take(MOST_NAMES).map(String::as_str).collect();
-            let _ = writeln!(text, "- {said} ({}{more})", shown.join(", "));
+            let _ = writeln!(text, "- {reason} ({}{more})", shown.join(", "));
         }
         text.push('\n');
         text
@@ -329,8 +331,8 @@ fn fence(lines: &[String]) -> String {
     format!("{fence}text\n{text}\n{fence}\n")
 }
 
-/// A text of which Markdown and HTML read nothing but characters. Names after an `@` and numbers after a `#` would become
-/// links, and people be told: a space without width stands between.
+/// Escapes a text for Markdown and HTML. A zero-width space keeps `@name` and `#1` from becoming links that notify
+/// people.
 fn prose(text: &str) -> String {
     let mut out = String::new();
     let text = plain(text).replace(['\n', '\t'], " ");
@@ -346,7 +348,7 @@ fn prose(text: &str) -> String {
     out
 }
 
-/// A text as code, in a table and in HTML, too; nothing in it becomes a link.
+/// A text as code that also works in tables and HTML. Nothing in it becomes a link.
 fn code(text: &str) -> String {
     let mut out = "<code>".to_owned();
     plain(text).replace(['\n', '\t'], " ").chars().for_each(|c| entity(&mut out, c));
@@ -372,19 +374,19 @@ mod tests {
     use crate::report::fixture::{HOSTILE, every_kind, huge};
 
     #[test]
-    fn what_a_person_reads() {
+    fn page_of_every_kind() {
         insta::assert_snapshot!(render(&every_kind()));
     }
 
     #[test]
-    fn nothing_from_outside_is_markup() {
+    fn untrusted_text_is_escaped() {
         let text = prose(HOSTILE);
         for word in ["<", "`", "|", "@e", " #1", "\u{1b}", "\0", "*", "[", "$"] {
             assert!(!text.replace("##[", "").contains(word), "{word}: {text}");
         }
         let fenced = fence(&[HOSTILE.to_owned(), "`````".to_owned()]);
         assert!(fenced.starts_with("``````text\n") && fenced.ends_with("\n``````\n"), "{fenced}");
-        // Outside of fences there is no tag but our own, and every table row has its cells.
+        // Outside of fences there are no tags but our own.
         let page = render(&every_kind());
         let mut inside = false;
         for line in page.lines() {
@@ -399,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_are_the_fewer_ones_and_not_too_many() {
+    fn matrix_has_few_columns_or_is_a_list() {
         assert!(render(&huge(2, 3)).contains("| conditions | <code>v0</code> | <code>v1</code> |\n|---|---|---|\n"));
         assert!(render(&huge(3, 2)).contains("| image | <code>env.set:N=0</code> | <code>env.set:N=1</code> |\n"));
         let list = render(&huge(21, 21));
@@ -409,11 +411,11 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_is_cut_between_parts() {
+    fn long_page_is_cut_between_parts() {
         let page = render(&huge(100, 20));
         assert!(page.len() <= MOST_BYTES && page.len() > MOST_BYTES / 2, "{}", page.len());
         assert_eq!(page.matches("<details>").count(), page.matches("</details>").count());
-        assert!(page.contains(" cases to look at are left out here**"));
+        assert!(page.contains(" cases to look at are omitted here**"));
         assert_eq!(page.matches("❌ **exit 1**").count(), 2000, "the matrix is whole");
         assert!(render(&Run::default()).starts_with("## ⚠️ exitone: nothing was run"));
     }

@@ -1,12 +1,12 @@
-//! Text for HTML and XML, which read the same characters otherwise.
+//! Escapes text for HTML and XML.
 
-/// A text between tags.
+/// Escapes text between tags.
 #[must_use]
 pub(crate) fn text(text: &str) -> String {
     escaped(text, false)
 }
 
-/// A text in an attribute, in quotes of either kind.
+/// Escapes the value of an attribute, for quotes of either kind.
 #[must_use]
 pub(crate) fn attribute(text: &str) -> String {
     escaped(text, true)
@@ -18,11 +18,11 @@ fn escaped(text: &str, attribute: bool) -> String {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
-            // `]]>` must not stand in a text of XML.
+            // `]]>` is not allowed in XML text.
             '>' => out.push_str("&gt;"),
             '"' if attribute => out.push_str("&quot;"),
             '\'' if attribute => out.push_str("&#39;"),
-            // XML would make a space of them.
+            // XML would turn them into spaces.
             '\n' if attribute => out.push_str("&#10;"),
             '\t' if attribute => out.push_str("&#9;"),
             c => out.push(c),
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_stays_text() {
+    fn markup_is_escaped() {
         let hostile = "</a>]]>&\n\t'\"";
         assert_eq!(text(hostile), "&lt;/a&gt;]]&gt;&amp;\n\t'\"");
         assert_eq!(attribute(hostile), "&lt;/a&gt;]]&gt;&amp;&#10;&#9;&#39;&quot;");

@@ -1,4 +1,4 @@
-//! Consumers of events: the terminal, a run's folder, JSON, one page of HTML, and files for CI systems.
+//! Renders runs: for the terminal, a run's folder, JSON, an HTML page, and CI systems.
 
 pub(crate) mod account;
 pub mod annotations;

@@ -1,29 +1,29 @@
-//! Text from outside as plain text: without colours, and without what XML 1.0 (section 2.2) forbids.
+//! Turns untrusted text into plain text, without colours and without characters that XML 1.0 (section 2.2) forbids.
 
-/// What stands in the place of a character that no report may have.
-const INSTEAD: char = '\u{fffd}';
-/// So many characters of one line are shown.
+/// Replaces a character that is not allowed in a report.
+const REPLACEMENT: char = '\u{fffd}';
+/// Maximum length (characters) of a line.
 const MOST: usize = 400;
 
-/// A text without escape sequences of terminals and without control characters; line breaks and tabs stay.
+/// Removes terminal escape sequences and control characters, except line breaks and tabs.
 #[must_use]
 pub(crate) fn plain(text: &str) -> String {
     readable(text, |c| match c {
         '\u{1b}' => None,
-        c if c.is_control() || turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => Some(INSTEAD),
+        c if c.is_control() || changes_direction(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => Some(REPLACEMENT),
         c => Some(c),
     })
 }
 
-/// Reads the escape sequences of a terminal (ECMA-48) out of a text. Line breaks and tabs stay; `shown` says what stands
-/// for any other character, the one that begins an escape sequence among them where it begins none.
+/// Removes terminal escape sequences (ECMA-48) from a text and keeps line breaks and tabs. `shown` maps every other
+/// character, including an ESC that begins no escape sequence.
 pub(crate) fn readable(text: &str, shown: impl Fn(char) -> Option<char>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
             '\n' | '\t' => out.push(c),
-            // A carriage return alone writes over a line: what it would cover is shown, too.
+            // A terminal overwrites the line after a lone carriage return; show both texts.
             '\r' => {
                 if rest.peek() != Some(&'\n') {
                     out.push('\n');
@@ -37,19 +37,19 @@ pub(crate) fn readable(text: &str, shown: impl Fn(char) -> Option<char>) -> Stri
     out
 }
 
-/// True for what turns the direction of the text after it: a line could then read as something else.
-pub(crate) fn turns(c: char) -> bool {
+/// Whether a character changes the direction of the text after it, which could disguise a line.
+pub fn changes_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A text as one line of at most some hundred characters.
+/// Plain text on one line, cut to a maximum length.
 #[must_use]
 pub(crate) fn one_line(text: &str) -> String {
     let words: Vec<String> = plain(text).split_whitespace().map(str::to_owned).collect();
     cut(&words.join(" "))
 }
 
-/// Lines of a log, as plain text, each cut where it is too long.
+/// Plain lines of a log, each cut to a maximum length.
 #[must_use]
 pub(crate) fn lines(texts: &[String]) -> Vec<String> {
     texts.iter().flat_map(|text| plain(text).lines().map(cut).collect::<Vec<_>>()).collect()
@@ -64,8 +64,7 @@ fn cut(line: &str) -> String {
 
 type Rest<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
-/// Takes an escape sequence away, its first character excepted; false when there is none. One that was cut takes no
-/// line break along.
+/// Skips the rest of an escape sequence; false when there is none. A truncated one never swallows a line break.
 fn escape(rest: &mut Rest<'_>) -> bool {
     match rest.peek() {
         Some('[') => {
@@ -89,7 +88,7 @@ fn escape(rest: &mut Rest<'_>) -> bool {
     true
 }
 
-/// Takes the parameters and the last character of a control sequence away.
+/// Skips the parameters and the final character of a control sequence.
 fn parameters(rest: &mut Rest<'_>) {
     while rest.next_if(|c| (' '..='?').contains(c)).is_some() {}
     rest.next_if(|c| ('@'..='~').contains(c));
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_and_control_characters_go() {
+    fn colours_and_control_characters_are_removed() {
         for (text, expected) in [
             ("\u{1b}[1;31mred\u{1b}[0m", "red"),
             ("\u{1b}]0;title\u{7}text", "text"),

@@ -1,4 +1,4 @@
-//! Live progress on standard error, where it is a terminal.
+//! A live progress bar on standard error, if that is a terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,31 +11,31 @@ use crate::model::CaseId;
 use crate::model::image::short_name;
 use crate::model::outcome::Phase;
 
-/// A case that runs.
+/// A running case.
 struct Running {
     name: String,
     phase: Phase,
     since_ms: u64,
 }
 
-/// So many of the running cases are named: those that have run longest.
+/// Number of running cases named, those that have run longest.
 const NAMED: usize = 3;
 
-/// A bar with the slowest of the running cases in its last line.
+/// A progress bar with the longest-running cases in its last line.
 pub(crate) struct Progress {
     bar: ProgressBar,
     running: BTreeMap<String, Running>,
     planned: BTreeMap<CaseId, Planned>,
-    /// Those that have a result: a search may run one of them again.
+    /// Cases with a result. A search may run one of them again.
     finished: BTreeSet<String>,
-    /// Those that did not come out as expected.
+    /// Number of cases that were not as expected.
     failed: usize,
-    /// How these are called.
-    called: &'static str,
+    /// The word for these.
+    failed_word: &'static str,
 }
 
 impl Progress {
-    /// A bar that is drawn only when standard error is a terminal and it is wanted.
+    /// A bar, drawn only if it is wanted and standard error is a terminal.
     #[must_use]
     pub(crate) fn new(wanted: bool) -> Self {
         let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -48,7 +48,7 @@ impl Progress {
             planned: BTreeMap::new(),
             finished: BTreeSet::new(),
             failed: 0,
-            called: "failed",
+            failed_word: "failed",
         }
     }
 
@@ -77,7 +77,7 @@ impl Progress {
                         let entry = judge(planned, Some((result, Some(attempts))), None, None);
                         self.failed += usize::from(entry.standing == Standing::Unexpected);
                         if entry.expected.is_some() {
-                            self.called = "not as expected";
+                            self.failed_word = "not as expected";
                         }
                     }
                     self.bar.inc(1);
@@ -86,7 +86,7 @@ impl Progress {
             Event::CaseConfirming { id } => {
                 if let Some(running) = self.running.get_mut(&id.0) {
                     running.phase = Phase::Prepare;
-                    running.name.push_str(" (once more, alone)");
+                    running.name.push_str(" (confirming, alone)");
                 }
             }
             Event::CaseRetrying { id, attempt, .. } => {
@@ -101,7 +101,7 @@ impl Progress {
                 self.planned.insert(planned.id.clone(), planned.clone());
             }
             Event::CaseNotRun { .. }
-            // Nothing to wait for: the command says why it ends.
+            // Aborted: the command says why it ends.
             | Event::Draining { .. }
             | Event::SearchStarted { .. }
             | Event::SearchProgress { .. }
@@ -111,10 +111,14 @@ impl Progress {
             Event::RunFinished { .. } => self.bar.finish_and_clear(),
         }
         self.bar.set_message(self.slowest(stamped.at_ms));
-        self.bar.set_prefix(if self.failed == 0 { String::new() } else { format!("{} {}", self.failed, self.called) });
+        self.bar.set_prefix(if self.failed == 0 {
+            String::new()
+        } else {
+            format!("{} {}", self.failed, self.failed_word)
+        });
     }
 
-    /// Those that have run longest, each with its time and what it is at.
+    /// The longest-running cases, each with its seconds and phase.
     fn slowest(&self, now_ms: u64) -> String {
         let mut all: Vec<&Running> = self.running.values().collect();
         all.sort_by_key(|running| running.since_ms);
@@ -130,7 +134,7 @@ impl Progress {
     }
 }
 
-/// Says that no further case starts.
+/// The message that no further case starts.
 pub(super) fn stopping(because: &str) -> String {
     format!("stopping ({because}): running cases finish first; press Ctrl-C again to abort them")
 }

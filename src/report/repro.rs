@@ -1,8 +1,8 @@
-//! A case as a shell script that a person can read and run without exitone: what `exitone repro` prints.
+//! A case as a readable shell script that runs without exitone, printed by `exitone repro`.
 //!
-//! The script has the shape of a real run: the candidate's network namespace, a second one that is the simulated
-//! internet, and faults as routes between them. Two namespaces, because a stub that listened in the candidate's own
-//! would take its ports, and because any address could be bound there.
+//! The script mirrors a real run: the candidate's network namespace, another one for the simulated internet, and faults
+//! as routes between them. A single namespace would not do: stubs would take the candidate's ports, and any address
+//! could be bound.
 
 mod network;
 
@@ -19,12 +19,12 @@ use crate::model::service::{HealthCheck, Protocol};
 const BEGIN: &str = include_str!("repro/begin.sh");
 const END: &str = include_str!("repro/end.sh");
 
-/// What an AWS SDK is told of its credentials: the name of the variable looks like a secret, the value is none.
+/// Where an AWS SDK gets its credentials. The variable's name looks like that of a secret, but the value is not one.
 const CREDENTIALS_PATH: &str = "/v2/credentials/11111111-2222-3333-4444-555555555555";
-/// Variables of the script itself, and those that no shell does without.
+/// Variables that the script itself or the shell needs.
 const TAKEN: &str = "TOOLS net internet candidate ca ipv6 docker expected good until code PATH IFS";
 
-/// Everything that a script needs to know of a case.
+/// A case, with everything that its script depends on.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReproCase {
     /// The case's name.
@@ -33,41 +33,41 @@ pub(crate) struct ReproCase {
     pub(crate) image: String,
     /// The conditions.
     pub(crate) conditions: Vec<Condition>,
-    /// What the container gets over the image's ENV, the conditions already applied. Nothing is added to it: the
-    /// variables that name the certificate (`/run/exitone/ca.pem`) are among these.
+    /// The container's variables in addition to the image's ENV, with conditions applied. They include the variables
+    /// that name the certificate (`/run/exitone/ca.pem`).
     pub(crate) env: BTreeMap<String, ReproValue>,
-    /// Instead of ENTRYPOINT.
+    /// Replaces ENTRYPOINT.
     pub(crate) entrypoint: Option<Vec<String>>,
-    /// Instead of CMD.
+    /// Replaces CMD.
     pub(crate) cmd: Option<Vec<String>>,
     /// The probed port.
     pub(crate) port: u16,
     /// The health check.
     #[serde(with = "HealthCheckText")]
     pub(crate) health: HealthCheck,
-    /// The lowest and the highest status that the health check takes for a success.
+    /// The lowest and the highest status that pass the health check.
     pub(crate) passing: [u16; 2],
-    /// Names that the candidate asked DNS for.
+    /// Names that the candidate looked up.
     pub(crate) names: Vec<String>,
     /// TCP ports that it connected to.
     pub(crate) ports: Vec<u16>,
-    /// What came of the case, such as `exit code 1`.
+    /// The outcome of the case, such as `exit code 1`.
     pub(crate) expected: String,
 }
 
-/// What a variable has.
+/// The value of a variable.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReproValue {
-    /// This value, which may be written down. What looks like a secret all the same is treated as one.
+    /// A value that may be written to the script, unless it looks like a secret.
     Text(String),
-    /// A value that is never written down.
+    /// A value that is never written.
     Secret,
-    /// None: the image's own is taken away.
+    /// No value: the image's variable is unset.
     Unset,
 }
 
-/// Values stay out: they may be secrets.
+/// Omits values, which may be secrets.
 impl fmt::Debug for ReproValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -78,7 +78,7 @@ impl fmt::Debug for ReproValue {
     }
 }
 
-/// The words of a command and the values of variables stay out: they may be secrets.
+/// Omits words of commands and values of variables, which may be secrets.
 impl fmt::Debug for ReproCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReproCase")
@@ -90,7 +90,7 @@ impl fmt::Debug for ReproCase {
     }
 }
 
-/// [`HealthCheck`] as it is written and read.
+/// The serialized form of [`HealthCheck`].
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "HealthCheck")]
 struct HealthCheckText {
@@ -103,7 +103,7 @@ struct HealthCheckText {
     unhealthy_threshold: u32,
 }
 
-/// [`Protocol`] as it is written and read.
+/// The serialized form of [`Protocol`].
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Protocol", rename_all = "UPPERCASE")]
 enum ProtocolText {
@@ -112,12 +112,12 @@ enum ProtocolText {
 }
 
 impl ReproCase {
-    /// The network's part of its conditions.
+    /// The network changes of its conditions.
     fn plan(&self) -> NetworkPlan {
         Changes::of(&self.conditions).network
     }
 
-    /// True when the value of a variable must not stand in a script.
+    /// Whether the value of a variable must not be written.
     fn withheld(&self, name: &str) -> bool {
         match self.env.get(name) {
             Some(ReproValue::Secret) => true,
@@ -137,12 +137,12 @@ impl ReproCase {
         }
     }
 
-    /// A comment that says which condition is imposed below it.
+    /// A comment about the condition that the lines below it impose.
     fn why(&self, condition: &Condition) -> String {
         format!("# {}: {}", self.shown(condition), condition.kind().about)
     }
 
-    /// The comments of some of the conditions, a line each.
+    /// The comments about some of the conditions, one per line.
     fn whys(&self, these: impl Fn(&Condition) -> bool) -> String {
         self.conditions.iter().filter(|c| these(c)).map(|c| self.why(c) + "\n").collect()
     }
@@ -151,12 +151,11 @@ impl ReproCase {
 /// The script of a case.
 ///
 /// # Errors
-/// One sentence for every condition that docker and standard tools cannot impose, and for what is not known of the case.
+/// One sentence for every condition that docker and standard tools cannot impose, and for a secret in the command.
 pub(crate) fn script(case: &ReproCase) -> Result<String, Vec<String>> {
     let mut problems: Vec<String> = case.conditions.iter().filter_map(problem).collect();
     if case.entrypoint.iter().chain(&case.cmd).flatten().any(|word| word.contains(REDACTED)) {
-        problems
-            .push("the start command holds a secret, which is not written down; let a variable carry it".to_owned());
+        problems.push("the start command contains a secret, which is never written; pass it in a variable".to_owned());
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -178,12 +177,12 @@ fn problem(condition: &Condition) -> Option<String> {
     Some(format!("`{condition}` {why}"))
 }
 
-/// A text on one line: what comes from outside must not end a comment.
+/// A text on one line: untrusted text must not end a comment.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || "\u{2028}\u{2029}".contains(c) { ' ' } else { c }).collect()
 }
 
-/// A word that a POSIX shell reads as this text.
+/// Quotes a word for a POSIX shell.
 fn quoted(text: &str) -> String {
     let safe = |b: u8| b.is_ascii_alphanumeric() || b"_-./:,@%+=".contains(&b);
     if !text.is_empty() && text.bytes().all(safe) {
@@ -192,8 +191,8 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The lines of a template without those that end with the name of a condition (`  # dns.late`, or of its kind:
-/// `  # dns.*`) that the case has not.
+/// Drops the lines of a template that are tagged with a condition that the case does not have: `  # dns.late`, or
+/// `  # dns.*` for all of a kind.
 fn only_needed(template: &str, conditions: &[Condition]) -> String {
     let has = |name: &str| conditions.iter().any(|condition| condition.name() == name);
     let needed = |line: &str| match line.rsplit_once("  # ").map(|(_, tag)| (tag, tag.strip_suffix('*'))) {
@@ -203,7 +202,7 @@ fn only_needed(template: &str, conditions: &[Condition]) -> String {
     };
     let mut text = String::new();
     for line in template.lines().filter(|line| needed(line)) {
-        // What was taken out leaves no gap.
+        // Dropped lines leave no gap.
         if !(line.is_empty() && text.ends_with("\n\n\n")) {
             text += line;
             text.push('\n');
@@ -237,7 +236,7 @@ fn head(case: &ReproCase) -> String {
     )
 }
 
-/// The variable of the calling shell that holds the value of a secret: most often that of the same name.
+/// The shell variables that provide the values of secrets, with the same names if possible.
 fn shell_names(case: &ReproCase) -> BTreeMap<&str, String> {
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
     for name in case.env.keys().filter(|name| case.withheld(name)) {
@@ -276,7 +275,7 @@ fn secrets(case: &ReproCase, names: &BTreeMap<&str, String>) -> String {
     names.iter().map(line).collect()
 }
 
-/// Creates and starts the candidate, and begins what counts from its start.
+/// Creates and starts the candidate, and starts the timers that count from its start.
 fn candidate(case: &ReproCase, names: &BTreeMap<&str, String>) -> String {
     let mut text = String::from("# What the candidate gets.\n");
     text += &case.whys(|c| c.changes().container.changes_environment());
@@ -300,18 +299,18 @@ fn candidate(case: &ReproCase, names: &BTreeMap<&str, String>) -> String {
     text + &network::from_the_start(case)
 }
 
-/// Starts the candidate where the variables that are to be missing are not set.
+/// Starts the candidate in a shell where the variables to unset are not set.
 fn started_without(case: &ReproCase, run: &str) -> String {
     let unset = |(name, value): (&String, &ReproValue)| (*value == ReproValue::Unset).then(|| name.clone());
     let missing: Vec<String> = case.env.iter().filter_map(unset).collect();
     if missing.is_empty() {
         return format!("docker {run}\n");
     }
-    // PATH may be one of them.
+    // PATH is not a free name but may be one of them.
     let names: Vec<String> = missing.into_iter().filter(|name| is_shell_name(name) || name == "PATH").collect();
     let unset = if names.is_empty() { String::new() } else { format!("unset {}; ", names.join(" ")) };
     format!(
-        "# Docker takes a variable of the image away when its name is given and it is not set here.\n\
+        "# Docker unsets a variable of the image if its name is given and it is not set here.\n\
          docker=$(command -v docker)\n({unset}exec \"$docker\" {run})\n"
     )
 }
@@ -402,7 +401,7 @@ mod tests {
         script(case).expect("a script")
     }
 
-    fn is_read_by_a_shell(script: &str) -> bool {
+    fn is_valid_shell(script: &str) -> bool {
         let mut shell = Command::new("sh").arg("-n").stdin(Stdio::piped()).spawn().expect("a shell");
         shell.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("written");
         shell.wait().expect("an end").success()
@@ -426,10 +425,10 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_script() {
+    fn whole_script() {
         let script =
             written(&case(&["egress.drop", "upstream.refused:db.internal", "memory.limit:512m", "env.unset:DEBUG"]));
-        // The programs in Python are files of their own.
+        // The Python programs are separate files.
         let mut shown = String::new();
         let mut inside = false;
         for line in script.lines() {
@@ -450,7 +449,7 @@ mod tests {
             let case = case(&[&condition]);
             match script(&case) {
                 Ok(script) => {
-                    assert!(is_read_by_a_shell(&script), "{condition}");
+                    assert!(is_valid_shell(&script), "{condition}");
                     let whys = script.lines().filter(|l| l.starts_with(&case.why(&case.conditions[0]))).count();
                     assert!(whys > 0, "{condition} is not said");
                     assert!(
@@ -469,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_has_only_the_faults_of_its_case() {
+    fn template_keeps_only_the_faults_of_its_case() {
         let template = "a\n\n\nb  # dns.*\n\n\nc  # dns.late\nd  # a remark\n";
         assert_eq!(only_needed(template, &case(&["dns.drop"]).conditions), "a\n\n\nb  # dns.*\n\n\nd  # a remark\n");
         assert_eq!(only_needed(template, &[]), "a\n\n\nd  # a remark\n");
@@ -486,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn values_from_outside_stay_values() {
+    fn untrusted_values_are_quoted() {
         let nasty = "a'b\"c $(exit 3) `exit 4` \\ \n# PYTHON\nPYTHON\nSH";
         let mut case = case(&["env.set:GREETING=$(exit 5)"]);
         case.id = nasty.to_owned();
@@ -499,9 +498,9 @@ mod tests {
         case.env.insert("GREETING".to_owned(), text(nasty));
         case.env.insert("my.variable".to_owned(), ReproValue::Unset);
         let script = written(&case);
-        assert!(is_read_by_a_shell(&script));
+        assert!(is_valid_shell(&script));
         assert!(!script.contains("unset my.variable") && script.contains("--env my.variable"));
-        // What a shell makes of a quoted word is the value.
+        // A shell expands a quoted word to its value.
         for value in [nasty, "", "plain", "-e", "ä b", "'"] {
             let output =
                 Command::new("sh").args(["-c", &format!("printf %s {}", quoted(value))]).output().expect("a shell");
@@ -532,12 +531,12 @@ mod tests {
         case.cmd = Some(vec![format!("--token={REDACTED}")]);
         assert_eq!(super::script(&case).map_err(|e| e.len()), Err(1));
         let asks = Command::new("sh").args(["-c", &script]).env_clear().output().expect("a shell");
-        assert!(!asks.status.success(), "it stops before anything is done");
+        assert!(!asks.status.success(), "it stops before doing anything");
         assert!(String::from_utf8_lossy(&asks.stderr).contains("API_TOKEN: set it"), "{asks:?}");
     }
 
     #[test]
-    fn what_is_taken_away_is_not_set() {
+    fn unset_variables_are_not_passed() {
         let mut case = case(&["env.unset:PATH"]);
         case.env.insert("PATH".to_owned(), ReproValue::Unset);
         case.env.insert("OTHER".to_owned(), ReproValue::Unset);
@@ -547,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_is_read_back() {
+    fn case_survives_serialization() {
         let mut case = case(&["egress.drop", "dns.delay:5s@db.internal"]);
         case.env.insert("OTHER".to_owned(), ReproValue::Unset);
         let json = serde_json::to_string(&case).expect("written");

@@ -1,4 +1,4 @@
-//! The JSON Schema of what is written, made from the types that are written.
+//! The JSON Schemas of the output, generated from its types.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -16,7 +16,7 @@ pub fn events() -> Value {
     titled("A line of an exitone run's events.jsonl", schema)
 }
 
-/// The document of `run`, `why` or `bisect` with `--format json`; each has its own name under `$defs`.
+/// The documents of `run`, `why` and `bisect` with `--format json`, named under `$defs`.
 #[must_use]
 pub fn result() -> Value {
     let mut generator = generator();
@@ -49,7 +49,7 @@ fn titled(title: &str, schema: Value) -> Value {
     Value::Object(whole)
 }
 
-/// Objects have no other keys than those that are named: what is written changes with the version alone.
+/// Allows no other keys in objects: the output changes only with its version.
 fn closed(mut schema: Value) -> Value {
     close(&mut schema, true);
     schema
@@ -61,14 +61,14 @@ fn close(schema: &mut Value, whole: bool) {
         Value::Object(keys) => {
             let variants = ["oneOf", "anyOf", "allOf"].into_iter().find(|key| keys.contains_key(*key));
             let object = keys.contains_key("properties");
-            // What a reader takes for a missing key says nothing of what is written.
+            // The default of a missing key matters to readers, not to the output.
             keys.remove("default");
             for (key, value) in keys.iter_mut() {
                 match (key.as_str(), value) {
                     ("properties" | "$defs", Value::Object(parts)) => {
                         parts.values_mut().for_each(|part| close(part, true));
                     }
-                    // A part of an object does not know the keys of the others.
+                    // A part of an object does not list the keys of the others.
                     ("oneOf" | "anyOf" | "allOf", parts) => close(parts, whole && !object),
                     ("items" | "prefixItems", part) => close(part, true),
                     _ => {}

@@ -1,4 +1,4 @@
-//! What a search or a bisection of a run came to, and what each of its runs told.
+//! The searches and the bisection of a run: their answers, and what each of their runs showed.
 
 use super::plain::one_line;
 use super::view::{self, name, plural};
@@ -14,33 +14,33 @@ use crate::model::{CaseId, ConditionSet, Verdict};
 pub(crate) struct SearchView<'a> {
     /// The scenario that it belongs to.
     pub(crate) scenario: Option<&'a str>,
-    /// The image; `None`: several.
+    /// The image; `None` for a bisection.
     pub(crate) image: Option<&'a str>,
-    /// The image and what was searched among.
+    /// The image and the number of conditions.
     pub(crate) title: String,
-    /// What came out.
+    /// The answer in a few words.
     pub(crate) verdict: String,
-    /// The answer, line by line: minimal sets, or versions.
+    /// The answer in detail: minimal sets, or versions.
     pub(crate) lines: Vec<Line>,
-    /// What changed, how certain it is, what it rests on.
-    pub(crate) rests: Vec<String>,
+    /// Further remarks, such as what changed and how certain the answer is.
+    pub remarks: Vec<String>,
     /// Why it is undecided.
     pub(crate) open: Option<String>,
     /// Its runs, in order.
     pub(crate) runs: Vec<RunLine>,
-    /// Seconds that it took.
+    /// Its duration in seconds.
     pub(crate) seconds: f64,
 }
 
 /// A line of an answer.
 pub(crate) struct Line {
-    /// Its case; `None`: it was not run.
+    /// Its case; `None` when it was not run.
     pub(crate) case: Option<CaseId>,
-    /// What it is, and what came out.
+    /// The set or version, and its outcome.
     pub(crate) text: String,
-    /// True when that is good, or as expected; `None`: undecided.
+    /// Whether the outcome is good or as expected; `None` when undecided.
     pub(crate) good: Option<bool>,
-    /// Why, and what to do.
+    /// Causes and fixes.
     pub(crate) because: Vec<String>,
 }
 
@@ -50,15 +50,15 @@ pub(crate) struct RunLine {
     pub(crate) at_ms: u64,
     /// Its case.
     pub(crate) case: CaseId,
-    /// True for a pass; `None`: undecided.
+    /// Whether it passed; `None` when unresolved.
     pub(crate) passed: Option<bool>,
     /// The conditions or the image, and the outcome.
     pub(crate) text: String,
-    /// What it told.
+    /// What it showed.
     pub(crate) lesson: String,
 }
 
-/// What a run came to, in one sentence without a full stop; `None` of the verdict: nothing was run.
+/// The verdict on a run and a sentence, without a full stop. No verdict means that nothing was run.
 #[must_use]
 pub(crate) fn headline(run: &Run) -> (Option<Verdict>, String) {
     let verdict = Some(match run.exit_code() {
@@ -76,17 +76,17 @@ pub(crate) fn headline(run: &Run) -> (Option<Verdict>, String) {
     }
 }
 
-/// Every search of a run, in the order of the plan, and its bisection.
+/// All searches of a run, in the order of the plan, then its bisection.
 pub(crate) fn searches(run: &Run) -> Vec<SearchView<'_>> {
     let images = run.images();
     let searches = run.searches().map(|(planned, answer)| {
         let image = one_line(name(&planned.image, &images));
         let title = format!("{image}: a search among {}", plural(planned.conditions.len(), "condition"));
         let answer = answer.map(|report| of_report(run, planned, report));
-        let (verdict, lines, rests, open, seconds) = answer
+        let (verdict, lines, remarks, open, seconds) = answer
             .unwrap_or_else(|because| ("not made".to_owned(), Vec::new(), Vec::new(), Some(one_line(because)), 0.0));
         let (scenario, image) = (planned.scenario.as_deref(), Some(planned.image.as_str()));
-        SearchView { scenario, image, title, verdict, lines, rests, open, runs: runs(run, planned), seconds }
+        SearchView { scenario, image, title, verdict, lines, remarks, open, runs: runs(run, planned), seconds }
     });
     searches.chain(run.verdicts.iter().map(|verdicts| of_bisection(run, verdicts))).collect()
 }
@@ -102,12 +102,12 @@ fn of_report(run: &Run, planned: &PlannedSearch, report: &SearchReport) -> Parts
     lines.extend(report.judged.iter().map(|judged| set(run, report, judged)));
     let answer = &report.answer;
     let open = report.open.as_deref().map(one_line);
-    let rests = why::around_lines(answer).into_iter().chain([why::certainty(answer)]).map(|text| one_line(&text));
-    (one_line(&why::verdict(answer)), lines, rests.collect(), open, answer.seconds)
+    let remarks = why::around_lines(answer).into_iter().chain([why::certainty(answer)]).map(|text| one_line(&text));
+    (one_line(&why::verdict(answer)), lines, remarks.collect(), open, answer.seconds)
 }
 
 impl SearchView<'_> {
-    /// That, and why, it is undecided; `None`: it is decided.
+    /// A sentence about why it is undecided; `None` when it is decided.
     #[must_use]
     pub(crate) fn undecided(&self) -> Option<String> {
         self.open.as_ref().map(|open| format!("undecided; there may be more sets: {open}"))
@@ -126,7 +126,7 @@ fn set(run: &Run, report: &SearchReport, judged: &JudgedSet) -> Line {
     line(run, &judged.case, &format!("{kind}{}", judged.conditions), &because)
 }
 
-/// A case of a search that stands for itself.
+/// The line of a case in an answer.
 fn line(run: &Run, case: &CaseId, what: &str, because: &[String]) -> Line {
     let entry = run.entry(case);
     let good = entry.and_then(|entry| match entry.standing {
@@ -135,17 +135,17 @@ fn line(run: &Run, case: &CaseId, what: &str, because: &[String]) -> Line {
         Standing::Unresolved | Standing::Skipped | Standing::NotRun => None,
     });
     let outcome = entry.and_then(|entry| entry.result).map_or_else(|| "not run".to_owned(), |r| one_line(&r.cell()));
-    let stands = match (entry.and_then(|entry| entry.expected), good, run.header.kind) {
+    let expected_words = match (entry.and_then(|entry| entry.expected), good, run.header.kind) {
         (_, None, _) | (None, _, Kind::Why | Kind::Bisect) => String::new(),
         (None, Some(true), Kind::Run) | (Some(_), Some(true), _) => ", as expected".to_owned(),
         (None, Some(false), Kind::Run) => ", nothing of it was expected".to_owned(),
         (Some(expected), Some(false), _) => format!(", expected: {}", one_line(expected)),
     };
     let because = because.iter().map(|text| one_line(text)).collect();
-    Line { case: Some(case.clone()), text: format!("{}: {outcome}{stands}", one_line(what)), good, because }
+    Line { case: Some(case.clone()), text: format!("{}: {outcome}{expected_words}", one_line(what)), good, because }
 }
 
-/// The runs of a search, each with what it told when it ended.
+/// The runs of a search, each with what it showed at the time.
 fn runs(run: &Run, planned: &PlannedSearch) -> Vec<RunLine> {
     let answer = run.searches.get(&planned.id);
     let minimal: Vec<&ConditionSet> =
@@ -178,7 +178,7 @@ fn run_line(ran: &Ran, what: &str, lesson: String) -> RunLine {
     RunLine { at_ms: ran.at_ms, case: ran.case.clone(), passed, text, lesson }
 }
 
-/// What a run tells, given the sets that failed before it and the answer.
+/// What a run showed, given the sets that failed before it and the answer.
 fn lesson(verdict: Verdict, set: &ConditionSet, failing: &[&ConditionSet], minimal: &[&ConditionSet]) -> String {
     let count = set.iter().count();
     match verdict {
@@ -210,7 +210,7 @@ fn of_bisection<'a>(run: &Run, verdicts: &Verdicts) -> SearchView<'a> {
     let changes = bisect::changes(verdicts).into_iter().map(|(what, text)| format!("{what}: {text}"));
     let causes = verdicts.causes.iter().flat_map(|c| [format!("why: {}", c.text), format!("fix: {}", c.fix)]);
     let again = verdicts.repro.iter().map(|repro| format!("again: {repro}"));
-    let rests = causes.chain(again).chain(changes).chain(verdicts.notes.iter().cloned());
+    let remarks = causes.chain(again).chain(changes).chain(verdicts.notes.iter().cloned());
     let under =
         if verdicts.conditions.is_empty() { "friendly conditions".to_owned() } else { verdicts.conditions.to_string() };
     let runs = run.runs.iter().filter_map(|ran| {
@@ -228,7 +228,7 @@ fn of_bisection<'a>(run: &Run, verdicts: &Verdicts) -> SearchView<'a> {
         title: one_line(&format!("{} under {under}", plural(verdicts.images.len(), "version"))),
         verdict: one_line(&bisect::sentence(verdicts)),
         lines: versions.collect(),
-        rests: rests.map(|text| one_line(&text)).collect(),
+        remarks: remarks.map(|text| one_line(&text)).collect(),
         open: None,
         runs: runs.collect(),
         seconds: verdicts.seconds,

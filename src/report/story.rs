@@ -1,4 +1,4 @@
-//! What a table of results says, in sentences: each version, the first bad one, what to do next.
+//! Describes a table of results in sentences: what each version does, and the first bad one.
 
 use std::borrow::Borrow;
 
@@ -8,7 +8,7 @@ use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
 use crate::model::{Condition, ConditionSet};
 use crate::search::table::{FirstBad, first_bad, minimal};
 
-/// One smallest failing set of a version.
+/// A minimal failing set of a version.
 #[derive(Clone, Debug)]
 pub(crate) struct FailingSet {
     /// The conditions.
@@ -17,62 +17,62 @@ pub(crate) struct FailingSet {
     pub(crate) signature: String,
     /// How it ended.
     pub(crate) outcome: Option<Outcome>,
-    /// The exit code, where there was one.
+    /// The exit code, if the process ended.
     pub(crate) exit_code: Option<i64>,
-    /// Why.
+    /// The causes.
     pub(crate) causes: Vec<Cause>,
 }
 
-/// What the runs say of one version.
+/// What the runs show about one version.
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
     /// The image's name.
     pub(crate) image: String,
-    /// Pass only when it passed everywhere.
+    /// Pass only if every case passed.
     pub(crate) verdict: Verdict,
-    /// The smallest failing sets among those that were run.
+    /// The minimal failing sets among those that were run.
     pub(crate) sets: Vec<FailingSet>,
-    /// Healthy, but a request after it failed: the set and the request's result.
-    pub(crate) soft: Vec<(ConditionSet, String)>,
-    /// Cases that passed.
+    /// Cases that were healthy but failed a request afterwards: the set, and the request's result.
+    pub failed_checks: Vec<(ConditionSet, String)>,
+    /// Number of cases that passed.
     pub(crate) passed: usize,
-    /// Cases that say nothing.
+    /// Number of unresolved cases.
     pub(crate) unresolved: usize,
-    /// Set for an image that cannot run on the platform at all.
-    pub(crate) nowhere: Option<Cause>,
+    /// The cause, if the image is for another architecture and can never run on the platform.
+    pub wrong_architecture: Option<Cause>,
 }
 
 /// The first bad version under a set of conditions.
 #[derive(Clone, Debug)]
-pub(crate) struct Turn {
+pub struct Transition {
     /// The conditions.
     pub(crate) conditions: ConditionSet,
-    /// The first bad image; nothing when the ones before the bad one say nothing.
+    /// The first bad image; `None` when images before it are unresolved.
     pub(crate) image: Option<String>,
     /// The good one before it.
     pub(crate) last_good: Option<String>,
-    /// The images of which one is the first bad one, when it cannot be told which.
+    /// The images one of which is the first bad one, if it is unknown which.
     pub(crate) any_of: Vec<String>,
 }
 
-/// What a table of results says.
+/// A description of a table of results.
 #[derive(Clone, Debug)]
 pub struct Story {
     /// The versions, in the order of the table.
     pub(crate) versions: Vec<Version>,
-    /// What every version that can run on the platform does.
+    /// The failing sets that all versions share, except images for another architecture.
     pub(crate) common: Vec<FailingSet>,
     /// The first bad version, for each set of conditions that has one.
-    pub(crate) first_bad: Vec<Turn>,
+    pub first_bad: Vec<Transition>,
 }
 
 impl Story {
-    /// Reads a table: `images` in order, results in any.
+    /// Describes a table: `images` in order, `results` in any order.
     #[must_use]
     pub fn of(images: &[String], results: &[impl Borrow<CaseResult>]) -> Self {
         let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
         let versions: Vec<Version> = images.iter().map(|image| version(image, results)).collect();
-        Self { common: common(&versions), versions, first_bad: turns(images, results) }
+        Self { common: common(&versions), versions, first_bad: transitions(images, results) }
     }
 }
 
@@ -95,7 +95,7 @@ fn version(image: &str, results: &[&CaseResult]) -> Version {
             causes: r.causes.clone(),
         })
         .collect();
-    let soft = own
+    let failed_checks = own
         .iter()
         .filter(|r| r.outcome == Some(Outcome::Healthy))
         .filter_map(|r| {
@@ -106,18 +106,18 @@ fn version(image: &str, results: &[&CaseResult]) -> Version {
     let unresolved = own.iter().filter(|r| r.verdict == Verdict::Unresolved).count();
     let passed = own.iter().filter(|r| r.verdict == Verdict::Pass).count();
     let failed = own.iter().any(|r| r.verdict == Verdict::Fail);
-    let nowhere = own.iter().flat_map(|r| &r.causes).find(|c| c.id == "arch-mismatch").cloned();
+    let wrong_architecture = own.iter().flat_map(|r| &r.causes).find(|c| c.id == "arch-mismatch").cloned();
     let verdict = match (failed, unresolved) {
         (true, _) => Verdict::Fail,
         (false, 0) => Verdict::Pass,
         _ => Verdict::Unresolved,
     };
-    Version { image: image.to_owned(), verdict, sets, soft, passed, unresolved, nowhere }
+    Version { image: image.to_owned(), verdict, sets, failed_checks, passed, unresolved, wrong_architecture }
 }
 
-/// The smallest failing sets that all versions share, an image for another architecture left out.
+/// The failing sets that all versions share, except images for another architecture.
 fn common(versions: &[Version]) -> Vec<FailingSet> {
-    let mut running = versions.iter().filter(|v| v.nowhere.is_none());
+    let mut running = versions.iter().filter(|v| v.wrong_architecture.is_none());
     let Some(first) = running.next() else { return Vec::new() };
     let rest: Vec<&Version> = running.collect();
     let alike = |set: &&FailingSet| {
@@ -127,17 +127,17 @@ fn common(versions: &[Version]) -> Vec<FailingSet> {
     first.sets.iter().filter(|set| !set.conditions.is_empty()).filter(alike).cloned().collect()
 }
 
-fn turns(images: &[String], results: &[&CaseResult]) -> Vec<Turn> {
+fn transitions(images: &[String], results: &[&CaseResult]) -> Vec<Transition> {
     let mut sets: Vec<&ConditionSet> = Vec::new();
     for result in results {
         if !sets.contains(&&result.conditions) {
             sets.push(&result.conditions);
         }
     }
-    let turn = |set: &&ConditionSet| {
+    let transition = |set: &&ConditionSet| {
         let row: Vec<(&String, Option<bool>)> = images
             .iter()
-            // An image for another architecture is bad for a reason of its own.
+            // An image for another architecture is bad for a different reason.
             .filter(|image| {
                 !results.iter().any(|r| r.image == **image && r.causes.iter().any(|c| c.id == "arch-mismatch"))
             })
@@ -155,10 +155,13 @@ fn turns(images: &[String], results: &[&CaseResult]) -> Vec<Turn> {
         let name = |at: usize| row[at].0.clone();
         let conditions = (*set).clone();
         match first_bad(&goods) {
-            FirstBad::At(bad) => {
-                Some(Turn { conditions, image: Some(name(bad)), last_good: Some(name(bad - 1)), any_of: Vec::new() })
-            }
-            FirstBad::Among(first, bad) => Some(Turn {
+            FirstBad::At(bad) => Some(Transition {
+                conditions,
+                image: Some(name(bad)),
+                last_good: Some(name(bad - 1)),
+                any_of: Vec::new(),
+            }),
+            FirstBad::Among(first, bad) => Some(Transition {
                 conditions,
                 image: None,
                 last_good: first.checked_sub(1).map(name),
@@ -167,10 +170,10 @@ fn turns(images: &[String], results: &[&CaseResult]) -> Vec<Turn> {
             FirstBad::All | FirstBad::None => None,
         }
     };
-    sets.iter().filter_map(turn).collect()
+    sets.iter().filter_map(transition).collect()
 }
 
-/// Conditions as a person would say them.
+/// Conditions in words.
 #[must_use]
 pub(crate) fn in_words(set: &ConditionSet) -> String {
     let words: Vec<String> = set.iter().map(Condition::words).collect();
@@ -178,11 +181,11 @@ pub(crate) fn in_words(set: &ConditionSet) -> String {
 }
 
 impl Version {
-    /// `v20-otp-fix exits with code 1 when …`, in one sentence.
+    /// One sentence: `v20-otp-fix exits with code 1 when …`.
     #[must_use]
     pub(crate) fn sentence(&self) -> String {
         let name = short_name(&self.image);
-        if let Some(cause) = &self.nowhere {
+        if let Some(cause) = &self.wrong_architecture {
             return format!("{name} exits with code 1 under every condition: {}", first_sentence(&cause.text));
         }
         let tail = if self.unresolved > 0 { format!(" ({} cases unresolved)", self.unresolved) } else { String::new() };
@@ -198,12 +201,12 @@ impl Version {
         format!("{name} {}{tail}.", clauses(&self.sets))
     }
 
-    /// The sentence without what every version does.
+    /// The sentence, without what all versions share.
     #[must_use]
     pub(crate) fn own_sentence(&self, common: &[FailingSet]) -> String {
         let own: Vec<FailingSet> =
             self.sets.iter().filter(|s| !common.iter().any(|c| c.conditions == s.conditions)).cloned().collect();
-        if own.len() == self.sets.len() || self.nowhere.is_some() {
+        if own.len() == self.sets.len() || self.wrong_architecture.is_some() {
             return self.sentence();
         }
         if own.is_empty() {
@@ -217,7 +220,7 @@ impl Version {
     }
 }
 
-/// `exits with code 1 when A, B or C; or when X and D or E`: sets that fail alike, one clause for each kind.
+/// One clause for each kind of failure: `exits with code 1 when A, B or C; or when X and D or E`.
 #[must_use]
 pub(crate) fn clauses(sets: &[FailingSet]) -> String {
     let mut groups: Vec<(String, Vec<&ConditionSet>)> = Vec::new();
@@ -230,13 +233,13 @@ pub(crate) fn clauses(sets: &[FailingSet]) -> String {
     }
     let part = |(how, sets): (String, Vec<&ConditionSet>)| match sets.iter().find(|set| set.is_empty()) {
         Some(always) => format!("{how} {}", in_words(always)),
-        None => format!("{how} when {}", whens(&sets)),
+        None => format!("{how} when {}", when_clauses(&sets)),
     };
     groups.into_iter().map(part).collect::<Vec<_>>().join("; it ")
 }
 
-/// Sets of one condition in one list; those of several by what they share beside a condition of the network.
-fn whens(sets: &[&ConditionSet]) -> String {
+/// Lists sets of one condition together, and larger sets by what they share besides a network condition.
+fn when_clauses(sets: &[&ConditionSet]) -> String {
     let mut clauses: Vec<(String, Vec<String>)> = Vec::new();
     for set in sets {
         let (network, other): (Vec<&Condition>, Vec<&Condition>) = set.iter().partition(|c| c.is_of_network());
@@ -266,7 +269,7 @@ fn list(words: &[String]) -> String {
     }
 }
 
-/// What a version does under a failing set.
+/// What a version does under a failing set, as a predicate.
 fn verb(set: &FailingSet) -> String {
     view::does(set.outcome.as_ref(), set.exit_code)
 }
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_that_fail_alike_are_one_sentence() {
+    fn sets_with_the_same_failure_are_one_sentence() {
         let sets = [
             failing(&["env.unset:A"], 1),
             failing(&["env.empty:A"], 1),
@@ -321,15 +324,15 @@ mod tests {
     }
 
     #[test]
-    fn what_all_versions_share_is_said_once() {
+    fn shared_sets_are_described_once() {
         let version = |image: &str, sets: Vec<FailingSet>| Version {
             image: image.to_owned(),
             verdict: Verdict::Fail,
             sets,
-            soft: Vec::new(),
+            failed_checks: Vec::new(),
             passed: 1,
             unresolved: 0,
-            nowhere: None,
+            wrong_architecture: None,
         };
         let shared = failing(&["env.unset:A"], 1);
         let versions = [

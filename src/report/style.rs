@@ -1,4 +1,4 @@
-//! How a terminal shows a piece of text: its colours, its width, a mark, a cause.
+//! Text for a terminal: colours, widths, marks and causes.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const HEAD: Style = Style::new().bold();
-pub(super) const ODD: Style = AnsiColor::Yellow.on_default();
+pub(super) const WARN: Style = AnsiColor::Yellow.on_default();
 
 pub(super) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
@@ -27,12 +27,12 @@ fn style(look: Look) -> Style {
     match look {
         Look::Good => GOOD,
         Look::Bad => BAD,
-        Look::Soft | Look::Unknown => ODD,
+        Look::Soft | Look::Unknown => WARN,
         Look::Weak | Look::Skipped | Look::Nothing => DIM,
     }
 }
 
-/// A text of just this width, cut or padded.
+/// Cuts or pads a text to a width.
 pub(super) fn shorten(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return format!("{text:width$}");
@@ -41,12 +41,12 @@ pub(super) fn shorten(text: &str, width: usize) -> String {
     format!("{cut}…")
 }
 
-/// A text of at most this width.
+/// Cuts a text to a maximum width.
 pub(super) fn shorten_end(text: &str, width: usize) -> String {
     if text.chars().count() <= width { text.to_owned() } else { shorten(text, width) }
 }
 
-/// Breaks a text at words, for a terminal of 100 columns.
+/// Wraps a text at 100 columns.
 pub(super) fn wrap(text: &str, indent: usize) -> String {
     let mut out = String::new();
     let mut column = indent;
@@ -65,12 +65,12 @@ pub(super) fn wrap(text: &str, indent: usize) -> String {
     out
 }
 
-/// Causes, fixes and evidence of a failure.
+/// All causes of a failure, with fixes and evidence.
 pub(super) fn causes(result: &CaseResult) -> String {
     result.causes.iter().map(|one| format!("\n{}", cause(one, true))).collect()
 }
 
-/// A cause, its fix where that is wanted, and what it stands on.
+/// A cause, with its evidence and, if asked for, its fix.
 pub(super) fn cause(cause: &Cause, fix: bool) -> String {
     let mut text = format!("  {}  {}\n", styled(HEAD, "why"), wrap(&cause.text, 7));
     if fix {

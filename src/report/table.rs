@@ -1,5 +1,5 @@
-//! The cases of a run as tables: conditions down, images across. Two cases may show the same conditions, when they differ
-//! in a secret only: each gets a row.
+//! The cases of a run as tables: conditions down, images across. Cases that differ only in a secret show the same
+//! conditions; each gets its own row.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use crate::event::run::Run;
 use crate::event::{Entry, Standing};
 use crate::model::outcome::{CaseResult, Outcome};
 
-/// A set of conditions and its cells.
+/// A row: a set of conditions and its cells.
 #[derive(Clone, Debug)]
 pub(crate) struct Row<'a> {
-    /// The conditions in words; `(2)` behind it where another row reads the same.
+    /// The conditions, followed by `(2)` if another row reads the same.
     pub(crate) label: String,
-    /// One for each image of the table, in its order; nothing: no such case is planned.
+    /// One cell for each image of the table; `None` where no case is planned.
     pub(crate) cells: Vec<Option<Entry<'a>>>,
 }
 
 /// The cases of one scenario.
 #[derive(Clone, Debug)]
 pub struct Table<'a> {
-    /// The scenario's name; nothing: cases by hand.
+    /// The scenario's name; `None` for cases from the command line.
     pub(crate) scenario: Option<&'a str>,
     /// The images in the order of the plan.
     pub(crate) images: Vec<&'a str>,
-    /// What people call them; the whole names where the short ones are the same.
+    /// Their short names, or the whole ones where these are ambiguous.
     pub(crate) names: Vec<String>,
     /// The sets of conditions in the order of the plan.
     pub(crate) rows: Vec<Row<'a>>,
@@ -37,7 +37,7 @@ impl<'a> Table<'a> {
         self.rows.iter().filter_map(move |row| Some((row.label.as_str(), (*row.cells.get(image)?)?)))
     }
 
-    /// Every case: the image's name, the label of the row, the cell; row by row.
+    /// Every case, row by row: the image's name, the row's label, the cell.
     pub(crate) fn cells(&self) -> impl Iterator<Item = (&str, &str, Entry<'a>)> {
         self.rows.iter().flat_map(move |row| {
             let cells = self.names.iter().zip(&row.cells);
@@ -45,14 +45,14 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The same without rows that are nothing but steps of a search.
+    /// The table without rows that contain only steps of a search.
     #[must_use]
     pub(crate) fn without_steps(&self) -> Self {
         let told = |row: &&Row<'_>| row.cells.iter().flatten().any(|cell| cell.standing != Standing::Step);
         Self { rows: self.rows.iter().filter(told).cloned().collect(), ..self.clone() }
     }
 
-    /// What stands above it, where a run has more than one.
+    /// The title of the table, if a run has more than one.
     #[must_use]
     pub(crate) fn title(&self) -> String {
         self.scenario.map_or_else(|| "cases by hand".to_owned(), one_line)
@@ -77,7 +77,7 @@ fn table<'a>(scenario: Option<&'a str>, all: Vec<Entry<'a>>) -> Table<'a> {
     let mut images: Vec<&str> = Vec::new();
     let mut columns: BTreeMap<&str, usize> = BTreeMap::new();
     let mut labels: Vec<String> = Vec::new();
-    // The cases of one label and image: several where they differ in a secret only.
+    // The cases of one label and image: several if they differ only in a secret.
     let mut cells: BTreeMap<String, BTreeMap<usize, Vec<Entry<'a>>>> = BTreeMap::new();
     for cell in all {
         let planned = cell.planned;
@@ -95,7 +95,7 @@ fn table<'a>(scenario: Option<&'a str>, all: Vec<Entry<'a>>) -> Table<'a> {
     let mut rows = Vec::new();
     for label in labels {
         let Some(mut of_label) = cells.remove(&label) else { continue };
-        // Shards are put together in any order; the numbers of ids tell which case is of which row.
+        // Shards are merged in any order, so the number in the id decides which row a case belongs to.
         of_label.values_mut().for_each(|several| several.sort_by_key(|cell| number(&cell.planned.id.0)));
         let most = of_label.values().map(Vec::len).max().unwrap_or_default();
         for n in 0..most {
@@ -107,7 +107,7 @@ fn table<'a>(scenario: Option<&'a str>, all: Vec<Entry<'a>>) -> Table<'a> {
     Table { scenario, names: view::names(&images), images, rows }
 }
 
-/// The number behind an id that others have, too: `v1-0123abcd-2`.
+/// The number that makes an id unique: 2 in `v1-0123abcd-2`.
 fn number(id: &str) -> u64 {
     let Some((before, number)) = id.rsplit_once('-') else { return 1 };
     let hash = before.rsplit('-').next().unwrap_or_default();
@@ -115,7 +115,7 @@ fn number(id: &str) -> u64 {
     number.parse().ok().filter(|_| is_hash && number.len() < 8).unwrap_or(1)
 }
 
-/// How bad a result is, the worst first: what fails without any condition, then what died, then the rest.
+/// Sort key that puts the worst results first: failures without conditions, then exits, then the rest.
 #[must_use]
 pub(crate) fn severity(result: &CaseResult) -> (bool, bool, usize) {
     let died = !matches!(result.outcome, None | Some(Outcome::Healthy));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_that_read_the_same_are_rows_of_their_own() {
+    fn cases_with_the_same_label_get_their_own_rows() {
         assert_eq!(number("v1-2"), 1);
         let mut run = every_kind();
         for _ in 0..2 {
@@ -142,7 +142,7 @@ mod tests {
             assert!(keys[1].label.ends_with(" (2)"), "{}", keys[1].label);
             assert_eq!(ids(keys[0]), ["v1.2-00000007", "v2-00000008"]);
             assert_eq!(ids(keys[1]), ["v1.2-00000007-2", "v2-00000008-2"]);
-            // Shards may come in another order.
+            // Shards may be merged in another order.
             let cases = &mut run.header.cases;
             let (a, b) = (cases[6].clone(), cases[8].clone());
             (cases[6], cases[8]) = (b, a);

@@ -1,4 +1,4 @@
-//! Text for a person, to standard output.
+//! The report of a run for a terminal.
 
 use std::borrow::Borrow;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::evidence;
 use super::searches::{SearchView, searches};
 use super::story::{Story, clauses, in_words};
-use super::style::{BAD, DIM, GOOD, HEAD, ODD, causes, mark, shorten, shorten_end, styled, wrap};
+use super::style::{BAD, DIM, GOOD, HEAD, WARN, causes, mark, shorten, shorten_end, styled, wrap};
 use super::table::{Table, tables};
 use super::view::{self, LEGEND};
 use crate::event::run::Run;
@@ -17,7 +17,7 @@ use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Verdict};
 use crate::model::search::SearchReport;
 
-/// Widths in columns: of a cell of the matrix, and of the longest condition that is not cut.
+/// Widths in columns: of a cell of the matrix, and the maximum of a label.
 const CELL: usize = 8;
 const MOST_LABEL: usize = 44;
 
@@ -36,7 +36,7 @@ pub fn matrix(table: &Table<'_>) -> String {
         let _ = write!(text, "  {}", shorten(&row.label, label));
         for cell in &row.cells {
             let (mark, style) = mark(result(cell));
-            // Padded before it is coloured: colours have no width.
+            // Padded first, since colour codes have no width.
             let _ = write!(text, "{}", styled(style, &format!("{mark:>width$}")));
         }
         text.push('\n');
@@ -56,7 +56,7 @@ fn result<'a>(cell: &Option<Entry<'a>>) -> Option<&'a CaseResult> {
     cell.and_then(|cell| cell.result).map(|result| &**result)
 }
 
-/// What the demo says after its matrix.
+/// The text of the demo after its matrix.
 #[must_use]
 pub fn story(story: &Story, results: &[impl Borrow<CaseResult>]) -> String {
     let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
@@ -66,27 +66,29 @@ pub fn story(story: &Story, results: &[impl Borrow<CaseResult>]) -> String {
         let _ = writeln!(text, "  {} {}", styled(BAD, "•"), wrap(&sentence, 4));
     }
     for version in &story.versions {
-        let own = version.sets.len() > story.common.len() || version.nowhere.is_some();
+        let own = version.sets.len() > story.common.len() || version.wrong_architecture.is_some();
         let style = match (!own, version.passed) {
             (true, 0) => DIM,
             (true, _) => GOOD,
             (false, _) => BAD,
         };
         let _ = writeln!(text, "  {} {}", styled(style, "•"), wrap(&version.own_sentence(&story.common), 4));
-        if let Some((set, what)) = version.soft.first() {
-            let more = version.soft.len() - 1;
+        if let Some((set, what)) = version.failed_checks.first() {
+            let more = version.failed_checks.len() - 1;
             let more = if more > 0 { format!(" (and under {more} more)") } else { String::new() };
             let note = format!("healthy, but when {}: {what}{more}", in_words(set));
             let _ = writeln!(text, "    {}", styled(DIM, &wrap(&note, 4)));
         }
     }
     let _ = writeln!(text, "\n{}", styled(HEAD, "First bad version"));
-    for turn in &story.first_bad {
-        let good = turn.last_good.as_deref().map(|g| format!(" ({} is good)", short_name(g))).unwrap_or_default();
-        let among: Vec<&str> = turn.any_of.iter().map(|i| short_name(i)).collect();
-        let bad =
-            turn.image.as_deref().map_or_else(|| format!("one of {}", among.join(", ")), |i| short_name(i).to_owned());
-        let _ = writeln!(text, "  {:<58} {}{good}", turn.conditions.to_string(), styled(BAD, &bad));
+    for transition in &story.first_bad {
+        let good = transition.last_good.as_deref().map(|g| format!(" ({} is good)", short_name(g))).unwrap_or_default();
+        let among: Vec<&str> = transition.any_of.iter().map(|i| short_name(i)).collect();
+        let bad = transition
+            .image
+            .as_deref()
+            .map_or_else(|| format!("one of {}", among.join(", ")), |i| short_name(i).to_owned());
+        let _ = writeln!(text, "  {:<58} {}{good}", transition.conditions.to_string(), styled(BAD, &bad));
     }
     if let Some(failed) = example(story, results) {
         let _ = writeln!(
@@ -111,11 +113,11 @@ fn status(result: &CaseResult) -> String {
         .unwrap_or_default()
 }
 
-/// The failure that shows most: with a cause, under a pair of conditions if there is one.
+/// The most instructive failure: with a cause, and under a pair of conditions if there is one.
 fn example<'a>(story: &Story, results: &[&'a CaseResult]) -> Option<&'a CaseResult> {
     let sets: Vec<(&String, &ConditionSet)> =
         story.versions.iter().flat_map(|v| v.sets.iter().map(|s| (&v.image, &s.conditions))).collect();
-    // The first of those that show as much: the last one is what `max_by_key` takes.
+    // Reversed, since `max_by_key` returns the last of equal elements.
     results
         .iter()
         .copied()
@@ -124,7 +126,7 @@ fn example<'a>(story: &Story, results: &[&'a CaseResult]) -> Option<&'a CaseResu
         .max_by_key(|r| (r.conditions.iter().count() > 1, r.exit_code == Some(1), r.causes.len()))
 }
 
-/// One case in full, as `run` shows it.
+/// One case in full.
 fn case(entry: &Entry<'_>, result: &CaseResult) -> String {
     let (_, style) = mark(Some(result));
     let mut text = format!(
@@ -144,7 +146,7 @@ fn case(entry: &Entry<'_>, result: &CaseResult) -> String {
         let _ = writeln!(text, "  {}", times.join(" · "));
     }
     if let Some(often) = entry.attempts.flaky() {
-        let _ = writeln!(text, "  {}", styled(ODD, &format!("flaky: {often}")));
+        let _ = writeln!(text, "  {}", styled(WARN, &format!("flaky: {often}")));
     }
     if let Some(expected) = entry.expected {
         let (mark, style) =
@@ -164,8 +166,8 @@ fn case(entry: &Entry<'_>, result: &CaseResult) -> String {
     text
 }
 
-/// What many passes have in common: conditions that were never met, and time compression.
-fn unmet(entries: &[&Entry<'_>]) -> String {
+/// A summary of many passes: conditions that were not exercised, and time compression.
+fn not_exercised(entries: &[&Entry<'_>]) -> String {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
     let results = || entries.iter().filter_map(|entry| entry.result);
     for result in results().filter(|r| r.verdict == Verdict::Pass) {
@@ -183,25 +185,24 @@ fn unmet(entries: &[&Entry<'_>]) -> String {
     }
     let compressed = results().filter(|r| r.notes.iter().any(|n| n.starts_with("time compression"))).count();
     if compressed > 0 {
-        let line =
-            format!("time compression touched {compressed} of {} results; --format json says how", entries.len());
+        let line = format!("time compression affected {compressed} of {} results; see --format json", entries.len());
         let _ = writeln!(text, "  {}", styled(DIM, &line));
     }
     if text.is_empty() { text } else { text + "\n" }
 }
 
-/// What the images themselves say, each once.
+/// Findings about the images, each once.
 fn findings<'a>(results: impl IntoIterator<Item = &'a Arc<CaseResult>>) -> String {
-    let mut told: Vec<(&str, &str)> = Vec::new();
+    let mut shown: Vec<(&str, &str)> = Vec::new();
     let mut text = String::new();
     for result in results {
         for finding in &result.findings {
             let one = (result.image.as_str(), finding.cause.text.as_str());
-            // A finding that is the cause of the failure has been told.
-            if told.contains(&one) || result.causes.iter().any(|c| c.id == finding.cause.id) {
+            // Already shown as the cause of the failure.
+            if shown.contains(&one) || result.causes.iter().any(|c| c.id == finding.cause.id) {
                 continue;
             }
-            told.push(one);
+            shown.push(one);
             let mark = if finding.fatal { styled(BAD, "image") } else { styled(HEAD, "image") };
             let about = format!("{}: {}", short_name(&result.image), finding.cause.text);
             let _ = writeln!(text, "{mark} {}", wrap(&about, 6));
@@ -211,7 +212,7 @@ fn findings<'a>(results: impl IntoIterator<Item = &'a Arc<CaseResult>>) -> Strin
     if text.is_empty() { text } else { text + "\n" }
 }
 
-/// What it did, what it needed, what it was waiting for, what it never met.
+/// What the case did, its usage, what it was waiting for, and conditions it did not exercise.
 fn seen(result: &CaseResult) -> String {
     let mut text = String::new();
     for line in evidence::timeline(&result.evidence) {
@@ -224,12 +225,12 @@ fn seen(result: &CaseResult) -> String {
         let _ = writeln!(text, "  {} {}", styled(HEAD, "was waiting for"), wrap(what, 18));
     }
     for line in evidence::not_exercised(result) {
-        let _ = writeln!(text, "  {}", styled(ODD, &wrap(&line, 4)));
+        let _ = writeln!(text, "  {}", styled(WARN, &wrap(&line, 4)));
     }
     text
 }
 
-/// The log's end, what the platform would say, why and what to do.
+/// The end of the log, the platform's message, causes and fixes.
 fn failure(result: &CaseResult) -> String {
     let mut text = String::new();
     if !result.evidence.log_tail.is_empty() {
@@ -250,18 +251,18 @@ fn failure(result: &CaseResult) -> String {
     text
 }
 
-/// What a planted candidate has shown of a condition.
+/// The result of proving a condition with a planted candidate.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Proved {
     /// The condition.
     pub(crate) condition: String,
-    /// True: this host imposes it. False: it does not, though it should. Nothing: it cannot.
+    /// Whether this host imposes it; `None` when it cannot.
     pub(crate) imposed: Option<bool>,
-    /// What was seen, or why it cannot.
+    /// What was seen, or why this host cannot impose it.
     pub(crate) what: String,
 }
 
-/// A line for every condition.
+/// The table of `exitone doctor`: a line for each condition.
 #[must_use]
 pub(crate) fn doctor(proved: &[Proved]) -> String {
     let width = proved.iter().map(|p| p.condition.chars().count()).max().unwrap_or_default();
@@ -278,11 +279,11 @@ pub(crate) fn doctor(proved: &[Proved]) -> String {
     }
     let count = |imposed| proved.iter().filter(|p| p.imposed == imposed).count();
     let (good, bad, skipped) = (count(Some(true)), count(Some(false)), count(None));
-    let _ = writeln!(text, "\n{good} forms of conditions proved, {bad} not imposed, {skipped} skipped");
+    let _ = writeln!(text, "\n{good} conditions proved, {bad} not imposed, {skipped} skipped");
     text
 }
 
-/// A whole run: a matrix for each scenario where there is one to see, then the cases that did not pass, or all of a few.
+/// A whole run: a matrix for each scenario, unless it is trivial, then the cases that did not pass, or all of a few.
 #[must_use]
 pub fn run(run: &Run) -> String {
     let found = searches(run);
@@ -312,19 +313,19 @@ pub fn run(run: &Run) -> String {
         }
         let searches = || run.searches().filter(|(search, _)| search.scenario.as_deref() == table.scenario);
         let smallest = searches().filter_map(|(_, answer)| answer.ok()).flat_map(|report| &report.judged);
-        let told: Vec<_> = smallest.filter(|judged| judged.smallest).map(|judged| &judged.case).collect();
-        // What a search says of its sets and steps comes below.
-        let by_themselves = |entry: &&Entry<'_>| entry.standing != Standing::Step && !told.contains(&&entry.planned.id);
-        let by_themselves: Vec<&Entry<'_>> = entries.iter().filter(by_themselves).collect();
-        let few = by_themselves.len() <= 4;
+        let minimal: Vec<_> = smallest.filter(|judged| judged.smallest).map(|judged| &judged.case).collect();
+        // The sets and steps of a search come below.
+        let standalone = |entry: &&Entry<'_>| entry.standing != Standing::Step && !minimal.contains(&&entry.planned.id);
+        let standalone: Vec<&Entry<'_>> = entries.iter().filter(standalone).collect();
+        let few = standalone.len() <= 4;
         if !few {
-            text += &unmet(&by_themselves);
+            text += &not_exercised(&standalone);
         }
         let odd = |entry: &Entry<'_>| {
             let failed = entry.result.is_some_and(|result| result.verdict != Verdict::Pass);
             failed || entry.standing != Standing::Expected || entry.attempts.flaky().is_some()
         };
-        let shown = by_themselves.iter().filter(|entry| few || odd(entry));
+        let shown = standalone.iter().filter(|entry| few || odd(entry));
         text.extend(shown.filter_map(|entry| Some(case(entry, entry.result?) + "\n")));
         if searches().next().is_none() {
             text += &findings(entries.iter().filter_map(|entry| entry.result));
@@ -339,7 +340,7 @@ pub fn run(run: &Run) -> String {
     text + &summary(&run.counts())
 }
 
-/// What a search found, and how that stands against what is expected.
+/// What a search found, and whether that was expected.
 fn search(run: &Run, search: &SearchView<'_>, report: Option<&SearchReport>) -> String {
     let mut text = String::new();
     if run.header.kind == Kind::Run {
@@ -354,17 +355,17 @@ fn search(run: &Run, search: &SearchView<'_>, report: Option<&SearchReport>) -> 
         let (mark, style) = match line.good {
             Some(true) => ("✓", GOOD),
             Some(false) => ("✗", BAD),
-            None => ("?", ODD),
+            None => ("?", WARN),
         };
         let _ = writeln!(text, "  {} {}", styled(style, mark), wrap(&line.text, 4));
     }
     if let Some(undecided) = search.undecided() {
-        let _ = writeln!(text, "  {}", styled(ODD, &wrap(&undecided, 2)));
+        let _ = writeln!(text, "  {}", styled(WARN, &wrap(&undecided, 2)));
     }
     text + "\n"
 }
 
-/// The last line.
+/// The last line: counts and duration.
 #[must_use]
 pub(crate) fn summary(counts: &Counts) -> String {
     format!("{} in {:.1} s\n", view::counts(counts), counts.seconds)

@@ -1,4 +1,4 @@
-//! What holds for every format at once.
+//! Tests of all formats together.
 
 use serde_json::Value;
 
@@ -8,18 +8,18 @@ use crate::event::Counts;
 use crate::event::log::read;
 use crate::event::run::Run;
 
-/// A run with cases that were not run, skipped, unresolved, retried, flaky, expected to fail, and found by a search that
-/// does not know all.
+/// A run with cases that were not run, skipped, unresolved, retried, flaky, expected to fail, and found by an
+/// incomplete search.
 fn with_everything() -> Run {
     let log = read(include_str!("../../tests/fixtures/events-v1.jsonl")).expect("a log");
-    let mut run = Run::merged(vec![every_kind(), Run::of(&log.events)]).expect("they go together");
+    let mut run = Run::merged(vec![every_kind(), Run::of(&log.events)]).expect("they can be merged");
     for report in run.searches.values_mut() {
         std::sync::Arc::make_mut(report).open = Some("time was up".to_owned());
     }
     run
 }
 
-/// The number before a word in a line of counts: 0 where the word is not there.
+/// The number before a word in a line of counts; 0 when the word is missing.
 fn number(line: &str, word: &str) -> usize {
     let part = line.split(", ").find_map(|part| part.strip_suffix(word));
     part.map_or(0, |number| number.trim().parse().unwrap_or_else(|_| panic!("{word}: {line}")))

@@ -1,4 +1,4 @@
-//! What reports say of a run; each format only lays it out.
+//! The words that all reports share; each format only lays them out.
 
 use super::plain::one_line;
 use crate::event::{Counts, Entry, Standing};
@@ -11,7 +11,7 @@ pub(crate) fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The name of an image among others: the short one, unless another image shares it.
+/// The short name of an image, or the whole name if another image has the same short one.
 #[must_use]
 pub(crate) fn name<'a>(image: &'a str, all: &[impl AsRef<str>]) -> &'a str {
     let short = short_name(image);
@@ -19,7 +19,7 @@ pub(crate) fn name<'a>(image: &'a str, all: &[impl AsRef<str>]) -> &'a str {
     if all.iter().any(|other| shared(other.as_ref())) { image } else { short }
 }
 
-/// The names of images.
+/// The names of images, as [`name`] gives them.
 #[must_use]
 pub(crate) fn names(all: &[impl AsRef<str>]) -> Vec<String> {
     all.iter().map(|image| one_line(name(image.as_ref(), all))).collect()
@@ -38,7 +38,7 @@ pub(crate) fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// What the process does, as the rest of a sentence: `exits with code 1`.
+/// What the process does, as a predicate: `exits with code 1`.
 #[must_use]
 pub(crate) fn does(outcome: Option<&Outcome>, exit_code: Option<i64>) -> String {
     match (outcome, exit_code) {
@@ -54,7 +54,7 @@ pub(crate) fn does(outcome: Option<&Outcome>, exit_code: Option<i64>) -> String 
     }
 }
 
-/// How a result looks at a glance; formats give each a colour.
+/// The look of a result, for which each format has a colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Look {
     /// Healthy.
@@ -65,15 +65,15 @@ pub(crate) enum Look {
     Soft,
     /// Failed.
     Bad,
-    /// Undecided.
+    /// Unresolved.
     Unknown,
-    /// The host cannot impose it.
+    /// Skipped: the host cannot impose a condition.
     Skipped,
-    /// Nothing was run.
+    /// Not run.
     Nothing,
 }
 
-/// The mark of a cell in a table, at most nine columns wide.
+/// The mark of a result in a table, at most nine columns wide.
 #[must_use]
 pub(crate) fn mark(result: Option<&CaseResult>) -> (Look, String) {
     let Some(result) = result else { return (Look::Nothing, "–".to_owned()) };
@@ -101,7 +101,7 @@ fn failure(outcome: Option<&Outcome>, code: Option<i64>) -> String {
     }
 }
 
-/// What the marks of a table mean, beside exit codes and signals.
+/// The meaning of the marks in a table, except exit codes and signals.
 pub(crate) const LEGEND: [(Look, &str, &str); 9] = [
     (Look::Good, "ok", "healthy"),
     (Look::Weak, "(ok)", "healthy without exercising a condition"),
@@ -114,7 +114,7 @@ pub(crate) const LEGEND: [(Look, &str, &str); 9] = [
     (Look::Skipped, "skip", "this host cannot impose it"),
 ];
 
-/// A case in a few words: what came out, and what was expected where that is something else.
+/// A case in a few words: the outcome, and the expectation if it was not met.
 #[must_use]
 pub(crate) fn words(entry: &Entry<'_>) -> String {
     let Some(result) = entry.result else { return "not run".to_owned() };
@@ -126,13 +126,13 @@ pub(crate) fn words(entry: &Entry<'_>) -> String {
     }
 }
 
-/// Notes on a result: how it was had, and what its attempts came to.
+/// Notes on how a result was obtained, and the outcomes of its attempts.
 pub(crate) fn notes<'a>(entry: &Entry<'a>) -> impl Iterator<Item = String> + use<'a> {
     let attempts = entry.attempts.summary();
     entry.result.into_iter().flat_map(|result| result.notes.iter().map(|note| one_line(note))).chain(attempts)
 }
 
-/// The counts that are not zero.
+/// The counts that are not zero, as a line.
 #[must_use]
 pub(crate) fn counts(counts: &Counts) -> String {
     let parts = [
@@ -146,16 +146,16 @@ pub(crate) fn counts(counts: &Counts) -> String {
     let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let searches =
         (counts.open > 0).then(|| format!("{} of {} undecided", counts.open, plural(counts.searches, "search")));
-    // Where every failure was unexpected, and nothing else, the count says it already.
-    let stands = (counts.unexpected != counts.failed).then(|| match counts.unexpected {
+    // Redundant if exactly the failures were unexpected.
+    let expected = (counts.unexpected != counts.failed).then(|| match counts.unexpected {
         0 => "all as expected".to_owned(),
         n => format!("{n} not as expected"),
     });
     let first = [plural(counts.cases, "case"), format!("{} passed", counts.passed)];
-    first.into_iter().chain(parts).chain(searches).chain(stands).collect::<Vec<_>>().join(", ")
+    first.into_iter().chain(parts).chain(searches).chain(expected).collect::<Vec<_>>().join(", ")
 }
 
-/// What a run came to, in one sentence without a full stop; `None` of the verdict: nothing was run.
+/// The verdict on a run and a sentence, without a full stop. No verdict means that nothing was run.
 #[must_use]
 pub(crate) fn headline(counts: &Counts) -> (Option<Verdict>, String) {
     let of = |count: usize, what: &str| format!("{count} of {} {what}", plural(counts.cases - counts.steps, "case"));
@@ -180,7 +180,7 @@ mod tests {
     use crate::report::fixture::every_kind;
 
     #[test]
-    fn counts_in_words() {
+    fn counts_are_worded() {
         let all = every_kind().counts();
         assert_eq!(headline(&all), (Some(Verdict::Fail), "4 of 11 cases not as expected".to_owned()));
         let one = Counts { cases: 1, passed: 1, expected: 1, ..Counts::default() };
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_would_be_the_same_are_whole() {
+    fn ambiguous_short_names_are_written_in_full() {
         assert_eq!(names(&["a:v1", "b:v1", "a:v2"]), ["a:v1", "b:v1", "v2"]);
     }
 }

@@ -1,16 +1,16 @@
-//! The answer of `why` for a person: one paragraph for each cause.
+//! The answer of `why` for a terminal: one paragraph for each cause.
 
 use std::borrow::Borrow;
 use std::fmt::Write;
 
 use super::story::{FailingSet, clauses};
-use super::style::{BAD, DIM, GOOD, HEAD, ODD, cause, mark, shorten_end, styled, wrap};
+use super::style::{BAD, DIM, GOOD, HEAD, WARN, cause, mark, shorten_end, styled, wrap};
 use crate::model::FailureClass;
 use crate::model::answer::{Answer, Left, MinimalSet};
 use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Verdict};
 
-/// The whole answer for a person. `explain`: every run as well.
+/// The answer for a terminal. `explain`: whether to list every run.
 #[must_use]
 pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool) -> String {
     let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
@@ -36,14 +36,14 @@ fn headline(answer: &Answer) -> String {
     let name = short_name(&answer.image);
     let style = match answer.verdict {
         Verdict::Pass => GOOD,
-        Verdict::Unresolved => ODD,
+        Verdict::Unresolved => WARN,
         Verdict::Fail => BAD,
     };
     let flaky = if answer.flaky { "  (flaky: the same case does not always answer the same)" } else { "" };
     format!("{}  {}{flaky}\n", styled(HEAD, name), styled(style, &verdict(answer)))
 }
 
-/// What came out, in a few words.
+/// The verdict in a few words.
 pub(super) fn verdict(answer: &Answer) -> String {
     let count = answer.minimal_sets.len();
     match (answer.verdict, answer.baseline) {
@@ -56,11 +56,11 @@ pub(super) fn verdict(answer: &Answer) -> String {
     }
 }
 
-/// What the image itself says, unless it is told as a cause.
+/// Findings about the image that are not among the causes.
 fn image(answer: &Answer) -> String {
-    let told = |id: &str| answer.minimal_sets.iter().flat_map(|set| &set.causes).any(|c| c.id == id);
+    let is_cause = |id: &str| answer.minimal_sets.iter().flat_map(|set| &set.causes).any(|c| c.id == id);
     let mut text = String::new();
-    for finding in answer.findings.iter().filter(|finding| !told(&finding.cause.id)) {
+    for finding in answer.findings.iter().filter(|finding| !is_cause(&finding.cause.id)) {
         let mark = if finding.fatal { styled(BAD, "image") } else { styled(HEAD, "image") };
         let _ = writeln!(text, "\n{mark} {}", wrap(&finding.cause.text, 6));
         let _ = writeln!(text, "  {} {}", styled(HEAD, "fix"), wrap(&finding.cause.fix, 6));
@@ -68,7 +68,7 @@ fn image(answer: &Answer) -> String {
     text
 }
 
-/// Sets that fail alike: with the same signature, for the same kind of cause.
+/// Groups sets with the same signature and the same kinds of causes.
 fn grouped(sets: &[MinimalSet]) -> Vec<Vec<&MinimalSet>> {
     let mut groups: Vec<Vec<&MinimalSet>> = Vec::new();
     let kinds = |set: &MinimalSet| set.causes.iter().map(|c| c.id.clone()).collect::<Vec<_>>();
@@ -105,16 +105,16 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseRe
         }
     }
     let _ = writeln!(text, "    {}", styled(DIM, &shorten_end(&group[0].signature, 120)));
-    let mut told: Vec<&str> = Vec::new();
+    let mut shown: Vec<&str> = Vec::new();
     for one in group.iter().flat_map(|set| &set.causes) {
-        if !told.contains(&one.text.as_str()) {
+        if !shown.contains(&one.text.as_str()) {
             let fix =
-                !group.iter().flat_map(|s| &s.causes).any(|c| told.contains(&c.text.as_str()) && c.fix == one.fix);
+                !group.iter().flat_map(|s| &s.causes).any(|c| shown.contains(&c.text.as_str()) && c.fix == one.fix);
             text.push_str(&cause(one, fix));
-            told.push(&one.text);
+            shown.push(&one.text);
         }
     }
-    if told.is_empty() {
+    if shown.is_empty() {
         text.push_str(&log_of(outcome(group[0])));
     }
     if group[0].fails[1] > 0 {
@@ -129,7 +129,7 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseRe
     text
 }
 
-/// How often it failed, and whether each condition is needed.
+/// How often the set failed, and whether each condition is needed.
 fn proof(set: &MinimalSet) -> String {
     if set.fails[1] == 0 {
         return "judged from the image".to_owned();
@@ -146,7 +146,7 @@ fn proof(set: &MinimalSet) -> String {
     format!("{runs}{without}")
 }
 
-/// The end of the log, where no rule knows the cause.
+/// The end of the log, for a failure of unknown cause.
 fn log_of(result: Option<&CaseResult>) -> String {
     let Some(result) = result else { return String::new() };
     let tail = &result.evidence.log_tail;
@@ -163,13 +163,13 @@ fn log_of(result: Option<&CaseResult>) -> String {
 fn log(results: &[&CaseResult]) -> String {
     let failed = results.iter().copied().rev().find(|r| r.verdict == Verdict::Fail && r.conditions.is_empty());
     match failed {
-        // Without a cause the log was shown.
+        // Without a cause, the log is shown already.
         Some(result) if !result.causes.is_empty() => log_of(Some(result)),
         _ => String::new(),
     }
 }
 
-/// What is beside the sets: what heals, other failures, what was ruled out.
+/// The remarks below the sets.
 fn around(answer: &Answer) -> String {
     let lines = around_lines(answer);
     if lines.is_empty() {
@@ -179,7 +179,7 @@ fn around(answer: &Answer) -> String {
     format!("\n{lines}")
 }
 
-/// What is beside the sets, a line each.
+/// Remarks, one per line: conditions that prevent failures, other failures, notes, conditions not searched.
 pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for healed in &answer.healed {
@@ -211,7 +211,7 @@ pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
     lines
 }
 
-/// Whether the list is complete, how sure that is, and what it rests on.
+/// Whether the list of sets is complete, with confidence and assumption.
 pub(super) fn certainty(answer: &Answer) -> String {
     let percent = format!("{:.1} %", answer.confidence * 100.0);
     match (answer.complete, answer.baseline) {
@@ -221,7 +221,7 @@ pub(super) fn certainty(answer: &Answer) -> String {
     }
 }
 
-/// How sure it is, and what that rests on.
+/// The certainty, the platform's failure class, and the number of runs.
 fn certain(answer: &Answer) -> String {
     let list = certainty(answer);
     let class = match answer.class {
@@ -235,7 +235,7 @@ fn certain(answer: &Answer) -> String {
     format!("\n{}\n{runs}\n", wrap(&format!("{list}{class}"), 0))
 }
 
-/// Every run, in the order of time.
+/// Every run, in chronological order.
 fn runs(results: &[&CaseResult]) -> String {
     let mut text = format!("\n{}\n", styled(HEAD, "Every run"));
     for result in results {

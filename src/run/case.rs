@@ -1,8 +1,8 @@
 //! One case as a state machine: prepare, start, listen, healthy, soak, stop.
 //!
-//! Every condition is in force before the candidate's first instruction: the holder acknowledges the namespace
-//! before the container is started. The verdict stands before the candidate is stopped; stopping and removing go on
-//! beside the next case.
+//! Every condition is in force before the candidate's first instruction: the holder acknowledges the namespace before
+//! the container starts. The verdict is final before the candidate is stopped; stopping and removing it goes on in the
+//! background.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use super::RunError;
 use super::context::Context;
 use super::disk::FullDisk;
 use super::holder::Holder;
-use super::leaving::Leaving;
-use super::result::{Attempt, Frame};
+use super::result::{Attempt, ResultBuilder};
 use super::services::Services;
 use super::spec;
-use super::watch::{Begin, End, Watch};
+use super::teardown::Teardown;
+use super::watch::{End, Watch, WatchInput};
 use crate::diagnose::statics::findings;
 use crate::engine::EngineError;
 use crate::holder::protocol::{Prepare, ToHolder};
@@ -25,24 +25,24 @@ use crate::model::outcome::Phase;
 use crate::model::service::UpstreamKind;
 use crate::model::{Candidate, Case, CaseResult, Condition, Redactor, Service};
 
-const CANNOT_EXECUTE: &str = "the engine's machine does not execute linux/amd64";
-const CANNOT_EXECUTE_HINT: &str = "Install emulation there (`docker run --privileged --rm tonistiigi/binfmt --install amd64`), or use an amd64 engine.";
-/// A start that the engine does not report within this time.
+const CANNOT_EXECUTE: &str = "the engine's machine cannot execute linux/amd64";
+const CANNOT_EXECUTE_HINT: &str = "Install emulation on it (`docker run --privileged --rm tonistiigi/binfmt --install amd64`), or use an amd64 engine.";
+/// Time limit of the engine's answer to a start.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
-/// Who hears of a case while it goes on.
+/// Callbacks of a running case.
 #[derive(Clone, Copy)]
 pub struct Listener<'a> {
-    /// Hears of every phase that is reached.
+    /// Called with each phase that the case reaches.
     pub(crate) phase: &'a (dyn Fn(Phase) + Sync),
-    /// Hears, once the candidate is healthy, what comes of the case if nothing more happens.
+    /// Called when the candidate becomes healthy, with the result unless something else happens.
     pub(crate) healthy: Option<&'a (dyn Fn(CaseResult) + Sync)>,
-    /// True once nobody needs the result any more.
+    /// Set to true to cancel the case.
     pub(crate) cancelled: Option<&'a watch::Receiver<bool>>,
 }
 
 impl Listener<'_> {
-    /// Nobody does.
+    /// Ignores everything.
     pub const NOBODY: Self = Self { phase: &|_| {}, healthy: None, cancelled: None };
 }
 
@@ -56,7 +56,7 @@ pub async fn run(
 ) -> CaseResult {
     let begun = Instant::now();
     let first = context.options.first;
-    let bare = Frame { case, candidate, service, files: None, first, total_ms: 0.0 };
+    let bare = ResultBuilder { case, candidate, service, files: None, first, total_ms: 0.0 };
     if let Some(result) = bare.of_image() {
         return with_files(context, result, &bare).await;
     }
@@ -64,24 +64,24 @@ pub async fn run(
         return bare.not_run(&error);
     }
     let run = async {
-        let tried = tried(context, service, candidate, case, listener).await;
-        (tried, millis(begun.elapsed()))
+        let attempt = run_in_holder(context, service, candidate, case, listener).await;
+        (attempt, millis(begun.elapsed()))
     };
-    let look = context.inspector.look(service, candidate, case);
-    let ((tried, total_ms), files) = tokio::join!(run, look);
-    if let Err(Failure::Run(error)) = &tried {
+    let read_files = context.inspector.files(service, candidate, case);
+    let ((attempt, total_ms), files) = tokio::join!(run, read_files);
+    if let Err(Failure::Run(error)) = &attempt {
         context.lifeline.check(error).await;
     }
-    let frame = Frame { files: files.as_ref(), total_ms, ..bare };
-    // An engine of another architecture that cannot execute a good image says nothing about the image.
+    let builder = ResultBuilder { files: files.as_ref(), total_ms, ..bare };
+    // A machine of another architecture that cannot execute amd64 proves nothing about the image.
     let foreign = candidate.facts.architecture != context.architecture;
     let cannot = |text: &str| foreign && text.contains("exec format error");
-    let result = match tried {
-        Ok(attempt) if cannot(&attempt.log) => frame.not_run(&cannot_execute()),
-        Err(Failure::Image { message, .. }) if cannot(&message) => frame.not_run(&cannot_execute()),
-        Ok(attempt) => frame.of_attempt(attempt),
-        Err(Failure::Image { exit_code, message, hint }) => frame.not_started(exit_code, &message, hint),
-        Err(Failure::Run(e)) => frame.not_run(&e),
+    let result = match attempt {
+        Ok(attempt) if cannot(&attempt.log) => builder.not_run(&cannot_execute()),
+        Err(Failure::Image { message, .. }) if cannot(&message) => builder.not_run(&cannot_execute()),
+        Ok(attempt) => builder.of_attempt(attempt),
+        Err(Failure::Image { exit_code, message, hint }) => builder.not_started(exit_code, &message, hint),
+        Err(Failure::Run(e)) => builder.not_run(&e),
     };
     result.cleaned(&redactor(candidate, service, case))
 }
@@ -90,14 +90,14 @@ fn cannot_execute() -> RunError {
     RunError::Unsupported { reason: CANNOT_EXECUTE.to_owned(), hint: CANNOT_EXECUTE_HINT }
 }
 
-/// A result that is decided by the image's configuration, with what its files say.
-async fn with_files(context: &Context, mut result: CaseResult, frame: &Frame<'_>) -> CaseResult {
-    let files = context.inspector.look(frame.service, frame.candidate, frame.case).await;
-    result.findings = findings(&frame.candidate.facts, files.as_ref(), frame.service);
-    result.cleaned(&redactor(frame.candidate, frame.service, frame.case))
+/// Adds findings about the image's files to a result that the image's configuration decides.
+async fn with_files(context: &Context, mut result: CaseResult, builder: &ResultBuilder<'_>) -> CaseResult {
+    let files = context.inspector.files(builder.service, builder.candidate, builder.case).await;
+    result.findings = findings(&builder.candidate.facts, files.as_ref(), builder.service);
+    result.cleaned(&redactor(builder.candidate, builder.service, builder.case))
 }
 
-async fn tried(
+async fn run_in_holder(
     context: &Context,
     service: &Service,
     candidate: &Candidate,
@@ -106,8 +106,8 @@ async fn tried(
 ) -> Result<Attempt, Failure> {
     let begun = Instant::now();
     let mut holder = context.pool.take().await?;
-    let tried = attempt(context, service, candidate, case, &mut holder, begun, listener).await;
-    match tried {
+    let attempt = attempt(context, service, candidate, case, &mut holder, begun, listener).await;
+    match attempt {
         Ok((attempt, gone)) => {
             context.pool.give_back(holder, gone).await;
             Ok(attempt)
@@ -127,7 +127,7 @@ async fn tried(
     }
 }
 
-/// Knows every secret value of a case.
+/// The redactor of every secret value of a case.
 fn redactor(candidate: &Candidate, service: &Service, case: &Case) -> Redactor {
     let env = spec::environment(candidate, service, &case.conditions);
     let image = candidate.facts.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
@@ -137,7 +137,7 @@ fn redactor(candidate: &Candidate, service: &Service, case: &Case) -> Redactor {
         UpstreamKind::Stub(_) => None,
     });
     let theirs = containers.flatten().map(|(n, v)| (n.as_str(), v.as_str()));
-    // A condition may have put another value in the place of the service's own, which the program may take apart again.
+    // A condition may wrap the service's own value, and the program may unwrap it again.
     let own = service.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
     Redactor::new(image.chain(set).chain(own).chain(theirs), &service.secrets)
 }
@@ -150,13 +150,13 @@ fn millis(duration: Duration) -> f64 {
 enum Failure {
     /// The image cannot be started anywhere.
     Image { exit_code: Option<i64>, message: String, hint: &'static str },
-    /// The sandbox or the engine spoiled it.
+    /// The sandbox or the engine failed.
     Run(RunError),
 }
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        // Whatever befalls a holder, a service or a keeper says nothing of the image.
+        // A failure of a holder, a service container or a keeper says nothing about the image.
         Self::Run(error)
     }
 }
@@ -187,7 +187,7 @@ async fn attempt(
     let mut container = spec::container(candidate, service, &case.conditions, &context.session, &holder.container);
     let takes_away = |condition: &&Condition| condition.variable().is_some_and(|v| env.get(&v.name) == Some(&None));
     if let Some(condition) = case.conditions.iter().find(takes_away).filter(|_| !context.unsets_variables) {
-        let reason = "this engine does not take a variable of the image away".to_owned();
+        let reason = "this engine cannot unset a variable of the image".to_owned();
         return Err(Failure::Run(RunError::CannotImpose { condition: condition.clone(), reason }));
     }
     let mut disk = full_disk(context, service, candidate, case).await?;
@@ -206,38 +206,38 @@ async fn attempt(
         evidence: context.options.evidence,
     };
     let (prepared, created) = tokio::join!(holder.prepare(prepare), engine.create(&container));
-    // From here on the container is removed whatever happens.
-    let mut leaving = Leaving::new(context, created.as_deref().unwrap_or_default());
-    // A holder that failed is not fit for another run, whatever else went wrong.
+    // From here on the container is removed, whatever happens.
+    let mut teardown = Teardown::new(context, created.as_deref().unwrap_or_default());
+    // First the holder's error: a holder that failed must not be reused.
     let zero = prepared?;
     let id = created?;
     if let Some(disk) = &mut disk {
         disk.fill().await?;
     }
-    services.awake(holder, run).await?;
+    services.wait_until_serving(holder, run).await?;
     if context.measures_usage {
-        holder.say(&ToHolder::Watch { run, container: id.clone() }).await?;
+        holder.send(&ToHolder::Watch { run, container: id.clone() }).await?;
     }
     let attached = engine.attach(&id, false).await?;
     let death = context.deaths.of(&id);
     on_phase(Phase::Start);
-    holder.let_in();
+    holder.mark_occupied();
     match timeout(START_WITHIN, engine.start(&id)).await {
         Ok(started) => started?,
         Err(_) => {
             let late = format!("the engine did not report the start within {} s", START_WITHIN.as_secs());
-            leaving.go().await;
+            teardown.start().await;
             return Err(Failure::Run(RunError::Holder(late)));
         }
     }
-    holder.say(&ToHolder::Started { run }).await?;
+    holder.send(&ToHolder::Started { run }).await?;
     let output = attached.output;
     let redactor = redactor(candidate, service, case);
-    let frame = Frame { case, candidate, service, files: None, first: context.options.first, total_ms: 0.0 };
-    let tell = listener.healthy.map(|tell| |attempt| tell(frame.of_attempt(attempt).cleaned(&redactor)));
+    let builder = ResultBuilder { case, candidate, service, files: None, first: context.options.first, total_ms: 0.0 };
+    let tell = listener.healthy.map(|tell| |attempt| tell(builder.of_attempt(attempt).cleaned(&redactor)));
     let on_healthy = tell.as_ref().map(|tell| tell as &(dyn Fn(Attempt) + Sync));
     let options = &context.options;
-    let begin = Begin { service, options, holder, run, output, death, on_phase, on_healthy, redactor: &redactor };
+    let begin = WatchInput { service, options, holder, run, output, death, on_phase, on_healthy, redactor: &redactor };
     let mut watch = Watch::begin(begin);
     on_phase(Phase::Listen);
     let end = tokio::select! {
@@ -248,7 +248,7 @@ async fn attempt(
     let end = match end {
         Ok(end) => end,
         Err(e) => {
-            leaving.go().await;
+            teardown.start().await;
             return Err(e.into());
         }
     };
@@ -259,22 +259,22 @@ async fn attempt(
         None => 0,
     };
     if let Some(disk) = disk {
-        disk.leaves_with(&mut leaving);
+        disk.tear_down_with(&mut teardown);
     }
     if end != End::Died {
-        // It still lives: it gets SIGTERM, and later SIGKILL.
-        leaving.death = Some(watch.death);
+        // Still running: it gets SIGTERM, then SIGKILL.
+        teardown.death = Some(watch.death);
     }
     let lived = end != End::Died;
-    let gone = leaving.gone();
-    leaving.go().await;
-    services.go().await;
+    let gone = teardown.done();
+    teardown.start().await;
+    services.tear_down().await;
     let mut attempt = settled?;
     attempt.evidence.full_disk_writes = writes;
     attempt.started_ms = attempt.started_ms.map(|lag| started_ms + lag);
     on_phase(Phase::Stop);
     let gone = async move {
-        // One that has ended writes nothing any more.
+        // A candidate that has ended cannot write to shared files.
         if lived {
             gone.await;
         }
@@ -282,7 +282,7 @@ async fn attempt(
     Ok((attempt, gone))
 }
 
-/// Returns once nobody needs the result any more.
+/// Returns when the case is cancelled.
 async fn cancelled(cancelled: Option<&watch::Receiver<bool>>) {
     if let Some(cancelled) = cancelled
         && cancelled.clone().wait_for(|cancelled| *cancelled).await.is_ok()
@@ -292,7 +292,7 @@ async fn cancelled(cancelled: Option<&watch::Receiver<bool>>) {
     std::future::pending().await
 }
 
-/// The full disk of a case that is to have one.
+/// Prepares the full disk of a case under `disk.full`.
 async fn full_disk<'a>(
     context: &'a Context,
     service: &Service,
@@ -301,8 +301,8 @@ async fn full_disk<'a>(
 ) -> Result<Option<FullDisk<'a>>, RunError> {
     let wanted = case.conditions.iter().find(|condition| condition.changes().container.full_disk);
     let Some(condition) = wanted else { return Ok(None) };
-    let files = context.inspector.look(service, candidate, case).await;
-    let reason = || "the image's folders cannot be looked at".to_owned();
+    let files = context.inspector.files(service, candidate, case).await;
+    let reason = || "the image's folders cannot be read".to_owned();
     let cannot = || RunError::CannotImpose { condition: condition.clone(), reason: reason() };
     let mut folders = files.ok_or_else(cannot)?.folders;
     folders.extend(candidate.facts.volumes.iter().cloned());

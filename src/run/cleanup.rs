@@ -1,4 +1,4 @@
-//! Removing what sessions left: by the watchdog, by the sweep at the next start, by `exitone clean`.
+//! Removes what sessions left: for the watchdog, the sweep at the next start, and `exitone clean`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::engine::{
     Engine, EngineError, EngineResult, Found, IMAGE_LABEL, OLD_IMAGE_SESSION, OWNER_LABEL, ROLE_LABEL, SESSION_LABEL,
 };
 
-/// The pause between two passes: an engine may still be carrying out what a killed process asked of it.
+/// Pause between two passes: the engine may still be executing requests of a killed process.
 const BETWEEN_PASSES: Duration = Duration::from_millis(150);
 /// Number of passes in a row that must find nothing.
 const EMPTY_PASSES: u32 = 3;
-/// A session with something younger than this and no holder yet may be just opening.
+/// A session without a holder may still be opening if something of it is younger than this.
 const OPENING: Duration = Duration::from_secs(60);
 
 /// What was removed.
@@ -25,7 +25,7 @@ pub struct Removed {
     pub containers: usize,
     /// Number of volumes.
     pub volumes: usize,
-    /// Volumes that are still there because some other container uses them.
+    /// Volumes that remain because another container uses them.
     pub in_use: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ impl Removed {
         *self == Self::default()
     }
 
-    /// Everything is gone.
+    /// Checks that everything was removed.
     ///
     /// # Errors
     /// When a volume is in use.
@@ -46,15 +46,15 @@ impl Removed {
     }
 }
 
-/// Removes the containers and volumes with a label, once. The first error is returned after everything was tried.
+/// Removes the containers and volumes with a label, once. Returns the first error after trying everything.
 ///
 /// # Errors
-/// The engine's; a volume in use is none.
+/// The engine's. A volume in use is not an error.
 pub(crate) async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Removed> {
     let (containers, volumes) = try_join(engine.containers(label), engine.volumes(label)).await?;
     let containers = created(engine, containers).await;
     let outcomes = join_all(containers.iter().map(|c| engine.remove(&c.id))).await;
-    // A volume can go only after the containers that mount it.
+    // A volume can be removed only after the containers that mount it.
     let gone = join_all(volumes.iter().map(|v| engine.remove_volume(&v.id))).await;
     let mut removed = Removed { containers: containers.len(), ..Removed::default() };
     let mut outcomes: Vec<EngineResult<()>> = outcomes;
@@ -69,8 +69,8 @@ pub(crate) async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Remov
     Ok(removed)
 }
 
-/// Leaves out containers that did not get their session's label from us but inherited it from their image: images of
-/// version 0.1.0 carry one, and so does a commit of one of our containers.
+/// Filters out containers that inherited a session's label from their image: images of version 0.1.0 have one, and so
+/// does a commit of one of our containers.
 async fn created(engine: &dyn Engine, found: Vec<Found>) -> Vec<Found> {
     let images: BTreeSet<&String> = found.iter().map(|container| &container.image).collect();
     let labels = images.into_iter().map(|id| async move { (id.clone(), engine.inspect_image(id).await.ok()) });
@@ -79,7 +79,7 @@ async fn created(engine: &dyn Engine, found: Vec<Found>) -> Vec<Found> {
         let session = container.labels.get(SESSION_LABEL);
         match labels.get(&container.image).and_then(Option::as_ref) {
             Some(image) => image.labels.get(SESSION_LABEL) == session,
-            // The image is gone: only that label is known to stand on images.
+            // The image is gone. Only this label is known to come from images.
             None => session.is_some_and(|session| session == OLD_IMAGE_SESSION),
         }
     };
@@ -89,7 +89,7 @@ async fn created(engine: &dyn Engine, found: Vec<Found>) -> Vec<Found> {
 /// Removes a session's containers and volumes until three passes in a row find nothing.
 ///
 /// # Errors
-/// The engine's, once it failed ten times.
+/// The engine's tenth error.
 pub(crate) async fn until_nothing_is_left(engine: &dyn Engine, label: &str) -> EngineResult<()> {
     let mut empty = 0;
     let mut errors = 0;
@@ -109,18 +109,18 @@ pub(crate) async fn until_nothing_is_left(engine: &dyn Engine, label: &str) -> E
     Ok(())
 }
 
-/// How a session is known to be in use.
+/// Why a session counts as in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Life {
-    /// Its process on this machine holds its lock.
+    /// A process on this machine holds its lock.
     Here,
-    /// A holder of it runs, which needs a process somewhere that keeps it going.
+    /// One of its holders runs, which some process must be keeping alive.
     Elsewhere,
-    /// It has no holder, and something of it was created within the last minute.
+    /// It has no holder, but something of it was created within the last minute.
     Opening,
 }
 
-/// What the engine has of a session.
+/// A session as seen on the engine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EngineSession {
     /// Its name.
@@ -129,18 +129,18 @@ pub struct EngineSession {
     pub containers: usize,
     /// Number of volumes.
     pub volumes: usize,
-    /// `None` when nobody uses it any more.
+    /// Why it counts as in use; `None` when it is dead.
     pub life: Option<Life>,
 }
 
-/// The session of something that exitone created; `None` for what has a label alike.
+/// The session of a container or volume; `None` when exitone did not create it.
 fn session_of(found: &Found) -> Option<&String> {
     let name = found.labels.get(SESSION_LABEL)?;
     let ours = name == OLD_IMAGE_SESSION || (is_name(name) && found.labels.contains_key(OWNER_LABEL));
     ours.then_some(name)
 }
 
-/// The sessions of which the engine has something, by a label (`name` or `name=value`).
+/// The sessions that have containers or volumes with a label (`name` or `name=value`) on the engine.
 ///
 /// # Errors
 /// The engine's.
@@ -168,7 +168,7 @@ pub async fn sessions(engine: &dyn Engine, state: &Path, label: &str) -> EngineR
             return Some(Life::Here);
         }
         let mut all = containers.iter().chain(volumes);
-        // The locks of this owner are in this folder: without one nobody uses the session.
+        // The locks of this owner are in this folder: without one, the session is dead.
         if name == OLD_IMAGE_SESSION || all.clone().any(|one| one.labels.get(OWNER_LABEL) == own.as_ref()) {
             return None;
         }
@@ -189,10 +189,10 @@ pub async fn sessions(engine: &dyn Engine, state: &Path, label: &str) -> EngineR
     Ok(found.into_iter().map(of).collect())
 }
 
-/// Removes what the engine has of some sessions.
+/// Removes the containers and volumes of some sessions.
 ///
 /// # Errors
-/// The engine's, after everything was tried.
+/// The engine's, after trying everything.
 pub async fn remove(engine: &dyn Engine, sessions: impl IntoIterator<Item = &EngineSession>) -> EngineResult<Removed> {
     let label = |session: &EngineSession| format!("{SESSION_LABEL}={}", session.name);
     let passes = sessions.into_iter().map(|session| async move { pass(engine, &label(session)).await });
@@ -205,7 +205,7 @@ pub async fn remove(engine: &dyn Engine, sessions: impl IntoIterator<Item = &Eng
     Ok(removed)
 }
 
-/// Removes what dead sessions of this owner left. Those of others are left to others and to `exitone clean`.
+/// Removes what dead sessions of this owner left. Sessions of other owners are left to them and to `exitone clean`.
 ///
 /// # Errors
 /// The engine's.
@@ -218,26 +218,26 @@ pub(crate) async fn sweep(engine: &dyn Engine, session: &Session, state: &Path) 
     remove(engine, dead).await
 }
 
-/// Repositories of images that are ours; an image that somebody built on one of them has another name.
+/// Repositories of exitone's own images. An image that a user built on one of them has another name.
 const REPOSITORIES: [&str; 3] = ["exitone/", "exitone-gate/", "exitone-test/"];
 
-/// The images that were removed, and those that were not.
+/// The outcome of removing images.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct RemovedImages {
-    /// Number of names that were removed.
+    /// Number of names removed.
     pub removed: usize,
-    /// Names that are still there because containers use them.
+    /// Names that remain because containers use the image.
     pub in_use: Vec<String>,
 }
 
-/// Removes the images that are kept as a cache. An image that a user built on one of them has our labels and another name;
-/// one that a container uses stays.
+/// Removes the cached images. An image that a user built on one of them has our labels but another name, and stays; so
+/// does one that a container uses.
 ///
 /// # Errors
 /// The engine's.
 pub async fn remove_images(engine: &dyn Engine, bundled: &[String]) -> EngineResult<RemovedImages> {
     let ours = |name: &String| bundled.contains(name) || REPOSITORIES.iter().any(|r| name.starts_with(r));
-    // A container has the labels of its image.
+    // A container inherits the labels of its image.
     let old = format!("{SESSION_LABEL}={OLD_IMAGE_SESSION}");
     let labels = [IMAGE_LABEL, old.as_str()];
     let containers = try_join_all(labels.map(|label| engine.containers(label))).await?;

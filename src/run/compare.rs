@@ -1,4 +1,4 @@
-//! What changed from one image to the next: both are read through containers that are never started.
+//! Compares two images. Both are read through containers that are never started.
 
 mod listing;
 mod packages;
@@ -11,13 +11,13 @@ use crate::engine::{ContainerSpec, Engine, EngineResult};
 use crate::model::ImageFacts;
 use crate::model::change::{ImageChange, Side, compare};
 
-/// Says what changed from `before` to `after`: their configurations, layers, packages and files. Values of variables
-/// among the `secrets`, or that look like credentials, are not shown. Every file of both images is read, at the same
-/// time, through a container of each that is created with the `labels` (the session's), never started, and removed;
-/// nothing is read when the layers are the same. Files that cannot be read are not compared: a note says so.
+/// Lists what changed from `before` to `after` in configuration, layers, packages and files. Values of the `secrets`,
+/// and values that look like credentials, are not shown. Unless the layers are the same, every file of both images is
+/// read in parallel, each through a container with `labels` that is created, never started, and removed. If files
+/// cannot be read, they are not compared, and a note says so.
 ///
 /// # Errors
-/// A container of ours could not be removed.
+/// When one of these containers could not be removed.
 pub(crate) async fn change(
     engine: &dyn Engine,
     labels: &BTreeMap<String, String>,
@@ -35,12 +35,12 @@ pub(crate) async fn change(
     Ok(match (old, new) {
         (Ok(old), Ok(new)) => {
             let note = (old.incomplete || new.incomplete)
-                .then(|| "some lists of packages are too large: not every package was compared".to_owned());
+                .then(|| "some package lists are too large: not every package was compared".to_owned());
             ImageChange { note, ..compare(&side(before, old), &side(after, new), secrets) }
         }
         (old, new) => {
             let line = |facts: &ImageFacts, read: EngineResult<Listing>| {
-                read.err().map(|error| format!("the files of {} could not be read: {error}", facts.reference))
+                read.err().map(|error| format!("cannot read the files of {}: {error}", facts.reference))
             };
             let notes = [line(before, old), line(after, new)].into_iter().flatten().collect::<Vec<_>>();
             let note = Some(format!("{}; packages and files were not compared", notes.join("; ")));
@@ -53,14 +53,14 @@ fn side(facts: &ImageFacts, listing: Listing) -> Side {
     Side { facts: facts.clone(), files: listing.files, packages: listing.packages }
 }
 
-/// Lists the files of an image. The outer error: its container is left behind.
+/// Lists the files of an image. The outer error means that its container is left behind.
 async fn read(
     engine: &dyn Engine,
     labels: &BTreeMap<String, String>,
     facts: &ImageFacts,
 ) -> EngineResult<EngineResult<Listing>> {
     let spec = ContainerSpec {
-        // An image without a command of its own cannot be created otherwise.
+        // Without it, an image that has no command is refused.
         entrypoint: Some(vec!["/never-started".to_owned()]),
         ..ContainerSpec::plain(&facts.id.0, labels.clone())
     };
@@ -70,10 +70,10 @@ async fn read(
     };
     let begun = tokio::time::Instant::now();
     let listing = list(engine.export(&container)).await;
-    // Somebody who removed it meanwhile would make files look missing.
+    // If the container was removed meanwhile, files look missing.
     let there = engine.state(&container).await;
     engine.remove(&container).await?;
-    tracing::debug!(image = facts.reference, took = ?begun.elapsed(), "the files of an image were listed");
+    tracing::debug!(image = facts.reference, took = ?begun.elapsed(), "listed the files of an image");
     Ok(there.and(listing))
 }
 

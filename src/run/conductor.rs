@@ -1,5 +1,5 @@
-//! The one loop of a run. Drivers decide what to run; the conductor runs it, stamps events, and is the only place that
-//! knows of interrupts, deadlines and the end of the engine.
+//! The one loop of a run. Drivers decide what to run; the conductor runs it, stamps events, and alone handles
+//! interrupts, deadlines and the loss of the engine.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,37 +21,37 @@ const ENGINE_LOST: &str = "the container engine stopped answering";
 const INTERRUPTED: &str = "the run was interrupted";
 pub(super) const OUT_OF_TIME: &str = "the budget ran out";
 
-/// What a driver learns of its jobs.
-pub(super) enum Heard {
+/// What a driver learns about its jobs.
+pub(super) enum RunnerEvent {
     /// A job reached a phase.
     Phase(JobId, Phase),
-    /// A job is healthy, and this is its result if nothing more happens.
+    /// A job is healthy; this is its result unless something else happens.
     Provisional(Box<CaseResult>),
     /// A job has its result.
     Finished(JobId, Box<CaseResult>),
     /// A job's task panicked.
     Broken(JobId),
-    /// No further job starts, these neither; [`Conductor::stopped`] says why.
+    /// No further jobs start. These were waiting and never will; [`Conductor::stopped`] says why.
     Stopped(Vec<JobId>),
 }
 
 /// What happens to running jobs at the deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum AtDeadline {
-    /// They go on to their results.
+    /// They run to completion.
     Drain,
     /// They end without a result.
     Abort,
 }
 
-/// Runs jobs for one driver after the other.
+/// Runs the jobs of one driver at a time.
 pub(super) struct Conductor<'a> {
     pub(super) context: Arc<Context>,
     pub(super) recorder: Recorder<'a>,
     executor: Executor,
     /// The cases of the jobs.
     cases: BTreeMap<JobId, CaseId>,
-    ready: VecDeque<Heard>,
+    ready: VecDeque<RunnerEvent>,
     deadline: Option<Instant>,
     at_deadline: AtDeadline,
     interrupts: Interrupts,
@@ -60,9 +60,9 @@ pub(super) struct Conductor<'a> {
     pub(super) executions: Vec<Arc<CaseResult>>,
     /// Number of jobs whose task panicked.
     pub(super) broken: usize,
-    /// Whether work was ended before it had a result.
+    /// Whether a job was aborted before it had a result.
     pub(super) cut: bool,
-    /// Why the engine is lost; nothing runs any more then.
+    /// Why the engine was lost. Nothing runs after that.
     pub(super) engine_lost: Option<String>,
 }
 
@@ -97,12 +97,12 @@ impl<'a> Conductor<'a> {
         (self.deadline, self.at_deadline) = (deadline, at_deadline);
     }
 
-    /// Stamps an event.
+    /// Records an event.
     pub(super) fn stamp(&mut self, event: Event) {
         self.recorder.stamp(event);
     }
 
-    /// Adds a job; it starts when there is room.
+    /// Queues a job; it starts when there is room.
     pub(super) fn start(&mut self, job: Job) -> JobId {
         let case = job.case.id.clone();
         let id = self.executor.start(job);
@@ -116,12 +116,12 @@ impl<'a> Conductor<'a> {
         self.executor.cancel(id);
     }
 
-    /// Number of jobs that would start at once.
+    /// Number of further jobs that could start now.
     pub(super) fn free(&self) -> usize {
         if self.is_stopping() { 0 } else { self.executor.free() }
     }
 
-    /// True when nothing runs and nothing waits.
+    /// Whether no job runs or waits.
     pub(super) fn is_idle(&self) -> bool {
         self.executor.is_idle() && self.ready.is_empty()
     }
@@ -131,7 +131,7 @@ impl<'a> Conductor<'a> {
         self.executor.runs()
     }
 
-    /// True when no further job should start.
+    /// Whether no further job should start.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopped.is_some() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
@@ -146,7 +146,7 @@ impl<'a> Conductor<'a> {
         *self.interrupts.borrow()
     }
 
-    /// Starts no further job and says why, the first time; running jobs go on.
+    /// Starts no further job; running jobs finish. The first reason given is kept.
     pub(super) fn drain(&mut self, because: &str) {
         self.stop(because, false);
     }
@@ -156,7 +156,7 @@ impl<'a> Conductor<'a> {
         if self.stopped.is_none() {
             self.stopped = Some(because.to_owned());
             self.stamp(Event::Draining { because: because.to_owned(), aborts });
-            self.ready.push_back(Heard::Stopped(left));
+            self.ready.push_back(RunnerEvent::Stopped(left));
         }
     }
 
@@ -168,26 +168,26 @@ impl<'a> Conductor<'a> {
         self.cases.clear();
     }
 
-    /// What happens next; `None` when nothing runs and nothing waits.
-    pub(super) async fn next(&mut self) -> Option<Heard> {
+    /// Waits for the next event; `None` when no job runs or waits.
+    pub(super) async fn next(&mut self) -> Option<RunnerEvent> {
         let context = self.context.clone();
         loop {
-            if let Some(heard) = self.ready.pop_front() {
-                return Some(heard);
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
             }
             let deadline = self.deadline.filter(|_| self.at_deadline == AtDeadline::Abort || self.stopped.is_none());
             tokio::select! {
                 biased;
                 Ok(()) = self.interrupts.changed() => self.interrupt().await,
-                // Before the failures of cases: the engine's end is their reason.
+                // Before the failures of cases, which the loss of the engine explains.
                 why = context.lifeline.lost(), if self.engine_lost.is_none() => {
                     self.abort(ENGINE_LOST).await;
                     self.engine_lost = Some(why);
                 }
                 message = self.executor.next() => {
                     let (id, message) = message?;
-                    if let Some(heard) = self.heard(id, message) {
-                        return Some(heard);
+                    if let Some(event) = self.event_of(id, message) {
+                        return Some(event);
                     }
                 }
                 () = due(deadline) => self.time_is_up().await,
@@ -213,12 +213,12 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Waits for cancelled jobs to give up what they have on the engine.
+    /// Waits until cancelled jobs have released their containers.
     pub(super) async fn settle(&mut self) {
         while self.next().await.is_some() {}
     }
 
-    fn heard(&mut self, id: JobId, message: Message) -> Option<Heard> {
+    fn event_of(&mut self, id: JobId, message: Message) -> Option<RunnerEvent> {
         let case = self.cases.get(&id)?.clone();
         match message {
             Message::Started(job) => {
@@ -234,22 +234,22 @@ impl<'a> Conductor<'a> {
             }
             Message::Phase(phase) => {
                 self.stamp(Event::CasePhase { id: case, phase });
-                Some(Heard::Phase(id, phase))
+                Some(RunnerEvent::Phase(id, phase))
             }
-            Message::Provisional(result) => Some(Heard::Provisional(result)),
+            Message::Provisional(result) => Some(RunnerEvent::Provisional(result)),
             Message::Finished(result) => {
                 self.cases.remove(&id);
-                Some(Heard::Finished(id, result))
+                Some(RunnerEvent::Finished(id, result))
             }
             Message::Broken => {
                 self.cases.remove(&id);
                 self.broken += 1;
-                Some(Heard::Broken(id))
+                Some(RunnerEvent::Broken(id))
             }
         }
     }
 
-    /// Does other work of the run; `None` when the deadline passes or the user asks to stop before it is done.
+    /// Awaits other work of the run; `None` when the run stops before it is done.
     pub(super) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         if self.stopped.is_some() {
             return None;
@@ -260,13 +260,13 @@ impl<'a> Conductor<'a> {
             Ok(()) = self.interrupts.changed() => self.interrupt().await,
             () = due(self.deadline) => self.time_is_up().await,
         }
-        // What the work made on the engine is still there.
+        // What the work created on the engine is still there.
         self.cut = true;
         None
     }
 }
 
-/// Returns at the deadline; never without one.
+/// Returns at the deadline; without one, never.
 async fn due(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,

@@ -15,18 +15,18 @@ use super::session::Session;
 use crate::engine::Engine;
 use crate::model::Condition;
 
-/// How cases are run.
+/// Options that apply to every case.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How long a healthy candidate is watched.
+    /// How long to watch a candidate after it becomes healthy.
     pub soak: Duration,
-    /// True: the kernel's and the platform's own times.
+    /// Whether to keep the kernel's and the platform's real time limits.
     pub real_time: bool,
-    /// True: the deployment that creates the service.
+    /// Whether this is the deployment that creates the service.
     pub first: bool,
-    /// False: nothing is written down of what candidates do (to measure what that costs).
+    /// Whether to record evidence; off only to measure its cost.
     pub evidence: bool,
-    /// False: nobody asks whether a condition was met; no image is read to its last file for that.
+    /// Whether to read every file of an image to tell which conditions it can exercise.
     pub whole_images: bool,
 }
 
@@ -39,11 +39,11 @@ impl Default for Options {
 /// Which limits the engine's machine can set.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Of CPU time.
+    /// CPU time.
     pub(crate) cpu: bool,
-    /// Of memory.
+    /// Memory.
     pub(crate) memory: bool,
-    /// How many CPUs there are to limit.
+    /// Number of CPUs.
     pub(crate) cpus: usize,
 }
 
@@ -55,9 +55,9 @@ impl Limits {
     pub(crate) fn allow(self, condition: &Condition) -> Result<(), RunError> {
         let wanted = condition.changes().container;
         let reason = match (wanted.cpu_milli, wanted.memory) {
-            (Some(_), _) if !self.cpu => "this engine sets no CPU limit (cgroup cpu)",
-            (Some(milli), _) if milli as usize > self.cpus * 1000 => "the engine's machine has fewer CPUs than that",
-            (_, Some(_)) if !self.memory => "this engine sets no memory limit (cgroup memory)",
+            (Some(_), _) if !self.cpu => "this engine does not support CPU limits (cgroup cpu)",
+            (Some(milli), _) if milli as usize > self.cpus * 1000 => "the engine's machine has fewer CPUs",
+            (_, Some(_)) if !self.memory => "this engine does not support memory limits (cgroup memory)",
             _ => return Ok(()),
         };
         Err(RunError::CannotImpose { condition: condition.clone(), reason: reason.to_owned() })
@@ -71,26 +71,26 @@ pub struct Context {
     pub engine: Arc<dyn Engine>,
     /// The session.
     pub session: Arc<Session>,
-    /// The holders.
+    /// The pool of holders.
     pub pool: Arc<Pool>,
-    /// Who has ended.
+    /// The ends of the session's containers.
     pub deaths: Deaths,
     /// Whether the engine still answers.
     pub lifeline: Arc<Lifeline>,
-    /// What is in the images.
+    /// Reads the files of images.
     pub inspector: Arc<Inspector>,
     /// Which limits the engine's machine can set.
     pub limits: Limits,
-    /// How cases are run.
+    /// Options that apply to every case.
     pub options: Options,
     /// The architecture of the engine's machine: `amd64`, `arm64`.
     pub architecture: String,
-    /// True when the engine can take a variable of an image away.
+    /// Whether the engine can unset a variable of an image.
     pub unsets_variables: bool,
-    /// False: what the engine's machine says of a candidate's use of CPU and memory was shown to be another's.
+    /// Whether CPU and memory figures are the candidate's own; the engine proof may show that they are not.
     pub measures_usage: bool,
-    /// Candidates that are being stopped and removed.
-    pub leaving: Arc<Mutex<JoinSet<()>>>,
-    /// True once the session ends.
+    /// Containers that are being stopped and removed.
+    pub teardowns: Arc<Mutex<JoinSet<()>>>,
+    /// Set to true when the session ends.
     pub ending: watch::Sender<bool>,
 }

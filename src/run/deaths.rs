@@ -1,4 +1,4 @@
-//! Who has ended: one event stream of the engine, handed to whoever waits for a container.
+//! Reports the ends of containers from a single event stream of the engine.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,43 +10,43 @@ use super::RunError;
 use crate::engine::{Engine, EngineError, EngineEvent};
 
 #[derive(Default)]
-struct Book {
+struct State {
     waiting: HashMap<String, oneshot::Sender<Result<(), RunError>>>,
-    /// Ended before anybody waited.
+    /// Containers that ended before anyone waited for them.
     ended: HashSet<String>,
-    /// Why nothing more will be heard.
+    /// Why the event stream broke.
     broken: Option<RunError>,
 }
 
 /// The ends of a session's containers.
 #[derive(Clone)]
-pub struct Deaths(Arc<Mutex<Book>>);
+pub struct Deaths(Arc<Mutex<State>>);
 
 impl Deaths {
-    /// Follows the events of the containers with a label.
+    /// Follows the containers with a label.
     #[must_use]
     pub(crate) fn follow(engine: &Arc<dyn Engine>, label: &str) -> Self {
-        let book = Arc::new(Mutex::new(Book::default()));
+        let state = Arc::new(Mutex::new(State::default()));
         let mut events = engine.events(label);
-        let shared = book.clone();
+        let shared = state.clone();
         tokio::spawn(async move {
             let why = loop {
                 match events.next().await {
-                    Some(Ok(EngineEvent::Died { id })) => note(&shared, id),
+                    Some(Ok(EngineEvent::Died { id })) => record_end(&shared, id),
                     Some(Err(e)) => break e.into(),
-                    None => break ended(),
+                    None => break stream_ended(),
                 }
             };
-            let mut book = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            for (_, waiting) in book.waiting.drain() {
+            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            for (_, waiting) in state.waiting.drain() {
                 let _ = waiting.send(Err(RunError::clone(&why)));
             }
-            book.broken = Some(why);
+            state.broken = Some(why);
         });
-        Self(book)
+        Self(state)
     }
 
-    /// Why no further end will be reported; `None` while they are.
+    /// Why the event stream broke; `None` while it works.
     #[must_use]
     pub fn broken(&self) -> Option<RunError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).broken.clone()
@@ -56,27 +56,27 @@ impl Deaths {
     #[must_use]
     pub(crate) fn of(&self, container: &str) -> oneshot::Receiver<Result<(), RunError>> {
         let (sender, receiver) = oneshot::channel();
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(why) = &book.broken {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &state.broken {
             let _ = sender.send(Err(why.clone()));
-        } else if book.ended.remove(container) {
+        } else if state.ended.remove(container) {
             let _ = sender.send(Ok(()));
         } else {
-            book.waiting.insert(container.to_owned(), sender);
+            state.waiting.insert(container.to_owned(), sender);
         }
         receiver
     }
 }
 
-fn ended() -> RunError {
+fn stream_ended() -> RunError {
     let (action, message) = ("following the engine's events".to_owned(), "the stream ended".to_owned());
     EngineError::Broken { action, message }.into()
 }
 
-fn note(book: &Mutex<Book>, id: String) {
-    let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
-    match book.waiting.remove(&id) {
+fn record_end(state: &Mutex<State>, id: String) {
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    match state.waiting.remove(&id) {
         Some(waiting) => drop(waiting.send(Ok(()))),
-        None => drop(book.ended.insert(id)),
+        None => drop(state.ended.insert(id)),
     }
 }

@@ -1,8 +1,7 @@
-//! `disk.full`: the folders that a candidate writes to have no space left, and everything else cannot be written.
+//! `disk.full`: the folders that a candidate writes to have no space left, and the rest is read-only.
 //!
-//! Engines set no limit to the size of a container's own layer (save on few file systems). So each folder becomes a
-//! volume in memory: the engine fills it with what the image has there, and a keeper beside the candidate shrinks it to
-//! just that.
+//! On most file systems, engines cannot limit the size of a container's layer. So each folder becomes a volume in
+//! memory: the engine fills it with the image's content, and a keeper container shrinks it to that size.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -13,27 +12,27 @@ use tokio::time::timeout;
 
 use super::RunError;
 use super::context::Context;
-use super::leaving::Leaving;
+use super::teardown::Teardown;
 use crate::engine::{ContainerSpec, EngineResult, HolderSpec, Output, VolumeMount};
 use crate::holder::protocol::{FromKeeper, KEPT_DIR, RESOLVER, ToKeeper, line};
 use crate::model::Condition;
 
-/// A keeper that does not answer within this time is given up.
+/// Time limit of a keeper's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// The full disk of a case.
 pub(crate) struct FullDisk<'a> {
-    /// The condition that wants it.
+    /// The condition that asks for it.
     condition: Condition,
     volumes: Vec<VolumeMount>,
     input: Pin<Box<dyn AsyncWrite + Send>>,
     output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
-    heard: Vec<u8>,
-    keeper: Leaving<'a>,
+    pending: Vec<u8>,
+    keeper: Teardown<'a>,
 }
 
 impl<'a> FullDisk<'a> {
-    /// Makes the volumes and starts their keeper; a candidate that is created now has them at these folders.
+    /// Creates the volumes and starts their keeper. A container created afterwards can mount them at these folders.
     ///
     /// # Errors
     /// The engine's.
@@ -45,7 +44,7 @@ impl<'a> FullDisk<'a> {
         let engine = &context.engine;
         let labels = context.session.labels("disk");
         let mut volumes: Vec<VolumeMount> = Vec::new();
-        let mut keeper = Leaving::new(context, "");
+        let mut keeper = Teardown::new(context, "");
         for target in outermost(folders) {
             let name = context.session.another_volume();
             engine.create_volume(&name, &labels, true).await?;
@@ -64,7 +63,7 @@ impl<'a> FullDisk<'a> {
                 hostname: "keeper".to_owned(),
                 dns: RESOLVER.to_string(),
                 network: false,
-                // Its volumes are free only when its removal is done, which is waited for.
+                // The volumes can be removed only after the keeper, and removing it explicitly can be awaited.
                 auto_remove: false,
                 groups: None,
             }),
@@ -74,7 +73,7 @@ impl<'a> FullDisk<'a> {
         keeper.id.clone_from(&container);
         let attached = engine.attach(&container, true).await?;
         engine.start(&container).await?;
-        Ok(Self { condition, volumes, input: attached.input, output: attached.output, heard: Vec::new(), keeper })
+        Ok(Self { condition, volumes, input: attached.input, output: attached.output, pending: Vec::new(), keeper })
     }
 
     /// The candidate's volumes.
@@ -83,40 +82,40 @@ impl<'a> FullDisk<'a> {
         &self.volumes
     }
 
-    /// Takes the last space away; the candidate must have been created.
+    /// Removes the free space. Call it after the candidate was created.
     ///
     /// # Errors
-    /// When the machine cannot.
+    /// When the engine's machine cannot.
     pub(crate) async fn fill(&mut self) -> Result<(), RunError> {
         match self.ask(ToKeeper::Fill).await? {
             FromKeeper::Full => Ok(()),
             FromKeeper::Failed(reason) => Err(RunError::CannotImpose { condition: self.condition.clone(), reason }),
-            FromKeeper::Writes(_) => Err(RunError::Holder("the keeper of a full disk answered out of turn".to_owned())),
+            FromKeeper::Writes(_) => Err(RunError::Holder("the disk keeper sent an unexpected answer".to_owned())),
         }
     }
 
-    /// How often the folders were written to.
+    /// Number of attempts to write into the folders.
     ///
     /// # Errors
-    /// When the keeper does not say.
+    /// When the keeper does not answer.
     pub(crate) async fn writes(&mut self) -> Result<u64, RunError> {
         match self.ask(ToKeeper::Count).await? {
             FromKeeper::Writes(writes) => Ok(writes),
-            other => Err(RunError::Holder(format!("the keeper of a full disk answered out of turn: {other:?}"))),
+            other => Err(RunError::Holder(format!("the disk keeper sent an unexpected answer: {other:?}"))),
         }
     }
 
     async fn ask(&mut self, question: ToKeeper) -> Result<FromKeeper, RunError> {
-        let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("the keeper of a full disk: {e}"));
+        let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("the disk keeper: {e}"));
         let bytes = line(&question).map_err(|e| gone(&e))?;
         self.input.write_all(&bytes).await.map_err(|e| gone(&e))?;
         self.input.flush().await.map_err(|e| gone(&e))?;
         let answer = async {
             while let Some(piece) = self.output.next().await {
                 let (Output::Stdout(bytes) | Output::Stderr(bytes)) = piece?;
-                self.heard.extend_from_slice(&bytes);
-                if let Some(end) = self.heard.iter().position(|b| *b == b'\n') {
-                    let text: Vec<u8> = self.heard.drain(..=end).collect();
+                self.pending.extend_from_slice(&bytes);
+                if let Some(end) = self.pending.iter().position(|b| *b == b'\n') {
+                    let text: Vec<u8> = self.pending.drain(..=end).collect();
                     return serde_json::from_slice(&text).map_err(|_| gone(&String::from_utf8_lossy(&text)));
                 }
             }
@@ -125,13 +124,13 @@ impl<'a> FullDisk<'a> {
         timeout(ANSWER_WITHIN, answer).await.map_err(|_| gone(&"no answer"))?
     }
 
-    /// Goes with the candidate from here on.
-    pub(crate) fn leaves_with(self, candidate: &mut Leaving<'_>) {
-        candidate.take_over(self.keeper);
+    /// Adds the keeper and the volumes to the candidate's teardown.
+    pub fn tear_down_with(self, candidate: &mut Teardown<'_>) {
+        candidate.absorb(self.keeper);
     }
 }
 
-/// Folders that are in no other of them; the root folder cannot be a volume.
+/// The folders that are not inside another one. The root folder cannot be a volume.
 fn outermost(folders: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     let mut sorted: Vec<&String> = folders.iter().filter(|f| f.starts_with('/') && f.as_str() != "/").collect();
@@ -151,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_in_folders_are_left_out() {
+    fn nested_folders_are_dropped() {
         let folders = ["/tmp", "/", "/home/app", "/home", "/tmp/", "/homes", "relative"].map(ToOwned::to_owned);
         assert_eq!(outermost(&folders), ["/home", "/homes", "/tmp"]);
     }

@@ -1,7 +1,7 @@
-//! Starts jobs as slots and memory allow, and tells what becomes of each.
+//! Starts jobs as slots and memory allow, and reports what happens to each.
 //!
-//! One policy for every driver. A job waits until there is room for it. A class C result that was measured beside other
-//! jobs is not final: the case runs once more, alone, as soon as nothing else waits or runs.
+//! One policy for every driver. A job waits until there is room for it. A class C result of a job that ran in parallel
+//! is not final: the case runs again, alone, as soon as no other job waits or runs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
-use super::alone;
 use super::case::{self, Listener};
+use super::confirm;
 use super::context::Context;
-use super::schedule::{Needs, Room, load};
+use super::schedule::{MemoryNeeds, Room, load};
 use crate::model::outcome::Phase;
 use crate::model::{Candidate, Case, CaseResult, Evidence, Service};
 
-/// A job's number; a later job has a higher one.
+/// A job's number, in the order of creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct JobId(u64);
 
@@ -25,25 +25,25 @@ pub(crate) struct JobId(u64);
 pub(crate) struct Job {
     /// The image.
     pub(crate) candidate: Candidate,
-    /// What the platform is told.
+    /// The service configuration.
     pub(crate) service: Arc<Service>,
     /// The case.
     pub(crate) case: Case,
     /// Whether to report a provisional result as soon as the candidate is healthy.
     pub(crate) provisional: bool,
-    /// Whether it is a further attempt at a case that has started already.
+    /// Whether this is another attempt at a case that has already started.
     pub(crate) again: bool,
 }
 
-/// What becomes of a job.
+/// What happens to a job.
 pub(crate) enum Message {
     /// It started.
     Started(Arc<Job>),
-    /// It starts a second time, alone.
+    /// It runs again, alone.
     Confirming,
     /// It reached a phase.
     Phase(Phase),
-    /// It is healthy, and this is its result if nothing more happens.
+    /// It is healthy; this is its result unless something else happens.
     Provisional(Box<CaseResult>),
     /// It has its result.
     Finished(Box<CaseResult>),
@@ -53,7 +53,7 @@ pub(crate) enum Message {
 
 struct Running {
     job: Arc<Job>,
-    /// The result beside other jobs, when this is the run alone.
+    /// The result in parallel with other jobs, when this is the second run, alone.
     first: Option<Box<CaseResult>>,
     /// Whether another job ran at the same time.
     beside: bool,
@@ -62,14 +62,14 @@ struct Running {
     cancel: watch::Sender<bool>,
 }
 
-/// A class C result that waits for its second run.
+/// A class C result that needs a second run.
 struct Unconfirmed {
     id: JobId,
     job: Arc<Job>,
     first: Box<CaseResult>,
 }
 
-/// Runs jobs.
+/// Runs jobs in parallel.
 pub(crate) struct Executor {
     context: Arc<Context>,
     room: Room,
@@ -81,10 +81,10 @@ pub(crate) struct Executor {
     jobs: BTreeMap<Id, JobId>,
     sender: mpsc::UnboundedSender<(JobId, Message)>,
     receiver: mpsc::UnboundedReceiver<(JobId, Message)>,
-    /// Messages that are ready to be handed out.
+    /// Messages to return from [`Self::next`].
     ready: VecDeque<(JobId, Message)>,
-    needs: Needs,
-    /// Whether candidates are known, or assumed, to use the network: only those wait for it.
+    needs: MemoryNeeds,
+    /// Whether candidates are known or assumed to use the network. Only those wait for it.
     uses_network: bool,
     draining: bool,
     last: u64,
@@ -92,8 +92,8 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor without jobs. `uses_network`: assume that candidates wait for the network under a network fault
-    /// before one was seen to use it.
+    /// An executor without jobs. `uses_network`: whether to assume that candidates use the network before one was seen
+    /// to.
     #[must_use]
     pub(crate) fn new(context: Arc<Context>, room: Room, uses_network: bool) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -108,7 +108,7 @@ impl Executor {
             sender,
             receiver,
             ready: VecDeque::new(),
-            needs: Needs::default(),
+            needs: MemoryNeeds::default(),
             uses_network,
             draining: false,
             last: 0,
@@ -116,7 +116,7 @@ impl Executor {
         }
     }
 
-    /// Adds a job. It starts when there is room, after all that were added before it.
+    /// Queues a job. It starts when there is room, after all jobs queued before it.
     pub(crate) fn start(&mut self, job: Job) -> JobId {
         self.last += 1;
         let id = JobId(self.last);
@@ -124,18 +124,18 @@ impl Executor {
         id
     }
 
-    /// Number of jobs that would start at once. None while a result waits for its confirmation.
+    /// Number of further jobs that could start now; 0 while a result waits for its second run.
     #[must_use]
     pub(crate) fn free(&self) -> usize {
         if self.draining || !self.unconfirmed.is_empty() || self.is_confirming() {
             return 0;
         }
-        let slots = (self.room.jobs as f64 - self.taken() + 1e-9).max(0.0) as usize;
+        let slots = (self.room.jobs as f64 - self.slots_taken() + 1e-9).max(0.0) as usize;
         let free = slots.min(self.room.most.saturating_sub(self.running.len())).min(self.fitting());
         free.saturating_sub(self.waiting.len())
     }
 
-    /// Number of jobs, of any image, that the memory has room for. One job always runs, whatever it needs.
+    /// Number of further jobs, of any image, that fit into memory. One job always runs, whatever it needs.
     fn fitting(&self) -> usize {
         let Some(all) = self.room.memory else { return usize::MAX };
         let left = all.saturating_sub(self.memory_taken());
@@ -143,20 +143,20 @@ impl Executor {
         usize::try_from(left / each).unwrap_or(usize::MAX).max(usize::from(self.running.is_empty()))
     }
 
-    /// True when nothing runs and nothing waits.
+    /// Whether no job runs or waits.
     #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
         self.tasks.is_empty() && self.waiting.is_empty() && self.unconfirmed.is_empty() && self.ready.is_empty()
     }
 
-    /// Number of executions so far; a case that was confirmed counts twice.
+    /// Number of executions so far. A second run, alone, counts, too.
     #[must_use]
     pub(crate) fn runs(&self) -> usize {
         self.runs
     }
 
-    /// Slots that are taken.
-    fn taken(&self) -> f64 {
+    /// Number of slots in use.
+    fn slots_taken(&self) -> f64 {
         self.running.values().map(|running| self.load(&running.job, running.phase)).sum()
     }
 
@@ -182,11 +182,11 @@ impl Executor {
         }
         !self.is_confirming()
             && self.running.len() < self.room.most
-            && self.taken() + self.load(job, Phase::Prepare) <= self.room.jobs as f64 + 1e-9
+            && self.slots_taken() + self.load(job, Phase::Prepare) <= self.room.jobs as f64 + 1e-9
             && self.room.memory.is_none_or(|all| self.memory_taken() + self.memory(job) <= all)
     }
 
-    /// Starts what there is room for.
+    /// Starts as many waiting jobs as there is room for.
     fn fill(&mut self) {
         while self.waiting.front().is_some_and(|(_, job)| self.fits(job)) {
             let Some((id, job)) = self.waiting.pop_front() else { return };
@@ -197,7 +197,7 @@ impl Executor {
             && self.running.is_empty()
             && let Some(Unconfirmed { id, job, first }) = self.unconfirmed.pop_front()
         {
-            tracing::debug!(conditions = %job.case.conditions, before = first.cell(), "once more, alone");
+            tracing::debug!(conditions = %job.case.conditions, before = first.cell(), "running again, alone");
             self.ready.push_back((id, Message::Confirming));
             self.spawn(id, job, Some(first));
         }
@@ -206,7 +206,7 @@ impl Executor {
     fn spawn(&mut self, id: JobId, job: Arc<Job>, first: Option<Box<CaseResult>>) {
         self.runs += 1;
         let (cancel, cancelled) = watch::channel(false);
-        // The result beside others may differ from the one alone.
+        // Its provisional result in parallel was reported; the result alone may differ.
         let provisional = job.provisional && first.is_none();
         let running = Running { job: job.clone(), first, beside: false, phase: Phase::Prepare, cancel };
         self.running.insert(id, running);
@@ -226,7 +226,7 @@ impl Executor {
         self.jobs.insert(handle.id(), id);
     }
 
-    /// The next message; `None` when nothing runs and nothing waits. Safe to drop and call again.
+    /// Waits for the next message; `None` when no job runs or waits. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<(JobId, Message)> {
         loop {
             self.fill();
@@ -237,10 +237,10 @@ impl Executor {
                 return None;
             }
             tokio::select! {
-                // What a job tells while it runs comes before its end.
+                // A job's messages come before its end.
                 biased;
                 Some((id, message)) = self.receiver.recv() => {
-                    if let Some(message) = self.heard(id, message) {
+                    if let Some(message) = self.accept(id, message) {
                         return Some((id, message));
                     }
                 }
@@ -253,11 +253,11 @@ impl Executor {
         }
     }
 
-    /// A message of a running job; `None` for one that was cancelled.
-    fn heard(&mut self, id: JobId, message: Message) -> Option<Message> {
+    /// Takes note of a job's message; `None` when the job was cancelled.
+    fn accept(&mut self, id: JobId, message: Message) -> Option<Message> {
         match &message {
             Message::Phase(phase) => self.running.get_mut(&id)?.phase = *phase,
-            Message::Provisional(result) => self.saw(&result.evidence),
+            Message::Provisional(result) => self.note_network_use(&result.evidence),
             _ => {}
         }
         self.running.get(&id).filter(|running| !*running.cancel.borrow()).map(|_| message)
@@ -274,27 +274,27 @@ impl Executor {
         if *running.cancel.borrow() {
             return None;
         }
-        self.needs.saw(&result);
-        self.saw(&result.evidence);
+        self.needs.record(&result);
+        self.note_network_use(&result.evidence);
         let result = match running.first {
-            Some(first) => alone::stands(first, result),
-            None if alone::is_wanted(running.beside, &result) => {
+            Some(first) => confirm::confirmed_result(first, result),
+            None if confirm::needs_rerun(running.beside, &result) => {
                 self.unconfirmed.push_back(Unconfirmed { id, job: running.job, first: result });
                 if self.draining {
-                    self.give_up_confirming();
+                    self.finish_unconfirmed();
                 }
                 return None;
             }
-            None => alone::unless_starved(result),
+            None => confirm::unless_starved(result),
         };
         Some((id, Message::Finished(result)))
     }
 
-    fn saw(&mut self, evidence: &Evidence) {
+    fn note_network_use(&mut self, evidence: &Evidence) {
         self.uses_network |= evidence.outbound().next().is_some() || evidence.questions().next().is_some();
     }
 
-    /// Ends a job without a result. It gives up its container in its own time.
+    /// Ends a job without a result. Its container is removed in the background.
     pub(crate) fn cancel(&mut self, id: JobId) {
         self.waiting.retain(|(waiting, _)| *waiting != id);
         self.unconfirmed.retain(|unconfirmed| unconfirmed.id != id);
@@ -304,20 +304,20 @@ impl Executor {
         }
     }
 
-    /// Starts no further job. Running jobs go on; results that wait for their confirmation are final as they are.
+    /// Starts no further job; running jobs finish, and results that wait for their second run become final.
     /// Returns the jobs that will not start.
     pub(crate) fn drain(&mut self) -> Vec<JobId> {
         self.draining = true;
-        self.give_up_confirming();
+        self.finish_unconfirmed();
         let mut left: Vec<JobId> = self.waiting.drain(..).map(|(id, _)| id).collect();
         left.sort_unstable();
         left
     }
 
-    fn give_up_confirming(&mut self) {
+    fn finish_unconfirmed(&mut self) {
         for Unconfirmed { id, first, .. } in self.unconfirmed.drain(..) {
-            let first = alone::unconfirmed(first, "the run was interrupted");
-            self.ready.push_back((id, Message::Finished(alone::unless_starved(first))));
+            let first = confirm::unconfirmed(first, "the run was interrupted");
+            self.ready.push_back((id, Message::Finished(confirm::unless_starved(first))));
         }
     }
 
@@ -402,23 +402,23 @@ mod tests {
         })
     }
 
-    /// Lets everything start that there is room for; gives the jobs.
+    /// Starts all jobs that there is room for and returns them.
     fn started(executor: &mut Executor) -> Vec<JobId> {
         executor.fill();
         executor.ready.drain(..).map(|(id, _)| id).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waiting_jobs_share_a_slot_and_watched_ones_take_a_quarter() {
+    async fn waiting_job_takes_half_a_slot_and_watched_job_a_quarter() {
         let world = World::new(|_| healthy(8000)).await;
         let mut executor = world.executor(Room { most: 8, ..2.into() }, true);
         let mut ids = Vec::new();
         for conditions in ["dns.drop", "egress.drop", "", "env.unset:A"] {
             ids.push(executor.start(world.job(conditions).await));
         }
-        assert_eq!(started(&mut executor), ids[..3], "two that wait take one slot together");
+        assert_eq!(started(&mut executor), ids[..3], "two waiting jobs share a slot");
         executor.running.get_mut(&ids[2]).expect("running").phase = Phase::Soak;
-        assert_eq!(started(&mut executor), [], "three quarters of a slot are not enough");
+        assert_eq!(started(&mut executor), [], "three quarters of a slot are too little");
         executor.running.get_mut(&ids[1]).expect("running").phase = Phase::Soak;
         assert_eq!(started(&mut executor), ids[3..]);
         executor.abort().await;
@@ -426,15 +426,15 @@ mod tests {
         for conditions in ["dns.drop", "egress.drop", ""] {
             executor.start(world.job(conditions).await);
         }
-        assert_eq!(started(&mut executor).len(), 2, "a number that the user gives is kept");
+        assert_eq!(started(&mut executor).len(), 2, "--jobs is a hard limit");
         executor.abort().await;
         world.close().await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn jobs_stay_within_the_memory() {
+    async fn jobs_fit_into_memory() {
         let world = World::new(|_| healthy(8000)).await;
-        // 512 + 512 + 64 MB fit into 1200; one job always runs.
+        // 512 + 512 + 64 MB fit into 1200 MB; one job always runs.
         for (memory, count) in [(1200 << 20, 3), (1, 1)] {
             let mut executor = world.executor(Room { memory: Some(memory), ..8.into() }, true);
             for conditions in ["", "env.unset:A", "memory.limit:64m", "env.unset:B"] {
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_candidate_that_uses_the_network_waits_for_it() {
+    async fn network_fault_slows_only_candidates_that_use_the_network() {
         for (seen, free) in [(vec![connected()], 1), (Vec::new(), 0)] {
             let world = World::new(move |_| Act { seen: seen.clone(), ..healthy(8000) }).await;
             let mut executor = world.executor(Room { jobs: 2, most: 8, memory: None }, false);
@@ -463,22 +463,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cancelled_job_ends_at_once_and_says_nothing() {
-        // It never listens: its health check would take 25 s.
+    async fn cancelled_job_ends_at_once_without_a_result() {
+        // It never listens, so its health check would take 25 s.
         let world = World::new(|s| if s.env.is_empty() { Act::default() } else { healthy(8000) }).await;
         let mut executor = world.executor(2.into(), true);
         let silent = executor.start(world.job("").await);
         while !matches!(executor.next().await, Some((_, Message::Phase(Phase::Listen)))) {}
         let begun = tokio::time::Instant::now();
         executor.cancel(silent);
-        assert!(executor.next().await.is_none(), "it has no result");
+        assert!(executor.next().await.is_none(), "a cancelled job has no result");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert!(executor.is_idle());
         world.close().await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn draining_starts_nothing_more_and_keeps_what_runs() {
+    async fn draining_finishes_running_jobs_and_starts_no_others() {
         let world = World::new(|_| exits(Duration::from_secs(1), 1, "no")).await;
         let mut executor = world.executor(1.into(), true);
         let first = executor.start(world.job("").await);

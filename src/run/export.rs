@@ -1,4 +1,4 @@
-//! An archive of files as it comes from the engine, for work that blocks.
+//! Feeds an archive that the engine streams to blocking code.
 
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 
 use crate::engine::{EngineError, EngineResult};
 
-/// What the engine streams.
+/// An archive, as the engine streams it.
 pub(crate) type Export = Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>;
 
-/// So many pieces of the stream may wait for the reader.
+/// Number of pieces buffered for the reader.
 const WAITING: usize = 16;
 
-/// What the engine streams, as a reader for a thread that may block.
+/// A blocking reader of the stream.
 pub(crate) struct Pieces {
     receiver: mpsc::Receiver<Bytes>,
     current: Bytes,
@@ -35,11 +35,11 @@ impl Read for Pieces {
     }
 }
 
-/// Reads an archive to its end. The work on its bytes is done on a thread of its own; it ends with the stream, also when
-/// this future is dropped.
+/// Passes an archive to `work`, which runs on a thread for blocking code and sees the end of the stream even when this
+/// future is dropped.
 ///
 /// # Errors
-/// The engine's, or those of the work.
+/// The engine's, or those of `work`.
 pub(crate) async fn read_to_end<T: Send + 'static>(
     mut stream: Export,
     work: impl FnOnce(Pieces) -> io::Result<T> + Send + 'static,
@@ -50,7 +50,7 @@ pub(crate) async fn read_to_end<T: Send + 'static>(
     while let Some(piece) = stream.next().await {
         match piece {
             Ok(piece) => {
-                // Nobody reads what follows the end of an archive.
+                // The reader is done: an archive may have trailing bytes.
                 if sender.send(piece).await.is_err() {
                     break;
                 }

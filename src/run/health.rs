@@ -1,26 +1,26 @@
-//! The platform's health check as a pure machine: results of probes in, a decision out.
+//! The platform's health check as a pure state machine: probe results in, a decision out.
 //!
-//! The platform probes every `interval` seconds from the start of the process on; so many successes in a row make
-//! the service healthy, so many failures in a row unhealthy; there is no grace period.
-//! Probes that are sent ahead of this schedule, because the port has opened, can only bring good news sooner: they
-//! are counted by themselves, and their failures change nothing in the schedule's own count.
+//! The platform probes every `interval` seconds from the start of the process, without a grace period.
+//! `healthy_threshold` successes in a row make the service healthy, `unhealthy_threshold` failures in a row unhealthy.
+//! Early probes, sent ahead of the schedule because the port has opened, only detect success sooner: they have their
+//! own count, and their failures do not affect the scheduled one.
 
 use std::time::Duration;
 
 use crate::model::service::HealthCheck;
 
-/// What the probes have come to.
+/// The state of the health check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Decision {
-    /// Not decided yet.
+    /// Undecided.
     Open,
-    /// So many successes in a row.
+    /// Enough successes in a row.
     Healthy,
-    /// So many failures in a row.
+    /// Enough failures in a row.
     Unhealthy,
 }
 
-/// The state of a health check.
+/// A health check under way.
 #[derive(Clone, Debug)]
 pub(crate) struct HealthMachine {
     check: HealthCheck,
@@ -31,24 +31,24 @@ pub(crate) struct HealthMachine {
 }
 
 impl HealthMachine {
-    /// A health check that has seen nothing yet.
+    /// A health check before its first probe.
     #[must_use]
     pub(crate) fn new(check: HealthCheck) -> Self {
         Self { check, successes: 0, failures: 0, early_successes: 0, ticks: 0 }
     }
 
-    /// When the platform's next probe is due, from the start of the process.
+    /// When the platform's next probe is due, counted from the start of the process.
     #[must_use]
     pub(crate) fn next_tick(&self) -> Duration {
         Duration::from_secs(u64::from(self.check.interval)) * (self.ticks + 1)
     }
 
-    /// The platform's probe is sent.
+    /// Records that a scheduled probe was sent.
     pub(crate) fn tick(&mut self) {
         self.ticks += 1;
     }
 
-    /// A probe's result.
+    /// Records the result of a probe.
     pub(crate) fn result(&mut self, good: bool, early: bool) -> Decision {
         match (early, good) {
             (true, true) => self.early_successes += 1,
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schedule_has_no_grace() {
+    fn there_is_no_grace_period() {
         let mut m = machine(1, 3);
         assert_eq!(m.next_tick(), Duration::from_secs(5));
         m.tick();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn successes_must_follow_each_other() {
+    fn healthy_needs_successes_in_a_row() {
         let mut m = machine(2, 2);
         assert_eq!(m.result(true, false), Decision::Open);
         assert_eq!(m.result(false, false), Decision::Open);

@@ -1,4 +1,4 @@
-//! The controller's side of a holder: launch it, talk to it.
+//! The controller's side of a holder: launches it and talks to it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::holder::protocol::{
     Await, FromHolder, GROUPS, HEARTBEAT_EVERY, Hello, Prepare, RESOLVER, SHORT_HOSTNAME, ToHolder, VERSION, line,
 };
 
-/// A holder that does not answer within this time is given up.
+/// Time limit of a holder's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// A holder ends itself after this long, whatever happens to everything else.
+/// A holder ends itself after this time (seconds), whatever happens.
 const LIFETIME_S: u64 = 6 * 3600;
 
 /// What a launch needs.
@@ -36,39 +36,39 @@ pub(crate) struct Launch {
     pub(crate) authority: Arc<Pair>,
 }
 
-/// The moment from which a run's times count.
+/// The zero of a run's times: the same moment by two clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Zero {
-    /// By the clock of the engine's machine, microseconds since the epoch.
+    /// By the clock of the engine's machine, in microseconds since the epoch.
     pub(crate) epoch_us: i64,
-    /// By ours.
-    pub(crate) heard: Instant,
+    /// By this process's clock.
+    pub received: Instant,
 }
 
 impl Zero {
-    /// How long before one of our moments a moment of the engine's machine was, in milliseconds.
+    /// Milliseconds from a moment of the engine's machine to a moment of ours.
     #[must_use]
     pub(crate) fn before(&self, ours: Instant, epoch_us: i64) -> f64 {
-        (ours - self.heard).as_secs_f64() * 1000.0 - millis_between(self.epoch_us, epoch_us)
+        (ours - self.received).as_secs_f64() * 1000.0 - millis_between(self.epoch_us, epoch_us)
     }
 
-    /// How long ago a process ended, in milliseconds; nothing when the engine does not say when.
+    /// Milliseconds since a process ended; `None` when the engine does not say when.
     #[must_use]
     pub(crate) fn since_end(&self, finished_us: Option<i64>) -> Option<f64> {
         finished_us.map(|at| self.before(Instant::now(), at))
     }
 }
 
-/// From one moment to another, both microseconds since the epoch.
+/// Milliseconds between two moments in microseconds since the epoch.
 #[must_use]
 pub(crate) fn millis_between(from_us: i64, to_us: i64) -> f64 {
-    // Differences within a run are far below the 2^53 that a f64 holds exactly.
+    // Differences within a run are far below 2^53, so f64 is exact.
     (to_us - from_us) as f64 / 1000.0
 }
 
 /// A holder that is ready for runs.
 pub struct Holder {
-    /// The holder's container: what candidates join.
+    /// The holder's container, whose network namespace candidates join.
     pub(crate) container: String,
     input: Arc<Mutex<Input>>,
     inbox: mpsc::UnboundedReceiver<Result<FromHolder, RunError>>,
@@ -76,7 +76,7 @@ pub struct Holder {
     heartbeat: Option<AbortHandle>,
     failed: bool,
     occupied: bool,
-    // Counted by the pool for as long as the holder is there.
+    // The pool counts the holders that exist by the references to this.
     _counted: Arc<()>,
 }
 
@@ -84,7 +84,7 @@ type Input = Pin<Box<dyn AsyncWrite + Send>>;
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // The end of its input ends the holder, and the heartbeat has a share in it.
+        // The holder ends with its input, and the heartbeat keeps the input open.
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.abort();
         }
@@ -92,10 +92,10 @@ impl Drop for Holder {
 }
 
 impl Holder {
-    /// Creates and starts a holder and waits until it is ready. `counted` lives as long as the holder.
+    /// Creates and starts a holder and waits until it is ready. It keeps `counted` for as long as it exists.
     ///
     /// # Errors
-    /// The engine's, or the holder's own words about why it cannot serve.
+    /// The engine's and the holder's.
     pub(crate) async fn launch(launch: &Launch, counted: Arc<()>) -> Result<Self, RunError> {
         let engine = &launch.engine;
         let spec = ContainerSpec {
@@ -110,7 +110,7 @@ impl Holder {
             ..ContainerSpec::plain(&launch.image, launch.session.labels("holder"))
         };
         let container = match engine.create(&spec).await {
-            // Some engines share no folder of their machine: then use of CPU and memory is not measured. Any other reason to
+            // Some engines cannot mount a folder of their machine. CPU and memory are not measured then. Any other reason to
             // refuse comes back with the second answer.
             Err(EngineError::Refused { .. }) => {
                 let mut spec = spec;
@@ -140,38 +140,38 @@ impl Holder {
             lifetime_s: LIFETIME_S,
             container: holder.container.clone(),
         };
-        holder.say(&ToHolder::Hello(hello)).await?;
+        holder.send(&ToHolder::Hello(hello)).await?;
         holder.heartbeat = Some(tokio::spawn(heartbeat(holder.input.clone())).abort_handle());
         match holder.answer(Some).await? {
             FromHolder::Ready { version: VERSION } => Ok(holder),
-            other => Err(RunError::Holder(format!("expected to hear that it is ready, heard {other:?}"))),
+            other => Err(RunError::Holder(format!("expected `ready`, got {other:?}"))),
         }
     }
 
-    /// The number of the next run.
+    /// Begins the next run and returns its number.
     pub(crate) fn next_run(&mut self) -> u64 {
         self.runs += 1;
         self.occupied = false;
         self.runs
     }
 
-    /// True when the next run may have it: it has not failed, and no candidate may be in its namespace.
+    /// Whether another run may use it: it has not failed, and no candidate can be in its namespace.
     #[must_use]
     pub(crate) fn is_reusable(&self) -> bool {
         !self.failed && !self.occupied
     }
 
-    /// A candidate is about to join: until it has left, nobody else can have this holder.
-    pub(crate) fn let_in(&mut self) {
+    /// Marks that a candidate may be in the namespace, so that the holder is not reused before it has left.
+    pub fn mark_occupied(&mut self) {
         self.occupied = true;
     }
 
-    /// Sends a line.
+    /// Sends a message.
     ///
     /// # Errors
     /// When the holder is gone.
-    pub(crate) async fn say(&mut self, message: &ToHolder) -> Result<(), RunError> {
-        let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("it cannot be written to: {e}"));
+    pub(crate) async fn send(&mut self, message: &ToHolder) -> Result<(), RunError> {
+        let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("cannot write to it: {e}"));
         let bytes = line(message).map_err(|e| gone(&e))?;
         let written = timeout(ANSWER_WITHIN, write(&self.input, &bytes)).await;
         let written = written.map_err(|e| gone(&e)).and_then(|written| written.map_err(|e| gone(&e)));
@@ -179,22 +179,22 @@ impl Holder {
         written
     }
 
-    /// The next line, whenever it comes. An error other than [`RunError::CannotImpose`] is the holder's own failure.
+    /// Waits for the next message. Any error but [`RunError::CannotImpose`] marks the holder as failed.
     ///
     /// # Errors
-    /// When the holder is gone, says that it failed, or cannot impose a condition.
-    pub(crate) async fn hear(&mut self) -> Result<FromHolder, RunError> {
-        let heard = self.next_line().await;
-        self.failed |= matches!(&heard, Err(error) if !matches!(error, RunError::CannotImpose { .. }));
-        heard
+    /// When the holder is gone, reports a failure, or cannot impose a condition.
+    pub(crate) async fn receive(&mut self) -> Result<FromHolder, RunError> {
+        let message = self.next_line().await;
+        self.failed |= matches!(&message, Err(error) if !matches!(error, RunError::CannotImpose { .. }));
+        message
     }
 
     async fn next_line(&mut self) -> Result<FromHolder, RunError> {
         loop {
             return match self.inbox.recv().await {
-                // Late words about a run that is over.
+                // A late message about an earlier run.
                 Some(Ok(FromHolder::Failed { run: Some(run), message })) if run < self.runs => {
-                    tracing::debug!(run, message, "a run that is over");
+                    tracing::debug!(run, message, "late failure of an earlier run");
                     continue;
                 }
                 Some(Ok(FromHolder::CannotImpose { condition, reason, .. })) => {
@@ -207,12 +207,11 @@ impl Holder {
         }
     }
 
-    /// Waits for the message that `wanted` makes an answer of. The time limit is that of the whole wait: other messages
-    /// do not prolong it.
+    /// Waits for the message that `wanted` turns into an answer. Other messages do not extend the time limit.
     async fn answer<T>(&mut self, mut wanted: impl FnMut(FromHolder) -> Option<T>) -> Result<T, RunError> {
         let wait = async {
             loop {
-                if let Some(answer) = wanted(self.hear().await?) {
+                if let Some(answer) = wanted(self.receive().await?) {
                     return Ok(answer);
                 }
             }
@@ -223,18 +222,18 @@ impl Holder {
         answer.map_err(|_| late())?
     }
 
-    /// Makes the namespace of a run; when this returns, every condition is in force.
-    /// Returns that moment by the holder's clock and by ours.
+    /// Makes the namespace of a run. When this returns, every condition is in force; it returns that moment by both
+    /// clocks.
     ///
     /// # Errors
     /// When the holder is gone, or cannot impose a condition.
     pub(crate) async fn prepare(&mut self, prepare: Prepare) -> Result<Zero, RunError> {
         let wanted = prepare.run;
-        self.say(&ToHolder::Prepare(Box::new(prepare))).await?;
+        self.send(&ToHolder::Prepare(Box::new(prepare))).await?;
         let prepared = |message| match message {
             FromHolder::Prepared { run, epoch_us, setup_us } if run == wanted => {
                 tracing::debug!(run, setup_us, "namespace prepared");
-                Some(Zero { epoch_us, heard: Instant::now() })
+                Some(Zero { epoch_us, received: Instant::now() })
             }
             // Late messages about an earlier run.
             _ => None,
@@ -242,41 +241,41 @@ impl Holder {
         self.answer(prepared).await
     }
 
-    /// Makes a namespace for a service container; the container must be started before anything else is asked for.
+    /// Makes a namespace for a service container, which must be started before the next request.
     ///
     /// # Errors
     /// When the holder is gone, or cannot make the namespace.
-    pub(crate) async fn place(&mut self, run: u64, number: u32) -> Result<(), RunError> {
+    pub async fn place_service(&mut self, run: u64, number: u32) -> Result<(), RunError> {
         self.occupied = true;
-        self.say(&ToHolder::Place { run, number }).await?;
+        self.send(&ToHolder::Place { run, number }).await?;
         self.answer(|message| (message == FromHolder::Placed { run, number }).then_some(())).await
     }
 
-    /// Waits until a service serves.
+    /// Waits until a service container accepts connections.
     ///
     /// # Errors
-    /// When the holder is gone, or the service does not serve in time.
-    pub(crate) async fn awake(&mut self, order: Await, within: Duration) -> Result<(), RunError> {
+    /// When the holder is gone, or the service does not accept connections in time.
+    pub(crate) async fn wait_until_serving(&mut self, order: Await, within: Duration) -> Result<(), RunError> {
         let expected = FromHolder::Awake { run: order.run, number: order.number };
-        self.say(&ToHolder::Await(order)).await?;
+        self.send(&ToHolder::Await(order)).await?;
         let wait = async {
-            while self.hear().await? != expected {}
+            while self.receive().await? != expected {}
             Ok(())
         };
-        let late = || RunError::Holder(format!("the service does not serve within {} s", within.as_secs_f64()));
+        let late = || RunError::Holder(format!("not serving after {} s", within.as_secs_f64()));
         timeout(within, wait).await.map_err(|_| late())?
     }
 
-    /// Takes a run down and hands over what is still to be told of it.
+    /// Takes a run down; `on_message` gets the messages that are still under way.
     ///
     /// # Errors
     /// When the holder is gone.
-    pub(crate) async fn finish(&mut self, run: u64, mut told: impl FnMut(FromHolder)) -> Result<(), RunError> {
-        self.say(&ToHolder::Finish { run }).await?;
+    pub(crate) async fn finish(&mut self, run: u64, mut on_message: impl FnMut(FromHolder)) -> Result<(), RunError> {
+        self.send(&ToHolder::Finish { run }).await?;
         let finished = |message| match message {
             FromHolder::Finished { run: finished } if finished == run => Some(()),
             other => {
-                told(other);
+                on_message(other);
                 None
             }
         };
@@ -290,7 +289,7 @@ async fn write(input: &Mutex<Input>, bytes: &[u8]) -> std::io::Result<()> {
     input.flush().await
 }
 
-/// Lets a holder know that the controller is there, until it can no longer be written to.
+/// Sends heartbeats to a holder until it can no longer be written to.
 async fn heartbeat(input: Arc<Mutex<Input>>) {
     let Ok(bytes) = line(&ToHolder::Heartbeat) else { return };
     let mut beat = interval(HEARTBEAT_EVERY);
@@ -303,29 +302,29 @@ async fn heartbeat(input: Arc<Mutex<Input>>) {
     }
 }
 
-/// Splits the holder's output into lines and reads them.
+/// Reads the holder's output, one message a line.
 async fn read(
     mut output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
     sender: mpsc::UnboundedSender<Result<FromHolder, RunError>>,
 ) {
     let mut pending = Vec::new();
-    let mut complaint = String::new();
+    let mut stderr = String::new();
     while let Some(item) = output.next().await {
         match item {
             Ok(Output::Stdout(bytes)) => {
                 pending.extend_from_slice(&bytes);
                 while let Some(end) = pending.iter().position(|b| *b == b'\n') {
                     let text: Vec<u8> = pending.drain(..=end).collect();
-                    let message = serde_json::from_slice(&text)
-                        .map_err(|e| RunError::Holder(format!("it said what cannot be understood: {e}")));
+                    let message =
+                        serde_json::from_slice(&text).map_err(|e| RunError::Holder(format!("invalid message: {e}")));
                     if sender.send(message).is_err() {
                         return;
                     }
                 }
             }
             Ok(Output::Stderr(bytes)) => {
-                complaint.push_str(&String::from_utf8_lossy(&bytes));
-                complaint.truncate(complaint.floor_char_boundary(2000));
+                stderr.push_str(&String::from_utf8_lossy(&bytes));
+                stderr.truncate(stderr.floor_char_boundary(2000));
             }
             Err(e) => {
                 let _ = sender.send(Err(e.into()));
@@ -333,7 +332,7 @@ async fn read(
             }
         }
     }
-    let _ = sender.send(Err(RunError::Holder(format!("it ended: {}", complaint.trim()))));
+    let _ = sender.send(Err(RunError::Holder(format!("it ended: {}", stderr.trim()))));
 }
 
 #[cfg(test)]
@@ -341,7 +340,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn other_messages_do_not_prolong_the_wait_for_an_answer() {
+    async fn other_messages_do_not_extend_the_time_limit() {
         for pause in [Duration::from_secs(5), Duration::from_millis(1)] {
             let (sender, inbox) = mpsc::unbounded_channel();
             let input: Input = Box::pin(tokio::io::sink());
@@ -362,10 +361,7 @@ mod tests {
             });
             let begun = Instant::now();
             let finished = timeout(ANSWER_WITHIN * 6, holder.finish(2, |_| ())).await.expect("it gives up");
-            assert_eq!(
-                finished.map_err(|e| e.to_string()),
-                Err("the holder of the namespace: no answer within 20 s".to_owned())
-            );
+            assert_eq!(finished.map_err(|e| e.to_string()), Err("namespace holder: no answer within 20 s".to_owned()));
             assert!(begun.elapsed() < ANSWER_WITHIN + Duration::from_secs(1), "{:?}", begun.elapsed());
             chatter.abort();
         }

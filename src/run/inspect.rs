@@ -1,4 +1,4 @@
-//! Looks at the files of an image without running it: what its command would execute, and what its files name.
+//! Reads the files of an image without running it: what its command would execute, and which names its files contain.
 
 pub(crate) mod header;
 pub(crate) mod scan;
@@ -17,10 +17,9 @@ use crate::engine::{ContainerSpec, Engine, EngineError, EngineResult, FileKind, 
 use crate::model::ImageFacts;
 use crate::model::files::{ImageFiles, Program};
 
-/// Where programs are looked for when the image has no PATH (moby, oci/defaults.go, `DefaultPathEnv`).
+/// The PATH of an image without one (moby, oci/defaults.go, `DefaultPathEnv`).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Where libraries look for certificate authorities: OpenSSL's builds for the common systems
-/// (<https://go.dev/src/crypto/x509/root_linux.go>).
+/// Where libraries look for certificate authorities on common systems (<https://go.dev/src/crypto/x509/root_linux.go>).
 const CA_BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -31,17 +30,16 @@ const CA_BUNDLES: [&str; 6] = [
 ];
 /// Folders that programs write to.
 const FOLDERS: [&str; 8] = ["/tmp", "/var/tmp", "/var/log", "/var/cache", "/var/lib", "/run", "/home", "/root"];
-/// A program that executes a program that executes … is followed this far; the kernel allows four scripts in a row.
+/// Maximum number of programs to follow that execute each other. The kernel allows four scripts in a row.
 const MOST_PROGRAMS: u32 = 8;
-/// A loader's name that stands further back in its file is not read.
+/// Maximum offset (bytes) of a loader's name in its file.
 const LOADER_WITHIN: usize = 64 << 20;
 
-/// Looks at the files of an image. `words` are those of the effective command, `wanted` the names of variables that are
-/// looked for when `deep` is set: every file is read then. A container is created for it, never started, and removed;
-/// its `labels` are the session's.
+/// Reads the files of an image. `words` is the effective command. If `deep` is set, every file is searched for the
+/// names of variables in `wanted`. A container with `labels` is created for it, never started, and removed.
 ///
 /// # Errors
-/// The engine's, or its files cannot be read: nothing is known of the image then.
+/// The engine's.
 pub(crate) async fn inspect(
     engine: &dyn Engine,
     labels: BTreeMap<String, String>,
@@ -51,14 +49,14 @@ pub(crate) async fn inspect(
     deep: bool,
 ) -> EngineResult<ImageFiles> {
     let spec = ContainerSpec {
-        // An image without a command of its own cannot be created otherwise.
+        // Without it, an image that has no command is refused.
         entrypoint: Some(vec!["/never-started".to_owned()]),
         ..ContainerSpec::plain(&facts.id.0, labels)
     };
     let container = engine.create(&spec).await?;
-    let looker = Looker::new(engine, &container, facts);
-    let files = looker.files(words, wanted, deep).await;
-    // Somebody who removed it meanwhile would make every file look missing.
+    let reader = FileReader::new(engine, &container, facts);
+    let files = reader.files(words, wanted, deep).await;
+    // If the container was removed meanwhile, every file looks missing.
     let there = engine.state(&container).await;
     let removed = engine.remove(&container).await;
     let files = files?;
@@ -67,18 +65,18 @@ pub(crate) async fn inspect(
     Ok(files)
 }
 
-/// A program, or why there is none.
-type Looked<'a> = Pin<Box<dyn Future<Output = EngineResult<Program>> + Send + 'a>>;
+/// Resolves to a program, or to why there is none.
+type ProgramFuture<'a> = Pin<Box<dyn Future<Output = EngineResult<Program>> + Send + 'a>>;
 
-/// Looks into a container.
-struct Looker<'a> {
+/// Reads files of a container.
+struct FileReader<'a> {
     engine: &'a dyn Engine,
     container: &'a str,
     workdir: String,
     path: Vec<&'a str>,
 }
 
-impl<'a> Looker<'a> {
+impl<'a> FileReader<'a> {
     fn new(engine: &'a dyn Engine, container: &'a str, facts: &'a ImageFacts) -> Self {
         let path = facts.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
         Self { engine, container, workdir: absolute("/", &facts.workdir), path: path.split(':').collect() }
@@ -93,7 +91,7 @@ impl<'a> Looker<'a> {
         }
         let begun = tokio::time::Instant::now();
         let found = scan::scan(self.engine.export(self.container), wanted).await?;
-        tracing::debug!(bytes = found.bytes, took = ?begun.elapsed(), "every file of an image was read");
+        tracing::debug!(bytes = found.bytes, took = ?begun.elapsed(), "read every file of an image");
         Ok(ImageFiles {
             native: found.native,
             native_count: found.native_count,
@@ -108,7 +106,7 @@ impl<'a> Looker<'a> {
 
     async fn stat(&self, path: &str) -> EngineResult<Option<FileStat>> {
         match self.engine.stat(self.container, path).await {
-            // Below something that is no folder: some engines refuse the question then.
+            // Some engines refuse a path below a file.
             Err(EngineError::Refused { .. }) if path != "/" && self.is_in_a_file(path).await => Ok(None),
             answer => answer,
         }
@@ -125,7 +123,7 @@ impl<'a> Looker<'a> {
         false
     }
 
-    /// Follows links to their end.
+    /// Follows links to their target.
     async fn follow(&self, path: &str) -> EngineResult<Option<(String, FileStat)>> {
         let mut path = absolute("/", path);
         for _ in 0..=MOST_LINKS {
@@ -138,8 +136,8 @@ impl<'a> Looker<'a> {
         Ok(None)
     }
 
-    /// The file that a word is executed from: a word without `/` is looked for in PATH, where only what can be executed
-    /// counts (as runc does, by Go's exec.LookPath).
+    /// The file that a word executes. A word without `/` is the first executable in PATH (runc uses Go's
+    /// exec.LookPath).
     async fn locate(&self, word: &str) -> EngineResult<Result<String, Program>> {
         if !word.contains('/') {
             for folder in &self.path {
@@ -163,8 +161,8 @@ impl<'a> Looker<'a> {
         })
     }
 
-    /// What the words of a command execute; `depth` counts programs in a row.
-    fn program(&self, words: Vec<String>, depth: u32) -> Looked<'_> {
+    /// The program that a command executes; `depth` counts programs that execute each other.
+    fn program(&self, words: Vec<String>, depth: u32) -> ProgramFuture<'_> {
         Box::pin(async move {
             let word = words.first().map(String::as_str).unwrap_or_default();
             if word.is_empty() || depth > MOST_PROGRAMS {
@@ -211,7 +209,7 @@ impl<'a> Looker<'a> {
         let next = if crlf {
             None
         } else {
-            // The kernel looks for it from the working folder, never in PATH.
+            // The kernel resolves it relative to the working directory, never in PATH.
             let mut words = vec![absolute(&self.workdir, &interpreter)];
             words.extend(argument.clone());
             words.push(path.clone());
@@ -220,7 +218,7 @@ impl<'a> Looker<'a> {
         Ok(Program::Script { path, first_line, interpreter: Some(interpreter), argument, crlf, next })
     }
 
-    /// The loader's name; tools that change it put it at the end of the file.
+    /// The loader's name. Tools that change it move it to the end of the file.
     async fn loader(&self, path: &str, bytes: Vec<u8>, loader: Loader) -> EngineResult<Option<String>> {
         let Loader::At { offset, size } = loader else { return Ok(None) };
         let needed = offset.saturating_add(size);
@@ -250,14 +248,14 @@ impl<'a> Looker<'a> {
         if self.workdir != "/" && !folders.contains(&self.workdir.as_str()) {
             folders.push(&self.workdir);
         }
-        let look = |folder: &str| {
+        let existing = |folder: &str| {
             let folder = folder.to_owned();
             async move {
                 let found = self.follow(&folder).await?;
                 Ok::<_, EngineError>(found.is_some_and(|(_, stat)| stat.is_directory()).then_some(folder))
             }
         };
-        let found: Vec<Option<String>> = try_join_all(folders.into_iter().map(look)).await?;
+        let found: Vec<Option<String>> = try_join_all(folders.into_iter().map(existing)).await?;
         Ok(found.into_iter().flatten().collect())
     }
 }
@@ -304,14 +302,14 @@ mod tests {
         words.iter().map(|word| (*word).to_owned()).collect()
     }
 
-    async fn look(tree: Tree, command: &[&str]) -> Program {
+    async fn inspect_program(tree: Tree, command: &[&str]) -> Program {
         let (engine, facts) = engine(tree);
-        look_with(&engine, &facts, command).await
+        inspect_program_with(&engine, &facts, command).await
     }
 
-    async fn look_with(engine: &FakeEngine, facts: &ImageFacts, command: &[&str]) -> Program {
+    async fn inspect_program_with(engine: &FakeEngine, facts: &ImageFacts, command: &[&str]) -> Program {
         let labels = BTreeMap::from([(ROLE_LABEL.to_owned(), "inspect".to_owned())]);
-        let files = inspect(engine, labels, facts, &words(command), &BTreeSet::new(), false).await.expect("looked");
+        let files = inspect(engine, labels, facts, &words(command), &BTreeSet::new(), false).await.expect("read");
         assert_eq!(engine.left(), Vec::<String>::new(), "the container is removed");
         files.program
     }
@@ -327,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn words_are_resolved_as_the_runtime_does() {
+    async fn words_resolve_as_in_the_runtime() {
         let tree = || {
             system()
                 .file("/srv/run", 0o755, program(Machine::AMD64, None, 0))
@@ -352,22 +350,22 @@ mod tests {
             ("./data", Program::NotExecutable { path: "/srv/data".to_owned() }),
             ("./folder", Program::Directory { path: "/srv/folder".to_owned() }),
         ] {
-            assert_eq!(look(tree(), &[word]).await, expected, "{word}");
+            assert_eq!(inspect_program(tree(), &[word]).await, expected, "{word}");
         }
-        let found = look(tree(), &["./run"]).await;
+        let found = inspect_program(tree(), &["./run"]).await;
         assert!(matches!(found, Program::Elf { path, interpreter: None, .. } if path == "/srv/run"));
-        assert_eq!(look(tree(), &[]).await, missing(""));
+        assert_eq!(inspect_program(tree(), &[]).await, missing(""));
     }
 
     #[tokio::test]
-    async fn the_image_s_own_path_is_used() {
+    async fn path_of_the_image_is_used() {
         let (engine, mut facts) = engine(system().file("/venv/bin/python3", 0o755, program(Machine::ARM64, None, 0)));
         facts.env.insert("PATH".to_owned(), "/venv/bin:/usr/local/bin".to_owned());
-        let Program::Elf { path, machine, .. } = look_with(&engine, &facts, &["python3"]).await else {
+        let Program::Elf { path, machine, .. } = inspect_program_with(&engine, &facts, &["python3"]).await else {
             panic!("a program")
         };
         assert_eq!((path.as_str(), machine), ("/venv/bin/python3", Machine::ARM64));
-        assert_eq!(look_with(&engine, &facts, &["sh"]).await, Program::Missing { word: "sh".to_owned() });
+        assert_eq!(inspect_program_with(&engine, &facts, &["sh"]).await, Program::Missing { word: "sh".to_owned() });
     }
 
     #[tokio::test]
@@ -388,22 +386,22 @@ mod tests {
             ("#!/usr/bin/env python3 -u", elf("/usr/bin/env", Some(missing("python3 -u")))),
             ("#!/usr/bin/env node", elf("/usr/bin/env", Some(missing("node")))),
         ] {
-            let (found, crlf, _) = next(look(script(line), &["./run.sh"]).await);
+            let (found, crlf, _) = next(inspect_program(script(line), &["./run.sh"]).await);
             assert_eq!((found, crlf), (Some(expected), false), "{line}");
         }
-        let (found, crlf, name) = next(look(script("#!/bin/sh\r"), &["./run.sh"]).await);
+        let (found, crlf, name) = next(inspect_program(script("#!/bin/sh\r"), &["./run.sh"]).await);
         assert_eq!((found, crlf, name.as_deref()), (None, true, Some("/bin/sh\r")));
-        let (found, crlf, name) = next(look(script("echo"), &["./run.sh"]).await);
+        let (found, crlf, name) = next(inspect_program(script("echo"), &["./run.sh"]).await);
         assert_eq!((found, crlf, name), (None, false, None));
-        let tini = look(script("#!/bin/sh"), &["tini", "--", "/srv/run.sh"]).await;
+        let tini = inspect_program(script("#!/bin/sh"), &["tini", "--", "/srv/run.sh"]).await;
         let Program::Elf { next: Some(inner), .. } = tini else { panic!("{tini:?}") };
         assert_eq!(next(*inner).0, Some(elf("/bin/dash", None)));
     }
 
     #[tokio::test]
-    async fn scripts_that_interpret_each_other_end() {
+    async fn interpreter_loop_ends() {
         let tree = system().file("/a", 0o755, "#!/b\n").file("/b", 0o755, "#!/a\n");
-        let mut program = look(tree, &["/a"]).await;
+        let mut program = inspect_program(tree, &["/a"]).await;
         let mut depth = 0;
         while let Program::Script { next: Some(inner), .. } = program {
             program = *inner;
@@ -413,19 +411,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn loaders_are_looked_for() {
+    async fn missing_loader_is_found() {
         let loader = |at| program(Machine::AMD64, Some("/lib/ld-musl-x86_64.so.1"), at);
         for at in [200, HEAD - 3, 200_000] {
-            let found = look(system().file("/srv/app", 0o755, loader(at)), &["./app"]).await;
+            let found = inspect_program(system().file("/srv/app", 0o755, loader(at)), &["./app"]).await;
             let Program::Elf { interpreter, interpreter_found, .. } = found else { panic!("{at}") };
             assert_eq!((interpreter.as_deref(), interpreter_found), (Some("/lib/ld-musl-x86_64.so.1"), false), "{at}");
         }
-        let alien = look(system().file("/srv/app", 0o755, &b"\xcf\xfa\xed\xfe\0"[..]), &["./app"]).await;
+        let alien = inspect_program(system().file("/srv/app", 0o755, &b"\xcf\xfa\xed\xfe\0"[..]), &["./app"]).await;
         assert_eq!(alien, Program::Alien { path: "/srv/app".to_owned(), format: "a program for macOS".to_owned() });
     }
 
     #[tokio::test]
-    async fn folders_authorities_and_names() {
+    async fn folders_ca_bundle_and_names_are_found() {
         let tree = system()
             .file("/srv/app.py", 0o644, "os.environ['database_url']")
             .file("/etc/ssl/certs/ca-certificates.crt", 0o644, "x")
@@ -433,26 +431,26 @@ mod tests {
         let (engine, facts) = engine(tree);
         let wanted = BTreeSet::from(["DATABASE_URL".to_owned(), "JWT_SECRET".to_owned()]);
         let run = |deep| inspect(&engine, BTreeMap::new(), &facts, &[], &wanted, deep);
-        let files = run(true).await.expect("looked");
+        let files = run(true).await.expect("read");
         assert_eq!(files.folders, ["/tmp", "/var/log", "/srv"]);
         assert_eq!(files.ca_bundle.as_deref(), Some("/etc/ssl/certs/ca-certificates.crt"));
         assert!(files.never_mentions("JWT_SECRET") && !files.never_mentions("DATABASE_URL"));
         assert!(files.native_checked && files.native.is_empty());
-        let files = run(false).await.expect("looked");
+        let files = run(false).await.expect("read");
         assert!(!files.scanned && !files.native_checked && files.mentions.is_empty());
     }
 
     #[tokio::test]
-    async fn a_fresh_scripted_image_is_in_order() {
+    async fn default_image_of_the_fake_engine_has_no_findings() {
         let (engine, facts) = engine(Tree::fine());
         let wanted = BTreeSet::from(["A_NAME".to_owned()]);
-        let files = inspect(&engine, BTreeMap::new(), &facts, &words(&["app"]), &wanted, true).await.expect("looked");
+        let files = inspect(&engine, BTreeMap::new(), &facts, &words(&["app"]), &wanted, true).await.expect("read");
         assert!(matches!(files.program, Program::Elf { interpreter_found: true, .. }), "{:?}", files.program);
         assert!(!files.never_mentions("A_NAME") && files.ca_bundle.is_some() && files.native.is_empty());
     }
 
     #[tokio::test]
-    async fn an_engine_that_fails_is_no_missing_file() {
+    async fn engine_error_is_not_a_missing_file() {
         let broken = EngineError::Broken { action: "x".to_owned(), message: "y".to_owned() };
         for operation in ["stat", "read_start", "export", "state"] {
             let (engine, facts) = engine(system());

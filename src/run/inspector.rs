@@ -1,4 +1,4 @@
-//! What is in the images of a session: looked at once, beside the first case of each.
+//! Reads the files of a session's images: once for each image, in parallel with its first case.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -16,47 +16,47 @@ use crate::engine::context::hex;
 use crate::model::files::ImageFiles;
 use crate::model::{Candidate, Case, Condition, Plan, Service};
 
-/// An image, the words of its command, and whether every file was read.
+/// An image, the words of its command, and whether every file is read.
 type Key = (String, Vec<String>, bool);
 
-/// The folder of what was read of images, in the state folder.
+/// The cache's folder in the state folder.
 pub(crate) const FOLDER: &str = "images";
-/// What is kept is read by the version that wrote it only.
+/// Version of the cache's format. Only the version of exitone that wrote an entry reads it.
 const FORMAT: &str = concat!("1 ", env!("CARGO_PKG_VERSION"));
-/// So many images are kept.
-const MOST_KEPT: usize = 256;
+/// Maximum number of cached images.
+const MOST_CACHED: usize = 256;
 
-/// What was read of an image. Reading every file takes seconds, and the image's name is its content.
+/// A cached image. Reading every file takes seconds, and an image's id is a digest of its content.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Cached {
     format: String,
-    /// A digest of the command: its words may hold a secret.
+    /// A digest of the command, whose words may contain a secret.
     command: String,
-    /// The names that were looked for.
+    /// The names of variables that were searched for.
     wanted: BTreeSet<String>,
     files: ImageFiles,
 }
 
-/// Looks at images; every answer is kept for the session, and what took a reading of every file longer.
+/// Reads images. Every answer is cached for the session; those that took a full read also go to the cache.
 pub struct Inspector {
     engine: Arc<dyn Engine>,
     session: Arc<Session>,
     folder: PathBuf,
-    /// False: no image is read to its last file.
+    /// Whether every file of an image may be read.
     whole: bool,
     known: Mutex<HashMap<Key, Arc<OnceCell<Option<ImageFiles>>>>>,
-    /// The variables whose names are looked for.
+    /// The names of variables to search for.
     names: Mutex<BTreeSet<String>>,
 }
 
 impl Inspector {
-    /// Nothing is looked at yet. `whole`: every file is read where a case asks what its image names.
+    /// An inspector that has read nothing. `whole`: whether to read every file when a case depends on the content.
     #[must_use]
     pub(crate) fn new(engine: Arc<dyn Engine>, session: Arc<Session>, state: &Path, whole: bool) -> Self {
         Self { engine, session, folder: state.join(FOLDER), whole, known: Mutex::default(), names: Mutex::default() }
     }
 
-    /// Names of variables that will be asked about: one reading of an image serves all of its cases.
+    /// Adds the names of variables that the plan's cases depend on, so that one read of an image serves all its cases.
     pub(crate) fn expect(&self, plan: &Plan) {
         let searched = plan.searches.iter().flat_map(|search| &search.conditions);
         let named = plan
@@ -69,8 +69,8 @@ impl Inspector {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
     }
 
-    /// What is in the image of a case; nothing when it could not be looked at, which is no reason to fail a case.
-    pub(crate) async fn look(&self, service: &Service, candidate: &Candidate, case: &Case) -> Option<ImageFiles> {
+    /// The files of a case's image; `None` when they could not be read, which does not fail the case.
+    pub(crate) async fn files(&self, service: &Service, candidate: &Candidate, case: &Case) -> Option<ImageFiles> {
         let facts = &candidate.facts;
         let words = words(service, candidate, case);
         let asked: BTreeSet<String> = variables(case).collect();
@@ -79,7 +79,7 @@ impl Inspector {
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             if !asked.is_subset(&names) {
                 names.extend(asked);
-                // What was read before did not look for these.
+                // Earlier reads did not search for these.
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, _, deep), _| !deep);
             }
             names.clone()
@@ -90,18 +90,18 @@ impl Inspector {
         };
         let labels = self.session.labels("inspected");
         let read = async || {
-            if let Some(files) = self.kept(&facts.id.0, &words, &wanted).filter(|_| deep) {
+            if let Some(files) = self.cached(&facts.id.0, &words, &wanted).filter(|_| deep) {
                 return Some(files);
             }
             match inspect(self.engine.as_ref(), labels, facts, &words, &wanted, deep).await {
                 Ok(files) => {
                     if deep {
-                        self.keep(&facts.id.0, &words, &wanted, &files);
+                        self.store(&facts.id.0, &words, &wanted, &files);
                     }
                     Some(files)
                 }
                 Err(error) => {
-                    tracing::debug!(%error, image = facts.reference, "an image could not be looked at");
+                    tracing::debug!(%error, image = facts.reference, "cannot read the files of an image");
                     None
                 }
             }
@@ -116,25 +116,26 @@ impl Inspector {
         self.folder.join(format!("{name}.json"))
     }
 
-    fn kept(&self, image: &str, words: &[String], wanted: &BTreeSet<String>) -> Option<ImageFiles> {
-        let kept: Kept = serde_json::from_slice(&std::fs::read(self.path(image)).ok()?).ok()?;
-        (kept.format == FORMAT && kept.command == digest(words) && wanted.is_subset(&kept.wanted)).then_some(kept.files)
+    fn cached(&self, image: &str, words: &[String], wanted: &BTreeSet<String>) -> Option<ImageFiles> {
+        let cached: Cached = serde_json::from_slice(&std::fs::read(self.path(image)).ok()?).ok()?;
+        (cached.format == FORMAT && cached.command == digest(words) && wanted.is_subset(&cached.wanted))
+            .then_some(cached.files)
     }
 
-    /// A folder that cannot be written costs only time.
-    fn keep(&self, image: &str, words: &[String], wanted: &BTreeSet<String>, files: &ImageFiles) {
-        let kept =
-            Kept { format: FORMAT.to_owned(), command: digest(words), wanted: wanted.clone(), files: files.clone() };
+    /// Caches what was read. A folder that is not writable only costs time.
+    fn store(&self, image: &str, words: &[String], wanted: &BTreeSet<String>, files: &ImageFiles) {
+        let cached =
+            Cached { format: FORMAT.to_owned(), command: digest(words), wanted: wanted.clone(), files: files.clone() };
         let written = std::fs::create_dir_all(&self.folder).and_then(|()| {
             let mut others: Vec<_> = std::fs::read_dir(&self.folder)?.flatten().collect();
-            if others.len() >= MOST_KEPT {
+            if others.len() >= MOST_CACHED {
                 others.sort_by_key(|entry| entry.metadata().and_then(|m| m.modified()).ok());
                 std::fs::remove_file(others[0].path())?;
             }
-            std::fs::write(self.path(image), serde_json::to_vec(&kept)?)
+            std::fs::write(self.path(image), serde_json::to_vec(&cached)?)
         });
         if let Err(error) = written {
-            tracing::debug!(%error, "what was read of an image is not kept");
+            tracing::debug!(%error, "cannot cache the files of an image");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Whether the container engine still answers. It is asked when something fails that the end of the engine would explain.
+//! Detects that the container engine stopped answering. It is asked after a failure that the loss of the engine would
+//! explain.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use super::RunError;
 use super::deaths::Deaths;
 use crate::engine::Engine;
 
-/// An engine that takes longer than this for a simple question has stopped answering.
+/// Time limit of a simple request; an engine that exceeds it has stopped answering.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a session knows of its engine's life. Once lost, an engine stays lost: what ran on it meanwhile is unknown.
+/// Whether a session's engine still answers. A lost engine stays lost, since what happened meanwhile is unknown.
 pub struct Lifeline {
     engine: Arc<dyn Engine>,
     deaths: Deaths,
@@ -21,13 +22,13 @@ pub struct Lifeline {
 }
 
 impl Lifeline {
-    /// The lifeline of a session whose containers' ends are in `deaths`.
+    /// The lifeline of a session; `deaths` follows its containers.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, deaths: Deaths) -> Self {
         Self { engine, deaths, lost: watch::Sender::new(None) }
     }
 
-    /// Finds out whether the end of the engine is the reason for `error`. [`Self::lost`] resolves before this returns.
+    /// Checks whether the loss of the engine explains `error`. If so, [`Self::lost`] resolves before this returns.
     pub async fn check(&self, error: &RunError) {
         let may_be = match error {
             RunError::Engine(_) | RunError::Holder(_) | RunError::Service { .. } => true,
@@ -45,17 +46,17 @@ impl Lifeline {
         }
     }
 
-    /// Why nothing more will come of the engine; `None` while it answers.
+    /// Why the engine is lost; `None` while it answers.
     async fn why(&self) -> Option<String> {
         match timeout(ANSWERS_WITHIN, self.engine.clock_us()).await {
             Err(_) => Some(format!("no answer within {} s", ANSWERS_WITHIN.as_secs())),
             Ok(Err(error)) => Some(error.to_string()),
-            // A restarted engine answers, but has ended the stream, and perhaps every container.
+            // A restarted engine answers, but it closed the event stream and may have ended every container.
             Ok(Ok(_)) => self.deaths.broken().map(|why| why.to_string()),
         }
     }
 
-    /// Resolves once the engine was found not to answer, with the reason.
+    /// Resolves with the reason once the engine is lost.
     pub async fn lost(&self) -> String {
         let mut lost = self.lost.subscribe();
         match lost.wait_for(Option::is_some).await {

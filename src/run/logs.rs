@@ -1,34 +1,34 @@
-//! What a candidate writes, in full up to a bound: the beginning and the end are kept.
+//! A candidate's log, bounded in size: its beginning and its end are kept.
 
 use std::collections::VecDeque;
 
 use crate::model::Redactor;
 
-/// So many bytes of the beginning are kept.
+/// Bytes kept of the beginning.
 const HEAD: usize = 256 << 10;
-/// So many bytes of the end.
+/// Bytes kept of the end.
 const TAIL: usize = 768 << 10;
-/// Lines of evidence.
+/// Number of lines kept as evidence.
 const EVIDENCE_LINES: usize = 20;
-/// A line of evidence is cut here (characters).
+/// Maximum length (characters) of a line of evidence.
 const EVIDENCE_WIDTH: usize = 400;
 
-/// A log with a bound.
+/// A log of bounded size.
 #[derive(Default, Debug)]
 pub(crate) struct Log {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     dropped: u64,
-    /// When the last lines that are not empty ended, the newest last.
+    /// When the last non-blank lines ended (ms), the newest last.
     times: VecDeque<f64>,
-    /// True when the last line is not ended and has something in it.
+    /// Whether the last line is non-blank and has no line break yet.
     open: bool,
-    /// When the newest piece came.
+    /// When the newest piece arrived (ms).
     last_ms: f64,
 }
 
 impl Log {
-    /// Takes what was written, and when: milliseconds since the start.
+    /// Appends output that arrived at `at_ms`, in milliseconds since the start.
     pub(crate) fn push(&mut self, bytes: &[u8], at_ms: f64) {
         self.last_ms = at_ms;
         for byte in bytes {
@@ -48,12 +48,12 @@ impl Log {
         self.dropped += over as u64;
     }
 
-    /// The text, secrets taken out.
+    /// The text, with secrets redacted.
     #[must_use]
     pub(crate) fn text(&self, redactor: &Redactor) -> String {
         let mut bytes = self.head.clone();
         if self.dropped > 0 {
-            bytes.extend(format!("\n… {} bytes left out …\n", self.dropped).bytes());
+            bytes.extend(format!("\n… {} bytes omitted …\n", self.dropped).bytes());
         }
         bytes.extend(&self.tail);
         redactor.clean(&String::from_utf8_lossy(&bytes))
@@ -61,7 +61,7 @@ impl Log {
 }
 
 impl Log {
-    /// The last lines of the text as evidence, and when each came: `lag` milliseconds are added.
+    /// The last lines of the text as evidence, and when each arrived (ms, plus `lag`).
     #[must_use]
     pub(crate) fn last_lines(&self, text: &str, lag: f64) -> (Vec<String>, Vec<f64>) {
         let lines = last_lines(text);
@@ -69,7 +69,7 @@ impl Log {
         if self.open {
             times.push(self.last_ms);
         }
-        // A line of control characters only is none of evidence, a line of the bound's own has no time.
+        // Lines of control characters only have a time but are no evidence; the line about omitted bytes has no time.
         let missing = lines.len().saturating_sub(times.len());
         let first = times.first().copied().unwrap_or(self.last_ms);
         let known = times.len().saturating_sub(lines.len());
@@ -78,7 +78,7 @@ impl Log {
     }
 }
 
-/// The last lines of a log, as evidence: no control characters, none too long.
+/// The last lines of a log as evidence, without control characters and cut to a maximum length.
 fn last_lines(text: &str) -> Vec<String> {
     let plain = |line: &str| -> String {
         let escaped = anstream::adapter::strip_str(line).to_string();
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_beginning_and_the_end_are_kept() {
+    fn beginning_and_end_are_kept() {
         let mut log = Log::default();
         log.push(b"first line\n", 1.0);
         for _ in 0..30 {
@@ -102,12 +102,12 @@ mod tests {
         log.push(b"\nlast line\n", 3.0);
         let text = log.text(&Redactor::default());
         assert!(text.starts_with("first line\n") && text.ends_with("last line\n"));
-        assert!(text.contains("bytes left out"), "{}", text.len());
+        assert!(text.contains("bytes omitted"), "{}", text.len());
         assert!(text.len() < HEAD + TAIL + 100);
     }
 
     #[test]
-    fn every_line_has_its_time() {
+    fn every_line_has_a_time() {
         let mut log = Log::default();
         log.push(b"a\n\nb", 1.0);
         log.push(b"b\nc", 2.0);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_is_plain() {
+    fn evidence_has_no_control_characters() {
         let lines = last_lines("a\n\n\u{1b}[31mred\u{1b}[0m\u{7}\n");
         assert_eq!(lines, vec!["a".to_owned(), "red".to_owned()]);
     }

@@ -1,10 +1,11 @@
-//! Runs cases: one case as a state machine, one coordinator, the pool of holders, and what keeps the engine clean.
+//! Runs cases on an engine: the loop that schedules them, one case as a state machine, the pool of holders, and
+//! cleanup.
 
-pub(crate) mod alone;
 pub mod case;
 pub mod cleanup;
 pub(crate) mod compare;
 pub mod conductor;
+pub mod confirm;
 pub mod context;
 pub(crate) mod deaths;
 pub(crate) mod disk;
@@ -16,7 +17,6 @@ pub(crate) mod health;
 pub(crate) mod holder;
 pub(crate) mod inspect;
 pub(crate) mod inspector;
-pub(crate) mod leaving;
 pub mod lifeline;
 pub(crate) mod logs;
 pub mod pool;
@@ -30,6 +30,7 @@ pub mod schedule;
 pub(crate) mod services;
 pub mod session;
 pub(crate) mod spec;
+pub mod teardown;
 pub(crate) mod watch;
 pub(crate) mod watchdog;
 
@@ -37,33 +38,33 @@ use crate::engine::EngineError;
 use crate::model::Condition;
 use engine_proof::Check;
 
-/// Why a run could not be carried out: never a verdict.
+/// Why a case could not run. Never a verdict about its image.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RunError {
-    /// The engine.
+    /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// This host cannot impose a condition: the case is skipped.
+    /// This host cannot impose a condition; the case is skipped.
     #[error("host cannot: {}: {reason}", condition.name())]
     CannotImpose {
         /// The condition.
         condition: Condition,
-        /// What is missing here, or failed.
+        /// What is missing on this host, or what failed.
         reason: String,
     },
-    /// This host cannot do what the case needs, whatever its conditions: the case is skipped.
+    /// This host cannot run the case under any conditions; the case is skipped.
     #[error("host cannot: {reason}")]
     Unsupported {
-        /// What is missing here.
+        /// What is missing on this host.
         reason: String,
         /// What to do about it.
         hint: &'static str,
     },
-    /// A holder did not do its part.
-    #[error("the holder of the namespace: {0}")]
+    /// A holder failed.
+    #[error("namespace holder: {0}")]
     Holder(String),
-    /// A service container that the candidate needs does not serve.
-    #[error("the service {host} does not serve: {why}; the last it wrote: {log}")]
+    /// A service container that the candidate needs did not start serving.
+    #[error("service container {host} is not serving: {why}; its last log line: {log}")]
     Service {
         /// Its host and port.
         host: String,
@@ -72,21 +73,21 @@ pub enum RunError {
         /// The last line of its log.
         log: String,
     },
-    /// The case was cancelled: nobody needs its result any more.
+    /// The case was cancelled: its result is no longer needed.
     #[error("cancelled")]
     Cancelled,
-    /// What must be true of an engine was not shown of this one: nothing is judged on it.
-    #[error("nothing can be judged on this container engine{}", each(failed))]
+    /// The engine failed its proof; no verdict is given on it.
+    #[error("this container engine failed its checks, so no verdict would be reliable{}", lines(failed))]
     Unproven {
-        /// The claims.
+        /// The checks that failed.
         failed: Vec<Check>,
     },
-    /// This machine.
+    /// An operation on this machine failed.
     #[error("{action}: {cause}")]
     Host {
-        /// What was tried.
+        /// The operation.
         action: String,
-        /// What happened.
+        /// The cause.
         cause: String,
     },
 }
@@ -97,37 +98,37 @@ impl RunError {
         Self::Host { action: action.into(), cause: cause.to_string() }
     }
 
-    /// A service container's trouble.
+    /// An error of a service container.
     pub(crate) fn service(host: &str, port: u16, why: &str, log: &str) -> Self {
         let log = if log.is_empty() { "nothing" } else { log };
         Self::Service { host: format!("{host}:{port}"), why: why.to_owned(), log: log.to_owned() }
     }
 
-    /// What to do about it.
+    /// How to fix it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Engine(e) => e.hint(),
             Self::CannotImpose { .. } => {
-                "Another engine, or another setting of its machine, can; `exitone doctor` shows what this one can."
+                "Use another engine or change the host's settings; `exitone doctor` shows what this one supports."
             }
             Self::Unsupported { hint, .. } => hint,
             Self::Holder(_) => {
-                "The holder needs the capabilities SYS_ADMIN and NET_ADMIN in its own container; a rootless or \
-                 hardened engine may not grant them. `exitone -v …` shows every step."
+                "The holder container needs the capabilities SYS_ADMIN and NET_ADMIN; a rootless or hardened engine \
+                 may not grant them. `exitone -v …` shows every step."
             }
-            Self::Service { .. } => "Look at the upstream's image, `env` and `ready_within` in the service file.",
+            Self::Service { .. } => "Check the upstream's image, `env` and `ready_within` in the service file.",
             Self::Cancelled => "Run the case by itself.",
             Self::Unproven { .. } => {
-                "Use another engine (Docker 20.10 or newer has all of this), or another setting of this one; `exitone \
-                 doctor` shows more."
+                "Use Docker 20.10 or newer, or change this engine's settings; `exitone doctor` shows what it \
+                 supports."
             }
             Self::Host { .. } => "`exitone -v …` shows every step.",
         }
     }
 }
 
-fn each(failed: &[Check]) -> String {
+fn lines(failed: &[Check]) -> String {
     let line = |check: &Check| {
         format!("\n  {}: expected: {}\n  {}: seen: {}", check.claim, check.claim.expected(), check.claim, check.seen)
     };

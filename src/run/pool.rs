@@ -1,7 +1,7 @@
-//! Holders for as many cases as run at a time.
+//! The pool of holders for parallel cases.
 //!
-//! Where the engine joins the namespace that a holder's main process is in at that moment, a holder serves run
-//! after run. Elsewhere every run gets a holder of its own, and the next one is launched while the run goes on.
+//! On an engine that joins the namespace a holder's main process is in at that moment, a holder serves run after run.
+//! On other engines every run gets its own holder, and the next one is launched during the run.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,30 +16,30 @@ use super::holder::{Holder, Launch};
 /// How holders are used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// A holder serves run after run with a fresh namespace each.
+    /// A holder serves run after run, each in a fresh namespace.
     Shared,
-    /// A holder serves one run in the namespace that the engine gave it.
+    /// A holder serves a single run, in the namespace that the engine gave it.
     OneRun,
 }
 
 type Task = JoinHandle<Result<Holder, RunError>>;
 
-/// A holder that will be there.
-enum Coming {
+/// A holder that is ready or about to be.
+enum Idle {
     /// It is being launched.
-    New(Task),
-    /// Its last candidate has yet to leave.
-    Back(Task),
+    Launching(Task),
+    /// It waits for its last candidate to end.
+    Returning(Task),
 }
 
-impl Coming {
-    fn is_here(&self) -> bool {
-        let (Self::New(task) | Self::Back(task)) = self;
+impl Idle {
+    fn is_ready(&self) -> bool {
+        let (Self::Launching(task) | Self::Returning(task)) = self;
         task.is_finished()
     }
 
     fn task(self) -> Task {
-        let (Self::New(task) | Self::Back(task)) = self;
+        let (Self::Launching(task) | Self::Returning(task)) = self;
         task
     }
 }
@@ -48,31 +48,31 @@ impl Coming {
 pub struct Pool {
     launch: Launch,
     mode: Mode,
-    /// Some wait for their last candidate to leave while others are taken: no more than this are needed.
+    /// Maximum number of holders. It exceeds the number of jobs because some wait for their last candidate to end.
     most: usize,
-    /// Holders that are there or coming.
-    coming: Mutex<VecDeque<Coming>>,
+    /// Holders that no case uses.
+    idle: Mutex<VecDeque<Idle>>,
     /// Whether the session ends: no other candidate needs what a holder shares.
     closing: watch::Sender<bool>,
-    /// Shared by every holder from its launch to its end, however that comes about.
+    /// Every holder keeps a reference to this from its launch to its end.
     counted: Arc<()>,
 }
 
 impl Pool {
-    /// A pool that has no holder yet, for so many runs at a time.
+    /// An empty pool for `jobs` parallel cases.
     #[must_use]
     pub(crate) fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
         Self {
             launch,
             mode,
             most: jobs * 2,
-            coming: Mutex::default(),
+            idle: Mutex::default(),
             closing: watch::Sender::new(false),
             counted: Arc::default(),
         }
     }
 
-    /// True when a run needs a fresh namespace inside its holder.
+    /// Whether each run needs a fresh namespace inside its holder.
     #[must_use]
     pub(crate) fn fresh(&self) -> bool {
         self.mode == Mode::Shared
@@ -84,10 +84,10 @@ impl Pool {
         &self.launch.image
     }
 
-    /// Launches so many holders now, beside whatever else goes on.
+    /// Launches holders in the background.
     pub(crate) fn warm(&self, holders: usize) {
-        let mut coming = self.lock();
-        coming.extend((0..holders).map(|_| Coming::New(self.launched())));
+        let mut idle = self.lock();
+        idle.extend((0..holders).map(|_| Idle::Launching(self.launched())));
     }
 
     fn launched(&self) -> Task {
@@ -95,12 +95,12 @@ impl Pool {
         tokio::spawn(async move { Holder::launch(&launch, counted).await })
     }
 
-    /// Number of holders that were launched and have not ended.
+    /// Number of holders that exist.
     fn count(&self) -> usize {
         Arc::strong_count(&self.counted) - 1
     }
 
-    /// A holder that nobody else uses.
+    /// Takes a holder for exclusive use.
     ///
     /// # Errors
     /// When none can be launched.
@@ -112,21 +112,22 @@ impl Pool {
         next.await.map_err(|e| RunError::Holder(e.to_string()))?
     }
 
-    /// The one that is there first: none waits for a candidate to leave while another can be had.
+    /// The holder that is ready first. One that waits for its last candidate is taken only when no more may be
+    /// launched.
     fn next(&self) -> Task {
         let mut all = self.lock();
-        let here = all.iter().position(Coming::is_here);
-        let new = || all.iter().position(|coming| matches!(coming, Coming::New(_)));
-        let at = here.or_else(new);
+        let ready = all.iter().position(Idle::is_ready);
+        let new = || all.iter().position(|idle| matches!(idle, Idle::Launching(_)));
+        let at = ready.or_else(new);
         let at = at.or_else(|| (self.count() >= self.most && !all.is_empty()).then_some(0));
         match at.and_then(|at| all.remove(at)) {
-            Some(coming) => coming.task(),
+            Some(idle) => idle.task(),
             None => self.launched(),
         }
     }
 
-    /// Gives a holder back that is fit for another run once `gone` is there: until then its candidate, which may take its
-    /// time to leave, shares the files that name things with whoever comes next.
+    /// Returns a holder, which becomes ready again once `gone` resolves: until then its last candidate may still write
+    /// to the name files that it would share with the next one.
     pub async fn give_back(&self, holder: Holder, gone: impl Future<Output = ()> + Send + 'static) {
         match self.mode {
             Mode::Shared => {
@@ -138,33 +139,33 @@ impl Pool {
                     }
                     Ok(holder)
                 });
-                self.lock().push_back(Coming::Back(task));
+                self.lock().push_back(Idle::Returning(task));
             }
             Mode::OneRun => self.discard(holder).await,
         }
     }
 
-    /// Ends a holder that is not.
+    /// Removes a holder.
     pub async fn discard(&self, holder: Holder) {
         let engine: Arc<_> = self.launch.engine.clone();
         if let Err(error) = engine.remove(&holder.container).await {
-            tracing::debug!(%error, "a holder could not be removed; the end of the session removes it");
+            tracing::debug!(%error, "cannot remove a holder; the end of the session removes it");
         }
     }
 
-    /// Ends every holder that is ready, and those that are still being launched.
+    /// Removes all holders, including those that are still being launched.
     pub(crate) async fn close(&self) {
         self.closing.send_replace(true);
-        let coming = std::mem::take(&mut *self.lock());
-        let ended = coming.into_iter().map(|coming| async {
-            if let Ok(Ok(holder)) = coming.task().await {
+        let idle = std::mem::take(&mut *self.lock());
+        let ended = idle.into_iter().map(|idle| async {
+            if let Ok(Ok(holder)) = idle.task().await {
                 self.discard(holder).await;
             }
         });
         join_all(ended).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Coming>> {
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

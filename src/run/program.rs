@@ -1,7 +1,7 @@
-//! Our own executable as an image made from nothing.
+//! Packs the exitone executable into an image from scratch.
 //!
-//! A static executable is the image's only file. For a dynamic one its loader and the libraries that it maps go
-//! along, found in the memory map of this very process.
+//! A static executable is the image's only file. A dynamic one is packed with its loader and libraries, which are found
+//! in the memory map of this process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,23 +15,23 @@ use crate::engine::{Archive, Engine, EngineError, EngineInfo, IMAGE_LABEL};
 
 /// The image's repository.
 const REPOSITORY: &str = "exitone/holder";
-/// The executable in it.
+/// The executable's path in the image.
 pub(crate) const PROGRAM: &str = "/exitone";
 
-/// The image of the planted candidates, for the platform's architecture and for another one.
+/// The images of the planted candidates, for the platform's architecture and for another one.
 const PLANTED: [&str; 2] = ["exitone/planted", "exitone/planted-elsewhere"];
-/// The user and group of planted candidates: nobody (Debian policy, 9.2.2), as a careful image has it.
+/// The user and group of planted candidates: nobody (Debian policy, 9.2.2), as good images use.
 const NOBODY: &str = "65534:65534";
-/// A resolv.conf of the image's own, with a nameserver that does not exist (RFC 5737): it must not win over ours.
+/// The image's own resolv.conf, with a nameserver that does not exist (RFC 5737). The holder's must override it.
 const RESOLV_CONF: &[u8] = b"nameserver 192.0.2.53\n";
 /// An architecture that the platform does not run.
 const ELSEWHERE: &str = "s390x";
 
-/// Makes sure that the holder's image is on the engine and returns its name. `program` is our own executable where
-/// this process is another one.
+/// Ensures that the holder's image is on the engine and returns its name. `program` is the exitone executable if this
+/// process is another program.
 ///
 /// # Errors
-/// When the executable cannot be read, is none for the engine's platform, or the engine refuses the image.
+/// When the executable cannot be read or does not fit the engine's platform, or the engine refuses the image.
 pub(crate) async fn ensure_image(
     engine: &dyn Engine,
     info: &EngineInfo,
@@ -45,11 +45,11 @@ pub(crate) async fn ensure_image(
     Ok(ensure(engine, info, program, &[REPOSITORY], |mut tags| vec![image(tags.remove(0))]).await?.remove(0))
 }
 
-/// Makes sure that the images of the planted candidates are on the engine and returns their names: one that the
-/// platform runs, and one that says it is for another architecture. Our own executable is in both.
+/// Ensures that the images of the planted candidates are on the engine and returns their names: one that the platform
+/// runs, and one labelled for another architecture. Both contain the exitone executable.
 ///
 /// # Errors
-/// As those of [`ensure_image`].
+/// Those of [`ensure_image`].
 pub(crate) async fn ensure_planted(
     engine: &dyn Engine,
     info: &EngineInfo,
@@ -75,14 +75,14 @@ pub(crate) async fn ensure_planted(
 }
 
 fn packing(error: std::io::Error) -> RunError {
-    RunError::host("packing our own executable", error)
+    RunError::host("packing the exitone executable", error)
 }
 
 fn labelled(tag: String, role: &str) -> NewImage {
     NewImage { tag, labels: [(IMAGE_LABEL.to_owned(), role.to_owned())].into(), ..NewImage::default() }
 }
 
-/// Loads what is missing of some images that hold our own executable; their tags follow from its content.
+/// Loads images that contain the exitone executable unless all are there. Their tags are a digest of the executable.
 async fn ensure(
     engine: &dyn Engine,
     info: &EngineInfo,
@@ -123,9 +123,9 @@ async fn ensure(
     Ok(tags)
 }
 
-/// This executable where it is a Linux program of the engine's architecture; else the Linux build beside it.
+/// This executable if it is a Linux program for the engine's architecture, else the Linux build next to it.
 fn linux_program(info: &EngineInfo) -> Result<PathBuf, RunError> {
-    let own = std::env::current_exe().map_err(|e| RunError::host("finding our own executable", e))?;
+    let own = std::env::current_exe().map_err(|e| RunError::host("finding the exitone executable", e))?;
     let architecture = info.architecture();
     let own_architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -139,8 +139,7 @@ fn linux_program(info: &EngineInfo) -> Result<PathBuf, RunError> {
     if beside.is_file() {
         return Ok(beside);
     }
-    let cause =
-        format!("{} is not there; a release carries it, a build from source makes it for Linux", beside.display());
+    let cause = format!("{} does not exist; releases include it, otherwise build it from source", beside.display());
     Err(RunError::host(format!("finding the {} build of exitone", info.platform), cause))
 }
 
@@ -148,7 +147,7 @@ fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     std::fs::read(path).map_err(|e| RunError::host(format!("reading {}", path.display()), e))
 }
 
-/// True when the executable names a loader (PT_INTERP).
+/// Whether the executable names a loader (PT_INTERP).
 fn is_dynamic(bytes: &[u8]) -> bool {
     use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
     let Ok(file) = ElfFile64::<object::Endianness>::parse(bytes) else { return false };
@@ -157,7 +156,7 @@ fn is_dynamic(bytes: &[u8]) -> bool {
     segments.iter().any(|segment| segment.p_type(endian) == object::elf::PT_INTERP)
 }
 
-/// The shared objects that this process has mapped, its loader among them, as absolute paths.
+/// Absolute paths of the shared objects that this process has mapped, including its loader.
 fn mapped_libraries() -> Result<Vec<PathBuf>, RunError> {
     let maps = read(Path::new("/proc/self/maps"))?;
     let own = std::env::current_exe().unwrap_or_default();
@@ -171,7 +170,7 @@ fn mapped_libraries() -> Result<Vec<PathBuf>, RunError> {
     Ok(paths.into_iter().collect())
 }
 
-/// Our own executable, what it needs, and a folder that everybody may write to; and the variables that it needs.
+/// A layer with the executable, its libraries and a world-writable `/tmp`, and the variables that the executable needs.
 fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<String, String>), RunError> {
     let mut layer = tar::Builder::new(Vec::new());
     append_mode(&mut layer, &PROGRAM[1..], program.len() as u64, 0o755, program).map_err(packing)?;
@@ -188,8 +187,8 @@ fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<Strin
         append_mode(&mut layer, &name, bytes.len() as u64, 0o755, bytes.as_slice()).map_err(packing)?;
         folders.extend(library.parent().map(|p| p.display().to_string()));
     }
-    // The loader stands where the executable looks for it: /lib64/ld-linux-x86-64.so.2 and its like are links on
-    // most systems, the map shows what they lead to.
+    // The executable expects its loader at a path such as /lib64/ld-linux-x86-64.so.2, which is a link on most systems;
+    // the memory map shows its target.
     if let Some((link, target)) = loader_link(program, libraries) {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
@@ -204,7 +203,7 @@ fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<Strin
     Ok((Layer::of_bytes(layer.into_inner().map_err(packing)?), env))
 }
 
-/// The loader's name in the executable as a link to the mapped file, when they differ.
+/// A link from the loader's name in the executable to the mapped file, when they differ.
 fn loader_link(program: &[u8], libraries: &[PathBuf]) -> Option<(String, PathBuf)> {
     use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
     let file = ElfFile64::<object::Endianness>::parse(program).ok()?;

@@ -1,6 +1,7 @@
-//! For every condition a planted candidate that meets it: what `exitone doctor` runs, and the tests.
+//! A planted candidate for every condition, run by `exitone doctor` and the tests.
 //!
-//! A planted candidate is healthy in the baseline, and fails under its condition; one that only serves never meets any.
+//! A planted candidate is healthy in the baseline and fails under its condition. The idle one only serves and exercises
+//! no condition.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +11,25 @@ use crate::model::{CaseResult, ConditionSet, Service};
 
 /// The port of every planted candidate.
 pub(super) const PORT: u16 = 8000;
-/// The host that planted candidates need.
+/// The host that planted candidates connect to.
 pub(super) const HOST: &str = "planted.example";
 
-/// A condition and the candidate that meets it.
+/// A condition and the candidate that exercises it.
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
     /// The condition's name.
     pub(crate) name: &'static str,
-    /// The condition, as it is imposed.
+    /// The condition to impose.
     pub(crate) condition: ConditionSet,
     /// What the planted candidate does, as its start command.
     pub(crate) meets: String,
-    /// The condition for a candidate that only serves; another where its argument names what is met.
+    /// The condition for the idle candidate. Its argument differs if it names something that the idle candidate has.
     pub(crate) for_idle: ConditionSet,
-    /// True for `arch.mismatch`: judged from the image, whatever the candidate does.
+    /// Whether the image alone decides, as for `arch.mismatch`.
     pub(crate) of_image: bool,
 }
 
-/// What a candidate that meets no condition does.
+/// The start command of the idle candidate.
 #[must_use]
 pub(crate) fn idle() -> String {
     format!("serve {PORT}")
@@ -39,12 +40,12 @@ fn env() -> BTreeMap<String, String> {
     BTreeMap::from([("PLANTED".to_owned(), "yes".to_owned()), (unread(), "yes".to_owned())])
 }
 
-/// A variable that no program knows: its name stands in no file, so it is put together here.
+/// A variable that no program reads. Its name is assembled here so that it occurs in no file.
 fn unread() -> String {
     ["UN", "READ", "BY", "ALL"].map(|part| part.chars().rev().collect::<String>()).join("_")
 }
 
-/// What the platform is told of a planted candidate.
+/// The service configuration of a planted candidate.
 #[must_use]
 pub(crate) fn service(defaults: &Service, command: &str) -> Service {
     let mut service = defaults.clone();
@@ -61,19 +62,19 @@ pub(crate) fn service(defaults: &Service, command: &str) -> Service {
     service
 }
 
-/// How a planted candidate ended, in its own words.
+/// How a planted candidate ended, with its last log line.
 #[must_use]
-pub(crate) fn said(result: &CaseResult) -> String {
+pub fn describe_end(result: &CaseResult) -> String {
     let last = result.evidence.log_tail.last().cloned();
     let why = last.or_else(|| result.causes.first().map(|c| c.text.clone())).or_else(|| result.notes.first().cloned());
     format!("{}: {}", result.cell(), why.unwrap_or_default())
 }
 
-/// What meets a condition, and the condition's argument.
+/// A condition's argument, and an action that exercises it.
 fn planted(name: &str) -> (String, String) {
     let (argument, action): (&str, &str) = match name {
         "egress.late" => (":3s", "connect 198.18.9.9 443 1"),
-        // Compared with the baseline's one round trip this limit is far away, and so is the condition's from it.
+        // The limit is far above the baseline's round trip and far below the condition's.
         "latency" => (":3s", "connect 198.18.9.9 443 1.5"),
         "dns.delay" | "dns.late" => (":3s", "ask planted.example 1.5"),
         "dns.drop" => ("", "ask-tcp planted.example 1.5"),
@@ -81,7 +82,7 @@ fn planted(name: &str) -> (String, String) {
         "upstream.denied" => (":planted.example", "get planted.example 80 / 1.5"),
         "env.set" => (":PLANTED=no", "env PLANTED yes"),
         "arch.mismatch" => ("", ""),
-        // Proved by what the kernel counted: no time limit of its own.
+        // Proved by the kernel's counters, without its own time limit.
         "cpu.limit" => (":0.05", "spin 0.2 60"),
         "memory.limit" => (":48m", "memory 100000000"),
         "nofile.limit" => (":64", "files 100"),
@@ -102,7 +103,7 @@ fn planted(name: &str) -> (String, String) {
     (argument.to_owned(), action.to_owned())
 }
 
-/// A proof for every known condition, in the order of the documentation; those that take a name are there twice.
+/// The proofs of all conditions, in the order of the documentation. A condition that takes a name has two.
 #[must_use]
 pub(crate) fn proofs() -> Vec<Proof> {
     let mut proofs = Vec::new();
@@ -120,7 +121,7 @@ pub(crate) fn proofs() -> Vec<Proof> {
         }
         for text in texts {
             let command = match action.as_str() {
-                // It serves itself.
+                // The action includes serving.
                 "serve-name 8000" => action.clone(),
                 "connect 198.18.9.9 443 1" if text.contains(HOST) => format!("connect {HOST} 443 1 then serve {PORT}"),
                 _ => format!("{action} then serve {PORT}"),
@@ -133,7 +134,7 @@ pub(crate) fn proofs() -> Vec<Proof> {
                 name: kind.name,
                 condition: set(&text),
                 meets: command,
-                // Being started takes some CPU time, too: who only serves does not meet one whole CPU.
+                // Starting takes some CPU time, too, but the idle candidate never uses a full CPU.
                 for_idle: set(&text.replace("PLANTED", &unread()).replace("cpu.limit:0.05", "cpu.limit:1")),
                 of_image: kind.name == "arch.mismatch",
             });
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_condition_has_its_proof() {
+    fn every_condition_has_a_proof() {
         let proofs = proofs();
         for kind in kinds() {
             assert!(proofs.iter().any(|p| p.name == kind.name), "{}", kind.name);

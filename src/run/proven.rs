@@ -1,5 +1,5 @@
-//! Engines that were proven, remembered in the state folder. A proof holds for one engine as it is set up now and for one
-//! executable of ours; with anything else it is made again.
+//! Remembers in the state folder which engines passed their proof. A proof is valid for one engine with its current
+//! setup and for one exitone executable; otherwise it is made again.
 
 use std::path::{Path, PathBuf};
 
@@ -14,24 +14,24 @@ pub(crate) const FOLDER: &str = "proven";
 /// Number of engines remembered.
 const MOST_KEPT: usize = 64;
 
-/// A proof that passed, as it is written.
+/// A passed proof, as stored.
 #[derive(Serialize, Deserialize)]
 struct Record {
-    /// What it holds for, in full: a name that is a digest may be copied by hand.
+    /// What the proof is valid for, in full: the file's name is only a digest, and files may be copied.
     key: String,
-    /// Whether the use of CPU and memory is measured, and the candidate's own.
+    /// Whether CPU and memory are measured and the figures are the candidate's own.
     usage: bool,
 }
 
-/// The memory of one engine.
+/// The stored proof of one engine.
 pub(crate) struct Proven {
     path: PathBuf,
     key: String,
 }
 
 impl Proven {
-    /// The memory of this engine in a state folder. `image`: the holder's image, whose tag is the digest of our own
-    /// executable.
+    /// The stored proof of this engine in a state folder. `image`: the holder's image, whose tag is a digest of the
+    /// exitone executable.
     #[must_use]
     pub(crate) fn of(state: &Path, info: &EngineInfo, image: &str) -> Self {
         let EngineInfo { name, version, api, id, platform, kernel, parts, .. } = info;
@@ -42,18 +42,18 @@ impl Proven {
         Self { path, key }
     }
 
-    /// Whether the use of CPU and memory is measured on this engine; `None` when the engine was not proven. A file that
-    /// cannot be read or understood, or is about something else, is none.
+    /// Whether CPU and memory are measured on this engine; `None` when there is no valid proof, also when its file
+    /// cannot be read or parsed.
     #[must_use]
     pub(crate) fn usage(&self) -> Option<bool> {
         let record: Record = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
         (record.key == self.key).then_some(record.usage)
     }
 
-    /// Remembers that the engine was proven. A folder that cannot be written costs a second with each session.
+    /// Stores a passed proof. If the folder is not writable, each session costs about a second more.
     pub(crate) fn remember(&self, usage: bool) {
         if let Err(error) = self.write(usage) {
-            tracing::debug!(%error, "the proof of this engine is not remembered");
+            tracing::debug!(%error, "cannot store the proof of this engine");
         }
     }
 
@@ -66,7 +66,7 @@ impl Proven {
             std::fs::remove_file(others[0].path())?;
         }
         let record = Record { key: self.key.clone(), usage };
-        // Whoever reads at the same time sees the old file or the new one.
+        // A concurrent reader sees either the old file or the new one.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         serde_json::to_writer(&mut file, &record)?;
         file.persist(&self.path)?;
@@ -81,7 +81,7 @@ mod tests {
     use crate::engine::fake::FakeEngine;
 
     #[tokio::test]
-    async fn a_proof_is_remembered_until_anything_changes() {
+    async fn proof_is_valid_until_engine_or_executable_changes() {
         let state = tempfile::tempdir().expect("a folder");
         let info = FakeEngine::new(true).info().await.expect("an engine");
         let of = |info: &EngineInfo, image: &str| Proven::of(state.path(), info, image);
@@ -90,7 +90,7 @@ mod tests {
         proven.remember(true);
         assert_eq!(of(&info, "exitone/holder:1").usage(), Some(true));
         proven.remember(false);
-        assert_eq!(proven.usage(), Some(false), "the last one counts");
+        assert_eq!(proven.usage(), Some(false), "the last proof counts");
         assert_eq!(of(&info, "exitone/holder:2").usage(), None, "another executable");
         let changes: [fn(&mut EngineInfo); 6] = [
             |info| info.id.push('x'),
@@ -112,11 +112,11 @@ mod tests {
         std::fs::remove_file(&proven.path).expect("removed");
         std::fs::create_dir(&proven.path).expect("a folder in its place");
         proven.remember(true);
-        assert_eq!(proven.usage(), None, "cannot be written, and nothing fails");
+        assert_eq!(proven.usage(), None, "not writable, which is not an error");
     }
 
     #[tokio::test]
-    async fn old_proofs_make_room() {
+    async fn oldest_proofs_are_dropped() {
         let state = tempfile::tempdir().expect("a folder");
         let info = FakeEngine::new(true).info().await.expect("an engine");
         for n in 0..MOST_KEPT + 3 {

@@ -1,11 +1,11 @@
-//! Stamps the events of a run and keeps what they come to.
+//! Stamps the events of a run and keeps the run's state.
 
 use tokio::time::Instant;
 
 use crate::event::run::Run;
 use crate::event::{Event, Stamped};
 
-/// The only source of stamped events: numbers them, gives them their time, hands them to the reporters.
+/// The only source of stamped events: numbers them, timestamps them and passes them to the reporters.
 pub(super) struct Recorder<'a> {
     begun: Instant,
     seq: u64,

@@ -1,4 +1,4 @@
-//! From what an attempt brought to the result of its case: pure.
+//! Turns an attempt into the result of its case. Pure.
 
 use super::{RunError, spec};
 use crate::diagnose::causes::{Facts, Witness, causes};
@@ -13,56 +13,56 @@ use crate::model::observation::{ConnectAttempt, Evidence, Fate};
 use crate::model::outcome::{Cause, CheckResult, FailureClass, NotExercised, Phase};
 use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Service, Verdict};
 
-/// What an attempt brought.
+/// The outcome and evidence of one attempt.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     /// How it ended.
     pub(crate) outcome: Outcome,
-    /// The furthest phase.
+    /// The last phase it reached.
     pub(crate) phase: Phase,
-    /// The exit code, where there was one.
+    /// The exit code, if the process ended.
     pub(crate) exit_code: Option<i64>,
-    /// True when the kernel killed a process of it for want of memory.
+    /// Whether the kernel killed one of its processes for running out of memory.
     pub(crate) oom: bool,
-    /// From the beginning of the case to the start of the process.
+    /// Milliseconds from the beginning of the case to the start of the process.
     pub(crate) started_ms: Option<f64>,
-    /// From the start of the process to its end.
+    /// Milliseconds from the start of the process to its end.
     pub(crate) exited_ms: Option<f64>,
-    /// From the start of the process to the health check's success.
+    /// Milliseconds from the start of the process to healthy.
     pub(crate) healthy_ms: Option<f64>,
-    /// From the end of the process to here.
+    /// Milliseconds from the end of the process to the verdict.
     pub(crate) verdict_ms: Option<f64>,
-    /// What was seen.
+    /// What was observed.
     pub(crate) evidence: Evidence,
-    /// Requests after healthy.
+    /// Results of the requests after healthy.
     pub(crate) checks: Vec<CheckResult>,
-    /// Secrets taken out.
+    /// The log, with secrets redacted.
     pub(crate) log: String,
-    /// True when the kernel's own retry times were kept.
+    /// Whether the kernel kept its own retry times.
     pub(crate) real_time: bool,
 }
 
-/// What every result has.
-pub(crate) struct Frame<'a> {
+/// Builds the result of a case.
+pub struct ResultBuilder<'a> {
     /// The case.
     pub(crate) case: &'a Case,
     /// Its candidate.
     pub(crate) candidate: &'a Candidate,
-    /// What the platform is told.
+    /// The service configuration.
     pub(crate) service: &'a Service,
-    /// What is in the image, where it was looked at.
+    /// The image's files, if they were read.
     pub(crate) files: Option<&'a ImageFiles>,
-    /// True for the deployment that creates the service.
+    /// Whether this is the deployment that creates the service.
     pub(crate) first: bool,
-    /// The whole case in milliseconds.
+    /// Duration of the whole case in milliseconds.
     pub(crate) total_ms: f64,
 }
 
-impl Frame<'_> {
+impl ResultBuilder<'_> {
     fn result(&self, verdict: Verdict, outcome: Option<Outcome>, exit_code: Option<i64>) -> CaseResult {
         let class = (verdict == Verdict::Fail).then(|| outcome.as_ref().and_then(Outcome::class)).flatten();
-        // A run that says nothing has no deployment to imitate, and the words of another platform are not made up.
-        let told = self.service.platform.service_log && verdict != Verdict::Unresolved && outcome.is_some();
+        // An unresolved case has no deployment to imitate, and only App Runner's log is documented.
+        let imitated = self.service.platform.service_log && verdict != Verdict::Unresolved && outcome.is_some();
         let deployment = Deployment {
             id: &deployment_id(&self.case.id.0),
             image: &self.case.image,
@@ -96,9 +96,9 @@ impl Frame<'_> {
             cannot_impose: None,
             findings: Vec::new(),
             notes: Vec::new(),
-            apprunner_log: if told { deployment.lines() } else { Vec::new() },
-            operation_status: told.then(|| deployment.operation_status()),
-            service_status: told.then(|| deployment.service_status()),
+            apprunner_log: if imitated { deployment.lines() } else { Vec::new() },
+            operation_status: imitated.then(|| deployment.operation_status()),
+            service_status: imitated.then(|| deployment.service_status()),
             outcome,
             log: String::new(),
         }
@@ -107,7 +107,7 @@ impl Frame<'_> {
     /// The result of an attempt.
     #[must_use]
     pub(crate) fn of_attempt(&self, mut attempt: Attempt) -> CaseResult {
-        // App Runner reports 1 for a program that the kernel cannot execute; some local engines say 255.
+        // App Runner reports exit code 1 for a program that the kernel cannot execute; some local engines report 255.
         let cannot_execute = attempt.exit_code == Some(255) && attempt.log.contains("exec format error");
         if cannot_execute {
             attempt.exit_code = Some(1);
@@ -128,7 +128,7 @@ impl Frame<'_> {
         };
         let causes = causes(&facts);
         let mut notes = notes(&attempt, self.service);
-        notes.extend(self.no_size());
+        notes.extend(self.size_warning());
         let not_exercised = self.not_exercised(&attempt);
         if attempt.outcome == Outcome::NeverListened {
             attempt.evidence.waiting_for = waiting_for(&attempt.evidence);
@@ -152,13 +152,13 @@ impl Frame<'_> {
         result
     }
 
-    /// The result of a case that is decided by the image alone: nothing is run.
+    /// The result of a case that the image alone decides, so that nothing has to run.
     #[must_use]
     pub(crate) fn of_image(&self) -> Option<CaseResult> {
         if let Some(cause) = platform::architecture(&self.candidate.facts, &self.service.platform) {
             let mut result = self.result(Verdict::Fail, Some(Outcome::Exited), Some(1));
             result.causes = vec![cause];
-            result.notes.push("judged from the image; what it does on this host proves nothing".to_owned());
+            result.notes.push("judged from the image; its behavior on this host proves nothing".to_owned());
             return Some(result);
         }
         let conditions = &self.case.conditions;
@@ -169,13 +169,13 @@ impl Frame<'_> {
         Some(result)
     }
 
-    /// What is wrong with the case's limits as the size of an instance.
-    fn no_size(&self) -> Option<String> {
+    /// A warning when the case's limits are not an instance size of the platform.
+    fn size_warning(&self) -> Option<String> {
         let container = self.case.conditions.changes().container;
         self.service.platform.no_size(container.cpu_milli, container.memory)
     }
 
-    /// A program for another processor fails there, whatever emulation makes of it here.
+    /// Fails an image for another architecture even if emulation runs it on this host.
     fn judge_by_image(&self, result: &mut CaseResult) {
         let Some(finding) = result.findings.iter().find(|f| decides(f)).cloned() else { return };
         if result.outcome == Some(Outcome::Exited) && result.exit_code == Some(1) {
@@ -186,10 +186,10 @@ impl Frame<'_> {
         let (evidence, log) = (std::mem::take(&mut result.evidence), std::mem::take(&mut result.log));
         let findings = std::mem::take(&mut result.findings);
         *result = CaseResult { evidence, log, findings, causes: vec![finding.cause], ..judged };
-        result.notes.push(format!("judged from the image; on this host it was: {before}, which proves nothing"));
+        result.notes.push(format!("judged from the image; its outcome on this host ({before}) proves nothing"));
     }
 
-    /// What the attempt never met.
+    /// The conditions that the attempt did not exercise.
     fn not_exercised(&self, attempt: &Attempt) -> Vec<NotExercised> {
         let command = self.service.start_command.as_deref();
         let before = spec::environment(self.candidate, self.service, &ConditionSet::baseline());
@@ -211,7 +211,7 @@ impl Frame<'_> {
         self.case.conditions.iter().filter_map(unmet).collect()
     }
 
-    /// The result of a case that could not be run: it says nothing about the image.
+    /// The unresolved result of a case that could not run.
     #[must_use]
     pub(crate) fn not_run(&self, error: &RunError) -> CaseResult {
         let why = error.to_string();
@@ -232,17 +232,17 @@ impl Frame<'_> {
         result.notes.push(why.clone());
         result.causes.push(Cause {
             id: "unresolved".to_owned(),
-            text: format!("The run says nothing about the image: {why}"),
+            text: format!("The run is inconclusive: {why}"),
             fix: error.hint().to_owned(),
             evidence: vec![why],
         });
         result
     }
 
-    /// The result of a candidate that the engine could not start, by the image's own fault.
+    /// The result of a candidate that the engine could not start through the image's own fault.
     #[must_use]
     pub(crate) fn not_started(&self, exit_code: Option<i64>, message: &str, hint: &str) -> CaseResult {
-        // A program that the kernel cannot execute: App Runner starts it and reports an exit with code 1.
+        // App Runner reports exit code 1 for a program that the kernel cannot execute.
         let outcome = if exit_code == Some(1) { Outcome::Exited } else { Outcome::NotStarted };
         let mut result = self.result(Verdict::Fail, Some(outcome), exit_code);
         result.phase = Phase::Start;
@@ -256,37 +256,38 @@ impl Frame<'_> {
     }
 }
 
-/// What a result tells of a condition that it may have had or not.
+/// Whether a run exercised a condition, imposed or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Touch {
-    /// The process did what the condition is about.
-    Met,
-    /// It did not, and would not under the condition.
-    NotMet(String),
-    /// It cannot be told.
+pub enum Exercise {
+    /// The process did what the condition affects.
+    Exercised,
+    /// It did not, and would not under the condition, for this reason.
+    NotExercised(String),
+    /// Unknown.
     Unknown,
 }
 
-/// Did this image, when it went as it went in this result, do what the condition is about?
+/// Whether the run behind `result` exercised a condition.
 #[must_use]
-pub(crate) fn touch(
+pub fn exercise(
     candidate: &Candidate,
     service: &Service,
     files: Option<&ImageFiles>,
     result: &CaseResult,
     condition: &Condition,
-) -> Touch {
+) -> Exercise {
     let had = result.conditions.has(condition);
     if had && !condition.is_of_network() {
-        return Touch::Unknown;
+        return Exercise::Unknown;
     }
-    // Of hundreds of variables, only the condition's own matters, and HOSTNAME, which other conditions decide as well.
+    // Of possibly hundreds of variables, only the condition's own matters, and HOSTNAME, which other conditions change,
+    // too.
     let own = |name: &str| name == "HOSTNAME" || matches!(condition, Condition::Env(own) if own.name == name);
     let beside = result.conditions.iter().filter(|c| !matches!(c, Condition::Env(env) if !own(&env.name)));
     let beside: Vec<Condition> = beside.cloned().collect();
-    // Beside a condition that excludes it, it is not imposed at all.
+    // A condition that excludes it is imposed.
     let Ok(with) = ConditionSet::new(beside.iter().cloned().chain([condition.clone()])) else {
-        return Touch::Unknown;
+        return Exercise::Unknown;
     };
     let beside = ConditionSet::new(beside).unwrap_or_default();
     let before = spec::environment_with(candidate, service, &beside, own);
@@ -303,23 +304,23 @@ pub(crate) fn touch(
         words: command.map(|c| (spec::shell_words(c), spec::platform_words(c))),
     };
     if had {
-        return if prune::touches(condition, &seen) { Touch::Met } else { Touch::Unknown };
+        return if prune::touches(condition, &seen) { Exercise::Exercised } else { Exercise::Unknown };
     }
     if prune::touches(condition, &seen) {
-        return Touch::Met;
+        return Exercise::Exercised;
     }
-    prune::would_not_meet(condition, &seen).map_or(Touch::Unknown, Touch::NotMet)
+    prune::would_not_meet(condition, &seen).map_or(Exercise::Unknown, Exercise::NotExercised)
 }
 
-/// The compressed kernel gives a connection up after a request, one retry and so many milliseconds; a process that ends
-/// earlier has a time limit of its own.
+/// With time compression, the kernel gives up a connection after a request, one retry and this many milliseconds. A
+/// process that ends earlier has its own time limit.
 const COMPRESSED_PACKETS: u32 = 2;
 const COMPRESSED_MS: f64 = 2900.0;
-/// The kernel's own patience in seconds (Documentation/networking/ip-sysctl.rst, tcp_syn_retries 6); newer kernels wait
-/// some seconds longer.
-const KERNELS_PATIENCE_S: u64 = 127;
+/// Seconds until the kernel gives up a connection by default (Documentation/networking/ip-sysctl.rst, tcp_syn_retries
+/// 6); newer kernels wait a few seconds longer.
+const KERNEL_GIVES_UP_S: u64 = 127;
 
-/// What a reader must know of how the result was had.
+/// Notes on how the result was obtained.
 fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
     let mut notes = Vec::new();
     if attempt.outcome.class() == Some(FailureClass::C) {
@@ -327,7 +328,7 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
         let (limit, interval, times) = (check.limit().as_secs(), check.interval, check.unhealthy_threshold);
         notes.push(format!("given up after {limit} s: {times} failed probes, one every {interval} s, no grace period"));
     }
-    // Requests after healthy run in real time, and so does everything once the first is sent.
+    // From the first request after healthy on, everything runs in real time.
     let compressed = |at_ms: f64| attempt.checks.is_empty() || attempt.healthy_ms.is_none_or(|healthy| at_ms < healthy);
     let given_up = |c: &&ConnectAttempt| {
         let lived = attempt.exited_ms.is_none_or(|exited| exited >= c.at_ms + COMPRESSED_MS);
@@ -335,7 +336,7 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
     };
     if attempt.evidence.connects.iter().any(|c| given_up(&c)) && !attempt.real_time {
         let limit = service.health_check.limit().as_secs();
-        let class = attempt.outcome.class() == Some(FailureClass::B) && limit < KERNELS_PATIENCE_S;
+        let class = attempt.outcome.class() == Some(FailureClass::B) && limit < KERNEL_GIVES_UP_S;
         let more = if class {
             format!("; in real time the health check's limit of {limit} s would come first (class C)")
         } else {
@@ -353,12 +354,12 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
     notes
 }
 
-/// To a tenth of a millisecond.
+/// Rounds to a tenth of a millisecond.
 fn round(ms: f64) -> f64 {
     (ms.max(0.0) * 10.0).round() / 10.0
 }
 
-/// 32 hexadecimal digits that are the same for the same case.
+/// A deployment id of 32 hexadecimal digits that depends only on the case.
 fn deployment_id(case: &str) -> String {
     use sha2::Digest;
     crate::engine::context::hex(&sha2::Sha256::digest(case.as_bytes()))[..32].to_owned()

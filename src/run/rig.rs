@@ -1,4 +1,4 @@
-//! Everything that cases need, set up once for a session and taken down with it.
+//! Sets up and takes down everything that the cases of a session need.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,34 +25,34 @@ use crate::engine::{Engine, EngineInfo};
 use crate::holder::authority::new_authority;
 use crate::model::{Condition, Plan, Service};
 
-/// How a rig is set up.
+/// Settings of a rig.
 pub struct Setup {
-    /// The folder for sessions' locks.
+    /// The state folder.
     pub state: PathBuf,
-    /// How many cases run at a time.
+    /// Number of cases run in parallel.
     pub jobs: usize,
-    /// How cases are run.
+    /// Options that apply to every case.
     pub options: Options,
-    /// True: a process of its own removes what is left if this one is killed.
+    /// Whether to start a watchdog, which cleans up if this process is killed.
     pub watchdog: bool,
     /// The executable that serves as holder and as watchdog; `None` for this process's own.
     pub program: Option<PathBuf>,
-    /// How holders are used; nothing: as the engine allows.
+    /// How holders are used; `None` to do what the engine supports.
     pub mode: Option<Mode>,
 }
 
 /// A session that is ready for cases.
 pub struct Rig {
-    /// What cases share.
+    /// What all cases share.
     pub context: Arc<Context>,
     watchdog: Option<Watchdog>,
 }
 
 impl Rig {
-    /// Begins a session: sweep, watchdog, volume, holder's image, holders.
+    /// Begins a session: sweeps dead ones, starts the watchdog, creates the volume, the holder's image and the holders.
     ///
     /// # Errors
-    /// The engine's and this machine's; nothing is left on the engine then.
+    /// The engine's and this machine's. Nothing is left on the engine then.
     pub async fn open(engine: Arc<dyn Engine>, info: &EngineInfo, setup: Setup) -> Result<Self, RunError> {
         let session = Arc::new(Session::begin(&setup.state)?);
         let program = setup.program.as_deref();
@@ -60,7 +60,7 @@ impl Rig {
         let swept = cleanup::sweep(engine.as_ref(), &session, &setup.state);
         let volume = session.volume();
         let labels = session.labels("volume");
-        // The volume comes first: it shows others that a session is opening, and `clean` then keeps the images.
+        // The volume comes first: it shows that a session is opening, so that `clean` keeps the images.
         let created = engine.create_volume(&volume, &labels, false).await;
         let opened = async {
             created?;
@@ -70,8 +70,8 @@ impl Rig {
                 Launch { engine: engine.clone(), session: session.clone(), image, authority: Arc::new(authority) };
             let mode = if info.joins_current_namespace { Mode::Shared } else { Mode::OneRun };
             let pool = Pool::new(launch, setup.mode.unwrap_or(mode), setup.jobs);
-            // A holder costs a quarter of a second of a CPU, which the first candidates need: the others come when they
-            // are wanted.
+            // A holder costs a quarter of a second of CPU time, which the first candidates need: the others are
+            // launched on demand.
             pool.warm(setup.jobs.min(2));
             let deaths = Deaths::follow(&engine, &session.filter());
             let lifeline = Arc::new(Lifeline::new(engine.clone(), deaths.clone()));
@@ -89,7 +89,7 @@ impl Rig {
                 unsets_variables: info.unsets_variables,
                 architecture: info.architecture().to_owned(),
                 measures_usage: true,
-                leaving: Arc::new(Mutex::new(JoinSet::new())),
+                teardowns: Arc::new(Mutex::new(JoinSet::new())),
                 ending: watch::Sender::new(false),
             })
         };
@@ -100,20 +100,20 @@ impl Rig {
         match opened {
             Ok(context) => Ok(Self { context: Arc::new(context), watchdog }),
             Err(error) => {
-                // Dropping the watchdog without a word makes it try again.
+                // Dropping the watchdog without dismissing it makes it clean up.
                 if let Err(error) = cleanup::pass(engine.as_ref(), &session.filter()).await {
-                    tracing::warn!(%error, "removing what a session that cannot be opened left; the watchdog tries again");
+                    tracing::warn!(%error, "cannot clean up after a failed start; the watchdog tries again");
                 }
                 Err(error)
             }
         }
     }
 
-    /// Begins a session on an engine that has been proven, or is proven now: before that nothing is judged. `defaults`:
-    /// the service of a platform, for the planted candidates.
+    /// Begins a session on an engine that has passed its proof, or passes it now. `defaults`: the platform's default
+    /// service, for the planted candidates.
     ///
     /// # Errors
-    /// As those of [`Self::open`], and [`RunError::Unproven`]; nothing is left on the engine then.
+    /// Those of [`Self::open`], and [`RunError::Unproven`]. Nothing is left on the engine then.
     pub async fn open_proven(
         engine: Arc<dyn Engine>,
         info: &EngineInfo,
@@ -126,14 +126,14 @@ impl Rig {
         if let Some(usage) = proven.usage() {
             return Ok(rig.measuring(usage));
         }
-        tracing::info!("first session on this engine: proving it");
+        tracing::info!("first session on this engine: checking it");
         let proof = prove(&rig.context, info, defaults, program.as_deref()).await;
         match proof.and_then(|proof| proof.require().map(|()| proof)) {
             Ok(proof) => {
                 match proof.wrong_usage() {
                     Some(seen) => tracing::warn!(
                         seen,
-                        "use of CPU and memory is not the candidate's own on this engine: nothing is concluded from it"
+                        "CPU and memory figures on this engine are not the candidate's own; ignoring them"
                     ),
                     None => proven.remember(proof.measures_usage()),
                 }
@@ -141,14 +141,14 @@ impl Rig {
             }
             Err(error) => {
                 if let Err(cleanup) = rig.close(false).await {
-                    tracing::warn!(error = %cleanup, "cleaning up; the watchdog tries again");
+                    tracing::warn!(error = %cleanup, "cannot clean up; the watchdog tries again");
                 }
                 Err(error)
             }
         }
     }
 
-    /// The memory of what was proven of this session's engine.
+    /// The stored proof of this session's engine.
     #[must_use]
     pub(crate) fn proven(&self, state: &Path, info: &EngineInfo) -> Proven {
         Proven::of(state, info, self.context.pool.image())
@@ -159,19 +159,19 @@ impl Rig {
         Self { context: Arc::new(context), ..self }
     }
 
-    /// Ends the session: what is leaving is waited for, everything of the session is removed. `broken_off`: cases were
+    /// Ends the session: waits for teardowns and removes everything of the session. `aborted`: whether cases were
     /// aborted.
     ///
     /// # Errors
     /// The engine's; the watchdog then tries again.
-    pub async fn close(self, broken_off: bool) -> Result<(), RunError> {
+    pub async fn close(self, aborted: bool) -> Result<(), RunError> {
         self.context.ending.send_replace(true);
-        let mut leaving = std::mem::take(&mut *self.context.leaving.lock().await);
-        let left = async { while leaving.join_next().await.is_some() {} };
-        tokio::join!(self.context.pool.close(), left);
+        let mut teardowns = std::mem::take(&mut *self.context.teardowns.lock().await);
+        let torn_down = async { while teardowns.join_next().await.is_some() {} };
+        tokio::join!(self.context.pool.close(), torn_down);
         let (engine, label) = (self.context.engine.as_ref(), self.context.session.filter());
-        if broken_off {
-            // The engine may still be carrying out what an aborted case asked of it.
+        if aborted {
+            // The engine may still be executing requests of an aborted case.
             cleanup::until_nothing_is_left(engine, &label).await?;
         } else {
             cleanup::pass(engine, &label).await?.complete()?;
@@ -183,7 +183,8 @@ impl Rig {
     }
 }
 
-/// Variables that are condition-worthy but unknown to the service: their names are most likely misspelt.
+/// Variables that conditions change but that neither the service nor an image sets. Their names are probably
+/// misspelled.
 #[must_use]
 pub(crate) fn unknown_variables(plan: &Plan) -> BTreeSet<String> {
     let images = plan.candidates.iter().flat_map(|c| c.facts.env.keys());

@@ -1,7 +1,7 @@
-//! How long cases take, and how much room they need: pure.
+//! Estimates how long cases take and how much CPU and memory they need. Pure.
 //!
-//! A case that waits (for a time-out, for the end of its soak) leaves the processor to others: it counts for a part of
-//! a slot only. What takes longest begins first, so that it does not end alone.
+//! A case that waits (for a time-out or the end of its soak) leaves the CPU to others, so it takes only part of a slot.
+//! The longest cases start first, so that none runs alone at the end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,60 +13,60 @@ use crate::model::outcome::Phase;
 use crate::model::search::SearchReport;
 use crate::model::{Case, CaseResult, Condition, ConditionSet};
 
-/// A case that computes takes a whole slot; one that mostly waits, or is only watched, takes these parts of one.
+/// Share of a slot for a case that mostly waits, and for one that is only watched. Any other case takes a whole slot.
 const WAITS: f64 = 0.5;
 const WATCHED: f64 = 0.25;
-/// A case is taken for so many seconds where nothing is known of it.
+/// Seconds that a case takes under friendly conditions.
 const USUAL_S: f64 = 2.5;
-/// A connection that nobody answers is given up after so many seconds (compressed), a question of DNS after so many.
+/// Seconds until an unanswered connection attempt fails (compressed), and until an unanswered DNS query does.
 const SILENCE_S: f64 = 3.0;
 const NO_ANSWER_S: f64 = 10.0;
-/// Until an image has been seen to run, it is taken to need so much memory (bytes).
+/// Memory (bytes) assumed for an image before its first run.
 const UNKNOWN_MEMORY: u64 = 512 << 20;
 
-/// How many cases there is room for.
+/// Limits on how many cases run in parallel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room {
-    /// Slots: so many cases compute at a time.
+    /// Number of slots: cases that may compute in parallel.
     pub jobs: usize,
-    /// No more cases at a time than this, however many of them wait.
+    /// Maximum number of parallel cases, waiting ones included.
     pub most: usize,
-    /// The memory of the engine's machine that cases may take together (bytes); nothing: it is not known.
+    /// Memory (bytes) of the engine's machine that all cases together may use; `None` when unknown.
     pub memory: Option<u64>,
 }
 
 impl From<usize> for Room {
-    /// As many as there are slots, whether they wait or not.
+    /// As many cases as slots, whether they wait or not.
     fn from(jobs: usize) -> Self {
         Self { jobs, most: jobs, memory: None }
     }
 }
 
-/// How cases are run beside each other.
+/// How a run schedules its cases.
 #[derive(Clone, Debug)]
 pub struct How {
-    /// So many at a time.
+    /// Limits on parallel cases.
     pub room: Room,
-    /// True: after the first case that is not as expected no other one is begun.
+    /// Whether the first unexpected result stops the run.
     pub fail_fast: bool,
-    /// How often each case is run.
+    /// Number of times each case runs.
     pub repeat: u32,
-    /// How often a case that is not as expected, or says nothing, is tried again.
+    /// Number of further attempts at a case whose result is unexpected or unresolved.
     pub retries: u32,
-    /// The part of a larger run that this is.
+    /// The shard of the plan to run.
     pub shard: Option<crate::model::shard::Shard>,
-    /// After this time no other case is begun.
+    /// Time after which no further case starts.
     pub budget: Option<Duration>,
-    /// The scenario files that the plan is from, for whoever resumes it.
+    /// The scenario files of the plan, for resuming the run.
     pub files: Vec<String>,
-    /// Results of an earlier run of the same plan, which stand.
+    /// Results kept from an earlier run of the same plan.
     pub done: Vec<(Arc<CaseResult>, Attempts)>,
-    /// Cases that its finished searches have added, and what these came to.
+    /// Cases that the earlier run's finished searches added, and the reports of these searches.
     pub searched: (Vec<Planned>, Vec<Arc<SearchReport>>),
 }
 
 impl How {
-    /// Number of events with which a resumed run tells what is known already, the first event not counted.
+    /// Number of events that repeat an earlier run's results at the start of a resumed run, not counting `run_started`.
     #[must_use]
     pub(crate) fn recorded(&self) -> usize {
         self.done.len() + self.searched.0.len() + self.searched.1.len()
@@ -89,7 +89,7 @@ impl From<usize> for How {
     }
 }
 
-/// How long a case under these conditions takes, in seconds: of this much it waits.
+/// Seconds that a case under these conditions takes, and how many of them it waits.
 #[must_use]
 pub(crate) fn estimate(conditions: &ConditionSet) -> (f64, f64) {
     let mut slow = 1.0_f64;
@@ -108,12 +108,12 @@ pub(crate) fn estimate(conditions: &ConditionSet) -> (f64, f64) {
         };
         waits = waits.max(wait);
     }
-    // A process that is kept from computing waits as well.
+    // A throttled process waits, too.
     let waits = waits + USUAL_S * (slow - 1.0);
     (USUAL_S + waits, waits)
 }
 
-/// The part of a slot that a case takes in a phase. Only a candidate that uses the network waits for it.
+/// Share of a slot that a case takes in a phase. Only a candidate that uses the network waits for it.
 #[must_use]
 pub(crate) fn load(conditions: &ConditionSet, phase: Phase, uses_network: bool) -> f64 {
     let met = conditions.iter().filter(|c| uses_network || !c.is_of_network()).cloned();
@@ -125,7 +125,7 @@ pub(crate) fn load(conditions: &ConditionSet, phase: Phase, uses_network: bool) 
     }
 }
 
-/// How long cases take together, so many at a time, in seconds.
+/// Seconds that all cases take with `jobs` slots.
 #[must_use]
 pub(crate) fn whole(cases: &[Case], jobs: usize) -> f64 {
     let each: Vec<(f64, f64)> = cases.iter().map(|case| estimate(&case.conditions)).collect();
@@ -135,15 +135,15 @@ pub(crate) fn whole(cases: &[Case], jobs: usize) -> f64 {
     longest.max(busy / jobs.max(1) as f64 * 1.5)
 }
 
-/// How many runs a search among conditions takes, mostly, and how many seconds, so many runs at a time.
+/// Typical number of runs of a search among conditions, and the seconds it takes with `jobs` slots.
 #[must_use]
 pub(crate) fn of_search(conditions: &[Condition], jobs: usize) -> (usize, f64) {
     let count = conditions.len();
-    // The baseline, everything at once, each alone, and some in between.
+    // The baseline, all conditions together, each alone, and some in between.
     let runs = 3 + count + count.div_ceil(4);
     let alone = conditions.iter().map(|c| estimate(&ConditionSet::new([c.clone()]).unwrap_or_default()).0);
     let mean = alone.sum::<f64>() / count.max(1) as f64;
-    // What is run next depends on what came before.
+    // Searches parallelize badly: the next run depends on earlier results.
     let beside = jobs.clamp(1, 4) as f64 / 1.5;
     (runs, mean.max(USUAL_S) * runs as f64 / beside.max(1.0))
 }
@@ -152,38 +152,38 @@ fn seconds(length: Duration) -> f64 {
     length.as_secs_f64().min(60.0)
 }
 
-/// How much memory cases take, as far as their images were seen to run.
+/// Estimates the memory of cases from earlier runs of their images.
 #[derive(Default)]
-pub(crate) struct Needs {
-    /// The most that each image was seen to need (bytes).
+pub struct MemoryNeeds {
+    /// Peak memory (bytes) seen of each image.
     peaks: BTreeMap<String, u64>,
 }
 
-impl Needs {
-    /// Takes note of what a case needed.
-    pub(crate) fn saw(&mut self, result: &CaseResult) {
+impl MemoryNeeds {
+    /// Records the peak memory of a result.
+    pub fn record(&mut self, result: &CaseResult) {
         if let Some(usage) = &result.evidence.usage {
             let peak = self.peaks.entry(result.image.clone()).or_default();
             *peak = (*peak).max(usage.memory_peak);
         }
     }
 
-    /// What a case of the image is taken to need (bytes): half as much again as was seen, and no more than its limit.
+    /// Memory (bytes) to reserve for a case: 1.5 times the peak seen of its image, and at most its memory limit.
     #[must_use]
     pub(crate) fn of(&self, image: &str, conditions: &ConditionSet) -> u64 {
-        let seen = taken(self.peaks.get(image));
+        let seen = reserved(self.peaks.get(image));
         conditions.changes().container.memory.map_or(seen, |limit| seen.min(limit))
     }
 
-    /// What any case is taken to need.
+    /// Memory (bytes) to reserve for a case of any image.
     #[must_use]
     pub(crate) fn largest(&self) -> u64 {
-        taken(self.peaks.values().max())
+        reserved(self.peaks.values().max())
     }
 }
 
-/// What is taken for needed, by the most that was seen (bytes).
-fn taken(peak: Option<&u64>) -> u64 {
+/// Memory (bytes) to reserve, given the peak seen so far.
+fn reserved(peak: Option<&u64>) -> u64 {
     peak.map_or(UNKNOWN_MEMORY, |peak| peak + peak / 2)
 }
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn estimates_grow_with_what_is_waited_for() {
+    fn estimate_grows_with_the_wait() {
         let of = |text: &str| estimate(&cases(&[text])[0].conditions).0;
         assert!(of("") < of("egress.drop") && of("egress.drop") < of("dns.drop") && of("") < of("cpu.limit:0.25"));
         assert!(whole(&cases(&["", "", "", ""]), 4) < whole(&cases(&[""; 40]), 4));

@@ -1,7 +1,7 @@
-//! Service containers of a case: what the candidate needs beside itself, a fresh one for every case.
+//! Service containers of a case, such as its database. Every case gets fresh ones.
 //!
-//! Each has a namespace of its own beside the simulated internet, made by the holder; the candidate reaches it through
-//! the holder's relay, so that whatever befalls a host of the internet befalls it as well.
+//! The holder gives each its own namespace behind the simulated internet. The candidate reaches it through the holder's
+//! relay, so faults of hosts on the internet apply to it, too.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,19 +10,20 @@ use futures_util::StreamExt;
 use super::RunError;
 use super::context::Context;
 use super::holder::Holder;
-use super::leaving::Leaving;
 use super::logs::Log;
+use super::teardown::Teardown;
 use crate::engine::{ContainerSpec, Network, Output};
 use crate::holder::protocol::{Answer, Await, Upstream};
 use crate::model::service::{ServiceContainer, UpstreamKind};
 use crate::model::{Redactor, Service};
 
-const NO_SERVICES: &str = "service containers: this engine joins only the namespace that a holder began with";
+const NO_SERVICES: &str =
+    "service containers are not supported: this engine joins only the namespace that a holder started with";
 const NO_SERVICES_HINT: &str = "Use Docker, or give the upstream a stub instead of a container.";
 
 /// The upstreams of a case, and the containers that serve some of them.
 pub(crate) struct Services<'a> {
-    /// What the holder is told.
+    /// The upstreams as sent to the holder.
     pub(crate) upstreams: Vec<Upstream>,
     running: Vec<Running<'a>>,
 }
@@ -33,11 +34,11 @@ struct Running<'a> {
     host: String,
     container: ServiceContainer,
     log: Arc<Mutex<Log>>,
-    leaving: Leaving<'a>,
+    teardown: Teardown<'a>,
 }
 
 impl<'a> Services<'a> {
-    /// Starts the containers, each in a namespace of its own.
+    /// Starts the containers, each in its own namespace.
     ///
     /// # Errors
     /// The engine's and the holder's.
@@ -55,12 +56,12 @@ impl<'a> Services<'a> {
                 UpstreamKind::Container(container) => {
                     let number = u32::try_from(this.running.len()).unwrap_or(u32::MAX);
                     let running = launch(context, container, holder, (run, number)).await;
-                    let (log, leaving) = running.map_err(|e| match e {
+                    let (log, teardown) = running.map_err(|e| match e {
                         RunError::Unsupported { .. } => e,
                         other => RunError::service(&host, port, &other.to_string(), ""),
                     })?;
                     let container = container.clone();
-                    this.running.push(Running { number, port, host: host.clone(), container, log, leaving });
+                    this.running.push(Running { number, port, host: host.clone(), container, log, teardown });
                     Answer::Service(number)
                 }
             };
@@ -69,14 +70,14 @@ impl<'a> Services<'a> {
         Ok(this)
     }
 
-    /// Waits until every one serves.
+    /// Waits until every service accepts connections.
     ///
     /// # Errors
-    /// The first that does not in time, with the end of its log.
-    pub(crate) async fn awake(&self, holder: &mut Holder, run: u64) -> Result<(), RunError> {
+    /// [`RunError::Service`] for the first that does not in time, with its last log line.
+    pub async fn wait_until_serving(&self, holder: &mut Holder, run: u64) -> Result<(), RunError> {
         for one in &self.running {
             let order = Await { run, number: one.number, port: one.port };
-            if let Err(error) = holder.awake(order, one.container.ready_within).await {
+            if let Err(error) = holder.wait_until_serving(order, one.container.ready_within).await {
                 let env = one.container.env.iter().map(|(n, v)| (n.as_str(), v.as_str()));
                 let redactor = Redactor::new(env, &Default::default());
                 let log = one.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,10 +89,10 @@ impl<'a> Services<'a> {
         Ok(())
     }
 
-    /// Lets them go.
-    pub(crate) async fn go(self) {
+    /// Removes the containers in the background.
+    pub async fn tear_down(self) {
         for one in self.running {
-            one.leaving.go().await;
+            one.teardown.start().await;
         }
     }
 }
@@ -101,7 +102,7 @@ async fn launch<'a>(
     container: &ServiceContainer,
     holder: &mut Holder,
     (run, number): (u64, u32),
-) -> Result<(Arc<Mutex<Log>>, Leaving<'a>), RunError> {
+) -> Result<(Arc<Mutex<Log>>, Teardown<'a>), RunError> {
     if !context.pool.fresh() {
         return Err(RunError::Unsupported { reason: NO_SERVICES.to_owned(), hint: NO_SERVICES_HINT });
     }
@@ -113,7 +114,7 @@ async fn launch<'a>(
     };
     let engine = &context.engine;
     let id = engine.create(&spec).await?;
-    let leaving = Leaving::new(context, &id);
+    let teardown = Teardown::new(context, &id);
     let attached = engine.attach(&id, false).await?;
     let log = Arc::new(Mutex::new(Log::default()));
     let (mut output, kept) = (attached.output, log.clone());
@@ -122,7 +123,7 @@ async fn launch<'a>(
             kept.lock().unwrap_or_else(PoisonError::into_inner).push(&bytes, 0.0);
         }
     });
-    holder.place(run, number).await?;
+    holder.place_service(run, number).await?;
     engine.start(&id).await?;
-    Ok((log, leaving))
+    Ok((log, teardown))
 }

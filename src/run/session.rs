@@ -1,4 +1,4 @@
-//! A session: the name under which everything that one invocation creates can be found and removed.
+//! A session: the name by which everything that one invocation creates can be found and removed.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,21 +14,21 @@ use crate::engine::context::hex;
 use crate::engine::{OWNER_LABEL, ROLE_LABEL, SESSION_LABEL, VolumeMount};
 use crate::holder::protocol::SHARED_DIR;
 
-/// A session and the lock that says that its process lives.
+/// A session and the lock that shows that its process runs.
 #[derive(Debug)]
 pub struct Session {
     /// Twelve hexadecimal digits.
     pub name: String,
-    /// Who may sweep it: whoever has the same state folder.
+    /// The state folder's owner; sessions with the same owner may sweep each other.
     pub owner: String,
     lock_path: PathBuf,
-    /// Counts what is created more than once under its name.
+    /// Number of additional volumes created so far.
     created: AtomicU64,
-    // The system frees the lock when the process ends, however it ends.
+    // The system releases the lock however the process ends.
     _lock: File,
 }
 
-/// The folder of this user's state: `$XDG_STATE_HOME/exitone` or `~/.local/state/exitone`.
+/// This user's state folder: `$XDG_STATE_HOME/exitone` or `~/.local/state/exitone`.
 #[must_use]
 pub(crate) fn state_dir() -> PathBuf {
     let base = std::env::var_os("XDG_STATE_HOME")
@@ -39,17 +39,17 @@ pub(crate) fn state_dir() -> PathBuf {
     base.join("exitone")
 }
 
-/// The owner of a state folder; `None` when no session has begun there yet.
+/// The owner of a state folder; `None` before its first session.
 #[must_use]
 pub fn known_owner(state: &Path) -> Option<String> {
     std::fs::read_to_string(state.join("owner")).ok().map(|name| name.trim().to_owned()).filter(|name| is_name(name))
 }
 
-/// The name of the owner of a state folder, made once and kept in it: owner and locks cannot come apart.
+/// The owner of a state folder, created on first use. It is kept in the folder, next to the locks it belongs to.
 fn owner(state: &Path) -> std::io::Result<String> {
     let path = state.join("owner");
     let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-    // Two first starts at the same time: the second reads what the first wrote.
+    // Of two concurrent first starts, the second reads what the first wrote.
     file.lock()?;
     let mut known = String::new();
     file.read_to_string(&mut known)?;
@@ -63,13 +63,13 @@ fn owner(state: &Path) -> std::io::Result<String> {
     Ok(name)
 }
 
-/// True for what can be the name of a session or an owner.
+/// Whether a text can be the name of a session or an owner.
 #[must_use]
 pub(crate) fn is_name(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Twelve hexadecimal digits that nobody else has: the randomness is the standard library's, seeded by the system.
+/// A new unique name of twelve hexadecimal digits; its randomness is the standard library's, seeded by the system.
 fn new_name() -> String {
     let random = RandomState::new().build_hasher().finish();
     let now = jiff::Timestamp::now().as_nanosecond();
@@ -78,10 +78,10 @@ fn new_name() -> String {
 }
 
 impl Session {
-    /// Begins a session: its lock is taken before anything is created under its name.
+    /// Begins a session. Its lock is taken before anything is created under its name.
     ///
     /// # Errors
-    /// When the state folder cannot be written.
+    /// When the state folder is not writable.
     pub fn begin(state: &Path) -> Result<Self, RunError> {
         let folder = state.join("sessions");
         std::fs::create_dir_all(&folder).map_err(|e| RunError::host(format!("creating {}", folder.display()), e))?;
@@ -94,7 +94,7 @@ impl Session {
         Ok(Self { name, owner, lock_path, created: AtomicU64::new(0), _lock: lock })
     }
 
-    /// The labels of something that is created for `role`.
+    /// The labels of a container, volume or image created for `role`.
     #[must_use]
     pub fn labels(&self, role: &str) -> BTreeMap<String, String> {
         BTreeMap::from([
@@ -116,7 +116,7 @@ impl Session {
         VolumeMount { name: self.volume(), target: SHARED_DIR.to_owned(), read_only: !holder, copy: false }
     }
 
-    /// The name of another volume; no two are alike.
+    /// A new name for an additional volume.
     #[must_use]
     pub(crate) fn another_volume(&self) -> String {
         format!("{}-{}", self.volume(), self.created.fetch_add(1, Ordering::Relaxed))
@@ -135,7 +135,7 @@ impl Drop for Session {
     }
 }
 
-/// True when the process of a session of this user lives: somebody holds its lock.
+/// Whether the process of a session in this state folder runs, that is, whether its lock is held.
 #[must_use]
 pub(crate) fn lives(state: &Path, session: &str) -> bool {
     let path = state.join("sessions").join(format!("{session}.lock"));
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_lives_as_long_as_its_lock() {
+    fn session_lives_as_long_as_its_lock() {
         let state = tempfile::tempdir().expect("a temporary folder");
         let session = Session::begin(state.path()).expect("begun");
         let name = session.name.clone();

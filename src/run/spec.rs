@@ -1,4 +1,4 @@
-//! A case as a container: its environment, its command, its limits.
+//! Builds the container of a case: environment, command and limits.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::model::{Candidate, ConditionSet, EnvChange, Service};
 
 use super::session::Session;
 
-/// The variables that make the usual runtimes trust the session's authority: OpenSSL and what is built on it,
-/// Python's requests, curl, Node.js, the AWS SDKs, gRPC, Deno.
+/// Variables that make common runtimes trust the session's certificate authority: OpenSSL and its users, Python's
+/// requests, curl, Node.js, the AWS SDKs, gRPC, Deno.
 const CA_VARIABLES: [&str; 7] = [
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
@@ -20,14 +20,14 @@ const CA_VARIABLES: [&str; 7] = [
     "DENO_CERT",
 ];
 
-/// What tells an AWS SDK where its credentials and its region are (set on Fargate; not documented for App Runner).
+/// Variables from which an AWS SDK takes its credentials and region (set on Fargate; not documented for App Runner).
 const AWS_VARIABLES: [&str; 3] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_REGION", "AWS_DEFAULT_REGION"];
 /// The region of the simulated platform.
 const REGION: &str = "us-east-1";
-/// Variables that every candidate gets without being asked for.
+/// Variables that the simulated platform injects.
 pub(crate) const INJECTED: [&str; 5] = ["PORT", "HOSTNAME", AWS_VARIABLES[0], AWS_VARIABLES[1], AWS_VARIABLES[2]];
 
-/// The variables that a candidate gets over those of its image; `None` takes one of the image's away.
+/// The variables that a candidate gets in addition to its image's; `None` unsets one of the image's.
 #[must_use]
 pub(crate) fn environment(
     candidate: &Candidate,
@@ -37,7 +37,7 @@ pub(crate) fn environment(
     environment_with(candidate, service, conditions, |_| true)
 }
 
-/// The same, with only those of the service's own variables that are `wanted`.
+/// Like [`environment`], with only those of the service's variables that are `wanted`.
 pub(crate) fn environment_with(
     candidate: &Candidate,
     service: &Service,
@@ -51,7 +51,7 @@ pub(crate) fn environment_with(
         own.map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     let ca = format!("{SHARED_DIR}/{CA_FILE}");
     env.extend(CA_VARIABLES.map(|name| (name.to_owned(), Some(ca.clone()))));
-    // PORT is injected and beats the image's own.
+    // The injected PORT overrides the image's.
     env.insert("PORT".to_owned(), Some(service.port.to_string()));
     if !image.contains_key("HOSTNAME") {
         env.entry("HOSTNAME".to_owned()).or_insert_with(|| Some(HOSTNAME.to_owned()));
@@ -73,25 +73,24 @@ pub(crate) fn environment_with(
                     env.insert(name.clone(), None);
                 }
             }
-            // There is no value to change.
+            // No value to change.
             None => {}
         }
     }
     if plan.platform_hostname {
-        // HOSTNAME is injected there and beats the image's own.
+        // The injected HOSTNAME overrides the image's.
         env.insert("HOSTNAME".to_owned(), Some(HOSTNAME.to_owned()));
     }
     env
 }
 
-/// What tells an AWS SDK where its credentials and its region are. A service without an instance role has no
-/// credentials to be told of.
+/// The variables of an AWS SDK, with their values. A service without an instance role has no credentials.
 fn credentials(role: bool) -> impl Iterator<Item = (&'static str, String)> {
     let values = [CREDENTIALS_PATH, REGION, REGION].map(ToOwned::to_owned);
     AWS_VARIABLES.into_iter().zip(values).filter(move |(name, _)| role || *name != AWS_VARIABLES[0])
 }
 
-/// The start command as a shell would read it: split into words, or given to a shell where it needs one.
+/// The start command as a shell reads it: split into words, or passed to a shell if it needs one.
 #[must_use]
 pub(crate) fn shell_words(start_command: &str) -> Vec<String> {
     let needs_shell = start_command.contains(|c| "&|;<>$`*?(){}~#\n".contains(c));
@@ -101,13 +100,13 @@ pub(crate) fn shell_words(start_command: &str) -> Vec<String> {
     }
 }
 
-/// The start command as the platform reads it: split at white space, quote characters stay in the words.
+/// The start command as the platform reads it: split at white space, with quote characters kept.
 #[must_use]
 pub(crate) fn platform_words(start_command: &str) -> Vec<String> {
     start_command.split_whitespace().map(ToOwned::to_owned).collect()
 }
 
-/// ENTRYPOINT and CMD of a case, where they are not the image's own.
+/// ENTRYPOINT and CMD of a case; `None` for the image's own.
 #[must_use]
 pub(crate) fn command(service: &Service, conditions: &ConditionSet) -> (Option<Vec<String>>, Option<Vec<String>>) {
     let Some(start_command) = service.start_command.as_deref() else { return (None, None) };
@@ -131,7 +130,7 @@ pub(crate) fn container(
     ContainerSpec {
         entrypoint,
         cmd,
-        // A name alone takes the image's variable away (Docker Engine API, ContainerCreate, Env).
+        // A name without a value unsets the image's variable (Docker Engine API, ContainerCreate, Env).
         env: env.map(|(name, value)| value.map_or(name.clone(), |v| format!("{name}={v}"))).collect(),
         network: Network::Container(holder.to_owned()),
         volumes: vec![session.shared(false)],
@@ -143,7 +142,7 @@ pub(crate) fn container(
     }
 }
 
-/// Ports that the candidate's environment and upstreams name, so that the simulated internet answers there at once.
+/// Ports named by the candidate's environment and upstreams, on which the simulated internet listens from the start.
 #[must_use]
 pub(crate) fn named_ports(service: &Service, env: &BTreeMap<String, Option<String>>) -> Vec<u16> {
     let mut ports: Vec<u16> = service.upstreams.iter().map(|upstream| upstream.port).collect();
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_command_is_read_as_a_shell_would() {
+    fn start_command_is_split_as_by_a_shell() {
         let words = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
         assert_eq!(shell_words("python -m app --name 'a b'"), words(&["python", "-m", "app", "--name", "a b"]));
         assert_eq!(shell_words("a && b"), words(&["/bin/sh", "-c", "a && b"]));

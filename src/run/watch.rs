@@ -1,4 +1,4 @@
-//! A candidate that runs: what is heard of it, its health check, its end.
+//! Watches a running candidate: its messages and output, its health check, its end.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -21,16 +21,16 @@ use crate::model::outcome::{CheckResult, Phase, SIGKILLED};
 use crate::model::service::{HttpCheck, Protocol};
 use crate::model::{Evidence, Outcome, Redactor, Service};
 
-/// What a process wrote arrives within this time after its end.
+/// Time limit for the rest of the output after the process ended.
 const LOG_WITHIN: Duration = Duration::from_secs(2);
-/// An answer of the holder that is later than its time limit by this much will not come.
+/// How late the holder's answer to a probe may be.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
-/// The pause before the next early probe: after a failure, and after a success when more are needed.
+/// Pause before the next early probe: after a failure, and after a success when more are needed.
 const EARLY_AGAIN: Duration = Duration::from_millis(250);
 const EARLY_MORE: Duration = Duration::from_millis(50);
 
-/// A healthy candidate that waits for the network is looked at again so soon, and for no longer than this: the kernel
-/// (compressed) gives up after 3 s, a resolver's client after 10 s.
+/// After the soak, how often and for how long to check whether the candidate still waits for the network: the kernel
+/// (compressed) gives up after 3 s, a DNS client after 10 s.
 const WAITING_AGAIN: Duration = Duration::from_millis(100);
 const WAITING_WITHIN: Duration = Duration::from_secs(15);
 
@@ -43,50 +43,50 @@ fn millis(duration: Duration) -> f64 {
 pub(crate) enum End {
     /// The process ended.
     Died,
-    /// Healthy through the soak.
+    /// It stayed healthy through the soak.
     Healthy,
     /// The health check gave up.
     Unhealthy,
 }
 
-/// A probe or a request that is not answered yet.
+/// A probe or request without an answer.
 struct Waiting {
     sent: Instant,
-    /// A probe that was sent ahead of the schedule.
+    /// Whether it is a probe ahead of the schedule.
     early: bool,
-    /// When the holder must have answered.
+    /// When the holder's answer is due.
     due: Instant,
 }
 
-/// How an attempt begins.
-pub(crate) struct Begin<'a> {
-    /// What the platform is told.
+/// What a watch needs.
+pub struct WatchInput<'a> {
+    /// The service configuration.
     pub(crate) service: &'a Service,
-    /// How cases are run.
+    /// Options that apply to every case.
     pub(crate) options: &'a Options,
-    /// Who owns the namespace.
+    /// The holder of the namespace.
     pub(crate) holder: &'a mut Holder,
     /// The run's number.
     pub(crate) run: u64,
-    /// What the process writes.
+    /// The output of the process.
     pub(crate) output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
     /// Resolves when it ends.
     pub(crate) death: oneshot::Receiver<Result<(), RunError>>,
-    /// Hears of every phase.
+    /// Called with each phase.
     pub(crate) on_phase: &'a (dyn Fn(Phase) + Sync),
-    /// Hears, once it is healthy, how it would end if nothing more happened.
+    /// Called when the candidate becomes healthy, with its attempt unless something else happens.
     pub(crate) on_healthy: Option<&'a (dyn Fn(Attempt) + Sync)>,
-    /// Knows its secret values.
+    /// Redacts secret values.
     pub(crate) redactor: &'a Redactor,
 }
 
-/// A candidate that is watched.
+/// The watch of a candidate.
 pub(crate) struct Watch<'a> {
     service: &'a Service,
     options: &'a Options,
     holder: &'a mut Holder,
     run: u64,
-    /// When the engine said that it had started.
+    /// When the engine reported the start.
     pub(crate) started: Instant,
     phase: Phase,
     machine: HealthMachine,
@@ -95,13 +95,13 @@ pub(crate) struct Watch<'a> {
     log: Log,
     /// Resolves when it ends.
     pub(crate) death: oneshot::Receiver<Result<(), RunError>>,
-    /// Probes and requests that are not answered yet.
+    /// Probes and requests without an answer.
     waiting: HashMap<u64, Waiting>,
     seq: u64,
     /// When the next early probe is due.
     early: Option<Instant>,
     healthy_at: Option<Instant>,
-    /// When it has been watched long enough, as far as is known.
+    /// When the soak ends, or the next check for open connections is due.
     soaked: Option<Instant>,
     checks: Vec<CheckResult>,
     on_phase: &'a (dyn Fn(Phase) + Sync),
@@ -110,9 +110,9 @@ pub(crate) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Begins when the engine has said that the process runs.
+    /// Begins when the engine has reported the start.
     #[must_use]
-    pub(crate) fn begin(begin: Begin<'a>) -> Self {
+    pub fn begin(begin: WatchInput<'a>) -> Self {
         Self {
             service: begin.service,
             options: begin.options,
@@ -137,7 +137,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Watches until it has ended, is healthy through the soak, or the health check has given up.
+    /// Watches until the process ends, stays healthy through the soak, or the health check gives up.
     ///
     /// # Errors
     /// The holder's and the engine's.
@@ -152,15 +152,15 @@ impl<'a> Watch<'a> {
             let soaked = self.soaked.filter(|_| checked).unwrap_or(far);
             tokio::select! {
                 died = &mut self.death => {
-                    died.map_err(|_| RunError::Holder("the event stream is gone".to_owned()))??;
+                    died.map_err(|_| RunError::Holder("the event stream ended".to_owned()))??;
                     return Ok(End::Died);
                 }
-                heard = self.holder.hear() => {
-                    if let Some(end) = self.heard(heard?).await? {
+                message = self.holder.receive() => {
+                    if let Some(end) = self.on_message(message?).await? {
                         return Ok(end);
                     }
                 }
-                written = next(&mut self.output) => self.written(written),
+                written = next(&mut self.output) => self.on_output(written),
                 () = sleep_until(tick) => {
                     self.machine.tick();
                     self.probe(false).await?;
@@ -170,18 +170,18 @@ impl<'a> Watch<'a> {
                     self.probe(true).await?;
                 }
                 () = sleep_until(soaked) => {
-                    // Who still waits for the network may yet fail on it, as it would before the platform's next probe.
+                    // A candidate that still waits for the network may yet fail on it.
                     self.soaked = None;
-                    self.holder.say(&ToHolder::Pending { run: self.run }).await?;
+                    self.holder.send(&ToHolder::Pending { run: self.run }).await?;
                 }
                 () = sleep_until(overdue) => {
-                    return Err(RunError::Holder("a probe was not answered long after its time limit".to_owned()));
+                    return Err(RunError::Holder("a probe got no answer long after its time limit".to_owned()));
                 }
             }
         }
     }
 
-    fn written(&mut self, written: Option<EngineResult<Output>>) {
+    fn on_output(&mut self, written: Option<EngineResult<Output>>) {
         match written {
             Some(Ok(Output::Stdout(bytes) | Output::Stderr(bytes))) => {
                 self.log.push(&bytes, millis(self.started.elapsed()));
@@ -191,7 +191,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    async fn heard(&mut self, message: FromHolder) -> Result<Option<End>, RunError> {
+    async fn on_message(&mut self, message: FromHolder) -> Result<Option<End>, RunError> {
         match message {
             FromHolder::Observed { run, observation } if run == self.run => {
                 if let Observation::Listen(listening) = &observation
@@ -214,7 +214,7 @@ impl<'a> Watch<'a> {
                 }
                 self.soaked = Some(Instant::now() + WAITING_AGAIN);
             }
-            FromHolder::SoFar { run, seen } if run == self.run => self.tell_so_far(seen),
+            FromHolder::SoFar { run, seen } if run == self.run => self.report_provisional(seen),
             FromHolder::Probed { run, seq, result } if run == self.run => return self.probed(seq, result).await,
             FromHolder::Responded { run, seq, result, body } if run == self.run => {
                 self.waiting.remove(&seq);
@@ -233,8 +233,8 @@ impl<'a> Watch<'a> {
         (self.on_phase)(phase);
     }
 
-    /// Its times are a little off: they are put right at the end.
-    fn tell_so_far(&self, seen: Vec<Observation>) {
+    /// Reports the attempt so far. Its times are slightly off; [`Self::settle`] corrects them.
+    fn report_provisional(&self, seen: Vec<Observation>) {
         let Some(tell) = self.on_healthy else { return };
         let mut evidence = self.evidence.clone();
         seen.into_iter().for_each(|observation| evidence.add(observation));
@@ -258,7 +258,7 @@ impl<'a> Watch<'a> {
         u64::from(self.service.health_check.timeout) * 1000
     }
 
-    /// Takes a note that an answer is due.
+    /// Registers a probe or request whose answer is due, and returns its number.
     fn wait_for(&mut self, early: bool, timeout_ms: u64) -> u64 {
         self.seq += 1;
         let sent = Instant::now();
@@ -277,7 +277,7 @@ impl<'a> Watch<'a> {
             path: (check.protocol == Protocol::Http).then(|| check.path.clone()),
             timeout_ms: self.timeout_ms(),
         };
-        self.holder.say(&ToHolder::Probe(probe)).await
+        self.holder.send(&ToHolder::Probe(probe)).await
     }
 
     async fn probed(&mut self, seq: u64, result: ProbeResult) -> Result<Option<End>, RunError> {
@@ -294,7 +294,7 @@ impl<'a> Watch<'a> {
                 self.soaked = self.healthy_at.map(|at| at + self.options.soak);
                 self.enter(Phase::Soak);
                 if self.on_healthy.is_some() {
-                    self.holder.say(&ToHolder::SoFar { run: self.run }).await?;
+                    self.holder.send(&ToHolder::SoFar { run: self.run }).await?;
                 }
                 self.next_check().await?;
             }
@@ -319,10 +319,10 @@ impl<'a> Watch<'a> {
             body: check.body.clone(),
             timeout_ms,
         };
-        self.holder.say(&ToHolder::Request(request)).await
+        self.holder.send(&ToHolder::Request(request)).await
     }
 
-    /// Collects what is still to be had, and makes the attempt of it.
+    /// Collects the remaining observations and output, and builds the attempt.
     ///
     /// # Errors
     /// The holder's and the engine's.
@@ -341,13 +341,13 @@ impl<'a> Watch<'a> {
         });
         let (state, finished) = tokio::join!(engine.state(id), finish);
         let (state, ()) = (state?, finished?);
-        // The event of an end may be on its way while the last probe or the soak decides: the state is what counts.
+        // The process may have ended just before the last probe or the soak decided: its state is authoritative.
         let end = if state.running { end } else { End::Died };
         if end == End::Died {
             self.drain().await;
         }
-        // All times count from the start of the process, by the engine's clock. Ours began when the engine had
-        // answered; the holder's when the namespace was ready.
+        // All times count from the start of the process by the engine's clock. Ours count from the engine's answer, the
+        // holder's from when the namespace was ready.
         let started_us = state.started_at_us.unwrap_or(zero.epoch_us);
         let lag = zero.before(self.started, started_us).max(0.0);
         let probes = std::mem::take(&mut self.evidence.probes);
@@ -383,19 +383,19 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// Reads what the process wrote to its end.
+    /// Reads the rest of the output.
     async fn drain(&mut self) {
         let end = Instant::now() + LOG_WITHIN;
         while self.output.is_some() {
             tokio::select! {
-                written = next(&mut self.output) => self.written(written),
+                written = next(&mut self.output) => self.on_output(written),
                 () = sleep_until(end) => return,
             }
         }
     }
 }
 
-/// The next piece of output; never, when there is no more.
+/// The next piece of output; pending forever after its end.
 async fn next(
     output: &mut Option<Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>>,
 ) -> Option<EngineResult<Output>> {

@@ -1,7 +1,7 @@
-//! The watchdog: a process of its own that removes what a session left when its controller is gone.
+//! The watchdog: a separate process that removes what a session left when its controller is gone.
 //!
-//! The controller holds the other end of the watchdog's standard input. However the controller ends, the system
-//! closes that end, and the watchdog wakes.
+//! The controller holds the other end of the watchdog's standard input. However the controller ends, the system closes
+//! that end, and the watchdog wakes up.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ use super::cleanup::until_nothing_is_left;
 use super::session::Session;
 use crate::engine::Engine;
 
-/// What the controller says when it has cleaned up by itself.
+/// What the controller sends when it has cleaned up itself.
 const DONE: &[u8] = b"done";
 
 /// The controller's side.
@@ -25,11 +25,11 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts the watchdog of a session. It is in a process group of its own: Ctrl-C does not reach it. `program` is our
-    /// own executable where this process is another one.
+    /// Starts the watchdog of a session in its own process group, so that Ctrl-C does not reach it. `program` is the
+    /// exitone executable if this process is another program.
     ///
     /// # Errors
-    /// When the executable cannot be started a second time.
+    /// When the executable cannot be started.
     pub(crate) fn start(session: &Session, program: Option<&Path>) -> Result<Self, RunError> {
         let wrong = |e: std::io::Error| RunError::host("starting the watchdog", e);
         let mut command = match program {
@@ -47,7 +47,7 @@ impl Watchdog {
 
     /// Tells the watchdog that nothing is left to do.
     pub(crate) async fn dismiss(mut self) {
-        // A watchdog that is gone needs no word.
+        // The watchdog may be gone.
         let _ = self.stdin.write_all(DONE).await;
     }
 }
@@ -55,7 +55,7 @@ impl Watchdog {
 /// The watchdog's side: waits for the end of standard input, then removes what the session left.
 ///
 /// # Errors
-/// The engine's, once it failed ten times.
+/// The engine's tenth error.
 pub(crate) async fn watch(engine: &dyn Engine, label: &str) -> Result<(), RunError> {
     let mut said = Vec::new();
     let read = tokio::io::stdin().read_to_end(&mut said).await;

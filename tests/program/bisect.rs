@@ -130,12 +130,12 @@ async fn reports_ends_that_agree() {
     assert_eq!((bad.verdicts.culprit, bad.verdicts.exit_code(), &bad.verdicts.first_bad), (Culprit::AllBad, 1, &None));
     assert_eq!(
         sentence(&bad.verdicts),
-        "the oldest image, v0, fails already under egress.drop: begin with an older one"
+        "the oldest image, v0, already fails under egress.drop; start with an older one"
     );
     assert_eq!(bad.verdicts.case.as_ref(), bad.results.first().map(|r| &r.id));
     let turned = verdicts("bbgg").await;
     assert_eq!((turned.culprit, turned.exit_code()), (Culprit::Reversed, 2));
-    assert!(sentence(&turned).ends_with("the oldest must be given first"));
+    assert!(sentence(&turned).ends_with("pass the oldest image first"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,7 +144,7 @@ async fn repeats_a_flaky_failure_until_certain() {
     let found = verdicts("ggg~~~~").await;
     assert_eq!((found.culprit, &found.first_bad, found.flaky), (Culprit::First, &name(3), true));
     assert!(found.confidence >= 0.99 && found.runs < 60, "{} {}", found.confidence, found.runs);
-    assert!(text(&found, None).contains("the failure comes only sometimes"));
+    assert!(text(&found, None).contains("the failure is flaky"));
     let doubted = World { confidence: Some(0.999), ..World::new("ggg~~~~") }.found().await.verdicts;
     assert_eq!((&doubted.first_bad, doubted.flaky), (&name(3), true));
     let certain = World { confidence: Some(0.99), ..World::new("gggbbb") }.found().await.verdicts;
@@ -217,11 +217,7 @@ async fn unresolved_ends_give_no_answer() {
     world.engine.set_faults(broken("create"));
     let found = world.found().await.verdicts;
     assert_eq!((found.culprit, found.exit_code(), found.first_bad.clone()), (Culprit::Unknown, 5, None));
-    assert!(
-        sentence(&found).starts_with("nothing is known: the newest image, v3, is unresolved"),
-        "{}",
-        sentence(&found)
-    );
+    assert!(sentence(&found).starts_with("no answer: the newest image, v3, is unresolved"), "{}", sentence(&found));
     let world = World { images: vec!["app:v0".to_owned()], ..World::new("b") };
     world.engine.set_faults(broken("create"));
     assert_eq!(world.found().await.verdicts.exit_code(), 5);

@@ -133,7 +133,7 @@ async fn foreign_resolver_fails_the_session() {
         let refused = world.refused().await;
         assert_eq!(refused[0].0, Claim::Resolver);
         assert!(
-            refused[0].1.starts_with("no question for planted.example reached the simulated internet"),
+            refused[0].1.starts_with("no DNS query for planted.example reached the simulated internet"),
             "{refused:?}"
         );
         assert!(refused[0].1.contains("Connection timed out (110)"), "{refused:?}");
@@ -146,7 +146,7 @@ async fn foreign_route_fails_the_session() {
     let refused = World::new(&[Foreign::Route]).refused().await;
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!(refused[0].0, Claim::Route);
-    assert!(refused[0].1.starts_with("no connection reached the simulated internet"), "{refused:?}");
+    assert!(refused[0].1.starts_with("no connection attempt reached the simulated internet"), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,9 +198,9 @@ async fn error_says_what_was_expected_and_seen() {
     let Err(error) = world.open().await else { panic!("not refused") };
     let text = error.to_string();
     for words in [
-        "nothing can be judged on this container engine",
-        "resolver: expected: names that a candidate asks for are resolved by the simulated internet",
-        "resolver: seen: no question for planted.example",
+        "this container engine failed its checks",
+        "resolver: expected: a candidate's names are resolved by the simulated internet",
+        "resolver: seen: no DNS query for planted.example",
     ] {
         assert!(text.contains(words), "{text}");
     }

@@ -280,7 +280,7 @@ async fn stopping_a_run_stops_its_searches_without_a_pass() {
     assert_eq!((finished.summary.open, finished.summary.exit_code(), finished.cut), (1, 5, true));
     assert_eq!(run_.counts(), finished.summary);
     let open = run_.searches().nth(1).expect("two").1.expect("begun").open.clone().expect("undecided");
-    assert!(open.contains("stopped before the end"), "{open}");
+    assert!(open.contains("the search stopped early"), "{open}");
     for text in [terminal::run(&run_), markdown::render(&run_), annotations::render(&run_), junit::render(&run_)] {
         assert!(text.to_lowercase().contains("undecided"), "{text}");
     }

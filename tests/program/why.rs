@@ -260,7 +260,7 @@ async fn finds_healing_conditions() {
     assert_eq!(sets(&explained), ["memory.limit:64m"]);
     assert_eq!(explained.answer.healed.len(), 1);
     assert_eq!(explained.answer.healed[0].healers.to_string(), "env.unset:B");
-    assert!(!explained.answer.complete && explained.answer.assumption.contains("heal"));
+    assert!(!explained.answer.complete && explained.answer.assumption.contains("prevent failures"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -405,7 +405,7 @@ async fn budget_is_kept_and_untried_conditions_are_listed() {
     world.budget = Some(Duration::from_secs(4));
     let explained = world.ask().await;
     assert!(explained.cut && !explained.answer.complete);
-    assert!(explained.answer.assumption.contains("stopped before the end"), "{}", explained.answer.assumption);
+    assert!(explained.answer.assumption.contains("the search stopped early"), "{}", explained.answer.assumption);
     world.budget = Some(Duration::from_millis(100));
     let explained = world.ask().await;
     assert_eq!((explained.answer.verdict, explained.answer.exit_code()), (Verdict::Unresolved, 5));

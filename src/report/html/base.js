@@ -1,8 +1,8 @@
-// What the other parts stand on: the data, elements made of text alone, the look.
+// Shared by the other parts: the data, helpers for elements, the theme.
 const run = JSON.parse(document.getElementById("data").textContent);
 const FAILED_KINDS = new Set(["fail", "soft", "unresolved"]);
 
-// An element. Texts become text nodes: nothing of the data is ever read as HTML.
+// An element. Texts become text nodes: data is never parsed as HTML.
 function h(name, attributes, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) {
@@ -30,11 +30,11 @@ function seconds(ms) {
   return ms >= 9950 ? (ms / 1000).toFixed(1) + " s" : (ms / 1000).toFixed(3) + " s";
 }
 
-// Light, dark, or as the system has it; remembered where the browser lets it be.
+// Light, dark, or the system's theme; remembered if the browser allows it.
 const THEMES = ["auto", "light", "dark"];
 const store = {
   get: () => { try { return localStorage.getItem("exitone-theme"); } catch { return null; } },
-  set: (value) => { try { localStorage.setItem("exitone-theme", value); } catch { /* it lasts for this page */ } },
+  set: (value) => { try { localStorage.setItem("exitone-theme", value); } catch { /* only for this page */ } },
 };
 function setTheme(theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
@@ -42,7 +42,7 @@ function setTheme(theme) {
 }
 function themeButton() {
   let theme = THEMES.includes(store.get()) ? store.get() : "auto";
-  const button = h("button", { type: "button", id: "theme", title: "light, dark, or as the system has it" });
+  const button = h("button", { type: "button", id: "theme", title: "light, dark, or the system's theme" });
   const show = () => { setTheme(theme); button.textContent = "theme: " + theme; };
   button.addEventListener("click", () => {
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
@@ -53,7 +53,7 @@ function themeButton() {
   return button;
 }
 
-// Into the clipboard, by whichever way the browser allows for a local file.
+// Copies to the clipboard, in whichever way the browser allows for a local file.
 async function copy(what, button) {
   let done = false;
   try {

@@ -1,4 +1,4 @@
-//! What the page is drawn from, as lean as it can be: empty fields are left out, texts of many cases stand once.
+//! The data of the page, kept small: empty fields are omitted and repeated texts are stored once.
 
 use std::collections::HashMap;
 
@@ -17,14 +17,14 @@ use crate::report::searches::{Line, RunLine, SearchView, headline, searches};
 use crate::report::table::{Table, tables};
 use crate::report::view::{self, LEGEND, Look, plural};
 
-/// The most bytes of a log, of one case and of all cases together; and so many of one in any case.
+/// Bytes of logs: the maximum of one case and of all cases together, and the minimum for each case.
 const MOST_LOG: usize = 16 << 10;
 const ALL_LOGS: usize = 2 << 20;
 const LEAST_LOG: usize = 2 << 10;
-/// The most events of a case on its time line: of one that passed, of another.
+/// Maximum number of events on a case's time line: if it passed, and otherwise.
 const MOST_EVENTS: [usize; 2] = [60, 240];
-/// Milliseconds, the kind of an event, what became of it, its text.
-type Happened = (f64, char, char, usize);
+/// An event: milliseconds, kind, fate, text.
+type TimelineEvent = (f64, char, char, usize);
 
 /// Everything that the page shows.
 #[derive(Serialize)]
@@ -37,19 +37,19 @@ pub(crate) struct Page {
     pub(crate) verdict: &'static str,
     /// The verdict in words.
     pub(crate) headline: String,
-    /// What the run was: name and value.
+    /// Facts about the run: name and value.
     pub(crate) about: Vec<(&'static str, String)>,
-    /// Its counts: word for the filter, words for a person, number.
+    /// Its counts: key of the filter, label, number.
     pub(crate) counts: Vec<(&'static str, &'static str, usize)>,
-    /// What must be known of the run as a whole.
+    /// Warnings about the run as a whole.
     pub(crate) warnings: Vec<String>,
-    /// What marks mean: the class of the mark, the mark, its meaning.
+    /// The legend of marks: class, mark, meaning.
     pub(crate) legend: Vec<(&'static str, &'static str, &'static str)>,
-    /// Texts that cases name by their number.
+    /// The texts that cases refer to by index.
     pub(crate) texts: Vec<String>,
-    /// The images: how people call them, the whole name.
+    /// The images: short name, whole name.
     pub(crate) images: Vec<(String, String)>,
-    /// What searches found.
+    /// The searches and the bisection.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) searches: Vec<Search>,
     /// A matrix for each scenario.
@@ -61,15 +61,15 @@ pub(crate) struct Page {
 /// A search or a bisection.
 #[derive(Serialize)]
 pub(crate) struct Search {
-    /// The image, and what was searched among.
+    /// The image and the number of conditions.
     pub(crate) title: String,
-    /// What came out.
+    /// The answer in a few words.
     pub(crate) verdict: String,
-    /// The answer: id of the case, text, kind, causes and fixes.
+    /// The answer in detail: id of the case, text, kind, causes and fixes.
     pub(crate) lines: Vec<(Option<String>, String, &'static str, Vec<String>)>,
-    /// What changed, whether the list is complete, or why that is undecided.
-    pub(crate) rests: Vec<String>,
-    /// Its runs in order: milliseconds, id of the case, kind, text, what it told.
+    /// Further remarks, such as what changed and whether the list is complete.
+    pub remarks: Vec<String>,
+    /// Its runs in order: milliseconds, id of the case, kind, text, what it showed.
     pub(crate) runs: Vec<(u64, String, &'static str, String, String)>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Matrix {
     /// The scenario's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scenario: Option<String>,
-    /// The columns: places among the images.
+    /// The columns, as indexes of images.
     pub(crate) images: Vec<usize>,
     /// The rows.
     pub(crate) rows: Vec<Row>,
@@ -90,7 +90,7 @@ pub(crate) struct Matrix {
 pub(crate) struct Row {
     /// Its name.
     pub(crate) name: String,
-    /// For each column the place among the cases.
+    /// For each column the index of the case.
     pub(crate) cells: Vec<Option<usize>>,
 }
 
@@ -99,57 +99,57 @@ pub(crate) struct Row {
 pub(crate) struct Case {
     /// Its stable name.
     pub(crate) id: String,
-    /// The place among the images.
+    /// The index of its image.
     pub(crate) image: usize,
-    /// Its conditions, a text.
+    /// Its conditions, as the index of a text.
     pub(crate) under: usize,
     /// The mark of its cell.
     pub(crate) mark: String,
-    /// The kind of its cell, which gives it its colour.
+    /// The kind of its cell, which determines its colour.
     pub(crate) kind: &'static str,
-    /// How it stands, as the filter calls it.
+    /// Its group, as a key of the filter.
     pub(crate) group: &'static str,
-    /// True when something was expected of it in a scenario, and something else came.
+    /// Whether a scenario's expectation was not met.
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) missed: bool,
-    /// A few words for how it ended.
+    /// Its outcome in a few words.
     pub(crate) cell: String,
-    /// How it ended, in sentences.
+    /// Its outcome in sentences.
     pub(crate) says: String,
-    /// How often it failed, of how many runs.
+    /// Number of failed attempts, and of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attempts: Option<[u32; 2]>,
-    /// Milliseconds: up to the start, and from there to the first open port, to healthy, to the end.
-    #[serde(skip_serializing_if = "nothing")]
+    /// Milliseconds until the start, and from the start to the first open port, to healthy, and to the end.
+    #[serde(skip_serializing_if = "has_no_times")]
     pub(crate) times: [Option<f64>; 4],
     /// The time line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) events: Vec<Happened>,
-    /// Events that are left out.
+    pub events: Vec<TimelineEvent>,
+    /// Number of events left out.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) more: usize,
-    /// When lines of the log came.
+    /// When lines of the log arrived (ms).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) log_ms: Vec<f64>,
-    /// Rule, what happened, what to do, what it stands on.
+    /// Causes: rule, text, fix, evidence.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) causes: Vec<(String, usize, usize, Vec<usize>)>,
-    /// What the image says of itself, causes left out: what, what to do.
+    /// Findings about the image that are not among the causes: text, fix.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) image_says: Vec<(usize, usize)>,
     /// What it was waiting for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) waiting: Vec<usize>,
-    /// Conditions that were never met, each with what shows it.
+    /// Conditions that were not exercised, with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) unmet: Vec<usize>,
     /// Notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<usize>,
-    /// Requests after healthy: passed, name, what came back.
+    /// Requests after healthy: passed, name, response.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) checks: Vec<(bool, usize, usize)>,
-    /// What it needed of the machine, and what else was counted.
+    /// Its use of CPU and memory, and other counters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) counted: Vec<usize>,
     /// The service log of the platform.
@@ -161,10 +161,10 @@ pub(crate) struct Case {
     /// The end of its log.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) log: String,
-    /// Bytes of the whole log, where its beginning is left out.
+    /// Size of the whole log in bytes, if its beginning is cut.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) log_of: usize,
-    /// The commands that re-create it.
+    /// The commands that reproduce it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) repro: Option<String>,
 }
@@ -177,12 +177,12 @@ fn is_zero(value: &usize) -> bool {
     *value == 0
 }
 
-fn nothing(times: &[Option<f64>; 4]) -> bool {
+fn has_no_times(times: &[Option<f64>; 4]) -> bool {
     times.iter().all(Option::is_none)
 }
 
 impl Page {
-    /// Everything of a run.
+    /// The data of a run.
     #[must_use]
     pub(crate) fn of(run: &Run) -> Self {
         let counts = run.counts();
@@ -235,12 +235,12 @@ fn search(view: &SearchView<'_>) -> Search {
         title: plain(&view.title),
         verdict: plain(&view.verdict),
         lines: view.lines.iter().map(line).collect(),
-        rests: view.rests.iter().cloned().chain(view.undecided()).map(|text| plain(&text)).collect(),
+        remarks: view.remarks.iter().cloned().chain(view.undecided()).map(|text| plain(&text)).collect(),
         runs: view.runs.iter().map(ran).collect(),
     }
 }
 
-/// The groups of the filter, each with its number; what a plain run may have is there with a zero.
+/// The groups of the filter with their counts. A plain run shows some groups even if empty.
 fn groups(kind: Kind, counts: &Counts) -> Vec<(&'static str, &'static str, usize)> {
     let names = match kind {
         Kind::Run => ["as expected", "not as expected", "steps of a search"],
@@ -260,7 +260,7 @@ fn groups(kind: Kind, counts: &Counts) -> Vec<(&'static str, &'static str, usize
     shown.map(|(standing, name, count)| (group(standing), name, count)).collect()
 }
 
-/// The word for the filter.
+/// The key of the filter.
 fn group(standing: Standing) -> &'static str {
     match standing {
         Standing::Expected => "good",
@@ -289,14 +289,14 @@ fn about(run: &Run, counts: &Counts) -> Vec<(&'static str, String)> {
     all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, plain(&value))).collect()
 }
 
-/// What is missing, and why.
+/// Warnings about what is missing, and why.
 fn warnings(run: &Run) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(shard) = &run.header.shard {
-        all.push(format!("This is a part of the run: shard {shard}. The other shards are not in it."));
+        all.push(format!("This is shard {shard} of the run; the other shards are not included."));
     }
     if run.summary.is_none() {
-        all.push("The run broke off before its end: what was known by then is shown.".to_owned());
+        all.push("The run ended early; this page shows what was known by then.".to_owned());
     }
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for (_, because) in run.without_result().filter(|(planned, _)| run.not_run.contains_key(&planned.id)) {
@@ -311,7 +311,7 @@ fn warnings(run: &Run) -> Vec<String> {
     all.into_iter().map(|text| plain(&text)).collect()
 }
 
-/// Where each case stands.
+/// The matrices, with the indexes of their cases.
 fn matrices(run: &Run, place: &HashMap<&str, usize>) -> Vec<Matrix> {
     let cases = run.header.cases.iter().enumerate();
     let case: HashMap<&CaseId, usize> = cases.map(|(at, planned)| (&planned.id, at)).collect();
@@ -333,7 +333,7 @@ fn wants_log(entry: &Entry<'_>) -> bool {
     entry.result.is_some() && !(passed && entry.is_good())
 }
 
-/// The class that gives a cell its colour.
+/// The class that determines a cell's colour.
 fn kind(look: Look) -> &'static str {
     match look {
         Look::Good => "pass",
@@ -366,8 +366,8 @@ impl Case {
             let evidence = c.evidence.iter().map(|line| texts.number(line)).collect();
             (c.id.clone(), texts.number(&c.text), texts.number(&c.fix), evidence)
         };
-        let told = |id: &str| result.causes.iter().any(|c| c.id == id);
-        let findings = result.findings.iter().filter(|f| !told(&f.cause.id));
+        let is_cause = |id: &str| result.causes.iter().any(|c| c.id == id);
+        let findings = result.findings.iter().filter(|f| !is_cause(&f.cause.id));
         let whole = if result.log.is_empty() { evidence.log_tail.join("\n") } else { result.log.clone() };
         let (log, cut) = if wants_log(entry) { tail(&whole, most_log) } else { ("", false) };
         let word = |value: serde_json::Value| value.as_str().map(ToOwned::to_owned);
@@ -415,7 +415,7 @@ impl Case {
     }
 }
 
-/// The commands that make a case a script and run it.
+/// The commands that write a case's script and run it.
 fn repro(id: &str) -> String {
     format!("exitone repro {} > case.sh\nsh case.sh", quote(id))
 }
@@ -424,15 +424,15 @@ fn rounded(ms: f64) -> f64 {
     (ms * 10.0).round() / 10.0
 }
 
-/// Times that are apart enough to be seen apart.
+/// Rounds times to milliseconds and drops duplicates.
 fn moments(times: &[f64]) -> Vec<f64> {
     let mut all: Vec<f64> = times.iter().map(|ms| ms.max(0.0).round()).collect();
     all.dedup();
     all
 }
 
-/// What happened in order of time, and how many events are left out.
-fn events(evidence: &Evidence, passed: bool, texts: &mut Texts) -> (Vec<Happened>, usize) {
+/// The events in chronological order, and the number left out.
+fn events(evidence: &Evidence, passed: bool, texts: &mut Texts) -> (Vec<TimelineEvent>, usize) {
     let mut all: Vec<(f64, char, char, String)> = Vec::new();
     for q in evidence.questions().filter(|q| q.record != "AAAA") {
         let fate = match q.answer.as_str() {

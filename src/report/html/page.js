@@ -23,7 +23,7 @@ function filterBar() {
   state.groupButtons = buttons;
   search.addEventListener("input", () => filter());
   search.addEventListener("keydown", (event) => {
-    // Prevented: the cell would take the same key for its own, and open.
+    // Otherwise the focused cell handles the same key, and opens.
     if (event.key === "Enter") { event.preventDefault(); focusFirst(); }
     if (event.key === "Escape" && search.value) { search.value = ""; filter(); event.stopPropagation(); }
   });
@@ -31,7 +31,7 @@ function filterBar() {
     h("div", { class: "groups" }, buttons), found);
 }
 
-// Causes of all cases, the most frequent first: each is a filter of its own.
+// Causes of all cases, the most frequent first. Each is a filter.
 function causeList() {
   const known = new Map();
   for (const c of run.cases) {
@@ -48,7 +48,7 @@ function causeList() {
     } }, id + " ", h("b", {}, String(count)))));
 }
 
-// What searches found, and their runs in order: each leads to its case.
+// A search: its answer, and its runs in order, with links to the cases.
 function searchView(s) {
   const link = (id, what) => id ? h("a", { href: "#" + encodeURIComponent(id) }, what) : what;
   const ran = ([at, id, kind, what, lesson]) => h("li", { class: kind }, h("i", {}, seconds(at)), " ", link(id, what), h("small", {}, " " + lesson));
@@ -56,7 +56,7 @@ function searchView(s) {
     run.kind === "run" ? h("p", {}, h("b", {}, s.verdict)) : null,
     s.lines.length ? h("ul", {}, s.lines.map(([id, what, kind, because]) =>
       h("li", { class: kind }, link(id, what), because.map((line) => h("p", { class: "because" }, line))))) : null,
-    s.rests.map((line) => h("p", { class: "rests" }, line)),
+    s.remarks.map((line) => h("p", { class: "remarks" }, line)),
     s.runs.length ? h("details", { open: run.kind !== "run" }, h("summary", {}, s.runs.length + (s.runs.length === 1 ? " run" : " runs")),
       h("ul", { class: "runs" }, s.runs.map(ran))) : null);
 }
@@ -85,7 +85,7 @@ function matrixView(matrix, n) {
     h("thead", {}, h("tr", {}, h("th", { class: "corner" }, "conditions"), columns)), h("tbody", {}, rows))));
 }
 
-// What is searched: made when it is first needed.
+// The searchable text of a case, built on first use.
 function haystack(c) {
   if (c.hay === undefined) {
     const of = (c.causes || []).flatMap(([id, what, fix, evidence]) => [id, text(what), ...texts(evidence)]);
@@ -130,7 +130,7 @@ function setCurrent(at) {
   if (at >= 0) state.cells.get(at)?.button.setAttribute("tabindex", "0");
 }
 
-// Into sight, and not below the headings that stay in place.
+// Scrolls a cell into view, clear of the sticky headings.
 function reveal(button) {
   const box = button.closest(".scroll");
   const [head, side] = [box.querySelector("thead"), button.closest("tr").firstElementChild];
@@ -149,7 +149,7 @@ function focusCell(at) {
 
 const focusFirst = () => focusCell(state.shown.findIndex(Boolean));
 
-// The next shown cell in a direction; down and up go on in the next matrix.
+// The next visible cell in a direction; down and up continue in the next matrix.
 function step(from, dx, dy) {
   const { n, y } = state.cells.get(from);
   let x = state.grids[n].grid[y].indexOf(from);
@@ -184,7 +184,7 @@ function openCase(at, focus) {
   if (cell) reveal(cell.button);
 }
 
-// The next shown case in the order of the plan.
+// Opens the next visible case in the order of the plan.
 function neighbour(by) {
   let at = state.open;
   do { at += by; } while (at >= 0 && at < run.cases.length && !state.shown[at]);
@@ -205,7 +205,7 @@ function closeCase() {
 
 function fromAddress() {
   let id = location.hash.slice(1);
-  try { id = decodeURIComponent(id); } catch { /* it is taken as it stands */ }
+  try { id = decodeURIComponent(id); } catch { /* use it as it is */ }
   const at = run.cases.findIndex((c) => c.id === id);
   if (at >= 0) openCase(at, true);
   else if (!id) closeCase();
@@ -231,7 +231,7 @@ function onKey(event) {
   focusCell(step(Number(cell.dataset.case), ...arrow));
 }
 
-// On paper every case that failed stands in full.
+// On paper, every failed case is printed in full.
 const paper = h("div", { id: "paper" });
 function beforePrint() {
   const told = run.cases.filter((c) => c.group !== "step").filter((c) => !isGood(c) && c.kind !== "notrun" || FAILED_KINDS.has(c.kind));

@@ -1,7 +1,7 @@
-// One case in full: drawn when it is opened, or for the printer.
+// One case in full, rendered when it is opened or printed.
 const LANES = [["d", "DNS"], ["c", "connects"], ["l", "ports"], ["p", "probes"]];
 const FATES = { a: "answered", s: "nothing came back", r: "refused", u: "unreachable" };
-// A shape for each fate, so that no colour is needed to tell them apart.
+// A shape for each fate, to tell them apart without colours.
 const SHAPES = {
   a: "M0,-4.5A4.5,4.5 0 1 1 0,4.5A4.5,4.5 0 1 1 0,-4.5Z",
   s: "M-4,-4L4,4M4,-4L-4,4",
@@ -18,7 +18,7 @@ function niceStep(span) {
   return [1, 2, 5, 10].map((n) => n * power).find((step) => span / step <= 6) || span;
 }
 
-// Everything with a time, start and end among it.
+// Everything with a time, including the start and the end.
 function moments(c) {
   const [, , healthy, exited] = c.times || [];
   const all = (c.events || []).map(([at, kind, fate, what]) => ({ at, kind, fate, what: text(what) }));
@@ -30,7 +30,7 @@ function moments(c) {
 
 const isServing = (c) => ["pass", "weak", "soft"].includes(c.kind);
 
-// The events on one scale.
+// The time line as a drawing.
 function drawing(c, all) {
   const lanes = LANES.filter(([kind]) => all.some((m) => m.kind === kind));
   const log = c.log_ms || [];
@@ -57,7 +57,7 @@ function drawing(c, all) {
   if (typeof healthy === "number") bar(healthy, last, "healthy", "healthy");
   const mark = (m, y) => {
     const place = svg("svg", { x: x(m.at), y, overflow: "visible", class: "mark " + m.kind + " " + (m.fate || "") });
-    // A part that is larger than what is seen, for the pointer.
+    // A larger invisible area, for the pointer.
     const path = m.kind === "exit" ? "M-1.5,-9H1.5V9H-1.5Z" : SHAPES[m.fate || "a"];
     place.append(svg("circle", { r: 9, class: "hit" }), svg("path", { d: path }));
     picture.append(tip(place, seconds(m.at) + "  " + m.what));
@@ -121,12 +121,12 @@ function casePanel(c) {
     c.checks ? section("Checks after it was healthy", h("ul", { class: "checks" }, c.checks.map(([passed, name, what]) =>
       h("li", { class: passed ? "passed" : "bad" }, (passed ? "✓ " : "✗ ") + text(name) + ": " + text(what))))) : null,
     list("Not exercised", texts(c.unmet)),
-    c.image_says ? section("What the image says of itself", h("ul", {}, c.image_says.map(([what, fix]) =>
+    c.image_says ? section("Findings about the image", h("ul", {}, c.image_says.map(([what, fix]) =>
       h("li", {}, text(what), h("br", {}), h("span", { class: "dim" }, text(fix)))))) : null,
     c.log ? section("Log", c.log_of ? h("p", { class: "dim" }, "the end of " + Math.ceil(c.log_of / 1024) + " KiB") : null,
       h("pre", { class: "log", tabindex: "0" }, c.log)) : null,
     c.platform ? section("As App Runner would log it", h("pre", {}, texts(c.platform).join("\n"))) : null,
-    list("Of the machine", texts(c.counted)),
+    list("Usage", texts(c.counted)),
     list("Notes", texts(c.notes)),
     c.repro ? section("Reproduce it by hand", h("div", { class: "repro" }, h("pre", {}, c.repro), button)) : null);
 }

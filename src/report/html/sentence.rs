@@ -1,4 +1,4 @@
-//! How a case came out, in sentences.
+//! The outcome of a case in sentences.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use crate::event::{Entry, Standing};
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
 use crate::report::view;
 
-/// How it ended, and what was expected of it.
+/// How it ended, and the expectation.
 #[must_use]
 pub(crate) fn of(entry: &Entry<'_>) -> String {
     let Some(result) = entry.result else {
-        let expected = entry.expected.map(|expected| format!(" Expected was: {expected}.")).unwrap_or_default();
+        let expected = entry.expected.map(|expected| format!(" Expected: {expected}.")).unwrap_or_default();
         return format!("It was not run: {}.{expected}", entry.missing.unwrap_or_default());
     };
     let mut text = ended(result);
@@ -26,12 +26,12 @@ pub(crate) fn of(entry: &Entry<'_>) -> String {
     }
     match (entry.standing, entry.expected) {
         (Standing::Expected, Some(expected)) => {
-            let _ = write!(text, " That is as expected: {expected}.");
+            let _ = write!(text, " As expected: {expected}.");
         }
         (Standing::Unexpected, Some(expected)) => {
-            let _ = write!(text, " Expected was: {expected}.");
+            let _ = write!(text, " Expected: {expected}.");
         }
-        (Standing::Unexpected, None) => text.push_str(" Expected was that it passes."),
+        (Standing::Unexpected, None) => text.push_str(" Expected: it passes."),
         _ => {}
     }
     text
@@ -42,13 +42,13 @@ fn ended(result: &CaseResult) -> String {
     if result.verdict == Verdict::Unresolved {
         return match &result.skipped {
             Some(why) => format!("It was skipped: {why}."),
-            None => "It is unresolved: the run says nothing about the image.".to_owned(),
+            None => "It is unresolved: the run proves nothing about the image.".to_owned(),
         };
     }
     if result.outcome.is_none() {
         return match result.verdict {
-            Verdict::Pass => "Nothing was run: nothing in the image exercises it.".to_owned(),
-            _ => "Nothing was run: what the image says of itself decides.".to_owned(),
+            Verdict::Pass => "Nothing was run: the image cannot exercise the condition.".to_owned(),
+            _ => "Nothing was run: the image alone decides.".to_owned(),
         };
     }
     let does = view::does(result.outcome.as_ref(), result.exit_code);

@@ -1,14 +1,14 @@
-//! The run without a script: its tables, and what is not as expected.
+//! The page without JavaScript: tables, and the cases that are not as expected.
 
 use std::fmt::Write;
 
 use super::data::{Case, Matrix, Page};
 use crate::report::markup::text as escaped;
 
-/// As many cases are told in sentences; the tables have all.
-const MOST_TOLD: usize = 100;
+/// Maximum number of cases described in sentences. The tables show all.
+const MOST_DESCRIBED: usize = 100;
 
-/// What a reader sees where no script runs.
+/// The content shown when scripts are disabled.
 #[must_use]
 pub(crate) fn summary(page: &Page) -> String {
     let mut out = format!("<h1>{}</h1>\n<p>", escaped(&page.headline));
@@ -26,17 +26,17 @@ pub(crate) fn summary(page: &Page) -> String {
             let _ = writeln!(out, "<li>{}{because}</li>", escaped(text));
         }
         out.push_str("</ul>\n");
-        for line in &search.rests {
+        for line in &search.remarks {
             let _ = writeln!(out, "<p>{}</p>", escaped(line));
         }
     }
     page.matrices.iter().for_each(|matrix| table(page, matrix, &mut out));
-    let told: Vec<&Case> = page.cases.iter().filter(|case| !["good", "step"].contains(&case.group)).collect();
-    if !told.is_empty() {
-        out.push_str("<h2>Not as expected, or not known</h2>\n<ul>\n");
-        told.iter().take(MOST_TOLD).for_each(|case| sentence(page, case, &mut out));
-        if told.len() > MOST_TOLD {
-            let _ = writeln!(out, "<li>… and {} more</li>", told.len() - MOST_TOLD);
+    let described: Vec<&Case> = page.cases.iter().filter(|case| !["good", "step"].contains(&case.group)).collect();
+    if !described.is_empty() {
+        out.push_str("<h2>Not as expected or unresolved</h2>\n<ul>\n");
+        described.iter().take(MOST_DESCRIBED).for_each(|case| sentence(page, case, &mut out));
+        if described.len() > MOST_DESCRIBED {
+            let _ = writeln!(out, "<li>… and {} more</li>", described.len() - MOST_DESCRIBED);
         }
         out.push_str("</ul>\n");
     }

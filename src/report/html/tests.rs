@@ -1,4 +1,4 @@
-//! What a page must hold whatever is in the data.
+//! Tests of the page with hostile and large data.
 
 use serde_json::json;
 
@@ -50,7 +50,7 @@ fn data(page: &str) -> serde_json::Value {
 }
 
 #[test]
-fn nothing_in_the_data_ends_it() {
+fn data_cannot_break_out_of_the_page() {
     let page = render(&run(1, HOSTILE));
     assert_eq!(page.matches("</script>").count(), 2, "the data's end and the script's");
     assert!(!page.contains("<!--"));
@@ -59,11 +59,11 @@ fn nothing_in_the_data_ends_it() {
     assert!(!json.contains(['\u{2028}', '\u{2029}']));
     let data = data(&page);
     assert_eq!(data["cases"][0]["log"], "</script><!--<script>\u{2028}\u{2029}␀red & 'x' {{data}}");
-    assert_eq!(data["warnings"], json!(["The run broke off before its end: what was known by then is shown."]));
+    assert_eq!(data["warnings"], json!(["The run ended early; this page shows what was known by then."]));
 }
 
 #[test]
-fn text_from_outside_is_made_fit() {
+fn untrusted_text_is_escaped() {
     assert_eq!(json_in_html("\"</script>\u{2028}&\""), r#""\u003c/script\u003e\u2028\u0026""#);
     assert_eq!(plain("a\r\nb\rc\u{7}\u{7f}"), "a\nb\nc␇␡");
     assert_eq!(plain("\u{1b}[38;5;1mred\u{1b}[0m \u{1b}]0;title\u{7}x \u{1b}]8;;u\u{1b}\\y \u{1b}"), "red x y ␛");
@@ -73,30 +73,30 @@ fn text_from_outside_is_made_fit() {
 }
 
 #[test]
-fn the_end_of_a_log_begins_with_a_line() {
+fn tail_of_a_log_begins_at_a_line() {
     assert_eq!(tail("ab\ncd\nef\n", 100), ("ab\ncd\nef\n", false));
     assert_eq!(tail("ab\ncd\nef\n", 5), ("ef\n", true));
     assert_eq!(tail("ääääää", 3), ("ä", true));
 }
 
 #[test]
-fn a_text_of_many_cases_stands_once() {
+fn repeated_text_is_stored_once() {
     let mut texts = Texts::default();
     assert_eq!([texts.number("a"), texts.number("b"), texts.number("a")], [0, 1, 0]);
     assert_eq!(texts.all(), ["a", "b"]);
 }
 
 #[test]
-fn a_thousand_cases_are_lean() {
+fn thousand_cases_make_a_small_page() {
     let page = render(&run(1000, ""));
     assert!(page.len() < 1 << 20, "{} bytes", page.len());
-    // Long logs of failures have a limit together.
+    // The logs of all failures together are limited.
     let page = render(&run(1000, &"a line of a log that is long\n".repeat(2000)));
     assert!(page.len() < 4 << 20, "{} bytes", page.len());
 }
 
 #[test]
-fn a_case_is_never_taken_for_another() {
+fn cases_that_differ_only_in_a_secret_get_their_own_rows() {
     // The same image and the same name of conditions: they differ in a secret.
     let mut run = run(1, "");
     let mut second = run.header.cases[0].clone();
@@ -107,6 +107,6 @@ fn a_case_is_never_taken_for_another() {
 }
 
 #[test]
-fn an_empty_run_is_a_page() {
+fn empty_run_has_a_page() {
     assert!(render(&Run::default()).contains("nothing was run"));
 }

@@ -1,11 +1,11 @@
-//! Text from outside, made fit for a page.
+//! Prepares untrusted text for the page.
 
 use std::collections::HashMap;
 
-use crate::report::plain::{readable, turns};
+use crate::report::plain::{changes_direction, readable};
 
-/// JSON inside of a script element: nothing in it ends the element or begins a comment. The characters that are
-/// written otherwise stand in JSON only inside of strings.
+/// JSON for a script element: nothing in it can end the element or begin a comment. The escaped characters occur in
+/// JSON only inside strings.
 #[must_use]
 pub(crate) fn json_in_html(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + json.len() / 16);
@@ -22,20 +22,20 @@ pub(crate) fn json_in_html(json: &str) -> String {
     out
 }
 
-/// Text as a person reads it: without a terminal's colours, every other control character visible.
+/// Text without terminal escape sequences and with visible control characters.
 #[must_use]
 pub(crate) fn plain(text: &str) -> String {
     readable(text, |c| {
         Some(match c {
             '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
             '\u{7f}' => '␡',
-            c if c.is_control() || turns(c) => '\u{fffd}',
+            c if c.is_control() || changes_direction(c) => '\u{fffd}',
             c => c,
         })
     })
 }
 
-/// The last bytes of a text, from the beginning of a line where there is one; and whether something was left out.
+/// The last bytes of a text, from the beginning of a line if possible, and whether something was cut.
 #[must_use]
 pub(crate) fn tail(text: &str, bytes: usize) -> (&str, bool) {
     let Some(mut from) = text.len().checked_sub(bytes).filter(|from| *from > 0) else { return (text, false) };
@@ -49,7 +49,7 @@ pub(crate) fn tail(text: &str, bytes: usize) -> (&str, bool) {
     }
 }
 
-/// Texts that stand once in the data, however many cases have them.
+/// Interned texts: each is stored once, however many cases use it.
 #[derive(Default)]
 pub(crate) struct Texts {
     known: HashMap<String, usize>,
@@ -57,7 +57,7 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    /// The number of a text.
+    /// The index of a text.
     pub(crate) fn number(&mut self, text: &str) -> usize {
         let text = plain(text);
         if let Some(known) = self.known.get(&text) {
@@ -68,7 +68,7 @@ impl Texts {
         self.all.len() - 1
     }
 
-    /// All of them.
+    /// All texts by index.
     #[must_use]
     pub(crate) fn all(self) -> Vec<String> {
         self.all

@@ -9,7 +9,7 @@ lock = threading.Lock()
 
 
 def address_of(name):
-    """Every name has an address of its own in 198.18.0.0/15, set aside for tests; an address stands for itself."""
+    """Every name has its own address in 198.18.0.0/15, reserved for tests; an address resolves to itself."""
     if re.fullmatch(r"\d+\.\d+\.\d+\.\d+", name):
         return name
     with lock:
@@ -23,13 +23,13 @@ def fault_of(name):  # dns.*
 
 
 def answer(query, udp):
-    """The answer to a question; None where there is none."""
+    """The answer to a query, or None."""
     end, labels = 12, []
     while query[end]:
         labels.append(query[end + 1 : end + 1 + query[end]].decode("latin-1"))
         end += 1 + query[end]
     name, kind = ".".join(labels).lower(), int.from_bytes(query[end + 1 : end + 3], "big")
-    # Of records there are only those of type A (1); no address has a name (PTR, 12): NXDOMAIN (3).
+    # There are only records of type A (1); no address has a name (PTR, 12): NXDOMAIN (3).
     code = 3 if kind == 12 else 0
     fault, seconds = fault_of(name)  # dns.*
     if fault == "drop":  # dns.drop
@@ -38,7 +38,7 @@ def answer(query, udp):
         if not udp:  # dns.truncated
             time.sleep(3)  # dns.truncated
             raise TimeoutError  # The connection is closed.  # dns.truncated
-        # TC is set, and no record is there.  # dns.truncated
+        # TC is set, and there is no record.  # dns.truncated
         return query[:2] + b"\x83\x80\0\1" + bytes(6) + query[12 : end + 5]  # dns.truncated
     started = os.path.exists(STARTED) and time.time() - os.path.getmtime(STARTED)  # dns.late
     if fault == "late" and started < seconds:  # dns.late
@@ -82,10 +82,10 @@ udp.bind(("127.0.0.1", 53))
 tcp = socket.create_server(("127.0.0.1", 53))
 tcp_is_closed = plan["faults"].get("*", [""])[0] == "truncated"  # dns.truncated
 if tcp_is_closed:  # dns.truncated
-    # A queue that is full with one connection, and is never emptied: the kernel drops all others.  # dns.truncated
+    # A backlog that one connection fills for good: the kernel drops all others.  # dns.truncated
     tcp.listen(0)  # dns.truncated
     only = socket.create_connection(("127.0.0.1", 53))  # dns.truncated
-# Whoever called this may go on: the rest is done in the background.
+# The caller may go on: the rest runs in the background.
 if os.fork():
     os._exit(0)
 os.setsid()

@@ -5,12 +5,12 @@ log() { docker logs --tail 20 "$candidate" >&2 || :; }
 
 say() { printf '%s (expected: %s)\n' "$1" "$expected"; }
 
-# The platform probes every @INTERVAL@ s; here it is every second, so that good news comes sooner.
+# The platform probes every @INTERVAL@ s; this script probes every second, to detect success sooner.
 good=0
 until=$(($(date +%s) + @LIMIT@))
 while running; do
     if probe; then good=$((good + 1)); else good=0; fi
-    # It must live a second longer.
+    # It must stay alive for another second.
     if test "$good" -ge @GOOD@ && sleep 1 && running; then
         say 'the candidate became healthy'
         exit 0

@@ -1,4 +1,4 @@
-"""The simulated internet: at every address it answers on these ports, by HTTP, by HTTPS for any name, or by listening.
+"""The simulated internet: at every address it answers on these ports with HTTP, or HTTPS for any name, else it listens.
 
 Argument, as JSON: the ports, and how the answers of some addresses differ.
 """
@@ -21,7 +21,7 @@ making = threading.Lock()
 
 @functools.cache
 def certificate(name):
-    """What a server of this name shows, signed by the CA that the candidate trusts."""
+    """The TLS context of a server of this name, with a certificate that the candidate trusts."""
     kind = "IP" if re.fullmatch(r"[\d.]+", name) else "DNS"
     text = f"{NEW_KEY} {CA} -subj /CN=exitone-repro-server -addext subjectAltName={kind}:{name}"
     subprocess.run(text.split(), check=True, stderr=subprocess.DEVNULL)
@@ -89,10 +89,10 @@ def serve(stream):
         elif denied:  # upstream.denied
             refuse(stream, port, first)  # upstream.denied
         else:
-            while stream.recv(65536):  # no protocol that is known here: it is listened to
+            while stream.recv(65536):  # an unknown protocol: only read
                 pass
     except (OSError, ValueError):
-        pass  # the client has gone, or makes no sense
+        pass  # the client is gone, or sent nonsense
     finally:
         stream.close()
 
@@ -106,12 +106,12 @@ listeners = []
 for port in plan["ports"]:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # What arrives by the other link, `closed`, finds nobody.
+    # Nothing listens on the other link, `closed`.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
     listener.bind(("", port))
     listener.listen(128)
     listeners.append(listener)
-# Whoever called this may go on: the rest is done in the background.
+# The caller may go on: the rest runs in the background.
 if os.fork():
     os._exit(0)
 os.setsid()

@@ -1,4 +1,4 @@
-//! The network's part of a script: addresses, routes, and what the two programs in Python are told.
+//! The network part of a script: addresses, routes, and the arguments of the two Python programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -15,34 +15,34 @@ const INTERNET_PY: &str = include_str!("internet.py");
 const REFUSE_PY: &str = include_str!("refuse.py");
 const DNS_PY: &str = include_str!("dns.py");
 
-/// The candidate's own address, and the one of its name under `hostname.*`; the templates have both, too.
+/// The candidate's own address, and that of its name under `hostname.*`. The templates contain both, too.
 const OWN: &str = "10.0.61.20";
 const SECOND: &str = "10.0.248.213";
-/// The candidate's host name, in full and without its domain.
+/// The candidate's host name, with and without its domain.
 const HOSTNAMES: [&str; 2] = ["ip-10-0-248-213.ec2.internal", "ip-10-0-248-213"];
-/// Names get addresses from 198.18.0.0/15, which is set aside for tests (RFC 2544). `dns.py` goes on after these.
+/// Names get addresses from 198.18.0.0/15, which is reserved for tests (RFC 2544). `dns.py` continues after these.
 const FIRST_NAME: u32 = u32::from_be_bytes([198, 18, 0, 1]);
 const MOST_NAMES: usize = 60_000;
 
-/// Ways out of the candidate's namespace, in the words of `ip route`.
+/// Routes out of the candidate's namespace, as arguments of `ip route`.
 const OPEN: &str = "via 10.0.61.1 src 10.0.61.20";
 const REFUSED: &str = "via 10.0.61.1 dev closed onlink src 10.0.61.20";
 const SILENT: &str = "dev void src 10.0.61.20";
 
-/// A pair of linked ends for what must vanish.
+/// A veth pair for packets that must vanish.
 const VOID: [&str; 5] = [
-    "# What goes into one end of this pair vanishes: nobody is at the other end. (Netfilter would tell a sender of UDP,",
+    "# Packets into this pair vanish: nothing is at its other end. (Netfilter would report dropped UDP to its sender,",
     "# which no cloud does.)",
     "ip link add void type veth peer name void-end",
     "ip link set void arp off up",
     "ip link set void-end up",
 ];
 
-/// Which name has which address.
+/// The addresses of names.
 struct Addresses(BTreeMap<String, Ipv4Addr>);
 
 impl Addresses {
-    /// The hosts of the conditions come first: they must have one.
+    /// The hosts of the conditions come first, since they need an address.
     fn of(case: &ReproCase) -> Self {
         let plan = case.plan();
         let hosts = plan.hosts().map(|host| host.as_str().to_owned());
@@ -67,18 +67,18 @@ impl Addresses {
     }
 }
 
-/// The two namespaces, the internet, the routes and the resolver: every condition in force.
+/// Sets up the two namespaces, the internet, the routes and the resolver, with every condition in force.
 pub(crate) fn set_up(case: &ReproCase) -> String {
     let addresses = Addresses::of(case);
     [namespace(case), internet(case, &addresses), routes(case, &addresses), resolver(case, &addresses)].join("\n")
 }
 
-/// What counts from the candidate's start.
+/// Starts the timers that count from the candidate's start.
 pub(crate) fn from_the_start(case: &ReproCase) -> String {
     let mut text = String::new();
     let DnsPlan { all, names } = case.plan().dns;
     if all.iter().chain(names.values()).any(|fault| matches!(fault, DnsFault::Late(_))) {
-        text += "# dns.late: its time begins\ndocker exec \"$net\" touch /tmp/started\n";
+        text += "# dns.late: start its timer\ndocker exec \"$net\" touch /tmp/started\n";
     }
     if let Some((condition, length)) = late(case) {
         let mut lines = vec![format!("sleep {}", length.as_secs_f64())];
@@ -103,8 +103,8 @@ fn namespace(case: &ReproCase) -> String {
         network.ipv6_off || network.first_open_port > 0
     });
     format!(
-        "# The candidate's namespace. Engines differ in whether there is a ::1 and in which ports are free for all users.\n\
-         # With tcp_syn_retries a connection that nobody answers fails after 7 s, not after 127 s.\n\
+        "# The candidate's namespace. Engines differ in whether ::1 exists and which ports are unprivileged.\n\
+         # With tcp_syn_retries, an unanswered connection attempt fails after 7 s instead of 127 s.\n\
          {whys}\
          ipv6=$(docker run --rm --pull never --network none --label exitone.repro \"$TOOLS\" \\\n    \
          sh -c 'test ! -e /proc/sys/net/ipv6 || echo --sysctl net.ipv6.conf.all.disable_ipv6={ipv6}')\n\
@@ -117,10 +117,10 @@ fn namespace(case: &ReproCase) -> String {
     )
 }
 
-/// Runs a program in Python in a container; it returns when it serves.
-fn python(container: &str, told: &Value, program: &str) -> String {
-    let told = quoted(&told.to_string());
-    format!("docker exec --interactive \"${container}\" python3 - {told} <<'PYTHON'\n{program}PYTHON\n")
+/// Runs a Python program in a container; it returns when it serves.
+fn python(container: &str, arguments: &Value, program: &str) -> String {
+    let arguments = quoted(&arguments.to_string());
+    format!("docker exec --interactive \"${container}\" python3 - {arguments} <<'PYTHON'\n{program}PYTHON\n")
 }
 
 fn internet(case: &ReproCase, addresses: &Addresses) -> String {
@@ -134,24 +134,24 @@ fn internet(case: &ReproCase, addresses: &Addresses) -> String {
         }
     }
     let ports: BTreeSet<u16> = case.ports.iter().copied().filter(|port| *port != 0).chain([80]).collect();
-    let mut told = json!({ "ports": ports });
+    let mut arguments = json!({ "ports": ports });
     let mut program = only_needed(INTERNET_PY, &case.conditions);
     if !slow.is_empty() {
-        told["slow"] = Value::Object(slow);
+        arguments["slow"] = Value::Object(slow);
     }
     if !denied.is_empty() {
-        told["denied"] = json!(denied);
+        arguments["denied"] = json!(denied);
         program = format!("{REFUSE_PY}\n\n{program}");
     }
     if let Some(MetadataFault::Slow(delay)) = plan.metadata {
-        told["metadata"] = json!(delay.as_secs_f64());
+        arguments["metadata"] = json!(delay.as_secs_f64());
     }
     let whys = case.whys(|c| {
         let network = c.changes().network;
         !network.responses.is_empty() || network.metadata.is_some_and(|fault| fault != MetadataFault::None)
     });
     let links = only_needed(INTERNET_SH, &case.conditions);
-    format!("{links}{whys}{}", python("internet", &told, &program))
+    format!("{links}{whys}{}", python("internet", &arguments, &program))
 }
 
 /// The address that the candidate's own name resolves to.
@@ -159,7 +159,7 @@ fn own_name(case: &ReproCase) -> &'static str {
     if case.plan().hostname.is_some() { SECOND } else { OWN }
 }
 
-/// The candidate's links, addresses, routes and names.
+/// Sets up the candidate's links, addresses, routes and names.
 fn routes(case: &ReproCase, addresses: &Addresses) -> String {
     let mut lines = vec![format!("ip address add {OWN}/32 dev eth0")];
     let named = |fault| case.conditions.iter().find(move |c| c.changes().network.hostname == Some(fault));
@@ -183,24 +183,24 @@ fn routes(case: &ReproCase, addresses: &Addresses) -> String {
     lines.push(format!("printf '127.0.0.1\\tlocalhost\\n::1\\tlocalhost ip6-localhost ip6-loopback\\n{own_name}\\t{names}\\n' >/etc/hosts"));
     lines.push("printf 'nameserver 127.0.0.1\\n' >/etc/resolv.conf".to_owned());
     format!(
-        "# The candidate's links, routes and names: the namespace and both files will be its own, too.\n\
+        "# The candidate's links, routes and names: it shares this namespace and both files.\n\
          docker exec --interactive \"$net\" sh -eu <<'SH'\n{}\nSH\n",
         lines.join("\n")
     )
 }
 
-/// Metadata are beside the container: faults of the way out leave them alone.
+/// Metadata is local to the host: faults of the route out do not affect it.
 fn metadata(case: &ReproCase) -> [String; 3] {
     let none = case.conditions.iter().find(|c| c.changes().network.metadata == Some(MetadataFault::None));
     let credentials = none.map_or_else(|| "# Credentials are at 169.254.170.2".to_owned(), |c| case.why(c));
     [
-        format!("{credentials}. The metadata of a virtual machine (169.254.169.254) are never there."),
+        format!("{credentials}. The metadata of a virtual machine (169.254.169.254) is never there."),
         format!("ip route replace 169.254.170.2 {}", if none.is_some() { REFUSED } else { OPEN }),
         format!("ip route replace 169.254.169.254 {REFUSED}"),
     ]
 }
 
-/// The way out, and the ways to hosts and networks that have one of their own.
+/// The default route, and routes to hosts and networks with their own.
 fn ways_out(case: &ReproCase, addresses: &Addresses) -> Vec<String> {
     let mut lines = Vec::new();
     let mut way_out = format!("ip route add default {OPEN}");
@@ -209,7 +209,7 @@ fn ways_out(case: &ReproCase, addresses: &Addresses) -> Vec<String> {
             Egress::Drop => format!("ip route add default {SILENT}"),
             Egress::Reject => format!("ip route add default {REFUSED}"),
             Egress::Unreachable => "ip route add unreachable default".to_owned(),
-            // Without a route out there is none to a host either.
+            // Without a default route, hosts are not reachable, either.
             Egress::None => return vec![case.why(condition)],
             Egress::Open | Egress::Late(_) => continue,
         };
@@ -220,7 +220,7 @@ fn ways_out(case: &ReproCase, addresses: &Addresses) -> Vec<String> {
         let routes = condition.changes().network.routes;
         let Some((_, first)) = routes.first() else { continue };
         let open = *first == RouteFault::Open;
-        lines.push(if open { "# These are still reached.".to_owned() } else { case.why(condition) });
+        lines.push(if open { "# These are still reachable.".to_owned() } else { case.why(condition) });
         for (target, fault) in &routes {
             let way = match fault {
                 RouteFault::Open => OPEN,
@@ -239,7 +239,7 @@ fn resolver(case: &ReproCase, addresses: &Addresses) -> String {
     names.extend(addresses.0.iter().map(|(name, address)| (name.clone(), json!(address.to_string()))));
     names.insert("localhost".to_owned(), json!("127.0.0.1"));
     names.extend(HOSTNAMES.map(|name| (name.to_owned(), json!(own_name))));
-    let mut told = json!({ "names": names });
+    let mut arguments = json!({ "names": names });
     let mut faults = Map::new();
     let named = plan.dns.names.iter().map(|(name, fault)| (name.as_str(), fault));
     for (name, fault) in plan.dns.all.iter().map(|fault| ("*", fault)).chain(named) {
@@ -247,8 +247,8 @@ fn resolver(case: &ReproCase, addresses: &Addresses) -> String {
         faults.insert(name.to_owned(), json!([word, length.as_secs_f64()]));
     }
     if !faults.is_empty() {
-        told["faults"] = Value::Object(faults);
+        arguments["faults"] = Value::Object(faults);
     }
     let whys = case.whys(|c| c.changes().network.dns != DnsPlan::default());
-    format!("# The resolver.\n{whys}{}", python("net", &told, &only_needed(DNS_PY, &case.conditions)))
+    format!("# The resolver.\n{whys}{}", python("net", &arguments, &only_needed(DNS_PY, &case.conditions)))
 }

@@ -16,4 +16,4 @@ def refuse(stream, port, first):
         stream.sendall(b"E" + (len(text) + 4).to_bytes(4, "big") + text)
     stream.shutdown(socket.SHUT_WR)
     while stream.recv(4096):
-        pass  # closed at once, the client might not read what was said
+        pass  # if it were closed at once, the client might miss the message

@@ -1,4 +1,4 @@
-//! One pass over all files of an image, as they come from the engine: a digest of each is kept, and who installed it.
+//! Lists all files of an image in one pass over the engine's stream: a digest of each, and the package it belongs to.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -11,30 +11,30 @@ use crate::engine::EngineResult;
 use crate::model::change::{Content, FileFacts, Packages, is_left_out};
 use crate::run::export::{Export, read_to_end};
 
-/// As much of a file as is read at once.
+/// Number of bytes read at once.
 const PIECE: usize = 256 << 10;
-/// More files than these are not listed: some hundred bytes of memory each.
+/// Maximum number of files listed. Each takes a few hundred bytes of memory.
 const MOST_FILES: usize = 1_000_000;
-/// A larger file that should tell of packages is not read as such.
+/// Maximum size (bytes) of a package list.
 const LARGEST_SOURCE: u64 = 16 << 20;
-/// All that tells of packages, in bytes.
+/// Maximum size (bytes) of all package lists together.
 const ALL_SOURCES: u64 = 128 << 20;
 
 /// The files and packages of an image.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listing {
-    /// By absolute paths.
+    /// The files by absolute path.
     pub(crate) files: BTreeMap<String, FileFacts>,
-    /// As far as they are known.
+    /// The known packages.
     pub(crate) packages: Packages,
-    /// True when something that tells of packages was too large to be read.
+    /// Whether a package list was too large to be read.
     pub(crate) incomplete: bool,
 }
 
-/// Reads an archive of files to its end.
+/// Lists the files of an archive.
 ///
 /// # Errors
-/// The engine's, or an archive that cannot be read.
+/// The engine's, or that the archive cannot be read.
 pub(crate) async fn list(stream: Export) -> EngineResult<Listing> {
     read_to_end(stream, read).await
 }
@@ -51,7 +51,7 @@ fn read(archive: impl Read) -> io::Result<Listing> {
 
 struct Pass {
     found: Listing,
-    /// Bytes that told of packages so far.
+    /// Bytes of package lists read so far.
     sources: u64,
     buffer: Vec<u8>,
 }
@@ -75,7 +75,7 @@ impl Pass {
             },
             EntryType::Directory => Content::Folder,
             EntryType::Symlink => Content::Link(target(entry)),
-            // Another name of a file that came before.
+            // Another name of an earlier file.
             EntryType::Link => {
                 let first = absolute(target(entry).as_bytes());
                 match self.found.files.get(&first) {
@@ -97,7 +97,7 @@ impl Pass {
         Ok(())
     }
 
-    /// Reads what a file tells of packages, and its digest unless the file is left out.
+    /// Reads a file's packages if it is a package list, and returns its digest unless the file is left out.
     fn file(&mut self, path: &str, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Option<Content>> {
         let size = entry.size();
         let left_out = is_left_out(path);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_kept() {
+    fn package_list_that_is_too_large_is_skipped() {
         let size = usize::try_from(LARGEST_SOURCE).expect("fits") + 1;
         let tree = Tree::default().file("/s/a-1.dist-info/METADATA", 0o644, vec![b'x'; size]);
         let found = read(tree.archive().expect("packed").as_slice()).expect("read");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_that_ends_early_is_an_error() {
+    fn truncated_archive_is_an_error() {
         let archive = Tree::default().file("/a", 0o644, vec![1; 9000]).archive().expect("packed");
         assert!(read(&archive[..5000]).is_err());
         assert!(read(&archive[..300]).is_err());

@@ -1,33 +1,33 @@
-//! Packages as the files of an image name them: dpkg's, apk's, pip's and npm's. RPM databases are not read.
+//! Reads the packages of an image from the files of dpkg, apk, pip and npm. RPM databases are not read.
 
 use serde::Deserialize;
 
 use crate::engine::files::{absolute, parent};
 use crate::model::change::{PackageKind, Packages};
 
-/// What a file tells of packages.
+/// A file that lists packages or their files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
-    /// dpkg's list of packages (deb822, <https://manpages.debian.org/dpkg/deb822.5>): one file, or one a package
-    /// (`status.d`, in images without dpkg).
+    /// dpkg's list of packages (deb822, <https://manpages.debian.org/dpkg/deb822.5>): a single file, or one for each
+    /// package (`status.d`, in images without dpkg).
     DebianStatus,
-    /// The paths of a Debian package, one a line.
+    /// The paths of a Debian package, one per line.
     DebianList(&'a str),
     /// The digests and paths of a Debian package.
     DebianSums(&'a str),
     /// apk's list of packages and their files (<https://wiki.alpinelinux.org/wiki/Apk_spec>).
     Alpine,
     /// Name and version of a Python package
-    /// (<https://packaging.python.org/en/latest/specifications/core-metadata/>); its folder says them too.
+    /// (<https://packaging.python.org/en/latest/specifications/core-metadata/>), which its folder contains, too.
     PythonMetadata(&'a str),
     /// The files of a Python package
     /// (<https://packaging.python.org/en/latest/specifications/recording-installed-packages/>).
     PythonRecord(&'a str),
-    /// Name and version of a Node package; its folder says the name too.
+    /// Name and version of a Node package, whose folder contains the name, too.
     Node(&'a str),
 }
 
-/// What a file tells of packages, by its absolute path; nothing when it tells nothing.
+/// The package information in the file at an absolute path; `None` when there is none.
 #[must_use]
 pub(crate) fn source(path: &str) -> Option<Source<'_>> {
     if let Some(file) = path.strip_prefix("/var/lib/dpkg/") {
@@ -39,12 +39,12 @@ pub(crate) fn source(path: &str) -> Option<Source<'_>> {
     let (folder, file) = path.rsplit_once('/')?;
     let (above, name) = folder.rsplit_once('/')?;
     match file {
-        // Copies inside of another package are not installed.
+        // Copies inside another package are not installed.
         _ if path.contains("/_vendor/") => None,
         "METADATA" => Some(Source::PythonMetadata(name.strip_suffix(".dist-info")?)),
         "RECORD" => Some(Source::PythonRecord(name.strip_suffix(".dist-info")?)),
         "package.json" => {
-            // What packages bring for themselves lies in a `node_modules` of their own.
+            // The dependencies of a package are in its own `node_modules`.
             let (above, scope) = above.rsplit_once('/')?;
             let (modules, name) = match scope.starts_with('@') {
                 true => (above, &folder[above.len() + 1..]),
@@ -69,7 +69,7 @@ fn debian(file: &str) -> Option<Source<'_>> {
     Some(Source::DebianList(name.split(':').next().unwrap_or(name)))
 }
 
-/// Adds what a file tells; what cannot be understood is left out.
+/// Adds the packages of a file; what cannot be parsed is skipped.
 pub(crate) fn read(packages: &mut Packages, source: Source<'_>, path: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     match source {
@@ -97,7 +97,7 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 fn debian_status(packages: &mut Packages, text: &str) {
     for stanza in text.split("\n\n") {
-        // Of a package that was removed, settings may be left; `status.d` does not say.
+        // A removed package may leave its configuration; `status.d` has no status.
         let there = field(stanza, "Status").is_none_or(|status| status.ends_with(" installed"));
         if let (Some(name), Some(version), true) = (field(stanza, "Package"), field(stanza, "Version"), there) {
             packages.add(PackageKind::Debian, name, version);
@@ -120,7 +120,7 @@ fn alpine(packages: &mut Packages, text: &str) {
     }
 }
 
-/// A Python package's name in its one normal form
+/// A Python package's normalized name
 /// (<https://packaging.python.org/en/latest/specifications/name-normalization/>).
 fn normal(name: &str) -> String {
     let parts: Vec<&str> = name.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect();
@@ -144,7 +144,7 @@ fn record(packages: &mut Packages, folder: &str, path: &str, text: &str) {
     let name = normal(folder.split_once('-').map_or(folder, |(name, _)| name));
     let site = parent(parent(path));
     for line in text.lines() {
-        // Comma-separated values: a path with a comma or a quote stands in quotes, its own quotes doubled.
+        // CSV: a path with a comma or a quote is quoted, and its own quotes are doubled.
         let file = match line.strip_prefix('"') {
             Some(rest) => rest.rsplit_once("\",").map(|(file, _)| file.replace("\"\"", "\"")),
             None => line.split_once(',').map(|(file, _)| file.to_owned()),
@@ -155,7 +155,7 @@ fn record(packages: &mut Packages, folder: &str, path: &str, text: &str) {
     }
 }
 
-/// The two fields of package.json (<https://docs.npmjs.com/cli/configuring-npm/package-json>).
+/// Two fields of package.json (<https://docs.npmjs.com/cli/configuring-npm/package-json>).
 #[derive(Deserialize)]
 struct NodePackage {
     name: Option<String>,
@@ -175,8 +175,8 @@ mod tests {
 
     use super::*;
 
-    /// What a file tells: packages as `kind name version`, and what they own.
-    fn told(path: &str, text: &str) -> (Vec<String>, Vec<String>) {
+    /// Reads a file: packages as `kind name version`, and the files they own.
+    fn parsed(path: &str, text: &str) -> (Vec<String>, Vec<String>) {
         let mut packages = Packages::default();
         if let Some(source) = source(path) {
             read(&mut packages, source, path, text.as_bytes());
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_tell_of_packages() {
+    fn package_lists_are_recognized_by_path() {
         for (path, expected) in [
             ("/var/lib/dpkg/status", Some(Source::DebianStatus)),
             ("/var/lib/dpkg/status.d/libc6", Some(Source::DebianStatus)),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_of_every_kind() {
+    fn packages_of_every_kind_are_read() {
         let status = "Package: bash\nStatus: install ok installed\nVersion: 5.2-1\nDescription: shell\n Version: 9\n\n\
                       Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: half\n";
         let metadata = "Metadata-Version: 2.1\nName: Typing.Extensions\nVersion: 4.1\n\nVersion: 9\n";
@@ -241,15 +241,15 @@ mod tests {
             ("/a/node_modules/e/package.json", r#"{"type": "module"}"#, vec![]),
             ("/a/node_modules/e/package.json", "{", vec![]),
         ] {
-            assert_eq!(told(path, text).0, expected, "{path} {text}");
+            assert_eq!(parsed(path, text).0, expected, "{path} {text}");
         }
     }
 
     #[test]
-    fn what_belongs_to_a_package() {
+    fn files_of_packages_are_read() {
         let apk = "P:musl\nV:1\nF:lib\nR:ld-musl.so\nZ:Q1\nF:usr/bin\nR:ldd\n";
-        assert_eq!(told("/lib/apk/db/installed", apk).1, ["/lib/ld-musl.so", "/usr/bin/ldd"]);
-        let node = told("/a/node_modules/@b/c/package.json", r#"{"version": "1"}"#);
+        assert_eq!(parsed("/lib/apk/db/installed", apk).1, ["/lib/ld-musl.so", "/usr/bin/ldd"]);
+        let node = parsed("/a/node_modules/@b/c/package.json", r#"{"version": "1"}"#);
         assert_eq!(node.1, ["/a/node_modules/@b/c/"]);
         let mut packages = Packages::default();
         for (path, text) in [
@@ -271,7 +271,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_path_and_no_bytes_break_it(path in "(/(node_modules|@a|b|x-1.dist-info|_vendor|METADATA|RECORD|package.json)){0,6}", bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn arbitrary_path_and_bytes_do_not_panic(path in "(/(node_modules|@a|b|x-1.dist-info|_vendor|METADATA|RECORD|package.json)){0,6}", bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let sources = [Source::DebianStatus, Source::DebianList("a"), Source::DebianSums("a"), Source::Alpine];
             for source in source(&path).into_iter().chain(sources) {
                 read(&mut Packages::default(), source, &path, &bytes);

@@ -27,14 +27,14 @@ fn engine(before: Tree, after: Tree) -> FakeEngine {
 }
 
 async fn changed(engine: &FakeEngine) -> Result<ImageChange, RunError> {
-    let faults = (engine.inspect_image("app:1").await, engine.inspect_image("app:2").await);
-    let (Ok(before), Ok(after)) = faults else { panic!("both are there") };
+    let images = (engine.inspect_image("app:1").await, engine.inspect_image("app:2").await);
+    let (Ok(before), Ok(after)) = images else { panic!("both are there") };
     let labels = BTreeMap::from([(ROLE_LABEL.to_owned(), "compared".to_owned())]);
     change(engine, &labels, &before, &after, &BTreeSet::new()).await
 }
 
 #[tokio::test]
-async fn two_images_are_read_and_compared() {
+async fn packages_and_files_are_compared() {
     let twilio = "/opt/site/twilio-9.1.dist-info";
     let after = Tree::default()
         .file("/etc/hostname", 0o644, "y")
@@ -65,7 +65,7 @@ async fn two_images_are_read_and_compared() {
 }
 
 #[tokio::test]
-async fn images_of_the_same_layers_are_not_read() {
+async fn images_with_the_same_layers_are_not_read() {
     let engine = engine(system(), Tree::default());
     engine.set_layers("app:1", &["sha256:a"]);
     engine.set_layers("app:2", &["sha256:a"]);
@@ -76,22 +76,22 @@ async fn images_of_the_same_layers_are_not_read() {
 }
 
 #[tokio::test]
-async fn the_configuration_stands_when_the_files_cannot_be_read() {
+async fn configuration_is_compared_when_files_cannot_be_read() {
     for operation in ["create", "export", "state"] {
         let engine = engine(system(), Tree::default());
         let error = EngineError::Broken { action: "x".to_owned(), message: "y".to_owned() };
         engine.set_faults(Faults { errors: HashMap::from([(operation, error)]), ..Faults::default() });
         let change = changed(&engine).await.expect("compared");
         assert_eq!((change.env.len(), change.files.len(), change.packages.len()), (2, 0, 0), "{operation}");
-        let expected = "the files of app:1 could not be read: x: y; the files of app:2 could not be read: x: y; packages \
-                        and files were not compared";
+        let expected = "cannot read the files of app:1: x: y; cannot read the files of app:2: x: y; packages and files \
+                        were not compared";
         assert_eq!(change.note.as_deref(), Some(expected), "{operation}");
         assert_eq!(engine.left(), Vec::<String>::new(), "{operation}");
     }
 }
 
 #[tokio::test]
-async fn what_is_left_behind_is_an_error() {
+async fn container_left_behind_is_an_error() {
     let engine = engine(system(), system());
     let error = EngineError::Broken { action: "removing".to_owned(), message: "y".to_owned() };
     engine.set_faults(Faults { errors: HashMap::from([("remove", error.clone())]), ..Faults::default() });

@@ -1,4 +1,4 @@
-//! Runs the cases of a plan, each as often as asked, the longest first.
+//! Runs the cases of a plan, the longest first, each as often as asked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 use super::finished;
 use crate::event::{Attempts, Event};
 use crate::model::{CaseResult, Plan, Verdict};
-use crate::run::conductor::{Conductor, Heard};
+use crate::run::conductor::{Conductor, RunnerEvent};
 use crate::run::executor::{Job, JobId};
 use crate::run::schedule::{How, estimate};
 
-/// The attempts at a case so far, and the one that counts.
+/// The attempts at a case so far, and the result that counts.
 #[derive(Default)]
-struct Tried {
+struct CaseAttempts {
     best: Option<Box<CaseResult>>,
     attempts: Attempts,
 }
 
-impl Tried {
+impl CaseAttempts {
     fn add(&mut self, result: Box<CaseResult>, unexpected: bool, better: impl Fn(&CaseResult) -> bool) {
         self.attempts.count(&result, unexpected);
         if self.best.as_ref().is_none_or(|best| better(best)) {
@@ -30,43 +30,43 @@ impl Tried {
     }
 }
 
-/// The cases of a plan under way.
+/// The running cases of a plan.
 struct Matrix<'a, 'c> {
     conductor: &'a mut Conductor<'c>,
     plan: &'a Plan,
     how: &'a How,
-    /// The cases of the jobs, by their place in the plan.
+    /// The cases of the jobs, as indexes into the plan.
     jobs: BTreeMap<JobId, usize>,
-    tried: BTreeMap<usize, Tried>,
+    attempts: BTreeMap<usize, CaseAttempts>,
 }
 
-/// Runs the cases of a plan that are not done and that no search runs.
+/// Runs the cases of a plan, except those with a result and those that a search runs.
 pub(in crate::run) async fn run(conductor: &mut Conductor<'_>, plan: &Plan, how: &How) {
     let done: Vec<_> = conductor.recorder.run.results.keys().cloned().collect();
     let mut order: Vec<usize> =
         (0..plan.cases.len()).filter(|n| !plan.cases[*n].is_searched() && !done.contains(&plan.cases[*n].id)).collect();
     let length = |n: &usize| estimate(&plan.cases[*n].conditions).0;
     order.sort_by(|a, b| length(b).total_cmp(&length(a)));
-    let mut matrix = Matrix { conductor, plan, how, jobs: BTreeMap::new(), tried: BTreeMap::new() };
+    let mut matrix = Matrix { conductor, plan, how, jobs: BTreeMap::new(), attempts: BTreeMap::new() };
     order.into_iter().for_each(|index| matrix.start(index));
-    while let Some(heard) = matrix.conductor.next().await {
-        match heard {
-            Heard::Finished(id, result) => {
+    while let Some(event) = matrix.conductor.next().await {
+        match event {
+            RunnerEvent::Finished(id, result) => {
                 if let Some(index) = matrix.jobs.remove(&id) {
-                    matrix.ended(index, result);
+                    matrix.finish_attempt(index, result);
                 }
             }
-            Heard::Broken(id) => {
+            RunnerEvent::Broken(id) => {
                 if let Some(index) = matrix.jobs.remove(&id) {
                     matrix.give_up(index);
                 }
             }
-            Heard::Stopped(left) => matrix.stop(&left),
-            Heard::Phase(..) | Heard::Provisional(_) => {}
+            RunnerEvent::Stopped(left) => matrix.stop(&left),
+            RunnerEvent::Phase(..) | RunnerEvent::Provisional(_) => {}
         }
     }
-    // Attempts that were aborted.
-    for index in matrix.tried.keys().copied().collect::<Vec<_>>() {
+    // Cases whose last attempt was aborted.
+    for index in matrix.attempts.keys().copied().collect::<Vec<_>>() {
         matrix.give_up(index);
     }
 }
@@ -79,55 +79,55 @@ impl Matrix<'_, '_> {
             unreachable!("{} has no candidate", case.id)
         };
         let service = Arc::new(self.plan.part(case).service.clone());
-        let again = self.tried.contains_key(&index);
+        let again = self.attempts.contains_key(&index);
         let job = Job { candidate: candidate.clone(), service, case: case.clone(), provisional: false, again };
         self.jobs.insert(self.conductor.start(job), index);
     }
 
-    /// Takes an attempt; starts the next one, or tells the case's result.
-    fn ended(&mut self, index: usize, result: Box<CaseResult>) {
+    /// Records an attempt. Starts the next one, or reports the case's result.
+    fn finish_attempt(&mut self, index: usize, result: Box<CaseResult>) {
         let case = &self.plan.cases[index];
         let repeat = self.how.repeat.max(case.repeat);
         let fails = result.verdict == Verdict::Fail;
         let expected = case.expect.as_ref().map_or(result.verdict == Verdict::Pass, |expect| expect.met(&result));
         let decided = result.verdict != Verdict::Unresolved;
         let may_help = !expected && result.skipped.is_none();
-        let tried = self.tried.entry(index).or_default();
+        let case_attempts = self.attempts.entry(index).or_default();
         let wanted;
         if repeat > 1 {
-            // One failure decides.
+            // One failure fails the case.
             let better =
                 |best: &CaseResult| (fails && best.verdict != Verdict::Fail) || best.verdict == Verdict::Unresolved;
-            tried.add(result, !expected, better);
-            wanted = tried.count() < repeat;
+            case_attempts.add(result, !expected, better);
+            wanted = case_attempts.count() < repeat;
             if wanted && self.conductor.stopped().is_none() {
                 return self.start(index);
             }
         } else {
-            // One expected result decides, else the first that was decided.
+            // An expected result counts, else the first one that is not unresolved.
             let better = |best: &CaseResult| expected || (decided && best.verdict == Verdict::Unresolved);
-            tried.add(result, !expected, better);
-            wanted = may_help && tried.count() <= self.how.retries;
+            case_attempts.add(result, !expected, better);
+            wanted = may_help && case_attempts.count() <= self.how.retries;
             if wanted && self.conductor.stopped().is_none() {
-                let because = tried.attempts.outcomes.last().cloned().unwrap_or_default();
-                let (id, attempt) = (case.id.clone(), tried.count() + 1);
+                let because = case_attempts.attempts.outcomes.last().cloned().unwrap_or_default();
+                let (id, attempt) = (case.id.clone(), case_attempts.count() + 1);
                 self.conductor.stamp(Event::CaseRetrying { id, attempt, because });
                 return self.start(index);
             }
         }
-        self.finish(index, wanted);
+        self.finish_case(index, wanted);
     }
 
-    /// Tells the result of a case that has one; true when it has.
-    fn finish(&mut self, index: usize, cut_short: bool) -> bool {
-        let Some(Tried { best: Some(result), attempts }) = self.tried.remove(&index) else { return false };
+    /// Reports a case's result; false when it has none.
+    fn finish_case(&mut self, index: usize, cut_short: bool) -> bool {
+        let Some(CaseAttempts { best: Some(result), attempts }) = self.attempts.remove(&index) else { return false };
         finished(self.conductor, self.how, Arc::from(result), Attempts { cut_short, ..attempts });
         true
     }
 
-    /// Ends the attempts at a case: the result so far counts. True when there is one.
+    /// Ends the attempts at a case, so that its result so far counts; false when it has none.
     fn give_up(&mut self, index: usize) -> bool {
-        self.finish(index, true)
+        self.finish_case(index, true)
     }
 
     fn stop(&mut self, left: &[JobId]) {

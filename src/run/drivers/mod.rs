@@ -1,4 +1,4 @@
-//! What decides which jobs a run makes: the cases of a plan, searches for minimal sets, the first bad version.
+//! Drivers decide which jobs a run starts: for the cases of a plan, searches for minimal sets, and bisections.
 
 mod matrix;
 mod minimal;
@@ -16,15 +16,15 @@ use crate::event::{Attempts, Counts, Event, Header, Kind, Planned, PlannedSearch
 use crate::model::search::Search;
 use crate::model::{Case, CaseId, CaseResult, Plan, Verdict};
 
-/// Why a run ends when the task of a search's case panicked.
-const BROKEN: &str = "a case broke off";
+/// Why a run stops when the task of a search's case panicked.
+const BROKEN: &str = "a case crashed";
 
 /// The outcome of a run.
 #[derive(Debug)]
 pub struct Finished {
-    /// Everything that its events say.
+    /// The run, as its events describe it.
     pub run: Run,
-    /// Results in the order of the plan; cases that did not run are missing.
+    /// Results in the order of the plan, without cases that did not run.
     pub results: Vec<Arc<CaseResult>>,
     /// Every execution of a search, in order of time.
     pub executions: Vec<Arc<CaseResult>>,
@@ -32,9 +32,9 @@ pub struct Finished {
     pub summary: Counts,
     /// Number of cases whose task panicked: a bug in exitone.
     pub broken: usize,
-    /// Whether cases were ended before they had a result.
+    /// Whether cases were aborted before they had a result.
     pub cut: bool,
-    /// Why the engine no longer answers; the run ended there.
+    /// Why the engine no longer answers, which ended the run.
     pub engine_lost: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub async fn run(
     let mut recorder = Recorder::new(&mut report);
     begin(&mut recorder, &context.session.name, &plan, &how);
     context.inspector.expect(&plan);
-    // The cases of a scenario are about its conditions.
+    // A scenario's cases probably exercise their conditions.
     let mut conductor = Conductor::new(context, recorder, how.room, !plan.cases.is_empty(), interrupts);
     conductor.until(how.budget.map(|budget| conductor.recorder.begun() + budget), AtDeadline::Drain);
     matrix::run(&mut conductor, &plan, &how).await;
@@ -64,8 +64,8 @@ pub async fn run(
     Finished { executions, broken, cut, engine_lost, ..finished }
 }
 
-/// Tells of a run that has nothing left to run, and so needs no session on the engine: a shard without cases, or a
-/// resumed run that was complete. `None` when there is something to run.
+/// Reports a run that has nothing left to run and so needs no session on the engine: a shard without cases, or a
+/// complete run that is resumed. `None` when there is something to run.
 pub fn without_session(plan: &Plan, how: &How, mut report: impl FnMut(&Stamped)) -> Option<Finished> {
     let done = |case: &Case| how.done.iter().any(|(result, _)| result.id == case.id);
     let made = |search: &Search| how.searched.1.iter().any(|report| report.id == search.id);
@@ -77,7 +77,7 @@ pub fn without_session(plan: &Plan, how: &How, mut report: impl FnMut(&Stamped))
     Some(end(recorder))
 }
 
-/// Tells of the beginning, and of what an earlier run has found out already.
+/// Stamps the beginning of the run, and what is known from an earlier run.
 fn begin(recorder: &mut Recorder<'_>, session: &str, plan: &Plan, how: &How) {
     recorder.stamp(Event::RunStarted(header(session, plan, how)));
     let (added, reports) = &how.searched;
@@ -95,7 +95,7 @@ fn end(mut recorder: Recorder<'_>) -> Finished {
     Finished { run: recorder.run, results, executions: Vec::new(), summary, broken: 0, cut: false, engine_lost: None }
 }
 
-/// Tells the result of a case; an unexpected one ends the run where the user asked for that.
+/// Stamps the result of a case. With `--fail-fast`, an unexpected one stops the run.
 fn finished(conductor: &mut Conductor<'_>, how: &How, result: Arc<CaseResult>, attempts: Attempts) {
     let id = result.id.clone();
     conductor.stamp(Event::CaseFinished { result, attempts });
@@ -108,14 +108,14 @@ fn is_unexpected(conductor: &Conductor<'_>, id: &CaseId) -> bool {
     conductor.recorder.run.entry(id).is_some_and(|entry| entry.standing == Standing::Unexpected)
 }
 
-/// Tells that a case belongs to the run, when that is new.
+/// Adds a case to the run, unless it is there.
 fn add(conductor: &mut Conductor<'_>, plan: &Plan, case: Case) {
     if conductor.recorder.run.header.cases.iter().all(|known| known.id != case.id) {
         conductor.stamp(Event::CaseAdded { planned: planned(plan, &case) });
     }
 }
 
-/// Tells that a case of a search belongs to the run, when that is new.
+/// Adds a case of a search to the run, unless it is there.
 fn add_step(conductor: &mut Conductor<'_>, plan: &Plan, search: &Search, case: &Case) {
     let cases = conductor.recorder.run.header.cases.iter();
     let added = cases.filter(|known| known.search.as_ref() == Some(&search.id) && known.place >= search.place);
@@ -123,13 +123,13 @@ fn add_step(conductor: &mut Conductor<'_>, plan: &Plan, search: &Search, case: &
     add(conductor, plan, Case { place, ..case.clone() });
 }
 
-/// Tells the result of a run of a search. A case that ran several times has failed when it failed once.
+/// Stamps the result of a search's run. A case that ran several times fails if it failed once.
 fn ran(conductor: &mut Conductor<'_>, plan: &Plan, result: &Arc<CaseResult>) {
     conductor.executions.push(result.clone());
     let run = &conductor.recorder.run;
     let before = run.results.get(&result.id);
     let of_plan = plan.cases.iter().any(|case| case.id == result.id && !case.is_searched());
-    // A baseline of the plan has its result already, which counts unless it fails now.
+    // A case of the plan keeps its result unless it passed before and fails now.
     if of_plan && before.is_some_and(|r| r.verdict != Verdict::Pass || result.verdict != Verdict::Fail) {
         return;
     }
@@ -145,7 +145,7 @@ fn ran(conductor: &mut Conductor<'_>, plan: &Plan, result: &Arc<CaseResult>) {
 }
 
 fn fail_fast(conductor: &mut Conductor<'_>, id: &CaseId) {
-    conductor.drain(&format!("--fail-fast: {id} did not come out as expected"));
+    conductor.drain(&format!("--fail-fast: {id} was not as expected"));
 }
 
 fn header(session: &str, plan: &Plan, how: &How) -> Header {

@@ -1,4 +1,4 @@
-//! The searches of a plan for minimal failing sets, one after the other. What they run becomes cases of the run.
+//! Runs a plan's searches for minimal failing sets, one after the other. Their runs become cases of the run.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use crate::event::Event;
 use crate::model::answer::Answer;
 use crate::model::search::{Search, SearchReport};
 use crate::model::{Case, CaseId, ConditionSet, Plan};
-use crate::run::conductor::{AtDeadline, Conductor, Heard, OUT_OF_TIME};
+use crate::run::conductor::{AtDeadline, Conductor, OUT_OF_TIME, RunnerEvent};
 use crate::run::schedule::How;
 
-/// Makes the searches that an earlier run has not made.
+/// Runs the searches that an earlier run has not finished.
 pub(super) async fn run(conductor: &mut Conductor<'_>, plan: &Plan, how: &How) {
     let deadline = how.budget.map(|budget| conductor.recorder.begun() + budget);
     conductor.until(deadline, AtDeadline::Abort);
     let mut left: VecDeque<&Search> = plan.searches.iter().collect();
     left.retain(|search| !conductor.recorder.run.searches.contains_key(&search.id));
-    // A run that is nothing but a search answers whatever time it has.
+    // A run that consists of searches only always answers, even without time left.
     let mut must_answer = plan.cases.is_empty();
     while let Some(search) = left.pop_front() {
         if conductor.is_stopping() && !std::mem::take(&mut must_answer) {
             left.push_front(search);
             break;
         }
-        one(conductor, plan, how, search).await;
+        run_search(conductor, plan, how, search).await;
     }
     if left.is_empty() {
         return;
@@ -34,17 +34,17 @@ pub(super) async fn run(conductor: &mut Conductor<'_>, plan: &Plan, how: &How) {
     let because = conductor.stopped().unwrap_or_default().to_owned();
     for search in left {
         conductor.stamp(Event::SearchNotRun { id: search.id.clone(), because: because.clone() });
-        not_run(conductor, plan, search, &because);
+        report_not_run(conductor, plan, search, &because);
     }
 }
 
-async fn one(conductor: &mut Conductor<'_>, plan: &Plan, how: &How, search: &Search) {
+async fn run_search(conductor: &mut Conductor<'_>, plan: &Plan, how: &How, search: &Search) {
     let Some(candidate) = plan.candidate_of(&search.image) else {
         // A plan is made from its candidates.
         unreachable!("{} has no candidate", search.id)
     };
     let mut service = plan.parts[search.part].service.clone();
-    // Requests after healthy are not part of the question.
+    // The search is about becoming healthy, not about requests afterwards.
     service.checks.clear();
     let question = Question { plan, search, candidate: candidate.clone(), service: Arc::new(service) };
     conductor.stamp(Event::SearchStarted { id: search.id.clone() });
@@ -58,7 +58,7 @@ async fn one(conductor: &mut Conductor<'_>, plan: &Plan, how: &How, search: &Sea
     let results = &conductor.recorder.run.results;
     let report = Arc::new(SearchReport::of(search, scenario, &named, (answer, cut.is_some()), results));
     if let Some(because) = &cut {
-        not_run(conductor, plan, search, because);
+        report_not_run(conductor, plan, search, because);
     }
     conductor.stamp(Event::SearchFinished { report: report.clone() });
     if how.fail_fast
@@ -69,8 +69,8 @@ async fn one(conductor: &mut Conductor<'_>, plan: &Plan, how: &How, search: &Sea
     }
 }
 
-/// Runs the sets that the search did not need to run, and that have to have a result of their own: those that the answer
-/// names, and those that the scenario expects something of.
+/// Runs the sets that need a result but that the search did not have to run: those in the answer, and those that the
+/// scenario has expectations for.
 async fn run_missing(conductor: &mut Conductor<'_>, question: &Question<'_>, answer: &Answer) {
     let smallest = answer.minimal_sets.iter().map(|set| set.conditions.clone());
     let named = question.plan.named(question.search).map(|case| case.conditions.clone());
@@ -81,17 +81,17 @@ async fn run_missing(conductor: &mut Conductor<'_>, question: &Question<'_>, ans
         add_step(conductor, question.plan, question.search, &job.case);
         conductor.start(job);
     }
-    while let Some(heard) = conductor.next().await {
-        match heard {
-            Heard::Finished(_, result) => ran(conductor, question.plan, &Arc::from(result)),
-            Heard::Broken(_) => conductor.drain(BROKEN),
-            Heard::Phase(..) | Heard::Provisional(_) | Heard::Stopped(_) => {}
+    while let Some(event) = conductor.next().await {
+        match event {
+            RunnerEvent::Finished(_, result) => ran(conductor, question.plan, &Arc::from(result)),
+            RunnerEvent::Broken(_) => conductor.drain(BROKEN),
+            RunnerEvent::Phase(..) | RunnerEvent::Provisional(_) | RunnerEvent::Stopped(_) => {}
         }
     }
 }
 
-/// Tells which cases of a search have no result: those that were planned, and those that it ended in.
-fn not_run(conductor: &mut Conductor<'_>, plan: &Plan, search: &Search, because: &str) {
+/// Reports the cases of a search that have no result, whether planned or added by the search.
+fn report_not_run(conductor: &mut Conductor<'_>, plan: &Plan, search: &Search, because: &str) {
     let run = &conductor.recorder.run;
     let added = run.header.cases.iter().filter(|case| case.search.as_ref() == Some(&search.id)).map(|case| &case.id);
     let planned = plan.named(search).map(|case| &case.id);

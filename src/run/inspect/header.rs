@@ -1,16 +1,17 @@
-//! The first bytes of a file: what the kernel makes of them.
+//! Reads the first bytes of a file as the kernel does.
 
 use crate::model::files::Machine;
 use crate::model::redact::{REDACTED, line_is_private};
 
-/// As much of a file as is read to tell what it is.
+/// Number of bytes read to identify a file.
 pub(crate) const HEAD: usize = 4096;
-/// The kernel looks at this much of a script (`BINPRM_BUF_SIZE`, include/uapi/linux/binfmts.h, since Linux 5.1).
+/// Number of bytes of a script that the kernel reads (`BINPRM_BUF_SIZE`, include/uapi/linux/binfmts.h, since Linux
+/// 5.1).
 const KERNEL_READS: usize = 256;
-/// A first line is kept up to so many characters.
+/// Maximum length (characters) of the first line that is kept.
 const LINE: usize = 120;
 
-/// What the first bytes are.
+/// The format of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
     /// An ELF file.
@@ -19,10 +20,10 @@ pub(crate) enum Head {
     Text {
         /// Its first line, shortened.
         first_line: String,
-        /// Its `#!` line, where the kernel sees one.
+        /// Its `#!` line, if the kernel sees one.
         shebang: Option<Shebang>,
     },
-    /// Neither.
+    /// Neither; the format in words.
     Alien(&'static str),
 }
 
@@ -31,7 +32,7 @@ pub(crate) enum Head {
 pub(crate) struct Elf {
     /// What it is built for.
     pub(crate) machine: Machine,
-    /// True for a program or a shared object; false for what only a linker reads.
+    /// Whether it is a program or a shared object, as opposed to an object file for the linker.
     pub(crate) loadable: bool,
     /// Where the loader's name is.
     pub(crate) loader: Loader,
@@ -44,12 +45,12 @@ pub(crate) enum Loader {
     None,
     /// At these bytes.
     At {
-        /// From here.
+        /// Offset in the file.
         offset: usize,
-        /// So many.
+        /// Number of bytes.
         size: usize,
     },
-    /// The bytes at hand do not say.
+    /// The bytes read so far do not tell.
     Unknown,
 }
 
@@ -58,13 +59,13 @@ pub(crate) enum Loader {
 pub(crate) struct Shebang {
     /// The first word.
     pub(crate) interpreter: String,
-    /// All that follows, one word.
+    /// Everything after it, as one word.
     pub(crate) argument: Option<String>,
-    /// True when it ends with a carriage return, which is a part of the last word.
+    /// Whether the line ends with a carriage return, which becomes part of the last word.
     pub(crate) crlf: bool,
 }
 
-/// Tells what a file is by its first bytes.
+/// Identifies a file by its first bytes.
 #[must_use]
 pub(crate) fn head(bytes: &[u8]) -> Head {
     if let Some(elf) = elf(bytes) {
@@ -75,7 +76,7 @@ pub(crate) fn head(bytes: &[u8]) -> Head {
     }
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
     let shown: String = String::from_utf8_lossy(line).chars().take(LINE).collect();
-    // A script may begin with a secret; nobody knows its value here.
+    // A script may begin with a secret, whose value is not known here.
     let first_line = if line_is_private(&shown) { REDACTED.to_owned() } else { shown };
     Head::Text { first_line, shebang: shebang(bytes) }
 }
@@ -92,7 +93,7 @@ fn alien(bytes: &[u8]) -> Option<&'static str> {
     bytes.contains(&0).then_some("no program that Linux knows")
 }
 
-/// Numbers at places of a header, in its byte order.
+/// Reads numbers of a header in its byte order.
 struct Numbers<'a> {
     bytes: &'a [u8],
     big: bool,
@@ -137,8 +138,8 @@ pub(crate) fn elf(bytes: &[u8]) -> Option<Elf> {
     })
 }
 
-/// Looks for PT_INTERP among the program headers (<https://gabi.xinuos.com/elf/07-pheader.html>); nothing when they are
-/// not all at hand.
+/// Finds PT_INTERP among the program headers (<https://gabi.xinuos.com/elf/07-pheader.html>); `None` when the bytes do
+/// not include all of them.
 fn loader(numbers: &Numbers<'_>, wide: bool) -> Option<Loader> {
     let (table, size, count) = if wide {
         (numbers.place(32, 8)?, numbers.place(54, 2)?, numbers.place(56, 2)?)
@@ -159,7 +160,7 @@ fn loader(numbers: &Numbers<'_>, wide: bool) -> Option<Loader> {
     Some(Loader::None)
 }
 
-/// The loader's name, where the bytes at hand hold it.
+/// The loader's name, if the bytes include it.
 #[must_use]
 pub(crate) fn loader_name(bytes: &[u8], offset: usize, size: usize) -> Option<String> {
     let name = bytes.get(offset..offset.checked_add(size)?)?;
@@ -167,8 +168,8 @@ pub(crate) fn loader_name(bytes: &[u8], offset: usize, size: usize) -> Option<St
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
-/// Reads a `#!` line as the kernel does (fs/binfmt_script.c): blanks around are taken off, a carriage return is not; all
-/// behind the first word is one argument. Nothing where the kernel answers ENOEXEC.
+/// Reads a `#!` line as the kernel does (fs/binfmt_script.c): it trims blanks but not a carriage return, and everything
+/// after the first word is one argument. `None` where the kernel fails with ENOEXEC.
 #[must_use]
 pub(crate) fn shebang(bytes: &[u8]) -> Option<Shebang> {
     let seen = bytes.get(..KERNEL_READS.min(bytes.len()))?.strip_prefix(b"#!")?;
@@ -178,7 +179,7 @@ pub(crate) fn shebang(bytes: &[u8]) -> Option<Shebang> {
     let line = &line[line.iter().take_while(|b| blank(b)).count()..];
     let line = &line[..line.len() - line.iter().rev().take_while(|b| blank(b)).count()];
     let first = line.iter().position(|b| blank(b) || *b == 0);
-    // A name that the kernel sees only the beginning of is not executed.
+    // The kernel does not execute a truncated name.
     let cut = end.is_none() && bytes.len() >= KERNEL_READS && first.is_none();
     let name = &line[..first.unwrap_or(line.len())];
     if name.is_empty() || cut {
@@ -200,7 +201,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A program: its header, and its loader's name at a place.
+    /// A program with its loader's name at an offset.
     pub(crate) fn program(machine: Machine, interpreter: Option<&str>, at: usize) -> Vec<u8> {
         let wide = machine.bits == 64;
         let (table, size) = if wide { (64, 56) } else { (52, 32) };
@@ -214,7 +215,7 @@ pub(super) mod tests {
         put(if wide { 32 } else { 28 }, table, 4);
         put(if wide { 54 } else { 42 }, size, 2);
         put(if wide { 56 } else { 44 }, 2, 2);
-        // The first header is of the program headers themselves.
+        // The first header describes the program headers themselves.
         put(table, 6, 4);
         if let Some(name) = interpreter {
             put(table + size, 3, 4);
@@ -227,7 +228,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn headers_of_both_widths() {
+    fn headers_of_32_and_64_bits() {
         for machine in
             [Machine::AMD64, Machine::ARM64, Machine { number: 40, bits: 32 }, Machine { number: 3, bits: 32 }]
         {
@@ -246,7 +247,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_header_of_the_other_byte_order() {
+    fn header_in_big_endian() {
         let mut bytes = program(Machine { number: 0, bits: 64 }, None, 0);
         bytes[5] = 2;
         bytes[16..20].copy_from_slice(&[0, 3, 0, 22]);
@@ -255,7 +256,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn this_very_program_is_understood() {
+    fn this_test_program_is_read() {
         let own = std::fs::read(std::env::current_exe().expect("a path")).expect("readable");
         let found = elf(&own[..HEAD]).expect("a header");
         assert_eq!(found.machine.is_amd64(), cfg!(target_arch = "x86_64"));
@@ -265,7 +266,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn hash_bang_lines() {
+    fn shebangs_are_read_as_by_the_kernel() {
         let line = |text: &str| shebang(text.as_bytes()).map(|s| (s.interpreter, s.argument, s.crlf));
         let found =
             |name: &str, argument: Option<&str>, crlf| Some((name.to_owned(), argument.map(str::to_owned), crlf));
@@ -286,13 +287,13 @@ pub(super) mod tests {
         ] {
             assert_eq!(line(text), expected, "{text:?}");
         }
-        assert_eq!(line(&format!("#!/{}\n", "x".repeat(300))), None, "longer than the kernel looks");
+        assert_eq!(line(&format!("#!/{}\n", "x".repeat(300))), None, "longer than the kernel reads");
         let cut = line(&format!("#!/bin/sh {}\n", "x".repeat(300))).expect("an interpreter");
         assert_eq!((cut.0.as_str(), cut.1.map(|a| a.len())), ("/bin/sh", Some(256 - 10)));
     }
 
     #[test]
-    fn formats() {
+    fn formats_are_told_apart() {
         assert!(matches!(head(b"\xcf\xfa\xed\xfe\x07\0\0\x01"), Head::Alien("a program for macOS")));
         assert!(matches!(head(b"MZ\x90\0"), Head::Alien("a program for Windows")));
         assert!(matches!(head(b"\x01\0"), Head::Alien(_)));
@@ -305,12 +306,12 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
             let _ = head(&bytes);
         }
 
         #[test]
-        fn no_broken_header_breaks_it(changes in prop::collection::vec((4usize..180, any::<u8>()), 0..8), cut in 0usize..400) {
+        fn corrupt_header_does_not_panic(changes in prop::collection::vec((4usize..180, any::<u8>()), 0..8), cut in 0usize..400) {
             let mut bytes = program(Machine::AMD64, Some("/lib64/ld-linux-x86-64.so.2"), 300);
             for (at, byte) in changes {
                 bytes[at] = byte;
@@ -322,7 +323,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn no_line_breaks_it(line in "#![ \t\r\na-z/\0-]{0,300}") {
+        fn arbitrary_shebang_does_not_panic(line in "#![ \t\r\na-z/\0-]{0,300}") {
             if let Some(found) = shebang(line.as_bytes()) {
                 prop_assert!(!found.interpreter.is_empty());
             }

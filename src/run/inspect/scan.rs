@@ -1,4 +1,4 @@
-//! One pass over all files of an image, as they come from the engine: nothing is kept but what was looked for.
+//! Scans all files of an image in one pass over the engine's stream and keeps only what it searches for.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Read};
@@ -10,36 +10,36 @@ use crate::engine::EngineResult;
 use crate::model::files::ForeignFile;
 use crate::run::export::{Export, read_to_end};
 
-/// As much of a file as is searched at once.
+/// Number of bytes searched at once.
 const PIECE: usize = 256 << 10;
-/// So many files of a kind are named.
+/// Maximum number of files named of each kind.
 const NAMED: usize = 10;
-/// So many files for another processor are remembered until their siblings are known.
+/// Maximum number of files for other architectures remembered until their siblings are known.
 const REMEMBERED: usize = 4096;
 
-/// What a pass found.
+/// The result of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scanned {
-    /// Shared objects and programs for another processor, the first of them.
+    /// The first shared objects and programs for another architecture.
     pub(crate) native: Vec<ForeignFile>,
-    /// How many there are in all.
+    /// Number of such files.
     pub(crate) native_count: usize,
-    /// Which of the names occur.
+    /// The names that occur.
     pub(crate) mentions: BTreeSet<String>,
-    /// True when every file was searched for them.
+    /// Whether every file was searched for them.
     pub(crate) searched: bool,
-    /// Packed files, the first of them.
+    /// The first packed files.
     pub(crate) packed: Vec<String>,
-    /// A file that holds certificate authorities, away from the usual places.
+    /// A file with certificate authorities outside the usual paths.
     pub(crate) ca_bundle: Option<String>,
-    /// The bytes of all files.
+    /// Total size of all files in bytes.
     pub(crate) bytes: u64,
 }
 
-/// Reads an archive of files to its end.
+/// Scans an archive.
 ///
 /// # Errors
-/// The engine's, or an archive that cannot be read.
+/// The engine's, or that the archive cannot be read.
 pub(crate) async fn scan(stream: Export, wanted: &BTreeSet<String>) -> EngineResult<Scanned> {
     let wanted = wanted.clone();
     read_to_end(stream, move |archive| read(archive, wanted)).await
@@ -69,7 +69,7 @@ struct Pass {
     buffer: Vec<u8>,
     foreign: Vec<ForeignFile>,
     foreign_count: usize,
-    /// Places of x86-64 files that name their processor, without its name.
+    /// Paths of x86-64 files, with the architecture's name blanked out.
     siblings: HashSet<String>,
 }
 
@@ -86,7 +86,7 @@ impl Pass {
         }
     }
 
-    /// Looks at a file: its head, and all of it for as long as a name is wanted.
+    /// Reads a file's header, and its content while a name is still missing.
     fn file(&mut self, path: &str, content: &mut impl Read) -> io::Result<()> {
         let mut kept = 0;
         let mut begun = false;
@@ -101,7 +101,7 @@ impl Pass {
                 return Ok(());
             }
             self.search.look(&self.buffer[..end]);
-            // A name may stand across the border of two pieces.
+            // A name may span two pieces.
             kept = end.min(self.search.overlap);
             self.buffer.copy_within(end - kept..end, 0);
         }
@@ -113,13 +113,13 @@ impl Pass {
         if self.found.packed.len() < NAMED && is_packed(path, head) {
             self.found.packed.push(path.to_owned());
         }
-        if self.found.ca_bundle.is_none() && holds_authorities(path, program.is_some()) {
+        if self.found.ca_bundle.is_none() && has_authorities(path, program.is_some()) {
             self.found.ca_bundle = Some(path.to_owned());
         }
         let Some(program) = program else { return };
         if program.machine.is_amd64() {
             self.siblings.extend(places(path));
-        } else if program.machine.is_foreign() && !is_meant_for_others(path) {
+        } else if program.machine.is_foreign() && !is_for_other_machines(path) {
             self.foreign_count += 1;
             if self.foreign.len() < REMEMBERED {
                 self.foreign.push(ForeignFile { path: path.to_owned(), machine: program.machine });
@@ -138,7 +138,7 @@ impl Pass {
     }
 }
 
-/// Reads until the buffer is full or there is no more.
+/// Reads until the buffer is full or the file ends.
 fn fill(content: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut size = 0;
     while size < buffer.len() {
@@ -150,12 +150,12 @@ fn fill(content: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(size)
 }
 
-/// Names that are looked for, in any case, as one byte a character or as two (.NET).
+/// Searches for names, ignoring case, in one-byte and two-byte characters (.NET).
 struct Search {
     names: Vec<String>,
     found: BTreeSet<String>,
     automaton: Option<AhoCorasick>,
-    /// One byte less than the longest pattern.
+    /// Length of the longest pattern minus one.
     overlap: usize,
     failed: bool,
 }
@@ -169,7 +169,7 @@ impl Search {
         search
     }
 
-    /// Makes the automaton for the names that are not found yet: one that is found everywhere would slow it down.
+    /// Builds the automaton for the missing names. A name that occurs everywhere would slow it down.
     fn build(&mut self) {
         self.automaton = None;
         if self.names.is_empty() {
@@ -180,7 +180,7 @@ impl Search {
         match AhoCorasick::builder().ascii_case_insensitive(true).build(patterns) {
             Ok(automaton) => self.automaton = Some(automaton),
             Err(error) => {
-                tracing::warn!(%error, "searching for names of variables");
+                tracing::warn!(%error, "cannot search for names of variables");
                 self.failed = true;
             }
         }
@@ -193,7 +193,7 @@ impl Search {
     fn look(&mut self, bytes: &[u8]) {
         let mut from = 0;
         while let Some(hit) = self.automaton.as_ref().and_then(|automaton| automaton.find(&bytes[from..])) {
-            // Another name may begin before the end of this one and end behind it.
+            // Another name may overlap the end of this one.
             from = (from + hit.end()).saturating_sub(self.overlap);
             let name = self.names.remove(hit.pattern().as_usize() / 2);
             self.found.insert(name);
@@ -202,27 +202,28 @@ impl Search {
     }
 }
 
-/// True for a file whose content is packed, and that may be the application: an archive, or a program that unpacks
-/// itself (<https://upx.github.io/>).
+/// Whether a file's content is packed and may be the application: an archive, or a self-extracting program
+/// (<https://upx.github.io/>).
 fn is_packed(path: &str, head: &[u8]) -> bool {
-    // Python's own installer, and documentation.
+    // Not the application: Python's installer and documentation.
     let bystander = ["/ensurepip/", "/virtualenv/", "/usr/share/doc/"].iter().any(|part| path.contains(part));
     let zip = head.starts_with(b"PK\x03\x04");
     let upx = head.starts_with(b"\x7fELF") && head.windows(4).any(|bytes| bytes == b"UPX!");
     !bystander && (zip || upx)
 }
 
-/// Python's certifi, Java's keystore, and runtimes that carry Mozilla's list themselves.
-fn holds_authorities(path: &str, program: bool) -> bool {
-    // pip has a copy of its own that nobody else reads.
+/// Whether a file contains certificate authorities: Python's certifi, Java's keystore, or a runtime with Mozilla's
+/// list.
+fn has_authorities(path: &str, program: bool) -> bool {
+    // Only pip reads its own copy.
     let certifi = path.ends_with("/certifi/cacert.pem") && !path.contains("/_vendor/");
     let java = path.ends_with("/lib/security/cacerts") || path.ends_with("/java/cacerts");
     let runtime = ["/bin/node", "/bin/bun", "/bin/deno"].iter().any(|name| path.ends_with(name));
     certifi || java || (program && runtime)
 }
 
-/// Names of processors in paths; the longer ones first.
-const PROCESSORS: [&str; 26] = [
+/// Names of architectures in paths, longer ones first.
+const ARCHITECTURES: [&str; 26] = [
     "loongarch64",
     "powerpc64le",
     "mips64el",
@@ -251,10 +252,10 @@ const PROCESSORS: [&str; 26] = [
     "arm",
 ];
 
-/// A path without the names of processors; nothing when it has none.
-fn without_processor(path: &str) -> Option<String> {
+/// A path with names of architectures replaced by `*`; `None` when it has none.
+fn without_architecture(path: &str) -> Option<String> {
     let mut text = path.to_ascii_lowercase();
-    for name in PROCESSORS {
+    for name in ARCHITECTURES {
         let mut from = 0;
         while let Some(at) = text[from..].find(name).map(|at| from + at) {
             let end = at + name.len();
@@ -270,15 +271,15 @@ fn without_processor(path: &str) -> Option<String> {
     text.contains('*').then_some(text)
 }
 
-/// Where a file would be for any processor: its path and its folder, as far as they name one. Packages that carry the
-/// same module for several processors put it there.
+/// A file's path and folder with the architecture blanked out, if they name one. Packages with a module for several
+/// architectures have files whose places are the same.
 fn places(path: &str) -> Vec<String> {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    [without_processor(path), without_processor(folder)].into_iter().flatten().collect()
+    [without_architecture(path), without_architecture(folder)].into_iter().flatten().collect()
 }
 
-/// True for what is kept for other machines on purpose: firmware, data, cross compilers, test data.
-fn is_meant_for_others(path: &str) -> bool {
+/// Whether a file is for other machines on purpose: firmware, data, cross compilers, test data.
+fn is_for_other_machines(path: &str) -> bool {
     let parts = ["/lib/firmware/", "/usr/share/", "/boot/", "/testdata/", "/gcc-cross/", "/lib/debug/"];
     let cross = path.strip_prefix("/usr/").and_then(|rest| rest.split('/').next());
     parts.iter().any(|part| path.contains(part)) || cross.is_some_and(|folder| folder.contains("-linux-"))
@@ -319,13 +320,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_another_does_not_hide_it() {
+    fn overlapping_names_are_all_found() {
         let tree = Tree::default().file("/a", 0o644, "xAAB_CDEFx");
         assert_eq!(of(&tree, &["B_C", "AAB_CD", "CDEF", "AB"]).mentions, names(&["B_C", "AAB_CD", "CDEF", "AB"]));
     }
 
     #[test]
-    fn a_name_across_the_border_of_two_pieces() {
+    fn name_across_two_pieces_is_found() {
         let longest = "ANOTHER_NAME_THAT_IS_LONGER";
         for at in PIECE - 20..PIECE + 80 {
             let mut bytes = vec![b'x'; 2 * PIECE];
@@ -337,13 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn files_do_not_run_into_one_another() {
+    fn name_across_two_files_is_not_found() {
         let tree = Tree::default().file("/a", 0o644, "DATABASE").file("/b", 0o644, "_URL");
         assert_eq!(of(&tree, &["DATABASE_URL"]).mentions, names(&[]));
     }
 
     #[test]
-    fn native_files_for_another_processor() {
+    fn native_files_for_another_architecture_are_found() {
         let (arm, amd) = (program(Machine::ARM64, None, 0), program(Machine::AMD64, None, 0));
         let mut object = arm.clone();
         object[16] = 1;
@@ -351,12 +352,12 @@ mod tests {
             .file("/app/bcrypt_lib.node", 0o644, arm.clone())
             .file("/app/good.node", 0o644, amd.clone())
             .file("/app/object.o", 0o644, object)
-            // Carried for several processors.
+            // Shipped for several architectures.
             .file("/m/prebuilds/linux-arm64/a.armv8.node", 0o644, arm.clone())
             .file("/m/prebuilds/linux-x64/a.node", 0o644, amd.clone())
             .file("/m/_x.cpython-312-aarch64-linux-gnu.so", 0o644, arm.clone())
             .file("/m/_x.cpython-312-x86_64-linux-gnu.so", 0o644, amd.clone())
-            // Installed for the laptop alone.
+            // Installed for the laptop only.
             .file("/n/@esbuild/linux-arm64/bin/esbuild", 0o755, arm.clone())
             .file("/usr/lib/firmware/x", 0o644, arm.clone())
             .file("/usr/aarch64-linux-gnu/lib/libc.so.6", 0o644, arm);
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_files_and_authorities() {
+    fn packed_files_and_authorities_are_found() {
         let mut upx = program(Machine::AMD64, None, 0);
         upx.extend(b"UPX!");
         let tree = Tree::default()
@@ -393,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn processors_are_taken_out_of_paths() {
+    fn architectures_in_paths_are_blanked_out() {
         for (path, expected) in [
             ("/prebuilds/linux-x64/a", Some("/prebuilds/linux-*/a")),
             ("/prebuilds/linux-ARM64/a", Some("/prebuilds/linux-*/a")),
@@ -401,7 +402,7 @@ mod tests {
             ("/app/farm/charm64/alarm", None),
             ("/opt/arm/é", Some("/opt/*/é")),
         ] {
-            assert_eq!(without_processor(path).as_deref(), expected, "{path}");
+            assert_eq!(without_architecture(path).as_deref(), expected, "{path}");
         }
     }
 
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pieces_of_any_size_come_to_the_same() {
+    async fn size_of_pieces_does_not_matter() {
         let tree = Tree::default().file(&format!("/app/{}/config.py", "deep/".repeat(40)), 0o644, "DATABASE_URL").file(
             "/app/x.node",
             0o644,
@@ -427,7 +428,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_breaks_is_an_error() {
+    async fn broken_stream_is_an_error() {
         let archive = Tree::default().file("/a", 0o644, vec![b'x'; 9000]).archive().expect("packed");
         let gone = EngineError::Gone { action: "reading".to_owned(), message: "c1".to_owned() };
         let broken = pieces(&archive[..2000], 100).chain(futures_util::stream::iter([Err(gone.clone())]));
@@ -439,12 +440,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
             let _ = read(Cursor::new(bytes), names(&["A", "BC"]));
         }
 
         #[test]
-        fn no_broken_archive_breaks_it(changes in prop::collection::vec((0usize..2000, any::<u8>()), 0..6)) {
+        fn corrupt_archive_does_not_panic(changes in prop::collection::vec((0usize..2000, any::<u8>()), 0..6)) {
             let tree = Tree::default().file("/a", 0o644, program(Machine::ARM64, None, 0)).file("/b", 0o644, "x");
             let mut archive = tree.archive().expect("packed");
             for (at, byte) in changes {
@@ -454,7 +455,7 @@ mod tests {
         }
 
         #[test]
-        fn the_search_finds_what_a_plain_search_finds(
+        fn search_agrees_with_a_plain_search(
             text in "[aAbB_]{0,60}",
             wanted in prop::collection::btree_set("[AB_]{1,6}", 0..8),
         ) {

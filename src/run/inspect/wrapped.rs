@@ -1,9 +1,9 @@
-//! Programs whose purpose is to execute another: which one a command comes to.
+//! Finds the program behind wrappers such as `env` and `tini`.
 
-/// What a shell would not take as it stands.
+/// Characters with a meaning to a shell.
 const SHELL_SIGNS: &str = "&|;<>$`*?(){}[]~#\n";
 
-/// The words that are executed in the place of these, where that can be told; nothing else is said of a command.
+/// The command that a wrapper executes; `None` when the command is not a known wrapper.
 #[must_use]
 pub(crate) fn wrapped(words: &[String]) -> Option<Vec<String>> {
     let (program, arguments) = words.split_first()?;
@@ -18,7 +18,7 @@ pub(crate) fn wrapped(words: &[String]) -> Option<Vec<String>> {
     inner.filter(|words| !words.is_empty())
 }
 
-/// `env [-i] [-u NAME] [NAME=VALUE …] COMMAND`; `-S` splits one word into many.
+/// `env [-i] [-u NAME] [NAME=VALUE …] COMMAND`; `-S` splits a word into several.
 fn of_env(arguments: &[String]) -> Option<Vec<String>> {
     let mut rest = arguments;
     while let Some((word, more)) = rest.split_first() {
@@ -52,7 +52,7 @@ fn of_init(arguments: &[String]) -> Option<Vec<String>> {
     None
 }
 
-/// `sh -c "COMMAND"`, where the command is one plain command with a path: a bare word may be the shell's own.
+/// `sh -c "COMMAND"`, if it is a single plain command with a path. A bare word may be a builtin of the shell.
 fn of_shell(arguments: &[String]) -> Option<Vec<String>> {
     let (option, rest) = arguments.split_first()?;
     let text = rest.first()?;
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_that_execute_another() {
+    fn wrappers_are_unwrapped() {
         for (words, expected) in [
             (vec!["/usr/bin/env", "python3", "/app/x.py"], Some(vec!["python3", "/app/x.py"])),
             (vec!["env", "-i", "A=b", "-u", "C", "python3"], Some(vec!["python3"])),
@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_words_break_it(first in "env|tini|sh|gosu", rest in prop::collection::vec("-?[-a-zA-Z=/' ]{0,8}", 0..6)) {
+        fn arbitrary_words_do_not_panic(first in "env|tini|sh|gosu", rest in prop::collection::vec("-?[-a-zA-Z=/' ]{0,8}", 0..6)) {
             let words: Vec<String> = std::iter::once(first).chain(rest).collect();
             let _ = wrapped(&words);
         }

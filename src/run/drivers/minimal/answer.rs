@@ -1,4 +1,4 @@
-//! From what an inquiry has found to its answer.
+//! Builds the answer of an inquiry.
 
 use super::Inquiry;
 use super::around::Around;
@@ -13,12 +13,12 @@ use crate::search::minimal::Findings;
 
 /// The document's version (contract).
 const VERSION: u32 = 1;
-/// What completeness rests on.
+/// The assumption under which the list is complete.
 const MONOTONE: &str = "adding a condition never fixes a failure (runs without those on variables and the \
                         start command, together and each without each other one, looked for that and found nothing)";
 
 impl Inquiry<'_, '_> {
-    /// The answer for an image that the platform cannot execute: nothing has to be run.
+    /// The answer for an image that the platform cannot execute. Nothing has to run.
     pub(super) fn of_image(&self, finding: Finding, findings: Vec<Finding>) -> Answer {
         let conditions = ConditionSet::new([Condition::Arch]).unwrap_or_default();
         let case = self.question.id_of(&conditions);
@@ -42,13 +42,13 @@ impl Inquiry<'_, '_> {
         answer.minimal_sets = vec![set];
         answer.confidence = 1.0;
         answer.assumption =
-            "judged from the image; what it does on this machine proves nothing, so nothing was run, and \
+            "judged from the image; its behavior on this machine proves nothing, so nothing was run, and \
                              other causes may hide behind this one"
                 .to_owned();
         answer
     }
 
-    /// Puts everything together.
+    /// Builds the answer.
     pub(super) fn finish(
         &self,
         universe: &Universe,
@@ -71,11 +71,11 @@ impl Inquiry<'_, '_> {
         answer.confidence = round(main.confidence);
         answer.minimal_sets = sets.iter().filter_map(|set| self.minimal_set(set, main, &around)).collect();
         let unproved: Vec<ConditionSet> = main.perhaps.iter().map(convert).chain(around.perhaps.clone()).collect();
-        // What turned out to fail was not left out, whatever a clean start looked like.
+        // A condition that turned out to matter was not ruled out, whatever a clean start looked like.
         let failing = |c: &Condition| sets.iter().chain(&unproved).any(|set| set.has(c));
         answer.pruned.retain(|left| !failing(&left.condition));
         for set in unproved {
-            answer.notes.push(format!("{set} fails, and whether a part of it does as well could not be told"));
+            answer.notes.push(format!("{set} fails; a part of it may be enough"));
         }
         answer.healed =
             main.healed.iter().map(|h| Healed { healers: convert(&h.healers), heals: convert(&h.heals) }).collect();
@@ -83,10 +83,7 @@ impl Inquiry<'_, '_> {
         answer.not_tried = around.not_tried;
         if !main.finished {
             answer.not_tried.extend(
-                main.open
-                    .iter()
-                    .filter(|set| !set.is_empty())
-                    .map(|set| format!("{} and what is a part of it", convert(set))),
+                main.open.iter().filter(|set| !set.is_empty()).map(|set| format!("{} and its subsets", convert(set))),
             );
         }
         if self.stopped && !main.finished && main.open.is_empty() {
@@ -139,7 +136,7 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Fewer conditions first; among as many, the order of the battery: what is met most often on the platform.
+    /// Sorts by number of conditions, then by the battery's order, which begins with the most frequent on the platform.
     fn most_likely_first(&self, sets: &mut Vec<ConditionSet>) {
         let order: Vec<&Condition> =
             self.question.search.conditions.iter().chain(&self.question.search.forms).collect();
@@ -153,7 +150,7 @@ impl Inquiry<'_, '_> {
         let tally = self.memory.tally(set);
         let passed_without = |c: &Condition| {
             let part = ConditionSet::new(set.iter().filter(|other| *other != c).cloned()).unwrap_or_default();
-            // A larger set that passes says it as well.
+            // A larger set that passes implies it.
             self.memory
                 .results()
                 .iter()
@@ -162,7 +159,7 @@ impl Inquiry<'_, '_> {
         let of_form = around.sets.iter().find(|(known, _)| known == set);
         let confidence = of_form.map_or(main.confidence, |(_, share)| share.min(main.confidence));
         let proved = set.iter().all(passed_without);
-        // Only what passes without a condition needs it.
+        // A condition is needed only if the failure goes away without it.
         let needed = if proved { set.clone() } else { ConditionSet::baseline() };
         let runs = [tally.fails, tally.fails + tally.passes];
         let causes = with_needed(failed.causes.clone(), &needed, runs, &self.question.service.platform);
@@ -181,7 +178,7 @@ impl Inquiry<'_, '_> {
         })
     }
 
-    /// The command that runs a set again.
+    /// The command that reproduces a set.
     fn by_hand(&self, set: &ConditionSet) -> String {
         if self.question.search.by_hand.is_empty() {
             return format!("exitone repro {}", self.question.id_of(set));
@@ -190,16 +187,16 @@ impl Inquiry<'_, '_> {
         command_line(self.question.search.by_hand.iter().cloned().chain(with))
     }
 
-    /// Conditions that were imposed in some run and met in none.
+    /// Conditions that some run imposed and none exercised.
     fn not_exercised(&self) -> Vec<String> {
         let results = self.memory.results();
         let imposed = |c: &&Condition| results.iter().any(|r| r.conditions.has(c) && r.verdict != Verdict::Unresolved);
-        let met = |c: &&Condition| {
+        let exercised = |c: &&Condition| {
             let with = results.iter().filter(|r| r.conditions.has(c) && r.verdict != Verdict::Unresolved);
             with.clone().any(|r| !r.not_exercised.iter().any(|n| n.condition == **c))
         };
         let all = self.active.iter().chain(&self.question.search.forms);
-        all.filter(|c| imposed(c) && !met(c)).map(ToString::to_string).collect()
+        all.filter(|c| imposed(c) && !exercised(c)).map(ToString::to_string).collect()
     }
 
     fn is_flaky(&self) -> bool {
@@ -220,26 +217,26 @@ impl Inquiry<'_, '_> {
 
     fn assumption(&self, answer: &Answer, open: bool) -> String {
         if answer.baseline == Verdict::Fail {
-            return "it fails under friendly conditions already, so no condition is needed for it; what else would fail \
-                    can be asked when that is mended"
+            return "it fails even under friendly conditions, so no condition is needed; fix that first, then search \
+                    for other failures"
                 .to_owned();
         }
         if self.stopped {
-            return format!("stopped before the end, after {} runs: the list may not be whole", answer.runs);
+            return format!("the search stopped early, after {} runs", answer.runs);
         }
         if !answer.healed.is_empty() {
-            return "some conditions heal: the list is complete among sets without them, and those with them were \
-                    searched as well"
+            return "some conditions prevent failures: the list is complete for sets without them, and sets with \
+                    them were searched, too"
                 .to_owned();
         }
         if open {
-            return "some sets could not be judged: the list may not be whole".to_owned();
+            return "some sets could not be judged".to_owned();
         }
         MONOTONE.to_owned()
     }
 }
 
 fn round(share: f64) -> f64 {
-    // Never more than was asked for: 0.9996 is not certain.
+    // Rounded down: 0.9996 is not certain.
     (share * 1000.0).floor() / 1000.0
 }

@@ -1,8 +1,8 @@
-//! What is looked at around the sets that were found: other forms of the conditions, failures of another signature, and
-//! the limits and delays inside the sets.
+//! What follows the main search: other forms of the conditions, failures with another signature, and the exact limits
+//! and delays of the sets that were found.
 
 use super::memory::Universe;
-use super::{FEW, Inquiry};
+use super::{FEW_FORMS, Inquiry};
 use crate::diagnose::signature::{Signature, signature};
 use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Left, OtherFailure};
@@ -14,38 +14,38 @@ use crate::search::noise::Answer;
 use crate::search::set::{MOST, Set};
 use crate::search::threshold::Threshold;
 
-/// A form of a condition is believed at this confidence: the main search has seen how flaky the image is.
+/// Confidence needed for a form: lower than the main search's, which has measured how flaky the image is.
 const CONFIDENCE: f64 = 0.9;
-/// So many runs are spent on a failure of another signature.
-const MOST_FOR_SIGNATURE: usize = 8;
-/// Of so many such failures at the most.
+/// Maximum number of runs for a failure with another signature.
+const MOST_RUNS_PER_SIGNATURE: usize = 8;
+/// Maximum number of failures with another signature.
 const MOST_SIGNATURES: usize = 3;
 
-/// What was found around the main search.
+/// What was found after the main search.
 #[derive(Default)]
 pub(super) struct Around {
-    /// Failing sets with another form of a condition, and how sure each is.
+    /// Failing sets with another form of a condition, and the confidence in each.
     pub(super) sets: Vec<(ConditionSet, f64)>,
-    /// Such sets of which a part may fail as well.
+    /// Failing sets that may not be minimal.
     pub(super) perhaps: Vec<ConditionSet>,
-    /// Failures of another signature.
+    /// Failures with another signature.
     pub(super) others: Vec<OtherFailure>,
-    /// What was found out about limits, for each set.
+    /// The limits and delays that were found, for each set.
     pub(super) limits: Vec<(ConditionSet, String)>,
-    /// Forms that were not tried, with the reason.
+    /// What was not tried, with the reason.
     pub(super) not_tried: Vec<String>,
-    /// Forms that were tried and not believed enough.
+    /// Whether a search was inconclusive.
     pub(super) open: bool,
 }
 
-/// The other forms of conditions, in groups that go together.
+/// The other forms of conditions, in groups whose members may be imposed together.
 #[derive(Default)]
 struct Forms {
     groups: Vec<Vec<Condition>>,
-    /// Those of which nothing new is to be learnt.
-    spared: Vec<String>,
-    /// Those that no run would have met.
-    unmet: Vec<Left>,
+    /// Forms that would show nothing new.
+    redundant: Vec<String>,
+    /// Forms that no run exercises.
+    not_exercised: Vec<Left>,
 }
 
 impl Inquiry<'_, '_> {
@@ -59,18 +59,18 @@ impl Inquiry<'_, '_> {
         let all: Vec<ConditionSet> = found.iter().chain(around.sets.iter().map(|(set, _)| set)).cloned().collect();
         self.other_signatures(&all, &mut around).await;
         self.limits_of(&all, &mut around).await;
-        // What a form has led the program to is not left out.
+        // A form may have made the program exercise a condition that was ruled out.
         let aside = std::mem::take(&mut self.pruned);
         for left in aside {
-            if self.unmet(&left.condition).is_some() {
+            if self.not_exercised_because(&left.condition).is_some() {
                 self.pruned.push(left);
             }
         }
         around
     }
 
-    /// Failing sets that need what heals another one, and so were left out of the main search: with all that heals
-    /// imposed throughout, what fails then is shrunk.
+    /// Failing sets with conditions that prevent another failure, which the main search excludes. These conditions are
+    /// imposed in every run, and what fails then is shrunk.
     async fn with_healers(
         &mut self,
         universe: &Universe,
@@ -81,10 +81,10 @@ impl Inquiry<'_, '_> {
         for healing in &main.healed {
             let healers = universe.conditions(healing.healers);
             if self.is_over() {
-                around.not_tried.push(format!("{healers} with other conditions: the time was up"));
+                around.not_tried.push(format!("{healers} with other conditions: out of time"));
                 continue;
             }
-            self.doing("what fails together with what heals");
+            self.report_activity("searching sets with conditions that prevent failures");
             let alone = |c: &Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
             let rest = |n: &usize| !healing.healers.has(*n) && !universe.bundles[*n].iter().any(alone);
             let bundles = (0..universe.bundles.len()).filter(rest).map(|n| universe.bundles[n].clone()).collect();
@@ -100,7 +100,7 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// The smallest failing parts of a set that have one of the healers.
+    /// The minimal failing parts of a set that include one of the healers.
     async fn within(&mut self, set: &ConditionSet, healers: &ConditionSet, around: &mut Around) {
         let universes = [Universe::each(set.iter().cloned())];
         let (findings, end) = self.search_among(&universes, CONFIDENCE, false).await;
@@ -118,23 +118,23 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Other forms of the conditions (a slower resolver, a late network): each where its first form did not fail.
+    /// Other forms of the conditions (a slower resolver, a late network), where the first form did not fail.
     async fn forms(&mut self, found: &[ConditionSet], around: &mut Around) {
-        let Forms { spared, unmet, .. } = loop {
+        let Forms { redundant, not_exercised, .. } = loop {
             let forms = self.forms_beside(found);
             if self.is_over() {
-                let late = forms.groups.iter().flatten().map(|c| format!("{c}: the time was up"));
+                let late = forms.groups.iter().flatten().map(|c| format!("{c}: out of time"));
                 around.not_tried.extend(late);
                 break forms;
             }
-            // Once more when this host turned out not to be able to impose one of them.
+            // Again, when this host could not impose one of them.
             if forms.groups.is_empty() || self.search_groups(&forms.groups, found, around).await {
                 break forms;
             }
         };
-        self.pruned.extend(unmet);
-        if !spared.is_empty() {
-            around.not_tried.push(format!("{}: a condition of the same kind fails already", spared.join(", ")));
+        self.pruned.extend(not_exercised);
+        if !redundant.is_empty() {
+            around.not_tried.push(format!("{}: a related condition already fails", redundant.join(", ")));
         }
     }
 
@@ -145,15 +145,15 @@ impl Inquiry<'_, '_> {
             if self.skipped.iter().any(|s| s.condition == *form) {
                 continue;
             }
-            if let Some(because) = self.unmet(form) {
-                forms.unmet.push(Left { condition: form.clone(), because });
+            if let Some(because) = self.not_exercised_because(form) {
+                forms.not_exercised.push(Left { condition: form.clone(), because });
                 continue;
             }
             if found.iter().flat_map(ConditionSet::iter).any(|failing| form.is_covered_by(failing)) {
-                forms.spared.push(form.to_string());
+                forms.redundant.push(form.to_string());
                 continue;
             }
-            // Forms are searched among beside the battery, and a search has room for so many conditions.
+            // A search is limited in size, and forms are searched together with the battery.
             let room = MOST.saturating_sub(question.search.conditions.len());
             let fits = |group: &&mut Vec<Condition>| {
                 group.len() < room
@@ -167,20 +167,21 @@ impl Inquiry<'_, '_> {
         forms
     }
 
-    /// Begins what will be asked of the forms, where the main search comes to `found`.
-    pub(super) fn begin_forms(&mut self, found: &[ConditionSet]) {
+    /// Starts runs that the search among forms will need if the main search ends with `found`.
+    pub(super) fn start_forms_ahead(&mut self, found: &[ConditionSet]) {
         let groups = self.forms_beside(found).groups;
         let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, groups.iter().flatten()));
         let is_needed = |form: &Condition| needed.iter().flatten().any(|(needed, _)| needed == form);
         for group in groups {
-            let universe = self.beside(&group, found);
+            let universe = self.form_universe(&group, found);
             let all = universe.conditions(universe.all());
-            let failed = group.len() <= FEW && self.memory.last_answer(&all) == Some(Answer::Fail);
-            let likely = group.iter().filter(|form| failed || (self.is_of_database(form) && is_needed(form)));
+            let failed = group.len() <= FEW_FORMS && self.memory.last_answer(&all) == Some(Answer::Fail);
+            let likely =
+                group.iter().filter(|form| failed || (self.is_about_service_container(form) && is_needed(form)));
             let alone: Vec<ConditionSet> =
                 likely.map(|form| ConditionSet::new([form.clone()]).unwrap_or_default()).collect();
             for set in std::iter::once(all).chain(alone) {
-                // With a set that was found in it, it fails.
+                // A set that includes a failing one fails.
                 let fails = found.iter().any(|known| known.is_subset(&set));
                 let known = fails || self.is_running(&set) || self.memory.last_answer(&set).is_some();
                 if !known && self.conductor.free() > 0 {
@@ -190,30 +191,31 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// True of a service container: whoever it refuses mostly goes no further, where a web client may.
-    fn is_of_database(&self, form: &Condition) -> bool {
+    /// Whether a form affects a service container. A program refused by its database usually exits; a web client may
+    /// not.
+    fn is_about_service_container(&self, form: &Condition) -> bool {
         let Some(host) = form.upstream() else { return false };
         let upstreams = &self.question.service.upstreams;
         upstreams.iter().any(|upstream| upstream.host == *host && matches!(upstream.kind, UpstreamKind::Container(_)))
     }
 
-    /// Groups of forms that go together, each beside what does not fail alone and does not exclude it.
-    /// False when this host turned out not to be able to impose one of them.
+    /// Searches each group of forms together with the conditions that do not fail alone and do not exclude it. False
+    /// when this host cannot impose one of them.
     async fn search_groups(&mut self, groups: &[Vec<Condition>], found: &[ConditionSet], around: &mut Around) -> bool {
-        self.doing("other forms of the conditions");
-        let mut universes: Vec<Universe> = groups.iter().map(|group| self.beside(group, found)).collect();
+        self.report_activity("searching other forms of the conditions");
+        let mut universes: Vec<Universe> = groups.iter().map(|group| self.form_universe(group, found)).collect();
         let (mut findings, end) = self.search_among(&universes, CONFIDENCE, false).await;
         if end.is_none() {
             return false;
         }
-        // A form may lead the program to what a clean start never touches.
+        // A form may make the program exercise a condition that was ruled out.
         let matters = |(universe, findings): (&Universe, &Findings)| {
             let mut blamed = findings.sets.iter().chain(&findings.perhaps).flat_map(|set| set.iter());
             blamed.any(|n| universe.bundles[n].len() > 1)
         };
-        let touched: Vec<bool> = universes.iter().zip(&findings).map(matters).collect();
-        if touched.contains(&true) {
-            for (universe, _) in universes.iter_mut().zip(touched).filter(|(_, touched)| *touched) {
+        let restored: Vec<bool> = universes.iter().zip(&findings).map(matters).collect();
+        if restored.contains(&true) {
+            for (universe, _) in universes.iter_mut().zip(restored).filter(|(_, restored)| *restored) {
                 *universe = Universe::each(universe.bundles.concat());
             }
             let end;
@@ -236,27 +238,27 @@ impl Inquiry<'_, '_> {
         true
     }
 
-    /// What a group of forms is searched among: as in the main search, what was set aside goes along.
-    fn beside(&self, group: &[Condition], found: &[ConditionSet]) -> Universe {
+    /// The universe of a group of forms. As in the main search, conditions ruled out are one bundle.
+    fn form_universe(&self, group: &[Condition], found: &[ConditionSet]) -> Universe {
         let network = group.iter().any(Condition::is_of_network);
         let alone = |c: &Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
-        let goes = |c: &Condition| {
+        let fits = |c: &Condition| {
             let clash = network && c.is_of_network();
             !clash && !alone(c) && !group.iter().any(|form| form.excludes(c))
         };
-        let active = self.active.iter().filter(|c| goes(c)).chain(group).cloned();
+        let active = self.active.iter().filter(|c| fits(c)).chain(group).cloned();
         let battery = &self.question.search.conditions;
-        let aside = self.pruned.iter().map(|left| &left.condition).filter(|c| battery.contains(c) && goes(c));
+        let aside = self.pruned.iter().map(|left| &left.condition).filter(|c| battery.contains(c) && fits(c));
         Universe::each(active).and(aside.cloned().collect())
     }
 
-    /// Failures that are none of those that the sets lead to: what else can go wrong behind them?
+    /// Failures with a signature that none of the sets has, and that these sets therefore hide.
     async fn other_signatures(&mut self, sets: &[ConditionSet], around: &mut Around) {
         let known: Vec<Signature> =
             sets.iter().filter_map(|set| self.memory.failure(set)).filter_map(signature).collect();
         let mut others: Vec<(Signature, ConditionSet)> = Vec::new();
         for (signature, seen) in self.memory.signatures() {
-            // With two of the sets at once, both failures show, in one way or another.
+            // Two of the sets at once produce a mix of their failures.
             let single = |set: &&&ConditionSet| sets.iter().filter(|known| known.is_subset(set)).count() < 2;
             let smallest = seen.iter().filter(single).min_by_key(|set| set.iter().count());
             if let Some(set) = smallest.filter(|_| !known.contains(&signature)) {
@@ -264,10 +266,10 @@ impl Inquiry<'_, '_> {
             }
         }
         others.truncate(MOST_SIGNATURES);
-        let small = self.shrunk(&others).await;
+        let small = self.shrink(&others).await;
         for ((signature, _), conditions) in others.into_iter().zip(small) {
             let Some(conditions) = conditions else {
-                around.not_tried.push(format!("how small a set leads to: {signature}"));
+                around.not_tried.push(format!("a minimal set for: {signature}"));
                 continue;
             };
             let Some(behind) = sets.iter().find(|s| s.is_subset(&conditions)).cloned() else { continue };
@@ -275,10 +277,10 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Of each set a small part that fails with the same signature, side by side; nothing where the time was up before.
-    /// Another failure says nothing about this one.
-    async fn shrunk(&mut self, failures: &[(Signature, ConditionSet)]) -> Vec<Option<ConditionSet>> {
-        let mut left = vec![MOST_FOR_SIGNATURE; failures.len()];
+    /// Shrinks each set to a small part that fails with the same signature, in parallel; `None` when time is up. A
+    /// failure with another signature is no answer.
+    async fn shrink(&mut self, failures: &[(Signature, ConditionSet)]) -> Vec<Option<ConditionSet>> {
+        let mut left = vec![MOST_RUNS_PER_SIGNATURE; failures.len()];
         while !self.is_over() {
             let mut waits = false;
             for ((signature, set), left) in failures.iter().zip(&mut left) {
@@ -293,7 +295,7 @@ impl Inquiry<'_, '_> {
             if !waits && self.conductor.is_idle() {
                 break;
             }
-            self.hear().await;
+            self.next_result().await;
         }
         let stopped = self.is_over();
         let of = |(signature, set): &(Signature, ConditionSet)| match self.small_part(signature, set) {
@@ -303,8 +305,7 @@ impl Inquiry<'_, '_> {
         failures.iter().map(of).collect()
     }
 
-    /// A small part of the set that fails with this signature, as far as such a one is found; `Err`: what has to be run
-    /// for it.
+    /// The smallest known part of the set that fails with this signature, or as an error the set to run next.
     fn small_part(&self, signature: &Signature, set: &ConditionSet) -> Result<ConditionSet, ConditionSet> {
         let universe = Universe::each(set.iter().cloned());
         let answers = |part: Set| self.answer_for(signature, &universe.conditions(part));
@@ -325,7 +326,7 @@ impl Inquiry<'_, '_> {
         Some(if last.verdict == Verdict::Pass { Answer::Pass } else { Answer::Unresolved })
     }
 
-    /// The smallest limit that passes, the largest delay that is survived.
+    /// Finds the smallest limit and the longest delay that pass.
     async fn limits_of(&mut self, sets: &[ConditionSet], around: &mut Around) {
         for set in sets {
             for condition in set.iter() {
@@ -337,7 +338,7 @@ impl Inquiry<'_, '_> {
                     around.not_tried.push(format!("milder forms of {condition}"));
                     continue;
                 }
-                self.doing("limits and delays");
+                self.report_activity("measuring limits and delays");
                 if let Some(text) = self.limit_of(set, condition, &levels).await {
                     around.limits.push((set.clone(), text));
                 }
@@ -345,7 +346,7 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Halves the way between the mildest form and the one that fails.
+    /// Bisects between the mildest form and the one that fails.
     async fn limit_of(&mut self, set: &ConditionSet, condition: &Condition, levels: &[Condition]) -> Option<String> {
         let mut threshold = Threshold::new(levels.len());
         while let Some(level) = threshold.next() {
@@ -355,14 +356,14 @@ impl Inquiry<'_, '_> {
                 return None;
             }
             self.start(milder.clone());
-            self.hear_all().await;
+            self.wait_until_idle().await;
             threshold.record(self.memory.last_answer(&milder)?);
         }
         let found = threshold.found()?;
         let text = match (found.passes.map(|n| &levels[n]), found.fails.map(|n| &levels[n])) {
             (Some(passes), Some(fails)) => format!("passes with {passes}, fails with {fails}"),
             (Some(passes), None) => format!("passes with {passes}, fails with {condition}"),
-            (None, _) => format!("fails with every milder form that was tried, down to {}", levels.first()?),
+            (None, _) => format!("fails with every milder form tried, down to {}", levels.first()?),
         };
         Some(text)
     }

@@ -1,4 +1,4 @@
-//! The run without a condition: what everything else is measured by.
+//! The baseline: the run without conditions that all others are compared with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use super::Inquiry;
 use crate::diagnose::suspects::needed_to_start;
 use crate::model::{CaseResult, ConditionSet, Verdict};
 
-/// The baseline is tried so often at the most before the search.
-const TRIES: u32 = 3;
+/// Maximum number of runs of the baseline before the search.
+const MOST_RUNS: u32 = 3;
 
 impl Inquiry<'_, '_> {
-    /// The baseline, and beside it everything at once, which is needed whatever the baseline does. A failure of the
-    /// baseline is tried once more; where it is late, beside the first try. One that is healthy is taken to stay so: what
-    /// comes next begins while it is watched.
+    /// Runs the baseline and, in parallel, all conditions together, which are needed whatever the baseline does. A
+    /// failed baseline runs again; one that is slow to become healthy runs again in parallel. A healthy baseline is
+    /// assumed to pass, so that the search begins while it is still watched.
     pub(super) async fn baseline(&mut self) -> Verdict {
         while !self.is_over() && self.provisional.is_none() && !self.is_baseline_settled() {
             let first = self.memory.results().is_empty();
@@ -25,25 +25,27 @@ impl Inquiry<'_, '_> {
                 if self.conductor.free() > 0 && !all.is_empty() {
                     self.start(all);
                 }
-                let _ = tokio::time::timeout_at(Instant::now() + self.usual(), self.hear_baseline()).await;
+                let _ =
+                    tokio::time::timeout_at(Instant::now() + self.usual_time_to_healthy(), self.wait_for_baseline())
+                        .await;
                 if self.is_baseline_open() && self.conductor.free() > 0 {
                     self.start(ConditionSet::baseline());
                 }
             }
-            // Everything at once may take longer: what the baseline says is gone on with.
-            self.hear_baseline().await;
+            // All conditions together may take longer; the baseline is enough to go on.
+            self.wait_for_baseline().await;
         }
         if self.provisional.is_some() { Verdict::Pass } else { self.baseline_verdict() }
     }
 
-    /// True when the baseline has been tried often enough before the search.
+    /// Whether the baseline has run often enough to begin the search.
     fn is_baseline_settled(&self) -> bool {
         let tally = self.memory.tally(&ConditionSet::baseline());
         let is_plain = tally.passes > 0 && tally.fails == 0;
-        is_plain || tally.fails >= 2 || tally.unresolved >= 2 || tally.decisive() + tally.unresolved >= TRIES
+        is_plain || tally.fails >= 2 || tally.unresolved >= 2 || tally.decisive() + tally.unresolved >= MOST_RUNS
     }
 
-    /// What the baseline's runs have come to.
+    /// The verdict of the baseline's runs so far.
     pub(super) fn baseline_verdict(&self) -> Verdict {
         let tally = self.memory.tally(&ConditionSet::baseline());
         match (tally.passes, tally.fails) {
@@ -53,32 +55,32 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// A clean start: one that passed, or is healthy so far.
+    /// A baseline that passed, or one that is healthy so far.
     pub(super) fn clean_start(&self) -> Option<&CaseResult> {
         let passed = |result: &&Arc<CaseResult>| result.conditions.is_empty() && result.verdict == Verdict::Pass;
         self.memory.results().iter().find(passed).or(self.provisional.as_ref()).map(Arc::as_ref)
     }
 
-    /// What a clean start had need of is suspected before any failure names it.
-    pub(super) fn suspect_what_is_needed(&mut self) {
+    /// Suspects conditions on what a clean start needed, before any failure names them.
+    pub(super) fn suspect_needed(&mut self) {
         let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, self.active.iter()));
         self.memory.suspect(needed.unwrap_or_default());
     }
 
-    /// Who is not healthy when the platform probes for the second time mostly never will be.
-    fn usual(&self) -> Duration {
+    /// A candidate that is not healthy at the platform's second probe probably never will be.
+    fn usual_time_to_healthy(&self) -> Duration {
         Duration::from_secs(u64::from(self.question.service.health_check.interval)) * 2
     }
 
-    /// True while the baseline runs and is not healthy.
+    /// Whether the baseline runs and is not healthy yet.
     fn is_baseline_open(&self) -> bool {
         self.is_running(&ConditionSet::baseline()) && self.provisional.is_none()
     }
 
-    /// Waits until the baseline is healthy or does not run any more.
-    async fn hear_baseline(&mut self) {
+    /// Waits until the baseline is healthy or has ended.
+    async fn wait_for_baseline(&mut self) {
         while self.is_baseline_open() && !self.is_over() {
-            self.hear().await;
+            self.next_result().await;
         }
     }
 }

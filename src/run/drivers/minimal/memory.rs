@@ -1,4 +1,4 @@
-//! Every run of an inquiry, and what they say of each set of conditions.
+//! Every run of an inquiry, and the answers for each set of conditions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::search::noise::{Answer, Tally};
 use crate::search::set::Set;
 use crate::search::table::minimal;
 
-/// What is thought of a condition's part in a failure.
+/// A condition that is suspected of causing a failure, and by which factor that is more likely.
 type Suspicion = (Condition, f64);
 
-/// The runs so far.
+/// The runs of an inquiry so far.
 #[derive(Default)]
 pub(super) struct Memory {
     results: Vec<Arc<CaseResult>>,
@@ -23,37 +23,37 @@ pub(super) struct Memory {
     suspicions: Vec<Suspicion>,
 }
 
-/// Conditions that are imposed together or not at all; most are alone.
+/// Conditions that are imposed together or not at all. Most bundles have one condition.
 pub(super) type Bundle = Vec<Condition>;
 
-/// What a search is made over: bundles, and conditions that are imposed throughout.
+/// The space of a search: bundles, and conditions that every run imposes.
 pub(super) struct Universe {
     pub(super) base: Bundle,
     pub(super) bundles: Vec<Bundle>,
-    /// True: variables may hide each other's failure here, and it is looked for.
+    /// Whether to search for variables that hide each other's failures.
     pub(super) may_hide: bool,
 }
 
 impl Universe {
-    /// Of conditions one by one.
+    /// A universe of single conditions.
     pub(super) fn each(conditions: impl IntoIterator<Item = Condition>) -> Self {
         let bundles = conditions.into_iter().map(|c| vec![c]).collect();
         Self { base: Vec::new(), bundles, may_hide: false }
     }
 
-    /// The same with these together, if there are any.
+    /// Adds a bundle, unless it is empty.
     pub(super) fn and(mut self, together: Bundle) -> Self {
         self.bundles.extend((!together.is_empty()).then_some(together));
         self
     }
 
-    /// All of it.
+    /// The set of all bundles.
     pub(super) fn all(&self) -> Set {
         Set::first(self.bundles.len())
     }
 
-    /// A set in bits; nothing when it has not all that is imposed throughout, a part of a bundle, or more than the bundles
-    /// have.
+    /// A set in bits; `None` when it lacks a condition that every run imposes, splits a bundle, or has conditions from
+    /// outside.
     pub(super) fn bits(&self, set: &ConditionSet) -> Option<Set> {
         let found = self.within(set);
         let whole = self.base.iter().all(|c| set.has(c));
@@ -62,31 +62,31 @@ impl Universe {
         (whole && count == rest).then_some(found)
     }
 
-    /// The bundles that a set has.
+    /// The bundles that a set includes.
     fn within(&self, set: &ConditionSet) -> Set {
         (0..self.bundles.len()).filter(|n| self.bundles[*n].iter().all(|c| set.has(c))).collect()
     }
 
-    /// What a pass says although it had more conditions than the bundles have: nothing where one of these may have healed
-    /// something.
+    /// The set that passes because a set with further conditions passed; `None` when one of these may have prevented a
+    /// failure.
     pub(super) fn implied(&self, set: &ConditionSet, answer: Answer) -> Option<Set> {
         let bits = self.within(set);
-        let told = self.conditions(bits);
-        let harmless = set.iter().all(|c| told.has(c) || !c.changes_program());
+        let inside = self.conditions(bits);
+        let harmless = set.iter().all(|c| inside.has(c) || !c.changes_program());
         let whole = self.base.iter().all(|c| set.has(c));
         (answer == Answer::Pass && harmless && whole).then_some(bits)
     }
 
-    /// Bits as conditions.
+    /// The conditions of a set in bits.
     pub(super) fn conditions(&self, bits: Set) -> ConditionSet {
-        // Conditions of one universe go together.
+        // Conditions of one universe never exclude each other.
         let with = bits.iter().flat_map(|n| self.bundles[n].iter()).chain(&self.base);
         ConditionSet::new(with.cloned()).unwrap_or_default()
     }
 }
 
 impl Memory {
-    /// Keeps a result.
+    /// Records a result.
     pub(super) fn keep(&mut self, set: &ConditionSet, result: Arc<CaseResult>) {
         let answer = match result.verdict {
             Verdict::Pass => Answer::Pass,
@@ -101,7 +101,7 @@ impl Memory {
         self.results.push(result);
     }
 
-    /// Keeps a result of the run that is resumed, as often as it came; gives how often the set ran.
+    /// Records a result of the run that is resumed, once for each attempt. Returns the number of runs of the set.
     pub(super) fn restore(&mut self, result: &Arc<CaseResult>, attempts: &Attempts) -> usize {
         let fails = result.verdict == Verdict::Fail;
         let (failed, decided) = match attempts.is_single() {
@@ -114,12 +114,12 @@ impl Memory {
         };
         let set = result.conditions.clone();
         (0..same).for_each(|_| self.keep(&set, result.clone()));
-        // Of those that came differently only the answer is known.
+        // Of attempts with another outcome only the answer is known.
         self.answers.extend((0..other).map(|_| (set.clone(), answer)));
         decided as usize
     }
 
-    /// Conditions are suspected, each by a factor.
+    /// Suspects conditions, each by a factor.
     pub(super) fn suspect(&mut self, suspected: Vec<Suspicion>) {
         for (condition, factor) in suspected {
             match self.suspicions.iter_mut().find(|(known, _)| *known == condition) {
@@ -129,12 +129,12 @@ impl Memory {
         }
     }
 
-    /// Every result, in the order of time.
+    /// Every result, in chronological order.
     pub(super) fn results(&self) -> &[Arc<CaseResult>] {
         &self.results
     }
 
-    /// Every answer, in the order of time.
+    /// Every answer, in chronological order.
     pub(super) fn answers(&self) -> impl Iterator<Item = (&ConditionSet, Answer)> {
         self.answers.iter().map(|(set, answer)| (set, *answer))
     }
@@ -144,19 +144,19 @@ impl Memory {
         self.answers.iter().rev().find(|(known, _)| known == set).map(|(_, answer)| *answer)
     }
 
-    /// How often a set passed, failed, said nothing.
+    /// How often a set passed, failed, or was unresolved.
     pub(super) fn tally(&self, set: &ConditionSet) -> Tally {
         let mut tally = Tally::default();
         self.answers.iter().filter(|(known, _)| known == set).for_each(|(_, answer)| tally.add(*answer));
         tally
     }
 
-    /// Conditions that evidence points to.
+    /// The suspected conditions.
     pub(super) fn suspicions(&self) -> &[Suspicion] {
         &self.suspicions
     }
 
-    /// Seconds that a failing and a passing run take, as far as is known.
+    /// Mean seconds of failing and of passing runs.
     pub(super) fn costs(&self) -> (f64, f64) {
         let mean = |verdict: Verdict| {
             let times: Vec<f64> = self.results.iter().filter(|r| r.verdict == verdict).map(|r| r.total_ms).collect();
@@ -171,7 +171,7 @@ impl Memory {
         (fails.unwrap_or(other), passes.unwrap_or(other))
     }
 
-    /// A failed run of a set.
+    /// The last failed run of a set.
     pub(super) fn failure(&self, set: &ConditionSet) -> Option<&CaseResult> {
         self.results.iter().map(Arc::as_ref).rfind(|r| r.conditions == *set && r.verdict == Verdict::Fail)
     }
@@ -186,7 +186,7 @@ impl Memory {
         sets
     }
 
-    /// Every failure's signature, with the sets that it was seen under.
+    /// The signatures of all failures, with the sets under which each was seen.
     pub(super) fn signatures(&self) -> BTreeMap<Signature, Vec<&ConditionSet>> {
         let mut all: BTreeMap<Signature, Vec<&ConditionSet>> = BTreeMap::new();
         for result in &self.results {

@@ -1,4 +1,5 @@
-//! Which smallest sets of conditions make an image fail? The search's questions become jobs, their results answers.
+//! Finds the minimal sets of conditions that make an image fail. The search's questions become jobs, their results
+//! answers.
 
 mod answer;
 mod around;
@@ -17,19 +18,19 @@ use crate::model::files::ImageFiles;
 use crate::model::outcome::{Finding, Phase};
 use crate::model::search::Search;
 use crate::model::{Candidate, Case, CaseId, CaseResult, Condition, ConditionSet, Plan, Service, Verdict};
-use crate::run::conductor::{Conductor, Heard};
+use crate::run::conductor::{Conductor, RunnerEvent};
 use crate::run::executor::{Job, JobId};
-use crate::run::result::{Touch, touch};
+use crate::run::result::{Exercise, exercise};
 use crate::run::schedule::estimate;
 use crate::search::minimal::{Findings, NAMED, Search as Machine, Settings};
-use crate::search::noise::Answer as Said;
+use crate::search::noise::Answer as Reply;
 use crate::search::set::Set;
 use memory::{Bundle, Memory, Universe};
 
-/// When some of up to this many forms fail together, each is run alone at once; more are bisected.
-const FEW: usize = 6;
+/// If at most this many forms fail together, each is run alone at once; more are bisected.
+const FEW_FORMS: usize = 6;
 
-/// What is asked.
+/// The question that a search answers.
 pub(super) struct Question<'a> {
     /// The plan that the search belongs to.
     pub(crate) plan: &'a Plan,
@@ -37,12 +38,12 @@ pub(super) struct Question<'a> {
     pub(crate) search: &'a Search,
     /// The image.
     pub(crate) candidate: Candidate,
-    /// What the platform is told; without requests after healthy.
+    /// The service configuration, without requests after healthy.
     pub(crate) service: Arc<Service>,
 }
 
 impl Question<'_> {
-    /// The id of a set: that of its planned case, else one that the search gives.
+    /// The case id of a set: that of its planned case, else one derived from the search.
     pub(super) fn id_of(&self, set: &ConditionSet) -> CaseId {
         let of_search = |case: &&Case| case.search.as_ref() == Some(&self.search.id) && case.conditions == *set;
         self.plan.cases.iter().find(of_search).map_or_else(|| self.search.case_id(set), |case| case.id.clone())
@@ -61,18 +62,18 @@ impl Question<'_> {
     }
 }
 
-/// Does what may take a search many milliseconds on a thread of its own: the stamps of health checks come from this one.
-async fn thinking<S, T>(search: &mut S, work: impl FnOnce(&mut S) -> T + Send + 'static) -> T
+/// Runs slow work of a search on another thread, since this one timestamps health checks.
+async fn off_thread<S, T>(search: &mut S, work: impl FnOnce(&mut S) -> T + Send + 'static) -> T
 where
     S: Default + Send + 'static,
     T: Send + 'static,
 {
     let mut taken = std::mem::take(search);
-    let thought = tokio::task::spawn_blocking(move || {
+    let worker = tokio::task::spawn_blocking(move || {
         let result = work(&mut taken);
         (taken, result)
     });
-    match thought.await {
+    match worker.await {
         Ok((back, result)) => {
             *search = back;
             result
@@ -81,13 +82,13 @@ where
     }
 }
 
-/// Asks a search what it would say if these sets had passed.
+/// Queries a search as if these sets had passed.
 fn assuming<T>(search: &mut Machine, passed: &[Set], ask: impl FnOnce(&mut Machine) -> T) -> T {
     if passed.is_empty() {
         return ask(search);
     }
     let mut guess = search.clone();
-    passed.iter().for_each(|set| guess.record(*set, Said::Pass));
+    passed.iter().for_each(|set| guess.record(*set, Reply::Pass));
     ask(&mut guess)
 }
 
@@ -95,38 +96,38 @@ fn assuming<T>(search: &mut Machine, passed: &[Set], ask: impl FnOnce(&mut Machi
 enum End {
     /// Nothing is left to run.
     Finished,
-    /// Time is up, or the user asked.
+    /// Time is up, or the user asked to stop.
     Stopped,
 }
 
-/// A run under way.
+/// A running job.
 struct Running {
     conditions: ConditionSet,
-    /// True while it is healthy, and only watched a little longer.
+    /// Whether it is healthy and in its soak.
     is_watched: bool,
 }
 
-/// Whether the results so far would have met a condition: each is looked at once.
+/// Whether any result so far exercises a condition. Each result is checked once.
 #[derive(Clone, Default)]
-struct Touched {
-    /// How many results have been looked at.
+struct ExerciseSummary {
+    /// Number of results checked.
     results: usize,
-    is_met: bool,
-    /// Why the first that says so would not have met it.
+    is_exercised: bool,
+    /// Why the first result that rules it out does not exercise it.
     because: Option<String>,
 }
 
-impl Touched {
-    fn take(&mut self, touch: Touch) {
-        match touch {
-            Touch::Met => self.is_met = true,
-            Touch::NotMet(why) => self.because = self.because.take().or(Some(why)),
-            Touch::Unknown => {}
+impl ExerciseSummary {
+    fn add(&mut self, exercise: Exercise) {
+        match exercise {
+            Exercise::Exercised => self.is_exercised = true,
+            Exercise::NotExercised(why) => self.because = self.because.take().or(Some(why)),
+            Exercise::Unknown => {}
         }
     }
 }
 
-/// An inquiry under way.
+/// A running inquiry.
 struct Inquiry<'a, 'c> {
     question: &'a Question<'a>,
     conductor: &'a mut Conductor<'c>,
@@ -139,19 +140,19 @@ struct Inquiry<'a, 'c> {
     provisional: Option<Arc<CaseResult>>,
     memory: Memory,
     files: Option<ImageFiles>,
-    /// What the results say of conditions that were asked about.
-    touched: BTreeMap<Condition, Touched>,
-    /// Conditions of the battery that are searched among now.
+    /// What the results say about conditions that were checked.
+    exercises: BTreeMap<Condition, ExerciseSummary>,
+    /// The conditions of the battery to search among.
     active: Vec<Condition>,
     pruned: Vec<Left>,
     skipped: Vec<Left>,
     begun: Instant,
-    /// True once conditions have been set aside.
+    /// Whether conditions have been ruled out, so that the search may begin.
     searching: bool,
-    /// True when it ended before it had its answer.
+    /// Whether it ended before it had its answer.
     stopped: bool,
-    /// What was last told of the progress.
-    told: (String, Vec<ConditionSet>),
+    /// The last progress reported: the activity, and the smallest failing sets.
+    reported: (String, Vec<ConditionSet>),
 }
 
 /// Answers the question.
@@ -166,13 +167,13 @@ pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_
         memory: Memory::default(),
         files: None,
         active: question.search.conditions.clone(),
-        touched: BTreeMap::new(),
+        exercises: BTreeMap::new(),
         pruned: Vec::new(),
         skipped: Vec::new(),
         begun: Instant::now(),
         searching: false,
         stopped: false,
-        told: Default::default(),
+        reported: Default::default(),
     };
     inquiry.restore();
     inquiry.answer().await
@@ -184,24 +185,24 @@ impl Inquiry<'_, '_> {
         if let Some(finding) = statics.iter().find(|finding| decides(finding) || finding.cause.id == "arch-mismatch") {
             return self.of_image(finding.clone(), statics);
         }
-        self.leave_out_what_the_host_cannot();
-        self.doing("the baseline");
+        self.skip_unsupported();
+        self.report_activity("running the baseline");
         let mut main = (self.universe(), Findings::default());
         let baseline = loop {
             let baseline = self.baseline().await;
-            let is_foretold = self.provisional.is_some();
+            let was_provisional = self.provisional.is_some();
             if baseline == Verdict::Pass && !self.is_over() {
-                self.files = self.look().await;
-                self.touched.clear();
-                self.suspect_what_is_needed();
+                self.files = self.all_files().await;
+                self.exercises.clear();
+                self.suspect_needed();
                 self.prune();
             }
             if baseline != Verdict::Unresolved && !self.is_over() {
-                self.doing("the conditions");
+                self.report_activity("searching among the conditions");
                 main = self.search().await;
             }
-            // What was healthy so far may have come to something else.
-            if !is_foretold || self.is_over() || self.baseline_verdict() == baseline {
+            // A baseline that was healthy may have failed since.
+            if !was_provisional || self.is_over() || self.baseline_verdict() == baseline {
                 break baseline;
             }
         };
@@ -214,15 +215,15 @@ impl Inquiry<'_, '_> {
         if !stopped {
             self.cancel_speculative();
         }
-        // Where the run stops, running jobs finish, and their results count.
+        // When the run stops, running jobs finish and their results count.
         while !self.running.is_empty() {
-            self.hear().await;
+            self.next_result().await;
         }
         self.stopped = stopped;
         self.finish(&main.0, &main.1, around, statics)
     }
 
-    /// Takes over what a run that is resumed has found out.
+    /// Restores the results of the run that is resumed.
     fn restore(&mut self) {
         let Question { plan, search, .. } = self.question;
         let run = &self.conductor.recorder.run;
@@ -236,30 +237,30 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Ends jobs that were started ahead and are not needed after all.
+    /// Cancels jobs that were started ahead and are not needed.
     fn cancel_speculative(&mut self) {
         for id in std::mem::take(&mut self.running).into_keys() {
             self.conductor.cancel(id);
         }
     }
 
-    /// What the image says before anything runs.
+    /// Findings about the image, before anything runs.
     async fn statics(&mut self) -> Vec<Finding> {
         let files = self.inspect(ConditionSet::baseline()).await;
         let facts = &self.question.candidate.facts;
         findings(facts, files.as_ref(), &self.question.service)
     }
 
-    /// The files of the image that matter under a set, unless the run stops before.
+    /// The image's files that matter under a set; `None` when they cannot be read or the run stops.
     async fn inspect(&mut self, set: ConditionSet) -> Option<ImageFiles> {
         let Question { service, candidate, .. } = self.question;
         let context = self.conductor.context.clone();
         let case = Case::new(&candidate.facts.reference, set);
-        self.conductor.unless_stopped(context.inspector.look(service, candidate, &case)).await.flatten()
+        self.conductor.unless_stopped(context.inspector.files(service, candidate, &case)).await.flatten()
     }
 
-    /// Every file of the image, for the names of variables.
-    async fn look(&mut self) -> Option<ImageFiles> {
+    /// All files of the image, searched for the names of variables.
+    async fn all_files(&mut self) -> Option<ImageFiles> {
         let Search { conditions, forms, .. } = self.question.search;
         let mut named: Vec<Condition> = Vec::new();
         for condition in conditions.iter().chain(forms) {
@@ -271,7 +272,7 @@ impl Inquiry<'_, '_> {
         self.inspect(ConditionSet::new(named).unwrap_or_default()).await
     }
 
-    fn leave_out_what_the_host_cannot(&mut self) {
+    fn skip_unsupported(&mut self) {
         let limits = self.conductor.context.limits;
         for condition in self.question.search.conditions.iter().chain(&self.question.search.forms) {
             if let Err(error) = limits.allow(condition) {
@@ -280,21 +281,21 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Sets conditions aside that no run so far would have met, and takes those back that one did meet; true when one
-    /// was taken back.
+    /// Rules out conditions that no run so far exercises, and restores those that one does. Returns whether one was
+    /// restored.
     fn prune(&mut self) -> bool {
         let mut back = false;
         let mut kept = Vec::new();
-        let was_aside: Vec<Condition> = self.pruned.drain(..).map(|left| left.condition).collect();
+        let ruled_out_before: Vec<Condition> = self.pruned.drain(..).map(|left| left.condition).collect();
         let question = self.question;
         for condition in &question.search.conditions {
             if self.skipped.iter().any(|s| s.condition == *condition) {
                 continue;
             }
-            let before = was_aside.contains(condition);
-            // What is searched among stays, once the search has begun.
+            let before = ruled_out_before.contains(condition);
+            // Once the search has begun, its conditions stay.
             let may = before || !self.searching;
-            match may.then(|| self.unmet(condition)).flatten() {
+            match may.then(|| self.not_exercised_because(condition)).flatten() {
                 Some(because) => self.pruned.push(Left { condition: condition.clone(), because }),
                 None => {
                     back |= before;
@@ -304,41 +305,41 @@ impl Inquiry<'_, '_> {
         }
         self.active = kept;
         self.searching = true;
-        // Each result is looked at when it comes: there may be hundreds of forms.
-        question.search.forms.iter().for_each(|form| drop(self.unmet(form)));
+        // Checked as results arrive: there may be hundreds of forms.
+        question.search.forms.iter().for_each(|form| drop(self.not_exercised_because(form)));
         back
     }
 
-    /// Why no run so far would have met the condition.
-    fn unmet(&mut self, condition: &Condition) -> Option<String> {
+    /// Why no run so far exercises the condition.
+    fn not_exercised_because(&mut self, condition: &Condition) -> Option<String> {
         if self.memory.suspicions().iter().any(|(suspect, _)| suspect == condition) {
             return None;
         }
         let Question { candidate, service, .. } = self.question;
         let (files, results) = (self.files.as_ref(), self.memory.results());
-        let touched = self.touched.entry(condition.clone()).or_default();
-        let new = results[touched.results..].iter();
+        let summary = self.exercises.entry(condition.clone()).or_default();
+        let new = results[summary.results..].iter();
         for result in new.filter(|r| r.verdict != Verdict::Unresolved) {
-            touched.take(touch(candidate, service, files, result, condition));
+            summary.add(exercise(candidate, service, files, result, condition));
         }
-        touched.results = results.len();
-        // What is healthy so far may still come to something else.
-        let mut now = touched.clone();
+        summary.results = results.len();
+        // A provisional result may still change.
+        let mut now = summary.clone();
         if let Some(provisional) = &self.provisional {
-            now.take(touch(candidate, service, files, provisional, condition));
+            now.add(exercise(candidate, service, files, provisional, condition));
         }
-        now.because.filter(|_| !now.is_met)
+        now.because.filter(|_| !now.is_exercised)
     }
 
-    /// What is searched among: the active conditions one by one, and all that were set aside together. A run that has
-    /// these as well proves more than their being set aside does.
+    /// The universe of the search: the active conditions one by one, and those ruled out as one bundle. A run that
+    /// includes this bundle proves that ruling them out was right.
     fn universe(&self) -> Universe {
         let aside = self.pruned.iter().map(|left| &left.condition);
         let aside = aside.filter(|c| self.question.search.conditions.contains(c)).cloned().collect();
         Universe { may_hide: true, ..Universe::each(self.active.clone()).and(aside) }
     }
 
-    /// Searches among the active conditions; they may become more, or fewer, on the way.
+    /// Searches among the active conditions, which may change during the search.
     async fn search(&mut self) -> (Universe, Findings) {
         loop {
             let universes = [self.universe()];
@@ -347,7 +348,7 @@ impl Inquiry<'_, '_> {
             let blamed = |n: usize| findings.sets.iter().chain(&findings.perhaps).any(|set| set.has(n));
             let whole = (0..universe.bundles.len()).any(|n| universe.bundles[n].len() > 1 && blamed(n));
             match end {
-                // One of those that were set aside matters after all.
+                // One of the conditions ruled out matters after all.
                 Some(End::Finished) if whole => {
                     self.active = universe.bundles.concat();
                     self.pruned.clear();
@@ -358,27 +359,27 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Searches over some universes, side by side; nothing for an end when the universe has changed: a condition turned out
-    /// not to be imposable here, or (`adapts`) to be met or not met.
+    /// Searches several universes in parallel. The end is `None` when a universe has changed: this host cannot impose a
+    /// condition, or (`adapts`) a condition was ruled out or restored.
     async fn search_among(
         &mut self,
         universes: &[Universe],
         confidence: f64,
         adapts: bool,
     ) -> (Vec<Findings>, Option<End>) {
-        let mut searches: Vec<Machine> = universes.iter().map(|u| self.prepared(u, confidence)).collect();
+        let mut searches: Vec<Machine> = universes.iter().map(|u| self.new_search(u, confidence)).collect();
         let findings = |searches: &mut Vec<Machine>| searches.iter_mut().map(Machine::findings).collect::<Vec<_>>();
         loop {
             if self.is_over() {
                 return (findings(&mut searches), Some(End::Stopped));
             }
             for (search, universe) in searches.iter_mut().zip(universes) {
-                self.begin_what_is_wanted(search, universe, adapts).await;
+                self.start_wanted(search, universe, adapts).await;
             }
-            // What was begun ahead may go on.
+            // Jobs that were started ahead may go on.
             let own = |set: &ConditionSet| universes.iter().any(|universe| universe.bits(set).is_some());
             if !self.running.values().any(|run| own(&run.conditions)) {
-                let found = thinking(&mut searches, move |searches| findings(searches)).await;
+                let found = off_thread(&mut searches, move |searches| findings(searches)).await;
                 if found.iter().all(|findings| findings.finished) {
                     return (found, Some(End::Finished));
                 }
@@ -387,7 +388,7 @@ impl Inquiry<'_, '_> {
                 }
             }
             let skipped = self.skipped.len();
-            let Some(set) = self.hear().await else { continue };
+            let Some(set) = self.next_result().await else { continue };
             if self.skipped.len() > skipped || (adapts && self.prune()) {
                 return (Vec::new(), None);
             }
@@ -400,13 +401,13 @@ impl Inquiry<'_, '_> {
                     search.costs(fails, passes);
                 }
             }
-            self.found();
+            self.report_found();
         }
     }
 
-    /// Starts the runs that the search wants and there is room for. While the last runs of the main search go on, also those
-    /// of the search for forms that comes after it. A healthy candidate counts as passed.
-    async fn begin_what_is_wanted(&mut self, search: &mut Machine, universe: &Universe, is_main: bool) {
+    /// Starts as many runs that the search wants as there is room for. At the end of the main search, this includes
+    /// runs of the search among forms that follows. A healthy candidate counts as passed.
+    async fn start_wanted(&mut self, search: &mut Machine, universe: &Universe, is_main: bool) {
         let free = self.conductor.free();
         if free == 0 {
             return;
@@ -414,18 +415,18 @@ impl Inquiry<'_, '_> {
         let (healthy, mut open) = self.healthy_and_open(search, universe);
         let running = open.clone();
         let mut wanted =
-            thinking(search, move |search| assuming(search, &healthy, |search| search.next(free, &running))).await;
-        // What takes longest begins first.
+            off_thread(search, move |search| assuming(search, &healthy, |search| search.next(free, &running))).await;
+        // The longest first.
         let length = |set: &Set| estimate(&universe.conditions(*set)).0;
         wanted.sort_by(|a, b| length(b).total_cmp(&length(a)));
         for wanted in wanted {
             let conditions = universe.conditions(wanted);
-            // What cannot be imposed together is never run as something else.
+            // Conditions that exclude each other are not run as a smaller set.
             if universe.bits(&conditions) == Some(wanted) {
                 self.start(conditions);
                 open.push(wanted);
             } else {
-                search.record(wanted, Said::Unresolved);
+                search.record(wanted, Reply::Unresolved);
             }
         }
         if !is_main || self.conductor.free() == 0 || self.conductor.is_idle() {
@@ -433,13 +434,13 @@ impl Inquiry<'_, '_> {
         }
         let (healthy, _) = self.healthy_and_open(search, universe);
         let foreseen = move |search: &mut Machine| assuming(search, &healthy, |search| search.foreseen(&open));
-        if let Some(found) = thinking(search, foreseen).await {
+        if let Some(found) = off_thread(search, foreseen).await {
             let found: Vec<ConditionSet> = found.iter().map(|set| universe.conditions(*set)).collect();
-            self.begin_forms(&found);
+            self.start_forms_ahead(&found);
         }
     }
 
-    /// The sets that run, in bits: those that are healthy and may pass, and all others.
+    /// The running sets in bits: those that are healthy and may pass, and all others.
     fn healthy_and_open(&self, search: &Machine, universe: &Universe) -> (Vec<Set>, Vec<Set>) {
         let in_bits = |run: &Running| Some((universe.bits(&run.conditions)?, run.is_watched));
         let runs = self.running.values().filter_map(in_bits);
@@ -449,8 +450,8 @@ impl Inquiry<'_, '_> {
         (bits(healthy), bits(open))
     }
 
-    /// A search that knows everything that was run already.
-    fn prepared(&self, universe: &Universe, confidence: f64) -> Machine {
+    /// A search that knows all earlier results.
+    fn new_search(&self, universe: &Universe, confidence: f64) -> Machine {
         let bundles = &universe.bundles;
         let having = |is: &dyn Fn(&Bundle) -> bool| (0..bundles.len()).filter(|n| is(&bundles[*n])).collect();
         let mut settings = Settings {
@@ -478,10 +479,12 @@ impl Inquiry<'_, '_> {
                 search.suspect(n, *factor);
             }
         }
-        // Everything but the forms is known to be harmless. Only a few are worth a run each.
+        // Everything but the forms is known to be harmless. A few forms are worth a run each.
         let is_form = |n: &usize| universe.bundles[*n].iter().all(|c| self.question.search.forms.contains(c));
         let forms: Vec<usize> = (0..universe.bundles.len()).filter(is_form).collect();
-        if forms.len() <= FEW && self.memory.last_answer(&universe.conditions(universe.all())) == Some(Said::Fail) {
+        if forms.len() <= FEW_FORMS
+            && self.memory.last_answer(&universe.conditions(universe.all())) == Some(Reply::Fail)
+        {
             forms.into_iter().for_each(|n| search.suspect(n, NAMED));
         }
     }
@@ -492,35 +495,35 @@ impl Inquiry<'_, '_> {
 
     fn start(&mut self, conditions: ConditionSet) {
         tracing::debug!(%conditions, "begun");
-        // A clean start says at once what it needs.
+        // A healthy baseline shows at once what it needs.
         let job = self.question.job(&conditions, conditions.is_empty());
         super::add_step(self.conductor, self.question.plan, self.question.search, &job.case);
         let id = self.conductor.start(job);
         self.running.insert(id, Running { conditions, is_watched: false });
     }
 
-    /// Waits for the next result, and keeps it; `None` for anything else that may change what is run.
-    async fn hear(&mut self) -> Option<ConditionSet> {
+    /// Waits for the next result and records it; `None` for another event that may change what to run next.
+    async fn next_result(&mut self) -> Option<ConditionSet> {
         loop {
             match self.conductor.next().await {
-                Some(Heard::Phase(id, phase)) => {
+                Some(RunnerEvent::Phase(id, phase)) => {
                     let Some(run) = self.running.get_mut(&id) else { continue };
                     if phase != Phase::Soak {
                         continue;
                     }
                     run.is_watched = true;
                 }
-                Some(Heard::Provisional(result)) => self.provisional = Some(Arc::from(result)),
-                Some(Heard::Finished(id, result)) => {
+                Some(RunnerEvent::Provisional(result)) => self.provisional = Some(Arc::from(result)),
+                Some(RunnerEvent::Finished(id, result)) => {
                     let Some(run) = self.running.remove(&id) else { continue };
                     self.keep(&run.conditions, Arc::from(result));
                     return Some(run.conditions);
                 }
-                Some(Heard::Broken(id)) => {
+                Some(RunnerEvent::Broken(id)) => {
                     self.running.remove(&id);
                     self.conductor.drain(super::BROKEN);
                 }
-                Some(Heard::Stopped(left)) => self.running.retain(|id, _| !left.contains(id)),
+                Some(RunnerEvent::Stopped(left)) => self.running.retain(|id, _| !left.contains(id)),
                 None => self.running.clear(),
             }
             return None;
@@ -538,30 +541,30 @@ impl Inquiry<'_, '_> {
         self.memory.keep(set, result);
     }
 
-    /// Tells what the search is doing.
-    fn doing(&mut self, what: &str) {
-        what.clone_into(&mut self.told.0);
-        self.tell();
+    /// Reports what the search is doing.
+    fn report_activity(&mut self, what: &str) {
+        what.clone_into(&mut self.reported.0);
+        self.report_progress();
     }
 
-    /// Tells which sets fail as far as is known.
-    fn found(&mut self) {
+    /// Reports the smallest failing sets so far, if they changed.
+    fn report_found(&mut self) {
         let found = self.memory.smallest_failing();
-        if found != self.told.1 {
-            self.told.1 = found;
-            self.tell();
+        if found != self.reported.1 {
+            self.reported.1 = found;
+            self.report_progress();
         }
     }
 
-    fn tell(&mut self) {
-        let (doing, found) = self.told.clone();
+    fn report_progress(&mut self) {
+        let (doing, found) = self.reported.clone();
         self.conductor.stamp(Event::SearchProgress { id: self.question.search.id.clone(), doing, found });
     }
 
-    /// Waits until nothing runs.
-    async fn hear_all(&mut self) {
+    /// Waits until no job runs.
+    async fn wait_until_idle(&mut self) {
         while !self.conductor.is_idle() && !self.is_over() {
-            self.hear().await;
+            self.next_result().await;
         }
     }
 
@@ -569,7 +572,7 @@ impl Inquiry<'_, '_> {
         self.conductor.is_stopping()
     }
 
-    /// Takes a condition out that this host cannot impose.
+    /// Removes a condition that this host cannot impose from the search.
     fn skip(&mut self, condition: &Condition, because: &str) {
         if self.skipped.iter().any(|left| left.condition == *condition) {
             return;

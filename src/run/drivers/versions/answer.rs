@@ -1,8 +1,8 @@
-//! From what a search has found to its answer.
+//! Builds the answer of a bisection.
 
 use std::sync::Arc;
 
-use super::{Another, Hunt, believed};
+use super::{Bisection, NewestFailure, verdict_reply};
 use crate::diagnose::signature::signature;
 use crate::model::change::ImageChange;
 use crate::model::verdicts::{self, Also, Tested, Verdicts};
@@ -13,42 +13,42 @@ use crate::search::versions::{Culprit, Settings, Versions};
 
 /// The document's version (contract).
 const VERSION: u32 = 1;
-/// How likely a failure is to come only sometimes, although no run has shown it.
+/// Prior probability that the failure is flaky although no run has shown it.
 const DOUBT: f64 = 0.1;
 
-impl Hunt<'_, '_> {
-    /// Puts everything together.
+impl Bisection<'_, '_> {
+    /// Builds the answer.
     pub(super) fn finish(
         &self,
         culprit: Culprit,
         confidence: f64,
-        another: Option<Another>,
+        another: Option<NewestFailure>,
         image_diff: ImageChange,
     ) -> Verdicts {
-        let mut verdicts = self.empty(self.name(culprit));
-        self.test(&mut verdicts, Some(culprit));
+        let mut verdicts = self.empty(self.culprit_kind(culprit));
+        self.add_tested(&mut verdicts, Some(culprit));
         (verdicts.first_bad, verdicts.last_good, verdicts.any_of) = self.range(culprit);
         verdicts.image_diff = image_diff;
-        // Never more than was found out: 0.9996 is not certain.
+        // Rounded down: 0.9996 is not certain.
         verdicts.confidence = (confidence * 1000.0).floor() / 1000.0;
         verdicts.flaky = self.is_flaky();
         verdicts.newest = self.candidate_at(self.results.len() - 1).and_then(|image| verdicts.tested(image)).cloned();
         verdicts.also = another.map(|another| self.also(&another)).into_iter().collect();
         verdicts.notes = self.notes(culprit);
-        self.explained(verdicts)
+        self.with_failure(verdicts)
     }
 
-    /// What is to be said of the one image that was judged.
+    /// Builds the answer for the only image.
     pub(super) fn judged(&self) -> Verdicts {
         let mut verdicts = self.empty(verdicts::Culprit::Judged);
-        self.test(&mut verdicts, None);
+        self.add_tested(&mut verdicts, None);
         verdicts.newest = verdicts.tested.first().cloned();
-        verdicts.notes.extend(self.over());
-        self.explained(verdicts)
+        verdicts.notes.extend(self.stopped());
+        self.with_failure(verdicts)
     }
 
-    /// With how the first known bad image fails.
-    fn explained(&self, mut verdicts: Verdicts) -> Verdicts {
+    /// Adds how the first known bad image fails.
+    fn with_failure(&self, mut verdicts: Verdicts) -> Verdicts {
         let bad = verdicts.known_bad().and_then(|image| self.position(image));
         if let Some(failed) = bad.and_then(|version| self.failure(version)) {
             verdicts.causes = failed.causes.clone();
@@ -59,7 +59,8 @@ impl Hunt<'_, '_> {
         verdicts
     }
 
-    /// The command that runs the first known bad image again; a scenario's service cannot be given to `run`.
+    /// The command that reproduces the failure of the first known bad image; `None` for a scenario, whose service
+    /// cannot be passed to `run`.
     fn repro(&self, verdicts: &Verdicts) -> Option<String> {
         verdicts.case.as_ref()?;
         let (image, flags) = (verdicts.known_bad()?, self.bisect.by_hand.as_ref()?);
@@ -94,7 +95,7 @@ impl Hunt<'_, '_> {
         }
     }
 
-    fn name(&self, culprit: Culprit) -> verdicts::Culprit {
+    fn culprit_kind(&self, culprit: Culprit) -> verdicts::Culprit {
         let newest_passes = self.tally(self.results.len() - 1).passes > 0;
         match culprit {
             Culprit::First(_) => verdicts::Culprit::First,
@@ -106,25 +107,25 @@ impl Hunt<'_, '_> {
         }
     }
 
-    /// First bad, last good, and the images that may be the first bad one.
+    /// The first bad image, the last good one, and the images one of which is the first bad one.
     fn range(&self, culprit: Culprit) -> (Option<String>, Option<String>, Vec<String>) {
         let name = |version: usize| self.candidate_at(version).cloned();
         let before = |version: usize| version.checked_sub(1).and_then(name);
         match culprit {
             Culprit::First(first) => (name(first), before(first), Vec::new()),
             Culprit::AnyOf(first, last) => (None, before(first), (first..=last).filter_map(name).collect()),
-            // The newest one is the last that is good.
+            // The newest image is the last good one.
             Culprit::NoneBad => (None, name(self.results.len() - 1), Vec::new()),
             Culprit::AllBad | Culprit::Unknown => (None, None, Vec::new()),
         }
     }
 
-    fn also(&self, another: &Another) -> Also {
+    fn also(&self, another: &NewestFailure) -> Also {
         let (first_bad, last_good, any_of) = self.range(another.culprit);
         Also { first_bad, last_good, any_of, signature: another.signature.to_string() }
     }
 
-    fn test(&self, verdicts: &mut Verdicts, culprit: Option<Culprit>) {
+    fn add_tested(&self, verdicts: &mut Verdicts, culprit: Option<Culprit>) {
         for version in 0..self.results.len() {
             match self.tested(version, culprit) {
                 Some(tested) => verdicts.tested.push(tested),
@@ -153,7 +154,7 @@ impl Hunt<'_, '_> {
         })
     }
 
-    /// What an image is taken for. Where its answers differ, its place in the list decides.
+    /// The verdict on an image. If its answers differ, its place in the list decides.
     fn verdict(&self, version: usize, culprit: Option<Culprit>) -> Verdict {
         let tally = self.tally(version);
         let before_bad = match culprit {
@@ -170,21 +171,21 @@ impl Hunt<'_, '_> {
         }
     }
 
-    /// What answers that agree are worth, if the failure came only sometimes after all.
-    pub(super) fn worth(&self, culprit: Culprit) -> f64 {
+    /// The confidence in answers that agree, given that the failure may be flaky after all.
+    pub(super) fn agreement_confidence(&self, culprit: Culprit) -> f64 {
         let settings = Settings { noise: Noise::unknown(DOUBT), confidence: 0.5 };
         let mut doubting = Versions::new(self.results.len(), settings);
-        self.teach(&mut doubting, &believed);
+        self.teach(&mut doubting, &verdict_reply);
         match culprit {
             Culprit::Unknown => 0.0,
-            // Answers that fit no rates well: no more is claimed than that it is likely.
+            // The answers fit no noise rates well.
             _ if doubting.culprit() != culprit => 0.5,
             _ => doubting.confidence(),
         }
     }
 
     fn notes(&self, culprit: Culprit) -> Vec<String> {
-        let mut notes: Vec<String> = self.over().iter().map(|why| format!("stopped early: {why}")).collect();
+        let mut notes: Vec<String> = self.stopped().iter().map(|why| format!("stopped early: {why}")).collect();
         let name = |version: usize| self.candidate_at(version).cloned().unwrap_or_default();
         if let Culprit::First(first) | Culprit::AnyOf(_, first) = culprit {
             let good: Vec<String> = (first + 1..self.results.len())
@@ -197,10 +198,12 @@ impl Hunt<'_, '_> {
         }
         let confirmed = |version: &usize| self.tally(*version).decisive() != 1;
         if let Culprit::First(first) = culprit
-            && self.over().is_none()
+            && self.stopped().is_none()
         {
             let open = [first - 1, first].into_iter().filter(|version| !confirmed(version));
-            notes.extend(open.map(|version| format!("{} was run once only: a second run said nothing", name(version))));
+            notes.extend(
+                open.map(|version| format!("{} was run only once: its second run was unresolved", name(version))),
+            );
         }
         notes
     }
@@ -218,8 +221,8 @@ impl Hunt<'_, '_> {
     }
 }
 
-/// Why a run says nothing.
+/// Why a run is unresolved.
 fn why(result: &CaseResult) -> String {
     let reason = result.skipped.as_ref().or(result.notes.first());
-    reason.cloned().unwrap_or_else(|| "the run says nothing".to_owned())
+    reason.cloned().unwrap_or_else(|| "the run was inconclusive".to_owned())
 }

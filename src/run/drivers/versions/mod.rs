@@ -1,4 +1,4 @@
-//! Which image of an ordered list is the first bad one? The search's questions become jobs, their results answers.
+//! Finds the first bad image of an ordered list. The search's questions become jobs, their results answers.
 
 mod answer;
 
@@ -15,25 +15,25 @@ use crate::model::search::Bisect;
 use crate::model::verdicts::Verdicts;
 use crate::model::{Case, CaseResult, Plan, Service, Verdict};
 use crate::run::compare::change;
-use crate::run::conductor::{AtDeadline, Conductor, Heard};
+use crate::run::conductor::{AtDeadline, Conductor, RunnerEvent};
 use crate::run::executor::{Job, JobId};
 use crate::run::schedule::How;
 use crate::search::noise::{Answer, Noise, Tally};
 use crate::search::versions::{Culprit, Settings, Versions};
 
-/// How sure the answer is when nothing else is asked for and the failure comes only sometimes.
+/// Default confidence of the answer when the failure is flaky.
 const CONFIDENCE: f64 = 0.99;
-/// Number of attempts at an image that is unresolved.
+/// Maximum number of attempts at an image that is unresolved.
 const TRIES: usize = 2;
 
-/// Where another failure begins.
-struct Another {
+/// The newest image's failure, when the first bad image fails in another way, and where it begins.
+struct NewestFailure {
     signature: Signature,
     culprit: Culprit,
 }
 
-/// A search under way.
-struct Hunt<'a, 'c> {
+/// A running bisection.
+struct Bisection<'a, 'c> {
     plan: &'a Plan,
     bisect: &'a Bisect,
     service: Arc<Service>,
@@ -50,13 +50,13 @@ pub(super) async fn run(conductor: &mut Conductor<'_>, plan: &Plan, how: &How) {
     let Some(bisect) = &plan.bisect else { return };
     let deadline = how.budget.map(|budget| conductor.recorder.begun() + budget);
     conductor.until(deadline, AtDeadline::Abort);
-    let mut hunt = Hunt::new(conductor, plan, bisect);
-    let verdicts = if bisect.judges { hunt.judge().await } else { hunt.bisect().await };
+    let mut bisection = Bisection::new(conductor, plan, bisect);
+    let verdicts = if bisect.judges { bisection.judge().await } else { bisection.bisect().await };
     conductor.stamp(Event::BisectFinished { verdicts: Arc::new(verdicts) });
 }
 
-/// What a result says of its image, whatever it fails with.
-fn believed(result: &CaseResult) -> Vec<Answer> {
+/// What a result says about its image, whatever the failure's signature.
+fn verdict_reply(result: &CaseResult) -> Vec<Answer> {
     vec![match result.verdict {
         Verdict::Pass => Answer::Pass,
         Verdict::Fail => Answer::Fail,
@@ -64,12 +64,12 @@ fn believed(result: &CaseResult) -> Vec<Answer> {
     }]
 }
 
-impl<'a, 'c> Hunt<'a, 'c> {
+impl<'a, 'c> Bisection<'a, 'c> {
     fn new(conductor: &'a mut Conductor<'c>, plan: &'a Plan, bisect: &'a Bisect) -> Self {
         let mut service = plan.parts[0].service.clone();
-        // Requests after healthy are not part of the question.
+        // The search is about becoming healthy, not about requests afterwards.
         service.checks.clear();
-        let mut hunt = Self {
+        let mut bisection = Self {
             plan,
             bisect,
             service: Arc::new(service),
@@ -78,11 +78,11 @@ impl<'a, 'c> Hunt<'a, 'c> {
             results: vec![Vec::new(); plan.candidates.len()],
             begun: Instant::now(),
         };
-        hunt.results = (0..plan.candidates.len()).map(|version| hunt.known(version)).collect();
-        hunt
+        bisection.results = (0..plan.candidates.len()).map(|version| bisection.known(version)).collect();
+        bisection
     }
 
-    /// What a run that is resumed has found out about an image.
+    /// The results of an image from the run that is resumed.
     fn known(&self, version: usize) -> Vec<Arc<CaseResult>> {
         let known = self.conductor.recorder.run.finished(&self.case(version).id);
         let times = |result: &CaseResult, attempts: &Attempts| match (attempts.is_single(), result.verdict) {
@@ -95,26 +95,26 @@ impl<'a, 'c> Hunt<'a, 'c> {
     }
 
     async fn bisect(&mut self) -> Verdicts {
-        let doubted = self.bisect.confidence.is_some();
-        let noise = if doubted { Noise::unknown(0.5) } else { Noise::none() };
-        let mut machine = self.machine(noise, &believed);
-        self.search(&mut machine, &believed).await;
-        if !doubted {
+        let may_be_flaky = self.bisect.confidence.is_some();
+        let noise = if may_be_flaky { Noise::unknown(0.5) } else { Noise::none() };
+        let mut machine = self.machine(noise, &verdict_reply);
+        self.search(&mut machine, &verdict_reply).await;
+        if !may_be_flaky {
             self.confirm(machine.culprit()).await;
-            machine = self.machine(Noise::none(), &believed);
+            machine = self.machine(Noise::none(), &verdict_reply);
             if self.is_flaky() {
-                self.doing("the failure comes only sometimes: more runs");
-                machine = self.machine(Noise::unknown(1.0), &believed);
-                self.search(&mut machine, &believed).await;
+                self.report_activity("the failure is flaky: running more often");
+                machine = self.machine(Noise::unknown(1.0), &verdict_reply);
+                self.search(&mut machine, &verdict_reply).await;
             }
         }
         let culprit = machine.culprit();
-        let another = self.another(culprit).await;
+        let newest_failure = self.newest_failure(culprit).await;
         let change = self.change(culprit).await;
-        // The posterior where answers are doubted; else what two answers that agree are worth.
-        let doubted = doubted || self.is_flaky();
-        let confidence = if doubted { machine.confidence() } else { self.worth(culprit) };
-        self.finish(culprit, confidence, another, change)
+        // The posterior if answers may be wrong, else the confidence in two answers that agree.
+        let may_be_flaky = may_be_flaky || self.is_flaky();
+        let confidence = if may_be_flaky { machine.confidence() } else { self.agreement_confidence(culprit) };
+        self.finish(culprit, confidence, newest_failure, change)
     }
 
     /// Judges one image, for `git bisect run`.
@@ -122,18 +122,18 @@ impl<'a, 'c> Hunt<'a, 'c> {
         for _ in 0..TRIES {
             if !self.conductor.is_stopping() && self.tally(0).decisive() == 0 {
                 self.start(0);
-                self.hear().await;
+                self.next_result().await;
             }
         }
         self.judged()
     }
 
-    fn doing(&mut self, what: &str) {
+    fn report_activity(&mut self, what: &str) {
         let (id, doing) = (self.bisect.id.clone(), what.to_owned());
         self.conductor.stamp(Event::SearchProgress { id, doing, found: Vec::new() });
     }
 
-    /// A machine that knows all answers so far.
+    /// A search that knows all answers so far.
     fn machine(&self, noise: Noise, says: &dyn Fn(&CaseResult) -> Vec<Answer>) -> Versions {
         let confidence = self.bisect.confidence.unwrap_or(CONFIDENCE);
         let mut machine = Versions::new(self.plan.candidates.len(), Settings { noise, confidence });
@@ -149,7 +149,7 @@ impl<'a, 'c> Hunt<'a, 'c> {
         }
     }
 
-    /// Runs what a machine wants until it wants no more.
+    /// Runs what the search wants until it wants no more.
     async fn search(&mut self, machine: &mut Versions, says: &dyn Fn(&CaseResult) -> Vec<Answer>) {
         loop {
             if !self.conductor.is_stopping() {
@@ -158,38 +158,38 @@ impl<'a, 'c> Hunt<'a, 'c> {
                     self.start(version);
                 }
             }
-            let Some(version) = self.hear().await else { break };
+            let Some(version) = self.next_result().await else { break };
             for answer in self.results[version].last().map(|result| says(result)).unwrap_or_default() {
                 machine.record(version, answer);
             }
         }
     }
 
-    /// Runs what the answer stands on once more: a failure that comes only sometimes shows itself here.
+    /// Runs again the images that the answer rests on, which reveals a flaky failure.
     async fn confirm(&mut self, culprit: Culprit) {
         let newest = self.results.len() - 1;
-        let mut once_more = match culprit {
+        let mut again = match culprit {
             Culprit::First(first) => vec![first, first - 1],
             Culprit::AnyOf(first, last) => [Some(last), first.checked_sub(1)].into_iter().flatten().collect(),
             Culprit::AllBad => vec![0],
             Culprit::NoneBad => vec![newest],
             Culprit::Unknown => Vec::new(),
         };
-        self.doing("once more, to be sure");
-        while !once_more.is_empty() || !self.running.is_empty() {
+        self.report_activity("confirming the answer");
+        while !again.is_empty() || !self.running.is_empty() {
             while self.conductor.free() > 0 {
-                let Some(version) = once_more.pop() else { break };
+                let Some(version) = again.pop() else { break };
                 self.start(version);
             }
-            if self.hear().await.is_none() {
+            if self.next_result().await.is_none() {
                 break;
             }
         }
     }
 
-    /// Where the newest image's failure begins, when it is not the first bad one's. Runs that were made are used again;
-    /// an image that fails in a third way says nothing about this one.
-    async fn another(&mut self, culprit: Culprit) -> Option<Another> {
+    /// Finds where the newest image's failure begins, if the first bad image fails in another way. Earlier runs are
+    /// reused; an image that fails in a third way is no answer.
+    async fn newest_failure(&mut self, culprit: Culprit) -> Option<NewestFailure> {
         let (Culprit::First(bad) | Culprit::AnyOf(_, bad)) = culprit else { return None };
         let wanted = self.signature(self.results.len() - 1)?;
         if self.signature(bad)? == wanted {
@@ -197,18 +197,18 @@ impl<'a, 'c> Hunt<'a, 'c> {
         }
         let says = |result: &CaseResult| match signature(result) {
             Some(found) if found == wanted => vec![Answer::Fail],
-            // Said twice: it would fail that way again.
+            // As often as it would be tried: it would fail that way again.
             Some(_) => vec![Answer::Unresolved; TRIES],
-            None => believed(result),
+            None => verdict_reply(result),
         };
-        self.doing("the newest fails in another way: where does that begin?");
+        self.report_activity("the newest image fails in another way: finding where that begins");
         let noise = if self.is_flaky() { Noise::unknown(1.0) } else { Noise::none() };
         let mut machine = self.machine(noise, &says);
         self.search(&mut machine, &says).await;
-        Some(Another { culprit: machine.culprit(), signature: wanted })
+        Some(NewestFailure { culprit: machine.culprit(), signature: wanted })
     }
 
-    /// What changed from the last good image to the first that is known to be bad.
+    /// What changed from the last good image to the first known bad one.
     async fn change(&mut self, culprit: Culprit) -> ImageChange {
         let (first, last) = match culprit {
             Culprit::First(first) => (first, first),
@@ -217,18 +217,18 @@ impl<'a, 'c> Hunt<'a, 'c> {
         };
         let Some(good) = first.checked_sub(1) else { return ImageChange::default() };
         let not_compared = |why: &str| ImageChange { note: Some(why.to_owned()), ..ImageChange::default() };
-        if let Some(why) = self.over() {
+        if let Some(why) = self.stopped() {
             return not_compared(&format!("the images were not compared: {why}"));
         }
-        self.doing("what changed between the two");
+        self.report_activity("comparing the two images");
         let facts = |version: usize| &self.plan.candidates[version].facts;
         let context = self.conductor.context.clone();
         let labels = context.session.labels("compared");
         let compared = change(context.engine.as_ref(), &labels, facts(good), facts(last), &self.service.secrets);
         match self.conductor.unless_stopped(compared).await {
             Some(Ok(change)) => change,
-            Some(Err(e)) => not_compared(&format!("the images could not be compared: {e}")),
-            None => not_compared("the images were not compared: it was stopped before"),
+            Some(Err(e)) => not_compared(&format!("cannot compare the images: {e}")),
+            None => not_compared("the images were not compared: the run stopped early"),
         }
     }
 
@@ -250,23 +250,23 @@ impl<'a, 'c> Hunt<'a, 'c> {
         self.running.insert(id, version);
     }
 
-    /// Waits for the next result, and keeps it; `None` when nothing runs any more.
-    async fn hear(&mut self) -> Option<usize> {
+    /// Waits for the next result and records it; `None` when no job runs.
+    async fn next_result(&mut self) -> Option<usize> {
         loop {
             match self.conductor.next().await {
-                Some(Heard::Finished(id, result)) => {
+                Some(RunnerEvent::Finished(id, result)) => {
                     let Some(version) = self.running.remove(&id) else { continue };
                     let result = Arc::from(result);
                     ran(self.conductor, self.plan, &result);
                     self.results[version].push(result);
                     return Some(version);
                 }
-                Some(Heard::Broken(id)) => {
+                Some(RunnerEvent::Broken(id)) => {
                     self.running.remove(&id);
                     self.conductor.drain(BROKEN);
                 }
-                Some(Heard::Stopped(left)) => self.running.retain(|id, _| !left.contains(id)),
-                Some(Heard::Phase(..) | Heard::Provisional(_)) => {}
+                Some(RunnerEvent::Stopped(left)) => self.running.retain(|id, _| !left.contains(id)),
+                Some(RunnerEvent::Phase(..) | RunnerEvent::Provisional(_)) => {}
                 None => {
                     self.running.clear();
                     return None;
@@ -275,14 +275,14 @@ impl<'a, 'c> Hunt<'a, 'c> {
         }
     }
 
-    /// Why it stopped before it had its answer.
-    fn over(&self) -> Option<String> {
+    /// Why the run stopped before the answer was found.
+    fn stopped(&self) -> Option<String> {
         self.conductor.stopped().map(ToOwned::to_owned)
     }
 
     fn tally(&self, version: usize) -> Tally {
         let mut tally = Tally::default();
-        self.results[version].iter().flat_map(|result| believed(result)).for_each(|answer| tally.add(answer));
+        self.results[version].iter().flat_map(|result| verdict_reply(result)).for_each(|answer| tally.add(answer));
         tally
     }
 
