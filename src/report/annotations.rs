@@ -53,8 +53,8 @@ pub fn render_azure(run: &Run) -> String {
     let mut text = String::new();
     for (kind, issues) in [("error", &issues.errors), ("warning", &issues.warnings)] {
         for issue in issues {
-            let said = format!("{}: {}", issue.title, issue.text);
-            let _ = writeln!(text, "##vso[task.logissue type={kind}]{}", azure(&said));
+            let message = format!("{}: {}", issue.title, issue.text);
+            let _ = writeln!(text, "##vso[task.logissue type={kind}]{}", azure(&message));
         }
     }
     if let Some(rest) = &issues.rest {

@@ -158,7 +158,7 @@ impl ResultBuilder<'_> {
         if let Some(cause) = platform::architecture(&self.candidate.facts, &self.service.platform) {
             let mut result = self.result(Verdict::Fail, Some(Outcome::Exited), Some(1));
             result.causes = vec![cause];
-            result.notes.push("judged from the image; its behavior on this host proves nothing".to_owned());
+            result.notes.push("judged from the image; its behaviour on this host proves nothing".to_owned());
             return Some(result);
         }
         let conditions = &self.case.conditions;
