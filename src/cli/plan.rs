@@ -14,7 +14,7 @@ use crate::model::image::short_name;
 use crate::model::shard::Shard;
 use crate::model::{Case, Plan};
 use crate::report::view::plural;
-use crate::run::schedule::{estimate, of_search, whole};
+use crate::run::schedule::{estimate, estimate_all, estimate_search};
 
 /// The default work for a CI worker in seconds, and the default limit of workers.
 const A_WORKER_S: f64 = 120.0;
@@ -60,8 +60,8 @@ pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     let asked = requests(&args.scenarios, &args.image, &args.on)?;
     let plan = Plan::joined(asked.into_iter().map(|one| one.plan(Vec::new())).collect());
     let alone: Vec<Case> = plan.cases.iter().filter(|case| !case.is_searched()).cloned().collect();
-    let searches = plan.searches.iter().map(|search| of_search(&search.conditions, SLOTS).1);
-    let seconds = whole(&alone, SLOTS) + searches.sum::<f64>();
+    let searches = plan.searches.iter().map(|search| estimate_search(&search.conditions, SLOTS).1);
+    let seconds = estimate_all(&alone, SLOTS) + searches.sum::<f64>();
     let default = (seconds / A_WORKER_S).ceil().max(1.0);
     let count = args.shards.unwrap_or(if default < MOST_WORKERS as f64 { default as u64 } else { MOST_WORKERS });
     let shards = (1..=count).map(|number| Shard { number, of: count });
@@ -86,7 +86,7 @@ fn text(plan: &Plan, shards: &[Shard], seconds: f64) -> String {
         let _ = writeln!(text, "  {id:width$}  {image} under {}{expect}", case.conditions);
     }
     for search in &plan.searches {
-        let (runs, seconds) = of_search(&search.conditions, SLOTS);
+        let (runs, seconds) = estimate_search(&search.conditions, SLOTS);
         let (image, among) = (short_name(&search.image), plural(search.conditions.len(), "condition"));
         let _ = writeln!(
             text,
@@ -126,7 +126,7 @@ fn document(plan: &Plan, shards: &[Shard], seconds: f64) -> serde_json::Value {
         .searches
         .iter()
         .map(|search| {
-            let (runs, seconds) = of_search(&search.conditions, SLOTS);
+            let (runs, seconds) = estimate_search(&search.conditions, SLOTS);
             json!({
                 "id": search.id,
                 "image": search.image,

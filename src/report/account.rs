@@ -10,7 +10,7 @@ use crate::model::outcome::{CaseResult, Cause};
 const MOST_LOG: usize = 20;
 
 /// The details of a case, as plain text that no format has escaped yet.
-pub struct CaseDetails {
+pub(crate) struct CaseDetails {
     /// The outcome and the first cause.
     pub(crate) headline: String,
     /// Causes, fixes and evidence.
@@ -30,7 +30,7 @@ pub struct CaseDetails {
 }
 
 /// A cause in words.
-pub struct CauseText {
+pub(crate) struct CauseText {
     /// What happened.
     pub(crate) text: String,
     /// How to fix it.
@@ -78,7 +78,7 @@ impl CaseDetails {
 }
 
 /// Findings about the image that are not among the causes.
-pub fn other_findings(result: &CaseResult) -> impl Iterator<Item = &Cause> {
+pub(crate) fn other_findings(result: &CaseResult) -> impl Iterator<Item = &Cause> {
     let findings = result.findings.iter().map(|finding| &finding.cause);
     findings.filter(|finding| result.causes.iter().all(|cause| cause.id != finding.id))
 }

@@ -141,9 +141,9 @@ fn tested(verdicts: &Verdicts) -> String {
         };
         let name = format!("{:width$}", version.name);
         let room = WIDTH.saturating_sub(width + 6 + version.often.chars().count());
-        let said = shorten_end(&version.text, room);
-        let said = if sign == "✗" { said } else { styled(DIM, &said) };
-        let _ = writeln!(text, "  {} {name}  {said}{}", styled(style, sign), styled(DIM, &version.often));
+        let shown = shorten_end(&version.text, room);
+        let shown = if sign == "✗" { shown } else { styled(DIM, &shown) };
+        let _ = writeln!(text, "  {} {name}  {shown}{}", styled(style, sign), styled(DIM, &version.often));
     }
     text
 }

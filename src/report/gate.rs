@@ -27,7 +27,7 @@ pub(crate) struct Judged {
 
 /// A failure in words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WorstFailure {
+pub(crate) struct WorstFailure {
     /// The case's id.
     pub(crate) case: String,
     /// Its image's name.

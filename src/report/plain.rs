@@ -38,7 +38,7 @@ pub(crate) fn readable(text: &str, shown: impl Fn(char) -> Option<char>) -> Stri
 }
 
 /// Whether a character changes the direction of the text after it, which could disguise a line.
-pub fn changes_direction(c: char) -> bool {
+pub(crate) fn changes_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -48,8 +48,8 @@ impl<'a> Table<'a> {
     /// The table without rows that contain only steps of a search.
     #[must_use]
     pub(crate) fn without_steps(&self) -> Self {
-        let told = |row: &&Row<'_>| row.cells.iter().flatten().any(|cell| cell.standing != Standing::Step);
-        Self { rows: self.rows.iter().filter(told).cloned().collect(), ..self.clone() }
+        let has_cases = |row: &&Row<'_>| row.cells.iter().flatten().any(|cell| cell.standing != Standing::Step);
+        Self { rows: self.rows.iter().filter(has_cases).cloned().collect(), ..self.clone() }
     }
 
     /// The title of the table, if a run has more than one.

@@ -56,7 +56,7 @@ pub(super) struct Conductor<'a> {
     at_deadline: AtDeadline,
     interrupts: Interrupts,
     stopped: Option<String>,
-    /// Every execution of a search, in order of time.
+    /// Every execution of a search, in chronological order.
     pub(super) executions: Vec<Arc<CaseResult>>,
     /// Number of jobs whose task panicked.
     pub(super) broken: usize,

@@ -125,7 +125,7 @@ impl<'a> FullDisk<'a> {
     }
 
     /// Adds the keeper and the volumes to the candidate's teardown.
-    pub fn tear_down_with(self, candidate: &mut Teardown<'_>) {
+    pub(crate) fn tear_down_with(self, candidate: &mut Teardown<'_>) {
         candidate.absorb(self.keeper);
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn service(defaults: &Service, command: &str) -> Service {
 
 /// How a planted candidate ended, with its last log line.
 #[must_use]
-pub fn describe_end(result: &CaseResult) -> String {
+pub(crate) fn describe_end(result: &CaseResult) -> String {
     let last = result.evidence.log_tail.last().cloned();
     let why = last.or_else(|| result.causes.first().map(|c| c.text.clone())).or_else(|| result.notes.first().cloned());
     format!("{}: {}", result.cell(), why.unwrap_or_default())

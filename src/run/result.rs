@@ -43,7 +43,7 @@ pub(crate) struct Attempt {
 }
 
 /// Builds the result of a case.
-pub struct ResultBuilder<'a> {
+pub(crate) struct ResultBuilder<'a> {
     /// The case.
     pub(crate) case: &'a Case,
     /// Its candidate.
@@ -158,7 +158,7 @@ impl ResultBuilder<'_> {
         if let Some(cause) = platform::architecture(&self.candidate.facts, &self.service.platform) {
             let mut result = self.result(Verdict::Fail, Some(Outcome::Exited), Some(1));
             result.causes = vec![cause];
-            result.notes.push("judged from the image; its behavior on this host proves nothing".to_owned());
+            result.notes.push("judged from the image; its behaviour on this host proves nothing".to_owned());
             return Some(result);
         }
         let conditions = &self.case.conditions;
@@ -258,7 +258,7 @@ impl ResultBuilder<'_> {
 
 /// Whether a run exercised a condition, imposed or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Exercise {
+pub(crate) enum Exercise {
     /// The process did what the condition affects.
     Exercised,
     /// It did not, and would not under the condition, for this reason.
@@ -269,7 +269,7 @@ pub enum Exercise {
 
 /// Whether the run behind `result` exercised a condition.
 #[must_use]
-pub fn exercise(
+pub(crate) fn exercise(
     candidate: &Candidate,
     service: &Service,
     files: Option<&ImageFiles>,

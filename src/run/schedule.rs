@@ -127,7 +127,7 @@ pub(crate) fn load(conditions: &ConditionSet, phase: Phase, uses_network: bool) 
 
 /// Seconds that all cases take with `jobs` slots.
 #[must_use]
-pub(crate) fn whole(cases: &[Case], jobs: usize) -> f64 {
+pub(crate) fn estimate_all(cases: &[Case], jobs: usize) -> f64 {
     let each: Vec<(f64, f64)> = cases.iter().map(|case| estimate(&case.conditions)).collect();
     let longest = each.iter().map(|(all, _)| *all).fold(0.0, f64::max);
     // Two slots share a processor.
@@ -137,7 +137,7 @@ pub(crate) fn whole(cases: &[Case], jobs: usize) -> f64 {
 
 /// Typical number of runs of a search among conditions, and the seconds it takes with `jobs` slots.
 #[must_use]
-pub(crate) fn of_search(conditions: &[Condition], jobs: usize) -> (usize, f64) {
+pub(crate) fn estimate_search(conditions: &[Condition], jobs: usize) -> (usize, f64) {
     let count = conditions.len();
     // The baseline, all conditions together, each alone, and some in between.
     let runs = 3 + count + count.div_ceil(4);
@@ -201,6 +201,6 @@ mod tests {
     fn estimate_grows_with_the_wait() {
         let of = |text: &str| estimate(&cases(&[text])[0].conditions).0;
         assert!(of("") < of("egress.drop") && of("egress.drop") < of("dns.drop") && of("") < of("cpu.limit:0.25"));
-        assert!(whole(&cases(&["", "", "", ""]), 4) < whole(&cases(&[""; 40]), 4));
+        assert!(estimate_all(&cases(&["", "", "", ""]), 4) < estimate_all(&cases(&[""; 40]), 4));
     }
 }

@@ -74,7 +74,7 @@ impl<'a> Services<'a> {
     ///
     /// # Errors
     /// [`RunError::Service`] for the first that does not in time, with its last log line.
-    pub async fn wait_until_serving(&self, holder: &mut Holder, run: u64) -> Result<(), RunError> {
+    pub(crate) async fn wait_until_serving(&self, holder: &mut Holder, run: u64) -> Result<(), RunError> {
         for one in &self.running {
             let order = Await { run, number: one.number, port: one.port };
             if let Err(error) = holder.wait_until_serving(order, one.container.ready_within).await {
@@ -90,7 +90,7 @@ impl<'a> Services<'a> {
     }
 
     /// Removes the containers in the background.
-    pub async fn tear_down(self) {
+    pub(crate) async fn tear_down(self) {
         for one in self.running {
             one.teardown.start().await;
         }

@@ -59,7 +59,7 @@ struct Waiting {
 }
 
 /// What a watch needs.
-pub struct WatchInput<'a> {
+pub(crate) struct WatchInput<'a> {
     /// The service configuration.
     pub(crate) service: &'a Service,
     /// Options that apply to every case.
@@ -112,7 +112,7 @@ pub(crate) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// Begins when the engine has reported the start.
     #[must_use]
-    pub fn begin(begin: WatchInput<'a>) -> Self {
+    pub(crate) fn begin(begin: WatchInput<'a>) -> Self {
         Self {
             service: begin.service,
             options: begin.options,

@@ -57,9 +57,9 @@ impl Watchdog {
 /// # Errors
 /// The engine's tenth error.
 pub(crate) async fn watch(engine: &dyn Engine, label: &str) -> Result<(), RunError> {
-    let mut said = Vec::new();
-    let read = tokio::io::stdin().read_to_end(&mut said).await;
-    if read.is_ok() && said == DONE {
+    let mut received = Vec::new();
+    let read = tokio::io::stdin().read_to_end(&mut received).await;
+    if read.is_ok() && received == DONE {
         return Ok(());
     }
     Ok(until_nothing_is_left(engine, label).await?)

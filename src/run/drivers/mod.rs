@@ -26,7 +26,7 @@ pub struct Finished {
     pub run: Run,
     /// Results in the order of the plan, without cases that did not run.
     pub results: Vec<Arc<CaseResult>>,
-    /// Every execution of a search, in order of time.
+    /// Every execution of a search, in chronological order.
     pub executions: Vec<Arc<CaseResult>>,
     /// Its counts.
     pub summary: Counts,

@@ -42,7 +42,7 @@ impl Inquiry<'_, '_> {
         answer.minimal_sets = vec![set];
         answer.confidence = 1.0;
         answer.assumption =
-            "judged from the image; its behavior on this machine proves nothing, so nothing was run, and \
+            "judged from the image; its behaviour on this machine proves nothing, so nothing was run, and \
                              other causes may hide behind this one"
                 .to_owned();
         answer
