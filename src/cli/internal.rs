@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use super::failure::Failure;
-use super::session::engine;
 use crate::engine::SESSION_LABEL;
+use crate::engine::context::EngineEnv;
+use crate::engine::docker::DockerEngine;
 use crate::run::watchdog::watch;
 
 /// Arguments of the watchdog.
@@ -49,8 +50,9 @@ pub(crate) fn keeper() -> ExitCode {
 /// # Errors
 /// Engine.
 pub(crate) async fn watchdog(args: &WatchdogArgs) -> Result<u8, Failure> {
-    // The engine is located while the controller lives, so its settings are the same.
-    let (engine, _) = engine().await?;
-    watch(engine.as_ref(), &format!("{SESSION_LABEL}={}", args.session)).await?;
+    // The engine is located while the controller lives, so its settings are the same. It is asked nothing yet: it is busy
+    // with the session.
+    let engine = DockerEngine::connect(&EngineEnv::of_process())?;
+    watch(&engine, &format!("{SESSION_LABEL}={}", args.session)).await?;
     Ok(0)
 }
