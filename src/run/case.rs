@@ -13,6 +13,7 @@ use super::RunError;
 use super::context::Context;
 use super::disk::FullDisk;
 use super::holder::Holder;
+use super::off_thread::off_thread;
 use super::result::{Attempt, ResultBuilder};
 use super::services::Services;
 use super::spec;
@@ -72,18 +73,28 @@ pub async fn run(
     if let Err(Failure::Run(error)) = &attempt {
         context.lifeline.check(error).await;
     }
-    let builder = ResultBuilder { files: files.as_ref(), total_ms, ..bare };
-    // A machine of another architecture that cannot execute amd64 proves nothing about the image.
     let foreign = candidate.facts.architecture != context.architecture;
+    let (candidate, service, case) = (candidate.clone(), service.clone(), case.clone());
+    // Rules and redaction read the whole log.
+    off_thread(move || {
+        let (case, candidate, service, files) = (&case, &candidate, &service, files.as_ref());
+        let builder = ResultBuilder { case, candidate, service, files, first, total_ms };
+        judge(&builder, attempt, foreign).cleaned(&redactor(candidate, service, case))
+    })
+    .await
+}
+
+/// The result of an attempt. `foreign`: the engine's machine has another architecture than the image.
+fn judge(builder: &ResultBuilder<'_>, attempt: Result<Attempt, Failure>, foreign: bool) -> CaseResult {
+    // A machine of another architecture that cannot execute amd64 proves nothing about the image.
     let cannot = |text: &str| foreign && text.contains("exec format error");
-    let result = match attempt {
+    match attempt {
         Ok(attempt) if cannot(&attempt.log) => builder.not_run(&cannot_execute()),
         Err(Failure::Image { message, .. }) if cannot(&message) => builder.not_run(&cannot_execute()),
         Ok(attempt) => builder.of_attempt(attempt),
         Err(Failure::Image { exit_code, message, hint }) => builder.not_started(exit_code, &message, hint),
         Err(Failure::Run(e)) => builder.not_run(&e),
-    };
-    result.cleaned(&redactor(candidate, service, case))
+    }
 }
 
 fn cannot_execute() -> RunError {

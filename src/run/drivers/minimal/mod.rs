@@ -20,6 +20,7 @@ use crate::model::search::Search;
 use crate::model::{Candidate, Case, CaseId, CaseResult, Condition, ConditionSet, Plan, Service, Verdict};
 use crate::run::conductor::{Conductor, RunnerEvent};
 use crate::run::executor::{Job, JobId};
+use crate::run::off_thread::off_thread;
 use crate::run::result::{Exercise, exercise};
 use crate::run::schedule::estimate;
 use crate::search::minimal::{Findings, NAMED, Search as Machine, Settings};
@@ -63,23 +64,19 @@ impl Question<'_> {
 }
 
 /// Runs slow work of a search on another thread, since this one timestamps health checks.
-async fn off_thread<S, T>(search: &mut S, work: impl FnOnce(&mut S) -> T + Send + 'static) -> T
+async fn search_off_thread<S, T>(search: &mut S, work: impl FnOnce(&mut S) -> T + Send + 'static) -> T
 where
     S: Default + Send + 'static,
     T: Send + 'static,
 {
     let mut taken = std::mem::take(search);
-    let worker = tokio::task::spawn_blocking(move || {
+    let result;
+    (*search, result) = off_thread(move || {
         let result = work(&mut taken);
         (taken, result)
-    });
-    match worker.await {
-        Ok((back, result)) => {
-            *search = back;
-            result
-        }
-        Err(e) => std::panic::resume_unwind(e.into_panic()),
-    }
+    })
+    .await;
+    result
 }
 
 /// Queries a search as if these sets had passed.
@@ -379,7 +376,7 @@ impl Inquiry<'_, '_> {
             // Jobs that were started ahead may go on.
             let own = |set: &ConditionSet| universes.iter().any(|universe| universe.bits(set).is_some());
             if !self.running.values().any(|run| own(&run.conditions)) {
-                let found = off_thread(&mut searches, move |searches| findings(searches)).await;
+                let found = search_off_thread(&mut searches, move |searches| findings(searches)).await;
                 if found.iter().all(|findings| findings.finished) {
                     return (found, Some(End::Finished));
                 }
@@ -415,7 +412,8 @@ impl Inquiry<'_, '_> {
         let (healthy, mut open) = self.healthy_and_open(search, universe);
         let running = open.clone();
         let mut wanted =
-            off_thread(search, move |search| assuming(search, &healthy, |search| search.next(free, &running))).await;
+            search_off_thread(search, move |search| assuming(search, &healthy, |search| search.next(free, &running)))
+                .await;
         // The longest first.
         let length = |set: &Set| estimate(&universe.conditions(*set)).0;
         wanted.sort_by(|a, b| length(b).total_cmp(&length(a)));
@@ -434,7 +432,7 @@ impl Inquiry<'_, '_> {
         }
         let (healthy, _) = self.healthy_and_open(search, universe);
         let foreseen = move |search: &mut Machine| assuming(search, &healthy, |search| search.foreseen(&open));
-        if let Some(found) = off_thread(search, foreseen).await {
+        if let Some(found) = search_off_thread(search, foreseen).await {
             let found: Vec<ConditionSet> = found.iter().map(|set| universe.conditions(*set)).collect();
             self.start_forms_ahead(&found);
         }
