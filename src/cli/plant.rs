@@ -418,6 +418,7 @@ fn exit_on_sigterm() {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::proofs::proofs;
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(ToOwned::to_owned).collect()
@@ -441,6 +442,13 @@ mod tests {
         let (good, said) = outcome(text);
         assert!(!good, "{said}");
         said
+    }
+
+    #[test]
+    fn parses_every_proof() {
+        for proof in proofs().into_iter().filter(|proof| !proof.of_image) {
+            assert!(parse(&words(&proof.meets)).is_ok(), "{}: exitone plant cannot `{}`", proof.name, proof.meets);
+        }
     }
 
     #[test]

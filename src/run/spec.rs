@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::{ContainerSpec, Network};
 use crate::holder::protocol::{CA_FILE, CREDENTIALS_PATH, HOSTNAME, SHARED_DIR};
+use crate::model::condition::ContainerPlan;
 use crate::model::{Candidate, ConditionSet, EnvChange, Service};
 
 use super::session::Session;
@@ -126,7 +127,19 @@ pub(crate) fn container(
 ) -> ContainerSpec {
     let env = environment(candidate, service, conditions).into_iter();
     let (entrypoint, cmd) = command(service, conditions);
-    let plan = conditions.changes().container;
+    // Every field is named: the compiler asks what becomes of a new one.
+    let ContainerPlan {
+        env: _,
+        platform_hostname: _,
+        no_role: _,
+        split_command: _,
+        replace_entrypoint: _,
+        cpu_milli,
+        memory,
+        nofile,
+        read_only,
+        full_disk: _,
+    } = conditions.changes().container;
     ContainerSpec {
         entrypoint,
         cmd,
@@ -134,10 +147,10 @@ pub(crate) fn container(
         env: env.map(|(name, value)| value.map_or(name.clone(), |v| format!("{name}={v}"))).collect(),
         network: Network::Container(holder.to_owned()),
         volumes: vec![session.shared(false)],
-        cpu_milli: plan.cpu_milli,
-        memory: plan.memory,
-        nofile: plan.nofile,
-        read_only: plan.read_only,
+        cpu_milli,
+        memory,
+        nofile,
+        read_only,
         ..ContainerSpec::plain(&candidate.facts.id.0, session.labels("candidate"))
     }
 }

@@ -26,9 +26,9 @@ impl Knowledge for FileFault {
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
         match self {
             Self::DiskFull => {
-                failure.told(&["disk-full", "read-only-files"], failure.says(&[NO_SPACE, READ_ONLY].concat()))
+                failure.suspicion(&["disk-full", "read-only-files"], failure.says(&[NO_SPACE, READ_ONLY].concat()))
             }
-            Self::ReadOnlyRoot => failure.told(&["read-only-files"], failure.says(&READ_ONLY)),
+            Self::ReadOnlyRoot => failure.suspicion(&["read-only-files"], failure.says(&READ_ONLY)),
         }
     }
 

@@ -32,5 +32,5 @@ impl Knowledge for HostnameFault {
 /// An address that could not be bound: the host name's, or an IPv6 one.
 pub(super) fn cannot_bind(failure: &Failure<'_>) -> f64 {
     let says = failure.says(&["EADDRNOTAVAIL", "annot assign requested"]);
-    failure.told(&["bind-host-name", "bound-to-host-name"], says)
+    failure.suspicion(&["bind-host-name", "bound-to-host-name"], says)
 }

@@ -58,13 +58,13 @@ impl Knowledge for Limit {
 
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
         match self {
-            Self::Cpu(_) => failure.told(&["slow-start"], failure.run.outcome == Some(&Outcome::NeverListened)),
+            Self::Cpu(_) => failure.suspicion(&["slow-start"], failure.run.outcome == Some(&Outcome::NeverListened)),
             Self::Memory(_) => {
                 let killed = failure.run.outcome == Some(&Outcome::OomKilled);
                 let fits = killed || failure.says(&["MemoryError", "out of memory"]);
-                failure.told(&["out-of-memory", "heap-out-of-memory"], fits)
+                failure.suspicion(&["out-of-memory", "heap-out-of-memory"], fits)
             }
-            Self::Nofile(_) => failure.told(&["too-many-files"], failure.says(&["oo many open files", "EMFILE"])),
+            Self::Nofile(_) => failure.suspicion(&["too-many-files"], failure.says(&["oo many open files", "EMFILE"])),
         }
     }
 

@@ -32,7 +32,7 @@ impl Knowledge for MetadataFault {
     }
 
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
-        failure.told(&["aws-credentials"], failure.says(&["credential", "Credential", "169.254.170.2"]))
+        failure.suspicion(&["aws-credentials"], failure.says(&["credential", "Credential", "169.254.170.2"]))
     }
 
     fn meaning(&self) -> Meaning {

@@ -124,8 +124,8 @@ impl Failure<'_> {
         words.iter().any(|word| self.log.contains(word))
     }
 
-    /// A diagnosis stands on more than a word that fits.
-    fn told(&self, ids: &[&str], fits: bool) -> f64 {
+    /// How much a failure speaks for a condition: a diagnosed cause counts for more than a word that fits.
+    fn suspicion(&self, ids: &[&str], fits: bool) -> f64 {
         if self.has_cause(ids) { NAMED } else { if_fits(fits) }
     }
 }

@@ -18,7 +18,9 @@ impl Knowledge for SocketFault {
 
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
         match self {
-            Self::PrivilegedPorts => failure.told(&["privileged-port"], failure.says(&["ermission denied", "EACCES"])),
+            Self::PrivilegedPorts => {
+                failure.suspicion(&["privileged-port"], failure.says(&["ermission denied", "EACCES"]))
+            }
             Self::Ipv6Off => cannot_bind(failure),
         }
     }
