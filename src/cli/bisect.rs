@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::{Failure, INTERNAL, or_errors};
+use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
 use super::flags::{Common, On, Running, duration, share};
 use super::input::{conditions, flags, folder_of, read_text, service_of};
 use super::kept::{RunFolder, resume};
@@ -117,19 +117,15 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     let tell = &mut |event: &_| reporters.on(event);
     let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
     let Some(verdicts) = &finished.run.verdicts else {
-        return Err(match &finished.engine_lost {
-            Some(why) => Failure::engine_lost(why, reporters.folder()),
-            None => Failure::internal("the search ended without an answer"),
-        });
+        unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
+        return Err(Failure::internal("the search ended without an answer"));
     };
     args.output.write_as(&reporters.run, |form| match form {
         ReportForm::Text => Some(shown(verdicts, &finished.results)),
         ReportForm::Json => Some(format!("{:#}\n", json(verdicts))),
         _ => None,
     })?;
-    if let Some(why) = &finished.engine_lost {
-        return Err(Failure::engine_lost(why, reporters.folder()));
-    }
+    unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
     match reporters.failed() {
         Some(failed) => Err(Failure::unwritten(failed)),
         None => ended(&args, verdicts, finished.broken, &signals),

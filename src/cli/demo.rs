@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::console::{print, say};
-use super::failure::Failure;
+use super::failure::{Failure, unless_engine_lost};
 use super::flags::{Common, Form, Format, Running};
 use super::session::{candidates, engine, how, run_plan};
 use super::signals::{Signals, exit_code};
@@ -78,9 +78,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
             print(&text)?;
         }
     }
-    if let Some(why) = &finished.engine_lost {
-        return Err(Failure::engine_lost(why, None));
-    }
+    unless_engine_lost(finished.engine_lost.as_deref(), None)?;
     // The incident's failures are what the demo shows.
     let expected = Counts { unexpected: 0, ..finished.summary };
     Ok(exit_code(&expected, finished.broken, &signals))

@@ -55,21 +55,6 @@ impl Failure {
         Self { code: NO_ENGINE, message: message.into(), hint: None }
     }
 
-    /// The engine stopped answering in the middle of a run, whose folder is `folder`.
-    pub(super) fn engine_lost(why: &str, folder: Option<&Path>) -> Self {
-        let again = match folder {
-            Some(folder) => {
-                format!(
-                    "the results so far are kept; to go on, run the same command with `--resume {}`",
-                    folder.display()
-                )
-            }
-            None => "run the command again".to_owned(),
-        };
-        Self::no_engine(format!("the container engine stopped answering: {why}"))
-            .with_hint(format!("once the engine answers again, {again}"))
-    }
-
     /// The user interrupted the command; `code` is the signal's.
     pub(crate) fn interrupted(code: u8) -> Self {
         Self { code, message: "interrupted".to_owned(), hint: None }
@@ -105,6 +90,23 @@ impl Failure {
         let _ = writeln!(anstream::stderr(), "{}", text.trim_end());
         ExitCode::from(self.code)
     }
+}
+
+/// Fails when a run ended because the engine was `lost`; `folder` has what it found out, if anything does.
+///
+/// # Errors
+/// The loss, with how to go on.
+pub(super) fn unless_engine_lost(lost: Option<&str>, folder: Option<&Path>) -> Result<(), Failure> {
+    let Some(why) = lost else { return Ok(()) };
+    let again = match folder {
+        Some(folder) => {
+            let folder = folder.display();
+            format!("the results so far are kept; to go on, run the same command with `--resume {folder}`")
+        }
+        None => "run the command again".to_owned(),
+    };
+    Err(Failure::no_engine(format!("the container engine stopped answering: {why}"))
+        .with_hint(format!("once the engine answers again, {again}")))
 }
 
 impl From<EngineError> for Failure {

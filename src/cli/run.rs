@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::builder;
 use super::console::say;
-use super::failure::{Failure, or_errors};
+use super::failure::{Failure, or_errors, unless_engine_lost};
 use super::flags::{Common, On, Running};
 use super::input::{conditions, service_of};
 use super::kept::{self, RunFolder, absolute};
@@ -130,9 +130,7 @@ pub(crate) async fn execute(common: &Common, mut args: Args) -> Result<u8, Failu
         say(&format!("run folder: {shown}"));
     }
     written?;
-    if let Some(why) = &finished.engine_lost {
-        return Err(Failure::engine_lost(why, reporters.folder()));
-    }
+    unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
     let code = exit_code(&finished.summary, finished.broken, &signals);
     match reporters.failed() {
         Some(failed) if code < 6 => Err(Failure::unwritten(failed)),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::console::say;
-use super::failure::{Failure, INTERNAL, or_errors};
+use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
 use super::flags::{Common, On, Running, share};
 use super::input::{by_hand, service_of};
 use super::kept::{RunFolder, resume};
@@ -82,10 +82,10 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     let tell = &mut |event: &_| reporters.on(event);
     let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
     let Some(answer) = finished.run.searches.get(&id).map(|report| &report.answer) else {
-        return match (&finished.engine_lost, signals.exit_code()) {
-            (Some(why), _) => Err(Failure::engine_lost(why, reporters.folder())),
-            (None, Some(code)) => Ok(code),
-            (None, None) => Err(Failure::internal("the search ended without an answer")),
+        unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
+        return match signals.exit_code() {
+            Some(code) => Ok(code),
+            None => Err(Failure::internal("the search ended without an answer")),
         };
     };
     args.output.write_as(&reporters.run, |form| match form {
@@ -93,9 +93,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
         ReportForm::Json => Some(format!("{:#}\n", serde_json::to_value(answer).unwrap_or_default())),
         _ => None,
     })?;
-    if let Some(why) = &finished.engine_lost {
-        return Err(Failure::engine_lost(why, reporters.folder()));
-    }
+    unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
     let unknown = answer.verdict == Verdict::Unresolved && finished.broken == 0;
     if finished.cut && unknown && signals.exit_code().is_none() {
         say("the budget ran out before there was an answer");

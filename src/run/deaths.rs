@@ -48,7 +48,7 @@ impl Deaths {
 
     /// Why the event stream broke; `None` while it works.
     #[must_use]
-    pub fn broken(&self) -> Option<RunError> {
+    pub(crate) fn broken(&self) -> Option<RunError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).broken.clone()
     }
 

@@ -24,12 +24,12 @@ pub struct Lifeline {
 impl Lifeline {
     /// The lifeline of a session; `deaths` follows its containers.
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, deaths: Deaths) -> Self {
+    pub(crate) fn new(engine: Arc<dyn Engine>, deaths: Deaths) -> Self {
         Self { engine, deaths, lost: watch::Sender::new(None) }
     }
 
     /// Checks whether the loss of the engine explains `error`. If so, [`Self::lost`] resolves before this returns.
-    pub async fn check(&self, error: &RunError) {
+    pub(crate) async fn check(&self, error: &RunError) {
         let may_be = match error {
             RunError::Engine(_) | RunError::Holder(_) | RunError::Service { .. } => true,
             RunError::CannotImpose { .. }
@@ -57,7 +57,7 @@ impl Lifeline {
     }
 
     /// Resolves with the reason once the engine is lost.
-    pub async fn lost(&self) -> String {
+    pub(crate) async fn lost(&self) -> String {
         let mut lost = self.lost.subscribe();
         match lost.wait_for(Option::is_some).await {
             Ok(why) => why.clone().unwrap_or_default(),

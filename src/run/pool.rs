@@ -52,24 +52,17 @@ pub struct Pool {
     most: usize,
     /// Holders that no case uses.
     idle: Mutex<VecDeque<Idle>>,
-    /// Whether the session ends: no other candidate needs what a holder shares.
-    closing: watch::Sender<bool>,
+    /// True when the session ends: no other candidate needs what a holder shares.
+    ending: watch::Receiver<bool>,
     /// Every holder keeps a reference to this from its launch to its end.
     counted: Arc<()>,
 }
 
 impl Pool {
-    /// An empty pool for `jobs` parallel cases.
+    /// An empty pool for `jobs` parallel cases. `ending` becomes true before [`Self::close`].
     #[must_use]
-    pub(crate) fn new(launch: Launch, mode: Mode, jobs: usize) -> Self {
-        Self {
-            launch,
-            mode,
-            most: jobs * 2,
-            idle: Mutex::default(),
-            closing: watch::Sender::new(false),
-            counted: Arc::default(),
-        }
+    pub(crate) fn new(launch: Launch, mode: Mode, jobs: usize, ending: watch::Receiver<bool>) -> Self {
+        Self { launch, mode, most: jobs * 2, idle: Mutex::default(), ending, counted: Arc::default() }
     }
 
     /// Whether each run needs a fresh namespace inside its holder.
@@ -131,11 +124,11 @@ impl Pool {
     pub async fn give_back(&self, holder: Holder, gone: impl Future<Output = ()> + Send + 'static) {
         match self.mode {
             Mode::Shared => {
-                let mut closing = self.closing.subscribe();
+                let mut ending = self.ending.clone();
                 let task = tokio::spawn(async move {
                     tokio::select! {
                         () = gone => {}
-                        _ = closing.wait_for(|closing| *closing) => {}
+                        _ = ending.wait_for(|ending| *ending) => {}
                     }
                     Ok(holder)
                 });
@@ -155,7 +148,6 @@ impl Pool {
 
     /// Removes all holders, including those that are still being launched.
     pub(crate) async fn close(&self) {
-        self.closing.send_replace(true);
         let idle = std::mem::take(&mut *self.lock());
         let ended = idle.into_iter().map(|idle| async {
             if let Ok(Ok(holder)) = idle.task().await {

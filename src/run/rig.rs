@@ -69,7 +69,8 @@ impl Rig {
             let launch =
                 Launch { engine: engine.clone(), session: session.clone(), image, authority: Arc::new(authority) };
             let mode = if info.joins_current_namespace { Mode::Shared } else { Mode::OneRun };
-            let pool = Pool::new(launch, setup.mode.unwrap_or(mode), setup.jobs);
+            let ending = watch::Sender::new(false);
+            let pool = Pool::new(launch, setup.mode.unwrap_or(mode), setup.jobs, ending.subscribe());
             // A holder costs a quarter of a second of CPU time, which the first candidates need: the others are
             // launched on demand.
             pool.warm(setup.jobs.min(2));
@@ -90,7 +91,7 @@ impl Rig {
                 architecture: info.architecture().to_owned(),
                 measures_usage: true,
                 teardowns: Arc::new(Mutex::new(JoinSet::new())),
-                ending: watch::Sender::new(false),
+                ending,
             })
         };
         let (swept, opened) = tokio::join!(swept, opened);

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 pub(crate) use cache::FOLDER;
 
 use super::console::{print, say};
-use super::failure::{Failure, INTERNAL};
+use super::failure::{Failure, INTERNAL, unless_engine_lost};
 use super::flags::{Common, On, Running};
 use super::session::{candidates, engine, how, run_plan};
 use super::signals::{Signals, exit_code};
@@ -365,9 +365,7 @@ impl Gate<'_> {
         let how = how(&running, &target.1, plan.cases.len());
         let tell = &mut |event: &Stamped| progress.on(event);
         let finished = run_plan(&running, target, (plan, how), false, signals, tell).await?;
-        if let Some(why) = &finished.engine_lost {
-            return Err(Failure::engine_lost(why, None));
-        }
+        unless_engine_lost(finished.engine_lost.as_deref(), None)?;
         let judged = Judged::of(&finished.run);
         match exit_code(&finished.summary, finished.broken, signals) {
             code if signals.exit_code().is_some() || code == INTERNAL => return Ok(code),

@@ -79,16 +79,6 @@ where
     result
 }
 
-/// Queries a search as if these sets had passed.
-fn assuming<T>(search: &mut Machine, passed: &[Set], ask: impl FnOnce(&mut Machine) -> T) -> T {
-    if passed.is_empty() {
-        return ask(search);
-    }
-    let mut guess = search.clone();
-    passed.iter().for_each(|set| guess.record(*set, Reply::Pass));
-    ask(&mut guess)
-}
-
 /// Why a search over a universe ended.
 enum End {
     /// Nothing is left to run.
@@ -411,9 +401,10 @@ impl Inquiry<'_, '_> {
         }
         let (healthy, mut open) = self.healthy_and_open(search, universe);
         let running = open.clone();
-        let mut wanted =
-            search_off_thread(search, move |search| assuming(search, &healthy, |search| search.next(free, &running)))
-                .await;
+        let mut guess = (!healthy.is_empty()).then(|| search.clone());
+        let asked = guess.as_mut().unwrap_or(search);
+        healthy.iter().for_each(|set| asked.record(*set, Reply::Pass));
+        let mut wanted = search_off_thread(asked, move |asked| asked.next(free, &running)).await;
         // The longest first.
         let length = |set: &Set| estimate(&universe.conditions(*set)).0;
         wanted.sort_by(|a, b| length(b).total_cmp(&length(a)));
@@ -430,9 +421,8 @@ impl Inquiry<'_, '_> {
         if !is_main || self.conductor.free() == 0 || self.conductor.is_idle() {
             return;
         }
-        let (healthy, _) = self.healthy_and_open(search, universe);
-        let foreseen = move |search: &mut Machine| assuming(search, &healthy, |search| search.foreseen(&open));
-        if let Some(found) = search_off_thread(search, foreseen).await {
+        let asked = guess.as_mut().unwrap_or(search);
+        if let Some(found) = search_off_thread(asked, move |asked| asked.foreseen(&open)).await {
             let found: Vec<ConditionSet> = found.iter().map(|set| universe.conditions(*set)).collect();
             self.start_forms_ahead(&found);
         }
