@@ -1,0 +1,17 @@
+"""Catalogue."""
+import http.server
+import os
+import socket
+
+CATALOG_HOST = os.environ["CATALOG_HOST"]
+socket.create_connection((CATALOG_HOST, 443), timeout=6).close()
+print("catalogue: ready", flush=True)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.end_headers()
+
+
+http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()

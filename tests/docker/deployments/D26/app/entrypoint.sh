@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+: "${CATALOG_HOST:?is not set}"
+exec "$@"
