@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
 use super::flags::{Common, On, Running, duration, share};
-use super::input::{conditions, flags, folder_of, read_text, service_of};
+use super::deployment::{Files, Read};
+use super::input::{conditions, flags, folder_of, read_text};
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
 use super::session::{candidates, engine, room, run_plan, warn_of_unknown};
@@ -48,12 +49,8 @@ pub(crate) struct Args {
     /// Scenario file: supplies the service, and the images and conditions unless given here
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// Service file (port, environment, health check), or `aws apprunner describe-service` output
-    #[arg(long, value_name = "FILE")]
-    service: Option<PathBuf>,
-    /// Env file with more variables (NAME=VALUE lines)
-    #[arg(long, value_name = "FILE")]
-    env_file: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Assume that results are flaky, and test until the culprit is this certain [default: repeat only if results differ]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     confidence: Option<f64>,
@@ -102,7 +99,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
         confidence: args.confidence,
         judges: args.git_bisect,
         // A scenario's service cannot be passed to `run`.
-        by_hand: args.scenario.is_none().then(|| flags(&args.service, &args.env_file, &args.on)),
+        by_hand: args.scenario.is_none().then(|| flags(&args.files.flags(), &args.on)),
         ..Bisect::new(&images, request.conditions)
     };
     let plan = Plan { bisect: Some(bisect), ..Plan::new(request.service, candidates, []) };
@@ -182,7 +179,11 @@ fn of_scenario(
     wrong: &mut Vec<String>,
     refusals: &mut Vec<String>,
 ) -> Result<Request, Failure> {
-    for (given, flag) in [(args.service.is_some(), "--service"), (args.env_file.is_some(), "--env-file")] {
+    for (given, flag) in [
+        (args.files.service.is_some(), "--service"),
+        (args.files.update.is_some(), "--update"),
+        (args.files.env_file.is_some(), "--env-file"),
+    ] {
         if given {
             wrong.push(format!("{flag} cannot be used with --scenario: the scenario file sets it"));
         }
@@ -213,7 +214,7 @@ fn of_scenario(
 }
 
 fn of_service(args: &Args, refusals: &mut Vec<String>) -> Result<Request, Failure> {
-    let (service, _) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, refusals)?;
+    let Read { service, .. } = args.files.read(&args.on, refusals)?;
     Ok(Request { images: args.images.clone(), service, conditions: ConditionSet::baseline() })
 }
 

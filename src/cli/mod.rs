@@ -1,10 +1,12 @@
 //! The command line: arguments in, exit code out; one file per command.
 
+mod aws;
 mod bisect;
 mod builder;
 mod clean;
 mod console;
 mod demo;
+mod deployment;
 mod doctor;
 mod explain;
 mod failure;

@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use super::builder;
 use super::console::say;
+use super::deployment::{Files, Read};
 use super::failure::{Failure, or_errors, unless_engine_lost};
 use super::flags::{Common, On, Running};
-use super::input::{conditions, service_of};
+use super::input::conditions;
 use super::kept::{self, RunFolder, absolute};
 use super::output::{Output, Reporters};
 use super::scenarios::{Request, requests_or_refusals};
 use super::session::{candidates, engine, how, run_plan, warn_of_unknown};
 use super::signals::{Signals, exit_code};
+use crate::diagnose::standing::to_impose;
+use crate::model::deployment::Revision;
 use crate::model::shard::Shard;
 use crate::model::{ConditionSet, Part, Plan, Service};
+use crate::profile::battery;
 use crate::report::progress::Progress;
-use crate::scenario::Build;
+use crate::scenario::{Build, apprunner};
 
 /// A run of at most this many cases does not mention its folder.
 const FEW: usize = 4;
@@ -33,12 +37,11 @@ pub(crate) struct Args {
     /// Condition to impose, such as egress.drop or env.unset:NAME; may be repeated
     #[arg(long, value_name = "CONDITION")]
     with: Vec<String>,
-    /// Service file (port, environment, health check), or `aws apprunner describe-service` output
-    #[arg(long, value_name = "FILE")]
-    service: Option<PathBuf>,
-    /// Env file with more variables (NAME=VALUE lines)
-    #[arg(long, value_name = "FILE")]
-    env_file: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
+    /// Impose what the service's files say was in force, and what the platform always does
+    #[arg(long)]
+    deployed: bool,
     /// Simulate the first deployment of the service: nothing to roll back to
     #[arg(long)]
     first_deployment: bool,
@@ -162,21 +165,48 @@ fn ask(args: &Args) -> Result<Vec<Request>, Failure> {
     };
     let own = [
         (!args.with.is_empty(), "--with"),
-        (args.service.is_some(), "--service"),
-        (args.env_file.is_some(), "--env-file"),
+        (args.deployed, "--deployed"),
+        (args.files.service.is_some(), "--service"),
+        (args.files.update.is_some(), "--update"),
+        (args.files.env_file.is_some(), "--env-file"),
     ];
     let misplaced = own.iter().filter(|(given, _)| *given && !args.scenarios.is_empty());
     wrong.extend(
         misplaced.map(|(_, flag)| format!("{flag} cannot be used with scenario files: they set it themselves")),
     );
     if args.scenarios.is_empty() {
-        let (service, image) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, &mut refusals)?;
+        let Read { service, image, deployment } = args.files.read(&args.on, &mut refusals)?;
+        let conditions = match args.deployed {
+            true => with_deployed(&conditions, &service, &deployment.revision, &args.on, &mut wrong),
+            false => conditions,
+        };
         let images = if args.image.is_empty() { image.into_iter().collect() } else { args.image.clone() };
         if !images.is_empty() {
             asked.push(by_hand(images, service, &conditions));
         }
     }
     or_errors(asked, &wrong, refusals)
+}
+
+/// These conditions and everything that was in force.
+fn with_deployed(
+    conditions: &ConditionSet,
+    service: &Service,
+    revision: &Revision,
+    on: &On,
+    wrong: &mut Vec<String>,
+) -> ConditionSet {
+    let profile = on.platform.clone().unwrap_or_else(apprunner);
+    let battery = battery(&profile, service).with(&revision.changed);
+    let (deployed, assumed) = to_impose(&battery.conditions, revision, service);
+    for condition in assumed {
+        say(&format!("note: {condition} is imposed: no file says that it did not apply (`nat: yes` in a service file does)"));
+    }
+    say(&format!("note: deployed as {deployed}"));
+    ConditionSet::new(deployed.iter().chain(conditions.iter()).cloned()).unwrap_or_else(|problems| {
+        wrong.extend(problems.into_iter().map(|problem| format!("--deployed and --with: {problem}")));
+        deployed
+    })
 }
 
 /// Images under one set of conditions.

@@ -1,19 +1,22 @@
 //! `exitone why`: finds the minimal sets of conditions that make an image fail.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::console::say;
+use super::deployment::{Evidence, Read};
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
 use super::flags::{Common, On, Running, share};
-use super::input::{by_hand, service_of};
+use super::input::by_hand;
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
 use super::session::{candidates, engine, room, run_plan};
 use super::signals::Signals;
+use crate::diagnose::pointed::pointed_at;
+use crate::model::deployment::Deployment;
 use crate::model::search::{Search, SearchRequest};
 use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
-use crate::profile::{Battery, battery};
+use crate::profile::{Battery, Profile, battery};
 use crate::report::live::{Live, Named};
 use crate::report::why::text;
 use crate::run::schedule::How;
@@ -29,12 +32,8 @@ pub(crate) struct Args {
     /// Condition to search among; may be repeated [default: everything that differs on the platform]
     #[arg(long, value_name = "CONDITION")]
     with: Vec<String>,
-    /// Service file (port, environment, health check), or `aws apprunner describe-service` output
-    #[arg(long, value_name = "FILE")]
-    service: Option<PathBuf>,
-    /// Env file with more variables (NAME=VALUE lines)
-    #[arg(long, value_name = "FILE")]
-    env_file: Option<PathBuf>,
+    #[command(flatten)]
+    evidence: Evidence,
     /// Required confidence; a higher one takes more runs
     #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = share)]
     confidence: f64,
@@ -60,14 +59,15 @@ pub(crate) struct Args {
 /// Usage, files, engine.
 pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let before = args.kept.earlier()?;
-    let (image, service, battery) = ask(&args)?;
+    let Asked { image, service, battery, deployment } = ask(&args)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let candidates = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?;
     let search = Search {
         forms: battery.forms,
         confidence: args.confidence,
-        by_hand: by_hand(&image, &args.service, &args.env_file, &args.on),
+        by_hand: by_hand(&image, &args.evidence.flags(), &args.on),
+        deployment: Some(Arc::new(deployment)),
         ..Search::new(&SearchRequest { image, conditions: battery.conditions, named: Vec::new(), others: None })
     };
     let id = search.id.clone();
@@ -106,19 +106,27 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     })
 }
 
+/// What to search for.
+struct Asked {
+    image: String,
+    service: Service,
+    battery: Battery,
+    deployment: Deployment,
+}
+
 /// Reads the request; reports all errors at once.
-fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
+fn ask(args: &Args) -> Result<Asked, Failure> {
     let profile = args.on.platform.clone().unwrap_or_else(apprunner);
     let mut refusals: Vec<String> = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
-    let (mut service, named) = service_of(args.service.as_deref(), args.env_file.as_deref(), &args.on, &mut refusals)?;
+    let Read { mut service, image, deployment } = args.evidence.read(&args.on, &mut refusals)?;
     // Requests after healthy are not part of the question.
     service.checks.clear();
     let battery = match args.with.is_empty() {
-        true => battery(&profile, &service),
+        true => battery_of(&profile, &service, &deployment),
         false => chosen(&args.with, &service, &mut wrong),
     };
-    let image = args.image.clone().or(named);
+    let image = args.image.clone().or(image);
     if image.is_none() && refusals.is_empty() {
         wrong.push("missing image: pass IMAGE, or set `image:` in the service file".to_owned());
     }
@@ -126,7 +134,17 @@ fn ask(args: &Args) -> Result<(String, Service, Battery), Failure> {
         let count = battery.conditions.len();
         wrong.push(format!("{count} conditions are too many for one search (at most {MOST}); choose some with --with"));
     }
-    or_errors((image.unwrap_or_default(), service, battery), &wrong, refusals)
+    let image = image.unwrap_or_default();
+    or_errors(Asked { image, service, battery, deployment }, &wrong, refusals)
+}
+
+/// The platform's conditions, what the update changed, and what the log points to.
+pub(super) fn battery_of(profile: &Profile, service: &Service, deployment: &Deployment) -> Battery {
+    let mut battery = battery(profile, service).with(&deployment.revision.changed);
+    let known: Vec<Condition> = battery.conditions.iter().chain(&battery.forms).cloned().collect();
+    let seen = deployment.seen.iter();
+    battery.forms.extend(seen.flat_map(|seen| pointed_at(seen, service, &known)));
+    battery
 }
 
 /// Exactly the requested conditions.

@@ -7,6 +7,7 @@
 
 mod likely;
 mod lines;
+mod seen;
 
 use super::causes::{Facts, Witness, causes};
 use crate::model::explanation::{Explanation, LogLine};
@@ -15,6 +16,7 @@ use crate::model::outcome::{Cause, FailureClass, Outcome};
 use crate::model::service::Service;
 use crate::model::words::command_line;
 use lines::{Line, PlatformLine};
+pub(crate) use seen::seen;
 
 /// The document's version.
 const VERSION: u32 = 1;

@@ -2,14 +2,17 @@
 
 pub(crate) mod causes;
 mod conditions;
+pub(crate) mod deployment;
 pub(crate) mod exercise;
 pub(crate) mod explain;
 pub(crate) mod needed;
 pub(crate) mod platform;
+pub(crate) mod pointed;
 pub(crate) mod prune;
 pub mod rules;
 pub(crate) mod run;
 pub(crate) mod signature;
+pub(crate) mod standing;
 pub(crate) mod statics;
 pub(crate) mod suspects;
 pub(crate) mod traceback;

@@ -7,7 +7,7 @@ use crate::model::outcome::Cause;
 use crate::model::{ConditionSet, Platform};
 
 /// Causes that add nothing to what the experiment shows.
-const VAGUE: [&str; 2] = ["uncaught-exception", "no-output"];
+pub(super) const VAGUE: [&str; 2] = ["uncaught-exception", "no-output"];
 
 /// The causes of a failure that needs all of these conditions: those observed, and for each condition that none of them
 /// covers, the meaning of needing it. `runs`: number of failed runs, and of all runs.

@@ -38,19 +38,25 @@ pub(crate) fn signature(result: &CaseResult) -> Option<Signature> {
 fn decisive_line(log: &str) -> Option<&str> {
     let lines = || log.lines().map(str::trim_end).filter(|line| !line.trim().is_empty());
     // A traceback ends with its error, unindented; it is often followed by a line about stopping.
-    let names_error = |line: &&str| {
-        let word = line.trim_start().split([':', ' ', '(']).next().unwrap_or_default();
-        let class = word.rsplit('.').next().unwrap_or_default();
-        let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Failure"].iter().any(|e| class.ends_with(e));
-        ends && word.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
-    };
-    let says = |line: &&str| {
-        let low = line.to_ascii_lowercase();
-        ["error", "fatal", "panic", "exception", "failed", "cannot", "denied", "refused"]
-            .iter()
-            .any(|w| low.contains(w))
-    };
-    lines().rfind(names_error).or_else(|| lines().rfind(says)).or_else(|| lines().next_back())
+    error_line(lines()).or_else(|| lines().next_back())
+}
+
+/// The last line that names an error, else the last that speaks of one.
+pub(super) fn error_line<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    lines.clone().rfind(|line| names_an_error(line)).or_else(|| lines.clone().rfind(|line| speaks_of_an_error(line)))
+}
+
+/// Whether a line begins with the name of an error: `ValueError: …`, `java.net.ConnectException: …`.
+pub(super) fn names_an_error(line: &str) -> bool {
+    let word = line.trim_start().split([':', ' ', '(']).next().unwrap_or_default();
+    let class = word.rsplit('.').next().unwrap_or_default();
+    let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Failure"].iter().any(|e| class.ends_with(e));
+    ends && word.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
+}
+
+fn speaks_of_an_error(line: &str) -> bool {
+    let low = line.to_ascii_lowercase();
+    ["error", "fatal", "panic", "exception", "failed", "cannot", "denied", "refused"].iter().any(|w| low.contains(w))
 }
 
 /// A line without what differs from run to run: addresses, times, ids, line and process numbers.

@@ -321,6 +321,7 @@ impl Engine for DockerEngine {
         Ok(ImageFacts {
             reference: reference.to_owned(),
             id: ImageId(image.id.unwrap_or_default()),
+            digests: image.repo_digests.unwrap_or_default(),
             os: image.os.unwrap_or_default(),
             architecture: image.architecture.unwrap_or_default(),
             entrypoint: config.entrypoint.unwrap_or_default(),

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::ConditionSet;
+use super::deployment::Broke;
 use super::id::CaseId;
 use super::outcome::{Cause, FailureClass, Finding, NotExercised, Verdict};
 
@@ -58,6 +59,17 @@ pub struct OtherFailure {
     pub behind: ConditionSet,
 }
 
+/// Something that is missing for a verdict.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Need {
+    /// `secret`, `upstream`.
+    pub(crate) kind: String,
+    /// What is missing.
+    pub(crate) text: String,
+    /// Lines to add to the service file or the env file.
+    pub(crate) add: String,
+}
+
 /// The complete answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
@@ -99,6 +111,12 @@ pub struct Answer {
     /// Findings about the image before it runs.
     #[serde(rename = "static")]
     pub findings: Vec<Finding>,
+    /// What broke the deployment; null without a description, an update or a log of one.
+    #[serde(default)]
+    pub deployment: Option<Broke>,
+    /// What must be known before there is a verdict.
+    #[serde(default)]
+    pub needs: Vec<Need>,
     /// Conditions that heal.
     pub healed: Vec<Healed>,
     /// Failures with another signature.
@@ -121,6 +139,41 @@ impl Answer {
             Verdict::Pass => 0,
             Verdict::Fail => 1,
             Verdict::Unresolved => 5,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Answer {
+    /// An answer of which nothing is known.
+    pub(crate) fn some() -> Self {
+        Self {
+            version: 2,
+            image: "app:1".to_owned(),
+            image_id: String::new(),
+            platform: "apprunner".to_owned(),
+            platform_name: "App Runner".to_owned(),
+            verdict: Verdict::Unresolved,
+            class: None,
+            exit_code: None,
+            baseline: Verdict::Unresolved,
+            minimal_sets: Vec::new(),
+            complete: false,
+            assumption: String::new(),
+            flaky: false,
+            confidence: 0.0,
+            pruned: Vec::new(),
+            not_exercised: Vec::new(),
+            skipped: Vec::new(),
+            findings: Vec::new(),
+            deployment: None,
+            needs: Vec::new(),
+            healed: Vec::new(),
+            other_failures: Vec::new(),
+            not_tried: Vec::new(),
+            notes: Vec::new(),
+            runs: 0,
+            seconds: 0.0,
         }
     }
 }

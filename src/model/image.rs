@@ -23,6 +23,8 @@ pub struct ImageFacts {
     pub reference: String,
     /// The content address.
     pub id: ImageId,
+    /// The digests of its manifest, as registries know it: `REPOSITORY@sha256:…`.
+    pub digests: Vec<String>,
     /// `linux` for every image that App Runner can run.
     pub os: String,
     /// `amd64` for every image that App Runner can run.

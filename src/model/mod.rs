@@ -4,6 +4,7 @@ pub mod answer;
 pub(crate) mod case;
 pub(crate) mod change;
 pub mod condition;
+pub mod deployment;
 pub(crate) mod expectation;
 pub(crate) mod explanation;
 pub(crate) mod files;

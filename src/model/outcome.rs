@@ -306,6 +306,43 @@ impl CaseResult {
 }
 
 #[cfg(test)]
+impl CaseResult {
+    /// A healthy run that took 1.5 s and of which nothing was observed.
+    pub(crate) fn some(id: &str, image: &str, conditions: ConditionSet) -> Self {
+        Self {
+            id: CaseId(id.to_owned()),
+            image: image.to_owned(),
+            image_id: "sha256:0123".to_owned(),
+            conditions,
+            verdict: Verdict::Pass,
+            class: None,
+            exit_code: None,
+            oom: false,
+            outcome: Some(Outcome::Healthy),
+            phase: Phase::Stop,
+            started_ms: Some(200.0),
+            exited_ms: None,
+            first_listen_ms: Some(400.0),
+            healthy_ms: Some(410.0),
+            verdict_ms: Some(5.0),
+            total_ms: 1500.0,
+            evidence: Evidence::default(),
+            checks: Vec::new(),
+            causes: Vec::new(),
+            not_exercised: Vec::new(),
+            skipped: None,
+            cannot_impose: None,
+            findings: Vec::new(),
+            notes: Vec::new(),
+            apprunner_log: Vec::new(),
+            operation_status: None,
+            service_status: None,
+            log: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -16,6 +16,9 @@ pub struct Platform {
     pub service_log: bool,
     /// Whether the start command is split at white space.
     pub splits_command: bool,
+    /// The names of conditions that hold for every service.
+    #[serde(default)]
+    pub always: Vec<String>,
     /// The disk of an instance in GB, including the image; `None` if it does not limit images.
     #[serde(default)]
     pub disk_gb: Option<u64>,
@@ -96,6 +99,7 @@ impl Platform {
             name: "App Runner".to_owned(),
             service_log: true,
             splits_command: true,
+            always: ["hostname.platform", "ports.privileged"].map(str::to_owned).to_vec(),
             disk_gb: Some(3),
             passing: [200, 399],
             ways: Self::ways_of(include_str!("../profile/apprunner.yaml")),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::Answer;
 use super::case::Case;
 use super::condition::{Condition, ConditionSet};
+use super::deployment::Deployment;
 use super::expectation::{Expectation, Expected};
 use super::id::{CaseId, fnv1a, tidy};
 use super::outcome::{CaseResult, Verdict};
@@ -39,6 +40,8 @@ pub struct Search {
     pub others: Option<Expectation>,
     /// Appended to the ids of its cases if another part has cases of the same image.
     pub suffix: String,
+    /// What is known of the deployment that failed, if the search is about one.
+    pub deployment: Option<Arc<Deployment>>,
 }
 
 /// A search for the first bad image among a plan's candidates, oldest first.
@@ -102,6 +105,7 @@ impl Search {
             by_hand: Vec::new(),
             others: asked.others.clone(),
             suffix: String::new(),
+            deployment: None,
         }
     }
 

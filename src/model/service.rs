@@ -169,6 +169,10 @@ pub struct Service {
     pub cpu_milli: u32,
     /// Memory of an instance in bytes.
     pub memory: u64,
+    /// Whether egress goes through a VPC connector; `None` if that is not known. Not imposed by itself.
+    pub(crate) vpc: Option<bool>,
+    /// Whether that VPC has a NAT gateway; `None` if that is not known.
+    pub(crate) nat: Option<bool>,
     /// Hosts the candidate needs.
     pub upstreams: Vec<Upstream>,
     /// The health check.
@@ -198,6 +202,8 @@ impl Service {
             env: BTreeMap::new(),
             secrets: BTreeSet::new(),
             start_command: None,
+            vpc: None,
+            nat: None,
             upstreams: Vec::new(),
             health_check: HealthCheck::some(),
             checks: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Profile;
 use crate::model::condition::{Each, kinds};
 use crate::model::units::{show_bytes, show_cpu};
-use crate::model::{Condition, Service};
+use crate::model::{Condition, ConditionSet, Service};
 
 /// Variables that switch a framework to production, and their value on a laptop.
 const MODES: [&str; 12] = [
@@ -23,6 +23,12 @@ const MODES: [&str; 12] = [
     "ASPNETCORE_ENVIRONMENT",
 ];
 
+/// Whether a variable of this name selects a mode of the program.
+#[must_use]
+pub(crate) fn is_mode(variable: &str) -> bool {
+    MODES.contains(&variable)
+}
+
 /// The conditions of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Battery {
@@ -30,6 +36,27 @@ pub struct Battery {
     pub conditions: Vec<Condition>,
     /// Further forms, searched afterwards.
     pub forms: Vec<Condition>,
+}
+
+impl Battery {
+    /// With these conditions, in front; what they exclude is searched afterwards.
+    #[must_use]
+    pub(crate) fn with(self, first: &[Condition]) -> Self {
+        let mut battery = Self { conditions: Vec::new(), forms: Vec::new() };
+        for condition in first.iter().cloned().chain(self.conditions) {
+            let known = battery.conditions.contains(&condition);
+            let with = battery.conditions.iter().cloned().chain([condition.clone()]);
+            let fits = ConditionSet::new(with).is_ok();
+            match (known, fits) {
+                (true, _) => {}
+                (false, true) => battery.conditions.push(condition),
+                (false, false) => battery.forms.push(condition),
+            }
+        }
+        let forms = self.forms.into_iter().filter(|form| !battery.conditions.contains(form)).collect::<Vec<_>>();
+        battery.forms.extend(forms);
+        battery
+    }
 }
 
 /// The platform's conditions for a service.
@@ -40,7 +67,7 @@ pub fn battery(profile: &Profile, service: &Service) -> Battery {
     // A variable may decide the same as another condition (HOSTNAME): then it becomes a further form.
     for condition in all(&profile.battery) {
         let with = battery.conditions.iter().cloned().chain([condition.clone()]);
-        let fits = crate::model::ConditionSet::new(with).is_ok();
+        let fits = ConditionSet::new(with).is_ok();
         if fits { &mut battery.conditions } else { &mut battery.forms }.push(condition);
     }
     battery.forms.extend(all(&profile.forms));

@@ -4,6 +4,7 @@ mod battery;
 
 use serde::Deserialize;
 
+pub(crate) use battery::is_mode;
 pub use battery::{Battery, battery};
 
 use crate::model::Platform;

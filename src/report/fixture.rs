@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::run::Run;
 use crate::event::{Attempts, Header, Kind, Planned, VERSION};
 use crate::model::observation::{ConnectAttempt, Evidence, Fate, Listening};
-use crate::model::outcome::{CaseResult, Cause, CheckResult, Finding, NotExercised, Outcome, Phase, Verdict};
+use crate::model::outcome::{CaseResult, Cause, CheckResult, Finding, NotExercised, Outcome, Verdict};
 use crate::model::{CaseId, ConditionSet};
 
 /// Output of a candidate that tries to break a report.
@@ -20,37 +20,12 @@ pub(crate) fn set(texts: &[&str]) -> ConditionSet {
 /// A case that passed.
 pub(crate) fn passed(id: &str, image: &str, conditions: ConditionSet) -> CaseResult {
     CaseResult {
-        id: CaseId(id.to_owned()),
-        image: image.to_owned(),
-        image_id: "sha256:0123".to_owned(),
-        conditions,
-        verdict: Verdict::Pass,
-        class: None,
-        exit_code: None,
-        oom: false,
-        outcome: Some(Outcome::Healthy),
-        phase: Phase::Stop,
-        started_ms: Some(200.0),
-        exited_ms: None,
-        first_listen_ms: Some(400.0),
-        healthy_ms: Some(410.0),
-        verdict_ms: Some(5.0),
-        total_ms: 1500.0,
         evidence: Evidence {
             listens: vec![Listening { at_ms: 400.0, address: [0, 0, 0, 0].into(), port: 8000 }],
             ..Evidence::default()
         },
-        checks: Vec::new(),
-        causes: Vec::new(),
-        not_exercised: Vec::new(),
-        skipped: None,
-        cannot_impose: None,
-        findings: Vec::new(),
-        notes: Vec::new(),
         apprunner_log: vec!["[AppRunner] Service is running.".to_owned()],
-        operation_status: None,
-        service_status: None,
-        log: String::new(),
+        ..CaseResult::some(id, image, conditions)
     }
 }
 

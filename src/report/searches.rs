@@ -1,10 +1,12 @@
 //! The searches and the bisection of a run: their answers, and what each of their runs showed.
 
+use super::deployed::{ALSO, deployed};
 use super::plain::one_line;
 use super::view::{self, name, plural};
 use super::{bisect, why};
 use crate::event::run::{Ran, Run};
 use crate::event::{Kind, PlannedSearch, Standing};
+use crate::model::answer::MinimalSet;
 use crate::model::image::short_name;
 use crate::model::search::{JudgedSet, SearchReport};
 use crate::model::verdicts::Verdicts;
@@ -70,7 +72,8 @@ pub(crate) fn headline(run: &Run) -> (Option<Verdict>, String) {
         (Kind::Run, _) | (_, None) => view::headline(&run.counts()),
         (Kind::Why, Some(search)) => {
             let image = search.image.map(|image| one_line(short_name(image))).unwrap_or_default();
-            (verdict, format!("{image}: {}", search.verdict))
+            let is_sentence = search.verdict.contains(&image);
+            (verdict, if is_sentence { search.verdict.clone() } else { format!("{image}: {}", search.verdict) })
         }
         (Kind::Bisect, Some(search)) => (verdict, search.verdict.clone()),
     }
@@ -102,8 +105,19 @@ fn of_report(run: &Run, planned: &PlannedSearch, report: &SearchReport) -> Parts
     lines.extend(report.judged.iter().map(|judged| set(run, report, judged)));
     let answer = &report.answer;
     let open = report.open.as_deref().map(one_line);
-    let remarks = why::around_lines(answer).into_iter().chain([why::certainty(answer)]).map(|text| one_line(&text));
-    (one_line(&why::verdict(answer)), lines, remarks.collect(), open, answer.seconds)
+    let mut verdict = why::verdict(answer);
+    let mut remarks = Vec::new();
+    if let Some(broke) = &answer.deployment {
+        let outcome = |set: &MinimalSet| run.results.get(&set.case).and_then(|result| result.outcome.clone());
+        let of = deployed(answer, broke, outcome);
+        verdict = of.headline.trim_end_matches('.').to_owned();
+        remarks.extend(of.lines.iter().map(|(key, text)| format!("{key}: {text}")));
+        remarks.extend(of.also.map(|also| format!("{ALSO} {also}")));
+    }
+    remarks.extend(why::around_lines(answer));
+    remarks.push(why::certainty(answer));
+    let remarks = remarks.iter().map(|text| one_line(text)).collect();
+    (one_line(&verdict), lines, remarks, open, answer.seconds)
 }
 
 impl SearchView<'_> {

@@ -3,17 +3,28 @@
 use std::borrow::Borrow;
 use std::fmt::Write;
 
+use super::deployed::{ALSO, deployed};
 use super::story::{FailingSet, clauses};
 use super::style::{BAD, DIM, GOOD, HEAD, WARN, cause, mark, shorten_end, styled, wrap};
 use crate::model::FailureClass;
 use crate::model::answer::{Answer, Left, MinimalSet};
+use crate::model::deployment::{Broke, Certainty};
 use crate::model::image::short_name;
-use crate::model::outcome::{CaseResult, Verdict};
+use crate::model::outcome::{CaseResult, Outcome, Verdict};
 
 /// The answer for a terminal. `explain`: whether to list every run.
 #[must_use]
 pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool) -> String {
     let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
+    if let Some(broke) = &answer.deployment {
+        let mut text = deployment(answer, broke, results);
+        text.push_str(&around(answer));
+        text.push_str(&certain(answer));
+        if explain {
+            text.push_str(&runs(results));
+        }
+        return text;
+    }
     let mut text = headline(answer);
     text.push_str(&image(answer));
     let groups = grouped(&answer.minimal_sets);
@@ -30,6 +41,28 @@ pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool)
         text.push_str(&runs(results));
     }
     text
+}
+
+/// What broke the deployment, then what else would fail.
+fn deployment(answer: &Answer, broke: &Broke, results: &[&CaseResult]) -> String {
+    let of = deployed(answer, broke, |set| outcome(set, results));
+    let style = match of.certainty {
+        Certainty::Proved => BAD,
+        Certainty::Likely | Certainty::Undecided => WARN,
+    };
+    let mut text = format!("{}\n\n", styled(style, &wrap(&of.headline, 0)));
+    for (key, line) in &of.lines {
+        let _ = writeln!(text, "  {} {}", styled(HEAD, &format!("{key:<8}")), wrap(line, 11));
+    }
+    if let Some(also) = &of.also {
+        let _ = writeln!(text, "\n{ALSO}\n  {}", wrap(also, 2));
+    }
+    text
+}
+
+/// How a set failed.
+fn outcome(set: &MinimalSet, results: &[&CaseResult]) -> Option<Outcome> {
+    results.iter().rev().find(|r| r.id == set.case && r.verdict == Verdict::Fail)?.outcome.clone()
 }
 
 fn headline(answer: &Answer) -> String {

@@ -57,6 +57,11 @@ const MEMORY: Key =
     Key::new("memory", Shape::Scalar, "GB of memory, in a combination with the CPU that App Runner offers; default: 2");
 const EGRESS: Key =
     Key::new("egress", Shape::Word(&["DEFAULT", "VPC"]), "checked but not imposed; use the condition egress.drop");
+const NAT: Key = Key::new(
+    "nat",
+    Shape::Word(&["yes", "no", "unknown"]),
+    "whether the VPC has a NAT gateway or what else it needs to reach the internet; default: unknown",
+);
 const CHECK: Key = Key::new("health_check", Shape::Map(&HEALTH_CHECK), "the platform's health check");
 const UPSTREAMS: Key =
     Key::new("upstreams", Shape::List(&Shape::TextOr(&UPSTREAM)), "hosts the service needs: host:port, or a mapping");
@@ -64,11 +69,11 @@ const CHECKS: Key =
     Key::new("checks", Shape::List(&Shape::Map(&REQUEST)), "requests to send once the service is healthy");
 
 /// A service as a scenario has it.
-pub(crate) const SERVICE_IN_SCENARIO: [Key; 11] =
-    [PORT, ENV, ENV_FILE, SECRETS, START, CPU, MEMORY, EGRESS, CHECK, UPSTREAMS, CHECKS];
+pub(crate) const SERVICE_IN_SCENARIO: [Key; 12] =
+    [PORT, ENV, ENV_FILE, SECRETS, START, CPU, MEMORY, EGRESS, NAT, CHECK, UPSTREAMS, CHECKS];
 
 /// A service file.
-pub(crate) const SERVICE: [Key; 12] = [
+pub(crate) const SERVICE: [Key; 13] = [
     Key::new(IMAGE, TEXT, "the image, unless --image is given"),
     PORT,
     ENV,
@@ -78,6 +83,7 @@ pub(crate) const SERVICE: [Key; 12] = [
     CPU,
     MEMORY,
     EGRESS,
+    NAT,
     CHECK,
     UPSTREAMS,
     CHECKS,

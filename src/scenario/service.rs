@@ -63,9 +63,24 @@ pub(super) fn check(block: &Node, folder: &Path, profile: &Profile, problems: &m
         start_command: block.get("start_command").map(|c| c.text().to_owned()).filter(|c| !c.trim().is_empty()),
         cpu_milli,
         memory,
+        vpc: block.get("egress").map(|egress| egress.text() == "VPC"),
+        nat: nat(block, problems),
         upstreams: upstreams::check(block.get("upstreams"), problems),
         health_check: health_check(block.get("health_check"), profile, problems),
         checks: checks(block.get("checks"), problems),
+    }
+}
+
+/// Whether the VPC has a NAT gateway.
+fn nat(block: &Node, problems: &mut Vec<Problem>) -> Option<bool> {
+    let written = block.get("nat")?;
+    if block.get("egress").is_none_or(|egress| egress.text() != "VPC") {
+        problems.push(written.problem("`nat` is about a VPC: it needs `egress: VPC`"));
+    }
+    match written.text() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning};
+use crate::model::deployment::{Applies, Ground, Revision};
 
 /// The platform runs linux/amd64 only.
 pub(super) struct Arch;
@@ -13,6 +14,10 @@ impl Knowledge for Arch {
 
     fn suspicion(&self, _: &Failure<'_>) -> f64 {
         1.0
+    }
+
+    fn standing(&self, _: &Revision) -> Ground {
+        Ground::new(Applies::Possible, "the image at hand may not be the one that was deployed")
     }
 
     fn meaning(&self) -> Meaning {

@@ -1,8 +1,9 @@
 //! `command.*`.
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, NAMED, if_fits};
+use super::{Failure, Knowledge, Meaning, NAMED, if_fits, nothing_excludes_it};
 use crate::model::condition::CommandFault;
+use crate::model::deployment::{Applies, Ground, Revision};
 
 impl Knowledge for CommandFault {
     fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
@@ -20,6 +21,18 @@ impl Knowledge for CommandFault {
             return NAMED;
         }
         if_fits(failure.says(&["unrecognized argument", "&&", "not found", "no such file", "unexpected"]))
+    }
+
+    fn standing(&self, revision: &Revision) -> Ground {
+        let Some(fact) = &revision.start_command else { return nothing_excludes_it() };
+        match (fact.value, self) {
+            (false, _) => Ground::of(fact, Applies::RuledOut, "the service has no start command"),
+            (true, Self::Split) => Ground::of(fact, Applies::InForce, "the platform splits the start command at spaces"),
+            (true, Self::NoEntrypoint) => Ground::new(
+                Applies::Possible,
+                "whether ENTRYPOINT is kept before a start command is not documented",
+            ),
+        }
     }
 
     fn meaning(&self) -> Meaning {

@@ -2,8 +2,9 @@
 
 use super::super::rules::fixes;
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits};
+use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits, nothing_excludes_it};
 use crate::model::condition::{Dns, DnsFault};
+use crate::model::deployment::{Ground, Revision};
 use crate::model::observation::{DnsQuestion, MOST_KEPT};
 
 impl Dns {
@@ -51,6 +52,10 @@ impl Knowledge for Dns {
             return NAMED;
         }
         if_fits(asked || (matches!(self.fault, DnsFault::Delay(_)) && !failure.run.evidence.dns.is_empty()))
+    }
+
+    fn standing(&self, _: &Revision) -> Ground {
+        nothing_excludes_it()
     }
 
     fn meaning(&self) -> Meaning {

@@ -1,9 +1,10 @@
 //! `egress.*` and `latency`.
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits};
+use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits, nothing_excludes_it};
 use crate::model::Condition;
 use crate::model::condition::{EgressFault, Reach, Target, is_in};
+use crate::model::deployment::{Applies, Ground, Revision};
 use crate::model::observation::{ConnectAttempt, Fate, MOST_KEPT};
 
 /// Whether the attempt went to this host or network.
@@ -88,6 +89,22 @@ impl Knowledge for EgressFault {
             return NAMED;
         }
         if_fits(unanswered || asked || evidence.no_route > 0)
+    }
+
+    fn standing(&self, revision: &Revision) -> Ground {
+        // A single host may be dead, and the network late or slow, with any kind of egress.
+        let of_one = matches!(self, Self::Drop(Reach::Only(_)) | Self::Late(_) | Self::Latency(_));
+        let Some(vpc) = revision.vpc.as_ref().filter(|_| !of_one) else { return nothing_excludes_it() };
+        if !vpc.value {
+            return Ground::of(vpc, Applies::RuledOut, "egress is DEFAULT, the public internet");
+        }
+        match &revision.nat {
+            Some(nat) if nat.value => Ground::of(nat, Applies::RuledOut, "the VPC has a NAT gateway"),
+            Some(nat) if matches!(self, Self::Drop(_)) => {
+                Ground::of(nat, Applies::InForce, "egress goes through a VPC that has no NAT gateway")
+            }
+            _ => Ground::of(vpc, Applies::Possible, "egress goes through a VPC connector"),
+        }
     }
 
     fn meaning(&self) -> Meaning {

@@ -2,8 +2,10 @@
 
 use super::super::rules::fixes;
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, NAMED, if_fits};
+use super::{Failure, Knowledge, Meaning, NAMED, if_fits, nothing_excludes_it};
+use crate::model::Condition;
 use crate::model::condition::{Env, EnvChange};
+use crate::model::deployment::{Applies, Ground, Known, Revision};
 
 /// Minimum length of a part of a name or value to compare: shorter ones occur everywhere.
 const LEAST_WORD: usize = 4;
@@ -55,6 +57,38 @@ impl Knowledge for Env {
             let word = word.to_ascii_lowercase();
             word.len() >= LEAST_WORD && (log.contains(&word) || hosts.contains(&word))
         }))
+    }
+
+    fn standing(&self, revision: &Revision) -> Ground {
+        let changed = |c: &Condition| matches!(c, Condition::Env(changed) if changed == self);
+        let Some(fact) = &revision.variables else { return nothing_excludes_it() };
+        let name = &self.name;
+        if revision.changed.iter().any(changed) {
+            return Ground::of(fact, Applies::InForce, format!("the update that failed changed {name}"));
+        }
+        let own = fact.value.get(name);
+        let (is, because) = match (&self.change, own) {
+            (EnvChange::Unset, None) => (Applies::InForce, format!("{name} is not among the variables")),
+            (EnvChange::Unset, Some(_)) => (Applies::RuledOut, format!("{name} is set")),
+            (EnvChange::Set(value), Some(Known::Plain(own))) if value.text == *own => {
+                (Applies::InForce, format!("{name} has this value"))
+            }
+            (EnvChange::Empty, Some(Known::Plain(own))) if own.is_empty() => {
+                (Applies::InForce, format!("{name} is empty"))
+            }
+            (_, Some(Known::Plain(_))) => (Applies::RuledOut, format!("{name} has another value")),
+            (EnvChange::Json, Some(Known::Secret { whole: true })) => {
+                (Applies::Possible, format!("{name} takes a secret whole"))
+            }
+            (EnvChange::Json, Some(Known::Secret { whole: false })) => {
+                (Applies::RuledOut, format!("{name} names a key of its secret"))
+            }
+            (_, Some(Known::Secret { .. })) => {
+                return Ground::new(Applies::Possible, format!("the value of {name} is stored elsewhere"));
+            }
+            (_, None) => (Applies::RuledOut, format!("{name} is not among the variables")),
+        };
+        Ground::of(fact, is, because)
     }
 
     fn meaning(&self) -> Meaning {

@@ -1,8 +1,9 @@
 //! `disk.full`, `rootfs.readonly`.
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, unseen};
+use super::{Failure, Knowledge, Meaning, nothing_excludes_it, unseen};
 use crate::model::condition::FileFault;
+use crate::model::deployment::{Ground, Revision};
 
 /// How the C library and most runtimes report that a program cannot write.
 const NO_SPACE: [&str; 2] = ["o space left", "ENOSPC"];
@@ -30,6 +31,10 @@ impl Knowledge for FileFault {
             }
             Self::ReadOnlyRoot => failure.suspicion(&["read-only-files"], failure.says(&READ_ONLY)),
         }
+    }
+
+    fn standing(&self, _: &Revision) -> Ground {
+        nothing_excludes_it()
     }
 
     fn meaning(&self) -> Meaning {

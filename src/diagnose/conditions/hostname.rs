@@ -2,8 +2,9 @@
 
 use super::super::rules::fixes;
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, SWALLOWED};
+use super::{Failure, Knowledge, Meaning, SWALLOWED, nothing_excludes_it};
 use crate::model::condition::HostnameFault;
+use crate::model::deployment::{Ground, Revision};
 use crate::model::observation::Listening;
 
 impl Knowledge for HostnameFault {
@@ -15,6 +16,10 @@ impl Knowledge for HostnameFault {
 
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
         cannot_bind(failure)
+    }
+
+    fn standing(&self, _: &Revision) -> Ground {
+        nothing_excludes_it()
     }
 
     fn meaning(&self) -> Meaning {

@@ -2,8 +2,9 @@
 
 use super::super::rules::fixes;
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, unseen};
+use super::{Failure, Knowledge, Meaning, nothing_excludes_it, unseen};
 use crate::model::condition::Limit;
+use crate::model::deployment::{Applies, Ground, Revision};
 use crate::model::outcome::Outcome;
 use crate::model::units::show_bytes;
 
@@ -65,6 +66,14 @@ impl Knowledge for Limit {
                 failure.suspicion(&["out-of-memory", "heap-out-of-memory"], fits)
             }
             Self::Nofile(_) => failure.suspicion(&["too-many-files"], failure.says(&["oo many open files", "EMFILE"])),
+        }
+    }
+
+    /// The size of an instance is among what the platform always imposes; any other is none of the service's.
+    fn standing(&self, _: &Revision) -> Ground {
+        match self {
+            Self::Nofile(_) => nothing_excludes_it(),
+            Self::Cpu(_) | Self::Memory(_) => Ground::new(Applies::RuledOut, "the instance has another size"),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning};
+use super::{Failure, Knowledge, Meaning, nothing_excludes_it};
 use crate::model::condition::MetadataFault;
+use crate::model::deployment::{Applies, Ground, Revision};
 
 /// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html>, and a virtual machine's own, which
 /// an SDK asks when nothing names the former.
@@ -33,6 +34,18 @@ impl Knowledge for MetadataFault {
 
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
         failure.suspicion(&["aws-credentials"], failure.says(&["credential", "Credential", "169.254.170.2"]))
+    }
+
+    fn standing(&self, revision: &Revision) -> Ground {
+        let Some(role) = &revision.role else { return nothing_excludes_it() };
+        match (self, role.value) {
+            (Self::None, true) => Ground::of(role, Applies::RuledOut, "the service has an instance role"),
+            (Self::None, false) => Ground::of(role, Applies::InForce, "the service has no instance role"),
+            (Self::Denied | Self::Slow(_), true) => nothing_excludes_it(),
+            (Self::Denied | Self::Slow(_), false) => {
+                Ground::of(role, Applies::RuledOut, "without an instance role there are no credentials to ask for")
+            }
+        }
     }
 
     fn meaning(&self) -> Meaning {

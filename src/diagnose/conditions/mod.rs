@@ -14,6 +14,7 @@ mod sockets;
 mod upstream;
 
 use super::run::{Failed, Seen};
+use crate::model::deployment::{Applies, Ground, Revision};
 use crate::model::observation::{ConnectAttempt, Evidence};
 use crate::model::{Condition, ConditionSet};
 
@@ -40,6 +41,9 @@ pub(super) trait Knowledge {
 
     /// How much the evidence of a failure points to it: [`NAMED`], [`FITS`], or 1.
     fn suspicion(&self, failure: &Failure<'_>) -> f64;
+
+    /// Whether it applied to the revision of a deployment. What the platform always does is not asked here.
+    fn standing(&self, revision: &Revision) -> Ground;
 
     /// What it means that a failure needs it, and what to do.
     fn meaning(&self) -> Meaning;
@@ -128,6 +132,11 @@ impl Failure<'_> {
     fn suspicion(&self, ids: &[&str], fits: bool) -> f64 {
         if self.has_cause(ids) { NAMED } else { if_fits(fits) }
     }
+}
+
+/// The standing of a condition that no file mentions.
+fn nothing_excludes_it() -> Ground {
+    Ground::new(Applies::Possible, "nothing that is known of the deployment excludes it")
 }
 
 fn if_fits(fits: bool) -> f64 {

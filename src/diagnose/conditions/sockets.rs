@@ -3,8 +3,9 @@
 use super::super::rules::fixes;
 use super::super::run::Seen;
 use super::hostname::cannot_bind;
-use super::{Failure, Knowledge, Meaning, SWALLOWED};
+use super::{Failure, Knowledge, Meaning, SWALLOWED, nothing_excludes_it};
 use crate::model::condition::SocketFault;
+use crate::model::deployment::{Applies, Ground, Revision};
 
 impl Knowledge for SocketFault {
     fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
@@ -22,6 +23,16 @@ impl Knowledge for SocketFault {
                 failure.suspicion(&["privileged-port"], failure.says(&["ermission denied", "EACCES"]))
             }
             Self::Ipv6Off => cannot_bind(failure),
+        }
+    }
+
+    fn standing(&self, revision: &Revision) -> Ground {
+        match (self, &revision.dual_stack) {
+            (Self::Ipv6Off, Some(fact)) if fact.value => {
+                Ground::of(fact, Applies::RuledOut, "the service has IPv6 addresses")
+            }
+            (Self::Ipv6Off, Some(fact)) => Ground::of(fact, Applies::InForce, "the service has IPv4 addresses alone"),
+            (Self::PrivilegedPorts | Self::Ipv6Off, _) => nothing_excludes_it(),
         }
     }
 

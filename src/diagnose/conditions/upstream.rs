@@ -2,8 +2,9 @@
 
 use super::super::run::Seen;
 use super::egress::goes_to;
-use super::{Failure, Knowledge, Meaning, NAMED, Start, if_fits};
+use super::{Failure, Knowledge, Meaning, NAMED, Start, if_fits, nothing_excludes_it};
 use crate::model::condition::{Target, Upstream, UpstreamFault};
+use crate::model::deployment::{Ground, Revision};
 use crate::model::observation::{Fate, MOST_KEPT};
 
 const DATABASE: &[&str] =
@@ -37,6 +38,10 @@ impl Knowledge for Upstream {
         }
         let connects = &failure.run.evidence.connects;
         if_fits(connects.iter().any(|c| c.name.as_deref() == Some(self.host.as_str())))
+    }
+
+    fn standing(&self, _: &Revision) -> Ground {
+        nothing_excludes_it()
     }
 
     fn meaning(&self) -> Meaning {

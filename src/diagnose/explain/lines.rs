@@ -67,6 +67,13 @@ impl PlatformLine {
             let (id, rest) = rest.split_once(' ').unwrap_or((rest, ""));
             return if rest.starts_with("started") { Self::Started(id.to_owned()) } else { Self::Other };
         }
+        if let Some(artifact) = text.strip_prefix("Deployment Artifact:") {
+            let part = |key: &str| Some(artifact.split_once(&format!("[{key}: "))?.1.split_once(']')?.0);
+            if let (Some(url), Some(tag)) = (part("Image URL"), part("Image Tag")) {
+                let between = if tag.starts_with("sha256:") { '@' } else { ':' };
+                return Self::Image(format!("{url}{between}{tag}"));
+            }
+        }
         if let Some(rest) = text.strip_prefix("Pulling image ") {
             return Self::Image(rest.split(' ').next().unwrap_or_default().to_owned());
         }

@@ -88,12 +88,34 @@ fn service_of(service: &Object, problems: &mut Vec<Problem>) -> Draft {
         None if service.has("SourceConfiguration") => {}
         None => problems.push(service.missing("SourceConfiguration")),
     }
+    settings_of(service, &mut draft, problems);
+    if draft.egress.as_ref().is_some_and(|egress| egress.text == "VPC") {
+        through_a_vpc(&mut draft);
+    }
+    match draft.role {
+        Some(true) => draft.notes.push(
+            "What the instance role allows: the simulated credentials are accepted by the simulated internet, whatever \
+             is asked with them (`metadata.denied` tries a refusal)."
+                .to_owned(),
+        ),
+        _ => {
+            draft.role = Some(false);
+            without_role(&mut draft);
+        }
+    }
+    draft
+}
+
+/// Everything but the source: name, sizes, role, health check, network.
+fn settings_of(service: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
+    draft.arn = service.text("ServiceArn", problems).map(|arn| arn.text);
+    draft.status = service.text("Status", problems).map(|status| status.text);
     let instance = service.object("InstanceConfiguration", problems);
-    let mut role = None;
     if let Some(instance) = &instance {
         draft.cpu = instance.number("Cpu", problems).filter(|f| !f.text.is_empty());
         draft.memory = instance.number("Memory", problems).filter(|f| !f.text.is_empty());
-        role = instance.text("InstanceRoleArn", problems).filter(|arn| !arn.text.is_empty());
+        let role = instance.text("InstanceRoleArn", problems);
+        draft.role = role.map(|arn| !arn.text.is_empty());
     }
     if let Some(health) = service.object("HealthCheckConfiguration", problems) {
         for (key, theirs) in HEALTH {
@@ -105,21 +127,57 @@ fn service_of(service: &Object, problems: &mut Vec<Problem>) -> Draft {
             draft.health.extend(field.filter(|f| !(key == "path" && f.text.is_empty())).map(|field| (key, field)));
         }
     }
-    let network = service.object("NetworkConfiguration", problems);
-    let egress = network.and_then(|network| network.object("EgressConfiguration", problems));
+    let Some(network) = service.object("NetworkConfiguration", problems) else { return };
+    let egress = network.object("EgressConfiguration", problems);
     draft.egress = egress.and_then(|egress| egress.text("EgressType", problems));
-    if draft.egress.as_ref().is_some_and(|egress| egress.text == "VPC") {
-        through_a_vpc(&mut draft);
+    draft.dual_stack = network.text("IpAddressType", problems).map(|kind| kind.text == "DUAL_STACK");
+}
+
+/// Reads the input of `aws apprunner update-service`, its output, or its event in CloudTrail. What it leaves out stays as
+/// it was (<https://docs.aws.amazon.com/apprunner/latest/api/API_UpdateService.html>).
+///
+/// # Errors
+/// When it is none of these; errors in it are kept next to its valid parts.
+pub(crate) fn read_update(file: &str, text: &str, document: &Json) -> Result<Draft, Refused> {
+    let mut problems = Vec::new();
+    let event = document.get("requestParameters").or_else(|| document.get("detail")?.get("requestParameters"));
+    let of_event = event.map(with_capitals);
+    let tree = yaml::tree(text).ok().filter(|_| of_event.is_none());
+    let is_json = text.trim_start().starts_with('{');
+    let shown = tree.as_ref().filter(|_| is_json).map(|root| shown(text, root)).unwrap_or_default();
+    let object = Object::of(of_event.as_ref().unwrap_or(document), tree.as_ref(), "", &mut problems);
+    let object = object.and_then(|object| match object.has("Service") {
+        true => object.object("Service", &mut problems),
+        false => Some(object),
+    });
+    let known = ["ServiceArn", "SourceConfiguration", "InstanceConfiguration", "NetworkConfiguration"];
+    let Some(object) = object.filter(|object| known.iter().any(|key| object.has(key))) else {
+        problems.push(Problem::of_file(
+            "this is not the input of `aws apprunner update-service`: none of ServiceArn, SourceConfiguration, \
+             InstanceConfiguration and NetworkConfiguration is in it",
+        ));
+        return Err(Refused::new(file, &shown, problems));
+    };
+    let mut draft = Draft::new(Kind::Update);
+    if let Some(source) = object.object("SourceConfiguration", &mut problems) {
+        source_of(&source, &mut draft, &mut problems);
     }
-    match role {
-        Some(_) => draft.notes.push(
-            "What the instance role allows: the simulated credentials are accepted by the simulated internet, whatever \
-             is asked with them (`metadata.denied` tries a refusal)."
-                .to_owned(),
-        ),
-        None => without_role(&mut draft),
-    }
-    draft
+    settings_of(&object, &mut draft, &mut problems);
+    Ok(Draft { shown, problems, ..draft })
+}
+
+/// Maps whose keys are the user's own.
+const MAPS: [&str; 2] = ["RuntimeEnvironmentVariables", "RuntimeEnvironmentSecrets"];
+
+/// CloudTrail writes the keys of a request with a small first letter.
+fn with_capitals(value: &Json) -> Json {
+    let Json::Object(map) = value else { return value.clone() };
+    let pair = |(key, value): (&String, &Json)| {
+        let key: String = key.chars().take(1).flat_map(char::to_uppercase).chain(key.chars().skip(1)).collect();
+        let value = if MAPS.contains(&key.as_str()) { value.clone() } else { with_capitals(value) };
+        (key, value)
+    };
+    Json::Object(map.iter().map(pair).collect())
 }
 
 fn through_a_vpc(draft: &mut Draft) {
@@ -196,10 +254,17 @@ fn of_code(code: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
 fn configuration_of(configuration: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
     draft.port = configuration.number("Port", problems).filter(|f| !f.text.is_empty());
     draft.start_command = configuration.text("StartCommand", problems).filter(|f| !f.text.trim().is_empty());
+    draft.maps = MAPS.map(|map| configuration.is_given(map));
     for (name, value, from) in configuration.texts("RuntimeEnvironmentVariables", problems) {
-        draft.add(Variable { name, value: Value::Plain(value), from }, problems);
+        // CloudTrail does not record values.
+        let value = if value == HIDDEN { Value::Secret(Store::ParameterStore) } else { Value::Plain(value) };
+        draft.add(Variable { name, value, from }, problems);
     }
     for (name, reference, from) in configuration.texts("RuntimeEnvironmentSecrets", problems) {
         draft.add(Variable { name, value: Value::Secret(Store::of(&reference)), from }, problems);
     }
 }
+
+/// What CloudTrail writes in place of a value.
+/// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>
+const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";

@@ -127,6 +127,16 @@ pub(crate) struct Draft {
     pub(crate) memory: Option<Field>,
     /// DEFAULT or VPC.
     pub(crate) egress: Option<Field>,
+    /// Whether there is an instance role, if the file says.
+    pub(crate) role: Option<bool>,
+    /// Whether there are IPv6 addresses, too, if the file says.
+    pub(crate) dual_stack: Option<bool>,
+    /// The service's ARN.
+    pub(crate) arn: Option<String>,
+    /// Its status, such as CREATE_FAILED.
+    pub(crate) status: Option<String>,
+    /// Whether the file has a map of variables, and one of secrets: `update-service` replaces each as a whole.
+    pub(crate) maps: [bool; 2],
     /// Keys of `health_check` and their values.
     pub(crate) health: Vec<(&'static str, Field)>,
     /// Variables in order.
@@ -153,6 +163,11 @@ impl Draft {
             cpu: None,
             memory: None,
             egress: None,
+            role: None,
+            dual_stack: None,
+            arn: None,
+            status: None,
+            maps: [false; 2],
             health: Vec::new(),
             env: Vec::new(),
             proposals: Vec::new(),

@@ -206,7 +206,7 @@ fn variables(draft: &Draft) -> Vec<(&'static str, String, usize)> {
             // A single variable, not one of a list.
             (Kind::AppRunnerYaml, path) => path.to_owned(),
             // A name may contain dots.
-            (Kind::Describe, path) => {
+            (Kind::Describe | Kind::Update, path) => {
                 path.strip_suffix(&variable.name).unwrap_or(path).trim_end_matches('.').to_owned()
             }
         };

@@ -71,6 +71,11 @@ impl<'a> Object<'a> {
         self.value(key).is_some()
     }
 
+    /// Whether it has the key at all, if only with null.
+    pub(crate) fn is_given(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// The value of a key; null counts as absent.
     fn value(&self, key: &str) -> Option<&'a Value> {
         self.map.get(key).filter(|value| !value.is_null())

@@ -10,6 +10,8 @@ mod emit;
 mod env;
 mod hide;
 mod json;
+pub(crate) mod operations;
+pub(crate) mod revision;
 
 #[cfg(test)]
 mod tests;
@@ -18,13 +20,12 @@ use std::fmt;
 use std::path::Path;
 
 use draft::Draft;
-use emit::{Lines, Values};
+use emit::Lines;
 
 use super::problem::{Problem, Refused};
 use super::text::LARGEST;
 use super::yaml;
-use super::{file, service};
-use crate::model::Service;
+use super::file;
 use crate::profile::Profile;
 
 /// The detected kind of a file.
@@ -32,6 +33,8 @@ use crate::profile::Profile;
 pub(crate) enum Kind {
     /// `aws apprunner describe-service`, as JSON or as YAML.
     Describe,
+    /// The input of `aws apprunner update-service`, or its event in CloudTrail.
+    Update,
     /// The configuration file of a service that App Runner builds from source.
     AppRunnerYaml,
     /// `NAME=VALUE` lines.
@@ -42,6 +45,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Describe => "the output of `aws apprunner describe-service`",
+            Self::Update => "the input of `aws apprunner update-service`",
             Self::AppRunnerYaml => "an apprunner.yaml",
             Self::EnvFile => "an env file",
         })
@@ -57,17 +61,6 @@ pub(crate) struct Imported {
     pub(crate) text: String,
 }
 
-/// A service created from `describe-service` output.
-#[derive(Clone, Debug)]
-pub(crate) struct Described {
-    /// The service's configuration.
-    pub(crate) service: Service,
-    /// Its image.
-    pub(crate) image: Option<String>,
-    /// What readers of the results should know.
-    pub(crate) notes: Vec<String>,
-}
-
 /// Converts a file to a scenario. `images` replace the one in the file.
 ///
 /// # Errors
@@ -78,27 +71,6 @@ pub(crate) fn scenario(file: &str, text: &str, images: &[String], profile: &Prof
     let checked = file::read(file, &lines.text(), Path::new("."), Some(profile));
     all_good((file, &draft.shown), checked, &lines, draft.problems)
         .map(|_| Imported { kind: draft.kind, text: lines.text() })
-}
-
-/// Reads a service file that is `describe-service` output; `None` if it is not. Values are kept: they go to the
-/// candidate and are written nowhere.
-///
-/// # Errors
-/// Every error in the file.
-#[must_use]
-pub(crate) fn service(file: &str, text: &str, profile: &Profile) -> Option<Result<Described, Refused>> {
-    if !is_described(text) {
-        return None;
-    }
-    let draft = match read(file, text) {
-        Ok(draft) => draft,
-        Err(refused) => return Some(Err(refused)),
-    };
-    let lines = emit::service(&draft, Values::Real);
-    let notes = draft.notes_of_service();
-    let checked = service::read_file(file, &lines.text(), Path::new("."), profile);
-    let checked = all_good((file, &draft.shown), checked, &lines, draft.problems);
-    Some(checked.map(|(service, image)| Described { service, image, notes }))
 }
 
 /// Whether the text is, or was meant to be, `describe-service` output.

@@ -230,22 +230,31 @@ fn preserves_odd_values() {
     }
     let text = with_env(&serde_json::Value::Object(env.clone()));
     let read = again(&text);
-    let described = service("x", &text, &apprunner()).expect("a description").expect("good");
+    let described = told(&text).expect("good");
     for (name, value) in env {
         assert_eq!(Some(read.service.env[&name].as_str()), value.as_str(), "{name}");
         assert_eq!(Some(described.service.env[&name].as_str()), value.as_str(), "{name}");
     }
 }
 
+/// The service that a description is read as.
+fn told(text: &str) -> Result<revision::Told, String> {
+    let file = revision::File { name: "x", text, folder: Path::new(".") };
+    let joined = |refused: Vec<Refused>| refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    revision::told(Some(file), None, false, &apprunner()).map_err(joined)
+}
+
 #[test]
 fn accepts_a_description_as_service_file() {
-    let Described { service: read, image, notes } = service("x", FULL, &apprunner()).expect("one").expect("good");
+    let revision::Told { service: read, revision, notes, placeholders, .. } = told(FULL).expect("good");
+    let image = revision.image.map(|image| image.value);
     assert_eq!(image.as_deref(), Some("123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:v20-otp-fix"));
     assert_eq!(read.port, 8000);
     // Values that the file has go to the candidate, and are shown nowhere.
     assert_eq!(read.env["TWILIO_AUTH_TOKEN"], "not-a-real-token");
     assert_eq!(read.env["REDIS_URL"], "redis://app:r3dis-pw@cache.internal:6379/0");
     assert_eq!(read.env["DATABASE_URL"], "placeholder-for-DATABASE_URL");
+    assert_eq!(placeholders, ["DATABASE_URL", "JWT_SECRET", "POSTHOG_KEY"]);
     assert!(["TWILIO_AUTH_TOKEN", "REDIS_URL", "DATABASE_URL"].iter().all(|name| read.secrets.contains(*name)));
     let notes = notes.join("\n");
     assert!(notes.contains("--env-file") && notes.contains("--with egress.drop, --with metadata.none"), "{notes}");
@@ -258,12 +267,12 @@ fn accepts_a_description_as_service_file() {
         "{\"env\": {\"Service\": \"x\"}}",
         "",
     ] {
-        assert!(service("x", text, &apprunner()).is_none(), "{text}");
+        assert!(!is_described(text), "{text}");
     }
-    let broken = service("x", "{\"Service\": {\"SourceConfiguration\"", &apprunner()).expect("meant to be one");
-    assert!(broken.expect_err("broken").to_string().contains("invalid JSON"));
-    let wrong = service("x", "Service:\n  SourceConfiguration: 1\n", &apprunner()).expect("meant to be one");
-    assert!(wrong.expect_err("wrong").to_string().contains("Service.SourceConfiguration: expected an object"));
+    let broken = told("{\"Service\": {\"SourceConfiguration\"").expect_err("broken");
+    assert!(broken.contains("invalid JSON"), "{broken}");
+    let wrong = told("Service:\n  SourceConfiguration: 1\n").expect_err("wrong");
+    assert!(wrong.contains("Service.SourceConfiguration: expected an object"), "{wrong}");
 }
 
 proptest! {
@@ -273,11 +282,11 @@ proptest! {
             serde_json::from_str(&with_env(&serde_json::json!({"V": value}))).expect("JSON");
         document["Service"]["SourceConfiguration"]["ImageRepository"]["ImageConfiguration"]["StartCommand"] =
             command.clone().into();
-        let made = service("x", &document.to_string(), &apprunner());
+        let made = told(&document.to_string());
         if value.contains('\0') {
-            prop_assert!(made.is_some_and(|made| made.is_err()));
+            prop_assert!(made.is_err());
         } else {
-            let read = made.expect("a description").expect("good").service;
+            let read = made.expect("good").service;
             prop_assert_eq!(&read.env["V"], &value);
             prop_assert_eq!(read.start_command, Some(command).filter(|c| !c.trim().is_empty()));
             again(&document.to_string());

@@ -5,7 +5,6 @@
 //! With `EXITONE_UPDATE_DOCS=1` the rows run one after the other and the results are written to `docs/field-cases.md`,
 //! where rows that did not run stay as they are; without it the results are compared with that page.
 
-mod images;
 mod page;
 mod table;
 
@@ -39,7 +38,8 @@ async fn diagnoses_every_field_failure() {
     let wanted = |case: &&Case| only.as_ref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
     let wanted: Vec<&Case> =
         cases.iter().filter(wanted).filter(|case| case.cannot.is_none() || only.is_some()).collect();
-    images::build(&*engine, &wanted).await;
+    let rows: Vec<_> = wanted.iter().map(|case| case.row()).collect();
+    super::rows::build(&*engine, &rows).await;
     let update = std::env::var_os("EXITONE_UPDATE_DOCS").is_some();
     let said = all(&wanted, if update { 1 } else { ROWS });
     let mut wrong: Vec<String> = wanted.iter().flat_map(|case| case.wrong(&said[&case.id].answer)).collect();

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::rows::{Base, Row};
+
 /// A row.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,19 +73,6 @@ pub(super) struct Set {
     pub words: Vec<String>,
 }
 
-/// The base of an image.
-#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Base {
-    /// The Python base with the candidates' packages and those of `requirements.txt`.
-    #[default]
-    Python,
-    /// Node.js and nginx from Debian's packages.
-    Debian,
-    /// A shell and a bare Python.
-    Small,
-}
-
 fn amd64() -> String {
     "amd64".to_owned()
 }
@@ -128,9 +117,20 @@ impl Case {
         format!("exitone-test/field-{}:latest", self.id.to_lowercase())
     }
 
-    /// The architecture of its programs.
-    pub(super) fn machine(&self) -> &str {
-        self.programs.as_ref().unwrap_or(&self.architecture)
+    /// Its image.
+    pub(super) fn row(&self) -> Row {
+        Row {
+            tag: self.tag(),
+            folder: folder(&self.id),
+            left_out: &["service.yaml"],
+            base: self.base,
+            architecture: self.architecture.clone(),
+            machine: self.programs.clone().unwrap_or_else(|| self.architecture.clone()),
+            entrypoint: self.entrypoint.clone(),
+            cmd: self.cmd.clone(),
+            user: self.user.clone(),
+            env: self.env.clone(),
+        }
     }
 
     /// Every difference between the answer and the table.

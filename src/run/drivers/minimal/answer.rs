@@ -12,7 +12,7 @@ use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
 use crate::search::minimal::Findings;
 
 /// The document's version (contract).
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The assumption under which the list is complete.
 const MONOTONE: &str = "adding a condition never fixes a failure (runs without those on variables and the \
                         start command, together and each without each other one, looked for that and found nothing)";
@@ -45,6 +45,7 @@ impl Inquiry<'_, '_> {
             "judged from the image; its behaviour on this machine proves nothing, so nothing was run, and \
                              other causes may hide behind this one"
                 .to_owned();
+        self.hold_against_deployment(&mut answer);
         answer
     }
 
@@ -100,6 +101,7 @@ impl Inquiry<'_, '_> {
             (None, ..) if main.perhaps.is_empty() && around.perhaps.is_empty() => Verdict::Unresolved,
             _ => Verdict::Fail,
         };
+        self.hold_against_deployment(&mut answer);
         let first = answer.minimal_sets.first().map(|set| (set.class, set.exit_code));
         (answer.class, answer.exit_code) = first.unwrap_or_default();
         answer.notes.extend(self.unresolved());
@@ -127,6 +129,8 @@ impl Inquiry<'_, '_> {
             not_exercised: Vec::new(),
             skipped: self.skipped.clone(),
             findings,
+            deployment: None,
+            needs: Vec::new(),
             healed: Vec::new(),
             other_failures: Vec::new(),
             not_tried: Vec::new(),

@@ -4,6 +4,7 @@
 mod answer;
 mod around;
 mod baseline;
+mod deployed;
 mod memory;
 
 use std::collections::BTreeMap;
@@ -168,10 +169,11 @@ pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_
 
 impl Inquiry<'_, '_> {
     async fn answer(&mut self) -> Answer {
-        let statics = self.statics().await;
+        let mut statics = self.statics().await;
         if let Some(finding) = statics.iter().find(|finding| decides(finding) || finding.cause.id == "arch-mismatch") {
             return self.of_image(finding.clone(), statics);
         }
+        statics.extend(self.not_pushed());
         self.skip_unsupported();
         self.report_activity("running the baseline");
         let mut main = (self.universe(), Findings::default());
@@ -193,11 +195,13 @@ impl Inquiry<'_, '_> {
                 break baseline;
             }
         };
-        let around = if baseline == Verdict::Pass && !self.is_over() {
+        let mut around = if baseline == Verdict::Pass && !self.is_over() {
             self.around(&main.0, &main.1).await
         } else {
             around::Around::default()
         };
+        self.run_deployed().await;
+        self.run_each_in_force(&mut around).await;
         let stopped = self.is_over();
         if !stopped {
             self.cancel_speculative();

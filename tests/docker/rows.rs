@@ -1,4 +1,4 @@
-//! The images: shared layers of packages, and each row's files.
+//! Images of the rows of a table: shared layers of packages, and each row's files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,9 @@ use exitone::engine::archive::{Layer, NewImage};
 use exitone::images::debian::{Extraction, extract};
 use exitone::images::{Source, digest, has, pack_folder, python_base, python_compile, python_packages};
 
-use super::super::kept;
-use super::table::{Base, Case, folder};
+use serde::Deserialize;
+
+use super::kept;
 
 /// The packages of the Debian base.
 const DEBIAN: [&str; 7] = ["nodejs", "nginx-light", "dash", "coreutils", "base-files", "base-passwd", "libc-bin"];
@@ -23,63 +24,95 @@ rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale "$1"/usr/shar
 "#;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The base of an image.
+#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Base {
+    /// The Python base with the candidates' packages and those of `requirements.txt`.
+    #[default]
+    Python,
+    /// Node.js and nginx from Debian's packages.
+    Debian,
+    /// A shell and a bare Python.
+    Small,
+}
+
+/// The image of a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// Its name on the engine.
+    pub tag: String,
+    /// The folder of its files.
+    pub folder: PathBuf,
+    /// Names at the top of the folder that are not part of the image.
+    pub left_out: &'static [&'static str],
+    pub base: Base,
+    pub architecture: String,
+    /// The architecture of its programs.
+    pub machine: String,
+    pub entrypoint: Vec<String>,
+    pub cmd: Vec<String>,
+    pub user: String,
+    pub env: BTreeMap<String, String>,
+}
+
 /// Builds and loads the images that are missing or outdated.
-pub(super) async fn build(engine: &dyn Engine, cases: &[&Case]) {
-    let service = |case: &&&Case| std::fs::read_to_string(folder(&case.id).join("service.yaml")).unwrap_or_default();
-    if cases.iter().any(|case| service(&case).contains("exitone/postgres:latest")) {
+pub(crate) async fn build(engine: &dyn Engine, rows: &[Row]) {
+    let service = |row: &Row| std::fs::read_to_string(row.folder.join("service.yaml")).unwrap_or_default();
+    if rows.iter().any(|row| service(row).contains("exitone/postgres:latest")) {
         exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
     }
     let mut missing = Vec::new();
-    for case in cases {
-        let label = content(case);
-        if !has(engine, &case.tag(), &label).await.expect("an engine") {
-            missing.push((*case, label));
+    for row in rows {
+        let label = content(row);
+        if !has(engine, &row.tag, &label).await.expect("an engine") {
+            missing.push((row, label));
         }
     }
     if missing.is_empty() {
         return;
     }
     let work = tempfile::tempdir().expect("a folder");
-    let kinds: BTreeSet<(Base, &str)> = missing.iter().map(|(case, _)| (case.base, case.machine())).collect();
+    let kinds: BTreeSet<(Base, &str)> = missing.iter().map(|(row, _)| (row.base, row.machine.as_str())).collect();
     let mut bases: BTreeMap<(Base, &str), Vec<Layer>> = BTreeMap::new();
     for (base, architecture) in kinds {
         eprintln!("making the base {base:?} for {architecture}");
         bases.insert((base, architecture), layers(engine, base, architecture, work.path()).await);
     }
     let mut images = Vec::new();
-    for (case, label) in &missing {
-        images.push(image(case, label, bases[&(case.base, case.machine())].clone(), work.path()));
+    for (row, label) in &missing {
+        images.push(image(row, label, bases[&(row.base, row.machine.as_str())].clone(), work.path()));
     }
     kept::load(engine, &images, work.path()).await;
 }
 
 /// The digest of everything that goes into the image.
-fn content(case: &Case) -> String {
+fn content(row: &Row) -> String {
     let made_of = format!(
         "{:?} {} {:?} {:?} {:?} {:?} {} {DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}",
-        case.base,
-        case.architecture,
-        case.entrypoint,
-        case.cmd,
-        case.user,
-        case.env,
-        case.machine(),
+        row.base,
+        row.architecture,
+        row.entrypoint,
+        row.cmd,
+        row.user,
+        row.env,
+        row.machine,
         requirements()
     );
     let mut parts = vec![made_of.into_bytes()];
-    for (name, bytes) in files(case) {
+    for (name, bytes) in files(row) {
         parts.extend([name.into_bytes(), bytes]);
     }
     digest(&parts)
 }
 
 fn requirements() -> String {
-    concat!(include_str!("../../../images/requirements.txt"), include_str!("requirements.txt")).to_owned()
+    concat!(include_str!("../../images/requirements.txt"), include_str!("field/requirements.txt")).to_owned()
 }
 
 /// The files of a row, except its service file.
-fn files(case: &Case) -> BTreeMap<String, Vec<u8>> {
-    let root = folder(&case.id);
+fn files(row: &Row) -> BTreeMap<String, Vec<u8>> {
+    let root = row.folder.clone();
     let mut found = BTreeMap::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
@@ -88,7 +121,7 @@ fn files(case: &Case) -> BTreeMap<String, Vec<u8>> {
             let name = path.strip_prefix(&root).expect("below").display().to_string();
             if path.is_dir() {
                 folders.push(path);
-            } else if name != "service.yaml" {
+            } else if !row.left_out.contains(&name.as_str()) {
                 found.insert(name, std::fs::read(&path).expect("a file"));
             }
         }
@@ -140,9 +173,10 @@ async fn make(engine: &dyn Engine, base: Base, architecture: &str, work: &Path) 
     layers
 }
 
-fn image(case: &Case, label: &str, mut layers: Vec<Layer>, work: &Path) -> NewImage {
-    let app = work.join(&case.id);
-    for (name, bytes) in files(case) {
+fn image(row: &Row, label: &str, mut layers: Vec<Layer>, work: &Path) -> NewImage {
+    let id = row.tag.replace(['/', ':'], "-");
+    let app = work.join(&id);
+    for (name, bytes) in files(row) {
         let path = app.join(&name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
         std::fs::write(&path, bytes).expect("written");
@@ -152,23 +186,23 @@ fn image(case: &Case, label: &str, mut layers: Vec<Layer>, work: &Path) -> NewIm
         }
     }
     if app.is_dir() {
-        let tar = work.join(format!("{}.tar", case.id));
+        let tar = work.join(format!("{id}.tar"));
         pack_folder(&app, "app", &tar).expect("packed");
         layers.push(Layer::of_file(&tar).expect("a layer"));
     }
     let mut env = BTreeMap::from([("PATH", PATH), ("LANG", "C.UTF-8")].map(|(n, v)| (n.to_owned(), v.to_owned())));
-    if case.base == Base::Python {
+    if row.base == Base::Python {
         env.insert("PYTHONPATH".to_owned(), "/app:/opt/site".to_owned());
     }
-    env.extend(case.env.clone());
+    env.extend(row.env.clone());
     NewImage {
-        tag: case.tag(),
-        architecture: case.architecture.clone(),
-        entrypoint: case.entrypoint.clone(),
-        cmd: case.cmd.clone(),
+        tag: row.tag.clone(),
+        architecture: row.architecture.clone(),
+        entrypoint: row.entrypoint.clone(),
+        cmd: row.cmd.clone(),
         env,
         workdir: "/app".to_owned(),
-        user: case.user.clone(),
+        user: row.user.clone(),
         labels: kept::labels(label),
         layers,
         ..NewImage::default()

@@ -1,0 +1,234 @@
+//! Reads what is known of a deployment that failed: its description, its update, its logs.
+
+use std::path::{Path, PathBuf};
+
+use super::aws;
+use super::console::say;
+use super::failure::Failure;
+use super::flags::On;
+use super::input::{folder_of, read_env, read_text};
+use crate::diagnose::explain::seen;
+use crate::model::Service;
+use crate::model::deployment::{Deployment, Seen};
+use crate::scenario::import::operations::{self, Operation};
+use crate::scenario::import::revision::{self, File, Told};
+use crate::scenario::{apprunner, service};
+
+/// The files of a deployment.
+#[derive(clap::Args)]
+pub(crate) struct Files {
+    /// Service file (port, environment, health check), or `aws apprunner describe-service` output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) service: Option<PathBuf>,
+    /// Env file with more variables (NAME=VALUE lines)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Input of the `aws apprunner update-service` that failed, or its CloudTrail event
+    #[arg(long, value_name = "FILE")]
+    pub(crate) update: Option<PathBuf>,
+}
+
+/// The evidence of a deployment that failed.
+#[derive(clap::Args)]
+pub(crate) struct Evidence {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Service log or application log of the failed deployment; may be repeated
+    #[arg(long, value_name = "FILE")]
+    log: Vec<PathBuf>,
+    /// `aws apprunner list-operations` output
+    #[arg(long, value_name = "FILE")]
+    operations: Option<PathBuf>,
+    /// Fetch all of these with your `aws` command; nothing is changed in the account
+    #[arg(long, value_name = "ARN", conflicts_with_all = ["log", "operations", "service"])]
+    arn: Option<String>,
+    /// Profile for the `aws` command
+    #[arg(long, value_name = "NAME", requires = "arn")]
+    profile: Option<String>,
+}
+
+/// A text and the name of its file.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    /// The folder that its paths start from.
+    pub(crate) folder: PathBuf,
+}
+
+/// The texts of a deployment.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) service: Option<Source>,
+    pub(crate) update: Option<Source>,
+    pub(crate) operations: Option<Source>,
+    pub(crate) logs: Vec<Source>,
+    /// The image with the digest that its registry has.
+    pub(crate) pushed: Option<String>,
+    /// What could not be fetched.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What the files say.
+pub(crate) struct Read {
+    /// The configuration to run.
+    pub(crate) service: Service,
+    /// The image that failed, or the service's.
+    pub(crate) image: Option<String>,
+    /// What is known of the deployment.
+    pub(crate) deployment: Deployment,
+}
+
+impl Source {
+    pub(crate) fn of_file(path: &Path) -> Result<Self, Failure> {
+        Ok(Self { name: path.display().to_string(), text: read_text(path)?, folder: folder_of(path) })
+    }
+
+    fn file(&self) -> File<'_> {
+        File { name: &self.name, text: &self.text, folder: &self.folder }
+    }
+}
+
+impl Evidence {
+    /// Reads the files, or fetches them. Errors in the files are added to `refusals`.
+    ///
+    /// # Errors
+    /// A file that cannot be read; `aws` cannot be run.
+    pub(crate) fn read(&self, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
+        let mut sources = match &self.arn {
+            Some(arn) => aws::fetch(arn, self.profile.as_deref())?,
+            None => Sources::default(),
+        };
+        let optional = |path: &Option<PathBuf>| path.as_deref().map(Source::of_file).transpose();
+        if self.arn.is_none() {
+            sources.service = optional(&self.files.service)?;
+            sources.operations = optional(&self.operations)?;
+            sources.logs = self.log.iter().map(|path| Source::of_file(path)).collect::<Result<_, _>>()?;
+        }
+        sources.update = optional(&self.files.update)?.or(sources.update);
+        read(&sources, self.files.env_file.as_deref(), on, refusals)
+    }
+
+    /// The flags with which another command reads the same.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let arn = self.arn.iter().flat_map(|arn| ["--arn".to_owned(), arn.clone()]);
+        let profile = self.profile.iter().flat_map(|name| ["--profile".to_owned(), name.clone()]);
+        self.files.flags().into_iter().chain(arn).chain(profile).collect()
+    }
+}
+
+impl Files {
+    /// Reads the files without a log. Errors in them are added to `refusals`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn read(&self, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
+        let optional = |path: &Option<PathBuf>| path.as_deref().map(Source::of_file).transpose();
+        let sources =
+            Sources { service: optional(&self.service)?, update: optional(&self.update)?, ..Sources::default() };
+        read(&sources, self.env_file.as_deref(), on, refusals)
+    }
+
+    /// The flags with which another command reads the same.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let files = [("--service", &self.service), ("--update", &self.update), ("--env-file", &self.env_file)];
+        let flags = files.into_iter().filter_map(|(flag, path)| Some([flag.to_owned(), path.as_ref()?.display().to_string()]));
+        flags.flatten().collect()
+    }
+}
+
+fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
+    let profile = on.platform.clone().unwrap_or_else(apprunner);
+    let defaults = service::defaults(&profile);
+    let mut wrong: Vec<String> = Vec::new();
+    let operations = sources.operations.as_ref().map(|of| operations::read(&of.name, &of.text));
+    let operations = operations.transpose().map_err(|refused| wrong.push(refused.to_string())).ok().flatten();
+    let logs: Vec<(String, String)> = sources.logs.iter().map(|log| (log.name.clone(), log.text.clone())).collect();
+    let seen = if logs.is_empty() { Ok(None) } else { seen(&logs, &defaults).map(Some) };
+    let seen = seen.map_err(|problems| wrong.extend(problems)).ok().flatten();
+    let last = operations.as_ref().and_then(|all| all.iter().find(|operation| operation.failed()));
+    let logged = seen.as_ref().is_some_and(|seen| seen.failure.is_some());
+    let rolled_back = (logged || last.is_some()) && last.is_none_or(Operation::had_earlier_version);
+    let (file, update) = (sources.service.as_ref().map(Source::file), sources.update.as_ref().map(Source::file));
+    let told = revision::told(file, update, rolled_back, &profile);
+    let told = told.map_err(|problems| wrong.extend(problems.iter().map(ToString::to_string))).ok();
+    if let Some(told) = &told {
+        wrong.extend(strangers(sources, told, operations.as_deref(), seen.as_ref()));
+    }
+    let env = env_file.map(read_env).transpose().unwrap_or_else(|failure| {
+        wrong.push(failure.message().to_owned());
+        None
+    });
+    let Some(mut told) = told.filter(|_| wrong.is_empty()) else {
+        refusals.extend(wrong);
+        return Ok(Read { service: defaults, image: None, deployment: Deployment::default() });
+    };
+    if let Some(env) = env {
+        told.placeholders.retain(|name| !env.contains_key(name));
+        told.service.env.extend(env);
+    }
+    if let Some(file) = &sources.service
+        && told.described
+    {
+        say(&format!("note: {}: read as AWS's description of a service", file.name));
+    }
+    let notes: Vec<String> = told.notes.iter().chain(&sources.notes).cloned().collect();
+    notes.iter().for_each(|note| say(&format!("note: {note}")));
+    let is_told = told.described || seen.is_some() || operations.is_some();
+    let image = image(&told, seen.as_ref(), rolled_back);
+    let deployment = Deployment {
+        revision: told.revision,
+        seen,
+        pushed: sources.pushed.clone(),
+        placeholders: told.placeholders,
+        notes,
+        is_told,
+    };
+    Ok(Read { service: told.service, image, deployment })
+}
+
+/// The image of the failed revision: that of the update, else the one that the log names, else the service's.
+fn image(told: &Told, seen: Option<&Seen>, rolled_back: bool) -> Option<String> {
+    let described = told.revision.image.as_ref();
+    let logged = seen.and_then(|seen| seen.image.clone()).filter(|_| rolled_back);
+    described.filter(|image| image.holds).map(|image| image.value.clone()).or(logged).or(described.map(|i| i.value.clone()))
+}
+
+/// Files of different services.
+fn strangers(sources: &Sources, told: &Told, operations: Option<&[Operation]>, seen: Option<&Seen>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let name = |source: &Option<Source>| source.as_ref().map_or(String::new(), |source| source.name.clone());
+    let listed = name(&sources.operations);
+    let log = seen.and_then(|seen| seen.failure.as_ref()).map(|shown| shown.source.clone()).unwrap_or_default();
+    let target = operations.and_then(|all| all.first()?.target_arn.clone());
+    if let (Some(arn), Some(target)) = (&told.arn, &target)
+        && arn != target
+    {
+        wrong.push(format!("{listed}: these are operations of {target}, not of {arn}"));
+    }
+    if let (Some(all), Some(id)) = (operations, seen.and_then(|seen| seen.deployment.as_ref()))
+        && !all.iter().any(|operation| operation.id.replace('-', "") == id.replace('-', ""))
+    {
+        wrong.push(format!("{log}: the deployment {id} is not among the operations in {listed}: another service's?"));
+    }
+    let of_service = told.revision.image.as_ref().map(|image| (&image.source, repository(&image.value)));
+    let of_log = seen.and_then(|seen| seen.image.as_deref()).map(repository);
+    if let (Some((source, described)), Some(logged)) = (of_service, of_log)
+        && described != logged
+    {
+        wrong.push(format!("{log}: it deploys {logged}, but {source} names {described}: another service's?"));
+    }
+    wrong
+}
+
+/// The name of an image without its tag and its digest.
+fn repository(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or(image);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::super::why::battery_of;
+use super::*;
+use crate::engine::Engine;
+use crate::engine::fake::{Act, FakeEngine, Situation, exits, healthy};
+use crate::model::answer::Answer;
+use crate::model::observation::{ConnectAttempt, Fate, Observation};
+use crate::model::search::{Search, SearchRequest};
+use crate::model::{Candidate, Plan};
+use crate::report::why::text;
+use crate::run::context::Options;
+use crate::run::drivers;
+use crate::run::rig::{Rig, Setup};
+use crate::run::schedule::How;
+
+const TELLINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/incident");
+
+fn on() -> On {
+    On { platform: None }
+}
+
+/// The evidence of a telling.
+fn evidence(telling: &str) -> Evidence {
+    let file = |name: &str| Path::new(TELLINGS).join(telling).join(name);
+    Evidence {
+        files: Files { service: Some(file("service.json")), env_file: None, update: Some(file("update.json")) },
+        log: vec![file("service.log")],
+        operations: Some(file("operations.json")),
+        arn: None,
+        profile: None,
+    }
+}
+
+/// What a call to the provider at import meets.
+fn calls(situation: &Situation) -> Act {
+    let is_dropped = situation.conditions.iter().any(|condition| condition.name() == "egress.drop");
+    let no_name = situation.conditions.iter().any(|condition| condition.name().starts_with("dns."));
+    let seen = Observation::Connect(ConnectAttempt {
+        at_ms: 100.0,
+        protocol: "tcp".to_owned(),
+        address: [198, 18, 0, 1].into(),
+        port: 443,
+        name: Some("verify.twilio.com".to_owned()),
+        fate: if is_dropped { Fate::Silent } else { Fate::Answered },
+        sent: 1,
+    });
+    let asked = Observation::Dns(crate::model::observation::DnsQuestion {
+        at_ms: 90.0,
+        name: "verify.twilio.com".to_owned(),
+        record: "A".to_owned(),
+        answer: if no_name { "SERVFAIL" } else { "198.18.0.1" }.to_owned(),
+        own: false,
+    });
+    let act = if no_name {
+        exits(Duration::from_millis(200), 1, "socket.gaierror: [Errno -3] Temporary failure in name resolution")
+    } else if is_dropped {
+        exits(Duration::from_secs(3), 1, "requests.exceptions.ConnectTimeout: HTTPSConnectionPool(host='verify.twilio.com')")
+    } else {
+        healthy(8000)
+    };
+    let seen = if no_name { vec![asked] } else { vec![asked, seen] };
+    Act { seen, ..act }
+}
+
+/// The bundled candidates, as far as the tellings need them.
+fn acts(fixed: bool) -> impl Fn(&Situation) -> Act + Send + Sync {
+    move |situation| {
+        let value = |name: &str| situation.env.get(name).map(String::as_str);
+        for name in ["DATABASE_URL", "JWT_SECRET", "ENV"] {
+            if value(name).is_none() {
+                return exits(Duration::from_millis(300), 1, &format!("KeyError: '{name}'"));
+            }
+        }
+        if !fixed && value("ENV") == Some("production") {
+            return exits(Duration::from_millis(300), 1, "AttributeError: 'Settings' object has no attribute 'database_url'");
+        }
+        if fixed && value("OTP_PROVIDER") == Some("twilio_verify") { calls(situation) } else { healthy(8000) }
+    }
+}
+
+async fn why(telling: &str, image: &str, change: impl FnOnce(&mut Read)) -> (Answer, String) {
+    let mut refusals = Vec::new();
+    let mut read = evidence(telling).read(&on(), &mut refusals).expect("files");
+    assert_eq!(refusals, Vec::<String>::new());
+    change(&mut read);
+    let engine = FakeEngine::new(true);
+    engine.image(image, &[], Arc::new(acts(image.ends_with("fixed"))));
+    let battery = battery_of(&apprunner(), &read.service, &read.deployment);
+    let asked = SearchRequest { image: image.to_owned(), conditions: battery.conditions, named: Vec::new(), others: None };
+    let search = Search { forms: battery.forms, deployment: Some(Arc::new(read.deployment)), ..Search::new(&asked) };
+    let facts = engine.inspect_image(image).await.expect("an image");
+    let plan = Plan { searches: vec![search], ..Plan::new(read.service, vec![Candidate { facts }], []) };
+    let state = tempfile::tempdir().expect("a folder");
+    let engine: Arc<dyn Engine> = Arc::new(engine);
+    let info = engine.info().await.expect("an engine");
+    let setup = Setup {
+        state: state.path().to_owned(),
+        jobs: 4,
+        options: Options::default(),
+        watchdog: false,
+        program: None,
+        mode: None,
+    };
+    let rig = Rig::open(engine, &info, setup).await.expect("a session");
+    let how = How { room: 4.into(), ..How::from(1) };
+    let finished = drivers::run(rig.context.clone(), Arc::new(plan), how, watch::channel(0).1, |_| {}).await;
+    rig.close(false).await.expect("closed");
+    let answer = finished.run.searches.values().next().expect("an answer").answer.clone();
+    let said = anstream::adapter::strip_str(&text(&answer, &finished.executions, false)).to_string();
+    (answer, said)
+}
+
+#[tokio::test(start_paused = true)]
+async fn egress_to_the_internet_leaves_the_architecture() {
+    let (_, said) = why("public-egress", "nerava-backend:v20-otp-fix-fixed", |_| {}).await;
+    insta::assert_snapshot!(said);
+    // With the same digest, the next hypothesis.
+    let same = |read: &mut Read| {
+        read.deployment.pushed = Some("nerava-backend@sha256:nerava-backend:v20-otp-fix-fixed".to_owned());
+    };
+    let (answer, _) = why("public-egress", "nerava-backend:v20-otp-fix-fixed", same).await;
+    let broke = answer.deployment.expect("one");
+    assert!(broke.likely.iter().all(|suspect| !suspect.part.starts_with("static")), "{:?}", broke.likely);
+}
+
+#[tokio::test(start_paused = true)]
+async fn vpc_connector_is_proved() {
+    let (_, said) = why("vpc-without-nat", "nerava-backend:v20-otp-fix-fixed", |_| {}).await;
+    insta::assert_snapshot!(said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_variable_is_proved() {
+    let (_, said) = why("production-mode", "nerava-backend:v20-otp-fix", |_| {}).await;
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn files_of_other_services_are_refused_together() {
+    let name = |name: &str| Source { name: name.to_owned(), text: text_of(name), folder: PathBuf::from(".") };
+    fn text_of(name: &str) -> String {
+        std::fs::read_to_string(Path::new(TELLINGS).join("vpc-without-nat").join(name)).expect("a file")
+    }
+    let other = |mut source: Source, changes: &[(&str, &str)]| {
+        source.text = changes.iter().fold(source.text, |text, (old, new)| text.replace(old, new));
+        source
+    };
+    let said = |sources: &Sources| {
+        let mut refusals = Vec::new();
+        let _ = read(sources, None, &on(), &mut refusals).expect("read");
+        refusals.join("\n")
+    };
+    let good = || Sources {
+        service: Some(name("service.json")),
+        update: None,
+        operations: Some(name("operations.json")),
+        logs: vec![name("service.log")],
+        ..Sources::default()
+    };
+    assert_eq!(said(&good()), "");
+    let log = other(name("service.log"), &[("nerava-backend", "billing"), ("4c0a9e7f", "00000000")]);
+    let operations = other(name("operations.json"), &[("7b13e5d9a0c64f2ab8d7c61e94f0a358", "0123")]);
+    let strangers = Sources { operations: Some(operations), logs: vec![log], ..good() };
+    insta::assert_snapshot!(said(&strangers));
+    let bad = Sources {
+        service: Some(other(name("service.json"), &[("ImageIdentifier", "Image")])),
+        update: Some(other(name("service.json"), &[("\"Service\"", "\"Nothing\"")])),
+        operations: Some(name("service.json")),
+        logs: vec![other(name("service.json"), &[])],
+        ..Sources::default()
+    };
+    insta::assert_snapshot!(said(&bad));
+    let succeeded = other(name("service.log"), &[("Your application stopped or failed to start.", "Service update completed successfully.")]);
+    let done = Sources { logs: vec![succeeded], ..good() };
+    assert!(said(&done).contains("its last deployment succeeded"), "{}", said(&done));
+}

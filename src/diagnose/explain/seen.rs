@@ -1,0 +1,80 @@
+//! What the logs of a deployment show together.
+
+use super::lines::{self, Line, PlatformLine};
+use super::{deployment, of_application};
+use crate::diagnose::signature::error_line;
+use crate::model::deployment::{Seen, Shown};
+use crate::model::outcome::FailureClass;
+use crate::model::service::Service;
+
+/// Number of lines kept of the application's log.
+const MOST_LINES: usize = 400;
+
+/// What the logs show: the failure in the service log, and what the application printed. Each is a name and a text.
+///
+/// # Errors
+/// One sentence for each file that is no log, or shows no failure.
+pub(crate) fn seen(logs: &[(String, String)], service: &Service) -> Result<Seen, Vec<String>> {
+    let mut seen = Seen { silent: true, ..Seen::default() };
+    let mut wrong = Vec::new();
+    let mut application: Vec<(&str, Line)> = Vec::new();
+    for (name, text) in logs {
+        let all = match lines::read(text) {
+            Ok(all) => all,
+            // An application that printed nothing has an empty log.
+            Err(super::NotALog::Empty) => continue,
+            Err(e) => {
+                wrong.push(format!("{name}: {e}"));
+                continue;
+            }
+        };
+        let (from, to) = deployment(&all);
+        let is_platforms = all.iter().any(|line| line.meaning.is_some());
+        let part: Vec<&Line> = all.iter().filter(|line| (from..=to).contains(&line.at)).collect();
+        if is_platforms {
+            let meaning = |line: &&&Line| line.meaning.as_ref().is_some_and(|meaning| meaning.class().is_some());
+            let failed = part.iter().find(meaning);
+            let succeeded = part.iter().any(|line| line.meaning == Some(PlatformLine::Succeeded));
+            match failed {
+                Some(line) => failure(&mut seen, name, line, &part),
+                None if succeeded => {
+                    wrong.push(format!("{name}: its last deployment succeeded; pass the log of the one that failed"));
+                }
+                None => {}
+            }
+        }
+        let mixed = all.iter().any(|line| matches!(line.meaning, Some(PlatformLine::Started(_))));
+        let own = all.into_iter().filter(|line| line.meaning.is_none() && !line.text.trim().is_empty());
+        application.extend(own.filter(|line| !mixed || (from..=to).contains(&line.at)).map(|line| (name.as_str(), line)));
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    seen.silent = application.is_empty();
+    if seen.class != Some(FailureClass::A) {
+        let text: Vec<&str> = application.iter().map(|(_, line)| line.text.as_str()).collect();
+        seen.causes = of_application(&text.join("\n"), seen.class, seen.exit_code, service);
+        seen.log = text[text.len().saturating_sub(MOST_LINES)..].join("\n");
+        let error = error_line(application.iter().map(|(_, line)| line.text.as_str()));
+        let shown = |(name, line): &(&str, Line)| shown(name, line);
+        seen.error = error.and_then(|error| application.iter().rfind(|(_, line)| line.text == error).map(shown));
+    }
+    Ok(seen)
+}
+
+fn shown(name: &str, line: &Line) -> Shown {
+    Shown { source: name.to_owned(), line: Some(line.number), text: line.text.trim().to_owned() }
+}
+
+/// The failure of a deployment; that of an earlier file stays.
+fn failure(seen: &mut Seen, name: &str, line: &Line, part: &[&Line]) {
+    if seen.failure.is_some() {
+        return;
+    }
+    let found = |of: &dyn Fn(&PlatformLine) -> Option<String>| part.iter().find_map(|line| of(line.meaning.as_ref()?));
+    seen.class = line.meaning.as_ref().and_then(PlatformLine::class);
+    seen.exit_code = line.meaning.as_ref().and_then(PlatformLine::exit_code);
+    seen.failure = Some(shown(name, line));
+    seen.image = found(&|meaning| if let PlatformLine::Image(image) = meaning { Some(image.clone()) } else { None });
+    seen.deployment = found(&|meaning| if let PlatformLine::Started(id) = meaning { Some(id.clone()) } else { None });
+}

@@ -1,0 +1,150 @@
+//! What broke a deployment, in words: the first part of the answer of `why`, and what else would fail.
+
+use super::story::{FailingSet, clauses};
+use super::view::plural;
+use crate::model::answer::{Answer, MinimalSet};
+use crate::model::deployment::{Applies, Broke, Certainty, Shown, Suspect};
+use crate::model::image::short_name;
+use crate::model::outcome::{Cause, Outcome};
+use crate::model::{Condition, ConditionSet};
+
+/// What comes before the rest of what fails.
+pub(super) const ALSO: &str = "It would also fail, which is not what your deployment shows:";
+
+/// The answer about a deployment.
+pub(super) struct Deployed {
+    /// What broke it, in a sentence.
+    pub(super) headline: String,
+    /// How certain that is.
+    pub(super) certainty: Certainty,
+    /// What supports it, and what to do: a keyword and a text.
+    pub(super) lines: Vec<(&'static str, String)>,
+    /// What would fail as well.
+    pub(super) also: Option<String>,
+}
+
+/// The answer about a deployment. `outcome` finds how a set failed.
+pub(super) fn deployed(
+    answer: &Answer,
+    broke: &Broke,
+    outcome: impl Fn(&MinimalSet) -> Option<Outcome>,
+) -> Deployed {
+    let first = broke.likely.first();
+    let certainty = first.map_or(Certainty::Undecided, |suspect| suspect.certainty);
+    let failing = |set: &MinimalSet| FailingSet {
+        conditions: set.conditions.clone(),
+        signature: set.signature.clone(),
+        outcome: outcome(set).or(Some(Outcome::Exited)),
+        exit_code: set.exit_code,
+        causes: Vec::new(),
+    };
+    // Suspects of the same certainty are named together.
+    let sets: Vec<&MinimalSet> = broke
+        .likely
+        .iter()
+        .filter(|suspect| suspect.certainty == certainty)
+        .filter_map(|suspect| set_of(answer, suspect))
+        .collect();
+    let predicate = clauses(&sets.iter().map(|set| failing(set)).collect::<Vec<_>>());
+    let headline = headline(answer, first, &predicate);
+    let mut lines: Vec<(&'static str, String)> = Vec::new();
+    if !broke.matches.is_empty() {
+        lines.push(("matches", broke.matches.iter().map(cited).collect::<Vec<_>>().join("; ")));
+    }
+    let finding = first.and_then(|suspect| finding_of(answer, suspect));
+    let causes: Vec<&Cause> = match (sets.first(), finding) {
+        (_, Some(cause)) => vec![cause],
+        (Some(set), None) => set.causes.iter().collect(),
+        (None, None) => Vec::new(),
+    };
+    for (n, cause) in causes.iter().enumerate() {
+        lines.push(("why", cause.text.clone()));
+        let place = cause.evidence.iter().find_map(|evidence| evidence.strip_prefix("traceback: "));
+        lines.extend(place.map(|place| ("where", place.to_owned())));
+        let is_new = causes[..n].iter().all(|earlier| earlier.fix != cause.fix);
+        lines.extend(is_new.then(|| ("fix", cause.fix.clone())));
+    }
+    if let Some(set) = sets.first().filter(|set| set.fails[1] > 0) {
+        let because = first.map(|suspect| format!(" · {}", suspect.because)).unwrap_or_default();
+        lines.push(("proof", format!("{}{because}", proof(set, answer))));
+        lines.push(("rerun", set.repro.clone()));
+    } else if let Some(suspect) = first {
+        lines.push(("because", suspect.because.clone()));
+    }
+    lines.extend(first.and_then(|suspect| Some(("settle", suspect.settles.clone()?))));
+    lines.extend(answer.needs.iter().map(|need| ("needs", format!("{}: {}", need.text, need.add.replace('\n', ", ")))));
+    Deployed { headline, certainty, lines, also: also(answer, broke) }
+}
+
+fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String {
+    let (name, platform) = (short_name(&answer.image), &answer.platform_name);
+    let Some(first) = first else {
+        return format!("What broke {name} on {platform} is undecided: nothing that was tried shows what the log has.");
+    };
+    match (first.part.split(':').next(), first.certainty) {
+        (Some("class_a"), _) => format!("The deployment failed before {name} was started, which no local run can show."),
+        (Some("static"), Certainty::Proved) => format!("{name} is built for another architecture than {platform} has."),
+        (Some("static"), _) => format!("{name} was probably pushed for another architecture than {platform} has."),
+        (_, Certainty::Proved) => format!("On {platform}, {name} {predicate}."),
+        (_, Certainty::Likely) => format!("On {platform}, {name} probably {predicate}."),
+        (_, Certainty::Undecided) => {
+            format!("What broke {name} on {platform} is undecided. The next thing to look at: it {predicate}.")
+        }
+    }
+}
+
+fn set_of<'a>(answer: &'a Answer, suspect: &Suspect) -> Option<&'a MinimalSet> {
+    match suspect.part.split_once(':') {
+        Some(("set", n)) => answer.minimal_sets.get(n.parse::<usize>().ok()?),
+        None => answer.minimal_sets.iter().find(|set| set.conditions.is_empty()),
+        Some(_) => None,
+    }
+}
+
+fn finding_of<'a>(answer: &'a Answer, suspect: &Suspect) -> Option<&'a Cause> {
+    let n = suspect.part.strip_prefix("static:")?.parse::<usize>().ok()?;
+    answer.findings.get(n).map(|finding| &finding.cause)
+}
+
+/// `service.log:3 "…"`, `update.json: …`.
+fn cited(shown: &Shown) -> String {
+    match shown.line {
+        Some(line) => format!("{}:{line} \"{}\"", shown.source, shown.text),
+        None => format!("{}: {}", shown.source, shown.text),
+    }
+}
+
+/// How often a set failed, and what the search took.
+fn proof(set: &MinimalSet, answer: &Answer) -> String {
+    let [fails, runs] = set.fails;
+    let with = if set.conditions.is_empty() { "under friendly conditions".to_owned() } else { format!("with {}", set.conditions) };
+    let without = if set.passes_without_each { ", passes without" } else { "" };
+    format!("fails {fails} of {runs} {with}{without} · {} in {:.0} s", plural(answer.runs, "run"), answer.seconds)
+}
+
+/// What would fail as well, in a line.
+fn also(answer: &Answer, broke: &Broke) -> Option<String> {
+    let refs = broke.also.iter().filter_map(|part| part.strip_prefix("set:")?.parse::<usize>().ok());
+    let sets: Vec<&ConditionSet> = refs.filter_map(|n| answer.minimal_sets.get(n)).map(|set| &set.conditions).collect();
+    let single = |set: &ConditionSet| Some(set.iter().next()?.clone()).filter(|_| set.iter().count() == 1);
+    let is_missing = |condition: &Condition| condition.name() == "env.unset";
+    let missing: Vec<Condition> = sets.iter().filter_map(|set| single(set)).filter(is_missing).collect();
+    let names: Vec<&str> = missing.iter().filter_map(|c| Some(c.variable()?.name.as_str())).collect();
+    let is_set = |condition: &Condition| {
+        let of = broke.standing.iter().find(|of| of.condition == *condition);
+        of.is_some_and(|of| of.ground.is == Applies::RuledOut)
+    };
+    let mut parts: Vec<String> = Vec::new();
+    if let [first @ .., last] = names.as_slice() {
+        let list = if first.is_empty() { (*last).to_owned() } else { format!("{} or {last}", first.join(", ")) };
+        let note = match (missing.iter().all(is_set), names.len()) {
+            (true, 1) => " (it is set)",
+            (true, _) => " (all are set)",
+            (false, _) => "",
+        };
+        parts.push(format!("without {list}{note}"));
+    }
+    let rest = sets.iter().filter(|set| !single(set).as_ref().is_some_and(is_missing));
+    parts.extend(rest.map(|set| format!("when {}", set.iter().map(Condition::words).collect::<Vec<_>>().join(" and "))));
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
