@@ -53,7 +53,7 @@ pub(crate) fn fetch(arn: &str, profile: Option<&str>) -> Result<Sources, Failure
     if let Some(failed) = &failed {
         let group = format!("/aws/apprunner/{name}");
         let stream = format!("deployment/{}", failed.id.replace('-', ""));
-        aws.log(&format!("{group}/service"), &stream, failed.started_ms());
+        aws.log("service log", &format!("{group}/service"), &stream, failed.started_ms());
         aws.application_logs(&format!("{group}/application"), failed.started_ms());
         aws.last_update(arn, failed.started_ms());
     }
@@ -94,8 +94,8 @@ impl Aws<'_> {
         self.run(words).map_err(|e| self.sources.notes.push(e)).ok()
     }
 
-    /// The events of a log stream.
-    fn log(&mut self, group: &str, stream: &str, since: Option<i64>) {
+    /// The events of a log stream, as a log of this name.
+    fn log(&mut self, name: &str, group: &str, stream: &str, since: Option<i64>) {
         let since = since.unwrap_or_default().to_string();
         let words = [
             "logs",
@@ -109,7 +109,7 @@ impl Aws<'_> {
             "--start-from-head",
         ];
         if let Some(text) = self.try_run(&words) {
-            self.sources.logs.push(source(&format!("{group}/{stream}"), text));
+            self.sources.logs.push(source(name, text));
         }
     }
 
@@ -136,7 +136,7 @@ impl Aws<'_> {
         let named = |stream: &Value| Some(stream.get("logStreamName")?.as_str()?.to_owned());
         let names: Vec<String> = streams.filter(of_deployment).filter_map(named).take(STREAMS).collect();
         for name in names {
-            self.log(group, &name, since);
+            self.log("application log", group, &name, since);
         }
     }
 

@@ -167,11 +167,11 @@ fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<
         told.placeholders.retain(|name| !env.contains_key(name));
         told.service.env.extend(env);
     }
-    if let Some(file) = &sources.service
-        && told.described
-    {
-        say(&format!("note: {}: read as AWS's description of a service", file.name));
+    if !told.placeholders.is_empty() {
+        let names = told.placeholders.join(", ");
+        told.notes.push(format!("no file has the values of {names}: placeholders stand for them; pass values with --env-file"));
     }
+    told.details.iter().for_each(|detail| tracing::info!("{detail}"));
     let notes: Vec<String> = told.notes.iter().chain(&sources.notes).cloned().collect();
     notes.iter().for_each(|note| say(&format!("note: {note}")));
     let is_told = told.described || seen.is_some() || operations.is_some();

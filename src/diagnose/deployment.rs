@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 
 use super::needed::VAGUE;
-use super::signature::{names_an_error, normalised, signature};
+use super::signature::{error_line, names_an_error, normalised, signature};
+use super::traceback::crash;
 use crate::model::answer::{Answer, MinimalSet};
 use crate::model::deployment::{
     Applies, BASELINE, Broke, Certainty, ConditionStanding, Deployment, Ground, Reproduced, SameImage, Seen, Shown,
@@ -93,7 +94,9 @@ pub(crate) fn broke(deployment: &Deployment, answer: &mut Answer, runs: Runs<'_>
     let also = fitting.iter().chain(&other).map(|c| c.part.clone());
     let also = also.filter(|part| is_class_a || !parts.contains(part)).collect();
     let reproduced = reproduced(seen, &likely, &fitting, &runs);
-    let matches = matches(seen, &runs.standing, fitting.first());
+    // What points to a set is only shown for one that leads.
+    let leads = |candidate: &&Candidate<'_>| likely.first().is_some_and(|first| first.part == candidate.part);
+    let matches = matches(seen, &runs.standing, fitting.first().filter(leads));
     let mut notes = deployment.notes.clone();
     if runs.image == SameImage::Other {
         notes.push("The image at hand is not the one that was deployed: their digests differ.".to_owned());
@@ -164,13 +167,26 @@ fn fit_of(seen: &Seen, result: &CaseResult, causes: &[Cause]) -> Fit {
     if result.log.lines().any(|own| normalised(own.trim_end()) == line) {
         return Fit::Same;
     }
+    // A time-out may be the program's own or the kernel's: then the words differ, and the place in the code does not.
+    let same_place = same_place(&seen.log, &result.log);
+    if let Some(same) = same_place {
+        return if same { Fit::Same } else { Fit::Differs };
+    }
     let alike = |found: &&Cause| causes.iter().any(|own| own.id == found.id);
     match seen.causes.iter().find(alike) {
         Some(found) if causes.iter().any(|own| own.text == found.text) => Fit::Same,
         Some(_) => Fit::Consistent,
-        None if names_an_error(&error.text) => Fit::Differs,
+        None if names_an_error(&error.text) || error_line(result.log.lines()).is_some() => Fit::Differs,
         None => Fit::Consistent,
     }
+}
+
+/// Whether two logs end with the same kind of error in the same place of the application's code; `None` if one of them
+/// shows no such place.
+fn same_place(one: &str, other: &str) -> Option<bool> {
+    let place = |log: &str| crash(log).and_then(|crash| Some((crash.kind, crash.own?)));
+    let ((kind, one), (other_kind, other)) = (place(one)?, place(other)?);
+    Some(kind == other_kind && (one.file, one.function, one.line) == (other.file, other.function, other.line))
 }
 
 /// How strongly the files speak for all conditions of a set.
@@ -222,6 +238,9 @@ fn certainty(deployment: &Deployment, of: &Candidate<'_>, rivals: usize, runs: &
         _ if !is_minimal => likely("no run passed without each of its conditions"),
         (_, Level::Hinted | Level::Possible) if rivals > 1 => likely("other conditions would look the same"),
         (Fit::Same, _) => (Certainty::Proved, "it fails with the error of the log".to_owned()),
+        _ if deployment.seen.as_ref().is_some_and(|seen| seen.error.is_some()) => {
+            likely("it fails as the log has it, but with another error")
+        }
         (_, Level::InForce) if deployed_passes(runs) => likely("everything that was in force together passes"),
         (_, Level::InForce) => (Certainty::Proved, "it was in force, and fails as the log has it".to_owned()),
         _ => (Certainty::Proved, "it fails as the log has it, and nothing else that may have been in force".to_owned()),

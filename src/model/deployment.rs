@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, ConditionSet};
 use super::outcome::{Cause, FailureClass};
+use super::words::file_name;
 
 /// A statement and the file it was read from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fact<T> {
     /// What is stated.
     pub(crate) value: T,
-    /// The file, and where in it.
+    /// The file.
     pub(crate) source: String,
     /// Whether it holds for the failed revision. After a rollback, `describe-service` describes the version before.
     pub(crate) holds: bool,
@@ -157,11 +158,11 @@ impl Ground {
     pub(crate) fn of<T>(fact: &Fact<T>, is: Applies, because: impl Into<String>) -> Self {
         let because = because.into();
         if fact.holds {
-            return Self { is, because, source: Some(fact.source.clone()) };
+            return Self { is, because, source: Some(file_name(&fact.source).to_owned()) };
         }
         let because = format!("{because}, if the update that failed did not change that");
         // What was not so before the update may be so since.
-        let source = (is != Applies::RuledOut).then(|| fact.source.clone());
+        let source = (is != Applies::RuledOut).then(|| file_name(&fact.source).to_owned());
         Self { is: Applies::Possible, because, source }
     }
 

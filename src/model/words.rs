@@ -8,6 +8,12 @@ pub(crate) fn quote(word: &str) -> Cow<'_, str> {
     shlex::Quoter::new().allow_nul(true).quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
+/// The last part of a path.
+#[must_use]
+pub(crate) fn file_name(path: &str) -> &str {
+    path.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
 /// Joins words to a command line.
 #[must_use]
 pub(crate) fn command_line(words: impl IntoIterator<Item = String>) -> String {

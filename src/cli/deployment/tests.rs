@@ -91,7 +91,7 @@ async fn why(telling: &str, image: &str, change: impl FnOnce(&mut Read)) -> (Ans
     engine.image(image, &[], Arc::new(acts(image.ends_with("fixed"))));
     let battery = battery_of(&apprunner(), &read.service, &read.deployment);
     let asked = SearchRequest { image: image.to_owned(), conditions: battery.conditions, named: Vec::new(), others: None };
-    let search = Search { forms: battery.forms, deployment: Some(Arc::new(read.deployment)), ..Search::new(&asked) };
+    let search = Search { forms: battery.forms, confidence: 0.9, deployment: Some(Arc::new(read.deployment)), ..Search::new(&asked) };
     let facts = engine.inspect_image(image).await.expect("an image");
     let plan = Plan { searches: vec![search], ..Plan::new(read.service, vec![Candidate { facts }], []) };
     let state = tempfile::tempdir().expect("a folder");

@@ -6,6 +6,7 @@ use crate::diagnose::signature::error_line;
 use crate::model::deployment::{Seen, Shown};
 use crate::model::outcome::FailureClass;
 use crate::model::service::Service;
+use crate::model::words::file_name;
 
 /// Number of lines kept of the application's log.
 const MOST_LINES: usize = 400;
@@ -63,7 +64,7 @@ pub(crate) fn seen(logs: &[(String, String)], service: &Service) -> Result<Seen,
 }
 
 fn shown(name: &str, line: &Line) -> Shown {
-    Shown { source: name.to_owned(), line: Some(line.number), text: line.text.trim().to_owned() }
+    Shown { source: file_name(name).to_owned(), line: Some(line.number), text: line.text.trim().to_owned() }
 }
 
 /// The failure of a deployment; that of an earlier file stays.

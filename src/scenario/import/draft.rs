@@ -239,18 +239,9 @@ impl Draft {
         self.env.iter().filter(|v| matches!(v.value, Value::Secret(_))).map(|v| v.name.as_str()).collect()
     }
 
-    /// Notes for readers of results if the draft is used directly as a service.
-    pub(crate) fn notes_of_service(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let secrets = self.secrets();
-        if !secrets.is_empty() {
-            notes.push(format!(
-                "The values of secrets are not in it: placeholders stand for {}. Give test values of the same form \
-                 with --env-file.",
-                secrets.join(", ")
-            ));
-        }
-        notes.extend(self.notes.iter().cloned());
+    /// What the file does not say, if the draft is used directly as a service.
+    pub(crate) fn details_of_service(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
         let proposed: Vec<String> = self.proposals.iter().map(|p| format!("--with {}", p.condition)).collect();
         if !proposed.is_empty() {
             notes.push(format!("Nothing of this is imposed by itself; to try it: {}", proposed.join(", ")));

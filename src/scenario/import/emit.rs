@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::Kind;
 use super::draft::{Draft, Field, Origin, Value, Variable};
 use super::hide;
+use crate::model::words::file_name;
 
 /// The column at which comments wrap.
 const WIDTH: usize = 110;
@@ -146,7 +147,7 @@ fn image_name(image: &str) -> String {
 fn head(lines: &mut Lines, draft: &Draft, file: &str, images: &[String]) {
     let of = draft.name.as_ref().map(|name| format!(" (service {})", shown(name))).unwrap_or_default();
     // The path to a file is private.
-    let file = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    let file = file_name(file);
     lines.comment("", " ", &format!("Made by `exitone import` from {}, read as {}{of}.", shown(file), draft.kind));
     lines.put("#");
     lines.put("# Taken from it:");

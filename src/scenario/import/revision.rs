@@ -30,8 +30,10 @@ pub(crate) struct Told {
     pub(crate) revision: Revision,
     /// Secrets whose values are not in the files.
     pub(crate) placeholders: Vec<String>,
-    /// What readers of the results should know.
+    /// What readers of the results must know.
     pub(crate) notes: Vec<String>,
+    /// What the files do not say.
+    pub(crate) details: Vec<String>,
     /// The service's ARN.
     pub(crate) arn: Option<String>,
     /// Whether the description is of the version that failed to be created, and so of no earlier one.
@@ -77,6 +79,7 @@ pub(crate) fn told(
             revision: Revision::default(),
             placeholders: Vec::new(),
             notes: Vec::new(),
+            details: Vec::new(),
             arn: None,
             created,
             described,
@@ -147,7 +150,8 @@ fn of_part(part: &Part, name: &str, holds: bool) -> Told {
         service: service.clone(),
         revision,
         placeholders: draft.map(placeholders).unwrap_or_default(),
-        notes: draft.map(|draft| draft.notes_of_service()).unwrap_or_default(),
+        notes: Vec::new(),
+        details: draft.map(Draft::details_of_service).unwrap_or_default(),
         arn: draft.and_then(|draft| draft.arn.clone()),
         created: false,
         described: false,

@@ -246,7 +246,7 @@ fn told(text: &str) -> Result<revision::Told, String> {
 
 #[test]
 fn accepts_a_description_as_service_file() {
-    let revision::Told { service: read, revision, notes, placeholders, .. } = told(FULL).expect("good");
+    let revision::Told { service: read, revision, details, placeholders, .. } = told(FULL).expect("good");
     let image = revision.image.map(|image| image.value);
     assert_eq!(image.as_deref(), Some("123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:v20-otp-fix"));
     assert_eq!(read.port, 8000);
@@ -256,8 +256,8 @@ fn accepts_a_description_as_service_file() {
     assert_eq!(read.env["DATABASE_URL"], "placeholder-for-DATABASE_URL");
     assert_eq!(placeholders, ["DATABASE_URL", "JWT_SECRET", "POSTHOG_KEY"]);
     assert!(["TWILIO_AUTH_TOKEN", "REDIS_URL", "DATABASE_URL"].iter().all(|name| read.secrets.contains(*name)));
-    let notes = notes.join("\n");
-    assert!(notes.contains("--env-file") && notes.contains("--with egress.drop, --with metadata.none"), "{notes}");
+    let notes = details.join("\n");
+    assert!(notes.contains("--with egress.drop, --with metadata.none"), "{notes}");
     assert!(!notes.contains("not-a-real-token") && !notes.contains("arn:aws"), "{notes}");
     for text in [
         "port: 8000\n",

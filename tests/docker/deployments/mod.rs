@@ -90,8 +90,8 @@ impl Case {
     fn row(&self) -> Row {
         Row {
             tag: format!("exitone-test/deployment-{}:latest", self.id.to_lowercase()),
-            folder: self.folder(),
-            left_out: &["service.json", "update.json", "service.log", "application.log", "operations.json", "values.env"],
+            folder: self.folder().join("app"),
+            left_out: &[],
             base: self.base,
             architecture: self.architecture.clone(),
             machine: self.programs.clone().unwrap_or_else(|| self.architecture.clone()),
