@@ -180,6 +180,7 @@ fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<
         revision: told.revision,
         seen,
         pushed: sources.pushed.clone(),
+        pointed: Vec::new(),
         placeholders: told.placeholders,
         notes,
         is_told,

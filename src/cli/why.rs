@@ -59,7 +59,8 @@ pub(crate) struct Args {
 /// Usage, files, engine.
 pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let before = args.kept.earlier()?;
-    let Asked { image, service, battery, deployment } = ask(&args)?;
+    let Asked { image, service, battery, mut deployment } = ask(&args)?;
+    deployment.pointed = pointed(&service, &deployment);
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let candidates = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?;
@@ -141,10 +142,17 @@ fn ask(args: &Args) -> Result<Asked, Failure> {
 /// The platform's conditions, what the update changed, and what the log points to.
 pub(super) fn battery_of(profile: &Profile, service: &Service, deployment: &Deployment) -> Battery {
     let mut battery = battery(profile, service).with(&deployment.revision.changed);
-    let known: Vec<Condition> = battery.conditions.iter().chain(&battery.forms).cloned().collect();
-    let seen = deployment.seen.iter();
-    battery.forms.extend(seen.flat_map(|seen| pointed_at(seen, service, &known)));
+    for condition in pointed(service, deployment) {
+        if !battery.conditions.contains(&condition) && !battery.forms.contains(&condition) {
+            battery.forms.push(condition);
+        }
+    }
     battery
+}
+
+/// What the log points to.
+pub(super) fn pointed(service: &Service, deployment: &Deployment) -> Vec<Condition> {
+    deployment.seen.iter().flat_map(|seen| pointed_at(seen, service)).collect()
 }
 
 /// Exactly the requested conditions.

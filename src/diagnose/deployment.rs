@@ -1,9 +1,10 @@
 //! What broke a deployment: what the search found, held against what the files and the logs show. Pure.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use super::needed::VAGUE;
-use super::signature::{error_line, names_an_error, normalised, signature};
+use super::signature::{normalised, signature};
 use super::traceback::crash;
 use crate::model::answer::{Answer, MinimalSet};
 use crate::model::deployment::{
@@ -163,8 +164,7 @@ fn fit_of(seen: &Seen, result: &CaseResult, causes: &[Cause]) -> Fit {
     let Some(error) = &seen.error else {
         return if seen.class.is_some() { Fit::Consistent } else { Fit::Unknown };
     };
-    let line = normalised(&error.text);
-    if result.log.lines().any(|own| normalised(own.trim_end()) == line) {
+    if result.log.lines().any(|own| are_alike(own, &error.text)) {
         return Fit::Same;
     }
     // A time-out may be the program's own or the kernel's: then the words differ, and the place in the code does not.
@@ -176,9 +176,21 @@ fn fit_of(seen: &Seen, result: &CaseResult, causes: &[Cause]) -> Fit {
     match seen.causes.iter().find(alike) {
         Some(found) if causes.iter().any(|own| own.text == found.text) => Fit::Same,
         Some(_) => Fit::Consistent,
-        None if names_an_error(&error.text) || error_line(result.log.lines()).is_some() => Fit::Differs,
-        None => Fit::Consistent,
+        // What it printed last there, it never printed here.
+        None => Fit::Differs,
     }
+}
+
+/// Words that two lines must share to be the same, of all their words.
+const ALIKE: f64 = 0.6;
+
+/// Whether two lines say the same, but for what differs from run to run.
+fn are_alike(one: &str, other: &str) -> bool {
+    let words = |line: &str| normalised(line.trim()).split_whitespace().map(str::to_owned).collect::<BTreeSet<String>>();
+    let (one, other) = (words(one), words(other));
+    let shared = one.intersection(&other).count() as f64;
+    let all = one.union(&other).count().max(1) as f64;
+    shared / all >= ALIKE
 }
 
 /// Whether two logs end with the same kind of error in the same place of the application's code; `None` if one of them

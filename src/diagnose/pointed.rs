@@ -1,4 +1,4 @@
-//! Conditions beyond the platform's battery that the log of a failed deployment points to. Pure.
+//! Conditions that the log of a failed deployment points to. Pure.
 
 use std::collections::BTreeSet;
 
@@ -31,9 +31,9 @@ const MOST_NAMES: usize = 4;
 /// A value this short occurs in a log by chance.
 const LEAST_VALUE: usize = 3;
 
-/// The conditions, without those that are searched among anyway.
+/// The conditions that the log points to.
 #[must_use]
-pub(crate) fn pointed_at(seen: &Seen, service: &Service, known: &[Condition]) -> Vec<Condition> {
+pub(crate) fn pointed_at(seen: &Seen, service: &Service) -> Vec<Condition> {
     let (hosts, names) = (hosts(seen, service), variables(seen, service));
     let mut found: Vec<Condition> = Vec::new();
     for (causes, templates) in POINTS_TO {
@@ -48,7 +48,7 @@ pub(crate) fn pointed_at(seen: &Seen, service: &Service, known: &[Condition]) ->
             };
             let conditions = filled.iter().filter_map(|text| text.parse::<Condition>().ok());
             for condition in conditions.map(|condition| condition.with_secrets(&service.secrets)) {
-                if !known.contains(&condition) && !found.contains(&condition) {
+                if !found.contains(&condition) {
                     found.push(condition);
                 }
             }
@@ -118,7 +118,7 @@ mod tests {
     fn pointed(seen: &Seen, env: &[(&str, &str)]) -> String {
         let mut service = Service::some();
         service.env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let found = pointed_at(seen, &service, &["dns.servfail".parse().expect("a condition")]);
+        let found = pointed_at(seen, &service);
         found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let log = "socket.gaierror: [Errno -2] Name or service not known: ledger.corp.internal (app.py, line 3)";
         assert_eq!(
             pointed(&seen("name-not-resolved", log), &[]),
-            "dns.nxdomain dns.drop dns.truncated dns.nxdomain@ledger.corp.internal dns.servfail@ledger.corp.internal"
+            "dns.servfail dns.nxdomain dns.drop dns.truncated dns.nxdomain@ledger.corp.internal dns.servfail@ledger.corp.internal"
         );
         let log = "ValueError: invalid literal for int() with base 10: '\"400\"'";
         let env = [("WORKERS", "400"), ("OTHER", "x")];

@@ -86,7 +86,7 @@ pub struct Seen {
     pub(crate) exit_code: Option<i64>,
     /// The platform's line that says so.
     pub(crate) failure: Option<Shown>,
-    /// The line of the application that names the error.
+    /// The line of the application that names the error, else its last.
     pub(crate) error: Option<Shown>,
     /// The application's lines, without credentials; only the end of a long log.
     pub(crate) log: String,
@@ -117,6 +117,8 @@ pub struct Deployment {
     pub(crate) seen: Option<Seen>,
     /// The image with the digest that the registry has for it, if that was asked: `REPOSITORY@sha256:…`.
     pub(crate) pushed: Option<String>,
+    /// Conditions that the log points to.
+    pub(crate) pointed: Vec<Condition>,
     /// Secrets whose values are not known: placeholders stand for them.
     pub(crate) placeholders: Vec<String>,
     /// What readers of the answer should know.

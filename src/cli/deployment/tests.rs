@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::super::why::battery_of;
+use super::super::why::{battery_of, pointed};
 use super::*;
 use crate::engine::Engine;
 use crate::engine::fake::{Act, FakeEngine, Situation, exits, healthy};
@@ -90,6 +90,7 @@ async fn why(telling: &str, image: &str, change: impl FnOnce(&mut Read)) -> (Ans
     let engine = FakeEngine::new(true);
     engine.image(image, &[], Arc::new(acts(image.ends_with("fixed"))));
     let battery = battery_of(&apprunner(), &read.service, &read.deployment);
+    read.deployment.pointed = pointed(&read.service, &read.deployment);
     let asked = SearchRequest { image: image.to_owned(), conditions: battery.conditions, named: Vec::new(), others: None };
     let search = Search { forms: battery.forms, confidence: 0.9, deployment: Some(Arc::new(read.deployment)), ..Search::new(&asked) };
     let facts = engine.inspect_image(image).await.expect("an image");

@@ -136,8 +136,22 @@ fn line(at: usize, (number, time, text): Raw) -> Line {
                 text: statement.trim().to_owned(),
             }
         }
-        None => Line { at, number, time, text: shown, meaning: None },
+        None => match streamed(&shown) {
+            Some((stamp, rest)) => {
+                let time = time.or_else(|| Some(stamp.to_owned()));
+                Line { at, number, time, text: rest.to_owned(), meaning: None }
+            }
+            None => Line { at, number, time, text: shown, meaning: None },
+        },
     }
+}
+
+/// A line of `aws logs tail`: the time, and the text after the stream's name.
+fn streamed(line: &str) -> Option<(&str, &str)> {
+    let (time, rest) = line.split_once(' ')?;
+    let (stream, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    let of_platform = ["instance/", "deployment/"].iter().any(|start| stream.starts_with(start));
+    (of_platform && time.parse::<jiff::Timestamp>().is_ok()).then_some((time, text))
 }
 
 /// `{"events": [{"timestamp": …, "message": …}]}`, or the list alone.

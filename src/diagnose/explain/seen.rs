@@ -56,7 +56,8 @@ pub(crate) fn seen(logs: &[(String, String)], service: &Service) -> Result<Seen,
         let text: Vec<&str> = application.iter().map(|(_, line)| line.text.as_str()).collect();
         seen.causes = of_application(&text.join("\n"), seen.class, seen.exit_code, service);
         seen.log = text[text.len().saturating_sub(MOST_LINES)..].join("\n");
-        let error = error_line(application.iter().map(|(_, line)| line.text.as_str()));
+        let lines = || application.iter().map(|(_, line)| line.text.as_str());
+        let error = error_line(lines()).or_else(|| lines().next_back());
         let shown = |(name, line): &(&str, Line)| shown(name, line);
         seen.error = error.and_then(|error| application.iter().rfind(|(_, line)| line.text == error).map(shown));
     }

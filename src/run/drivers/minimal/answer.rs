@@ -6,7 +6,7 @@ use super::memory::Universe;
 use crate::diagnose::needed::with_needed;
 use crate::diagnose::signature::signature;
 use crate::model::answer::{Answer, Healed, MinimalSet};
-use crate::model::outcome::Finding;
+use crate::model::outcome::{Cause, Finding};
 use crate::model::words::command_line;
 use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
 use crate::search::minimal::Findings;
@@ -71,6 +71,10 @@ impl Inquiry<'_, '_> {
         answer.flaky = main.flaky || self.is_flaky();
         answer.confidence = round(main.confidence);
         answer.minimal_sets = sets.iter().filter_map(|set| self.minimal_set(set, main, &around)).collect();
+        // A program that cannot be executed prints nothing; its files tell why.
+        let fatal: Vec<Cause> = answer.findings.iter().filter(|f| f.fatal).map(|f| f.cause.clone()).collect();
+        let unexplained = |set: &&mut MinimalSet| set.conditions.is_empty() && set.causes.is_empty();
+        answer.minimal_sets.iter_mut().filter(unexplained).for_each(|set| set.causes.clone_from(&fatal));
         let unproved: Vec<ConditionSet> = main.perhaps.iter().map(convert).chain(around.perhaps.clone()).collect();
         // A condition that turned out to matter was not ruled out, whatever a clean start looked like.
         let failing = |c: &Condition| sets.iter().chain(&unproved).any(|set| set.has(c));

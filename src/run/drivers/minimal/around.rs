@@ -141,6 +141,7 @@ impl Inquiry<'_, '_> {
     fn forms_beside(&mut self, found: &[ConditionSet]) -> Forms {
         let mut forms = Forms::default();
         let question = self.question;
+        let unexplained = self.is_log_unexplained();
         for form in &question.search.forms {
             if self.skipped.iter().any(|s| s.condition == *form) {
                 continue;
@@ -149,7 +150,8 @@ impl Inquiry<'_, '_> {
                 forms.not_exercised.push(Left { condition: form.clone(), because });
                 continue;
             }
-            if found.iter().flat_map(ConditionSet::iter).any(|failing| form.is_covered_by(failing)) {
+            let is_covered = found.iter().flat_map(ConditionSet::iter).any(|failing| form.is_covered_by(failing));
+            if is_covered && !unexplained && !self.is_pointed_at(form) {
                 forms.redundant.push(form.to_string());
                 continue;
             }

@@ -8,7 +8,7 @@ use crate::diagnose::standing::{deployed, same_image, standing};
 use crate::model::answer::{Answer, Need};
 use crate::model::deployment::{ConditionStanding, Deployment, SameImage};
 use crate::model::outcome::Finding;
-use crate::model::{CaseResult, ConditionSet, Verdict};
+use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 
 /// More conditions than this are not run one by one.
 const MOST_ALONE: usize = 24;
@@ -31,6 +31,22 @@ impl Inquiry<'_, '_> {
     /// Whether the image at hand is the one that was deployed.
     fn image_of(&self, deployment: &Deployment) -> SameImage {
         same_image(deployment, &self.question.candidate.facts)
+    }
+
+    /// Whether a file or the log of the deployment points to a condition, so that it is tried whatever else fails.
+    pub(super) fn is_pointed_at(&self, condition: &Condition) -> bool {
+        let Some(deployment) = self.deployment() else { return false };
+        let super::Question { service, candidate, .. } = self.question;
+        let image = (&candidate.facts, SameImage::Unknown);
+        deployment.pointed.contains(condition)
+            || standing(condition, &deployment.revision, service, image).ground.is_hinted()
+    }
+
+    /// Whether the log of the deployment has an error that no failure so far shows.
+    pub(super) fn is_log_unexplained(&self) -> bool {
+        let Some(seen) = self.deployment().and_then(|deployment| deployment.seen.as_ref()) else { return false };
+        let failed = self.memory.results().iter().filter(|result| result.verdict == Verdict::Fail);
+        seen.error.is_some() && !failed.into_iter().any(|result| shows_the_log(seen, result))
     }
 
     /// Everything that was in force and that this host can impose.
