@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Condition to impose, such as egress.drop or env.unset:NAME; may be repeated
     #[arg(long, value_name = "CONDITION")]
     with: Vec<String>,
+    /// Repair to try, such as check.path:/health or user.root; may be repeated
+    #[arg(long, value_name = "REPAIR")]
+    repair: Vec<String>,
     #[command(flatten)]
     files: Files,
     /// Impose what the service's files say was in force, and what the platform always does
@@ -159,12 +162,14 @@ async fn build_all(asked: &[Request]) -> Result<(), Failure> {
 fn ask(args: &Args) -> Result<Vec<Request>, Failure> {
     let mut refusals: Vec<String> = Vec::new();
     let mut asked = requests_or_refusals(&args.scenarios, &args.image, &args.on, &mut refusals)?;
-    let (conditions, mut wrong) = match conditions(&args.with) {
+    let all: Vec<String> = args.with.iter().chain(&args.repair).cloned().collect();
+    let (conditions, mut wrong) = match conditions(&all) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
     };
     let own = [
         (!args.with.is_empty(), "--with"),
+        (!args.repair.is_empty(), "--repair"),
         (args.deployed, "--deployed"),
         (args.files.service.is_some(), "--service"),
         (args.files.update.is_some(), "--update"),

@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Stop after this time and list what was not tried
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
+    /// Do not try what would heal an image that fails under friendly conditions
+    #[arg(long)]
+    no_repair: bool,
     /// Show every run
     #[arg(long)]
     explain: bool,
@@ -68,6 +71,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
         forms: battery.forms,
         confidence: args.confidence,
         by_hand: by_hand(&image, &args.evidence.flags(), &args.on),
+        repairs: !args.no_repair,
         deployment: Some(Arc::new(deployment)),
         ..Search::new(&SearchRequest { image, conditions: battery.conditions, named: Vec::new(), others: None })
     };

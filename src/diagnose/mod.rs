@@ -9,6 +9,7 @@ pub(crate) mod needed;
 pub(crate) mod platform;
 pub(crate) mod pointed;
 pub(crate) mod prune;
+pub(crate) mod repairs;
 pub mod rules;
 pub(crate) mod run;
 pub(crate) mod signature;

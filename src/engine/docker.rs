@@ -215,6 +215,8 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         binds: groups.map(|target| vec![format!("/sys/fs/cgroup:{target}:ro")]),
         ulimits: spec.nofile.map(|n| vec![ulimit(n)]),
         readonly_rootfs: Some(spec.read_only),
+        tmpfs: (!spec.empty_folders.is_empty())
+            .then(|| spec.empty_folders.iter().map(|path| (path.clone(), "mode=1777".to_owned())).collect()),
         nano_cpus: spec.cpu_milli.map(|milli| i64::from(milli) * 1_000_000),
         memory: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
         memory_swap: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
@@ -237,6 +239,7 @@ fn body(spec: &ContainerSpec) -> ContainerCreateBody {
         image: Some(spec.image.clone()),
         labels: Some(spec.labels.clone().into_iter().collect()),
         entrypoint: spec.entrypoint.clone(),
+        user: spec.user.clone(),
         cmd: spec.cmd.clone(),
         env: Some(spec.env.clone()),
         hostname: holder.map(|h| h.hostname.clone()),

@@ -120,6 +120,10 @@ pub struct ContainerSpec {
     pub nofile: Option<u64>,
     /// Whether only the volumes are writable.
     pub read_only: bool,
+    /// Replaces USER.
+    pub user: Option<String>,
+    /// Folders in memory that everybody may write to.
+    pub empty_folders: Vec<String>,
     /// Settings of a holder, if the container is one.
     pub holder: Option<HolderSpec>,
 }
@@ -140,6 +144,8 @@ impl ContainerSpec {
             memory: None,
             nofile: None,
             read_only: false,
+            user: None,
+            empty_folders: Vec::new(),
             holder: None,
         }
     }

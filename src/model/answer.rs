@@ -33,10 +33,38 @@ pub struct MinimalSet {
     pub causes: Vec<Cause>,
     /// Findings about its limits and delays: the smallest limit that passes, the largest delay that is survived.
     pub limits: Vec<String>,
+    /// Repairs that were run, fixes that work first.
+    #[serde(default)]
+    pub(crate) repairs: Vec<Repair>,
     /// The command that reproduces it.
     pub repro: String,
     /// The case, for `exitone repro`.
     pub case: CaseId,
+}
+
+/// Whether a repair is one that a user would keep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RepairKind {
+    /// A setting that a user would keep.
+    Fix,
+    /// It shows the cause, and is no fix.
+    Proof,
+}
+
+/// A change with which the image was run instead.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Repair {
+    /// The repair as `exitone run --repair` takes it, or `without:CONDITION`.
+    pub(crate) id: String,
+    /// What is so with it, in words that follow "healthy when".
+    pub(crate) text: String,
+    /// Whether it is a fix.
+    pub(crate) kind: RepairKind,
+    /// Whether every run with it was healthy; null if none decided.
+    pub(crate) verified: Option<bool>,
+    /// Milliseconds until a run with it was healthy.
+    pub(crate) healthy_ms: Option<f64>,
 }
 
 /// A condition that prevents a failure.

@@ -40,6 +40,8 @@ pub struct Search {
     pub others: Option<Expectation>,
     /// Appended to the ids of its cases if another part has cases of the same image.
     pub suffix: String,
+    /// Whether repairs are tried if the image fails under friendly conditions.
+    pub repairs: bool,
     /// What is known of the deployment that failed, if the search is about one.
     pub deployment: Option<Arc<Deployment>>,
 }
@@ -105,6 +107,7 @@ impl Search {
             by_hand: Vec::new(),
             others: asked.others.clone(),
             suffix: String::new(),
+            repairs: true,
             deployment: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::story::{FailingSet, clauses};
 use super::view::plural;
-use crate::model::answer::{Answer, MinimalSet};
+use crate::model::answer::{Answer, MinimalSet, RepairKind};
 use crate::model::deployment::{Applies, Broke, Certainty, Shown, Suspect};
 use crate::model::image::short_name;
 use crate::model::outcome::{Cause, Outcome};
@@ -64,6 +64,7 @@ pub(super) fn deployed(
         let is_new = causes[..n].iter().all(|earlier| earlier.fix != cause.fix);
         lines.extend(is_new.then(|| ("fix", cause.fix.clone())));
     }
+    lines.extend(sets.first().into_iter().flat_map(|set| healed(set)).map(|text| ("heals", text)));
     if let Some(set) = sets.first().filter(|set| set.fails[1] > 0) {
         let because = first.map(|suspect| format!(" · {}", suspect.because)).unwrap_or_default();
         lines.push(("proof", format!("{}{because}", proof(set, answer))));
@@ -74,6 +75,26 @@ pub(super) fn deployed(
     lines.extend(first.and_then(|suspect| Some(("settle", suspect.settles.clone()?))));
     lines.extend(answer.needs.iter().map(|need| ("needs", format!("{}: {}", need.text, need.add.replace('\n', ", ")))));
     Deployed { headline, certainty, lines, also: also(answer, broke) }
+}
+
+/// What was run instead and stayed healthy, fixes first, and what did not help.
+pub(super) fn healed(set: &MinimalSet) -> Vec<String> {
+    let seconds = |ms: Option<f64>| ms.map(|ms| format!(" in {:.1} s", ms / 1000.0)).unwrap_or_default();
+    let works = set.repairs.iter().filter(|repair| repair.verified == Some(true));
+    let mut lines: Vec<String> = works
+        .map(|repair| match repair.kind {
+            RepairKind::Fix => format!("✓ verified: healthy{} when {}", seconds(repair.healthy_ms), repair.text),
+            RepairKind::Proof => {
+                format!("healthy{} when {}: a proof of the cause, not a fix", seconds(repair.healthy_ms), repair.text)
+            }
+        })
+        .collect();
+    let useless: Vec<&str> =
+        set.repairs.iter().filter(|repair| repair.verified == Some(false)).map(|repair| repair.id.as_str()).collect();
+    if !useless.is_empty() {
+        lines.push(format!("tried without success: {}", useless.join(", ")));
+    }
+    lines
 }
 
 fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String {

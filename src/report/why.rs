@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt::Write;
 
-use super::deployed::{ALSO, deployed};
+use super::deployed::{ALSO, deployed, healed};
 use super::story::{FailingSet, clauses};
 use super::style::{BAD, DIM, GOOD, HEAD, WARN, cause, mark, shorten_end, styled, wrap};
 use crate::model::FailureClass;
@@ -149,6 +149,10 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseRe
     }
     if shown.is_empty() {
         text.push_str(&log_of(outcome(group[0])));
+    }
+    // What heals a set is that it passes without its conditions.
+    for line in group.iter().filter(|set| set.conditions.is_empty()).flat_map(|set| healed(set)) {
+        let _ = writeln!(text, "  {} {}", styled(HEAD, "heals"), wrap(&line, 8));
     }
     if group[0].fails[1] > 0 {
         let script = format!("exitone repro {} > case.sh && sh case.sh", group[0].case);

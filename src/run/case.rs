@@ -74,7 +74,8 @@ pub async fn run(
         context.lifeline.check(error).await;
     }
     let foreign = candidate.facts.architecture != context.architecture;
-    let (candidate, service, case) = (candidate.clone(), service.clone(), case.clone());
+    let service = spec::checked(service, &case.conditions).into_owned();
+    let (candidate, case) = (candidate.clone(), case.clone());
     // Rules and redaction read the whole log.
     off_thread(move || {
         let (case, candidate, service, files) = (&case, &candidate, &service, files.as_ref());
@@ -244,6 +245,8 @@ async fn attempt(
     holder.send(&ToHolder::Started { run }).await?;
     let output = attached.output;
     let redactor = redactor(candidate, service, case);
+    let checked = spec::checked(service, &case.conditions);
+    let service = &*checked;
     let builder = ResultBuilder { case, candidate, service, files: None, first: context.options.first, total_ms: 0.0 };
     let tell = listener.healthy.map(|tell| |attempt| tell(builder.of_attempt(attempt).cleaned(&redactor)));
     let on_healthy = tell.as_ref().map(|tell| tell as &(dyn Fn(Attempt) + Sync));

@@ -1,10 +1,12 @@
 //! Builds the container of a case: environment, command and limits.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::engine::{ContainerSpec, Network};
 use crate::holder::protocol::{CA_FILE, CREDENTIALS_PATH, HOSTNAME, SHARED_DIR};
-use crate::model::condition::ContainerPlan;
+use crate::model::condition::{CheckPlan, ContainerPlan};
+use crate::model::service::Protocol;
 use crate::model::{Candidate, ConditionSet, EnvChange, Service};
 
 use super::session::Session;
@@ -139,6 +141,8 @@ pub(crate) fn container(
         nofile,
         read_only,
         full_disk: _,
+        root,
+        empty_folders,
     } = conditions.changes().container;
     ContainerSpec {
         entrypoint,
@@ -151,9 +155,37 @@ pub(crate) fn container(
         memory,
         nofile,
         read_only,
+        user: root.then(|| "0".to_owned()),
+        empty_folders,
         ..ContainerSpec::plain(&candidate.facts.id.0, session.labels("candidate"))
     }
 }
+
+/// The service as the health check of a case sees it.
+#[must_use]
+pub(crate) fn checked<'a>(service: &'a Service, conditions: &ConditionSet) -> Cow<'a, Service> {
+    let CheckPlan { port, path, tcp, patient } = conditions.changes().check;
+    let mut service = Cow::Borrowed(service);
+    if let Some(port) = port {
+        service.to_mut().port = port;
+    }
+    if let Some(path) = path {
+        let check = &mut service.to_mut().health_check;
+        (check.protocol, check.path) = (Protocol::Http, path);
+    }
+    if tcp {
+        service.to_mut().health_check.protocol = Protocol::Tcp;
+    }
+    if patient {
+        let check = &mut service.to_mut().health_check;
+        check.unhealthy_threshold = MOST_FAILURES;
+    }
+    service
+}
+
+/// The most failures in a row that the platform lets a health check have.
+/// <https://docs.aws.amazon.com/apprunner/latest/api/API_HealthCheckConfiguration.html>
+const MOST_FAILURES: u32 = 20;
 
 /// Ports named by the candidate's environment and upstreams, on which the simulated internet listens from the start.
 #[must_use]

@@ -1,7 +1,7 @@
 //! `arch.mismatch`: decided from the image.
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning};
+use super::{Failure, Knowledge, Meaning, Undone};
 use crate::model::deployment::{Applies, Ground, Revision};
 
 /// The platform runs linux/amd64 only.
@@ -18,6 +18,10 @@ impl Knowledge for Arch {
 
     fn standing(&self, _: &Revision) -> Ground {
         Ground::new(Applies::Possible, "the image at hand may not be the one that was deployed")
+    }
+
+    fn undone(&self) -> Undone {
+        Undone::proof("the image is for linux/amd64")
     }
 
     fn meaning(&self) -> Meaning {

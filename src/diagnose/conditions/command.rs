@@ -1,7 +1,7 @@
 //! `command.*`.
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, NAMED, if_fits, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, NAMED, Undone, if_fits, nothing_excludes_it};
 use crate::model::condition::CommandFault;
 use crate::model::deployment::{Applies, Ground, Revision};
 
@@ -32,6 +32,13 @@ impl Knowledge for CommandFault {
                 Applies::Possible,
                 "whether ENTRYPOINT is kept before a start command is not documented",
             ),
+        }
+    }
+
+    fn undone(&self) -> Undone {
+        match self {
+            Self::Split => Undone::setting("a shell reads the start command"),
+            Self::NoEntrypoint => Undone::proof("ENTRYPOINT is kept"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::rules::fixes;
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, Undone, if_fits, nothing_excludes_it};
 use crate::model::condition::{Dns, DnsFault};
 use crate::model::deployment::{Ground, Revision};
 use crate::model::observation::{DnsQuestion, MOST_KEPT};
@@ -56,6 +56,10 @@ impl Knowledge for Dns {
 
     fn standing(&self, _: &Revision) -> Ground {
         nothing_excludes_it()
+    }
+
+    fn undone(&self) -> Undone {
+        Undone::proof("names are resolved at once")
     }
 
     fn meaning(&self) -> Meaning {

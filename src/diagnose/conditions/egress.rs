@@ -1,7 +1,7 @@
 //! `egress.*` and `latency`.
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, if_fits, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, Undone, if_fits, nothing_excludes_it};
 use crate::model::Condition;
 use crate::model::condition::{EgressFault, Reach, Target, is_in};
 use crate::model::deployment::{Applies, Ground, Revision};
@@ -104,6 +104,14 @@ impl Knowledge for EgressFault {
                 Ground::of(nat, Applies::InForce, "egress goes through a VPC that has no NAT gateway")
             }
             _ => Ground::of(vpc, Applies::Possible, "egress goes through a VPC connector"),
+        }
+    }
+
+    fn undone(&self) -> Undone {
+        match self {
+            Self::Drop(Reach::Only(target)) => Undone::setting(format!("{target} can be reached")),
+            Self::Drop(_) | Self::Reject | Self::Unreachable | Self::None => Undone::setting("egress is open"),
+            Self::Late(_) | Self::Latency(_) => Undone::proof("the network is there at once"),
         }
     }
 

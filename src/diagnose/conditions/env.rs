@@ -2,7 +2,7 @@
 
 use super::super::rules::fixes;
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, NAMED, if_fits, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, NAMED, Undone, if_fits, nothing_excludes_it};
 use crate::model::Condition;
 use crate::model::condition::{Env, EnvChange};
 use crate::model::deployment::{Applies, Ground, Known, Revision};
@@ -91,6 +91,21 @@ impl Knowledge for Env {
         Ground::of(fact, is, because)
     }
 
+    fn undone(&self) -> Undone {
+        let name = &self.name;
+        Undone::setting(match self.change {
+            EnvChange::Unset => format!("{name} is set"),
+            EnvChange::Empty => format!("{name} has a value"),
+            EnvChange::Set(_) => format!("{name} has its other value"),
+            EnvChange::Quoted => format!("{name} has no quotes around its value"),
+            EnvChange::Newline => format!("{name} does not end in a line break"),
+            EnvChange::Json => format!("{name} has the value of its own key"),
+            EnvChange::Bare | EnvChange::Unescaped | EnvChange::Key(_) | EnvChange::Scheme(_) => {
+                format!("{name} has its own value")
+            }
+        })
+    }
+
     fn meaning(&self) -> Meaning {
         let of = |id, text, fix| Meaning { id, text, fix, told_by: &[] };
         let missing = |text| Meaning {
@@ -129,6 +144,11 @@ impl Knowledge for Env {
                 format!("The program cannot read `{name}` when its value ends with a line break."),
                 "Make the secret without one (`printf %s`, not `echo`; `aws secretsmanager put-secret-value`), or strip it \
                  when it is read.",
+            ),
+            EnvChange::Bare | EnvChange::Unescaped | EnvChange::Key(_) | EnvChange::Scheme(_) => of(
+                "repair",
+                format!("The program fails when the value of `{name}` is repaired."),
+                "Leave the repair out.",
             ),
             EnvChange::Json => of(
                 "secret-as-json",

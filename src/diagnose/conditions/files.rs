@@ -1,7 +1,7 @@
 //! `disk.full`, `rootfs.readonly`.
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, nothing_excludes_it, unseen};
+use super::{Failure, Knowledge, Meaning, Undone, nothing_excludes_it, unseen};
 use crate::model::condition::FileFault;
 use crate::model::deployment::{Ground, Revision};
 
@@ -35,6 +35,10 @@ impl Knowledge for FileFault {
 
     fn standing(&self, _: &Revision) -> Ground {
         nothing_excludes_it()
+    }
+
+    fn undone(&self) -> Undone {
+        Undone::proof("files can be written")
     }
 
     fn meaning(&self) -> Meaning {

@@ -2,7 +2,7 @@
 
 use super::super::rules::fixes;
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, SWALLOWED, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, SWALLOWED, Undone, nothing_excludes_it};
 use crate::model::condition::HostnameFault;
 use crate::model::deployment::{Ground, Revision};
 use crate::model::observation::Listening;
@@ -20,6 +20,10 @@ impl Knowledge for HostnameFault {
 
     fn standing(&self, _: &Revision) -> Ground {
         nothing_excludes_it()
+    }
+
+    fn undone(&self) -> Undone {
+        Undone::proof("the host name resolves to the container's own address")
     }
 
     fn meaning(&self) -> Meaning {

@@ -2,7 +2,7 @@
 
 use super::super::rules::fixes;
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, nothing_excludes_it, unseen};
+use super::{Failure, Knowledge, Meaning, Undone, nothing_excludes_it, unseen};
 use crate::model::condition::Limit;
 use crate::model::deployment::{Applies, Ground, Revision};
 use crate::model::outcome::Outcome;
@@ -74,6 +74,14 @@ impl Knowledge for Limit {
         match self {
             Self::Nofile(_) => nothing_excludes_it(),
             Self::Cpu(_) | Self::Memory(_) => Ground::new(Applies::RuledOut, "the instance has another size"),
+        }
+    }
+
+    fn undone(&self) -> Undone {
+        match self {
+            Self::Cpu(_) => Undone::setting("it has more CPU"),
+            Self::Memory(_) => Undone::setting("it has more memory"),
+            Self::Nofile(_) => Undone::proof("it may open more files"),
         }
     }
 

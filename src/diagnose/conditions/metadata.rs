@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, Undone, nothing_excludes_it};
 use crate::model::condition::MetadataFault;
 use crate::model::deployment::{Applies, Ground, Revision};
 
@@ -45,6 +45,13 @@ impl Knowledge for MetadataFault {
             (Self::Denied | Self::Slow(_), false) => {
                 Ground::of(role, Applies::RuledOut, "without an instance role there are no credentials to ask for")
             }
+        }
+    }
+
+    fn undone(&self) -> Undone {
+        match self {
+            Self::None => Undone::setting("it has an instance role"),
+            Self::Denied | Self::Slow(_) => Undone::proof("credentials are answered"),
         }
     }
 

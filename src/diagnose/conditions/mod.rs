@@ -10,6 +10,7 @@ mod files;
 mod hostname;
 mod limits;
 mod metadata;
+mod repair;
 mod sockets;
 mod upstream;
 
@@ -47,6 +48,27 @@ pub(super) trait Knowledge {
 
     /// What it means that a failure needs it, and what to do.
     fn meaning(&self) -> Meaning;
+
+    /// What is so without it, and whether a user can have that by a setting.
+    fn undone(&self) -> Undone;
+}
+
+/// What is so without a condition.
+pub(super) struct Undone {
+    /// In words that follow "healthy when": `egress is open`.
+    pub(super) text: String,
+    /// Whether a setting of the service makes it so; otherwise it proves the cause and is no fix.
+    pub(super) is_setting: bool,
+}
+
+impl Undone {
+    fn setting(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_setting: true }
+    }
+
+    fn proof(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_setting: false }
+    }
 }
 
 /// What is known of the condition's family.
@@ -63,6 +85,7 @@ pub(super) fn known(condition: &Condition) -> &dyn Knowledge {
         Condition::Command(family) => family,
         Condition::Metadata(family) => family,
         Condition::Sockets(family) => family,
+        Condition::Repair(family) => family,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::rules::fixes;
 use super::super::run::Seen;
 use super::hostname::cannot_bind;
-use super::{Failure, Knowledge, Meaning, SWALLOWED, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, SWALLOWED, Undone, nothing_excludes_it};
 use crate::model::condition::SocketFault;
 use crate::model::deployment::{Applies, Ground, Revision};
 
@@ -33,6 +33,13 @@ impl Knowledge for SocketFault {
             }
             (Self::Ipv6Off, Some(fact)) => Ground::of(fact, Applies::InForce, "the service has IPv4 addresses alone"),
             (Self::PrivilegedPorts | Self::Ipv6Off, _) => nothing_excludes_it(),
+        }
+    }
+
+    fn undone(&self) -> Undone {
+        match self {
+            Self::PrivilegedPorts => Undone::proof("every process may open low ports"),
+            Self::Ipv6Off => Undone::setting("there is IPv6"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::run::Seen;
 use super::egress::goes_to;
-use super::{Failure, Knowledge, Meaning, NAMED, Start, if_fits, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, NAMED, Start, Undone, if_fits, nothing_excludes_it};
 use crate::model::condition::{Target, Upstream, UpstreamFault};
 use crate::model::deployment::{Ground, Revision};
 use crate::model::observation::{Fate, MOST_KEPT};
@@ -42,6 +42,10 @@ impl Knowledge for Upstream {
 
     fn standing(&self, _: &Revision) -> Ground {
         nothing_excludes_it()
+    }
+
+    fn undone(&self) -> Undone {
+        Undone::proof(format!("{} answers", self.host))
     }
 
     fn meaning(&self) -> Meaning {

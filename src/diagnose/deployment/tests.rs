@@ -28,6 +28,7 @@ fn set(result: &CaseResult) -> MinimalSet {
         exit_code: result.exit_code,
         causes: Vec::new(),
         limits: Vec::new(),
+        repairs: Vec::new(),
         repro: String::new(),
         case: result.id.clone(),
     }

@@ -27,6 +27,10 @@ pub(crate) struct ContainerPlan {
     pub(crate) read_only: bool,
     /// No space is left in the folders that the image or the program writes to.
     pub(crate) full_disk: bool,
+    /// The process runs as root.
+    pub(crate) root: bool,
+    /// Folders that are empty, in memory, and writable for everybody.
+    pub(crate) empty_folders: Vec<String>,
 }
 
 impl ContainerPlan {

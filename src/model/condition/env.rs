@@ -30,6 +30,14 @@ pub(crate) enum EnvChange {
     Newline,
     /// It holds a JSON document in which its value has the variable's name as its key.
     Json,
+    /// A repair: without the quotes around its value, and without white space at the ends.
+    Bare,
+    /// A repair: the characters `\\n` in its value are line breaks.
+    Unescaped,
+    /// A repair: the value that its JSON document has under this key.
+    Key(String),
+    /// A repair: the URL in it begins with this scheme.
+    Scheme(String),
 }
 
 /// The value that a condition gives to a variable, and whether it may be shown.
@@ -67,6 +75,28 @@ static JSON: Kind =
     })
     .for_each(Each::Secret);
 pub(super) const KINDS: &[&Kind] = &[&UNSET, &EMPTY, &SET, &QUOTED, &NEWLINE, &JSON];
+
+static BARE: Kind = Kind::new(
+    "env.bare",
+    Argument::Required("NAME"),
+    "a variable's value has neither quotes around it nor white space at its ends",
+    |w| of(w.argument, EnvChange::Bare),
+);
+static UNESCAPED: Kind =
+    Kind::new("env.unescaped", Argument::Required("NAME"), "`\\n` in a variable's value are line breaks", |w| {
+        of(w.argument, EnvChange::Unescaped)
+    });
+static KEY: Kind =
+    Kind::new("env.key", Argument::Required("NAME=KEY"), "a variable has one value of its JSON document", |w| {
+        let (name, key) = w.pair("NAME=KEY")?;
+        of(name, EnvChange::Key(key.to_owned()))
+    });
+static SCHEME: Kind =
+    Kind::new("env.scheme", Argument::Required("NAME=SCHEME"), "a URL in a variable begins with this scheme", |w| {
+        let (name, scheme) = w.pair("NAME=SCHEME")?;
+        of(name, EnvChange::Scheme(scheme.to_owned()))
+    });
+pub(super) const REPAIRS: &[&Kind] = &[&BARE, &UNESCAPED, &KEY, &SCHEME];
 
 fn of(name: &str, change: EnvChange) -> Result<Condition, String> {
     Ok(Condition::Env(Env { name: variable_name(name)?, change }))
@@ -122,6 +152,12 @@ impl EnvChange {
                 let document = |value| serde_json::json!({ name: serde_json::Value::String(value) }).to_string();
                 now.map(document)
             }
+            Self::Bare => now.map(|value| bare(&value).to_owned()),
+            Self::Unescaped => now.map(|value| value.replace("\\r\\n", "\n").replace("\\n", "\n")),
+            Self::Key(key) => now.and_then(|value| of_document(&value, key)),
+            Self::Scheme(scheme) => {
+                now.map(|value| value.split_once("://").map_or(value.clone(), |(_, rest)| format!("{scheme}://{rest}")))
+            }
         }
     }
 
@@ -129,6 +165,22 @@ impl EnvChange {
     #[must_use]
     pub(crate) fn needs_a_value(&self) -> bool {
         !matches!(self, Self::Set(_) | Self::Empty)
+    }
+}
+
+/// A value without white space at its ends and without the quotes around it.
+fn bare(value: &str) -> &str {
+    let value = value.trim();
+    let of_pair = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    of_pair('"').or_else(|| of_pair('\'')).unwrap_or(value)
+}
+
+/// The value under a key of a JSON document.
+fn of_document(document: &str, key: &str) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_str(document).ok()?;
+    match document.get(key)? {
+        serde_json::Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
     }
 }
 
@@ -141,12 +193,17 @@ impl Family for Env {
             EnvChange::Quoted => &QUOTED,
             EnvChange::Newline => &NEWLINE,
             EnvChange::Json => &JSON,
+            EnvChange::Bare => &BARE,
+            EnvChange::Unescaped => &UNESCAPED,
+            EnvChange::Key(_) => &KEY,
+            EnvChange::Scheme(_) => &SCHEME,
         }
     }
 
     fn argument(&self) -> String {
         match &self.change {
             EnvChange::Set(value) => format!(":{}={}", self.name, value.shown(&self.name)),
+            EnvChange::Key(text) | EnvChange::Scheme(text) => format!(":{}={text}", self.name),
             _ => format!(":{}", self.name),
         }
     }
@@ -166,6 +223,10 @@ impl Family for Env {
             EnvChange::Quoted => format!("{name} has quotes around its value"),
             EnvChange::Newline => format!("{name} ends in a line break"),
             EnvChange::Json => format!("{name} is a JSON document"),
+            EnvChange::Bare => format!("{name} has neither quotes around it nor white space at its ends"),
+            EnvChange::Unescaped => format!("{name} has line breaks in place of `\\n`"),
+            EnvChange::Key(key) => format!("{name} is the value of {key}"),
+            EnvChange::Scheme(scheme) => format!("{name} begins with {scheme}://"),
         }
     }
 

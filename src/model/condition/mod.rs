@@ -15,6 +15,7 @@ mod kind;
 mod limits;
 mod metadata;
 mod network;
+mod repair;
 mod set;
 mod sockets;
 mod target;
@@ -39,6 +40,7 @@ pub(crate) use kind::{Each, Kind};
 pub(crate) use limits::Limit;
 pub(crate) use metadata::MetadataFault;
 pub(crate) use network::{DnsPlan, Egress, NetworkPlan, ResponseFault, RouteFault};
+pub(crate) use repair::{CheckPlan, Repair};
 pub use set::ConditionSet;
 pub(crate) use sockets::SocketFault;
 pub use target::Host;
@@ -72,6 +74,8 @@ pub enum Condition {
     Metadata(MetadataFault),
     /// Something cannot be bound.
     Sockets(SocketFault),
+    /// A change that may heal.
+    Repair(Repair),
 }
 
 /// Every kind of condition that this version knows, in the order of the documentation.
@@ -90,6 +94,11 @@ pub fn kinds() -> impl Iterator<Item = &'static Kind> {
         sockets::KINDS,
     ];
     families.into_iter().flatten().copied()
+}
+
+/// Every kind of repair.
+pub(crate) fn repairs() -> impl Iterator<Item = &'static Kind> {
+    [env::REPAIRS, repair::KINDS].into_iter().flatten().copied()
 }
 
 /// What each family of conditions says of its members: everything but diagnosis, which is in `diagnose/conditions/`.
@@ -142,6 +151,8 @@ pub(crate) struct Changes {
     pub(crate) network: NetworkPlan,
     /// About the container: imposed by the engine.
     pub(crate) container: ContainerPlan,
+    /// About the health check.
+    pub(crate) check: CheckPlan,
 }
 
 impl Changes {
@@ -239,7 +250,7 @@ impl FromStr for Condition {
             Some((name, _)) => (name, &text[name.len()..]),
             None => (text, ""),
         };
-        let Some(kind) = kinds().find(|kind| kind.name == name) else {
+        let Some(kind) = kinds().chain(repairs()).find(|kind| kind.name == name) else {
             // What follows an equals sign may be a secret.
             let name = name.split('=').next().unwrap_or(name).to_owned();
             return Err(ConditionError::Unknown { hint: meant(&name), name });
@@ -290,6 +301,7 @@ impl Condition {
             Self::Command(family) => family,
             Self::Metadata(family) => family,
             Self::Sockets(family) => family,
+            Self::Repair(family) => family,
         }
     }
 

@@ -34,6 +34,7 @@ impl Inquiry<'_, '_> {
             exit_code: code,
             causes: vec![finding.cause],
             limits: Vec::new(),
+            repairs: Vec::new(),
             case,
         };
         let mut answer = self.empty(findings);
@@ -181,6 +182,7 @@ impl Inquiry<'_, '_> {
             exit_code: failed.exit_code,
             causes,
             limits: around.limits.iter().filter(|(of, _)| of == set).map(|(_, text)| text.clone()).collect(),
+            repairs: if set.is_empty() { self.tried_repairs(around) } else { self.undone(set) },
             repro: self.by_hand(set),
             case: failed.id.clone(),
         })

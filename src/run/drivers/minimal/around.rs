@@ -32,6 +32,8 @@ pub(super) struct Around {
     pub(super) others: Vec<OtherFailure>,
     /// The limits and delays that were found, for each set.
     pub(super) limits: Vec<(ConditionSet, String)>,
+    /// Sets of repairs that were run.
+    pub(super) repairs: Vec<ConditionSet>,
     /// What was not tried, with the reason.
     pub(super) not_tried: Vec<String>,
     /// Whether a search was inconclusive.

@@ -6,6 +6,7 @@ mod around;
 mod baseline;
 mod deployed;
 mod memory;
+mod repairs;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -202,6 +203,9 @@ impl Inquiry<'_, '_> {
         };
         self.run_deployed().await;
         self.run_each_in_force(&mut around).await;
+        if baseline == Verdict::Fail && !self.is_over() {
+            self.try_repairs(&mut around).await;
+        }
         let stopped = self.is_over();
         if !stopped {
             self.cancel_speculative();

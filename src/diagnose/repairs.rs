@@ -1,0 +1,205 @@
+//! Repairs: which changes may heal an image that fails under friendly conditions, and what is so without a condition.
+//! Pure.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::conditions::known;
+use crate::model::answer::{Repair, RepairKind};
+use crate::model::service::{Protocol, Service};
+use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, ImageFacts};
+
+/// Paths that health checks are mostly served under.
+const PATHS: [&str; 7] = ["/", "/health", "/healthz", "/ping", "/api/health", "/readyz", "/status"];
+/// A file that tells a second process of the first: `tmp/pids/server.pid`, `/run/app.lock`.
+static LEFT_BEHIND: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?:^|[\s'\x22(`=])([\w./-]*/)[\w.-]+\.(?:pid|lock)\b").ok());
+/// A path that could not be written: `mkdir() "/var/cache/nginx/client_temp" failed (13: Permission denied)`.
+static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?:['\x22\s(](/[\w./-]+)['\x22)\s:].*(?:permission denied|EACCES)|(?:permission denied|EACCES)[^/]*['\x22\s(:](/[\w./-]+))").ok()
+});
+/// A variable's name as logs write it.
+static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b").ok());
+/// At most so many variables are changed.
+const MOST_VARIABLES: usize = 4;
+/// A value this short occurs in a log by chance.
+const LEAST_VALUE: usize = 4;
+/// The value that stands for a variable that is missing.
+const STAND_IN: &str = "stand-in";
+
+/// What a set's repair is without running anything more: each of its conditions taken away. `passed`: a run that passed
+/// without it.
+pub(crate) fn undone(condition: &Condition, passed: &CaseResult) -> Repair {
+    let undone = known(condition).undone();
+    Repair {
+        id: format!("without:{condition}"),
+        text: undone.text,
+        kind: if undone.is_setting { RepairKind::Fix } else { RepairKind::Proof },
+        verified: Some(true),
+        healthy_ms: passed.healthy_ms,
+    }
+}
+
+/// Sets of repairs that may heal a failed run, likeliest first.
+#[must_use]
+pub(crate) fn repairs(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec<ConditionSet> {
+    let texts = match failed.class {
+        Some(FailureClass::C) => of_check(failed, service),
+        _ => of_process(failed, service, facts),
+    };
+    let mut sets: Vec<ConditionSet> = Vec::new();
+    for text in texts {
+        let conditions: Vec<Condition> = text.iter().filter_map(|one| one.parse().ok()).collect();
+        let Ok(set) = ConditionSet::new(conditions) else { continue };
+        if !set.is_empty() && !sets.contains(&set) {
+            sets.push(set.with_secrets(&service.secrets));
+        }
+    }
+    sets
+}
+
+/// What may heal a health check: another port, another path, a connection alone, more time.
+fn of_check(failed: &CaseResult, service: &Service) -> Vec<Vec<String>> {
+    let listens = &failed.evidence.listens;
+    let open = |port: u16| listens.iter().any(|l| l.port == port && !l.address.is_loopback());
+    let mut all: Vec<Vec<String>> = Vec::new();
+    let is_http = service.health_check.protocol == Protocol::Http;
+    if open(service.port) {
+        let others = PATHS.iter().filter(|path| is_http && **path != service.health_check.path);
+        all.extend(others.map(|path| vec![format!("check.path:{path}")]));
+        all.extend(is_http.then(|| vec!["check.tcp".to_owned()]));
+    }
+    let mut ports: Vec<u16> = listens.iter().map(|l| l.port).filter(|port| *port != service.port && open(*port)).collect();
+    ports.dedup();
+    for port in ports {
+        all.push(vec![format!("check.port:{port}")]);
+        all.extend(is_http.then(|| vec![format!("check.port:{port}"), "check.tcp".to_owned()]));
+    }
+    if listens.is_empty() {
+        all.push(vec!["check.longer".to_owned()]);
+    }
+    all
+}
+
+/// What may heal a process that ends: a variable, a folder, the user, the entry point.
+fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec<Vec<String>> {
+    let mut all: Vec<Vec<String>> = Vec::new();
+    let log = last_lines(&failed.log);
+    let is = |id: &str| failed.causes.iter().any(|cause| cause.id == id);
+    for (name, value) in variables(&log, service) {
+        all.extend(of_value(name, value).into_iter().map(|text| vec![text]));
+    }
+    all.extend(folders(&LEFT_BEHIND, &log, facts, false).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
+    let is_root = matches!(facts.user.as_str(), "" | "0" | "root" | "0:0" | "root:root");
+    if is("file-permission") || !is_root && log.to_ascii_lowercase().contains("permission denied") {
+        all.extend(folders(&DENIED, &log, facts, true).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
+        all.extend((!is_root).then(|| vec!["user.root".to_owned()]));
+    }
+    if service.start_command.is_some() && !facts.entrypoint.is_empty() {
+        all.push(vec!["command.no-entrypoint".to_owned()]);
+    }
+    // A variable that is missing: with any value the next failure shows.
+    for name in names(&log).filter(|name| !service.env.contains_key(*name) && !facts.env.contains_key(*name)) {
+        all.push(vec![format!("env.set:{name}={STAND_IN}")]);
+    }
+    for (name, _) in variables(&log, service) {
+        all.push(vec![format!("env.unset:{name}")]);
+    }
+    all
+}
+
+/// What may be wrong with a variable's value.
+fn of_value(name: &str, value: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    // Service links of Docker and Kubernetes take the place of a program's own variable.
+    if value.starts_with("tcp://") || value.starts_with("udp://") {
+        all.push(format!("env.unset:{name}"));
+    }
+    let is_quoted = value.starts_with(['"', '\'']) && value.ends_with(['"', '\'']);
+    if is_quoted || value.trim() != value {
+        all.push(format!("env.bare:{name}"));
+    }
+    if value.contains("\\n") {
+        all.push(format!("env.unescaped:{name}"));
+    }
+    if value.starts_with("postgres://") {
+        all.push(format!("env.scheme:{name}=postgresql"));
+    }
+    if let Ok(serde_json::Value::Object(document)) = serde_json::from_str(value) {
+        let same = |key: &&String| key.eq_ignore_ascii_case(name) || name.to_ascii_lowercase().ends_with(&key.to_ascii_lowercase());
+        let keys = document.keys().filter(same).chain(document.keys().filter(|_| document.len() == 1));
+        all.extend(keys.take(1).map(|key| format!("env.key:{name}={key}")));
+    }
+    all
+}
+
+/// The variables of the service that the end of a log names, or shows the value of.
+fn variables<'a>(log: &str, service: &'a Service) -> Vec<(&'a str, &'a str)> {
+    let shows = |(name, value): &(&String, &String)| {
+        let first = value.lines().next().unwrap_or_default();
+        log.contains(name.as_str()) || (first.len() >= LEAST_VALUE && log.contains(first))
+    };
+    let odd = |value: &str| value.starts_with("tcp://") || value.contains("\\n");
+    let mut found: Vec<(&String, &String)> = service.env.iter().filter(shows).collect();
+    // A value that looks wrong needs no name in the log.
+    found.extend(service.env.iter().filter(|(_, value)| odd(value)));
+    let mut known: Vec<(&str, &str)> = Vec::new();
+    for (name, value) in found {
+        if !known.iter().any(|(other, _)| other == name) {
+            known.push((name, value));
+        }
+    }
+    known.truncate(MOST_VARIABLES);
+    known
+}
+
+/// Names of variables in a log.
+fn names(log: &str) -> impl Iterator<Item = &str> {
+    let pattern = NAME.as_ref();
+    pattern.into_iter().flat_map(move |pattern| pattern.find_iter(log).map(|found| found.as_str())).take(MOST_VARIABLES)
+}
+
+/// The folders that a pattern finds: of a file, or (`is_folder`) the parent of what could not be made. One that is
+/// relative begins at WORKDIR.
+fn folders(pattern: &LazyLock<Option<Regex>>, log: &str, facts: &ImageFacts, of_denied: bool) -> Vec<String> {
+    let Some(pattern) = pattern.as_ref() else { return Vec::new() };
+    let mut all: Vec<String> = Vec::new();
+    for found in pattern.captures_iter(log) {
+        let Some(path) = found.iter().skip(1).flatten().next().map(|path| path.as_str()) else { continue };
+        let path = path.trim_end_matches('/');
+        let folder = if of_denied { path.rsplit_once('/').map_or(path, |(folder, _)| folder) } else { path };
+        let whole = match folder.starts_with('/') {
+            true => folder.to_owned(),
+            false => format!("{}/{folder}", facts.workdir.trim_end_matches('/')),
+        };
+        if whole.matches('/').count() >= 1 && whole.len() > 1 && !all.contains(&whole) {
+            all.push(whole);
+        }
+    }
+    all.truncate(2);
+    all
+}
+
+/// The end of a log, which tells of the end of the process.
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
+}
+
+/// A set of repairs that was run: `healthy`, in how many milliseconds, for every decided run.
+#[must_use]
+pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
+    use crate::model::Verdict;
+    let decided: Vec<&&CaseResult> = runs.iter().filter(|run| run.verdict != Verdict::Unresolved).collect();
+    let verified = (!decided.is_empty()).then(|| decided.len() > 1 && decided.iter().all(|run| run.verdict == Verdict::Pass));
+    let text = set.iter().map(Condition::words).collect::<Vec<_>>().join(" and ");
+    // What a setting of the service changes can be kept; a stand-in, root and a feature that is missing cannot.
+    let is_setting = |condition: &Condition| {
+        let name = condition.name();
+        name.starts_with("check.") || ["env.bare", "env.unescaped", "env.key", "env.scheme"].contains(&name)
+            || (name == "env.unset" && condition.variable().is_some_and(|variable| variable.name.ends_with("_PORT")))
+    };
+    let kind = if set.iter().all(is_setting) { RepairKind::Fix } else { RepairKind::Proof };
+    let healthy_ms = decided.iter().find_map(|run| run.healthy_ms);
+    Repair { id: set.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"), text, kind, verified, healthy_ms }
+}
