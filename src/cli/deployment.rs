@@ -1,8 +1,9 @@
 //! Reads what is known of a deployment that failed: its description, its update, its logs.
 
+mod aws;
+
 use std::path::{Path, PathBuf};
 
-use super::aws;
 use super::console::say;
 use super::failure::Failure;
 use super::flags::On;

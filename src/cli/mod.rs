@@ -1,6 +1,5 @@
 //! The command line: arguments in, exit code out; one file per command.
 
-mod aws;
 mod bisect;
 mod builder;
 mod clean;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::condition::Host;
+use super::needed::VAGUE;
+use super::repairs::has_word;
+use crate::model::condition::{Argument, Host, kinds};
 use crate::model::deployment::Seen;
 use crate::model::{Condition, Service};
 
@@ -54,6 +56,16 @@ pub(crate) fn pointed_at(seen: &Seen, service: &Service) -> Vec<Condition> {
             }
         }
     }
+    // An error that no rule knows may be of anything that the sandbox can do.
+    let is_known = seen.causes.iter().any(|cause| !VAGUE.contains(&cause.id.as_str()));
+    if !is_known && !seen.log.is_empty() {
+        let rest = kinds().filter(|kind| kind.argument == Argument::None).filter_map(|kind| kind.name.parse().ok());
+        for condition in rest.filter(|condition: &Condition| !condition.is_of_image()) {
+            if !found.contains(&condition) {
+                found.push(condition);
+            }
+        }
+    }
     found
 }
 
@@ -95,7 +107,7 @@ fn is_host(word: &str) -> bool {
 fn variables(seen: &Seen, service: &Service) -> Vec<String> {
     let log = &seen.log;
     let named = |(name, value): &(&String, &String)| {
-        log.contains(name.as_str()) || (value.len() >= LEAST_VALUE && log.contains(value.as_str()))
+        has_word(log, name) || (value.len() >= LEAST_VALUE && log.contains(value.as_str()))
     };
     let names: BTreeSet<&String> = service.env.iter().filter(named).map(|(name, _)| name).collect();
     let all = names.into_iter().cloned().collect::<Vec<_>>();

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::conditions::known;
+use super::waiting::is_computing;
 use crate::model::answer::{Repair, RepairKind};
 use crate::model::service::{Protocol, Service};
 use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, ImageFacts};
@@ -75,7 +76,8 @@ fn of_check(failed: &CaseResult, service: &Service) -> Vec<Vec<String>> {
         all.push(vec![format!("check.port:{port}")]);
         all.extend(is_http.then(|| vec![format!("check.port:{port}"), "check.tcp".to_owned()]));
     }
-    if listens.is_empty() {
+    // One that sleeps or waits for ever gains nothing by more time.
+    if listens.is_empty() && is_computing(&failed.evidence).is_some() {
         all.push(vec!["check.longer".to_owned()]);
     }
     all
@@ -137,7 +139,7 @@ fn of_value(name: &str, value: &str) -> Vec<String> {
 fn variables<'a>(log: &str, service: &'a Service) -> Vec<(&'a str, &'a str)> {
     let shows = |(name, value): &(&String, &String)| {
         let first = value.lines().next().unwrap_or_default();
-        log.contains(name.as_str()) || (first.len() >= LEAST_VALUE && log.contains(first))
+        has_word(log, name) || (first.len() >= LEAST_VALUE && log.contains(first))
     };
     let odd = |value: &str| value.starts_with("tcp://") || value.contains("\\n");
     let mut found: Vec<(&String, &String)> = service.env.iter().filter(shows).collect();
@@ -151,6 +153,14 @@ fn variables<'a>(log: &str, service: &'a Service) -> Vec<(&'a str, &'a str)> {
     }
     known.truncate(MOST_VARIABLES);
     known
+}
+
+/// Whether a text has this word, not as a part of another.
+pub(super) fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
+    })
 }
 
 /// Names of variables in a log.

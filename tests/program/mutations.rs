@@ -14,6 +14,7 @@ fn shipped() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.is_file());
     files.sort();
     let text = |path: &PathBuf| std::fs::read_to_string(path).expect("a text file");
     files.into_iter().map(|path| (path.clone(), text(&path))).collect()

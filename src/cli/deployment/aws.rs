@@ -5,9 +5,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::console::say;
-use super::deployment::{Source, Sources};
-use super::failure::Failure;
+use super::{Source, Sources};
+use crate::cli::console::say;
+use crate::cli::failure::Failure;
 use crate::scenario::import::operations;
 
 /// The number of log streams of the application that are read: one for each instance.
