@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deployment::{Files, Read};
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
 use super::flags::{Common, On, Running, duration, share};
-use super::deployment::{Files, Read};
 use super::input::{conditions, flags, folder_of, read_text};
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};

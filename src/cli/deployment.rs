@@ -133,7 +133,8 @@ impl Files {
     /// The flags with which another command reads the same.
     pub(crate) fn flags(&self) -> Vec<String> {
         let files = [("--service", &self.service), ("--update", &self.update), ("--env-file", &self.env_file)];
-        let flags = files.into_iter().filter_map(|(flag, path)| Some([flag.to_owned(), path.as_ref()?.display().to_string()]));
+        let flags =
+            files.into_iter().filter_map(|(flag, path)| Some([flag.to_owned(), path.as_ref()?.display().to_string()]));
         flags.flatten().collect()
     }
 }
@@ -170,7 +171,9 @@ fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<
     }
     if !told.placeholders.is_empty() {
         let names = told.placeholders.join(", ");
-        told.notes.push(format!("no file has the values of {names}: placeholders stand for them; pass values with --env-file"));
+        told.notes.push(format!(
+            "no file has the values of {names}: placeholders stand for them; pass values with --env-file"
+        ));
     }
     told.details.iter().for_each(|detail| tracing::info!("{detail}"));
     let notes: Vec<String> = told.notes.iter().chain(&sources.notes).cloned().collect();
@@ -193,7 +196,11 @@ fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<
 fn image(told: &Told, seen: Option<&Seen>, rolled_back: bool) -> Option<String> {
     let described = told.revision.image.as_ref();
     let logged = seen.and_then(|seen| seen.image.clone()).filter(|_| rolled_back);
-    described.filter(|image| image.holds).map(|image| image.value.clone()).or(logged).or(described.map(|i| i.value.clone()))
+    described
+        .filter(|image| image.holds)
+        .map(|image| image.value.clone())
+        .or(logged)
+        .or(described.map(|i| i.value.clone()))
 }
 
 /// Files of different services.

@@ -205,7 +205,9 @@ fn with_deployed(
     let battery = battery(&profile, service).with(&revision.changed);
     let (deployed, assumed) = to_impose(&battery.conditions, revision, service);
     for condition in assumed {
-        say(&format!("note: {condition} is imposed: no file says that it did not apply (`nat: yes` in a service file does)"));
+        say(&format!(
+            "note: {condition} is imposed: no file says that it did not apply (`nat: yes` in a service file does)"
+        ));
     }
     say(&format!("note: deployed as {deployed}"));
     ConditionSet::new(deployed.iter().chain(conditions.iter()).cloned()).unwrap_or_else(|problems| {

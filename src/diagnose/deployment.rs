@@ -164,13 +164,14 @@ fn fit_of(seen: &Seen, result: &CaseResult, causes: &[Cause]) -> Fit {
     let Some(error) = &seen.error else {
         return if seen.class.is_some() { Fit::Consistent } else { Fit::Unknown };
     };
-    if result.log.lines().any(|own| are_alike(own, &error.text)) {
-        return Fit::Same;
-    }
-    // A time-out may be the program's own or the kernel's: then the words differ, and the place in the code does not.
+    // The words may differ where the place in the code does not (a time-out may be the program's own or the kernel's),
+    // and the same words may come from elsewhere.
     let same_place = same_place(&seen.log, &result.log);
     if let Some(same) = same_place {
         return if same { Fit::Same } else { Fit::Differs };
+    }
+    if result.log.lines().any(|own| are_alike(own, &error.text)) {
+        return Fit::Same;
     }
     let alike = |found: &&Cause| causes.iter().any(|own| own.id == found.id);
     match seen.causes.iter().find(alike) {
@@ -186,7 +187,8 @@ const ALIKE: f64 = 0.6;
 
 /// Whether two lines say the same, but for what differs from run to run.
 fn are_alike(one: &str, other: &str) -> bool {
-    let words = |line: &str| normalised(line.trim()).split_whitespace().map(str::to_owned).collect::<BTreeSet<String>>();
+    let words =
+        |line: &str| normalised(line.trim()).split_whitespace().map(str::to_owned).collect::<BTreeSet<String>>();
     let (one, other) = (words(one), words(other));
     let shared = one.intersection(&other).count() as f64;
     let all = one.union(&other).count().max(1) as f64;
@@ -365,7 +367,8 @@ fn reproduced(seen: Option<&Seen>, likely: &[Suspect], fitting: &[Candidate<'_>]
         (Some(candidate), _) if candidate.level == Level::InForce => Reproduced::Yes,
         (Some(_), _) => Reproduced::Partly,
         (None, Some(deployed)) if deployed.verdict != Verdict::Unresolved => {
-            let alike = deployed.class == seen.class && (seen.exit_code.is_none() || deployed.exit_code == seen.exit_code);
+            let alike =
+                deployed.class == seen.class && (seen.exit_code.is_none() || deployed.exit_code == seen.exit_code);
             if alike && seen.error.is_none() { Reproduced::Partly } else { Reproduced::No }
         }
         _ => Reproduced::Unknown,

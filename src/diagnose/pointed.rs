@@ -28,6 +28,8 @@ const POINTS_TO: [(&[&str], &[&str]); 7] = [
         &["env.quoted:NAME", "env.newline:NAME", "env.empty:NAME", "env.json:NAME"],
     ),
 ];
+/// What may befall a single host.
+const OF_A_HOST: [&str; 2] = ["dns.nxdomain@", "egress.drop:"];
 /// At most so many hosts, and so many variables.
 const MOST_NAMES: usize = 4;
 /// A value this short occurs in a log by chance.
@@ -59,7 +61,9 @@ pub(crate) fn pointed_at(seen: &Seen, service: &Service) -> Vec<Condition> {
     // An error that no rule knows may be of anything that the sandbox can do.
     let is_known = seen.causes.iter().any(|cause| !VAGUE.contains(&cause.id.as_str()));
     if !is_known && !seen.log.is_empty() {
-        let rest = kinds().filter(|kind| kind.argument == Argument::None).filter_map(|kind| kind.name.parse().ok());
+        let all = kinds().filter(|kind| kind.argument == Argument::None).map(|kind| kind.name.to_owned());
+        let of_hosts = hosts.iter().flat_map(|host| OF_A_HOST.map(|kind| format!("{kind}{host}")));
+        let rest = all.chain(of_hosts).filter_map(|text| text.parse().ok());
         for condition in rest.filter(|condition: &Condition| !condition.is_of_image()) {
             if !found.contains(&condition) {
                 found.push(condition);
@@ -71,7 +75,10 @@ pub(crate) fn pointed_at(seen: &Seen, service: &Service) -> Vec<Condition> {
 
 /// The hosts that the log names, then those that variables do.
 fn hosts(seen: &Seen, service: &Service) -> Vec<String> {
-    let of_log = seen.causes.iter().flat_map(|cause| [cause.text.as_str()].into_iter().chain(cause.evidence.iter().map(String::as_str)));
+    let of_log = seen
+        .causes
+        .iter()
+        .flat_map(|cause| [cause.text.as_str()].into_iter().chain(cause.evidence.iter().map(String::as_str)));
     let mut found: Vec<String> = Vec::new();
     let values = service.env.values().map(String::as_str);
     for text in of_log.chain(values) {

@@ -9,18 +9,21 @@ use super::conditions::known;
 use super::waiting::is_computing;
 use crate::model::answer::{Repair, RepairKind};
 use crate::model::service::{Protocol, Service};
-use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, ImageFacts};
+use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, ImageFacts, Verdict};
 
 /// Paths that health checks are mostly served under.
 const PATHS: [&str; 7] = ["/", "/health", "/healthz", "/ping", "/api/health", "/readyz", "/status"];
 /// A file that tells a second process of the first: `tmp/pids/server.pid`, `/run/app.lock`.
-static LEFT_BEHIND: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?:^|[\s'\x22(`=])([\w./-]*/)[\w.-]+\.(?:pid|lock)\b").ok());
+static LEFT_BEHIND: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?:^|[\s'\x22(`=])([\w./-]*/)[\w.-]+\.(?:pid|lock)\b").ok());
 /// A path that could not be written: `mkdir() "/var/cache/nginx/client_temp" failed (13: Permission denied)`.
 static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)(?:['\x22\s(](/[\w./-]+)['\x22)\s:].*(?:permission denied|EACCES)|(?:permission denied|EACCES)[^/]*['\x22\s(:](/[\w./-]+))").ok()
 });
 /// A variable's name as logs write it.
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b").ok());
+/// Runs that must all be healthy before a repair is called verified.
+pub(crate) const RUNS: usize = 2;
 /// At most so many variables are changed.
 const MOST_VARIABLES: usize = 4;
 /// A value this short occurs in a log by chance.
@@ -70,7 +73,8 @@ fn of_check(failed: &CaseResult, service: &Service) -> Vec<Vec<String>> {
         all.extend(others.map(|path| vec![format!("check.path:{path}")]));
         all.extend(is_http.then(|| vec!["check.tcp".to_owned()]));
     }
-    let mut ports: Vec<u16> = listens.iter().map(|l| l.port).filter(|port| *port != service.port && open(*port)).collect();
+    let mut ports: Vec<u16> =
+        listens.iter().map(|l| l.port).filter(|port| *port != service.port && open(*port)).collect();
     ports.dedup();
     for port in ports {
         all.push(vec![format!("check.port:{port}")]);
@@ -91,17 +95,23 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
     for (name, value) in variables(&log, service) {
         all.extend(of_value(name, value).into_iter().map(|text| vec![text]));
     }
-    all.extend(folders(&LEFT_BEHIND, &log, facts, false).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
+    all.extend(
+        folders(&LEFT_BEHIND, &log, facts, false).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]),
+    );
     let is_root = matches!(facts.user.as_str(), "" | "0" | "root" | "0:0" | "root:root");
     if is("file-permission") || !is_root && log.to_ascii_lowercase().contains("permission denied") {
-        all.extend(folders(&DENIED, &log, facts, true).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
+        all.extend(
+            folders(&DENIED, &log, facts, true).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]),
+        );
         all.extend((!is_root).then(|| vec!["user.root".to_owned()]));
     }
     if service.start_command.is_some() && !facts.entrypoint.is_empty() {
         all.push(vec!["command.no-entrypoint".to_owned()]);
     }
     // A variable that is missing: with any value the next failure shows.
-    for name in names(&log).filter(|name| !service.env.contains_key(*name) && !facts.env.contains_key(*name)) {
+    for name in names(&log)
+        .filter(|name| is("missing-variable") && !service.env.contains_key(*name) && !facts.env.contains_key(*name))
+    {
         all.push(vec![format!("env.set:{name}={STAND_IN}")]);
     }
     for (name, _) in variables(&log, service) {
@@ -128,7 +138,9 @@ fn of_value(name: &str, value: &str) -> Vec<String> {
         all.push(format!("env.scheme:{name}=postgresql"));
     }
     if let Ok(serde_json::Value::Object(document)) = serde_json::from_str(value) {
-        let same = |key: &&String| key.eq_ignore_ascii_case(name) || name.to_ascii_lowercase().ends_with(&key.to_ascii_lowercase());
+        let same = |key: &&String| {
+            key.eq_ignore_ascii_case(name) || name.to_ascii_lowercase().ends_with(&key.to_ascii_lowercase())
+        };
         let keys = document.keys().filter(same).chain(document.keys().filter(|_| document.len() == 1));
         all.extend(keys.take(1).map(|key| format!("env.key:{name}={key}")));
     }
@@ -158,9 +170,8 @@ fn variables<'a>(log: &str, service: &'a Service) -> Vec<(&'a str, &'a str)> {
 /// Whether a text has this word, not as a part of another.
 pub(super) fn has_word(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(at, _)| {
-        !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
-    })
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
 }
 
 /// Names of variables in a log.
@@ -196,20 +207,113 @@ fn last_lines(log: &str) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// A set of repairs that was run: `healthy`, in how many milliseconds, for every decided run.
+/// A set of repairs and its runs.
 #[must_use]
 pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
-    use crate::model::Verdict;
-    let decided: Vec<&&CaseResult> = runs.iter().filter(|run| run.verdict != Verdict::Unresolved).collect();
-    let verified = (!decided.is_empty()).then(|| decided.len() > 1 && decided.iter().all(|run| run.verdict == Verdict::Pass));
+    let count = |verdict: Verdict| runs.iter().filter(|run| run.verdict == verdict).count();
+    let verified = match (count(Verdict::Pass), count(Verdict::Fail)) {
+        (_, 1..) => Some(false),
+        (RUNS.., 0) => Some(true),
+        _ => None,
+    };
     let text = set.iter().map(Condition::words).collect::<Vec<_>>().join(" and ");
     // What a setting of the service changes can be kept; a stand-in, root and a feature that is missing cannot.
     let is_setting = |condition: &Condition| {
         let name = condition.name();
-        name.starts_with("check.") || ["env.bare", "env.unescaped", "env.key", "env.scheme"].contains(&name)
+        name.starts_with("check.")
+            || ["env.bare", "env.unescaped", "env.key", "env.scheme"].contains(&name)
             || (name == "env.unset" && condition.variable().is_some_and(|variable| variable.name.ends_with("_PORT")))
     };
     let kind = if set.iter().all(is_setting) { RepairKind::Fix } else { RepairKind::Proof };
-    let healthy_ms = decided.iter().find_map(|run| run.healthy_ms);
+    let healthy_ms = runs.iter().find_map(|run| run.healthy_ms);
     Repair { id: set.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"), text, kind, verified, healthy_ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::observation::Listening;
+    use crate::model::outcome::Cause;
+
+    fn failed(log: &str, cause: &str) -> CaseResult {
+        CaseResult {
+            verdict: Verdict::Fail,
+            class: Some(FailureClass::B),
+            exit_code: Some(1),
+            log: log.to_owned(),
+            causes: vec![Cause { id: cause.to_owned(), text: String::new(), fix: String::new(), evidence: Vec::new() }],
+            ..CaseResult::some("a", "app:1", ConditionSet::baseline())
+        }
+    }
+
+    fn tried_for(failed: &CaseResult, env: &[(&str, &str)], user: &str) -> Vec<String> {
+        let mut service = Service::some();
+        service.env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let facts = ImageFacts { user: user.to_owned(), workdir: "/app".to_owned(), ..ImageFacts::default() };
+        repairs(failed, &service, &facts).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn evidence_suggests_what_to_repair() {
+        let log = "ValueError: invalid literal for int() with base 10: 'tcp://10.100.74.69:80'";
+        let env = [("LEDGER_PORT", "tcp://10.100.74.69:80"), ("OTHER", "1")];
+        assert_eq!(tried_for(&failed(log, "malformed-value"), &env, ""), ["env.unset:LEDGER_PORT"]);
+
+        let log = "Error: the key in PUSH_KEY is no PEM";
+        let env = [("PUSH_KEY", "-----BEGIN-----\\nabc\\n")];
+        assert_eq!(tried_for(&failed(log, "x"), &env, "")[0], "env.unescaped:PUSH_KEY");
+
+        let log = "A server is already running (pid: 1, file: /app/tmp/pids/server.pid).";
+        assert_eq!(tried_for(&failed(log, "x"), &[], ""), ["folder.empty:/app/tmp/pids"]);
+
+        let log = "nginx: [emerg] mkdir() \"/var/cache/nginx/client_temp\" failed (13: Permission denied)";
+        assert_eq!(tried_for(&failed(log, "x"), &[], "101:101"), ["folder.empty:/var/cache/nginx", "user.root"]);
+
+        let log = "KeyError: 'API_URL'";
+        assert_eq!(tried_for(&failed(log, "missing-variable"), &[], ""), ["env.set:API_URL=stand-in"]);
+        assert!(tried_for(&failed("Segmentation fault", "x"), &[("A", "1")], "").is_empty());
+    }
+
+    #[test]
+    fn values_are_repaired_by_their_shape() {
+        for (value, repair) in [
+            ("\"quoted\"", "env.bare:A"),
+            ("with a break\n", "env.bare:A"),
+            ("postgres://db/app", "env.scheme:A=postgresql"),
+            ("{\"A\": \"x\", \"b\": 1}", "env.key:A=A"),
+            ("udp://10.0.0.1:80", "env.unset:A"),
+        ] {
+            assert_eq!(of_value("A", value), [repair], "{value}");
+        }
+        assert!(of_value("A", "plain").is_empty());
+    }
+
+    #[test]
+    fn health_check_is_asked_where_something_listens() {
+        let never = |port: u16, address: [u8; 4]| {
+            let mut result = failed("", "x");
+            (result.class, result.exit_code) = (Some(FailureClass::C), None);
+            result.evidence.listens.push(Listening { at_ms: 1.0, address: address.into(), port });
+            result
+        };
+        assert_eq!(tried_for(&never(3000, [0, 0, 0, 0]), &[], ""), ["check.port:3000", "check.port:3000 + check.tcp"]);
+        let paths = tried_for(&never(8000, [0, 0, 0, 0]), &[], "");
+        assert!(
+            paths.contains(&"check.path:/health".to_owned()) && paths.contains(&"check.tcp".to_owned()),
+            "{paths:?}"
+        );
+        assert!(tried_for(&never(8000, [127, 0, 0, 1]), &[], "").is_empty(), "no setting reaches the loopback");
+    }
+
+    #[test]
+    fn a_repair_is_verified_by_two_healthy_runs() {
+        let set = ConditionSet::new(["user.root".parse().expect("a repair")]).expect("a set");
+        let (pass, fail) = (CaseResult::some("a", "app:1", set.clone()), failed("x", "x"));
+        let verified = |runs: &[&CaseResult]| tried(&set, runs).verified;
+        assert_eq!(verified(&[]), None);
+        assert_eq!(verified(&[&pass]), None);
+        assert_eq!(verified(&[&pass, &pass]), Some(true));
+        assert_eq!(verified(&[&pass, &pass, &fail]), Some(false));
+        assert_eq!(tried(&set, &[]).kind, RepairKind::Proof, "root is no setting that one keeps");
+    }
 }

@@ -75,7 +75,11 @@ fn is_own_size(condition: &Condition, service: &Service) -> bool {
 /// What to impose to run an image as it was deployed: everything in force, and of the network what a file points to. A VPC
 /// that is not known to have a NAT gateway is taken to have none.
 #[must_use]
-pub(crate) fn to_impose(conditions: &[Condition], revision: &Revision, service: &Service) -> (ConditionSet, Vec<Condition>) {
+pub(crate) fn to_impose(
+    conditions: &[Condition],
+    revision: &Revision,
+    service: &Service,
+) -> (ConditionSet, Vec<Condition>) {
     let image = (&ImageFacts::default(), SameImage::Unknown);
     let mut all: Vec<ConditionStanding> =
         conditions.iter().map(|condition| standing(condition, revision, service, image)).collect();

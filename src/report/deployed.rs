@@ -24,11 +24,7 @@ pub(super) struct Deployed {
 }
 
 /// The answer about a deployment. `outcome` finds how a set failed.
-pub(super) fn deployed(
-    answer: &Answer,
-    broke: &Broke,
-    outcome: impl Fn(&MinimalSet) -> Option<Outcome>,
-) -> Deployed {
+pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&MinimalSet) -> Option<Outcome>) -> Deployed {
     let first = broke.likely.first();
     let certainty = first.map_or(Certainty::Undecided, |suspect| suspect.certainty);
     let failing = |set: &MinimalSet| FailingSet {
@@ -103,7 +99,9 @@ fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String
         return format!("What broke {name} on {platform} is undecided: nothing that was tried shows what the log has.");
     };
     match (first.part.split(':').next(), first.certainty) {
-        (Some("class_a"), _) => format!("The deployment failed before {name} was started, which no local run can show."),
+        (Some("class_a"), _) => {
+            format!("The deployment failed before {name} was started, which no local run can show.")
+        }
         (Some("static"), Certainty::Proved) => format!("{name} is built for another architecture than {platform} has."),
         (Some("static"), _) => format!("{name} was probably pushed for another architecture than {platform} has."),
         (_, Certainty::Proved) => format!("On {platform}, {name} {predicate}."),
@@ -138,7 +136,11 @@ fn cited(shown: &Shown) -> String {
 /// How often a set failed, and what the search took.
 fn proof(set: &MinimalSet, answer: &Answer) -> String {
     let [fails, runs] = set.fails;
-    let with = if set.conditions.is_empty() { "under friendly conditions".to_owned() } else { format!("with {}", set.conditions) };
+    let with = if set.conditions.is_empty() {
+        "under friendly conditions".to_owned()
+    } else {
+        format!("with {}", set.conditions)
+    };
     let without = if set.passes_without_each { ", passes without" } else { "" };
     format!("fails {fails} of {runs} {with}{without} · {} in {:.0} s", plural(answer.runs, "run"), answer.seconds)
 }
@@ -166,6 +168,7 @@ fn also(answer: &Answer, broke: &Broke) -> Option<String> {
         parts.push(format!("without {list}{note}"));
     }
     let rest = sets.iter().filter(|set| !single(set).as_ref().is_some_and(is_missing));
-    parts.extend(rest.map(|set| format!("when {}", set.iter().map(Condition::words).collect::<Vec<_>>().join(" and "))));
+    parts
+        .extend(rest.map(|set| format!("when {}", set.iter().map(Condition::words).collect::<Vec<_>>().join(" and "))));
     (!parts.is_empty()).then(|| parts.join(" · "))
 }

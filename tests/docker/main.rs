@@ -18,6 +18,7 @@ mod leftovers;
 mod network;
 mod real;
 mod registry;
+mod repairs;
 mod repro;
 mod rows;
 mod scenario;

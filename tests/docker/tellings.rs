@@ -68,16 +68,22 @@ async fn tellings_of_the_incident_have_their_answers() {
     assert_eq!(first(&answer), ("likely".to_owned(), "arch-of-pushed-image".to_owned()), "{answer:#}\n{err}");
     let settles = answer["deployment"]["likely"][0]["settles"].as_str().expect("a command");
     assert!(settles.starts_with("docker manifest inspect"), "{settles}");
-    let drop = answer["deployment"]["standing"].as_array().expect("a list").iter().find(|of| of["condition"] == "egress.drop");
+    let drop =
+        answer["deployment"]["standing"].as_array().expect("a list").iter().find(|of| of["condition"] == "egress.drop");
     assert_eq!(drop.expect("standing")["is"], "ruled_out");
 
     // A VPC connector: the call at import, proved.
     let (answer, err) = ask("vpc-without-nat", "nerava-backend:v20-otp-fix-fixed", &[]);
     assert_eq!(first(&answer), ("proved".to_owned(), "[\"egress.drop\"]".to_owned()), "{answer:#}\n{err}");
-    let also: Vec<String> = answer["deployment"]["also"].as_array().expect("a list").iter().map(|part| {
-        let n: usize = part.as_str().and_then(|part| part.strip_prefix("set:")?.parse().ok()).expect("a set");
-        answer["minimal_sets"][n]["conditions"][0].as_str().unwrap_or_default().to_owned()
-    }).collect();
+    let also: Vec<String> = answer["deployment"]["also"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|part| {
+            let n: usize = part.as_str().and_then(|part| part.strip_prefix("set:")?.parse().ok()).expect("a set");
+            answer["minimal_sets"][n]["conditions"][0].as_str().unwrap_or_default().to_owned()
+        })
+        .collect();
     assert!(also.contains(&"env.unset:DATABASE_URL".to_owned()), "{also:?}");
     for secret in ["not-a-password", "not-a-real-jwt-secret", "not-a-real-auth-token"] {
         assert!(!answer.to_string().contains(secret) && !err.contains(secret), "{secret} is shown");
@@ -100,7 +106,17 @@ async fn arn_is_asked_through_the_users_aws() {
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
     let update = telling("vpc-without-nat").join("update.json");
     let output = exitone()
-        .args(["why", "nerava-backend:v20-otp-fix-fixed", "--arn", ARN, "--profile", "team", "--format", "json", "--update"])
+        .args([
+            "why",
+            "nerava-backend:v20-otp-fix-fixed",
+            "--arn",
+            ARN,
+            "--profile",
+            "team",
+            "--format",
+            "json",
+            "--update",
+        ])
         .arg(update)
         .env("PATH", path)
         .env("ASKED", folder.path().join("asked"))

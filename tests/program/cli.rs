@@ -235,7 +235,7 @@ fn import_rejects_unreadable_input() {
 fn accepts_a_description_as_service_file() {
     let (_folder, path) = with_file("describe.json", DESCRIBED);
     exitone().args(["run", "--service", &path]).assert().code(4).stderr(
-        contains("placeholders stand for DATABASE_URL")
+        contains("no file has the values of DATABASE_URL")
             .and(contains("cannot connect to the container engine"))
             .and(contains("hunter2").not()),
     );

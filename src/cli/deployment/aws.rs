@@ -72,9 +72,8 @@ impl Aws<'_> {
         let mut all = words.to_vec();
         all.extend(["--region", self.region, "--output", "json"]);
         all.extend(self.profile.iter().flat_map(|name| ["--profile", name]));
-        let line = crate::model::words::command_line(
-            std::iter::once("aws").chain(all.iter().copied()).map(str::to_owned),
-        );
+        let line =
+            crate::model::words::command_line(std::iter::once("aws").chain(all.iter().copied()).map(str::to_owned));
         say(&format!("$ {line}"));
         let output = Command::new("aws").args(&all).output().map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => "`aws` is not installed, or not on the PATH; save the files and pass them \
@@ -142,8 +141,12 @@ impl Aws<'_> {
 
     /// The last update of the service, as CloudTrail recorded it.
     fn last_update(&mut self, arn: &str, before: Option<i64>) {
-        let words =
-            ["cloudtrail", "lookup-events", "--lookup-attributes", "AttributeKey=EventName,AttributeValue=UpdateService"];
+        let words = [
+            "cloudtrail",
+            "lookup-events",
+            "--lookup-attributes",
+            "AttributeKey=EventName,AttributeValue=UpdateService",
+        ];
         let Some(text) = self.try_run(&words) else { return };
         let document: Value = serde_json::from_str(&text).unwrap_or_default();
         let events = document.get("Events").and_then(Value::as_array).into_iter().flatten();

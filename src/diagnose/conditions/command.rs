@@ -27,11 +27,12 @@ impl Knowledge for CommandFault {
         let Some(fact) = &revision.start_command else { return nothing_excludes_it() };
         match (fact.value, self) {
             (false, _) => Ground::of(fact, Applies::RuledOut, "the service has no start command"),
-            (true, Self::Split) => Ground::of(fact, Applies::InForce, "the platform splits the start command at spaces"),
-            (true, Self::NoEntrypoint) => Ground::new(
-                Applies::Possible,
-                "whether ENTRYPOINT is kept before a start command is not documented",
-            ),
+            (true, Self::Split) => {
+                Ground::of(fact, Applies::InForce, "the platform splits the start command at spaces")
+            }
+            (true, Self::NoEntrypoint) => {
+                Ground::new(Applies::Possible, "whether ENTRYPOINT is kept before a start command is not documented")
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::deployment::{Fact, Revision};
 use crate::model::Outcome;
+use crate::model::deployment::{Fact, Revision};
 
 fn conditions(text: &str) -> ConditionSet {
     ConditionSet::new(text.split_whitespace().map(|one| one.parse().expect("a condition"))).expect("a set")
@@ -66,7 +66,8 @@ impl Case<'_> {
         };
         let standing: Vec<ConditionStanding> = results.iter().flat_map(|r| r.conditions.iter()).map(of).collect();
         let in_force = crate::diagnose::standing::deployed(&standing);
-        let deployed = self.deployed.map(|log| failed(&in_force.to_string().replace(" + ", " ").replace("baseline", ""), log));
+        let deployed =
+            self.deployed.map(|log| failed(&in_force.to_string().replace(" + ", " ").replace("baseline", ""), log));
         let mut answer = Answer {
             minimal_sets: results.iter().map(set).collect(),
             findings: not_pushed(&deployment, self.image).into_iter().collect(),
@@ -133,7 +134,8 @@ const PLAIN: Case<'static> = Case {
 
 #[test]
 fn what_was_in_force_leads() {
-    let sets: &[_] = &[("env.unset:A", "KeyError: 'A'"), ("egress.drop", "TimeoutError: x"), ("dns.servfail", "gaierror: y")];
+    let sets: &[_] =
+        &[("env.unset:A", "KeyError: 'A'"), ("egress.drop", "TimeoutError: x"), ("dns.servfail", "gaierror: y")];
     let variables = fact([("A".to_owned(), crate::model::deployment::Known::Plain(String::new()))].into());
     let through_vpc = Revision { vpc: fact(true), variables: variables.clone(), ..Revision::default() };
     let case = Case { sets, revision: through_vpc, seen: exited(None), ..PLAIN };

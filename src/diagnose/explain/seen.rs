@@ -46,7 +46,8 @@ pub(crate) fn seen(logs: &[(String, String)], service: &Service) -> Result<Seen,
         }
         let mixed = all.iter().any(|line| matches!(line.meaning, Some(PlatformLine::Started(_))));
         let own = all.into_iter().filter(|line| line.meaning.is_none() && !line.text.trim().is_empty());
-        application.extend(own.filter(|line| !mixed || (from..=to).contains(&line.at)).map(|line| (name.as_str(), line)));
+        application
+            .extend(own.filter(|line| !mixed || (from..=to).contains(&line.at)).map(|line| (name.as_str(), line)));
     }
     if !wrong.is_empty() {
         return Err(wrong);
@@ -73,7 +74,8 @@ fn failure(seen: &mut Seen, name: &str, line: &Line, part: &[&Line]) {
     if seen.failure.is_some() {
         return;
     }
-    let found = |of: &dyn Fn(&PlatformLine) -> Option<String>| part.iter().find_map(|line| of(line.meaning.as_ref()?));
+    let found =
+        |of: &dyn Fn(&PlatformLine) -> Option<String>| part.iter().find_map(|line| of(line.meaning.as_ref()?));
     seen.class = line.meaning.as_ref().and_then(PlatformLine::class);
     seen.exit_code = line.meaning.as_ref().and_then(PlatformLine::exit_code);
     seen.failure = Some(shown(name, line));

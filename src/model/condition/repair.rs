@@ -38,7 +38,11 @@ static PORT: Kind = Kind::new("check.port", Argument::Required("PORT"), "the hea
 });
 static PATH: Kind = Kind::new("check.path", Argument::Required("/PATH"), "the health check asks another path", |w| {
     let good = w.argument.starts_with('/') && !w.argument.contains(|c: char| c.is_whitespace() || c.is_control());
-    if good { Ok(Condition::Repair(Repair::Path(w.argument.to_owned()))) } else { Err("needs a path: `/health`".to_owned()) }
+    if good {
+        Ok(Condition::Repair(Repair::Path(w.argument.to_owned())))
+    } else {
+        Err("needs a path: `/health`".to_owned())
+    }
 });
 static TCP: Kind =
     Kind::new("check.tcp", Argument::None, "the health check only connects", |_| Ok(Condition::Repair(Repair::Tcp)));

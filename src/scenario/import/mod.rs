@@ -22,10 +22,10 @@ use std::path::Path;
 use draft::Draft;
 use emit::Lines;
 
+use super::file;
 use super::problem::{Problem, Refused};
 use super::text::LARGEST;
 use super::yaml;
-use super::file;
 use crate::profile::Profile;
 
 /// The detected kind of a file.

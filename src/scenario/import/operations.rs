@@ -61,11 +61,7 @@ pub(crate) fn read(file: &str, text: &str) -> Result<Vec<Operation>, Refused> {
     let document: Document = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| {
         let words = e.to_string();
         let words = words.split(" at line ").next().unwrap_or(&words).to_owned();
-        refuse(Problem::at(
-            e.line(),
-            e.column(),
-            format!("not the output of `aws apprunner list-operations`: {words}"),
-        ))
+        refuse(Problem::at(e.line(), e.column(), format!("not the output of `aws apprunner list-operations`: {words}")))
     })?;
     let mut operations = document.operations;
     operations.sort_by_key(|operation| std::cmp::Reverse(operation.started_ms()));

@@ -113,7 +113,8 @@ impl Case {
         }
         let output = command.output().expect("it runs");
         let err = String::from_utf8_lossy(&output.stderr);
-        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
+        let answer: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
         if let Some(to) = std::env::var_os("EXITONE_DEPLOYMENT_ANSWERS") {
             std::fs::write(Path::new(&to).join(format!("{}.json", self.id)), format!("{answer:#}")).expect("written");
             std::fs::write(Path::new(&to).join(format!("{}.err", self.id)), err.as_bytes()).expect("written");
@@ -124,7 +125,8 @@ impl Case {
     /// Whether the answer is right, and what is said.
     fn judge(&self, answer: &Value) -> Judged {
         let first = &answer["deployment"]["likely"][0];
-        let (part, certainty) = (first["ref"].as_str().unwrap_or("nothing"), first["certainty"].as_str().unwrap_or("undecided"));
+        let (part, certainty) =
+            (first["ref"].as_str().unwrap_or("nothing"), first["certainty"].as_str().unwrap_or("undecided"));
         let set = set_of(answer, part);
         let is_right = |set: &[String]| {
             let accepted = self.set.iter().chain(&self.accept);
@@ -134,7 +136,8 @@ impl Case {
         let text = causes.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" ").to_lowercase();
         let named = causes.iter().any(|(id, _)| self.cause.ids.contains(id));
         let words = self.cause.words.iter().all(|word| text.contains(&word.to_lowercase()));
-        let said = format!("{certainty} {part} {}: {}", set.join(" + "), causes.first().map_or("no cause", |(id, _)| id));
+        let said =
+            format!("{certainty} {part} {}: {}", set.join(" + "), causes.first().map_or("no cause", |(id, _)| id));
         let is_proved = certainty == "proved";
         let right = match (&self.set, self.certainty.as_str()) {
             (Some(_), _) => is_right(&set) && part != "nothing" && (named || words),

@@ -121,12 +121,19 @@ impl Inquiry<'_, '_> {
     }
 
     fn runs(&self, deployment: &Deployment, answer: &Answer) -> Runs<'_> {
-        let standing = self.standing(deployment);
+        let mut known = self.standing(deployment);
+        // What is judged from the image is not searched among.
+        for condition in answer.minimal_sets.iter().flat_map(|set| set.conditions.iter()) {
+            if !known.iter().any(|of| of.condition == *condition) {
+                let image = (&self.question.candidate.facts, self.image_of(deployment));
+                known.push(standing(condition, &deployment.revision, &self.question.service, image));
+            }
+        }
         let set = self.deployed_set().unwrap_or_default();
         let failed = |conditions: &ConditionSet| -> Option<&CaseResult> { self.memory.failure(conditions) };
         let of_deployed = self.memory.results().iter().rev().find(|result| result.conditions == set);
         Runs {
-            standing,
+            standing: known,
             deployed: (set, of_deployed.map(AsRef::as_ref)),
             failed: answer.minimal_sets.iter().map(|of| failed(&of.conditions)).collect(),
             image: self.image_of(deployment),

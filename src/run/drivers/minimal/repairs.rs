@@ -2,14 +2,12 @@
 
 use super::Inquiry;
 use super::around::Around;
-use crate::diagnose::repairs::{repairs, tried, undone};
+use crate::diagnose::repairs::{RUNS, repairs, tried, undone};
 use crate::model::answer::{Repair, RepairKind};
 use crate::model::{CaseResult, ConditionSet, Verdict};
 
 /// Most sets of repairs that are run.
 const MOST_SETS: usize = 8;
-/// Runs that must all be healthy before a repair is called verified.
-const RUNS: u32 = 2;
 
 impl Inquiry<'_, '_> {
     /// Runs the repairs that the evidence suggests, side by side, until one is verified.
@@ -38,7 +36,7 @@ impl Inquiry<'_, '_> {
                 .iter()
                 .filter(|set| {
                     let tally = self.memory.tally(set);
-                    tally.fails == 0 && (1..RUNS).contains(&tally.passes) && !self.is_running(set)
+                    tally.fails == 0 && (1..RUNS).contains(&(tally.passes as usize)) && !self.is_running(set)
                 })
                 .cloned()
                 .collect();
@@ -58,14 +56,19 @@ impl Inquiry<'_, '_> {
     fn is_verified(&self, sets: &[ConditionSet]) -> bool {
         sets.iter().any(|set| {
             let tally = self.memory.tally(set);
-            tally.passes >= RUNS && tally.fails == 0
+            tally.passes as usize >= RUNS && tally.fails == 0
         })
     }
 
     /// The repairs that were run for an image that fails always, those that work first, and fixes before proofs.
     pub(super) fn tried_repairs(&self, around: &Around) -> Vec<Repair> {
         let runs = |set: &ConditionSet| -> Vec<&CaseResult> {
-            self.memory.results().iter().map(AsRef::as_ref).filter(|result: &&CaseResult| result.conditions == *set).collect()
+            self.memory
+                .results()
+                .iter()
+                .map(AsRef::as_ref)
+                .filter(|result: &&CaseResult| result.conditions == *set)
+                .collect()
         };
         let mut all: Vec<Repair> = around.repairs.iter().map(|set| tried(set, &runs(set))).collect();
         all.sort_by_key(|repair| (repair.verified != Some(true), repair.kind == RepairKind::Proof));
@@ -77,7 +80,9 @@ impl Inquiry<'_, '_> {
         let without = |condition| {
             let part = ConditionSet::new(set.iter().filter(|other| *other != condition).cloned()).unwrap_or_default();
             let passed = self.memory.results().iter().filter(|result| {
-                result.verdict == Verdict::Pass && part.is_subset(&result.conditions) && !result.conditions.has(condition)
+                result.verdict == Verdict::Pass
+                    && part.is_subset(&result.conditions)
+                    && !result.conditions.has(condition)
             });
             passed.min_by_key(|result| result.conditions.iter().count()).map(|passed| undone(condition, passed))
         };

@@ -33,7 +33,10 @@ fn map_of_an_update_replaces_the_whole_map() {
     assert_eq!(changed(&told), ["env.unset:DATABASE_URL", "env.set:ENV=production", "env.set:NODE_ENV=production"]);
     // The baseline stays friendly: it has the values from before, and what is new.
     let env = &told.service.env;
-    assert_eq!((env["ENV"].as_str(), env["DATABASE_URL"].as_str(), env["NEW"].as_str()), ("staging", "postgres://db", "x"));
+    assert_eq!(
+        (env["ENV"].as_str(), env["DATABASE_URL"].as_str(), env["NEW"].as_str()),
+        ("staging", "postgres://db", "x")
+    );
     assert!(!env.contains_key("NODE_ENV"));
     assert_eq!(told.service.port, 8000, "what the update leaves out stays");
     let image = told.revision.image.expect("an image");
@@ -61,7 +64,10 @@ fn description_after_a_rollback_is_of_the_version_before() {
     let holds = |status: &str, rolled_back: bool| {
         let text = described(status, "{}");
         let told = told(Some(file("s.json", &text)), None, rolled_back, &apprunner()).expect("good");
-        (told.revision.vpc.expect("the network").holds, told.notes.iter().any(|note| note.contains("assumed unchanged")))
+        (
+            told.revision.vpc.expect("the network").holds,
+            told.notes.iter().any(|note| note.contains("assumed unchanged")),
+        )
     };
     assert_eq!(holds("RUNNING", true), (false, true));
     assert_eq!(holds("RUNNING", false), (true, false));
