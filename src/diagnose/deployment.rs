@@ -243,8 +243,9 @@ fn certainty(deployment: &Deployment, of: &Candidate<'_>, rivals: usize, runs: &
     if runs.image == SameImage::Other {
         return undecided("the image at hand is not the one that was deployed");
     }
-    let other_baseline = fails_otherwise_without(of, runs);
-    let is_minimal = of.set.passes_without_each || of.set.conditions.is_empty() || other_baseline;
+    // What is judged from the image needs no run.
+    let needs_no_run = of.set.fails == [0, 0] || fails_otherwise_without(of, runs);
+    let is_minimal = of.set.passes_without_each || of.set.conditions.is_empty() || needs_no_run;
     match (of.fit, of.level) {
         (Fit::Unknown, Level::InForce | Level::Hinted) => likely("there is no log of the failure to compare it with"),
         (Fit::Unknown, _) => undecided("there is no log of the failure to compare it with"),
