@@ -110,11 +110,9 @@ impl Evidence {
         read(&sources, self.files.env_file.as_deref(), on, refusals)
     }
 
-    /// The flags with which another command reads the same.
-    pub(crate) fn flags(&self) -> Vec<String> {
-        let arn = self.arn.iter().flat_map(|arn| ["--arn".to_owned(), arn.clone()]);
-        let profile = self.profile.iter().flat_map(|name| ["--profile".to_owned(), name.clone()]);
-        self.files.flags().into_iter().chain(arn).chain(profile).collect()
+    /// The flags with which `run` reads the same; `None` if it was fetched.
+    pub(crate) fn flags(&self) -> Option<Vec<String>> {
+        self.arn.is_none().then(|| self.files.flags())
     }
 }
 

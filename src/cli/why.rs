@@ -70,7 +70,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     let search = Search {
         forms: battery.forms,
         confidence: args.confidence,
-        by_hand: by_hand(&image, &args.evidence.flags(), &args.on),
+        by_hand: args.evidence.flags().map(|files| by_hand(&image, &files, &args.on)).unwrap_or_default(),
         repairs: !args.no_repair,
         deployment: Some(Arc::new(deployment)),
         ..Search::new(&SearchRequest { image, conditions: battery.conditions, named: Vec::new(), others: None })

@@ -69,6 +69,12 @@ pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&Minimal
         lines.push(("because", suspect.because.clone()));
     }
     lines.extend(first.and_then(|suspect| Some(("settle", suspect.settles.clone()?))));
+    // The hypothesis that follows if the first does not hold.
+    let next = broke.likely.iter().filter(|suspect| suspect.certainty != certainty);
+    let next: Vec<FailingSet> = next.filter_map(|suspect| set_of(answer, suspect)).map(failing).collect();
+    if !next.is_empty() {
+        lines.push(("next", format!("if it is not that: it {}", clauses(&next))));
+    }
     lines.extend(answer.needs.iter().map(|need| ("needs", format!("{}: {}", need.text, need.add.replace('\n', ", ")))));
     Deployed { headline, certainty, lines, also: also(answer, broke) }
 }

@@ -131,7 +131,26 @@ async fn why(telling: &str, image: &str, change: impl FnOnce(&mut Read)) -> (Ans
     rig.close(false).await.expect("closed");
     let answer = finished.run.searches.values().next().expect("an answer").answer.clone();
     let said = anstream::adapter::strip_str(&text(&answer, &finished.executions, false)).to_string();
-    (answer, said)
+    (answer, two_parts(&said))
+}
+
+/// What broke the deployment and what else would fail, without how many runs that took: it depends on which end first.
+fn two_parts(said: &str) -> String {
+    let parts = said.split("\n\n  ruled out").next().unwrap_or(said);
+    let is_count = |line: &&str| line.trim_start().starts_with("proof");
+    let cut = |line: &str| line.split(" · ").next().unwrap_or(line).to_owned();
+    let mut lines: Vec<String> = Vec::new();
+    let mut in_proof = false;
+    for line in parts.lines() {
+        // The rest of the paragraph of the proof is indented further.
+        in_proof = is_count(&line) || (in_proof && line.starts_with("           "));
+        match (in_proof, is_count(&line)) {
+            (true, true) => lines.push(cut(line)),
+            (true, false) => {}
+            (false, _) => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 #[tokio::test(start_paused = true)]
