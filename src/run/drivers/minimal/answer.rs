@@ -61,6 +61,11 @@ impl Inquiry<'_, '_> {
         let convert = |set: &crate::search::set::Set| universe.conditions(*set);
         let mut sets: Vec<ConditionSet> = main.sets.iter().map(convert).collect();
         sets.extend(around.sets.iter().map(|(set, _)| set.clone()));
+        // Two searches may find a set and a part of it. What fails always is listed beside what a deployment shows.
+        let all = sets.clone();
+        let has_part =
+            |set: &ConditionSet| all.iter().any(|part| !part.is_empty() && part != set && part.is_subset(set));
+        sets.retain(|set| !has_part(set));
         self.most_likely_first(&mut sets);
         let baseline = self.memory.tally(&ConditionSet::baseline());
         let mut answer = self.empty(findings);
