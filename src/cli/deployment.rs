@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::flags::On;
 use super::input::{folder_of, read_env, read_text};
 use crate::diagnose::explain::seen;
+use crate::diagnose::pointed::pointed_at;
 use crate::model::Service;
 use crate::model::deployment::{Deployment, Seen};
 use crate::scenario::import::operations::{self, Operation};
@@ -96,17 +97,17 @@ impl Evidence {
     /// # Errors
     /// A file that cannot be read; `aws` cannot be run.
     pub(crate) fn read(&self, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
-        let mut sources = match &self.arn {
-            Some(arn) => aws::fetch(arn, self.profile.as_deref())?,
-            None => Sources::default(),
-        };
-        let optional = |path: &Option<PathBuf>| path.as_deref().map(Source::of_file).transpose();
-        if self.arn.is_none() {
-            sources.service = optional(&self.files.service)?;
-            sources.operations = optional(&self.operations)?;
-            sources.logs = self.log.iter().map(|path| Source::of_file(path)).collect::<Result<_, _>>()?;
+        let mut sources = self.files.sources()?;
+        match &self.arn {
+            Some(arn) => {
+                let fetched = aws::fetch(arn, self.profile.as_deref())?;
+                sources = Sources { update: sources.update.or(fetched.update), ..fetched };
+            }
+            None => {
+                sources.operations = optional(self.operations.as_deref())?;
+                sources.logs = self.log.iter().map(|path| Source::of_file(path)).collect::<Result<_, _>>()?;
+            }
         }
-        sources.update = optional(&self.files.update)?.or(sources.update);
         read(&sources, self.files.env_file.as_deref(), on, refusals)
     }
 
@@ -122,10 +123,12 @@ impl Files {
     /// # Errors
     /// A file that cannot be read.
     pub(crate) fn read(&self, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
-        let optional = |path: &Option<PathBuf>| path.as_deref().map(Source::of_file).transpose();
-        let sources =
-            Sources { service: optional(&self.service)?, update: optional(&self.update)?, ..Sources::default() };
-        read(&sources, self.env_file.as_deref(), on, refusals)
+        read(&self.sources()?, self.env_file.as_deref(), on, refusals)
+    }
+
+    fn sources(&self) -> Result<Sources, Failure> {
+        let (service, update) = (optional(self.service.as_deref())?, optional(self.update.as_deref())?);
+        Ok(Sources { service, update, ..Sources::default() })
     }
 
     /// The flags with which another command reads the same.
@@ -135,6 +138,10 @@ impl Files {
             files.into_iter().filter_map(|(flag, path)| Some([flag.to_owned(), path.as_ref()?.display().to_string()]));
         flags.flatten().collect()
     }
+}
+
+fn optional(path: Option<&Path>) -> Result<Option<Source>, Failure> {
+    path.map(Source::of_file).transpose()
 }
 
 fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
@@ -178,11 +185,12 @@ fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<
     notes.iter().for_each(|note| say(&format!("note: {note}")));
     let is_told = told.described || seen.is_some() || operations.is_some();
     let image = image(&told, seen.as_ref(), rolled_back);
+    let pointed = seen.iter().flat_map(|seen| pointed_at(seen, &told.service)).collect();
     let deployment = Deployment {
         revision: told.revision,
         seen,
         pushed: sources.pushed.clone(),
-        pointed: Vec::new(),
+        pointed,
         placeholders: told.placeholders,
         notes,
         is_told,

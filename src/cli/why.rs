@@ -12,7 +12,6 @@ use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
 use super::session::{candidates, engine, room, run_plan};
 use super::signals::Signals;
-use crate::diagnose::pointed::pointed_at;
 use crate::model::deployment::Deployment;
 use crate::model::search::{Search, SearchRequest};
 use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
@@ -62,8 +61,7 @@ pub(crate) struct Args {
 /// Usage, files, engine.
 pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
     let before = args.kept.earlier()?;
-    let Asked { image, service, battery, mut deployment } = ask(&args)?;
-    deployment.pointed = pointed(&service, &deployment);
+    let Asked { image, service, battery, deployment } = ask(&args)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let candidates = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?;
@@ -146,17 +144,12 @@ fn ask(args: &Args) -> Result<Asked, Failure> {
 /// The platform's conditions, what the update changed, and what the log points to.
 pub(super) fn battery_of(profile: &Profile, service: &Service, deployment: &Deployment) -> Battery {
     let mut battery = battery(profile, service).with(&deployment.revision.changed);
-    for condition in pointed(service, deployment) {
-        if !battery.conditions.contains(&condition) && !battery.forms.contains(&condition) {
-            battery.forms.push(condition);
+    for condition in &deployment.pointed {
+        if !battery.conditions.contains(condition) && !battery.forms.contains(condition) {
+            battery.forms.push(condition.clone());
         }
     }
     battery
-}
-
-/// What the log points to.
-pub(super) fn pointed(service: &Service, deployment: &Deployment) -> Vec<Condition> {
-    deployment.seen.iter().flat_map(|seen| pointed_at(seen, service)).collect()
 }
 
 /// Exactly the requested conditions.

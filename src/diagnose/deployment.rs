@@ -8,8 +8,8 @@ use super::signature::{normalised, signature};
 use super::traceback::crash;
 use crate::model::answer::{Answer, MinimalSet};
 use crate::model::deployment::{
-    Applies, BASELINE, Broke, Certainty, ConditionStanding, Deployment, Ground, Reproduced, SameImage, Seen, Shown,
-    Suspect,
+    Applies, BASELINE, Broke, Certainty, ConditionStanding, Deployment, Ground, NOT_PUSHED, Reproduced, SameImage,
+    Seen, Shown, Suspect,
 };
 use crate::model::outcome::{Cause, Finding};
 use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
@@ -316,9 +316,6 @@ fn other_architecture(seen: Option<&Seen>, answer: &Answer, runs: &Runs<'_>) -> 
         settles: seen.image.as_ref().map(|image| format!("docker manifest inspect --verbose {image}")),
     })
 }
-
-/// The id of the finding that the image that was pushed may be of another architecture.
-const NOT_PUSHED: &str = "arch-of-pushed-image";
 
 /// The finding for a deployment that printed nothing, if the image at hand may not be the one that was pushed.
 pub(crate) fn not_pushed(deployment: &Deployment, image: SameImage) -> Option<Finding> {

@@ -30,7 +30,7 @@ const POINTS_TO: [(&[&str], &[&str]); 7] = [
 ];
 /// What may befall a single host.
 const OF_A_HOST: [&str; 2] = ["dns.nxdomain@", "egress.drop:"];
-/// At most so many hosts, and so many variables.
+/// Maximum number of hosts, and of variables.
 const MOST_NAMES: usize = 4;
 /// A value this short occurs in a log by chance.
 const LEAST_VALUE: usize = 3;

@@ -24,7 +24,7 @@ static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b").ok());
 /// Runs that must all be healthy before a repair is called verified.
 pub(crate) const RUNS: usize = 2;
-/// At most so many variables are changed.
+/// Maximum number of variables that are changed.
 const MOST_VARIABLES: usize = 4;
 /// A value this short occurs in a log by chance.
 const LEAST_VALUE: usize = 4;

@@ -251,5 +251,7 @@ impl Broke {
     }
 }
 
+/// The id of the finding that the image that was pushed may be of another architecture.
+pub(crate) const NOT_PUSHED: &str = "arch-of-pushed-image";
 /// The part of an answer that is about friendly conditions.
 pub(crate) const BASELINE: &str = "baseline";

@@ -42,20 +42,22 @@ impl Battery {
     /// With these conditions, in front; what they exclude is searched afterwards.
     #[must_use]
     pub(crate) fn with(self, first: &[Condition]) -> Self {
-        let mut battery = Self { conditions: Vec::new(), forms: Vec::new() };
+        let mut battery = Self::default();
         for condition in first.iter().cloned().chain(self.conditions) {
-            let known = battery.conditions.contains(&condition);
-            let with = battery.conditions.iter().cloned().chain([condition.clone()]);
-            let fits = ConditionSet::new(with).is_ok();
-            match (known, fits) {
-                (true, _) => {}
-                (false, true) => battery.conditions.push(condition),
-                (false, false) => battery.forms.push(condition),
+            if !battery.conditions.contains(&condition) {
+                battery.add(condition);
             }
         }
         let forms = self.forms.into_iter().filter(|form| !battery.conditions.contains(form)).collect::<Vec<_>>();
         battery.forms.extend(forms);
         battery
+    }
+
+    /// Adds a condition; one that others exclude becomes a further form.
+    fn add(&mut self, condition: Condition) {
+        let with = self.conditions.iter().cloned().chain([condition.clone()]);
+        let fits = ConditionSet::new(with).is_ok();
+        if fits { &mut self.conditions } else { &mut self.forms }.push(condition);
     }
 }
 
@@ -66,9 +68,7 @@ pub fn battery(profile: &Profile, service: &Service) -> Battery {
     let mut battery = Battery::default();
     // A variable may decide the same as another condition (HOSTNAME): then it becomes a further form.
     for condition in all(&profile.battery) {
-        let with = battery.conditions.iter().cloned().chain([condition.clone()]);
-        let fits = ConditionSet::new(with).is_ok();
-        if fits { &mut battery.conditions } else { &mut battery.forms }.push(condition);
+        battery.add(condition);
     }
     battery.forms.extend(all(&profile.forms));
     battery

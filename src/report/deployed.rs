@@ -3,7 +3,7 @@
 use super::story::{FailingSet, clauses};
 use super::view::plural;
 use crate::model::answer::{Answer, MinimalSet, RepairKind};
-use crate::model::deployment::{Applies, Broke, Certainty, Shown, Suspect};
+use crate::model::deployment::{Applies, Broke, Certainty, NOT_PUSHED, Shown, Suspect};
 use crate::model::image::short_name;
 use crate::model::outcome::{Cause, Outcome};
 use crate::model::{Condition, ConditionSet};
@@ -108,8 +108,10 @@ fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String
         (Some("class_a"), _) => {
             format!("The deployment failed before {name} was started, which no local run can show.")
         }
-        (Some("static"), Certainty::Proved) => format!("{name} is built for another architecture than {platform} has."),
-        (Some("static"), _) => format!("{name} was probably pushed for another architecture than {platform} has."),
+        (Some("static"), _) if finding_of(answer, first).is_some_and(|cause| cause.id == NOT_PUSHED) => {
+            format!("{name} was probably pushed for another architecture than {platform} has.")
+        }
+        (Some("static"), _) => format!("The log names what probably broke {name} on {platform}."),
         (_, Certainty::Proved) => format!("On {platform}, {name} {predicate}."),
         (_, Certainty::Likely) => format!("On {platform}, {name} probably {predicate}."),
         (_, Certainty::Undecided) => {
@@ -177,4 +179,38 @@ fn also(answer: &Answer, broke: &Broke) -> Option<String> {
     parts
         .extend(rest.map(|set| format!("when {}", set.iter().map(Condition::words).collect::<Vec<_>>().join(" and "))));
     (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::deployment::Reproduced;
+    use crate::model::outcome::Finding;
+
+    fn headline_for(id: &str) -> String {
+        let cause = Cause { id: id.to_owned(), text: String::new(), fix: String::new(), evidence: Vec::new() };
+        let findings = vec![Finding { cause, fatal: false, exit_code: None }];
+        let suspect = Suspect {
+            part: "static:0".to_owned(),
+            certainty: Certainty::Likely,
+            because: String::new(),
+            settles: None,
+        };
+        let broke = Broke {
+            reproduced: Reproduced::No,
+            deployed: ConditionSet::baseline(),
+            standing: Vec::new(),
+            likely: vec![suspect],
+            also: Vec::new(),
+            matches: Vec::new(),
+            notes: Vec::new(),
+        };
+        deployed(&Answer { findings, ..Answer::some() }, &broke, |_| None).headline
+    }
+
+    #[test]
+    fn finding_of_the_log_is_not_one_of_the_architecture() {
+        assert!(headline_for(NOT_PUSHED).contains("another architecture"));
+        assert_eq!(headline_for("missing-dependency"), "The log names what probably broke 1 on App Runner.");
+    }
 }

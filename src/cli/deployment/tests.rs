@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::super::why::{battery_of, pointed};
+use super::super::why::battery_of;
 use super::*;
 use crate::engine::Engine;
 use crate::engine::fake::{Act, FakeEngine, Situation, exits, healthy};
@@ -103,7 +103,6 @@ async fn why(telling: &str, image: &str, change: impl FnOnce(&mut Read)) -> (Ans
     let is_known = |c: &Condition| !c.variable().is_some_and(|variable| unknown.contains(&variable.name.as_str()));
     battery.conditions.retain(is_known);
     battery.forms.retain(is_known);
-    read.deployment.pointed = pointed(&read.service, &read.deployment);
     let asked =
         SearchRequest { image: image.to_owned(), conditions: battery.conditions, named: Vec::new(), others: None };
     let search = Search {
