@@ -183,6 +183,7 @@ fn of_scenario(
         (args.files.service.is_some(), "--service"),
         (args.files.update.is_some(), "--update"),
         (args.files.env_file.is_some(), "--env-file"),
+        (args.files.compose.is_some(), "--compose"),
     ] {
         if given {
             wrong.push(format!("{flag} cannot be used with --scenario: the scenario file sets it"));

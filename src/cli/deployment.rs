@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use super::console::say;
 use super::failure::Failure;
 use super::flags::On;
-use super::input::{folder_of, read_env, read_text};
+use super::input::{folder_of, read_compose, read_env, read_text};
 use crate::diagnose::explain::seen;
 use crate::diagnose::pointed::pointed_at;
 use crate::model::Service;
 use crate::model::deployment::{Deployment, Seen};
+use crate::model::service::Upstream;
+use crate::scenario::compose::Compose;
 use crate::scenario::import::operations::{self, Operation};
 use crate::scenario::import::revision::{self, File, Told};
 use crate::scenario::{apprunner, service};
 
 /// The files of a deployment.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Files {
     /// Service file (port, environment, health check), or `aws apprunner describe-service` output
     #[arg(long, value_name = "FILE")]
@@ -25,6 +27,9 @@ pub(crate) struct Files {
     /// Env file with more variables (NAME=VALUE lines)
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
+    /// Compose file whose services with an image run beside every case
+    #[arg(long, value_name = "FILE")]
+    pub(crate) compose: Option<PathBuf>,
     /// Input of the `aws apprunner update-service` that failed, or its CloudTrail event
     #[arg(long, value_name = "FILE")]
     pub(crate) update: Option<PathBuf>,
@@ -108,7 +113,7 @@ impl Evidence {
                 sources.logs = self.log.iter().map(|path| Source::of_file(path)).collect::<Result<_, _>>()?;
             }
         }
-        read(&sources, self.files.env_file.as_deref(), on, refusals)
+        read(&sources, &self.files, on, refusals)
     }
 
     /// The flags with which `run` reads the same; `None` if it was fetched.
@@ -123,7 +128,7 @@ impl Files {
     /// # Errors
     /// A file that cannot be read.
     pub(crate) fn read(&self, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
-        read(&self.sources()?, self.env_file.as_deref(), on, refusals)
+        read(&self.sources()?, self, on, refusals)
     }
 
     fn sources(&self) -> Result<Sources, Failure> {
@@ -133,7 +138,12 @@ impl Files {
 
     /// The flags with which another command reads the same.
     pub(crate) fn flags(&self) -> Vec<String> {
-        let files = [("--service", &self.service), ("--update", &self.update), ("--env-file", &self.env_file)];
+        let files = [
+            ("--service", &self.service),
+            ("--env-file", &self.env_file),
+            ("--compose", &self.compose),
+            ("--update", &self.update),
+        ];
         let flags =
             files.into_iter().filter_map(|(flag, path)| Some([flag.to_owned(), path.as_ref()?.display().to_string()]));
         flags.flatten().collect()
@@ -144,7 +154,7 @@ fn optional(path: Option<&Path>) -> Result<Option<Source>, Failure> {
     path.map(Source::of_file).transpose()
 }
 
-fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
+fn read(sources: &Sources, files: &Files, on: &On, refusals: &mut Vec<String>) -> Result<Read, Failure> {
     let profile = on.platform.clone().unwrap_or_else(apprunner);
     let defaults = service::defaults(&profile);
     let mut wrong: Vec<String> = Vec::new();
@@ -162,7 +172,11 @@ fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<
     if let Some(told) = &told {
         wrong.extend(strangers(sources, told, operations.as_deref(), seen.as_ref()));
     }
-    let env = env_file.map(read_env).transpose().unwrap_or_else(|failure| {
+    let env = files.env_file.as_deref().map(read_env).transpose().unwrap_or_else(|failure| {
+        wrong.push(failure.message().to_owned());
+        None
+    });
+    let beside = files.compose.as_deref().map(read_compose).transpose().unwrap_or_else(|failure| {
         wrong.push(failure.message().to_owned());
         None
     });
@@ -173,6 +187,13 @@ fn read(sources: &Sources, env_file: Option<&Path>, on: &On, refusals: &mut Vec<
     if let Some(env) = env {
         told.placeholders.retain(|name| !env.contains_key(name));
         told.service.env.extend(env);
+    }
+    if let Some(Compose { upstreams, notes }) = beside {
+        // What the service file says of a host holds.
+        let known = told.service.upstreams.clone();
+        let is_new = |new: &Upstream| known.iter().all(|old| (&old.host, old.port) != (&new.host, new.port));
+        told.service.upstreams.extend(upstreams.into_iter().filter(is_new));
+        told.notes.extend(notes);
     }
     if !told.placeholders.is_empty() {
         let names = told.placeholders.join(", ");

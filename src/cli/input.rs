@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use super::flags::On;
 use crate::model::ConditionSet;
+use crate::scenario::compose::{self, Compose};
 use crate::scenario::env_file;
 
 /// The name and the text of a file, or of standard input for `-`.
@@ -37,6 +38,14 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 /// When it cannot be read, or has errors.
 pub(crate) fn read_env(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     Ok(env_file::parse(&path.display().to_string(), &read_text(path)?)?)
+}
+
+/// Reads a compose file.
+///
+/// # Errors
+/// When it cannot be read, or has errors.
+pub(crate) fn read_compose(path: &Path) -> Result<Compose, Failure> {
+    Ok(compose::read(&path.display().to_string(), &read_text(path)?, &folder_of(path))?)
 }
 
 /// The directory that relative paths in a file start from.

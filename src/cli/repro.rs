@@ -93,7 +93,7 @@ fn recorded(plan: &Plan, result: &CaseResult) -> Option<Record> {
         return Some(Record::Cannot(why));
     }
     let env = spec::environment(candidate, service, &case.conditions);
-    let (entrypoint, cmd) = spec::command(service, &case.conditions);
+    let (entrypoint, cmd) = spec::command(&candidate.facts, service, &case.conditions);
     let redactor = Redactor::new(env.iter().filter_map(|(n, v)| Some((n.as_str(), v.as_deref()?))), &service.secrets);
     let clean = |words: Option<Vec<String>>| words.map(|words| words.iter().map(|w| redactor.clean(w)).collect());
     let mut ports: Vec<u16> = result.evidence.connects.iter().filter(|c| c.protocol == "tcp").map(|c| c.port).collect();

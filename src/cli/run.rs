@@ -11,7 +11,7 @@ use super::flags::{Common, On, Running};
 use super::input::conditions;
 use super::kept::{self, RunFolder, absolute};
 use super::output::{Output, Reporters};
-use super::scenarios::{Request, requests_or_refusals};
+use super::scenarios::{Request, assumption, requests_or_refusals};
 use super::session::{candidates, engine, how, run_plan, warn_of_unknown};
 use super::signals::{Signals, exit_code};
 use crate::diagnose::standing::to_impose;
@@ -174,6 +174,7 @@ fn ask(args: &Args) -> Result<Vec<Request>, Failure> {
         (args.files.service.is_some(), "--service"),
         (args.files.update.is_some(), "--update"),
         (args.files.env_file.is_some(), "--env-file"),
+        (args.files.compose.is_some(), "--compose"),
     ];
     let misplaced = own.iter().filter(|(given, _)| *given && !args.scenarios.is_empty());
     wrong.extend(
@@ -205,9 +206,7 @@ fn with_deployed(
     let battery = battery(&profile, service).with(&revision.changed);
     let (deployed, assumed) = to_impose(&battery.conditions, revision, service);
     for condition in assumed {
-        say(&format!(
-            "note: {condition} is imposed: no file says that it did not apply (`nat: yes` in a service file does)"
-        ));
+        say(&assumption(&condition));
     }
     say(&format!("note: deployed as {deployed}"));
     ConditionSet::new(deployed.iter().chain(conditions.iter()).cloned()).unwrap_or_else(|problems| {

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+use super::console::say;
 use super::failure::{Failure, or_errors};
 use super::flags::On;
 use super::input::{folder_of, read_text};
+use crate::diagnose::standing::to_impose;
 use crate::model::search;
-use crate::model::{Candidate, ConditionSet, Expectation, Part, Plan};
-use crate::scenario::{Build, file};
+use crate::model::{Candidate, Condition, ConditionSet, Expectation, Part, Plan};
+use crate::profile::battery;
+use crate::scenario::import::revision;
+use crate::scenario::{Build, Scenario, apprunner, file, profile};
 use crate::search::set::MOST;
 
 /// The cases and searches of one scenario file or of a command line, before the engine is involved.
@@ -67,6 +71,7 @@ pub(crate) fn requests_or_refusals(
         })?;
         match file::read(&path.display().to_string(), &text, &folder_of(path), on.platform.as_ref()) {
             Ok(scenario) => {
+                let scenario = with_deployed(scenario, &path.display().to_string());
                 let builds = if images.is_empty() { builds(&scenario) } else { Vec::new() };
                 let images = if images.is_empty() { scenario.candidates.clone() } else { images.to_vec() };
                 let (cases, searches) = (scenario.cases(&images), scenario.searches(&images));
@@ -85,6 +90,24 @@ pub(crate) fn requests_or_refusals(
         }
     }
     Ok(asked)
+}
+
+/// Adds what is in force for the service, if the scenario asks for it.
+pub(crate) fn with_deployed(mut scenario: Scenario, file: &str) -> Scenario {
+    if scenario.is_deployed {
+        let service = &scenario.service;
+        let profile = profile(&service.platform.id).unwrap_or_else(|_| apprunner());
+        let revision = revision::of_service_file(service, file);
+        let (set, assumed) = to_impose(&battery(&profile, service).conditions, &revision, service);
+        scenario.add_deployed(set);
+        assumed.iter().for_each(|condition| say(&assumption(condition)));
+    }
+    scenario
+}
+
+/// What is said of a condition that is imposed because nothing excludes it.
+pub(crate) fn assumption(condition: &Condition) -> String {
+    format!("note: {condition} is imposed: no file says that it did not apply (`nat: yes` in a service file does)")
 }
 
 /// The builds of a scenario's candidates.

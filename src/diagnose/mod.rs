@@ -13,6 +13,7 @@ pub(crate) mod repairs;
 pub mod rules;
 pub(crate) mod run;
 pub(crate) mod signature;
+pub(crate) mod stand_ins;
 pub(crate) mod standing;
 pub(crate) mod statics;
 pub(crate) mod suspects;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::needed::VAGUE;
-use super::repairs::has_word;
 use crate::model::condition::{Argument, Host, kinds};
 use crate::model::deployment::Seen;
+use crate::model::words::has_word;
 use crate::model::{Condition, Service};
 
 /// What a cause in the log points to. `HOST` stands for each host that the log or a variable names, `NAME` for each

@@ -6,9 +6,12 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::conditions::known;
+use super::signature::Signature;
 use super::waiting::is_computing;
 use crate::model::answer::{Repair, RepairKind};
+use crate::model::outcome::Cause;
 use crate::model::service::{Protocol, Service};
+use crate::model::words::has_word;
 use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, ImageFacts, Verdict};
 
 /// Paths that health checks are mostly served under.
@@ -20,6 +23,30 @@ static LEFT_BEHIND: LazyLock<Option<Regex>> =
 static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)(?:['\x22\s(](/[\w./-]+)['\x22)\s:].*(?:permission denied|EACCES)|(?:permission denied|EACCES)[^/]*['\x22\s(:](/[\w./-]+))").ok()
 });
+/// Settings that heal what a log shows: part of a line, and the repair.
+const SETTINGS: [(&str, &str); 9] = [
+    ("Couldn't find a valid ICU package", "env.set:DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1"),
+    ("JavaScript heap out of memory", "env.set:NODE_OPTIONS=--max-old-space-size=1536"),
+    ("unsupported locale setting", "env.set:LC_ALL=C.UTF-8"),
+    ("'ascii' codec can't", "env.set:LC_ALL=C.UTF-8"),
+    ("invalid byte sequence in US-ASCII", "env.set:LC_ALL=C.UTF-8"),
+    ("Python 3 was configured to use ASCII", "env.set:LC_ALL=C.UTF-8"),
+    ("HOME environment variable", "env.set:HOME=/tmp"),
+    ("$HOME is not", "env.set:HOME=/tmp"),
+    ("home directory", "env.set:HOME=/tmp"),
+];
+/// Folders that programs make in the home folder.
+const IN_HOME: [&str; 5] = [".cache", ".config", ".local", ".npm", ".streamlit"];
+
+/// The repairs that prove a cause: a cause is wrong if with all of them the image fails just as before.
+const PROOFS: [(&str, &[&str]); 5] = [
+    ("database-url", &["env.scheme", "env.bare"]),
+    ("file-permission", &["user.root"]),
+    ("malformed-value", &["env.bare", "env.key", "env.unescaped", "env.unset"]),
+    ("missing-variable", &["env.set"]),
+    ("privileged-port", &["user.root"]),
+];
+
 /// A variable's name as logs write it.
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b").ok());
 /// Runs that must all be healthy before a repair is called verified.
@@ -98,6 +125,16 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
     all.extend(
         folders(&LEFT_BEHIND, &log, facts, false).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]),
     );
+    let healing = SETTINGS.iter().filter(|(part, _)| log.contains(part)).map(|(_, repair)| *repair);
+    // A user without a home has `/`, which only root may write to.
+    let no_home = !facts.env.contains_key("HOME") && IN_HOME.iter().any(|folder| log.contains(&format!("/{folder}")));
+    all.extend(healing.chain(no_home.then_some("env.set:HOME=/tmp")).map(|repair| vec![repair.to_owned()]));
+    // Without a shell, nothing fills in a variable of the command.
+    let words = facts.entrypoint.iter().chain(&facts.cmd);
+    let is_shell = |word: &String| ["sh", "bash", "ash", "dash"].contains(&word.rsplit('/').next().unwrap_or(word));
+    if service.start_command.is_none() && !words.clone().any(is_shell) && words.clone().any(|word| word.contains('$')) {
+        all.push(vec!["command.shell".to_owned()]);
+    }
     let is_root = matches!(facts.user.as_str(), "" | "0" | "root" | "0:0" | "root:root");
     if is("file-permission") || !is_root && log.to_ascii_lowercase().contains("permission denied") {
         all.extend(
@@ -167,13 +204,6 @@ fn variables<'a>(log: &str, service: &'a Service) -> Vec<(&'a str, &'a str)> {
     known
 }
 
-/// Whether a text has this word, not as a part of another.
-pub(super) fn has_word(text: &str, word: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word)
-        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
-}
-
 /// Names of variables in a log.
 fn names(log: &str) -> impl Iterator<Item = &str> {
     let pattern = NAME.as_ref();
@@ -189,7 +219,7 @@ fn folders(pattern: &LazyLock<Option<Regex>>, log: &str, facts: &ImageFacts, of_
         let Some(path) = found.iter().skip(1).flatten().next().map(|path| path.as_str()) else { continue };
         let path = path.trim_end_matches('/');
         let folder = if of_denied { path.rsplit_once('/').map_or(path, |(folder, _)| folder) } else { path };
-        let whole = match folder.starts_with('/') {
+        let whole = match path.starts_with('/') {
             true => folder.to_owned(),
             false => format!("{}/{folder}", facts.workdir.trim_end_matches('/')),
         };
@@ -199,6 +229,21 @@ fn folders(pattern: &LazyLock<Option<Regex>>, log: &str, facts: &ImageFacts, of_
     }
     all.truncate(2);
     all
+}
+
+/// The variable whose absence a repair stands in for.
+#[must_use]
+pub(crate) fn stood_in_for(repair: &Condition) -> Option<&str> {
+    let variable = repair.variable()?;
+    (repair.to_string() == format!("env.set:{}={STAND_IN}", variable.name)).then_some(variable.name.as_str())
+}
+
+/// Whether repairs contradict a cause: those that would prove it were run, and the image failed as it did `before`.
+#[must_use]
+pub(crate) fn is_contradicted(cause: &Cause, before: &Signature, tried: &[(&ConditionSet, Option<Signature>)]) -> bool {
+    let Some((_, proofs)) = PROOFS.iter().find(|(id, _)| *id == cause.id) else { return false };
+    let mut ends = tried.iter().filter(|(set, _)| set.iter().all(|repair| proofs.contains(&repair.name()))).peekable();
+    ends.peek().is_some() && ends.all(|(_, signature)| signature.as_ref() == Some(before))
 }
 
 /// The end of a log, which tells of the end of the process.
@@ -220,7 +265,10 @@ pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
     // What a setting of the service changes can be kept; a stand-in, root and a feature that is missing cannot.
     let is_setting = |condition: &Condition| {
         let name = condition.name();
+        let heals = |repair: &&str| condition.to_string() == **repair;
         name.starts_with("check.")
+            || name == "command.shell"
+            || SETTINGS.iter().any(|(_, repair)| heals(repair))
             || ["env.bare", "env.unescaped", "env.key", "env.scheme"].contains(&name)
             || (name == "env.unset" && condition.variable().is_some_and(|variable| variable.name.ends_with("_PORT")))
     };
@@ -233,7 +281,6 @@ pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
 mod tests {
     use super::*;
     use crate::model::observation::Listening;
-    use crate::model::outcome::Cause;
 
     fn failed(log: &str, cause: &str) -> CaseResult {
         CaseResult {
@@ -269,6 +316,13 @@ mod tests {
         let log = "nginx: [emerg] mkdir() \"/var/cache/nginx/client_temp\" failed (13: Permission denied)";
         assert_eq!(tried_for(&failed(log, "x"), &[], "101:101"), ["folder.empty:/var/cache/nginx", "user.root"]);
 
+        let log = "PermissionError: [Errno 13] Permission denied: '/.cache'";
+        let home = tried_for(&failed(log, "file-permission"), &[], "1000");
+        assert_eq!(home, ["env.set:HOME=/tmp", "user.root"]);
+
+        let log = "locale.Error: unsupported locale setting";
+        assert_eq!(tried_for(&failed(log, "x"), &[], ""), ["env.set:LC_ALL=C.UTF-8"]);
+
         let log = "KeyError: 'API_URL'";
         assert_eq!(tried_for(&failed(log, "missing-variable"), &[], ""), ["env.set:API_URL=stand-in"]);
         assert!(tried_for(&failed("Segmentation fault", "x"), &[("A", "1")], "").is_empty());
@@ -303,6 +357,21 @@ mod tests {
             "{paths:?}"
         );
         assert!(tried_for(&never(8000, [127, 0, 0, 1]), &[], "").is_empty(), "no setting reaches the loopback");
+    }
+
+    #[test]
+    fn cause_is_withdrawn_if_its_repair_changes_nothing() {
+        let signature = |line: &str| Signature { how: "exit 1".to_owned(), line: line.to_owned() };
+        let set = |repair: &str| ConditionSet::new([repair.parse().expect("a repair")]).expect("a set");
+        let (root, folder) = (set("user.root"), set("folder.empty:/var/cache"));
+        let cause = failed("", "file-permission").causes.remove(0);
+        let before = signature("denied");
+        let contradicted = |tried: &[(&ConditionSet, Option<Signature>)]| is_contradicted(&cause, &before, tried);
+        assert!(!contradicted(&[]), "nothing was tried");
+        assert!(!contradicted(&[(&folder, Some(before.clone()))]), "it may be another folder");
+        assert!(contradicted(&[(&root, Some(before.clone()))]));
+        assert!(!contradicted(&[(&root, Some(signature("another")))]), "it fails later");
+        assert!(!contradicted(&[(&root, None)]), "it is healed");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::model::observation::{DnsQuestion, Evidence, Usage};
 const BUSY: (f64, f64) = (0.5, 0.1);
 
 /// The usage of a process that was computing when last checked; `None` if it was not.
-pub(super) fn is_computing(evidence: &Evidence) -> Option<Usage> {
+pub(crate) fn is_computing(evidence: &Evidence) -> Option<Usage> {
     evidence.usage.filter(|u| u.recent_cpu >= BUSY.0 || (u.throttled_ms > 0.0 && u.recent_cpu > BUSY.1))
 }
 

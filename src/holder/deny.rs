@@ -32,8 +32,8 @@ pub(crate) async fn greet(mut stream: TcpStream) {
     finish(stream).await;
 }
 
-/// Refuses a client that spoke first; `first` are its first bytes, still unread.
-pub(crate) async fn refuse(stream: TcpStream, first: &[u8]) {
+/// Refuses a client that spoke first; `first` are its first bytes, which the stream still has.
+pub(crate) async fn refuse(stream: impl AsyncRead + AsyncWrite + Unpin, first: &[u8]) {
     let word = |at: usize| first.get(at..at + 4).and_then(|b| Some(u32::from_be_bytes(b.try_into().ok()?)));
     if matches!(word(4), Some(SSL_REQUEST | GSS_REQUEST | PROTOCOL_3)) {
         let _ = postgres(stream).await;
@@ -69,7 +69,7 @@ async fn postgres(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::R
     }
 }
 
-async fn redis(mut stream: TcpStream) {
+async fn redis(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut piece = [0; 4096];
     while let Ok(1..) = stream.read(&mut piece).await {
         let refusal = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n";

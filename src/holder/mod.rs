@@ -28,6 +28,7 @@ pub(crate) mod keeper;
 mod listen;
 #[cfg(target_os = "linux")]
 mod net;
+mod opening;
 #[cfg(target_os = "linux")]
 mod packets;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, HOST, LOCATION};
+use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -16,27 +17,36 @@ use crate::model::observation::ProbeResult;
 /// The rest of a body is not read.
 const MOST_BODY: usize = 64 << 10;
 
-/// Sends one probe.
-pub(crate) async fn probe(probe: &protocol::Probe) -> ProbeResult {
+/// An HTTP answer.
+struct Answered {
+    status: u16,
+    /// Where it redirects to.
+    location: Option<String>,
+    body: String,
+}
+
+/// Sends one probe and returns its result, and where it was redirected to.
+pub(crate) async fn probe(probe: &protocol::Probe) -> (ProbeResult, Option<String>) {
     let timeout = Duration::from_millis(probe.timeout_ms);
     let attempt = async {
-        match &probe.path {
-            None => connect(probe.port).await.map(|_| ProbeResult::Accepted),
-            Some(path) => exchange(probe.port, "GET", path, None).await.map(|(status, _)| ProbeResult::Status(status)),
-        }
+        let Some(path) = &probe.path else { return connect(probe.port).await.map(|_| (ProbeResult::Accepted, None)) };
+        let answered = exchange(probe.port, Request::get(path), None).await?;
+        Ok((ProbeResult::Status(answered.status), answered.location))
     };
     match tokio::time::timeout(timeout, attempt).await {
-        Ok(result) => result.unwrap_or_else(|failure| failure),
-        Err(_) => ProbeResult::TimedOut,
+        Ok(result) => result.unwrap_or_else(|failure| (failure, None)),
+        Err(_) => (ProbeResult::TimedOut, None),
     }
 }
 
 /// Sends one request and returns its result and the body.
 pub(crate) async fn request(request: &protocol::Request) -> (ProbeResult, String) {
     let timeout = Duration::from_millis(request.timeout_ms);
-    let attempt = exchange(request.port, &request.method, &request.path, request.body.clone());
+    let head = Request::builder().method(request.method.as_str()).uri(&request.path);
+    let head = request.headers.iter().fold(head, |head, (name, value)| head.header(name, value));
+    let attempt = exchange(request.port, head, request.body.clone());
     match tokio::time::timeout(timeout, attempt).await {
-        Ok(Ok((status, body))) => (ProbeResult::Status(status), body),
+        Ok(Ok(Answered { status, body, .. })) => (ProbeResult::Status(status), body),
         Ok(Err(failure)) => (failure, String::new()),
         Err(_) => (ProbeResult::TimedOut, String::new()),
     }
@@ -56,20 +66,22 @@ async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
     })
 }
 
-async fn exchange(port: u16, method: &str, path: &str, body: Option<String>) -> Result<(u16, String), ProbeResult> {
+async fn exchange(port: u16, head: Builder, body: Option<String>) -> Result<Answered, ProbeResult> {
     let broken = |e: &dyn std::fmt::Display| ProbeResult::Broken(e.to_string());
     let stream = connect(port).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
     tokio::spawn(connection);
-    let mut request = Request::builder().method(method).uri(path).header(HOST, format!("{OWN}:{port}"));
+    let own_host = head.headers_ref().is_some_and(|headers| headers.contains_key(HOST));
+    let mut request = if own_host { head } else { head.header(HOST, format!("{OWN}:{port}")) };
     if body.is_some() {
         request = request.header(CONTENT_TYPE, "application/json");
     }
     let request = request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(|e| broken(&e))?;
     let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
     let status = response.status().as_u16();
+    let location = response.headers().get(LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
     let body = Limited::new(response.into_body(), MOST_BODY).collect().await;
     let body = body.map(|b| String::from_utf8_lossy(&b.to_bytes()).into_owned()).unwrap_or_default();
-    Ok((status, body))
+    Ok(Answered { status, location, body })
 }

@@ -1,6 +1,7 @@
 //! The protocol between the controller and a holder: one JSON document per line over the holder's standard input and
 //! output, so that it works on a remote engine and in a desktop's virtual machine.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -202,6 +203,8 @@ pub(crate) struct Request {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) path: String,
+    /// Headers beside those of every request.
+    pub(crate) headers: BTreeMap<String, String>,
     /// A JSON body.
     pub(crate) body: Option<String>,
     /// Time limit in milliseconds.
@@ -255,6 +258,8 @@ pub(crate) enum FromHolder {
         seq: u64,
         /// Its result.
         result: ProbeResult,
+        /// Where it was redirected to.
+        location: Option<String>,
     },
     /// The result of a request.
     Responded {

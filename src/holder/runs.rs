@@ -21,11 +21,11 @@ use super::protocol::{Await, FromHolder, HOSTNAME, OWN, Prepare, RESOLVER, SECON
 use super::questions::Questions;
 use super::say::Say;
 use super::service;
-use super::upstream::World;
+use super::upstream::{OnStandIn, World};
 use super::usage::{Groups, Meter};
 use crate::model::Condition;
 use crate::model::condition::{Changes, Egress, EgressFault, NetworkPlan, RouteFault, Target};
-use crate::model::observation::{Listening, Observation};
+use crate::model::observation::{Listening, Observation, StandIn};
 
 /// Interval of reading the kernel's socket table.
 const LISTEN_EVERY: Duration = Duration::from_millis(20);
@@ -135,12 +135,13 @@ impl Runs {
         let responses = plan.responses.iter().map(|(host, fault)| (names.address_of(host.as_str()), *fault)).collect();
         let upstreams =
             prepare.upstreams.into_iter().map(|u| ((names.address_of(&u.host), u.port), u.answer)).collect();
-        internet.put(World { responses, upstreams, metadata: plan.metadata, over: None });
         let names: SharedNames = Arc::new(Mutex::new(names));
         let attempts = Arc::new(Mutex::new(Attempts::default()));
         let tap = Tap::open().map_err(|e| NetError::new("opening a packet socket", e))?;
         // Start of the run's clock.
         let zero = Instant::now();
+        let on_stand_in = prepare.evidence.then(|| on_stand_in(self.say.clone(), run, zero, names.clone()));
+        internet.put(World { responses, upstreams, metadata: plan.metadata, over: None, on_stand_in });
         let (tell, started) = watch::channel(None);
         let questions = Arc::new(Questions::new(self.say.clone(), run, zero, prepare.evidence));
         let on_question = questions.clone();
@@ -240,6 +241,15 @@ impl Runs {
             self.say.say(FromHolder::Failed { run: Some(number), message: e.to_string() });
         }
     }
+}
+
+/// Reports what the sandbox says in place of servers.
+fn on_stand_in(say: Say, run: u64, zero: Instant, names: SharedNames) -> OnStandIn {
+    Arc::new(move |address, port, reply, refused| {
+        let name = names.lock().unwrap_or_else(PoisonError::into_inner).name_of(address);
+        let stand_in = StandIn { at_ms: since(zero), address, port, name, reply, refused };
+        say.say(FromHolder::Observed { run, observation: Observation::StandIn(stand_in) });
+    })
 }
 
 /// The observations reported on request. The calling thread is still in the candidate's namespace.

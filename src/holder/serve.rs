@@ -127,7 +127,7 @@ async fn handle(holder: &mut Runs, text: &str) {
             tokio::spawn(async move {
                 let (run, seq) = (order.run, order.seq);
                 say.say(match internet.run(async move { probe::probe(&order).await }).await {
-                    Some(result) => FromHolder::Probed { run, seq, result },
+                    Some((result, location)) => FromHolder::Probed { run, seq, result, location },
                     None => FromHolder::Failed { run: Some(run), message: "a probe was aborted".to_owned() },
                 });
             });

@@ -1,10 +1,11 @@
 //! What answers in the simulated internet: HTTPS for any name, HTTP, the credentials endpoint, stubs from a service
-//! file, relays to service containers; any other TCP connection is accepted and left open.
+//! file, relays to service containers, the openings of common protocols; any other TCP connection is accepted and left
+//! open.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,14 +18,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::rustls::server::Acceptor;
 
 use super::authority::Signer;
 use super::deny;
 use super::net::service_address;
+use super::opening::{Stream, Talk, is_secure_port, recognise, spoken_first};
 use super::protocol::{Answer, CREDENTIALS_PATH, METADATA};
 use crate::model::condition::{MetadataFault, ResponseFault};
+use crate::model::observation::Reply;
 use crate::model::service::{Step, Stub};
 
 /// The first byte of a TLS handshake record (RFC 8446, 5.1).
@@ -35,6 +36,12 @@ const METHODS: [&str; 7] = ["GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE 
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Maximum number of bytes that a script step waits for.
 const MOST_EXPECTED: usize = 64 << 10;
+/// The first bytes of a client that tell its protocol: MongoDB's header is the longest.
+const FIRST: usize = 16;
+
+/// Called when the sandbox answers in place of a server: its address and port, what it does, and the command that it
+/// refused.
+pub(crate) type OnStandIn = Arc<dyn Fn(Ipv4Addr, u16, Reply, Option<String>) + Send + Sync>;
 
 /// The internet of one run.
 #[derive(Default)]
@@ -47,20 +54,22 @@ pub(crate) struct World {
     pub(crate) metadata: Option<MetadataFault>,
     /// The other end is dropped when the run is over.
     pub(crate) over: Option<watch::Receiver<()>>,
+    /// Reports what is said in place of servers that nobody plays.
+    pub(crate) on_stand_in: Option<OnStandIn>,
 }
 
 /// What a connection has reached.
 struct Reached {
     fault: ResponseFault,
-    answer: Answer,
+    /// `None` for a server that nobody plays.
+    answer: Option<Answer>,
 }
 
 impl World {
     fn reached(&self, address: Ipv4Addr, port: u16) -> Reached {
-        let known = self.upstreams.get(&(address, port)).cloned();
         Reached {
             fault: self.responses.get(&address).copied().unwrap_or_default(),
-            answer: known.unwrap_or_else(|| Answer::Stub(Stub::default())),
+            answer: self.upstreams.get(&(address, port)).cloned(),
         }
     }
 
@@ -101,55 +110,91 @@ pub(crate) async fn serve(stream: TcpStream, signer: Arc<Signer>, world: Arc<Wor
 async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     // The address the candidate connected to: every address is local here.
     let Ok(SocketAddr::V4(local)) = stream.local_addr() else { return };
-    if *local.ip() == METADATA {
+    let (address, port) = (*local.ip(), local.port());
+    if address == METADATA {
         return http(stream, move |path| world.credentials(path)).await;
     }
-    let Reached { fault, answer } = world.reached(*local.ip(), local.port());
-    if fault.denied && deny::speaks_first(local.port()) {
+    let Reached { fault, answer } = world.reached(address, port);
+    if fault.denied && deny::speaks_first(port) {
         return deny::greet(stream).await;
     }
-    if let Answer::Service(number) = answer
+    if let Some(Answer::Service(number)) = answer
         && !fault.denied
     {
         tokio::time::sleep(fault.delay).await;
-        return relay(stream, service_address(number), local.port()).await;
+        return relay(stream, service_address(number), port).await;
     }
+    let is_played = answer.is_some();
     let mut stub = match answer {
-        Answer::Stub(stub) => stub,
-        Answer::Service(_) => Stub::default(),
+        Some(Answer::Stub(stub)) => stub,
+        Some(Answer::Service(_)) | None => Stub::default(),
     };
     stub.delay += fault.delay;
     if !stub.script.is_empty() && !fault.denied {
         return play(stream, &stub).await;
     }
-    let mut first = [0; 8];
-    let length = match tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await {
-        Ok(Ok(length)) if length > 0 => length,
-        _ => return,
-    };
     if fault.denied {
         stub = Stub { status: 401, body: r#"{"message":"Unauthorized"}"#.to_owned(), ..stub };
     }
-    if first[0] == TLS_HANDSHAKE {
-        if let Some(stream) = tls(stream, &local.ip().to_string(), &signer).await {
-            http(stream, move |_| stub.clone()).await;
+    let stand_in = |reply, refused| {
+        if let Some(tell) = world.on_stand_in.as_ref().filter(|_| !is_played) {
+            tell(address, port, reply, refused);
         }
-    } else if METHODS.iter().any(|method| first[..length].starts_with(&method.as_bytes()[..length.min(method.len())])) {
-        http(stream, move |_| stub.clone()).await;
-    } else if fault.denied {
-        deny::refuse(stream, &first[..length]).await;
-    } else {
-        swallow(stream).await;
+    };
+    let spoken = Mutex::new(Reply::Nothing);
+    let refused = |command| stand_in(*spoken.lock().unwrap_or_else(PoisonError::into_inner), Some(command));
+    let mut talk = Talk { host: address.to_string(), signer, is_secure: false, refused: &refused };
+    let begin = |protocol| {
+        let reply = Reply::Opening(protocol);
+        *spoken.lock().unwrap_or_else(PoisonError::into_inner) = reply;
+        stand_in(reply, None);
+    };
+    let mut stream: Stream = Box::new(stream);
+    if let Some(protocol) = spoken_first(port).filter(|_| !fault.denied) {
+        tokio::time::sleep(stub.delay).await;
+        if is_secure_port(port) {
+            let Some(secure) = talk.secure(stream).await else { return };
+            stream = secure;
+        }
+        begin(protocol);
+        // A client that disconnects is not an error.
+        return drop(talk.play(protocol, stream).await);
+    }
+    loop {
+        let Some((first, whole)) = peek(stream).await else { return };
+        stream = whole;
+        if first[0] == TLS_HANDSHAKE && !talk.is_secure {
+            let Some(secure) = talk.secure(stream).await else { return };
+            stream = secure;
+            continue;
+        }
+        let is_http =
+            METHODS.iter().any(|method| first.starts_with(&method.as_bytes()[..first.len().min(method.len())]));
+        if is_http {
+            stand_in(Reply::Http, None);
+            return http(stream, move |_| stub.clone()).await;
+        }
+        if fault.denied {
+            return deny::refuse(stream, &first).await;
+        }
+        let Some(protocol) = recognise(&first) else {
+            stand_in(Reply::Nothing, None);
+            return swallow(stream).await;
+        };
+        tokio::time::sleep(stub.delay).await;
+        begin(protocol);
+        return drop(talk.play(protocol, stream).await);
     }
 }
 
-async fn tls(stream: TcpStream, address: &str, signer: &Signer) -> Option<impl AsyncRead + AsyncWrite + Unpin + use<>> {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
-    let config = {
-        let hello = start.client_hello();
-        signer.config_for(hello.server_name().unwrap_or(address)).ok()?
-    };
-    start.into_stream(config).await.ok()
+/// The first bytes of a stream, and the whole of it. `None` if the client says nothing.
+async fn peek(mut stream: Stream) -> Option<(Vec<u8>, Stream)> {
+    let mut first = vec![0; FIRST];
+    let length = tokio::time::timeout(PATIENCE, stream.read(&mut first)).await.ok()?.ok()?;
+    first.truncate(length);
+    let (reader, writer) = tokio::io::split(stream);
+    let whole = tokio::io::join(std::io::Cursor::new(first.clone()).chain(reader), writer);
+    (length > 0).then(|| (first, Box::new(whole) as Stream))
 }
 
 async fn http(stream: impl AsyncRead + AsyncWrite + Unpin, stub: impl Fn(&str) -> Stub) {
@@ -204,6 +249,6 @@ async fn play(mut stream: TcpStream, stub: &Stub) {
     swallow(stream).await;
 }
 
-async fn swallow(mut stream: TcpStream) {
+async fn swallow(mut stream: impl AsyncRead + Unpin) {
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }

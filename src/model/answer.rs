@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::ConditionSet;
 use super::deployment::Broke;
 use super::id::CaseId;
-use super::outcome::{Cause, FailureClass, Finding, NotExercised, Verdict};
+use super::outcome::{Cause, FailureClass, Finding, Need, NotExercised, Verdict};
 
 /// Something that was not run, and why.
 pub(crate) type Left = NotExercised;
@@ -87,17 +87,6 @@ pub struct OtherFailure {
     pub behind: ConditionSet,
 }
 
-/// Something that is missing for a verdict.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Need {
-    /// `secret`, `upstream`.
-    pub(crate) kind: String,
-    /// What is missing.
-    pub(crate) text: String,
-    /// Lines to add to the service file or the env file.
-    pub(crate) add: String,
-}
-
 /// The complete answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
@@ -122,8 +111,11 @@ pub struct Answer {
     pub baseline: Verdict,
     /// The minimal failing sets, likeliest first.
     pub minimal_sets: Vec<MinimalSet>,
-    /// Whether there is no other, under the assumption.
+    /// Whether there is no other, under the assumption: `settled`, nothing `untried`, nothing `uncombined`.
     pub complete: bool,
+    /// Whether there is no other among the conditions that were tried, under the assumption.
+    #[serde(default)]
+    pub settled: bool,
     /// What completeness depends on, and why the list is incomplete if it is.
     pub assumption: String,
     /// Whether the same case gave different answers.
@@ -149,10 +141,19 @@ pub struct Answer {
     pub healed: Vec<Healed>,
     /// Failures with another signature.
     pub other_failures: Vec<OtherFailure>,
-    /// What was not tried, and why.
+    /// Conditions that were not tried because a related one fails; they may fail for another reason.
+    #[serde(default)]
+    pub untried: Vec<Left>,
+    /// Number of pairs of conditions that were not imposed together: other forms of conditions exclude many.
+    #[serde(default)]
+    pub uncombined: usize,
+    /// What else was not tried, and why.
     pub not_tried: Vec<String>,
     /// Causes if the image fails under every condition, or notes about unresolved runs.
     pub notes: Vec<String>,
+    /// For how many seconds a healthy run was watched: what happens later is unseen.
+    #[serde(default)]
+    pub watched_s: f64,
     /// Total number of runs.
     pub runs: usize,
     /// Wall time in seconds.
@@ -187,6 +188,7 @@ impl Answer {
             baseline: Verdict::Unresolved,
             minimal_sets: Vec::new(),
             complete: false,
+            settled: false,
             assumption: String::new(),
             flaky: false,
             confidence: 0.0,
@@ -198,8 +200,11 @@ impl Answer {
             needs: Vec::new(),
             healed: Vec::new(),
             other_failures: Vec::new(),
+            untried: Vec::new(),
+            uncombined: 0,
             not_tried: Vec::new(),
             notes: Vec::new(),
+            watched_s: 1.0,
             runs: 0,
             seconds: 0.0,
         }

@@ -43,6 +43,8 @@ pub enum Observation {
         /// Their number.
         writes: u64,
     },
+    /// The sandbox answered in place of a server that nobody plays.
+    StandIn(StandIn),
 }
 
 /// A question to the resolver and its answer.
@@ -210,6 +212,55 @@ pub struct OpenSocket {
     pub(crate) accepted: bool,
 }
 
+/// A protocol whose opening the sandbox speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Spoken {
+    /// AMQP 0-9-1.
+    Amqp,
+    /// MongoDB's wire protocol.
+    Mongodb,
+    /// MySQL's client/server protocol.
+    Mysql,
+    /// PostgreSQL's protocol, version 3.
+    Postgresql,
+    /// RESP.
+    Redis,
+    /// SMTP.
+    Smtp,
+}
+
+/// What the sandbox does in place of a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reply {
+    /// It accepts the connection and the login.
+    Opening(Spoken),
+    /// It answers every request with 200.
+    Http,
+    /// It accepts the connection and stays silent.
+    Nothing,
+}
+
+/// A server that nobody plays, and what the sandbox did in its place.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StandIn {
+    /// Milliseconds since the process started.
+    pub at_ms: f64,
+    /// The server's address.
+    pub address: Ipv4Addr,
+    /// Its port.
+    pub port: u16,
+    /// The name that was resolved to this address, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// What the sandbox did.
+    pub(crate) reply: Reply,
+    /// The first command that only the real server can answer, without its arguments.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) refused: Option<String>,
+}
+
 /// One probe of the health check.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeAttempt {
@@ -221,6 +272,9 @@ pub struct ProbeAttempt {
     pub(crate) passed: bool,
     /// Whether it was sent before the platform's schedule, because the port had opened.
     pub(crate) early: bool,
+    /// Where it was redirected to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) location: Option<String>,
 }
 
 /// The result of a probe.
@@ -280,6 +334,9 @@ pub struct Evidence {
     pub sockets: Vec<OpenSocket>,
     /// What the process was waiting for at the end, if it never served.
     pub waiting_for: Vec<String>,
+    /// Servers that nobody plays, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stand_ins: Vec<StandIn>,
 }
 
 impl Evidence {
@@ -295,6 +352,19 @@ impl Evidence {
             Observation::FullDisk { writes } => self.full_disk_writes = writes,
             Observation::Usage(usage) => self.usage = Some(usage),
             Observation::Sockets { open } => self.sockets = open,
+            Observation::StandIn(new) => self.add_stand_in(new),
+        }
+    }
+
+    fn add_stand_in(&mut self, new: StandIn) {
+        let same = |known: &&mut StandIn| (known.address, known.port) == (new.address, new.port);
+        let is_full = self.stand_ins.len() >= MOST_KEPT;
+        match self.stand_ins.iter_mut().find(same) {
+            Some(known) if known.refused.is_none() && new.refused.is_some() => {
+                *known = StandIn { at_ms: known.at_ms, ..new };
+            }
+            None if !is_full => self.stand_ins.push(new),
+            _ => {}
         }
     }
 
@@ -313,7 +383,8 @@ impl Evidence {
         let times = (self.dns.iter_mut().map(|x| &mut x.at_ms))
             .chain(self.connects.iter_mut().map(|x| &mut x.at_ms))
             .chain(self.listens.iter_mut().map(|x| &mut x.at_ms))
-            .chain(self.probes.iter_mut().map(|x| &mut x.at_ms));
+            .chain(self.probes.iter_mut().map(|x| &mut x.at_ms))
+            .chain(self.stand_ins.iter_mut().map(|x| &mut x.at_ms));
         times.for_each(|at| *at = ((*at + by_ms).max(0.0) * 10.0).round() / 10.0);
     }
 }
@@ -325,7 +396,16 @@ mod tests {
     #[test]
     fn every_observation_survives_serialisation() {
         let socket = OpenSocket { address: Ipv4Addr::LOCALHOST, port: 1, name: None, accepted: true };
+        let stand_in = StandIn {
+            at_ms: 1.0,
+            address: Ipv4Addr::LOCALHOST,
+            port: 5432,
+            name: None,
+            reply: Reply::Opening(Spoken::Postgresql),
+            refused: None,
+        };
         for observation in [
+            Observation::StandIn(stand_in),
             Observation::NoRoute { packets: 1 },
             Observation::MoreQuestions { questions: 1 },
             Observation::Usage(Usage::default()),

@@ -164,6 +164,26 @@ pub struct Finding {
     pub exit_code: Option<i64>,
 }
 
+/// Something that is missing for a verdict.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Need {
+    /// `secret`, `upstream`.
+    pub(crate) kind: String,
+    /// What is missing.
+    pub(crate) text: String,
+    /// Lines to add to the service file or the env file.
+    pub(crate) add: String,
+}
+
+impl Need {
+    /// Where to add it.
+    #[must_use]
+    pub(crate) fn how(&self) -> String {
+        let file = if self.kind == "secret" { "the env file" } else { "the service file" };
+        format!("add to {file}: {}", self.add.replace('\n', ", "))
+    }
+}
+
 /// The result of a request after healthy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
@@ -225,6 +245,9 @@ pub struct CaseResult {
     /// With `skipped`: the condition that this host cannot impose, if that is the reason.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cannot_impose: Option<Condition>,
+    /// What must be there before there is a verdict.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) needs: Vec<Need>,
     /// Findings about the image before it runs.
     #[serde(rename = "static")]
     pub findings: Vec<Finding>,
@@ -249,12 +272,14 @@ impl CaseResult {
         let evidence = &mut self.evidence;
         let broken = evidence.probes.iter_mut().filter_map(|p| match &mut p.result {
             ProbeResult::Broken(text) => Some(text),
-            _ => None,
+            _ => p.location.as_mut(),
         });
         let causes = self.causes.iter_mut().flat_map(|c| [&mut c.text, &mut c.fix].into_iter().chain(&mut c.evidence));
         let texts = (evidence.dns.iter_mut().map(|q| &mut q.name))
             .chain(evidence.connects.iter_mut().filter_map(|c| c.name.as_mut()))
             .chain(evidence.sockets.iter_mut().filter_map(|s| s.name.as_mut()))
+            .chain(evidence.stand_ins.iter_mut().filter_map(|s| s.name.as_mut()))
+            .chain(self.needs.iter_mut().flat_map(|need| [&mut need.text, &mut need.add]))
             .chain(&mut self.skipped)
             .chain(&mut evidence.log_tail)
             .chain(broken)
@@ -332,6 +357,7 @@ impl CaseResult {
             not_exercised: Vec::new(),
             skipped: None,
             cannot_impose: None,
+            needs: Vec::new(),
             findings: Vec::new(),
             notes: Vec::new(),
             apprunner_log: Vec::new(),

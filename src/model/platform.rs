@@ -24,6 +24,10 @@ pub struct Platform {
     pub disk_gb: Option<u64>,
     /// The lowest and the highest HTTP status of a successful check.
     pub passing: [u16; 2],
+    /// After how many minutes deployments were given up in the field, the least and the most; `None` if that is not
+    /// known to differ from what the health check says.
+    #[serde(default)]
+    pub gives_up: Option<[u32; 2]>,
     /// Its own words for what a fix needs: `more_memory`, `role` …
     pub ways: BTreeMap<String, String>,
     /// The sizes of its instances, smallest first.
@@ -102,6 +106,7 @@ impl Platform {
             always: ["hostname.platform", "ports.privileged"].map(str::to_owned).to_vec(),
             disk_gb: Some(3),
             passing: [200, 399],
+            gives_up: Some([1, 19]),
             ways: Self::ways_of(include_str!("../profile/apprunner.yaml")),
             sizes: sizes.map(size).to_vec(),
         }

@@ -179,7 +179,7 @@ impl SearchReport {
         }
         for case in named.iter().filter(|case| !case.conditions.is_empty() && !smallest.contains(&&case.conditions)) {
             let (Some(result), Some(expect)) = (results.get(&case.id), &case.expect) else { continue };
-            let expected = of_others(expect, result, &smallest, answer.complete);
+            let expected = of_others(expect, result, &smallest, answer.settled);
             let (case, conditions) = (case.id.clone(), case.conditions.clone());
             judged.push(JudgedSet { case, conditions, smallest: false, expected: Some(expected) });
         }
@@ -209,8 +209,11 @@ fn open(answer: &Answer, cut: bool) -> Option<String> {
     if of_image || answer.baseline == Verdict::Fail {
         return None;
     }
-    match (answer.baseline, answer.complete) {
-        (Verdict::Unresolved, _) => Some("the baseline itself could not be run".to_owned()),
+    match (answer.baseline, answer.settled) {
+        (Verdict::Unresolved, _) => Some(match answer.needs.first() {
+            Some(need) => need.text.clone(),
+            None => "the run under friendly conditions has no result".to_owned(),
+        }),
         (_, false) => Some(answer.assumption.clone()),
         (_, true) if !answer.skipped.is_empty() => {
             let all: Vec<String> = answer.skipped.iter().map(|left| left.condition.to_string()).collect();

@@ -55,6 +55,8 @@ pub struct HttpCheck {
     pub method: String,
     /// The path and query.
     pub path: String,
+    /// Headers beside those of every request.
+    pub headers: BTreeMap<String, String>,
     /// A JSON body, if any.
     pub body: Option<String>,
     /// The expected status.
@@ -173,6 +175,8 @@ pub struct Service {
     pub(crate) vpc: Option<bool>,
     /// Whether that VPC has a NAT gateway; `None` if that is not known.
     pub(crate) nat: Option<bool>,
+    /// Whether it has an instance role; `None` if that is not known.
+    pub(crate) role: Option<bool>,
     /// Hosts the candidate needs.
     pub upstreams: Vec<Upstream>,
     /// The health check.
@@ -204,6 +208,7 @@ impl Service {
             start_command: None,
             vpc: None,
             nat: None,
+            role: None,
             upstreams: Vec::new(),
             health_check: HealthCheck::some(),
             checks: Vec::new(),

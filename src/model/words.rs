@@ -20,6 +20,14 @@ pub(crate) fn command_line(words: impl IntoIterator<Item = String>) -> String {
     words.into_iter().map(|word| quote(&word).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
+/// Whether a text has this word, not as a part of another.
+#[must_use]
+pub(crate) fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -75,7 +75,7 @@ pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&Minimal
     if !next.is_empty() {
         lines.push(("next", format!("if it is not that: it {}", clauses(&next))));
     }
-    lines.extend(answer.needs.iter().map(|need| ("needs", format!("{}: {}", need.text, need.add.replace('\n', ", ")))));
+    lines.extend(answer.needs.iter().map(|need| ("needs", format!("{}; {}", need.text, need.how()))));
     Deployed { headline, certainty, lines, also: also(answer, broke) }
 }
 

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn timeline_is_chronological() {
-        let probe = |at_ms, result| ProbeAttempt { at_ms, passed: false, result, early: false };
+        let probe = |at_ms, result| ProbeAttempt { at_ms, passed: false, result, early: false, location: None };
         let evidence = Evidence {
             dns: vec![DnsQuestion {
                 at_ms: 10.0,

@@ -113,6 +113,8 @@ fn of_report(run: &Run, planned: &PlannedSearch, report: &SearchReport) -> Parts
         verdict = of.headline.trim_end_matches('.').to_owned();
         remarks.extend(of.lines.iter().map(|(key, text)| format!("{key}: {text}")));
         remarks.extend(of.also.map(|also| format!("{ALSO} {also}")));
+    } else {
+        remarks.extend(answer.needs.iter().map(|need| format!("needs: {}; {}", need.text, need.how())));
     }
     remarks.extend(why::around_lines(answer));
     remarks.push(why::certainty(answer));

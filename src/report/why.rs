@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::deployed::{ALSO, deployed, healed};
 use super::story::{FailingSet, clauses};
 use super::style::{BAD, DIM, GOOD, HEAD, WARN, cause, mark, shorten_end, styled, wrap};
+use super::view::plural;
 use crate::model::FailureClass;
 use crate::model::answer::{Answer, Left, MinimalSet};
 use crate::model::deployment::{Broke, Certainty};
@@ -26,6 +27,7 @@ pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool)
         return text;
     }
     let mut text = headline(answer);
+    text.push_str(&needs(answer));
     text.push_str(&image(answer));
     let groups = grouped(&answer.minimal_sets);
     let last = groups.len();
@@ -76,11 +78,24 @@ fn headline(answer: &Answer) -> String {
     format!("{}  {}{flaky}\n", styled(HEAD, name), styled(style, &verdict(answer)))
 }
 
+/// What is missing for a verdict, and what to add.
+fn needs(answer: &Answer) -> String {
+    let mut text = String::new();
+    for need in &answer.needs {
+        let _ = writeln!(text, "\n  {} {}", styled(HEAD, "needs"), wrap(&need.text, 8));
+        let _ = writeln!(text, "  {} {}", styled(HEAD, "fix  "), wrap(&need.how(), 8));
+    }
+    text
+}
+
 /// The verdict in a few words.
 pub(super) fn verdict(answer: &Answer) -> String {
     let count = answer.minimal_sets.len();
     match (answer.verdict, answer.baseline) {
         (Verdict::Pass, _) => "nothing that was tried makes it fail".to_owned(),
+        (Verdict::Unresolved, _) if !answer.needs.is_empty() => {
+            "undecided: something that it needs is missing".to_owned()
+        }
         (Verdict::Unresolved, _) => "no answer".to_owned(),
         (Verdict::Fail, Verdict::Fail) => "fails under every condition".to_owned(),
         (Verdict::Fail, _) if count == 1 => "one set of conditions makes it fail".to_owned(),
@@ -244,6 +259,7 @@ pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
     if !answer.not_exercised.is_empty() {
         lines.push(format!("not exercised: {}", answer.not_exercised.join(", ")));
     }
+    lines.extend(grouped(&answer.untried, "not tried"));
     lines.extend(answer.not_tried.iter().map(|what| format!("not tried: {what}")));
     lines
 }
@@ -251,9 +267,19 @@ pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
 /// Whether the list of sets is complete, with confidence and assumption.
 pub(super) fn certainty(answer: &Answer) -> String {
     let percent = format!("{:.1} %", answer.confidence * 100.0);
-    match (answer.complete, answer.baseline) {
-        (true, _) => format!("The list is complete ({percent}), assuming that {}.", answer.assumption),
-        (false, Verdict::Unresolved) => "The baseline itself could not be run: nothing can be said.".to_owned(),
+    if answer.verdict == Verdict::Unresolved && !answer.needs.is_empty() {
+        return "Without that, nothing can be said of the image.".to_owned();
+    }
+    let untried =
+        (!answer.untried.is_empty()).then(|| format!("{} not tried", plural(answer.untried.len(), "condition")));
+    let apart = (answer.uncombined > 0).then(|| format!("{} not tried together", plural(answer.uncombined, "pair")));
+    let but: Vec<String> = untried.into_iter().chain(apart).collect();
+    let but = if but.is_empty() { String::new() } else { format!(" but for {}", but.join(" and ")) };
+    match (answer.settled, answer.baseline) {
+        (true, _) => format!("The list is complete ({percent}){but}, assuming that {}.", answer.assumption),
+        (false, Verdict::Unresolved) => {
+            "The run under friendly conditions has no result: nothing can be said.".to_owned()
+        }
         (false, _) => format!("The list may not be complete: {}.", answer.assumption),
     }
 }
@@ -268,7 +294,11 @@ fn certain(answer: &Answer) -> String {
         None => "",
     };
     let class = if class.is_empty() { String::new() } else { format!(" {}{class}", answer.platform_name) };
-    let runs = format!("{} runs in {:.1} s", answer.runs, answer.seconds);
+    let watched = match answer.baseline {
+        Verdict::Pass => format!(", healthy ones watched for {} s (--soak)", answer.watched_s),
+        Verdict::Fail | Verdict::Unresolved => String::new(),
+    };
+    let runs = format!("{} in {:.1} s{watched}", plural(answer.runs, "run"), answer.seconds);
     format!("\n{}\n{runs}\n", wrap(&format!("{list}{class}"), 0))
 }
 

@@ -36,15 +36,16 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 pub struct Listener<'a> {
     /// Called with each phase that the case reaches.
     pub(crate) phase: &'a (dyn Fn(Phase) + Sync),
-    /// Called when the candidate becomes healthy, with the result unless something else happens.
-    pub(crate) healthy: Option<&'a (dyn Fn(CaseResult) + Sync)>,
+    /// Called when the candidate becomes healthy, or does nothing any more, with the result unless something else
+    /// happens.
+    pub(crate) provisional: Option<&'a (dyn Fn(CaseResult) + Sync)>,
     /// Set to true to cancel the case.
     pub(crate) cancelled: Option<&'a watch::Receiver<bool>>,
 }
 
 impl Listener<'_> {
     /// Ignores everything.
-    pub const NOBODY: Self = Self { phase: &|_| {}, healthy: None, cancelled: None };
+    pub const NOBODY: Self = Self { phase: &|_| {}, provisional: None, cancelled: None };
 }
 
 /// Runs one case.
@@ -248,10 +249,11 @@ async fn attempt(
     let checked = spec::checked(service, &case.conditions);
     let service = &*checked;
     let builder = ResultBuilder { case, candidate, service, files: None, first: context.options.first, total_ms: 0.0 };
-    let tell = listener.healthy.map(|tell| |attempt| tell(builder.of_attempt(attempt).cleaned(&redactor)));
-    let on_healthy = tell.as_ref().map(|tell| tell as &(dyn Fn(Attempt) + Sync));
+    let tell = listener.provisional.map(|tell| |attempt| tell(builder.of_attempt(attempt).cleaned(&redactor)));
+    let on_provisional = tell.as_ref().map(|tell| tell as &(dyn Fn(Attempt) + Sync));
     let options = &context.options;
-    let begin = WatchInput { service, options, holder, run, output, death, on_phase, on_healthy, redactor: &redactor };
+    let redactor = &redactor;
+    let begin = WatchInput { service, options, holder, run, output, death, on_phase, on_provisional, redactor };
     let mut watch = Watch::begin(begin);
     on_phase(Phase::Listen);
     let end = tokio::select! {

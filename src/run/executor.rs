@@ -29,7 +29,7 @@ pub(crate) struct Job {
     pub(crate) service: Arc<Service>,
     /// The case.
     pub(crate) case: Case,
-    /// Whether to report a provisional result as soon as the candidate is healthy.
+    /// Whether to report a provisional result as soon as the candidate is healthy, or does nothing any more.
     pub(crate) provisional: bool,
     /// Whether this is another attempt at a case that has already started.
     pub(crate) again: bool,
@@ -218,9 +218,9 @@ impl Executor {
             // The executor outlives its tasks.
             let send = |message| drop(sender.send((id, message)));
             let phase = |phase| send(Message::Phase(phase));
-            let healthy = |result| send(Message::Provisional(Box::new(result)));
+            let tell = |result| send(Message::Provisional(Box::new(result)));
             let listener =
-                Listener { phase: &phase, healthy: provisional.then_some(&healthy), cancelled: Some(&cancelled) };
+                Listener { phase: &phase, provisional: provisional.then_some(&tell), cancelled: Some(&cancelled) };
             Box::new(case::run(&context, &job.service, &job.candidate, &job.case, listener).await)
         });
         self.jobs.insert(handle.id(), id);

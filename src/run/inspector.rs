@@ -151,7 +151,7 @@ fn variables(case: &Case) -> impl Iterator<Item = String> {
 
 /// ENTRYPOINT and CMD of a case as one list.
 fn words(service: &Service, candidate: &Candidate, case: &Case) -> Vec<String> {
-    let (entrypoint, cmd) = spec::command(service, &case.conditions);
+    let (entrypoint, cmd) = spec::command(&candidate.facts, service, &case.conditions);
     let entrypoint = entrypoint.map_or_else(|| (candidate.facts.entrypoint.clone(), cmd), |e| (e, Some(Vec::new())));
     let (mut words, cmd) = entrypoint;
     words.extend(cmd.unwrap_or_else(|| candidate.facts.cmd.clone()));

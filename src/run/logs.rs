@@ -48,6 +48,12 @@ impl Log {
         self.dropped += over as u64;
     }
 
+    /// Number of bytes written so far.
+    #[must_use]
+    pub(crate) fn written(&self) -> u64 {
+        (self.head.len() + self.tail.len()) as u64 + self.dropped
+    }
+
     /// The text, with secrets redacted.
     #[must_use]
     pub(crate) fn text(&self, redactor: &Redactor) -> String {

@@ -4,14 +4,15 @@ use super::{RunError, spec};
 use crate::diagnose::causes::{Facts, Witness, causes};
 use crate::diagnose::exercise::not_met;
 use crate::diagnose::run::Seen;
+use crate::diagnose::stand_ins::{Ended, missing_servers, passed_with};
 use crate::diagnose::statics::{decides, findings};
 use crate::diagnose::transcript::Deployment;
-use crate::diagnose::waiting::waiting_for;
+use crate::diagnose::waiting::{is_computing, waiting_for};
 use crate::diagnose::{platform, prune};
 use crate::model::files::ImageFiles;
-use crate::model::observation::{ConnectAttempt, Evidence, Fate};
-use crate::model::outcome::{Cause, CheckResult, FailureClass, NotExercised, Phase};
-use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Service, Verdict};
+use crate::model::observation::{ConnectAttempt, Evidence, Fate, ProbeAttempt, ProbeResult};
+use crate::model::outcome::{Cause, CheckResult, FailureClass, Need, NotExercised, Phase};
+use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Platform, Service, Verdict};
 
 /// The outcome and evidence of one attempt.
 #[derive(Debug)]
@@ -94,6 +95,7 @@ impl ResultBuilder<'_> {
             not_exercised: Vec::new(),
             skipped: None,
             cannot_impose: None,
+            needs: Vec::new(),
             findings: Vec::new(),
             notes: Vec::new(),
             apprunner_log: if imitated { deployment.lines() } else { Vec::new() },
@@ -126,14 +128,32 @@ impl ResultBuilder<'_> {
             own: crate::holder::protocol::OWN,
             memory,
         };
-        let causes = causes(&facts);
+        let mut causes = causes(&facts);
         let mut notes = notes(&attempt, self.service);
         notes.extend(self.size_warning());
         let not_exercised = self.not_exercised(&attempt);
         if attempt.outcome == Outcome::NeverListened {
             attempt.evidence.waiting_for = waiting_for(&attempt.evidence);
         }
+        let env = spec::environment(self.candidate, self.service, &self.case.conditions);
+        let ended = Ended {
+            outcome: &attempt.outcome,
+            at_ms: attempt.exited_ms,
+            evidence: &attempt.evidence,
+            causes: &causes,
+            env: &env,
+        };
+        let needs = missing_servers(&ended);
+        let verdict = if needs.is_empty() { verdict } else { Verdict::Unresolved };
+        if verdict == Verdict::Pass {
+            notes.extend(passed_with(&attempt.evidence));
+        }
+        if let Some(cause) = undecided(&needs) {
+            notes.insert(0, cause.text.clone());
+            causes = vec![cause];
+        }
         let mut result = self.result(verdict, Some(attempt.outcome), attempt.exit_code);
+        result.needs = needs;
         result.oom = attempt.oom;
         result.phase = attempt.phase;
         result.started_ms = attempt.started_ms.map(round);
@@ -256,6 +276,18 @@ impl ResultBuilder<'_> {
     }
 }
 
+/// Why a failure says nothing about the image without these servers.
+fn undecided(needs: &[Need]) -> Option<Cause> {
+    let texts = needs.iter().map(|need| need.text.clone());
+    let adds: Vec<&str> = needs.iter().map(|need| need.add.as_str()).collect();
+    (!needs.is_empty()).then(|| Cause {
+        id: "needs-upstream".to_owned(),
+        text: format!("The run is inconclusive: {}", texts.clone().collect::<Vec<_>>().join("; ")),
+        fix: format!("Add what plays it to the service file: {}", adds.join(" and ")),
+        evidence: texts.collect(),
+    })
+}
+
 /// Whether a run exercised a condition, imposed or not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Exercise {
@@ -326,7 +358,10 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
     if attempt.outcome.class() == Some(FailureClass::C) {
         let check = &service.health_check;
         let (limit, interval, times) = (check.limit().as_secs(), check.interval, check.unhealthy_threshold);
-        notes.push(format!("given up after {limit} s: {times} failed probes, one every {interval} s, no grace period"));
+        notes.push(format!(
+            "given up after {limit} s: {times} failed probes, one every {interval} s, no grace period{}",
+            late(attempt, &service.platform)
+        ));
     }
     // From the first request after healthy on, everything runs in real time.
     let compressed = |at_ms: f64| attempt.checks.is_empty() || attempt.healthy_ms.is_none_or(|healthy| at_ms < healthy);
@@ -347,11 +382,38 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
              (--real-time switches it off)"
         ));
     }
+    let passed = attempt.evidence.probes.last().filter(|probe| probe.passed);
+    if let Some((status, location)) = passed.and_then(redirect) {
+        notes.push(format!(
+            "the health check was answered {status}, a redirect{location}: only 200 is known to pass on {}, and what \
+             is behind the redirect was not asked for",
+            service.platform.name
+        ));
+    }
     if attempt.evidence.probes.last().is_some_and(|p| p.early && p.passed) {
         notes
             .push("time compression: probed as soon as the port was open, ahead of the platform's schedule".to_owned());
     }
     notes
+}
+
+/// What is known of the time after which the platform gives up, for one that may only be slow.
+fn late(attempt: &Attempt, platform: &Platform) -> String {
+    let Some([least, most]) = platform.gives_up else { return String::new() };
+    if attempt.outcome != Outcome::NeverListened || is_computing(&attempt.evidence).is_none() {
+        return String::new();
+    }
+    format!(
+        "; deployments on {} were given up after {least} to {most} min, so one that only starts slowly may still pass \
+         there",
+        platform.name
+    )
+}
+
+/// The status of a probe that was redirected, and where to.
+fn redirect(probe: &ProbeAttempt) -> Option<(u16, String)> {
+    let ProbeResult::Status(status @ 300..=399) = probe.result else { return None };
+    Some((status, probe.location.as_ref().map(|to| format!(" to {to}")).unwrap_or_default()))
 }
 
 /// Rounds to a tenth of a millisecond.

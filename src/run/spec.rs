@@ -7,7 +7,7 @@ use crate::engine::{ContainerSpec, Network};
 use crate::holder::protocol::{CA_FILE, CREDENTIALS_PATH, HOSTNAME, SHARED_DIR};
 use crate::model::condition::{CheckPlan, ContainerPlan};
 use crate::model::service::Protocol;
-use crate::model::{Candidate, ConditionSet, EnvChange, Service};
+use crate::model::{Candidate, ConditionSet, EnvChange, ImageFacts, Service};
 
 use super::session::Session;
 
@@ -111,9 +111,17 @@ pub(crate) fn platform_words(start_command: &str) -> Vec<String> {
 
 /// ENTRYPOINT and CMD of a case; `None` for the image's own.
 #[must_use]
-pub(crate) fn command(service: &Service, conditions: &ConditionSet) -> (Option<Vec<String>>, Option<Vec<String>>) {
-    let Some(start_command) = service.start_command.as_deref() else { return (None, None) };
+pub(crate) fn command(
+    facts: &ImageFacts,
+    service: &Service,
+    conditions: &ConditionSet,
+) -> (Option<Vec<String>>, Option<Vec<String>>) {
     let plan = conditions.changes().container;
+    let Some(start_command) = service.start_command.as_deref() else {
+        let own: Vec<&str> = facts.entrypoint.iter().chain(&facts.cmd).map(String::as_str).collect();
+        let shell = ["/bin/sh", "-c", &own.join(" ")].map(ToOwned::to_owned).to_vec();
+        return (plan.shell.then_some(shell), None);
+    };
     let words = if plan.split_command { platform_words(start_command) } else { shell_words(start_command) };
     if plan.replace_entrypoint { (Some(words), None) } else { (None, Some(words)) }
 }
@@ -128,7 +136,7 @@ pub(crate) fn container(
     holder: &str,
 ) -> ContainerSpec {
     let env = environment(candidate, service, conditions).into_iter();
-    let (entrypoint, cmd) = command(service, conditions);
+    let (entrypoint, cmd) = command(&candidate.facts, service, conditions);
     // Every field is named: the compiler asks what becomes of a new one.
     let ContainerPlan {
         env: _,
@@ -142,6 +150,7 @@ pub(crate) fn container(
         read_only,
         full_disk: _,
         root,
+        shell: _,
         empty_folders,
     } = conditions.changes().container;
     ContainerSpec {

@@ -34,6 +34,13 @@ const EARLY_MORE: Duration = Duration::from_millis(50);
 const WAITING_AGAIN: Duration = Duration::from_millis(100);
 const WAITING_WITHIN: Duration = Duration::from_secs(15);
 
+/// When a candidate that is not healthy is first looked at for whether it still does anything, and how often from then
+/// on.
+const IDLE_FROM: Duration = Duration::from_secs(3);
+const IDLE_AGAIN: Duration = Duration::from_secs(1);
+/// CPU time in milliseconds that one that does nothing may use between two looks.
+const IDLE_CPU_MS: f64 = 20.0;
+
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
@@ -58,6 +65,25 @@ struct Waiting {
     due: Instant,
 }
 
+/// What a candidate has done so far.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Done {
+    /// Questions, connections and ports.
+    observations: usize,
+    /// Bytes written.
+    written: u64,
+    /// CPU time in milliseconds.
+    cpu_ms: f64,
+}
+
+impl Done {
+    /// Whether it did nothing since an earlier look.
+    fn is_idle_since(&self, earlier: &Self) -> bool {
+        let same = (self.observations, self.written) == (earlier.observations, earlier.written);
+        same && self.cpu_ms - earlier.cpu_ms <= IDLE_CPU_MS
+    }
+}
+
 /// What a watch needs.
 pub(crate) struct WatchInput<'a> {
     /// The service configuration.
@@ -74,8 +100,9 @@ pub(crate) struct WatchInput<'a> {
     pub(crate) death: oneshot::Receiver<Result<(), RunError>>,
     /// Called with each phase.
     pub(crate) on_phase: &'a (dyn Fn(Phase) + Sync),
-    /// Called when the candidate becomes healthy, with its attempt unless something else happens.
-    pub(crate) on_healthy: Option<&'a (dyn Fn(Attempt) + Sync)>,
+    /// Called when the candidate becomes healthy, or does nothing any more, with its attempt unless something else
+    /// happens.
+    pub(crate) on_provisional: Option<&'a (dyn Fn(Attempt) + Sync)>,
     /// Redacts secret values.
     pub(crate) redactor: &'a Redactor,
 }
@@ -104,8 +131,12 @@ pub(crate) struct Watch<'a> {
     /// When the soak ends, or the next check for open connections is due.
     soaked: Option<Instant>,
     checks: Vec<CheckResult>,
+    /// When to look next whether it still does anything.
+    idle: Option<Instant>,
+    /// What it had done at the last look.
+    done: Option<Done>,
     on_phase: &'a (dyn Fn(Phase) + Sync),
-    on_healthy: Option<&'a (dyn Fn(Attempt) + Sync)>,
+    on_provisional: Option<&'a (dyn Fn(Attempt) + Sync)>,
     redactor: &'a Redactor,
 }
 
@@ -131,8 +162,10 @@ impl<'a> Watch<'a> {
             healthy_at: None,
             soaked: None,
             checks: Vec::new(),
+            idle: begin.on_provisional.map(|_| Instant::now() + IDLE_FROM),
+            done: None,
             on_phase: begin.on_phase,
-            on_healthy: begin.on_healthy,
+            on_provisional: begin.on_provisional,
             redactor: begin.redactor,
         }
     }
@@ -150,6 +183,7 @@ impl<'a> Watch<'a> {
             let checked = self.checks.len() == self.service.checks.len();
             let overdue = self.waiting.values().map(|w| w.due).min().unwrap_or(far);
             let soaked = self.soaked.filter(|_| checked).unwrap_or(far);
+            let idle = self.idle.filter(|_| waiting).unwrap_or(far);
             tokio::select! {
                 died = &mut self.death => {
                     died.map_err(|_| RunError::Holder("the event stream ended".to_owned()))??;
@@ -173,6 +207,10 @@ impl<'a> Watch<'a> {
                     // A candidate that still waits for the network may yet fail on it.
                     self.soaked = None;
                     self.holder.send(&ToHolder::Pending { run: self.run }).await?;
+                }
+                () = sleep_until(idle) => {
+                    self.idle = None;
+                    self.holder.send(&ToHolder::SoFar { run: self.run }).await?;
                 }
                 () = sleep_until(overdue) => {
                     return Err(RunError::Holder("a probe got no answer long after its time limit".to_owned()));
@@ -214,8 +252,10 @@ impl<'a> Watch<'a> {
                 }
                 self.soaked = Some(Instant::now() + WAITING_AGAIN);
             }
-            FromHolder::SoFar { run, seen } if run == self.run => self.report_provisional(seen),
-            FromHolder::Probed { run, seq, result } if run == self.run => return self.probed(seq, result).await,
+            FromHolder::SoFar { run, seen } if run == self.run => self.on_seen(seen),
+            FromHolder::Probed { run, seq, result, location } if run == self.run => {
+                return self.probed(seq, result, location).await;
+            }
             FromHolder::Responded { run, seq, result, body } if run == self.run => {
                 self.waiting.remove(&seq);
                 if let Some(check) = self.service.checks.get(self.checks.len()) {
@@ -233,13 +273,35 @@ impl<'a> Watch<'a> {
         (self.on_phase)(phase);
     }
 
-    /// Reports the attempt so far. Its times are slightly off; [`Self::settle`] corrects them.
-    fn report_provisional(&self, seen: Vec<Observation>) {
-        let Some(tell) = self.on_healthy else { return };
+    /// Reports the attempt so far if the candidate is healthy, or has done nothing since the last look.
+    fn on_seen(&mut self, seen: Vec<Observation>) {
         let mut evidence = self.evidence.clone();
         seen.into_iter().for_each(|observation| evidence.add(observation));
+        if self.healthy_at.is_some() {
+            return self.report_provisional(Outcome::Healthy, evidence);
+        }
+        self.idle = Some(Instant::now() + IDLE_AGAIN);
+        let Some(usage) = evidence.usage else { return };
+        let Evidence { dns, connects, listens, .. } = &evidence;
+        let observations = dns.len() + connects.len() + listens.len();
+        let now = Done { observations, written: self.log.written(), cpu_ms: usage.cpu_ms };
+        if self.done.replace(now).is_some_and(|earlier| now.is_idle_since(&earlier)) {
+            self.idle = None;
+            self.report_provisional(self.unhealthy(&evidence), evidence);
+        }
+    }
+
+    /// The outcome of one that the health check gives up.
+    fn unhealthy(&self, evidence: &Evidence) -> Outcome {
+        let reachable = |l: &crate::model::observation::Listening| l.port == self.service.port && l.reachable_at(OWN);
+        if evidence.listens.iter().any(reachable) { Outcome::Unhealthy } else { Outcome::NeverListened }
+    }
+
+    /// Reports the attempt so far. Its times are slightly off; [`Self::settle`] corrects them.
+    fn report_provisional(&self, outcome: Outcome, evidence: Evidence) {
+        let Some(tell) = self.on_provisional else { return };
         tell(Attempt {
-            outcome: Outcome::Healthy,
+            outcome,
             phase: self.phase,
             exit_code: None,
             oom: false,
@@ -280,20 +342,25 @@ impl<'a> Watch<'a> {
         self.holder.send(&ToHolder::Probe(probe)).await
     }
 
-    async fn probed(&mut self, seq: u64, result: ProbeResult) -> Result<Option<End>, RunError> {
+    async fn probed(
+        &mut self,
+        seq: u64,
+        result: ProbeResult,
+        location: Option<String>,
+    ) -> Result<Option<End>, RunError> {
         let Some(Waiting { sent, early, .. }) = self.waiting.remove(&seq).filter(|_| self.healthy_at.is_none()) else {
             return Ok(None);
         };
         let at_ms = millis(sent - self.started);
         let good = result.good(self.service.platform.passing);
-        self.evidence.probes.push(ProbeAttempt { at_ms, passed: good, result, early });
+        self.evidence.probes.push(ProbeAttempt { at_ms, passed: good, result, early, location });
         match self.machine.result(good, early) {
             Decision::Unhealthy => return Ok(Some(End::Unhealthy)),
             Decision::Healthy => {
                 self.healthy_at = Some(Instant::now());
                 self.soaked = self.healthy_at.map(|at| at + self.options.soak);
                 self.enter(Phase::Soak);
-                if self.on_healthy.is_some() {
+                if self.on_provisional.is_some() {
                     self.holder.send(&ToHolder::SoFar { run: self.run }).await?;
                 }
                 self.next_check().await?;
@@ -316,6 +383,7 @@ impl<'a> Watch<'a> {
             port: self.service.port,
             method: check.method.clone(),
             path: check.path.clone(),
+            headers: check.headers.clone(),
             body: check.body.clone(),
             timeout_ms,
         };
@@ -358,12 +426,10 @@ impl<'a> Watch<'a> {
         (self.evidence.log_tail, self.evidence.log_tail_ms) = self.log.last_lines(&log, lag);
         let killed = end == End::Died && state.exit_code == SIGKILLED;
         let oom = state.oom_killed || self.evidence.usage.is_some_and(|usage| usage.out_of_memory(killed));
-        let reachable = |l: &crate::model::observation::Listening| l.port == self.service.port && l.reachable_at(OWN);
         let (outcome, exit_code) = match end {
             End::Died => (Outcome::of_exit(state.exit_code, oom), Some(state.exit_code)),
             End::Healthy => (Outcome::Healthy, None),
-            End::Unhealthy if self.evidence.listens.iter().any(reachable) => (Outcome::Unhealthy, None),
-            End::Unhealthy => (Outcome::NeverListened, None),
+            End::Unhealthy => (self.unhealthy(&self.evidence), None),
         };
         Ok(Attempt {
             outcome,

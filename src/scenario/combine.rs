@@ -74,10 +74,21 @@ pub(super) struct Entry {
     conditions: Vec<(Condition, Node)>,
 }
 
+/// The entry that stands for everything that is in force for the service.
+const DEPLOYED: &str = "deployed";
+
+/// The entry that asks for everything that is in force for the service, if there is one.
+pub(super) fn deployed(list: Option<&Node>) -> Option<&Node> {
+    list?.items().iter().find(|item| item.is_scalar() && item.text() == DEPLOYED)
+}
+
 /// Reads the list; adds errors to `problems`.
 pub(super) fn entries(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for item in list.map(Node::items).unwrap_or_default() {
+        if item.is_scalar() && item.text() == DEPLOYED {
+            continue;
+        }
         let mut set = ConditionSet::baseline();
         let mut conditions = Vec::new();
         let before = problems.len();

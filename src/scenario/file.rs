@@ -38,6 +38,8 @@ pub struct Scenario {
     pub conditions: Vec<Condition>,
     /// The sets of conditions; the baseline comes first.
     pub sets: Vec<ConditionSet>,
+    /// Whether everything that is in force for the service is to be imposed together, too.
+    pub(crate) is_deployed: bool,
     /// Number of runs of each case.
     pub repeat: usize,
     rules: Vec<Rule>,
@@ -55,6 +57,16 @@ pub struct Build {
 }
 
 impl Scenario {
+    /// Adds the set of everything that is in force.
+    pub(crate) fn add_deployed(&mut self, set: ConditionSet) {
+        let new = set.iter().filter(|condition| !self.conditions.contains(condition)).cloned();
+        let new: Vec<Condition> = new.collect();
+        self.conditions.extend(new);
+        if !self.sets.contains(&set) {
+            self.sets.push(set);
+        }
+    }
+
     /// The cases for images (the candidates, or others in their place), in report order: image, conditions, and
     /// expectation; `None` if it must pass.
     #[must_use]
@@ -112,6 +124,11 @@ pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> R
             conditions.push(condition);
         }
     }
+    let deployed = combine::deployed(root.get("conditions"));
+    if let Some(entry) = deployed.filter(|_| combine != Combine::Each) {
+        problems.push(entry.problem("`deployed` is one set of conditions: it needs `combine: each`"));
+    }
+    let is_deployed = deployed.is_some();
     if combine == Combine::Why
         && entries.is_empty()
         && let Some(word) = root.get("combine").filter(|_| parts.sound(&["conditions"], &[], &problems))
@@ -144,7 +161,7 @@ pub fn read(file: &str, text: &str, folder: &Path, asked: Option<&Profile>) -> R
         return Err(Refused::new(file, text, problems));
     }
     let repeat = root.get("repeat").map_or(1, number);
-    Ok(Scenario { name, candidates, builds, build, service, combine, conditions, sets, repeat, rules })
+    Ok(Scenario { name, candidates, builds, build, service, combine, conditions, sets, is_deployed, repeat, rules })
 }
 
 /// The requests after healthy, by path.

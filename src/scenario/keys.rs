@@ -32,12 +32,13 @@ pub(crate) const SCENARIO: [Key; 9] = [
     ),
     Key::new(
         "conditions",
-        Shape::List(&Shape::OneOrMany(&TEXT)),
-        "each entry is a condition, or a list of conditions imposed together; the baseline always runs",
+        Shape::OneOrMany(&Shape::OneOrMany(&TEXT)),
+        "each entry is a condition, a list of conditions imposed together, or `deployed`: everything that the service \
+         says was in force; the baseline always runs",
     ),
     Key::new(
         "expect",
-        Shape::Candidates(&Shape::OneOrMany(&TEXT)),
+        Shape::Named(&Shape::OneOrMany(&TEXT)),
         "the expected results: candidate (or `*`) to OUTCOME, `OUTCOME under CONDITION + CONDITION`, `OUTCOME under \
          baseline`",
     ),
@@ -62,6 +63,11 @@ const NAT: Key = Key::new(
     Shape::Word(&["yes", "no", "unknown"]),
     "whether the VPC has a NAT gateway or what else it needs to reach the internet; default: unknown",
 );
+const ROLE: Key = Key::new(
+    "role",
+    Shape::Word(&["yes", "no", "unknown"]),
+    "whether the service has an instance role; default: unknown",
+);
 const CHECK: Key = Key::new("health_check", Shape::Map(&HEALTH_CHECK), "the platform's health check");
 const UPSTREAMS: Key =
     Key::new("upstreams", Shape::List(&Shape::TextOr(&UPSTREAM)), "hosts the service needs: host:port, or a mapping");
@@ -69,11 +75,11 @@ const CHECKS: Key =
     Key::new("checks", Shape::List(&Shape::Map(&REQUEST)), "requests to send once the service is healthy");
 
 /// A service as a scenario has it.
-pub(crate) const SERVICE_IN_SCENARIO: [Key; 12] =
-    [PORT, ENV, ENV_FILE, SECRETS, START, CPU, MEMORY, EGRESS, NAT, CHECK, UPSTREAMS, CHECKS];
+pub(crate) const SERVICE_IN_SCENARIO: [Key; 13] =
+    [PORT, ENV, ENV_FILE, SECRETS, START, CPU, MEMORY, EGRESS, NAT, ROLE, CHECK, UPSTREAMS, CHECKS];
 
 /// A service file.
-pub(crate) const SERVICE: [Key; 13] = [
+pub(crate) const SERVICE: [Key; 14] = [
     Key::new(IMAGE, TEXT, "the image, unless --image is given"),
     PORT,
     ENV,
@@ -84,6 +90,7 @@ pub(crate) const SERVICE: [Key; 13] = [
     MEMORY,
     EGRESS,
     NAT,
+    ROLE,
     CHECK,
     UPSTREAMS,
     CHECKS,
@@ -98,10 +105,11 @@ const HEALTH_CHECK: [Key; 6] = [
     Key::new("unhealthy_threshold", HEALTH, "consecutive failures until unhealthy; default: 5"),
 ];
 
-const REQUEST: [Key; 7] = [
+const REQUEST: [Key; 8] = [
     Key::new("name", TEXT, "a name for reports and for `NAME fails`; default: method and path"),
     Key::new("method", Shape::Word(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]), "the method; default: GET"),
     Key::required("path", TEXT, "path and query"),
+    Key::new("headers", Shape::Named(&Shape::Scalar), "headers to send, such as `X-Forwarded-Proto: https`"),
     Key::new("body", Shape::Json, "a JSON body"),
     Key::new("status", Shape::Whole(100, 599), "the expected status; default: 200"),
     Key::new("json", Shape::Json, "the expected JSON response, complete"),

@@ -2,6 +2,7 @@
 //! independent error and its place.
 
 mod combine;
+pub(crate) mod compose;
 pub(crate) mod env_file;
 mod expect;
 pub mod file;

@@ -39,7 +39,7 @@ fn of(shape: Shape) -> Value {
             "propertyNames": {"pattern": "^[A-Za-z_.-][A-Za-z0-9_.-]*$"},
             "additionalProperties": of(Shape::Scalar),
         }),
-        Shape::Candidates(inner) => json!({"type": "object", "additionalProperties": of(*inner)}),
+        Shape::Named(inner) => json!({"type": "object", "additionalProperties": of(*inner)}),
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use hyper::header::{HeaderName, HeaderValue};
+
 use super::image_name::image_problem;
 use super::keys::SERVICE;
 use super::node::{Node, number, time, variables};
@@ -65,6 +67,7 @@ pub(super) fn check(block: &Node, folder: &Path, profile: &Profile, problems: &m
         memory,
         vpc: block.get("egress").map(|egress| egress.text() == "VPC"),
         nat: nat(block, problems),
+        role: block.get("role").and_then(answer),
         upstreams: upstreams::check(block.get("upstreams"), problems),
         health_check: health_check(block.get("health_check"), profile, problems),
         checks: checks(block.get("checks"), problems),
@@ -77,6 +80,11 @@ fn nat(block: &Node, problems: &mut Vec<Problem>) -> Option<bool> {
     if block.get("egress").is_none_or(|egress| egress.text() != "VPC") {
         problems.push(written.problem("`nat` is about a VPC: it needs `egress: VPC`"));
     }
+    answer(written)
+}
+
+/// `yes`, `no`, or `unknown`.
+fn answer(written: &Node) -> Option<bool> {
     match written.text() {
         "yes" => Some(true),
         "no" => Some(false),
@@ -214,11 +222,24 @@ fn request(item: &Node, problems: &mut Vec<Problem>) -> HttpCheck {
         name: text("name").unwrap_or_else(|| format!("{method} {path}")),
         method,
         path,
+        headers: item.get("headers").map(|headers| header_fields(headers, problems)).unwrap_or_default(),
         body: item.get("body").map(|body| body.json().to_string()),
         status: item.get("status").map_or(200, number),
         json: item.get("json").map(Node::json),
         within: time(item.get("within"), CHECK_WITHIN),
     }
+}
+
+/// The headers of a request.
+fn header_fields(written: &Node, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    for entry in written.entries() {
+        if HeaderName::try_from(&entry.key).is_err() {
+            problems.push(Problem::of(entry.place, format!("`{}` is no name of a header", entry.key)));
+        } else if HeaderValue::try_from(entry.node.text()).is_err() {
+            problems.push(entry.node.problem("a header's value must be one line of plain text"));
+        }
+    }
+    written.entries().iter().map(|entry| (entry.key.clone(), entry.node.text().to_owned())).collect()
 }
 
 /// What is wrong with the name of a check.

@@ -37,8 +37,8 @@ pub(crate) enum Shape {
     Map(&'static [Key]),
     /// A mapping whose keys are names of variables.
     Variables,
-    /// A mapping whose keys are names of candidates.
-    Candidates(&'static Shape),
+    /// A mapping with any keys.
+    Named(&'static Shape),
 }
 
 /// A key of a mapping.
@@ -105,7 +105,7 @@ pub(crate) fn check(node: Node, shape: Shape, key: &str, problems: &mut Vec<Prob
             }
             Value::Map(good)
         }
-        (Value::Map(entries), Shape::Candidates(inner)) => {
+        (Value::Map(entries), Shape::Named(inner)) => {
             let mut good = Vec::new();
             for entry in once(entries, problems) {
                 if let Some(node) = check(entry.node, *inner, &entry.key, problems) {
@@ -131,7 +131,7 @@ fn wrong(node: &Node, shape: Shape, key: &str) -> Option<String> {
         Shape::Time(_) if !scalar => "expected a duration such as 5s",
         Shape::Word(_) if !scalar => "expected one word",
         Shape::List(_) if !list => "expected a list",
-        Shape::Map(_) | Shape::Variables | Shape::Candidates(_) if !map => "expected a mapping (KEY: value)",
+        Shape::Map(_) | Shape::Variables | Shape::Named(_) if !map => "expected a mapping (KEY: value)",
         Shape::TextOr(_) if !scalar && !map => "expected a string or a mapping (KEY: value)",
         _ => return out_of_range(node.text(), shape, key),
     };

@@ -6,6 +6,8 @@
 
 mod bad_images;
 mod bisect;
+mod broken;
+mod clients;
 mod conditions;
 mod deployments;
 mod field;
@@ -24,6 +26,7 @@ mod rows;
 mod scenario;
 mod sees;
 mod services;
+mod services_real;
 mod shared;
 mod support;
 mod tellings;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use exitone::engine::Engine;
 use exitone::engine::archive::{Layer, NewImage};
@@ -47,6 +48,8 @@ pub(crate) struct Row {
     /// Names at the top of the folder that are not part of the image.
     pub left_out: &'static [&'static str],
     pub base: Base,
+    /// The packages of a Python base, if they are its own.
+    pub requirements: Option<PathBuf>,
     pub architecture: String,
     /// The architecture of its programs.
     pub machine: String,
@@ -73,15 +76,17 @@ pub(crate) async fn build(engine: &dyn Engine, rows: &[Row]) {
         return;
     }
     let work = tempfile::tempdir().expect("a folder");
-    let kinds: BTreeSet<(Base, &str)> = missing.iter().map(|(row, _)| (row.base, row.machine.as_str())).collect();
-    let mut bases: BTreeMap<(Base, &str), Vec<Layer>> = BTreeMap::new();
-    for (base, architecture) in kinds {
-        eprintln!("making the base {base:?} for {architecture}");
-        bases.insert((base, architecture), layers(engine, base, architecture, work.path()).await);
+    let kind = |row: &Row| (row.base, row.machine.clone(), requirements(row));
+    let kinds: BTreeSet<(Base, String, String)> = missing.iter().map(|(row, _)| kind(row)).collect();
+    let mut bases: BTreeMap<(Base, String, String), Vec<Layer>> = BTreeMap::new();
+    for of in kinds {
+        eprintln!("making the base {:?} for {}", of.0, of.1);
+        let made = layers(engine, of.0, &of.1, &of.2, work.path()).await;
+        bases.insert(of, made);
     }
     let mut images = Vec::new();
     for (row, label) in &missing {
-        images.push(image(row, label, bases[&(row.base, row.machine.as_str())].clone(), work.path()));
+        images.push(image(row, label, bases[&kind(row)].clone(), work.path()));
     }
     kept::load(engine, &images, work.path()).await;
 }
@@ -97,7 +102,7 @@ fn content(row: &Row) -> String {
         row.user,
         row.env,
         row.machine,
-        requirements()
+        requirements(row)
     );
     let mut parts = vec![made_of.into_bytes()];
     for (name, bytes) in files(row) {
@@ -106,8 +111,13 @@ fn content(row: &Row) -> String {
     digest(&parts)
 }
 
-fn requirements() -> String {
-    concat!(include_str!("../../images/requirements.txt"), include_str!("field/requirements.txt")).to_owned()
+/// The packages of a row's base.
+fn requirements(row: &Row) -> String {
+    let shared = concat!(include_str!("../../images/requirements.txt"), include_str!("field/requirements.txt"));
+    row.requirements.as_ref().map_or_else(
+        || shared.to_owned(),
+        |own| std::fs::read_to_string(own).unwrap_or_else(|e| panic!("{}: {e}", own.display())),
+    )
 }
 
 /// The files of a row, except its service file.
@@ -130,9 +140,9 @@ fn files(row: &Row) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The layers shared by rows; cached among this package's temporary files.
-async fn layers(engine: &dyn Engine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
+async fn layers(engine: &dyn Engine, base: Base, architecture: &str, requirements: &str, work: &Path) -> Vec<Layer> {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let made_of = format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {}", requirements());
+    let made_of = format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {requirements}");
     let digest = digest(&[made_of.into_bytes()]);
     let named = |part: &str| kept.join(format!("field-{part}-{architecture}-{}.tar", &digest[..12]));
     let parts: &[&str] = match base {
@@ -142,7 +152,7 @@ async fn layers(engine: &dyn Engine, base: Base, architecture: &str, work: &Path
     };
     let files: Vec<PathBuf> = parts.iter().map(|part| named(part)).collect();
     if !files.iter().all(|file| file.is_file()) {
-        let made = make(engine, base, architecture, work).await;
+        let made = make(engine, base, architecture, requirements, work).await;
         for (layer, file) in made.iter().zip(&files) {
             let exitone::engine::archive::Blob::File(from) = &layer.blob else { continue };
             std::fs::copy(from, file).expect("copied");
@@ -152,7 +162,7 @@ async fn layers(engine: &dyn Engine, base: Base, architecture: &str, work: &Path
     files.iter().map(|file| Layer::of_file(file).expect("a layer")).collect()
 }
 
-async fn make(engine: &dyn Engine, base: Base, architecture: &str, work: &Path) -> Vec<Layer> {
+async fn make(engine: &dyn Engine, base: Base, architecture: &str, requirements: &str, work: &Path) -> Vec<Layer> {
     let source = Source::default();
     let (name, packages): (_, &[&str]) =
         if base == Base::Small { ("small base", &SMALL) } else { ("Debian base", &DEBIAN) };
@@ -162,11 +172,11 @@ async fn make(engine: &dyn Engine, base: Base, architecture: &str, work: &Path) 
     }
     let base = python_base(engine, &source, architecture, work).await.expect("the Python base");
     let list = work.join("requirements.txt");
-    std::fs::write(&list, requirements()).expect("written");
-    let site = work.join(format!("site-{architecture}"));
+    std::fs::write(&list, requirements).expect("written");
+    let site = work.join(format!("site-{architecture}-{}", &digest(&[requirements.as_bytes().to_vec()])[..12]));
     python_packages(&list, &base.python, architecture, &site).await.expect("the packages");
     python_compile(&site, &base.python).await.expect("compiled");
-    let tar = work.join(format!("site-{architecture}.tar"));
+    let tar = site.with_extension("tar");
     pack_folder(&site, "opt/site", &tar).expect("packed");
     let mut layers = base.layers;
     layers.push(Layer::of_file(&tar).expect("a layer"));
@@ -207,4 +217,22 @@ fn image(row: &Row, label: &str, mut layers: Vec<Layer>, work: &Path) -> NewImag
         layers,
         ..NewImage::default()
     }
+}
+
+/// Does something for each item, a few at a time. The results are in the order of the items.
+pub(crate) fn side_by_side<T: Sync, R: Send>(items: &[T], at_a_time: usize, each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let left = Mutex::new(items.iter().enumerate());
+    let done = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                loop {
+                    let Some((n, item)) = left.lock().expect("whole").next() else { return };
+                    let result = each(item);
+                    done.lock().expect("whole").insert(n, result);
+                }
+            });
+        }
+    });
+    done.into_inner().expect("whole").into_values().collect()
 }

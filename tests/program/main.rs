@@ -4,6 +4,7 @@
 mod bisect;
 mod ci_files;
 mod cli;
+mod complete;
 mod docs;
 mod engine_proof;
 mod layering;

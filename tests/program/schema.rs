@@ -1,5 +1,6 @@
 //! Output conforms to `exitone schema`, and the schema accepts nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -279,6 +280,7 @@ async fn told(how: How) -> Vec<Stamped> {
         name: "ready".to_owned(),
         method: "GET".to_owned(),
         path: "/".to_owned(),
+        headers: BTreeMap::new(),
         body: None,
         status: 200,
         json: None,

@@ -1,5 +1,6 @@
 //! The whole program against the scripted engine, with a paused clock: a day of waiting takes no time.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -246,6 +247,7 @@ async fn judges_requests_after_healthy() {
         name: "OTP".to_owned(),
         method: "POST".to_owned(),
         path: "/otp".to_owned(),
+        headers: BTreeMap::new(),
         body: None,
         status: 200,
         json: Some(json),

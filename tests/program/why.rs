@@ -456,8 +456,8 @@ fn bound(d: usize) -> f64 {
 
 #[tokio::test(start_paused = true)]
 async fn none_of_150_variables_matters() {
-    let Answer { verdict, complete, runs, minimal_sets, .. } = large(|_| healthy(8000)).ask().await.answer;
-    assert_eq!((verdict, complete, minimal_sets.len()), (Verdict::Pass, true, 0));
+    let Answer { verdict, settled, runs, minimal_sets, .. } = large(|_| healthy(8000)).ask().await.answer;
+    assert_eq!((verdict, settled, minimal_sets.len()), (Verdict::Pass, true, 0));
     assert!(runs as f64 <= bound(0), "{runs} runs");
 }
 
@@ -468,7 +468,7 @@ async fn six_of_150_variables_are_required() {
     let missing = |s: &Situation| REQUIRED.into_iter().find(|n| !has(s, &variable(*n)));
     let explained = large(move |s| missing(s).map_or_else(|| healthy(8000), |_| boom("bad settings"))).ask().await;
     assert_eq!(sets(&explained), REQUIRED.map(|n| format!("env.unset:{}", variable(n))));
-    assert!(explained.answer.complete, "{:?}", explained.answer);
+    assert!(explained.answer.settled, "{:?}", explained.answer);
     assert!(explained.answer.runs as f64 <= bound(6), "{} runs", explained.answer.runs);
 }
 
@@ -478,7 +478,7 @@ async fn required_variables_that_the_log_names_are_found_in_fewer_runs() {
     let missing = |s: &Situation| REQUIRED.into_iter().map(variable).find(|name| !has(s, name));
     let explained = large(move |s| missing(s).map_or_else(|| healthy(8000), |name| boom(&name))).ask().await;
     assert_eq!(sets(&explained), REQUIRED.map(|n| format!("env.unset:{}", variable(n))));
-    assert!(explained.answer.complete, "{:?}", explained.answer);
+    assert!(explained.answer.settled, "{:?}", explained.answer);
     // Each alone, everything that is not named, and runs started on a wrong guess.
     let most = bound(0) + 3.0 * 6.0;
     assert!(explained.answer.runs as f64 <= most, "{} runs", explained.answer.runs);
@@ -489,7 +489,7 @@ async fn two_of_150_variables_fail_only_together() {
     let world = large(|s| if has(s, &variable(23)) || has(s, &variable(130)) { healthy(8000) } else { boom("none") });
     let explained = world.ask().await;
     assert_eq!(sets(&explained), ["env.unset:V023 + env.unset:V130"]);
-    assert!(explained.answer.complete, "{:?}", explained.answer);
+    assert!(explained.answer.settled, "{:?}", explained.answer);
     assert!(explained.answer.runs as f64 <= bound(2), "{} runs", explained.answer.runs);
 }
 
@@ -498,6 +498,6 @@ async fn one_of_150_variables_fails_with_a_trailing_newline() {
     let newline = |s: &Situation| s.env.get(&variable(88)).is_some_and(|value| value.ends_with('\n'));
     let explained = large(move |s| if newline(s) { boom("bad token") } else { healthy(8000) }).ask().await;
     assert_eq!(sets(&explained), ["env.newline:V088"]);
-    assert!(explained.answer.complete, "{:?}", explained.answer);
+    assert!(explained.answer.settled, "{:?}", explained.answer);
     assert!(explained.answer.runs as f64 <= bound(1), "{} runs", explained.answer.runs);
 }

@@ -27,7 +27,7 @@ fn on() -> On {
 fn evidence(telling: &str) -> Evidence {
     let file = |name: &str| Path::new(TELLINGS).join(telling).join(name);
     Evidence {
-        files: Files { service: Some(file("service.json")), env_file: None, update: Some(file("update.json")) },
+        files: Files { service: Some(file("service.json")), update: Some(file("update.json")), ..Files::default() },
         log: vec![file("service.log")],
         operations: Some(file("operations.json")),
         arn: None,
@@ -189,7 +189,7 @@ fn files_of_other_services_are_refused_together() {
     };
     let said = |sources: &Sources| {
         let mut refusals = Vec::new();
-        let _ = read(sources, None, &on(), &mut refusals).expect("read");
+        let _ = read(sources, &Files::default(), &on(), &mut refusals).expect("read");
         refusals.join("\n")
     };
     let good = || Sources {

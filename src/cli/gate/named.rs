@@ -7,6 +7,7 @@ use super::git::Repo;
 use crate::cli::failure::Failure;
 use crate::cli::flags::On;
 use crate::cli::input::{folder_of, read_text};
+use crate::cli::scenarios::with_deployed;
 use crate::model::units::parse_duration;
 use crate::scenario::{Build as Written, Scenario, content, file};
 
@@ -98,7 +99,7 @@ pub(crate) fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> 
     let within = within(repo, path);
     let shown = within.as_deref().unwrap_or(path).display().to_string();
     let folder = folder_of(path);
-    let scenario = file::read(&shown, &text, &folder, on.platform.as_ref())?;
+    let scenario = with_deployed(file::read(&shown, &text, &folder, on.platform.as_ref())?, &shown);
     let build = match &scenario.build {
         Some(written) => {
             let build = Build::of(written, &folder, within.as_deref(), &repo.top);

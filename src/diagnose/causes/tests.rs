@@ -35,7 +35,7 @@ fn opens(address: &str, port: u16) -> Evidence {
 
 fn probed(result: ProbeResult) -> Evidence {
     Evidence {
-        probes: vec![ProbeAttempt { at_ms: 5.0, result, passed: false, early: false }],
+        probes: vec![ProbeAttempt { at_ms: 5.0, result, passed: false, early: false, location: None }],
         ..opens("0.0.0.0", 8000)
     }
 }

@@ -6,6 +6,7 @@ use super::{Failure, Knowledge, Meaning, NAMED, Undone, if_fits, nothing_exclude
 use crate::model::Condition;
 use crate::model::condition::{Env, EnvChange};
 use crate::model::deployment::{Applies, Ground, Known, Revision};
+use crate::model::words::has_word;
 
 /// Minimum length of a part of a name or value to compare: shorter ones occur everywhere.
 const LEAST_WORD: usize = 4;
@@ -42,7 +43,7 @@ impl Knowledge for Env {
         let name = self.name.as_str();
         let log = failure.log.to_ascii_lowercase();
         let low = name.to_ascii_lowercase();
-        if log.contains(&low) || log.contains(&low.replace('_', " ")) {
+        if has_word(&log, &low) || has_word(&log, &low.replace('_', " ")) {
             return NAMED;
         }
         let value = match &self.change {

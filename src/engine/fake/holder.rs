@@ -71,7 +71,7 @@ impl FakeEngine {
                 Ok(ToHolder::Probe(_)) if self.lock().faults.holder_silent => {}
                 Ok(ToHolder::Probe(probe)) => {
                     let result = self.answer(&id, probe.port, probe.path.is_some());
-                    self.say(&id, &FromHolder::Probed { run: probe.run, seq: probe.seq, result });
+                    self.say(&id, &FromHolder::Probed { run: probe.run, seq: probe.seq, result, location: None });
                 }
                 Ok(ToHolder::Request(request)) => {
                     let (run, seq, result) = (request.run, request.seq, self.answer(&id, request.port, true));

@@ -29,6 +29,8 @@ pub(crate) struct ContainerPlan {
     pub(crate) full_disk: bool,
     /// The process runs as root.
     pub(crate) root: bool,
+    /// A shell runs the image's command.
+    pub(crate) shell: bool,
     /// Folders that are empty, in memory, and writable for everybody.
     pub(crate) empty_folders: Vec<String>,
 }

@@ -10,6 +10,8 @@ use super::{Argument, ByHand, Changes, Condition, Family, Kind};
 pub enum Repair {
     /// The process runs as root.
     Root,
+    /// A shell runs the image's command.
+    Shell,
     /// A folder that everybody may write to, and that is empty.
     EmptyFolder(String),
     /// The health check asks this port.
@@ -24,6 +26,9 @@ pub enum Repair {
 
 static ROOT: Kind =
     Kind::new("user.root", Argument::None, "the process runs as root", |_| Ok(Condition::Repair(Repair::Root)));
+static SHELL: Kind = Kind::new("command.shell", Argument::None, "a shell runs the image's command", |_| {
+    Ok(Condition::Repair(Repair::Shell))
+});
 static EMPTY_FOLDER: Kind =
     Kind::new("folder.empty", Argument::Required("/PATH"), "a folder is empty and everybody may write to it", |w| {
         let path = w.argument.trim_end_matches('/');
@@ -49,7 +54,7 @@ static TCP: Kind =
 static PATIENCE: Kind = Kind::new("check.longer", Argument::None, "the health check waits as long as it may", |_| {
     Ok(Condition::Repair(Repair::Patience))
 });
-pub(super) const KINDS: &[&Kind] = &[&ROOT, &EMPTY_FOLDER, &PORT, &PATH, &TCP, &PATIENCE];
+pub(super) const KINDS: &[&Kind] = &[&ROOT, &SHELL, &EMPTY_FOLDER, &PORT, &PATH, &TCP, &PATIENCE];
 
 const NO_FOLDER: &str = "needs the path of a folder: `/var/cache`";
 
@@ -70,6 +75,7 @@ impl Family for Repair {
     fn kind(&self) -> &'static Kind {
         match self {
             Self::Root => &ROOT,
+            Self::Shell => &SHELL,
             Self::EmptyFolder(_) => &EMPTY_FOLDER,
             Self::Port(_) => &PORT,
             Self::Path(_) => &PATH,
@@ -82,7 +88,7 @@ impl Family for Repair {
         match self {
             Self::EmptyFolder(path) | Self::Path(path) => format!(":{path}"),
             Self::Port(port) => format!(":{port}"),
-            Self::Root | Self::Tcp | Self::Patience => String::new(),
+            Self::Root | Self::Shell | Self::Tcp | Self::Patience => String::new(),
         }
     }
 
@@ -90,13 +96,14 @@ impl Family for Repair {
         match self {
             Self::Port(_) => Some("the port of the health check".to_owned()),
             Self::Path(_) | Self::Tcp => Some("what the health check asks".to_owned()),
-            Self::Root | Self::EmptyFolder(_) | Self::Patience => None,
+            Self::Root | Self::Shell | Self::EmptyFolder(_) | Self::Patience => None,
         }
     }
 
     fn words(&self) -> String {
         match self {
             Self::Root => "it runs as root".to_owned(),
+            Self::Shell => "a shell runs its command".to_owned(),
             Self::EmptyFolder(path) => format!("{path} is empty and writable"),
             Self::Port(port) => format!("the health check asks port {port}"),
             Self::Path(path) => format!("the health check asks {path}"),
@@ -108,6 +115,7 @@ impl Family for Repair {
     fn impose(&self, changes: &mut Changes) {
         match self {
             Self::Root => changes.container.root = true,
+            Self::Shell => changes.container.shell = true,
             Self::EmptyFolder(path) => changes.container.empty_folders.push(path.clone()),
             Self::Port(port) => changes.check.port = Some(*port),
             Self::Path(path) => changes.check.path = Some(path.clone()),
@@ -120,6 +128,7 @@ impl Family for Repair {
         let options = |options: String| ByHand::Options { options, remark: "" };
         match self {
             Self::Root => options("--user 0".to_owned()),
+            Self::Shell => ByHand::Planned,
             Self::EmptyFolder(path) => options(format!("--tmpfs {}:mode=1777", crate::model::words::quote(path))),
             Self::Port(_) | Self::Path(_) | Self::Tcp | Self::Patience => {
                 ByHand::Impossible("is about the health check alone: change the request at the end".to_owned())

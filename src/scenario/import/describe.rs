@@ -181,7 +181,7 @@ fn with_capitals(value: &Json) -> Json {
 }
 
 fn through_a_vpc(draft: &mut Draft) {
-    draft.propose("egress.drop", true, "egress goes through a VPC: without a NAT gateway it silently drops packets");
+    draft.propose("egress.drop", "egress goes through a VPC: without a NAT gateway it silently drops packets");
     draft.notes.push(
         "What the VPC really lets through: a VPC without a NAT gateway silently drops everything to the internet, also \
          from public subnets; route tables, security groups and VPC endpoints are not in this file. Hosts inside the \
@@ -191,7 +191,7 @@ fn through_a_vpc(draft: &mut Draft) {
 }
 
 fn without_role(draft: &mut Draft) {
-    draft.propose("metadata.none", true, "the service has no instance role: SDK calls find no credentials");
+    draft.propose("metadata.none", "the service has no instance role: SDK calls find no credentials");
     let mut note = "There is no instance role (InstanceRoleArn): SDK calls have no credentials there, but in the \
                     baseline they have; `metadata.none` takes them away."
         .to_owned();

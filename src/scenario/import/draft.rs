@@ -104,8 +104,6 @@ pub(crate) struct Proposal {
     pub(crate) condition: String,
     /// Why.
     pub(crate) why: String,
-    /// Whether the file says that the service runs under it.
-    pub(crate) certain: bool,
 }
 
 /// The parsed content.
@@ -193,8 +191,8 @@ impl Draft {
     }
 
     /// Proposes a condition.
-    pub(crate) fn propose(&mut self, condition: impl Into<String>, certain: bool, why: impl Into<String>) {
-        self.proposals.push(Proposal { condition: condition.into(), why: why.into(), certain });
+    pub(crate) fn propose(&mut self, condition: impl Into<String>, why: impl Into<String>) {
+        self.proposals.push(Proposal { condition: condition.into(), why: why.into() });
     }
 
     /// Stores the problems, and adds what follows from variables and the start command, regardless of their origin.
@@ -209,17 +207,17 @@ impl Draft {
             .collect();
         for name in whole {
             let why = "the secret is taken whole: where it is stored as a JSON document, that document arrives";
-            self.propose(format!("env.json:{name}"), false, why);
+            self.propose(format!("env.json:{name}"), why);
         }
         let Some(command) = self.start_command.as_ref().filter(|c| !c.text.trim().is_empty()) else { return self };
         if command.text.contains(['"', '\'', '&', '|', ';', '$', '<', '>', '*', '`', '\\']) {
             let why = "App Runner splits the start command at white space; no shell reads its quotes and operators";
-            self.propose("command.split", true, why);
+            self.propose("command.split", why);
         }
         if self.kind == Kind::Describe && self.image.is_some() {
             let why = "whether ENTRYPOINT is kept before the start command is not documented; without one it changes \
                        nothing";
-            self.propose("command.no-entrypoint", false, why);
+            self.propose("command.no-entrypoint", why);
             self.notes.push(
                 "The image's ENTRYPOINT: App Runner does not document whether it is kept before a start command. Here \
                  it is; `command.no-entrypoint` runs without it."

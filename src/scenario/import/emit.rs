@@ -268,6 +268,9 @@ fn service_lines(draft: &Draft, values: Values, indent: &str) -> Lines {
             put(&mut lines, indent, key, field);
         }
     }
+    if let Some(role) = draft.role {
+        lines.put(format!("{indent}role: {}", if role { "yes" } else { "no" }));
+    }
     if !draft.health.is_empty() {
         lines.put(format!("{indent}health_check:"));
         for (key, field) in &draft.health {
@@ -310,18 +313,11 @@ fn service_lines(draft: &Draft, values: Values, indent: &str) -> Lines {
 fn conditions(lines: &mut Lines, draft: &Draft) {
     lines.put("# Each entry is one set of conditions; the baseline (none of them) is always run as well.");
     lines.put("# `exitone why IMAGE` searches among all that differs on the platform.");
-    if draft.proposals.is_empty() {
-        lines.put("conditions: []");
-        return;
-    }
     lines.put("conditions:");
     for proposal in &draft.proposals {
         lines.comment("  ", " ", &proposal.why);
         lines.put(format!("  - {}", proposal.condition));
     }
-    let certain: Vec<&str> = draft.proposals.iter().filter(|p| p.certain).map(|p| p.condition.as_str()).collect();
-    if certain.len() > 1 {
-        lines.comment("  ", " ", "what the service runs under, all at once");
-        lines.put(format!("  - [{}]", certain.join(", ")));
-    }
+    lines.comment("  ", " ", "everything that is in force for the service, all at once");
+    lines.put("  - deployed");
 }

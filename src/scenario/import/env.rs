@@ -48,6 +48,6 @@ pub(crate) fn surroundings(draft: &mut Draft) {
          an instance role: conditions for both are proposed; take out what does not apply."
             .to_owned(),
     );
-    draft.propose("egress.drop", false, "a VPC without a NAT gateway silently drops what goes to the internet");
-    draft.propose("metadata.none", false, "without an instance role SDK calls find no credentials");
+    draft.propose("egress.drop", "a VPC without a NAT gateway silently drops what goes to the internet");
+    draft.propose("metadata.none", "without an instance role SDK calls find no credentials");
 }

@@ -131,6 +131,12 @@ fn of_draft(file: File<'_>, draft: Draft, profile: &Profile) -> Result<Part, Ref
     Ok(Part { service, image, draft: Some(draft) })
 }
 
+/// What a service file says, which is what the user says.
+#[must_use]
+pub(crate) fn of_service_file(service: &Service, name: &str) -> Revision {
+    of_part(&Part { service: service.clone(), image: None, draft: None }, name, true).revision
+}
+
 fn of_part(part: &Part, name: &str, holds: bool) -> Told {
     let service = &part.service;
     let source = || name.to_owned();
@@ -140,7 +146,7 @@ fn of_part(part: &Part, name: &str, holds: bool) -> Told {
         image: part.image.clone().map(|value| Fact { value, source: source(), holds }),
         vpc: service.vpc.map(|value| Fact { value, source: source(), holds }),
         nat: service.nat.map(|value| Fact { value, source: source(), holds }),
-        role: draft.and_then(|draft| draft.role).map(|value| Fact { value, source: source(), holds }),
+        role: service.role.map(|value| Fact { value, source: source(), holds }),
         dual_stack: draft.and_then(|draft| draft.dual_stack).map(|value| Fact { value, source: source(), holds }),
         start_command: Some(Fact { value: service.start_command.is_some(), source: source(), holds }),
         variables: Some(Fact { value: variables, source: source(), holds }),

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::rows::{self, Base, Row};
+use super::rows::{self, Base, Row, side_by_side};
 use super::support::engine;
 
 /// Rows that run at the same time.
@@ -93,6 +92,7 @@ impl Case {
             folder: self.folder().join("app"),
             left_out: &[],
             base: self.base,
+            requirements: None,
             architecture: self.architecture.clone(),
             machine: self.programs.clone().unwrap_or_else(|| self.architecture.clone()),
             entrypoint: self.entrypoint.clone(),
@@ -197,23 +197,13 @@ async fn names_what_broke_each_planted_deployment() {
     let cases: Vec<Case> = table().into_iter().filter(wanted).collect();
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();
     rows::build(&*engine, &rows).await;
-    let left = Mutex::new(cases.iter());
-    let judged = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(|| {
-                loop {
-                    let Some(case) = left.lock().expect("whole").next() else { return };
-                    let of = case.judge(&case.ask());
-                    eprintln!("{} {} {}: {}", of.id, if of.right { "right" } else { "WRONG" }, of.kind, of.said);
-                    judged.lock().expect("whole").insert(case.id.clone(), of);
-                }
-            });
-        }
+    let judged = side_by_side(&cases, AT_A_TIME, |case| {
+        let of = case.judge(&case.ask());
+        eprintln!("{} {} {}: {}", of.id, if of.right { "right" } else { "WRONG" }, of.kind, of.said);
+        of
     });
-    let judged = judged.into_inner().expect("whole");
-    let right = judged.values().filter(|of| of.right).count();
-    let wrongly: Vec<&str> = judged.values().filter(|of| of.wrongly_proved).map(|of| of.id.as_str()).collect();
+    let right = judged.iter().filter(|of| of.right).count();
+    let wrongly: Vec<&str> = judged.iter().filter(|of| of.wrongly_proved).map(|of| of.id.as_str()).collect();
     eprintln!("{right} of {} right, {} wrong among those called proved", judged.len(), wrongly.len());
     assert!(wrongly.is_empty(), "called proved, and wrong: {wrongly:?}");
     // Two of forty may be undecided.

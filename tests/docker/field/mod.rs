@@ -9,11 +9,11 @@ mod page;
 mod table;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::rows::side_by_side;
 use super::support::engine;
 use table::{Case, folder, table};
 
@@ -50,20 +50,7 @@ async fn diagnoses_every_field_failure() {
 }
 
 fn all(cases: &[&Case], at_a_time: usize) -> BTreeMap<String, WhyRun> {
-    let left = Mutex::new(cases.iter());
-    let said = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..at_a_time {
-            scope.spawn(|| {
-                loop {
-                    let Some(case) = left.lock().expect("whole").next() else { return };
-                    let one = why(case);
-                    said.lock().expect("whole").insert(case.id.clone(), one);
-                }
-            });
-        }
-    });
-    said.into_inner().expect("whole")
+    side_by_side(cases, at_a_time, |case| (case.id.clone(), why(case))).into_iter().collect()
 }
 
 fn why(case: &Case) -> WhyRun {

@@ -124,6 +124,7 @@ impl Case {
             folder: folder(&self.id),
             left_out: &["service.yaml"],
             base: self.base,
+            requirements: None,
             architecture: self.architecture.clone(),
             machine: self.programs.clone().unwrap_or_else(|| self.architecture.clone()),
             entrypoint: self.entrypoint.clone(),

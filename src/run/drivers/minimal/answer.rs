@@ -1,12 +1,14 @@
 //! Builds the answer of an inquiry.
 
+use std::sync::Arc;
+
 use super::Inquiry;
 use super::around::Around;
 use super::memory::Universe;
 use crate::diagnose::needed::with_needed;
 use crate::diagnose::signature::signature;
 use crate::model::answer::{Answer, Healed, MinimalSet};
-use crate::model::outcome::{Cause, Finding};
+use crate::model::outcome::{Cause, Finding, Need};
 use crate::model::words::command_line;
 use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
 use crate::search::minimal::Findings;
@@ -91,6 +93,7 @@ impl Inquiry<'_, '_> {
         answer.healed =
             main.healed.iter().map(|h| Healed { healers: convert(&h.healers), heals: convert(&h.heals) }).collect();
         answer.other_failures = around.others;
+        (answer.untried, answer.uncombined) = (around.untried, around.uncombined);
         answer.not_tried = around.not_tried;
         if !main.finished {
             answer.not_tried.extend(
@@ -102,19 +105,29 @@ impl Inquiry<'_, '_> {
             answer.not_tried.push(all.join(", "));
         }
         answer.not_exercised = self.not_exercised();
+        answer.needs = self.missing_servers(answer.baseline);
         let open = !main.open.is_empty() || around.open;
-        answer.complete = answer.baseline == Verdict::Pass && main.complete() && !around.open && !self.stopped;
+        answer.settled = answer.baseline == Verdict::Pass && main.complete() && !around.open && !self.stopped;
+        answer.complete = answer.settled && answer.untried.is_empty() && answer.uncombined == 0;
         answer.assumption = self.assumption(&answer, open);
-        answer.verdict = match (answer.minimal_sets.first(), answer.baseline, answer.complete) {
+        answer.verdict = match (answer.minimal_sets.first(), answer.baseline, answer.settled) {
             (Some(_), ..) | (None, Verdict::Fail, _) => Verdict::Fail,
             (None, _, true) => Verdict::Pass,
             (None, ..) if main.perhaps.is_empty() && around.perhaps.is_empty() => Verdict::Unresolved,
             _ => Verdict::Fail,
         };
         self.hold_against_deployment(&mut answer);
+        if !self.made_up.is_empty() && answer.deployment.is_none() {
+            // What it does with answers that were made up is no failure of the image.
+            answer.verdict = Verdict::Unresolved;
+            answer.minimal_sets.retain(|set| !set.conditions.is_empty());
+            answer.needs.extend(self.made_up.clone());
+        }
         let first = answer.minimal_sets.first().map(|set| (set.class, set.exit_code));
         (answer.class, answer.exit_code) = first.unwrap_or_default();
-        answer.notes.extend(self.unresolved());
+        answer.notes.extend(self.not_in_the_file());
+        answer.notes.extend(self.behind_repairs());
+        answer.notes.extend(self.unresolved(&answer.needs));
         answer
     }
 
@@ -132,6 +145,7 @@ impl Inquiry<'_, '_> {
             baseline: Verdict::Unresolved,
             minimal_sets: Vec::new(),
             complete: false,
+            settled: false,
             assumption: String::new(),
             flaky: false,
             confidence: 0.0,
@@ -143,8 +157,11 @@ impl Inquiry<'_, '_> {
             needs: Vec::new(),
             healed: Vec::new(),
             other_failures: Vec::new(),
+            untried: Vec::new(),
+            uncombined: 0,
             not_tried: Vec::new(),
             notes: Vec::new(),
+            watched_s: self.conductor.context.options.soak.as_secs_f64(),
             runs: self.restored + self.conductor.runs() - self.runs_before,
             seconds: (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
         }
@@ -176,7 +193,11 @@ impl Inquiry<'_, '_> {
         // A condition is needed only if the failure goes away without it.
         let needed = if proved { set.clone() } else { ConditionSet::baseline() };
         let runs = [tally.fails, tally.fails + tally.passes];
-        let causes = with_needed(failed.causes.clone(), &needed, runs, &self.question.service.platform);
+        let causes = match set.is_empty() {
+            true => self.not_contradicted(failed, failed.causes.clone()),
+            false => failed.causes.clone(),
+        };
+        let causes = with_needed(causes, &needed, runs, &self.question.service.platform);
         Some(MinimalSet {
             conditions: set.clone(),
             confidence: round(confidence),
@@ -187,7 +208,7 @@ impl Inquiry<'_, '_> {
             exit_code: failed.exit_code,
             causes,
             limits: around.limits.iter().filter(|(of, _)| of == set).map(|(_, text)| text.clone()).collect(),
-            repairs: if set.is_empty() { self.tried_repairs(around) } else { self.undone(set) },
+            repairs: if set.is_empty() { self.tried_repairs() } else { self.undone(set) },
             repro: self.by_hand(set),
             case: failed.id.clone(),
         })
@@ -202,10 +223,16 @@ impl Inquiry<'_, '_> {
         command_line(self.question.search.by_hand.iter().cloned().chain(with))
     }
 
-    /// Conditions that some run imposed and none exercised.
+    /// Conditions that some run imposed and none exercised. In a run that fails, another condition may have ended the
+    /// program before it came to this one.
     fn not_exercised(&self) -> Vec<String> {
         let results = self.memory.results();
-        let imposed = |c: &&Condition| results.iter().any(|r| r.conditions.has(c) && r.verdict != Verdict::Unresolved);
+        let shows = |r: &CaseResult| match r.verdict {
+            Verdict::Pass => true,
+            Verdict::Fail => r.conditions.iter().count() == 1,
+            Verdict::Unresolved => false,
+        };
+        let imposed = |c: &&Condition| results.iter().any(|r| r.conditions.has(c) && shows(r));
         let exercised = |c: &&Condition| {
             let with = results.iter().filter(|r| r.conditions.has(c) && r.verdict != Verdict::Unresolved);
             with.clone().any(|r| !r.not_exercised.iter().any(|n| n.condition == **c))
@@ -214,14 +241,29 @@ impl Inquiry<'_, '_> {
         all.filter(|c| imposed(c) && !exercised(c)).map(ToString::to_string).collect()
     }
 
+    /// The servers without which nothing can be said of the image.
+    fn missing_servers(&self, baseline: Verdict) -> Vec<Need> {
+        let of_baseline = |result: &&Arc<CaseResult>| result.conditions.is_empty() && baseline == Verdict::Unresolved;
+        let mut needs: Vec<Need> = Vec::new();
+        for need in self.memory.results().iter().filter(of_baseline).flat_map(|result| &result.needs) {
+            if !needs.contains(need) {
+                needs.push(need.clone());
+            }
+        }
+        needs
+    }
+
     fn is_flaky(&self) -> bool {
         let sets = self.memory.answers().map(|(set, _)| self.memory.tally(set));
         sets.into_iter().any(|tally| tally.passes > 0 && tally.fails > 0)
     }
 
-    fn unresolved(&self) -> Vec<String> {
-        let unresolved =
-            self.memory.results().iter().filter(|r| r.verdict == Verdict::Unresolved && r.skipped.is_none());
+    fn unresolved(&self, needs: &[Need]) -> Vec<String> {
+        // What is missing is said by itself.
+        let is_said = |r: &CaseResult| {
+            r.skipped.is_some() || (!r.needs.is_empty() && r.needs.iter().all(|need| needs.contains(need)))
+        };
+        let unresolved = self.memory.results().iter().filter(|r| r.verdict == Verdict::Unresolved && !is_said(r));
         let why = |r: &CaseResult| {
             format!("{} is unresolved: {}", r.conditions, r.notes.first().map(String::as_str).unwrap_or_default())
         };

@@ -1,6 +1,8 @@
 //! What follows the main search: other forms of the conditions, failures with another signature, and the exact limits
 //! and delays of the sets that were found.
 
+use std::collections::BTreeMap;
+
 use super::memory::Universe;
 use super::{FEW_FORMS, Inquiry};
 use crate::diagnose::signature::{Signature, signature};
@@ -32,9 +34,11 @@ pub(super) struct Around {
     pub(super) others: Vec<OtherFailure>,
     /// The limits and delays that were found, for each set.
     pub(super) limits: Vec<(ConditionSet, String)>,
-    /// Sets of repairs that were run.
-    pub(super) repairs: Vec<ConditionSet>,
-    /// What was not tried, with the reason.
+    /// Conditions that were not tried because a related one fails.
+    pub(super) untried: Vec<Left>,
+    /// Number of pairs of conditions that no run imposed together.
+    pub(super) uncombined: usize,
+    /// What else was not tried, with the reason.
     pub(super) not_tried: Vec<String>,
     /// Whether a search was inconclusive.
     pub(super) open: bool,
@@ -45,7 +49,7 @@ pub(super) struct Around {
 struct Forms {
     groups: Vec<Vec<Condition>>,
     /// Forms that would show nothing new.
-    redundant: Vec<String>,
+    redundant: Vec<Left>,
     /// Forms that no run exercises.
     not_exercised: Vec<Left>,
 }
@@ -122,7 +126,7 @@ impl Inquiry<'_, '_> {
 
     /// Other forms of the conditions (a slower resolver, a late network), where the first form did not fail.
     async fn forms(&mut self, found: &[ConditionSet], around: &mut Around) {
-        let Forms { redundant, not_exercised, .. } = loop {
+        let Forms { groups, redundant, not_exercised } = loop {
             let forms = self.forms_beside(found);
             if self.is_over() {
                 let late = forms.groups.iter().flatten().map(|c| format!("{c}: out of time"));
@@ -134,10 +138,27 @@ impl Inquiry<'_, '_> {
                 break forms;
             }
         };
+        around.uncombined = self.uncombined(&groups, found);
         self.pruned.extend(not_exercised);
-        if !redundant.is_empty() {
-            around.not_tried.push(format!("{}: a related condition already fails", redundant.join(", ")));
+        around.untried = redundant;
+    }
+
+    /// Number of pairs of a form and another condition that could be imposed together and were not, because the groups
+    /// of forms were searched one by one.
+    fn uncombined(&self, groups: &[Vec<Condition>], found: &[ConditionSet]) -> usize {
+        let alone = |c: &&Condition| found.iter().any(|set| set.has(c) && set.iter().count() == 1);
+        let mut within: BTreeMap<&Condition, u64> = BTreeMap::new();
+        let universes: Vec<Universe> = groups.iter().map(|group| self.form_universe(group, found)).collect();
+        // More groups than bits are taken as not searched.
+        for (n, universe) in universes.iter().enumerate().take(64) {
+            universe.bundles.iter().flatten().for_each(|c| *within.entry(c).or_default() |= 1 << n);
         }
+        let of = |c: &Condition| within.get(c).copied().unwrap_or_default();
+        let forms: Vec<&Condition> = groups.iter().flatten().filter(|form| !alone(form)).collect();
+        let others: Vec<&Condition> = self.active.iter().filter(|c| !alone(c)).collect();
+        let beside = |n: usize| forms[n + 1..].iter().chain(&others);
+        let is_open = |form: &Condition, other: &Condition| of(form) & of(other) == 0 && !form.excludes(other);
+        (0..forms.len()).map(|n| beside(n).filter(|other| is_open(forms[n], other)).count()).sum()
     }
 
     fn forms_beside(&mut self, found: &[ConditionSet]) -> Forms {
@@ -152,9 +173,10 @@ impl Inquiry<'_, '_> {
                 forms.not_exercised.push(Left { condition: form.clone(), because });
                 continue;
             }
-            let is_covered = found.iter().flat_map(ConditionSet::iter).any(|failing| form.is_covered_by(failing));
-            if is_covered && !unexplained && !self.is_pointed_at(form) {
-                forms.redundant.push(form.to_string());
+            let covering = found.iter().flat_map(ConditionSet::iter).find(|failing| form.is_covered_by(failing));
+            if let Some(failing) = covering.filter(|_| !unexplained && !self.is_pointed_at(form)) {
+                let because = format!("{failing} already fails");
+                forms.redundant.push(Left { condition: form.clone(), because });
                 continue;
             }
             // A search is limited in size, and forms are searched together with the battery.

@@ -5,6 +5,7 @@ mod answer;
 mod around;
 mod baseline;
 mod deployed;
+mod made_up;
 mod memory;
 mod repairs;
 
@@ -17,7 +18,7 @@ use crate::diagnose::statics::{decides, findings};
 use crate::event::Event;
 use crate::model::answer::{Answer, Left};
 use crate::model::files::ImageFiles;
-use crate::model::outcome::{Finding, Phase};
+use crate::model::outcome::{Finding, Need, Phase};
 use crate::model::search::Search;
 use crate::model::{Candidate, Case, CaseId, CaseResult, Condition, ConditionSet, Plan, Service, Verdict};
 use crate::run::conductor::{Conductor, RunnerEvent};
@@ -127,6 +128,12 @@ struct Inquiry<'a, 'c> {
     restored: usize,
     /// The provisional result of the baseline, once it is healthy.
     provisional: Option<Arc<CaseResult>>,
+    /// The provisional result of the baseline, if it does nothing any more and is not healthy.
+    stuck: Option<Arc<CaseResult>>,
+    /// Sets of repairs that were run.
+    repairs: Vec<ConditionSet>,
+    /// Servers whose made-up answers the failure of the baseline depends on.
+    made_up: Vec<Need>,
     memory: Memory,
     files: Option<ImageFiles>,
     /// What the results say about conditions that were checked.
@@ -153,6 +160,9 @@ pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_
         restored: 0,
         conductor,
         provisional: None,
+        stuck: None,
+        repairs: Vec::new(),
+        made_up: Vec::new(),
         memory: Memory::default(),
         files: None,
         active: question.search.conditions.clone(),
@@ -204,7 +214,10 @@ impl Inquiry<'_, '_> {
         self.run_deployed().await;
         self.run_each_in_force(&mut around).await;
         if baseline == Verdict::Fail && !self.is_over() {
-            self.try_repairs(&mut around).await;
+            self.try_repairs().await;
+            if !self.is_verified() {
+                self.made_up = self.made_up_answers().await;
+            }
         }
         let stopped = self.is_over();
         if !stopped {
@@ -509,7 +522,10 @@ impl Inquiry<'_, '_> {
                     }
                     run.is_watched = true;
                 }
-                Some(RunnerEvent::Provisional(result)) => self.provisional = Some(Arc::from(result)),
+                Some(RunnerEvent::Provisional(result)) if result.verdict == Verdict::Pass => {
+                    self.provisional = Some(Arc::from(result));
+                }
+                Some(RunnerEvent::Provisional(result)) => self.stuck = Some(Arc::from(result)),
                 Some(RunnerEvent::Finished(id, result)) => {
                     let Some(run) = self.running.remove(&id) else { continue };
                     self.keep(&run.conditions, Arc::from(result));
@@ -529,7 +545,7 @@ impl Inquiry<'_, '_> {
     fn keep(&mut self, set: &ConditionSet, result: Arc<CaseResult>) {
         super::ran(self.conductor, self.question.plan, &result);
         if set.is_empty() {
-            self.provisional = None;
+            (self.provisional, self.stuck) = (None, None);
         }
         if let (Some(condition), Some(because)) = (&result.cannot_impose, &result.skipped) {
             self.skip(condition, because);

@@ -1,67 +1,68 @@
 //! Repairs: what heals an image that fails under friendly conditions, and what heals a minimal set.
 
 use super::Inquiry;
-use super::around::Around;
-use crate::diagnose::repairs::{RUNS, repairs, tried, undone};
+use crate::diagnose::repairs::{RUNS, is_contradicted, repairs, stood_in_for, tried, undone};
+use crate::diagnose::signature::{Signature, signature};
 use crate::model::answer::{Repair, RepairKind};
-use crate::model::{CaseResult, ConditionSet, Verdict};
+use crate::model::outcome::Cause;
+use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 
 /// Most sets of repairs that are run.
 const MOST_SETS: usize = 8;
 
 impl Inquiry<'_, '_> {
-    /// Runs the repairs that the evidence suggests, side by side, until one is verified.
-    pub(super) async fn try_repairs(&mut self, around: &mut Around) {
+    /// Runs the repairs that the evidence suggests, side by side, until one is verified. The evidence is a failed baseline,
+    /// or one that does nothing any more.
+    pub(super) async fn try_repairs(&mut self) {
         if !self.question.search.repairs {
             return;
         }
-        let Some(failed) = self.memory.failure(&ConditionSet::baseline()) else { return };
+        let failed = self.memory.failure(&ConditionSet::baseline());
+        let stuck = self.stuck.as_deref().filter(|stuck| stuck.verdict == Verdict::Fail);
+        let Some(failed) = failed.or(stuck) else { return };
         let super::Question { service, candidate, .. } = self.question;
         let mut sets = repairs(failed, service, &candidate.facts);
         sets.truncate(MOST_SETS);
-        if sets.is_empty() {
+        sets.retain(|set| !self.repairs.contains(set));
+        if sets.is_empty() && self.repairs.is_empty() {
             return;
         }
         self.report_activity("trying repairs");
         let mut left = sets.into_iter();
         loop {
-            while self.conductor.free() > 0 && !self.is_over() && !self.is_verified(&around.repairs) {
+            while self.conductor.free() > 0 && !self.is_over() && !self.is_verified() {
                 let Some(set) = left.next() else { break };
                 self.start(set.clone());
-                around.repairs.push(set);
+                self.repairs.push(set);
             }
             // A healthy one runs a second time.
-            let again: Vec<ConditionSet> = around
-                .repairs
-                .iter()
-                .filter(|set| {
-                    let tally = self.memory.tally(set);
-                    tally.fails == 0 && (1..RUNS).contains(&(tally.passes as usize)) && !self.is_running(set)
-                })
-                .cloned()
-                .collect();
+            let again = |set: &&ConditionSet| {
+                let tally = self.memory.tally(set);
+                tally.fails == 0 && (1..RUNS).contains(&(tally.passes as usize)) && !self.is_running(set)
+            };
+            let again: Vec<ConditionSet> = self.repairs.iter().filter(again).cloned().collect();
             for set in again {
                 if self.conductor.free() > 0 && !self.is_over() {
                     self.start(set);
                 }
             }
-            if self.conductor.is_idle() || self.is_over() {
+            if !self.repairs.iter().any(|set| self.is_running(set)) || self.is_over() {
                 return;
             }
             self.next_result().await;
         }
     }
 
-    /// Whether one of these is verified.
-    fn is_verified(&self, sets: &[ConditionSet]) -> bool {
-        sets.iter().any(|set| {
+    /// Whether one of the repairs is verified.
+    pub(super) fn is_verified(&self) -> bool {
+        self.repairs.iter().any(|set| {
             let tally = self.memory.tally(set);
             tally.passes as usize >= RUNS && tally.fails == 0
         })
     }
 
     /// The repairs that were run for an image that fails always, those that work first, and fixes before proofs.
-    pub(super) fn tried_repairs(&self, around: &Around) -> Vec<Repair> {
+    pub(super) fn tried_repairs(&self) -> Vec<Repair> {
         let runs = |set: &ConditionSet| -> Vec<&CaseResult> {
             self.memory
                 .results()
@@ -70,9 +71,47 @@ impl Inquiry<'_, '_> {
                 .filter(|result: &&CaseResult| result.conditions == *set)
                 .collect()
         };
-        let mut all: Vec<Repair> = around.repairs.iter().map(|set| tried(set, &runs(set))).collect();
+        let mut all: Vec<Repair> = self.repairs.iter().map(|set| tried(set, &runs(set))).collect();
         all.sort_by_key(|repair| (repair.verified != Some(true), repair.kind == RepairKind::Proof));
         all
+    }
+
+    /// How the image failed with each set of repairs; `None` where it did not.
+    fn ends(&self) -> Vec<(&ConditionSet, Option<Signature>)> {
+        let decided = |set: &ConditionSet| {
+            self.memory.results().iter().rfind(|r| r.conditions == *set && r.verdict != Verdict::Unresolved)
+        };
+        self.repairs.iter().filter_map(|set| Some((set, signature(decided(set)?)))).collect()
+    }
+
+    /// The causes that no repair contradicts.
+    pub(super) fn not_contradicted(&self, failed: &CaseResult, mut causes: Vec<Cause>) -> Vec<Cause> {
+        if let Some(before) = signature(failed) {
+            let ends = self.ends();
+            causes.retain(|cause| !is_contradicted(cause, &before, &ends));
+        }
+        causes
+    }
+
+    /// The variables that the image misses, if the service file does not set them.
+    pub(super) fn not_in_the_file(&self) -> Vec<String> {
+        let missing = self.repairs.iter().flat_map(ConditionSet::iter).filter_map(stood_in_for);
+        let note =
+            |name: &str| format!("the service file does not set {name}: add it there if the deployed service has it");
+        missing.map(note).collect()
+    }
+
+    /// The failures that come after what a repair heals.
+    pub(super) fn behind_repairs(&self) -> Vec<String> {
+        let Some(before) = self.memory.failure(&ConditionSet::baseline()).and_then(signature) else {
+            return Vec::new();
+        };
+        let other = |(set, end): &(&ConditionSet, Option<Signature>)| {
+            let end = end.as_ref().filter(|end| **end != before)?;
+            let when: Vec<String> = set.iter().map(Condition::words).collect();
+            Some(format!("when {}, it fails in another way: {end}", when.join(" and ")))
+        };
+        self.ends().iter().filter_map(other).collect()
     }
 
     /// What is so without each condition of a set, where a run passed without it.

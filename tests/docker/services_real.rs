@@ -1,0 +1,191 @@
+//! Services from PyPI, each with the Dockerfile that people write first and the mistakes in it, step by step until it is
+//! healthy. What is wrong at each step was found by hand (`services_real/*/steps.yaml`).
+//!
+//! Some services only: `EXITONE_SERVICES=01-radicale`. Complete answers for reading: `EXITONE_SERVICE_ANSWERS=FOLDER`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::rows::{self, Base, Row, side_by_side};
+use super::support::{engine, exitone};
+
+/// Steps that run at the same time.
+const AT_A_TIME: usize = 2;
+
+/// One step of a service.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    name: String,
+    #[serde(default)]
+    entrypoint: Vec<String>,
+    #[serde(default)]
+    cmd: Vec<String>,
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    service: Value,
+    truth: Truth,
+}
+
+/// What is so, found by hand.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+struct Truth {
+    verdict: String,
+    baseline: String,
+    #[allow(dead_code)]
+    what: String,
+    /// Words, one of which is in the text or the fix of the first cause.
+    #[serde(default)]
+    causes: Vec<String>,
+    /// What must not be blamed.
+    #[serde(default)]
+    never: Vec<String>,
+    #[serde(default)]
+    repair: Option<String>,
+    /// `host:port` of a server that is missing.
+    #[serde(default)]
+    needs: Option<String>,
+    #[serde(default)]
+    fails_under: Vec<String>,
+    #[serde(default)]
+    passes_under: Vec<String>,
+}
+
+/// A step and the service that it is of.
+struct Case {
+    service: String,
+    number: usize,
+    step: Step,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/services_real")
+}
+
+fn table() -> Vec<Case> {
+    let mut names: Vec<String> = std::fs::read_dir(root())
+        .expect("the services")
+        .filter_map(|entry| entry.ok().filter(|entry| entry.path().is_dir()))
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let steps = |service: String| {
+        let text = std::fs::read_to_string(root().join(&service).join("steps.yaml")).expect("the steps");
+        let steps: Vec<Step> = serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{service}: {e}"));
+        (1..).zip(steps).map(move |(number, step)| Case { service: service.clone(), number, step })
+    };
+    names.into_iter().flat_map(steps).collect()
+}
+
+impl Case {
+    fn name(&self) -> String {
+        format!("{} step {}", self.service, self.number)
+    }
+
+    fn row(&self) -> Row {
+        Row {
+            tag: format!("exitone-test/real-{}:{}", self.service, self.number),
+            folder: root().join(&self.service).join("app"),
+            left_out: &[],
+            base: Base::Python,
+            requirements: Some(root().join(&self.service).join("requirements.txt")),
+            architecture: "amd64".to_owned(),
+            machine: "amd64".to_owned(),
+            entrypoint: self.step.entrypoint.clone(),
+            cmd: self.step.cmd.clone(),
+            user: self.step.user.clone(),
+            env: self.step.env.clone(),
+        }
+    }
+
+    fn ask(&self) -> Value {
+        let folder = tempfile::tempdir().expect("a folder");
+        let service = folder.path().join("service.yaml");
+        std::fs::write(&service, self.step.service.to_string()).expect("written");
+        let mut command = exitone();
+        command.args(["why", &self.row().tag, "--format", "json", "--service"]);
+        let output = command.arg(&service).output().expect("it runs");
+        let err = String::from_utf8_lossy(&output.stderr);
+        let answer: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
+        if let Some(to) = std::env::var_os("EXITONE_SERVICE_ANSWERS") {
+            let file = Path::new(&to).join(format!("{}-{}.json", self.service, self.number));
+            std::fs::write(file, format!("{answer:#}")).expect("written");
+        }
+        answer
+    }
+
+    /// What is wrong with an answer: verdicts and sets first, causes apart.
+    fn judge(&self, answer: &Value) -> Judged {
+        let truth = &self.step.truth;
+        let mut wrong = Vec::new();
+        for (key, expected) in [("verdict", &truth.verdict), ("baseline", &truth.baseline)] {
+            if answer[key] != expected.as_str() {
+                wrong.push(format!("{key} {} instead of {expected}", answer[key]));
+            }
+        }
+        let sets: Vec<Vec<&str>> = answer["minimal_sets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|set| set["conditions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect())
+            .collect();
+        let is_listed = |condition: &str| sets.iter().any(|set| set == &[condition]);
+        wrong.extend(truth.fails_under.iter().filter(|c| !is_listed(c)).map(|c| format!("{c} is not listed")));
+        wrong.extend(truth.passes_under.iter().filter(|c| is_listed(c)).map(|c| format!("{c} is listed")));
+        if let Some(needs) = &truth.needs
+            && !answer["needs"].to_string().contains(needs)
+        {
+            wrong.push(format!("needs {} instead of {needs}", answer["needs"]));
+        }
+        let repairs: Vec<&Value> = answer["minimal_sets"][0]["repairs"].as_array().into_iter().flatten().collect();
+        if let Some(repair) = &truth.repair {
+            let plain = |id: &str| id.replace(' ', "");
+            let verified = |one: &&&Value| one["id"].as_str().is_some_and(|id| plain(id) == plain(repair));
+            if repairs.iter().find(verified).is_none_or(|one| one["verified"] != true) {
+                wrong.push(format!("{repair} is not verified"));
+            }
+        }
+        let first = &answer["minimal_sets"][0]["causes"][0];
+        let text = format!("{} {}", first["text"].as_str().unwrap_or(""), first["fix"].as_str().unwrap_or(""));
+        let text = text.to_lowercase();
+        let says = |word: &String| text.contains(&word.to_lowercase());
+        wrong.extend(truth.never.iter().filter(|word| says(word)).map(|word| format!("`{word}` is blamed: {text}")));
+        let cause = truth.causes.is_empty() || truth.causes.iter().any(says);
+        Judged { wrong, cause, said: first["id"].as_str().unwrap_or("no cause").to_owned() }
+    }
+}
+
+struct Judged {
+    wrong: Vec<String>,
+    /// Whether the first cause is the right one.
+    cause: bool,
+    said: String,
+}
+
+#[tokio::test]
+async fn services_are_repaired_step_by_step() {
+    let Some((engine, _alone)) = engine().await else { return };
+    let only = std::env::var("EXITONE_SERVICES").ok();
+    let wanted = |case: &Case| only.as_ref().is_none_or(|names| names.split(',').any(|name| name == case.service));
+    let cases: Vec<Case> = table().into_iter().filter(wanted).collect();
+    let rows: Vec<Row> = cases.iter().map(Case::row).collect();
+    rows::build(&*engine, &rows).await;
+    let judged = side_by_side(&cases, AT_A_TIME, |case| {
+        let of = case.judge(&case.ask());
+        let cause = if of.cause { "" } else { ", ANOTHER CAUSE" };
+        let verdict = if of.wrong.is_empty() { "right".to_owned() } else { format!("WRONG: {}", of.wrong.join("; ")) };
+        eprintln!("{} ({}): {verdict}; {}{cause}", case.name(), case.step.name, of.said);
+        of
+    });
+    let right = judged.iter().filter(|of| of.wrong.is_empty()).count();
+    let causes = judged.iter().filter(|of| of.cause).count();
+    eprintln!("{right} of {} steps right, {causes} with the right cause", judged.len());
+    assert_eq!(right, judged.len(), "wrong answers");
+}
