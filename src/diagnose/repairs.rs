@@ -7,27 +7,29 @@ use regex::Regex;
 
 use super::conditions::known;
 use super::signature::Signature;
-use super::waiting::is_computing;
 use crate::model::answer::{Repair, RepairKind};
+use crate::model::condition::STAND_IN;
 use crate::model::outcome::Cause;
 use crate::model::service::{Protocol, Service};
 use crate::model::words::has_word;
 use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, ImageFacts, Verdict};
 
 /// Paths that health checks are mostly served under.
-const PATHS: [&str; 7] = ["/", "/health", "/healthz", "/ping", "/api/health", "/readyz", "/status"];
+pub(crate) const PATHS: [&str; 7] = ["/", "/health", "/healthz", "/ping", "/api/health", "/readyz", "/status"];
 /// A file that tells a second process of the first: `tmp/pids/server.pid`, `/run/app.lock`.
 static LEFT_BEHIND: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?:^|[\s'\x22(`=])([\w./-]*/)[\w.-]+\.(?:pid|lock)\b").ok());
 /// A path that could not be written: `mkdir() "/var/cache/nginx/client_temp" failed (13: Permission denied)`.
 static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)(?:['\x22\s(](/[\w./-]+)['\x22)\s:].*(?:permission denied|EACCES)|(?:permission denied|EACCES)[^/]*['\x22\s(:](/[\w./-]+))").ok()
+    Regex::new(r"(?i)(?:['\x22\s(](/[\w./-]+)['\x22)\s:].*(?:permission denied|EACCES)|(?:permission denied|EACCES|unable to create|(?:cannot|can't|could not|failed to) (?:create|write|make))[^/]*['\x22\s(:](/[\w./-]+))").ok()
 });
 /// Settings that heal what a log shows: part of a line, and the repair.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("Couldn't find a valid ICU package", "env.set:DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1"),
     ("JavaScript heap out of memory", "env.set:NODE_OPTIONS=--max-old-space-size=1536"),
     ("unsupported locale setting", "env.set:LC_ALL=C.UTF-8"),
+    // Not every image has that one.
+    ("unsupported locale setting", "env.set:LC_ALL=C"),
     ("'ascii' codec can't", "env.set:LC_ALL=C.UTF-8"),
     ("invalid byte sequence in US-ASCII", "env.set:LC_ALL=C.UTF-8"),
     ("Python 3 was configured to use ASCII", "env.set:LC_ALL=C.UTF-8"),
@@ -47,16 +49,25 @@ const PROOFS: [(&str, &[&str]); 5] = [
     ("privileged-port", &["user.root"]),
 ];
 
+/// A refusal to run as root.
+static NOT_AS_ROOT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?:not|never|refus\w+|shouldn't|don't|cannot|can't)\b.{0,40}\b(?:as|by|be) (?:the )?(?:root|superuser)|root\b.{0,40}\bnot (?:permitted|recommended|allowed|supported)").ok()
+});
+/// A field that a validation misses, and the line below it that says so.
+static MISSING_FIELD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?mi)^([a-z_][\w.]*)\r?\n\s+(?:field required|missing)").ok());
 /// A variable's name as logs write it.
 static NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b").ok());
 /// Runs that must all be healthy before a repair is called verified.
-pub(crate) const RUNS: usize = 2;
+pub(crate) const RUNS: usize = 3;
+/// Maximum number of answers of a server that are tried as health checks.
+const MOST_ANSWERS: usize = 2;
+/// CPUs that one uses that has not come to its end, on a machine that does other work as well.
+const WORKS: f64 = 0.1;
 /// Maximum number of variables that are changed.
 const MOST_VARIABLES: usize = 4;
 /// A value this short occurs in a log by chance.
 const LEAST_VALUE: usize = 4;
-/// The value that stands for a variable that is missing.
-const STAND_IN: &str = "stand-in";
 
 /// What a set's repair is without running anything more: each of its conditions taken away. `passed`: a run that passed
 /// without it.
@@ -92,23 +103,35 @@ pub(crate) fn repairs(failed: &CaseResult, service: &Service, facts: &ImageFacts
 /// What may heal a health check: another port, another path, a connection alone, more time.
 fn of_check(failed: &CaseResult, service: &Service) -> Vec<Vec<String>> {
     let listens = &failed.evidence.listens;
-    let open = |port: u16| listens.iter().any(|l| l.port == port && !l.address.is_loopback());
-    let mut all: Vec<Vec<String>> = Vec::new();
-    let is_http = service.health_check.protocol == Protocol::Http;
-    if open(service.port) {
-        let others = PATHS.iter().filter(|path| is_http && **path != service.health_check.path);
-        all.extend(others.map(|path| vec![format!("check.path:{path}")]));
-        all.extend(is_http.then(|| vec!["check.tcp".to_owned()]));
-    }
-    let mut ports: Vec<u16> =
-        listens.iter().map(|l| l.port).filter(|port| *port != service.port && open(*port)).collect();
+    let mut ports: Vec<u16> = listens.iter().filter(|l| !l.address.is_loopback()).map(|l| l.port).collect();
+    ports.sort_by_key(|port| *port != service.port);
     ports.dedup();
-    for port in ports {
-        all.push(vec![format!("check.port:{port}")]);
-        all.extend(is_http.then(|| vec![format!("check.port:{port}"), "check.tcp".to_owned()]));
+    let check = &service.health_check;
+    let repair = |port: u16, path: &str| {
+        let port = (port != service.port).then(|| format!("check.port:{port}"));
+        let path = (path != check.path).then(|| format!("check.path:{path}"));
+        port.into_iter().chain(path).collect::<Vec<String>>()
+    };
+    let mut all: Vec<Vec<String>> = Vec::new();
+    let asked = &failed.evidence.asked;
+    if check.protocol == Protocol::Http {
+        // What it answered is known; else each of the usual paths is worth a run.
+        let answered = asked.iter().filter(|asked| asked.result.good(service.platform.passing));
+        all.extend(answered.map(|asked| repair(asked.port, &asked.path)).take(MOST_ANSWERS));
+        if asked.is_empty() {
+            let own = ports.contains(&service.port).then_some(PATHS).into_iter().flatten();
+            all.extend(own.filter(|path| *path != check.path).map(|path| repair(service.port, path)));
+            all.extend(ports.iter().filter(|port| **port != service.port).map(|port| repair(*port, &check.path)));
+        }
+        if all.is_empty() || asked.is_empty() {
+            let tcp = || "check.tcp".to_owned();
+            all.extend(ports.iter().map(|port| repair(*port, &check.path).into_iter().chain([tcp()]).collect()));
+        }
+    } else {
+        all.extend(ports.iter().map(|port| repair(*port, &check.path)));
     }
     // One that sleeps or waits for ever gains nothing by more time.
-    if listens.is_empty() && is_computing(&failed.evidence).is_some() {
+    if listens.is_empty() && failed.evidence.usage.is_some_and(|usage| usage.recent_cpu >= WORKS) {
         all.push(vec!["check.longer".to_owned()]);
     }
     all
@@ -136,15 +159,23 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
         all.push(vec!["command.shell".to_owned()]);
     }
     let is_root = matches!(facts.user.as_str(), "" | "0" | "root" | "0:0" | "root:root");
-    if is("file-permission") || !is_root && log.to_ascii_lowercase().contains("permission denied") {
-        all.extend(
-            folders(&DENIED, &log, facts, true).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]),
-        );
+    let denied = folders(&DENIED, &log, facts, true);
+    if is("file-permission") || !is_root && (!denied.is_empty() || log.to_ascii_lowercase().contains("denied")) {
+        all.extend(denied.into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
         all.extend((!is_root).then(|| vec!["user.root".to_owned()]));
+    }
+    if is_root && NOT_AS_ROOT.as_ref().is_some_and(|pattern| pattern.is_match(&log)) {
+        all.push(vec!["user.nobody".to_owned()]);
     }
     if service.start_command.is_some() && !facts.entrypoint.is_empty() {
         all.push(vec!["command.no-entrypoint".to_owned()]);
     }
+    // What a validation misses: each field is a variable.
+    let fields = MISSING_FIELD.iter().flat_map(|pattern| pattern.captures_iter(&log));
+    let fields = fields.filter_map(|found| Some(found.get(1)?.as_str().to_ascii_uppercase().replace('.', "__")));
+    let fields = fields.filter(|name| !service.env.contains_key(name) && !facts.env.contains_key(name));
+    let fields: Vec<String> = fields.map(|name| format!("env.set:{name}={STAND_IN}")).collect();
+    all.extend((!fields.is_empty() && fields.len() <= MOST_VARIABLES).then_some(fields));
     // A variable that is missing: with any value the next failure shows.
     for name in names(&log)
         .filter(|name| is("missing-variable") && !service.env.contains_key(*name) && !facts.env.contains_key(*name))
@@ -190,7 +221,8 @@ fn variables<'a>(log: &str, service: &'a Service) -> Vec<(&'a str, &'a str)> {
         let first = value.lines().next().unwrap_or_default();
         has_word(log, name) || (first.len() >= LEAST_VALUE && log.contains(first))
     };
-    let odd = |value: &str| value.starts_with("tcp://") || value.contains("\\n");
+    let is_postgres = |value: &str| value.starts_with("postgres://") && log.contains("postgres");
+    let odd = |value: &str| value.starts_with("tcp://") || value.contains("\\n") || is_postgres(value);
     let mut found: Vec<(&String, &String)> = service.env.iter().filter(shows).collect();
     // A value that looks wrong needs no name in the log.
     found.extend(service.env.iter().filter(|(_, value)| odd(value)));
@@ -262,12 +294,14 @@ pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
         _ => None,
     };
     let text = set.iter().map(Condition::words).collect::<Vec<_>>().join(" and ");
-    // What a setting of the service changes can be kept; a stand-in, root and a feature that is missing cannot.
+    // What a setting of the service or the image changes can be kept; a stand-in, root and a feature that is missing
+    // cannot.
     let is_setting = |condition: &Condition| {
         let name = condition.name();
         let heals = |repair: &&str| condition.to_string() == **repair;
         name.starts_with("check.")
             || name == "command.shell"
+            || name == "user.nobody"
             || SETTINGS.iter().any(|(_, repair)| heals(repair))
             || ["env.bare", "env.unescaped", "env.key", "env.scheme"].contains(&name)
             || (name == "env.unset" && condition.variable().is_some_and(|variable| variable.name.ends_with("_PORT")))
@@ -280,7 +314,7 @@ pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::observation::Listening;
+    use crate::model::observation::{Asked, Listening, ProbeResult};
 
     fn failed(log: &str, cause: &str) -> CaseResult {
         CaseResult {
@@ -321,7 +355,7 @@ mod tests {
         assert_eq!(home, ["env.set:HOME=/tmp", "user.root"]);
 
         let log = "locale.Error: unsupported locale setting";
-        assert_eq!(tried_for(&failed(log, "x"), &[], ""), ["env.set:LC_ALL=C.UTF-8"]);
+        assert_eq!(tried_for(&failed(log, "x"), &[], ""), ["env.set:LC_ALL=C.UTF-8", "env.set:LC_ALL=C"]);
 
         let log = "KeyError: 'API_URL'";
         assert_eq!(tried_for(&failed(log, "missing-variable"), &[], ""), ["env.set:API_URL=stand-in"]);
@@ -357,6 +391,14 @@ mod tests {
             "{paths:?}"
         );
         assert!(tried_for(&never(8000, [127, 0, 0, 1]), &[], "").is_empty(), "no setting reaches the loopback");
+        // One that was asked is repaired by what it answered alone.
+        let mut asked = never(3000, [0, 0, 0, 0]);
+        let answer =
+            |path: &str, status| Asked { port: 3000, path: path.to_owned(), result: ProbeResult::Status(status) };
+        asked.evidence.asked = vec![answer("/healthz", 404), answer("/ping", 200)];
+        assert_eq!(tried_for(&asked, &[], ""), ["check.port:3000 + check.path:/ping"]);
+        asked.evidence.asked = vec![answer("/healthz", 401)];
+        assert_eq!(tried_for(&asked, &[], ""), ["check.port:3000 + check.tcp"]);
     }
 
     #[test]
@@ -375,13 +417,13 @@ mod tests {
     }
 
     #[test]
-    fn a_repair_is_verified_by_two_healthy_runs() {
+    fn a_repair_is_verified_by_three_healthy_runs() {
         let set = ConditionSet::new(["user.root".parse().expect("a repair")]).expect("a set");
         let (pass, fail) = (CaseResult::some("a", "app:1", set.clone()), failed("x", "x"));
         let verified = |runs: &[&CaseResult]| tried(&set, runs).verified;
         assert_eq!(verified(&[]), None);
-        assert_eq!(verified(&[&pass]), None);
-        assert_eq!(verified(&[&pass, &pass]), Some(true));
+        assert_eq!(verified(&[&pass, &pass]), None);
+        assert_eq!(verified(&[&pass, &pass, &pass]), Some(true));
         assert_eq!(verified(&[&pass, &pass, &fail]), Some(false));
         assert_eq!(tried(&set, &[]).kind, RepairKind::Proof, "root is no setting that one keeps");
     }

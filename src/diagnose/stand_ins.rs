@@ -1,12 +1,15 @@
-//! Servers that nobody plays: what a program does without them says nothing about its image. Pure.
+//! Servers that nobody plays: what a program does without them says nothing about its image, and what a healthy run rests
+//! on. Pure.
 
 use std::collections::BTreeMap;
 
+use crate::model::Platform;
 use crate::model::observation::{Evidence, ProbeResult, Reply, Spoken, StandIn};
 use crate::model::outcome::{Cause, Need, Outcome};
+use crate::model::words::has_word;
 
 /// Causes that no answer of a server changes.
-const WITHOUT_SERVERS: [&str; 19] = [
+const WITHOUT_SERVERS: [&str; 21] = [
     "aws-region",
     "bind-host-name",
     "crlf-shebang",
@@ -14,6 +17,8 @@ const WITHOUT_SERVERS: [&str; 19] = [
     "disk-full",
     "exec-format-error",
     "file-permission",
+    "heap-out-of-memory",
+    "malformed-value",
     "missing-dependency",
     "missing-file",
     "missing-program",
@@ -42,28 +47,45 @@ pub(crate) struct Ended<'a> {
     pub(crate) env: &'a BTreeMap<String, Option<String>>,
 }
 
-/// The servers without which the failure of an attempt says nothing about its image.
+/// Causes that tell of a server that could not be used, although its opening was played.
+const OF_SERVERS: [&str; 4] = ["certificate", "database-credentials", "database-missing", "database-unreachable"];
+
+/// Whether a failure may depend on what servers answer.
 #[must_use]
-pub(crate) fn missing_servers(ended: &Ended<'_>) -> Vec<Need> {
-    let Ended { outcome, at_ms, evidence, causes, env } = ended;
-    let own_fault = causes.iter().any(|cause| WITHOUT_SERVERS.contains(&cause.id.as_str()));
-    let depends = match outcome {
-        Outcome::Exited | Outcome::Signalled => !own_fault,
-        // It serves, only not where it is probed.
+pub(crate) fn may_depend_on_servers(outcome: &Outcome, evidence: &Evidence, causes: &[Cause]) -> bool {
+    match outcome {
+        Outcome::Exited | Outcome::Signalled => {
+            !causes.iter().any(|cause| WITHOUT_SERVERS.contains(&cause.id.as_str()))
+        }
+        // Else it serves, only not where it is probed.
         Outcome::NeverListened => evidence.listens.is_empty(),
         Outcome::Unhealthy => evidence.probes.last().is_some_and(|probe| match &probe.result {
             ProbeResult::Status(status) => *status >= 500,
             ProbeResult::TimedOut | ProbeResult::Broken(_) => true,
             ProbeResult::Accepted | ProbeResult::Refused => false,
         }),
-        Outcome::Healthy | Outcome::OomKilled | Outcome::NotStarted => false,
-    };
-    if !depends {
+        // A request after healthy may fail.
+        Outcome::Healthy => true,
+        Outcome::OomKilled | Outcome::NotStarted => false,
+    }
+}
+
+/// The servers without which the failure of an attempt says nothing about its image.
+#[must_use]
+pub(crate) fn missing_servers(ended: &Ended<'_>) -> Vec<Need> {
+    let Ended { outcome, at_ms, evidence, causes, env } = ended;
+    if !may_depend_on_servers(outcome, evidence, causes) {
         return Vec::new();
     }
-    let matters = |stand_in: &&StandIn| {
-        let waited = at_ms.is_none_or(|at| at - stand_in.at_ms >= WAITED_MS);
-        stand_in.reply != Reply::Http && (stand_in.refused.is_some() || waited)
+    let names_a_server = causes.iter().any(|cause| OF_SERVERS.contains(&cause.id.as_str()));
+    let waited = |stand_in: &StandIn| at_ms.is_none_or(|at| at - stand_in.at_ms >= WAITED_MS);
+    let matters = |stand_in: &&StandIn| match (stand_in.reply, outcome) {
+        (Reply::Http, _) => false,
+        _ if stand_in.refused.is_some() => true,
+        (_, Outcome::Healthy) => false,
+        // All that it asked was answered.
+        (Reply::Opening(_), _) => names_a_server,
+        (Reply::Nothing, _) => waited(stand_in),
     };
     evidence.stand_ins.iter().filter(matters).map(|stand_in| need(stand_in, env)).collect()
 }
@@ -88,7 +110,7 @@ fn need(stand_in: &StandIn, env: &BTreeMap<String, Option<String>>) -> Need {
     let host = stand_in.name.clone().unwrap_or_else(|| stand_in.address.to_string());
     let port = stand_in.port;
     let of = spoken(stand_in);
-    let names = |value: &Option<String>| value.as_ref().is_some_and(|value| value.contains(&host));
+    let names = |value: &Option<String>| value.as_ref().is_some_and(|value| has_word(value, &host));
     let variable = env.iter().find(|(_, value)| names(value)).map(|(name, _)| name);
     let about: Vec<String> = of
         .map(|(name, _)| name.to_owned())
@@ -124,9 +146,9 @@ pub(crate) fn made_up_answer(stand_in: &StandIn) -> Need {
     }
 }
 
-/// What a healthy run owes to servers that nobody plays.
+/// What a healthy run rests on that may be otherwise on the platform: servers that nobody plays, a redirect.
 #[must_use]
-pub(crate) fn passed_with(evidence: &Evidence) -> Vec<String> {
+pub(crate) fn rests_on(evidence: &Evidence, platform: &Platform) -> Vec<String> {
     let note = |stand_in: &StandIn| {
         let host = stand_in.name.clone().unwrap_or_else(|| stand_in.address.to_string());
         let about = spoken(stand_in).map(|(name, _)| format!(" ({name})")).unwrap_or_default();
@@ -136,7 +158,18 @@ pub(crate) fn passed_with(evidence: &Evidence) -> Vec<String> {
         };
         format!("nothing here plays {}:{}{about}: the sandbox {more}", host, stand_in.port)
     };
-    evidence.stand_ins.iter().filter(|stand_in| stand_in.reply != Reply::Http).map(note).collect()
+    let passed = evidence.probes.last().filter(|probe| probe.passed);
+    let redirect = passed.and_then(|probe| {
+        let ProbeResult::Status(status @ 300..=399) = probe.result else { return None };
+        let to = probe.location.as_ref().map(|to| format!(" to {to}")).unwrap_or_default();
+        Some(format!(
+            "the health check was answered {status}, a redirect{to}: only 200 is known to pass on {}, and what is behind \
+             the redirect was not asked for",
+            platform.name
+        ))
+    });
+    let stand_ins = evidence.stand_ins.iter().filter(|stand_in| stand_in.reply != Reply::Http);
+    stand_ins.map(note).chain(redirect).collect()
 }
 
 #[cfg(test)]
@@ -167,14 +200,17 @@ mod tests {
         for (what, outcome, at_ms, stand_in, cause, status, listens, expected) in [
             ("a refused query", &exited, Some(510.0), &refused, "unhandled", 0, false, true),
             ("a variable is missing", &exited, Some(510.0), &refused, "missing-variable", 0, false, false),
-            ("it ended at once", &exited, Some(600.0), &waits, "unhandled", 0, false, false),
+            ("all was answered", &exited, Some(5500.0), &waits, "unhandled", 0, false, false),
+            ("its login failed", &exited, Some(600.0), &waits, "certificate", 0, false, true),
+            ("it ended at once", &exited, Some(600.0), &silent, "unhandled", 0, false, false),
             ("it waited for an answer", &exited, Some(5500.0), &silent, "unhandled", 0, false, true),
             ("still waiting", &never, None, &silent, "unhandled", 0, false, true),
             ("bound to loopback", &never, None, &silent, "unhandled", 0, true, false),
             ("its page is an error", &unhealthy, None, &refused, "status", 503, true, true),
             ("another path", &unhealthy, None, &refused, "status", 404, true, false),
             ("made-up HTTP", &exited, Some(5500.0), &http, "unhandled", 0, false, false),
-            ("healthy", &Outcome::Healthy, None, &refused, "unhandled", 0, false, false),
+            ("a check fails", &Outcome::Healthy, None, &refused, "unhandled", 0, false, true),
+            ("a check fails by itself", &Outcome::Healthy, None, &silent, "unhandled", 0, false, false),
         ] {
             let evidence = Evidence {
                 stand_ins: vec![stand_in.clone()],
@@ -204,7 +240,7 @@ mod tests {
         let container = "container: {image: 'postgres:16', env: {POSTGRES_HOST_AUTH_METHOD: trust}}";
         assert_eq!(need.add, format!("upstreams: [{{host: db.internal, port: 5432, {container}}}]"));
         assert_eq!(
-            passed_with(&evidence),
+            rests_on(&evidence, &Platform::some()),
             [
                 "nothing here plays db.internal:5432 (PostgreSQL): the sandbox only accepted its connection, and refused \
               a query"

@@ -53,12 +53,19 @@ impl Talk<'_> {
         (self.refused)(if is_name { command } else { "a command" }.to_owned());
     }
 
-    /// Accepts a TLS handshake. `None` if the client does not finish it.
+    /// Accepts a TLS handshake. `None` if the client does not finish it: it may know another authority.
     pub(super) async fn secure(&mut self, stream: Stream) -> Option<Stream> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
-        let config = self.signer.config_for(start.client_hello().server_name().unwrap_or(&self.host)).ok()?;
-        self.is_secure = true;
-        Some(Box::new(start.into_stream(config).await.ok()?))
+        let secure = async {
+            let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
+            let config = self.signer.config_for(start.client_hello().server_name().unwrap_or(&self.host)).ok()?;
+            Some(Box::new(start.into_stream(config).await.ok()?) as Stream)
+        };
+        let secure = secure.await;
+        match &secure {
+            Some(_) => self.is_secure = true,
+            None => self.refuse("a TLS handshake"),
+        }
+        secure
     }
 
     /// Plays the server of a protocol until the client is gone.
@@ -108,10 +115,16 @@ pub(super) fn recognise(first: &[u8]) -> Option<Spoken> {
 
 /// Reads exactly this many bytes.
 async fn bytes(stream: &mut Stream, length: usize) -> io::Result<Vec<u8>> {
+    if length > LONGEST {
+        return Err(invalid());
+    }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;
     Ok(bytes)
 }
+
+/// Maximum length of a message that is read.
+const LONGEST: usize = 1 << 20;
 
 /// A message that is not of the protocol.
 fn invalid() -> io::Error {
@@ -131,7 +144,12 @@ fn without_rows(sql: &str) -> Option<&'static str> {
         ("DISCARD", "DISCARD ALL"),
         ("USE", "USE"),
     ];
-    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let sql = sql.trim().trim_end_matches(';').trim_end();
+    // Of several statements, a later one may need the database.
+    if sql.contains(';') {
+        return None;
+    }
+    let word = sql.split_whitespace().next().unwrap_or_default();
     KNOWN.iter().find(|(known, _)| word.eq_ignore_ascii_case(known)).map(|(_, tag)| *tag)
 }
 

@@ -80,7 +80,10 @@ async fn exchange(port: u16, head: Builder, body: Option<String>) -> Result<Answ
     let request = request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(|e| broken(&e))?;
     let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
     let status = response.status().as_u16();
-    let location = response.headers().get(LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
+    let location = response.headers().get(LOCATION).map(|to| {
+        // What follows the path may be a token.
+        String::from_utf8_lossy(to.as_bytes()).split(['?', '#']).next().unwrap_or_default().to_owned()
+    });
     let body = Limited::new(response.into_body(), MOST_BODY).collect().await;
     let body = body.map(|b| String::from_utf8_lossy(&b.to_bytes()).into_owned()).unwrap_or_default();
     Ok(Answered { status, location, body })

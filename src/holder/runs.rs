@@ -1,6 +1,6 @@
 //! Serves one run after the other: the candidate's namespace, its resolver, and the observation of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,7 +25,7 @@ use super::upstream::{OnStandIn, World};
 use super::usage::{Groups, Meter};
 use crate::model::Condition;
 use crate::model::condition::{Changes, Egress, EgressFault, NetworkPlan, RouteFault, Target};
-use crate::model::observation::{Listening, Observation, StandIn};
+use crate::model::observation::{Listening, Observation, Reply, StandIn};
 
 /// Interval of reading the kernel's socket table.
 const LISTEN_EVERY: Duration = Duration::from_millis(20);
@@ -245,7 +245,13 @@ impl Runs {
 
 /// Reports what the sandbox says in place of servers.
 fn on_stand_in(say: Say, run: u64, zero: Instant, names: SharedNames) -> OnStandIn {
+    // A client may connect, and ask, again and again: each server is reported once, and once with a refusal.
+    let reported = Mutex::new(BTreeSet::new());
     Arc::new(move |address, port, reply, refused| {
+        let known = (address, port, reply != Reply::Nothing, refused.is_some());
+        if !reported.lock().unwrap_or_else(PoisonError::into_inner).insert(known) {
+            return;
+        }
         let name = names.lock().unwrap_or_else(PoisonError::into_inner).name_of(address);
         let stand_in = StandIn { at_ms: since(zero), address, port, name, reply, refused };
         say.say(FromHolder::Observed { run, observation: Observation::StandIn(stand_in) });

@@ -39,6 +39,9 @@ const MOST_EXPECTED: usize = 64 << 10;
 /// The first bytes of a client that tell its protocol: MongoDB's header is the longest.
 const FIRST: usize = 16;
 
+/// A client that says nothing for this long waits for the server to begin.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// Called when the sandbox answers in place of a server: its address and port, what it does, and the command that it
 /// refused.
 pub(crate) type OnStandIn = Arc<dyn Fn(Ipv4Addr, u16, Reply, Option<String>) + Send + Sync>;
@@ -124,7 +127,8 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
         tokio::time::sleep(fault.delay).await;
         return relay(stream, service_address(number), port).await;
     }
-    let is_played = answer.is_some();
+    // A host that is named without an answer is played by nobody.
+    let is_played = answer.as_ref().is_some_and(|answer| *answer != Answer::Stub(Stub::default()));
     let mut stub = match answer {
         Some(Answer::Stub(stub)) => stub,
         Some(Answer::Service(_)) | None => Stub::default(),
@@ -150,7 +154,7 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
         stand_in(reply, None);
     };
     let mut stream: Stream = Box::new(stream);
-    if let Some(protocol) = spoken_first(port).filter(|_| !fault.denied) {
+    if let Some(protocol) = spoken_first(port).filter(|_| !fault.denied && !is_played) {
         tokio::time::sleep(stub.delay).await;
         if is_secure_port(port) {
             let Some(secure) = talk.secure(stream).await else { return };
@@ -161,7 +165,9 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
         return drop(talk.play(protocol, stream).await);
     }
     loop {
-        let Some((first, whole)) = peek(stream).await else { return };
+        // A client that says nothing waits for a server that speaks first.
+        let silent = || stand_in(Reply::Nothing, None);
+        let Some((first, whole)) = peek(stream, &silent).await else { return };
         stream = whole;
         if first[0] == TLS_HANDSHAKE && !talk.is_secure {
             let Some(secure) = talk.secure(stream).await else { return };
@@ -177,7 +183,7 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
         if fault.denied {
             return deny::refuse(stream, &first).await;
         }
-        let Some(protocol) = recognise(&first) else {
+        let Some(protocol) = recognise(&first).filter(|_| !is_played) else {
             stand_in(Reply::Nothing, None);
             return swallow(stream).await;
         };
@@ -187,10 +193,16 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     }
 }
 
-/// The first bytes of a stream, and the whole of it. `None` if the client says nothing.
-async fn peek(mut stream: Stream) -> Option<(Vec<u8>, Stream)> {
+/// The first bytes of a stream, and the whole of it. `None` if the client says nothing; `silent` is called after a while.
+async fn peek(mut stream: Stream, silent: &(dyn Fn() + Sync)) -> Option<(Vec<u8>, Stream)> {
     let mut first = vec![0; FIRST];
-    let length = tokio::time::timeout(PATIENCE, stream.read(&mut first)).await.ok()?.ok()?;
+    let length = match tokio::time::timeout(SILENCE, stream.read(&mut first)).await {
+        Ok(read) => read.ok()?,
+        Err(_) => {
+            silent();
+            tokio::time::timeout(PATIENCE, stream.read(&mut first)).await.ok()?.ok()?
+        }
+    };
     first.truncate(length);
     let (reader, writer) = tokio::io::split(stream);
     let whole = tokio::io::join(std::io::Cursor::new(first.clone()).chain(reader), writer);

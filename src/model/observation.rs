@@ -184,17 +184,19 @@ impl Usage {
 }
 
 impl Contention {
-    /// Whether it would have behaved the same with the machine to itself: anything it did before it fell silent was
-    /// delayed at most by its waiting time, which is short, and it has been silent for longer than that.
+    /// Whether it would have behaved the same with the machine to itself, having been watched for this long
+    /// (milliseconds): what it did before it fell silent was delayed at most by its waiting time, which is short, and it
+    /// has been silent for longer than that. Who is silent does not wait for a CPU.
     #[must_use]
-    pub(crate) fn changed_nothing(&self) -> bool {
-        self.waited_ms <= LITTLE_MS && self.quiet_ms >= self.waited_ms
+    pub(crate) fn changed_nothing(&self, of_ms: f64) -> bool {
+        let waited_ms = self.waited_ms.min((of_ms - self.quiet_ms).max(0.0));
+        waited_ms <= LITTLE_MS && self.quiet_ms >= waited_ms
     }
 
     /// Whether others kept it from the CPUs for most of this time (milliseconds).
     #[must_use]
     pub(crate) fn starved(&self, of_ms: f64) -> bool {
-        of_ms > 0.0 && !self.changed_nothing() && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
+        of_ms > 0.0 && !self.changed_nothing(of_ms) && self.waited_ms * 2.0 >= of_ms && self.others >= STARVED_BY
     }
 }
 
@@ -277,6 +279,17 @@ pub struct ProbeAttempt {
     pub(crate) location: Option<String>,
 }
 
+/// What a candidate that does nothing any more answered to a request that the health check does not make.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Asked {
+    /// The port.
+    pub(crate) port: u16,
+    /// The path.
+    pub(crate) path: String,
+    /// The answer.
+    pub(crate) result: ProbeResult,
+}
+
 /// The result of a probe.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -334,6 +347,9 @@ pub struct Evidence {
     pub sockets: Vec<OpenSocket>,
     /// What the process was waiting for at the end, if it never served.
     pub waiting_for: Vec<String>,
+    /// Answers to requests that the health check does not make.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) asked: Vec<Asked>,
     /// Servers that nobody plays, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) stand_ins: Vec<StandIn>,
@@ -360,7 +376,7 @@ impl Evidence {
         let same = |known: &&mut StandIn| (known.address, known.port) == (new.address, new.port);
         let is_full = self.stand_ins.len() >= MOST_KEPT;
         match self.stand_ins.iter_mut().find(same) {
-            Some(known) if known.refused.is_none() && new.refused.is_some() => {
+            Some(known) if known.reply == Reply::Nothing || (known.refused.is_none() && new.refused.is_some()) => {
                 *known = StandIn { at_ms: known.at_ms, ..new };
             }
             None if !is_full => self.stand_ins.push(new),

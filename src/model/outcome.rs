@@ -278,7 +278,11 @@ impl CaseResult {
         let texts = (evidence.dns.iter_mut().map(|q| &mut q.name))
             .chain(evidence.connects.iter_mut().filter_map(|c| c.name.as_mut()))
             .chain(evidence.sockets.iter_mut().filter_map(|s| s.name.as_mut()))
-            .chain(evidence.stand_ins.iter_mut().filter_map(|s| s.name.as_mut()))
+            .chain(evidence.stand_ins.iter_mut().flat_map(|s| s.name.iter_mut().chain(&mut s.refused)))
+            .chain(evidence.asked.iter_mut().filter_map(|asked| match &mut asked.result {
+                ProbeResult::Broken(text) => Some(text),
+                _ => None,
+            }))
             .chain(self.needs.iter_mut().flat_map(|need| [&mut need.text, &mut need.add]))
             .chain(&mut self.skipped)
             .chain(&mut evidence.log_tail)

@@ -9,7 +9,13 @@ use crate::model::{CaseResult, FailureClass, Verdict};
 /// Whether a case has to run again, alone, before its result is final.
 #[must_use]
 pub(crate) fn needs_rerun(beside: bool, result: &CaseResult) -> bool {
-    beside && is_time_dependent(result) && !contention(result).is_some_and(|found| found.changed_nothing())
+    let watched = watched_ms(result);
+    beside && is_time_dependent(result) && !contention(result).is_some_and(|found| found.changed_nothing(watched))
+}
+
+/// For how long the health check watched it, in milliseconds.
+fn watched_ms(result: &CaseResult) -> f64 {
+    result.evidence.probes.last().map_or(0.0, |probe| probe.at_ms)
 }
 
 fn is_time_dependent(result: &CaseResult) -> bool {
@@ -57,7 +63,7 @@ pub(crate) fn unconfirmed(mut first: Box<CaseResult>, because: &str) -> Box<Case
 /// gave up.
 #[must_use]
 pub(crate) fn unless_starved(mut result: Box<CaseResult>) -> Box<CaseResult> {
-    let watched = result.evidence.probes.last().map_or(0.0, |probe| probe.at_ms);
+    let watched = watched_ms(&result);
     let Some(found) = contention(&result).filter(|found| is_time_dependent(&result) && found.starved(watched)) else {
         return result;
     };

@@ -4,13 +4,13 @@ use super::{RunError, spec};
 use crate::diagnose::causes::{Facts, Witness, causes};
 use crate::diagnose::exercise::not_met;
 use crate::diagnose::run::Seen;
-use crate::diagnose::stand_ins::{Ended, missing_servers, passed_with};
+use crate::diagnose::stand_ins::{Ended, missing_servers, rests_on};
 use crate::diagnose::statics::{decides, findings};
 use crate::diagnose::transcript::Deployment;
 use crate::diagnose::waiting::{is_computing, waiting_for};
 use crate::diagnose::{platform, prune};
 use crate::model::files::ImageFiles;
-use crate::model::observation::{ConnectAttempt, Evidence, Fate, ProbeAttempt, ProbeResult};
+use crate::model::observation::{ConnectAttempt, Evidence, Fate};
 use crate::model::outcome::{Cause, CheckResult, FailureClass, Need, NotExercised, Phase};
 use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Platform, Service, Verdict};
 
@@ -143,10 +143,10 @@ impl ResultBuilder<'_> {
             causes: &causes,
             env: &env,
         };
-        let needs = missing_servers(&ended);
+        let needs = if verdict == Verdict::Fail { missing_servers(&ended) } else { Vec::new() };
         let verdict = if needs.is_empty() { verdict } else { Verdict::Unresolved };
         if verdict == Verdict::Pass {
-            notes.extend(passed_with(&attempt.evidence));
+            notes.extend(rests_on(&attempt.evidence, &self.service.platform));
         }
         if let Some(cause) = undecided(&needs) {
             notes.insert(0, cause.text.clone());
@@ -382,14 +382,6 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
              (--real-time switches it off)"
         ));
     }
-    let passed = attempt.evidence.probes.last().filter(|probe| probe.passed);
-    if let Some((status, location)) = passed.and_then(redirect) {
-        notes.push(format!(
-            "the health check was answered {status}, a redirect{location}: only 200 is known to pass on {}, and what \
-             is behind the redirect was not asked for",
-            service.platform.name
-        ));
-    }
     if attempt.evidence.probes.last().is_some_and(|p| p.early && p.passed) {
         notes
             .push("time compression: probed as soon as the port was open, ahead of the platform's schedule".to_owned());
@@ -408,12 +400,6 @@ fn late(attempt: &Attempt, platform: &Platform) -> String {
          there",
         platform.name
     )
-}
-
-/// The status of a probe that was redirected, and where to.
-fn redirect(probe: &ProbeAttempt) -> Option<(u16, String)> {
-    let ProbeResult::Status(status @ 300..=399) = probe.result else { return None };
-    Some((status, probe.location.as_ref().map(|to| format!(" to {to}")).unwrap_or_default()))
 }
 
 /// Rounds to a tenth of a millisecond.

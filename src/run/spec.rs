@@ -118,8 +118,11 @@ pub(crate) fn command(
 ) -> (Option<Vec<String>>, Option<Vec<String>>) {
     let plan = conditions.changes().container;
     let Some(start_command) = service.start_command.as_deref() else {
-        let own: Vec<&str> = facts.entrypoint.iter().chain(&facts.cmd).map(String::as_str).collect();
-        let shell = ["/bin/sh", "-c", &own.join(" ")].map(ToOwned::to_owned).to_vec();
+        // In double quotes words stay words, and variables in them are filled in.
+        let quoted =
+            |word: &String| format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"").replace('`', "\\`"));
+        let own: Vec<String> = facts.entrypoint.iter().chain(&facts.cmd).map(quoted).collect();
+        let shell = ["/bin/sh", "-c", &format!("exec {}", own.join(" "))].map(ToOwned::to_owned).to_vec();
         return (plan.shell.then_some(shell), None);
     };
     let words = if plan.split_command { platform_words(start_command) } else { shell_words(start_command) };
@@ -149,7 +152,7 @@ pub(crate) fn container(
         nofile,
         read_only,
         full_disk: _,
-        root,
+        user,
         shell: _,
         empty_folders,
     } = conditions.changes().container;
@@ -164,7 +167,7 @@ pub(crate) fn container(
         memory,
         nofile,
         read_only,
-        user: root.then(|| "0".to_owned()),
+        user: user.map(|id| format!("{id}:{id}")),
         empty_folders,
         ..ContainerSpec::plain(&candidate.facts.id.0, session.labels("candidate"))
     }

@@ -1,6 +1,6 @@
 //! Watches a running candidate: its messages and output, its health check, its end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use super::health::{Decision, HealthMachine};
 use super::holder::{Holder, Zero, millis_between};
 use super::logs::Log;
 use super::result::Attempt;
+use crate::diagnose::repairs::PATHS;
 use crate::engine::{Engine, EngineResult, Output};
 use crate::holder::protocol::{FromHolder, OWN, Probe, Request, ToHolder};
-use crate::model::observation::{Observation, ProbeAttempt, ProbeResult};
+use crate::model::observation::{Asked, Observation, ProbeAttempt, ProbeResult};
 use crate::model::outcome::{CheckResult, Phase, SIGKILLED};
 use crate::model::service::{HttpCheck, Protocol};
 use crate::model::{Evidence, Outcome, Redactor, Service};
@@ -38,6 +39,8 @@ const WAITING_WITHIN: Duration = Duration::from_secs(15);
 /// on.
 const IDLE_FROM: Duration = Duration::from_secs(3);
 const IDLE_AGAIN: Duration = Duration::from_secs(1);
+/// Most ports that are asked.
+const MOST_PORTS: usize = 4;
 /// CPU time in milliseconds that one that does nothing may use between two looks.
 const IDLE_CPU_MS: f64 = 20.0;
 
@@ -135,6 +138,10 @@ pub(crate) struct Watch<'a> {
     idle: Option<Instant>,
     /// What it had done at the last look.
     done: Option<Done>,
+    /// Requests to one that does nothing any more, one after the other: those to come, the one under way, and the answers.
+    to_ask: VecDeque<(u16, String)>,
+    asking: Option<(u64, (u16, String))>,
+    asked: Vec<Asked>,
     on_phase: &'a (dyn Fn(Phase) + Sync),
     on_provisional: Option<&'a (dyn Fn(Attempt) + Sync)>,
     redactor: &'a Redactor,
@@ -164,6 +171,9 @@ impl<'a> Watch<'a> {
             checks: Vec::new(),
             idle: begin.on_provisional.map(|_| Instant::now() + IDLE_FROM),
             done: None,
+            to_ask: VecDeque::new(),
+            asking: None,
+            asked: Vec::new(),
             on_phase: begin.on_phase,
             on_provisional: begin.on_provisional,
             redactor: begin.redactor,
@@ -252,7 +262,7 @@ impl<'a> Watch<'a> {
                 }
                 self.soaked = Some(Instant::now() + WAITING_AGAIN);
             }
-            FromHolder::SoFar { run, seen } if run == self.run => self.on_seen(seen),
+            FromHolder::SoFar { run, seen } if run == self.run => self.on_seen(seen).await?,
             FromHolder::Probed { run, seq, result, location } if run == self.run => {
                 return self.probed(seq, result, location).await;
             }
@@ -273,21 +283,65 @@ impl<'a> Watch<'a> {
         (self.on_phase)(phase);
     }
 
-    /// Reports the attempt so far if the candidate is healthy, or has done nothing since the last look.
-    fn on_seen(&mut self, seen: Vec<Observation>) {
+    /// Reports the attempt so far if the candidate is healthy. If it has done nothing since the last look, it is asked what
+    /// else it answers, and then reported.
+    async fn on_seen(&mut self, seen: Vec<Observation>) -> Result<(), RunError> {
         let mut evidence = self.evidence.clone();
         seen.into_iter().for_each(|observation| evidence.add(observation));
         if self.healthy_at.is_some() {
-            return self.report_provisional(Outcome::Healthy, evidence);
+            self.report_provisional(Outcome::Healthy, evidence);
+            return Ok(());
+        }
+        if !self.evidence.asked.is_empty() {
+            self.report_provisional(self.unhealthy(&evidence), evidence);
+            return Ok(());
         }
         self.idle = Some(Instant::now() + IDLE_AGAIN);
-        let Some(usage) = evidence.usage else { return };
+        let Some(usage) = evidence.usage else { return Ok(()) };
         let Evidence { dns, connects, listens, .. } = &evidence;
         let observations = dns.len() + connects.len() + listens.len();
         let now = Done { observations, written: self.log.written(), cpu_ms: usage.cpu_ms };
-        if self.done.replace(now).is_some_and(|earlier| now.is_idle_since(&earlier)) {
-            self.idle = None;
+        let earlier = self.done.replace(now);
+        let is_idle = earlier.is_some_and(|earlier| now.is_idle_since(&earlier));
+        // One that answers probes may write a line for each of them, and use CPU time; so may one that serves elsewhere.
+        let serves_elsewhere = listens.iter().any(|listening| listening.reachable_at(OWN))
+            && earlier.is_some_and(|done| done.observations == observations);
+        let answers = match self.evidence.probes.last().map(|probe| &probe.result) {
+            Some(ProbeResult::Status(status)) => *status < 500,
+            Some(ProbeResult::Broken(_)) => true,
+            _ => serves_elsewhere,
+        };
+        if !is_idle && !answers {
+            return Ok(());
+        }
+        self.idle = None;
+        self.to_ask = to_ask(self.service, &evidence).into();
+        if self.to_ask.is_empty() {
             self.report_provisional(self.unhealthy(&evidence), evidence);
+        }
+        self.ask_next().await
+    }
+
+    /// Sends the next request, one at a time, so that a server that answers slowly still answers its health check.
+    async fn ask_next(&mut self) -> Result<(), RunError> {
+        let Some((port, path)) = self.to_ask.pop_front() else { return Ok(()) };
+        let (run, timeout_ms) = (self.run, self.timeout_ms());
+        let seq = self.wait_for(false, timeout_ms);
+        let probe = Probe { run, seq, port, path: Some(path.clone()), timeout_ms };
+        self.asking = Some((seq, (port, path)));
+        self.holder.send(&ToHolder::Probe(probe)).await
+    }
+
+    /// Records the answer to a request. After the last one, the attempt so far is reported.
+    async fn on_asked(&mut self, (port, path): (u16, String), result: ProbeResult) -> Result<(), RunError> {
+        self.asked.push(Asked { port, path, result });
+        if !self.to_ask.is_empty() {
+            return self.ask_next().await;
+        }
+        self.evidence.asked = std::mem::take(&mut self.asked);
+        match self.healthy_at {
+            None => self.holder.send(&ToHolder::SoFar { run: self.run }).await,
+            Some(_) => Ok(()),
         }
     }
 
@@ -348,6 +402,11 @@ impl<'a> Watch<'a> {
         result: ProbeResult,
         location: Option<String>,
     ) -> Result<Option<End>, RunError> {
+        if let Some((_, asked)) = self.asking.take_if(|(asking, _)| *asking == seq) {
+            self.waiting.remove(&seq);
+            self.on_asked(asked, result).await?;
+            return Ok(None);
+        }
         let Some(Waiting { sent, early, .. }) = self.waiting.remove(&seq).filter(|_| self.healthy_at.is_none()) else {
             return Ok(None);
         };
@@ -459,6 +518,21 @@ impl<'a> Watch<'a> {
             }
         }
     }
+}
+
+/// Requests that tell where a server that is not healthy would be: every port that is open, and the usual paths.
+fn to_ask(service: &Service, evidence: &Evidence) -> Vec<(u16, String)> {
+    let check = &service.health_check;
+    if check.protocol != Protocol::Http {
+        return Vec::new();
+    }
+    let mut ports: Vec<u16> = evidence.listens.iter().filter(|l| l.reachable_at(OWN)).map(|l| l.port).collect();
+    ports.sort_by_key(|port| (*port != service.port, *port));
+    ports.dedup();
+    ports.truncate(MOST_PORTS);
+    let paths = || std::iter::once(check.path.as_str()).chain(PATHS.into_iter().filter(|path| *path != check.path));
+    let asks = ports.into_iter().flat_map(|port| paths().map(move |path| (port, path.to_owned())));
+    asks.filter(|(port, path)| (*port, path.as_str()) != (service.port, check.path.as_str())).collect()
 }
 
 /// The next piece of output; pending forever after its end.

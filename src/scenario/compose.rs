@@ -74,8 +74,9 @@ pub(crate) fn read(name: &str, written: &str, folder: &Path) -> Result<Compose, 
     // No excerpt: values may be secrets.
     let refused = |problems: Vec<Problem>| Refused::new(name, "", problems);
     let tree = yaml::tree(written).map_err(|problem| refused(vec![problem]))?;
-    let document: Document =
-        serde_json::from_value(tree.json()).map_err(|e| refused(vec![Problem::of_file(e.to_string())]))?;
+    // The reader's own message may show a value.
+    let not_compose = |_| refused(vec![Problem::of_file("not a compose file: `services` must map names to services")]);
+    let document: Document = serde_json::from_value(tree.json()).map_err(not_compose)?;
     let env = match text::read(&folder.join(".env")) {
         Ok(text) => env_file::parse(".env", &text)?,
         Err(_) => BTreeMap::new(),
@@ -108,7 +109,8 @@ pub(crate) fn read(name: &str, written: &str, folder: &Path) -> Result<Compose, 
             command: words(&written.command, &env),
             ready_within: READY_WITHIN,
         };
-        for host in [Some(service), written.container_name.as_ref()].into_iter().flatten() {
+        let other_name = written.container_name.as_ref().filter(|name| *name != service);
+        for host in [Some(service), other_name].into_iter().flatten() {
             match host.parse() {
                 Ok(host) => compose.upstreams.extend(ports.iter().map(|port| Upstream {
                     host: Clone::clone(&host),
@@ -174,6 +176,10 @@ fn variables(
 fn ports(written: &Written, image: &str) -> Vec<u16> {
     let port = |value: &Value| {
         let text = scalar(value).or_else(|| scalar(value.get("target")?))?;
+        let is_udp = text.ends_with("/udp") || value.get("protocol").is_some_and(|protocol| protocol == "udp");
+        if is_udp {
+            return None;
+        }
         text.split('/').next()?.rsplit(':').next()?.parse().ok()
     };
     let mut ports: Vec<u16> = written.expose.iter().chain(&written.ports).filter_map(port).collect();

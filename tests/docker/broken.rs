@@ -95,14 +95,15 @@ impl Case {
         let verified: Vec<(String, &str)> = tried
             .iter()
             .filter(|repair| repair["verified"] == true)
-            .map(|repair| (repair["id"].as_str().unwrap_or_default().to_owned(), repair["kind"].as_str().unwrap_or("")))
+            .map(|repair| (plain(repair["id"].as_str().unwrap_or_default()), repair["kind"].as_str().unwrap_or("")))
             .collect();
         let is = |list: &[String], id: &str| list.iter().any(|known| plain(known) == id);
-        let false_one = verified.iter().any(|(id, _)| is(&self.never, id) || self.flaky);
+        let false_one = verified.iter().any(|(id, _)| is(&self.never, id));
+        let flaky_one = self.flaky && !verified.is_empty();
         let healed = verified.iter().find(|(id, _)| is(&self.repairs, id));
         let kind = self.fix_or_proof.as_deref().filter(|_| healed.is_some_and(|(id, _)| is(&self.repairs[..1], id)));
         let right = match (self.repairs.is_empty() || self.flaky, healed) {
-            (true, _) => !verified.iter().any(|(id, _)| !is(&self.repairs, id)) && !false_one,
+            (true, _) => flaky_one || verified.is_empty(),
             (false, Some((_, found))) => kind.is_none_or(|kind| kind == *found),
             (false, None) => false,
         };
@@ -111,6 +112,7 @@ impl Case {
             id: self.id.clone(),
             right: right && answer["baseline"] == "fail",
             false_one,
+            flaky_one,
             cause: self.cause_words.iter().any(|word| text.contains(&word.to_lowercase())),
             runs: answer["runs"].as_u64().unwrap_or(u64::MAX),
             seconds: answer["seconds"].as_f64().unwrap_or(f64::MAX),
@@ -131,6 +133,9 @@ struct Judged {
     right: bool,
     /// Whether a repair is called verified that is none.
     false_one: bool,
+    /// Whether one is called verified that heals only sometimes: of repairs that heal every other time, one in eight is
+    /// healthy in three runs.
+    flaky_one: bool,
     /// Whether the first cause is the right one.
     cause: bool,
     runs: u64,
@@ -167,6 +172,7 @@ async fn images_that_always_fail_are_healed_where_settings_can() {
         seconds[seconds.len() / 2]
     );
     assert!(false_ones.is_empty(), "called verified, and wrong: {false_ones:?}");
+    assert!(judged.iter().filter(|of| of.flaky_one).count() <= 1, "called verified, and healthy only sometimes");
     let wrong: Vec<&str> = judged.iter().filter(|of| !of.right).map(|of| of.id.as_str()).collect();
     assert!(wrong.is_empty(), "wrong: {wrong:?}");
     assert!(most <= MOST_RUNS, "{most} runs");

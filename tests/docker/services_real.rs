@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use exitone::images::Source;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -38,8 +39,10 @@ struct Step {
 struct Truth {
     verdict: String,
     baseline: String,
-    #[allow(dead_code)]
     what: String,
+    /// Words that are said although the image passes.
+    #[serde(default)]
+    says: Vec<String>,
     /// Words, one of which is in the text or the fix of the first cause.
     #[serde(default)]
     causes: Vec<String>,
@@ -144,6 +147,14 @@ impl Case {
         {
             wrong.push(format!("needs {} instead of {needs}", answer["needs"]));
         }
+        let all = answer.to_string().to_lowercase();
+        wrong.extend(
+            truth
+                .says
+                .iter()
+                .filter(|word| !all.contains(&word.to_lowercase()))
+                .map(|word| format!("`{word}` is not said")),
+        );
         let repairs: Vec<&Value> = answer["minimal_sets"][0]["repairs"].as_array().into_iter().flatten().collect();
         if let Some(repair) = &truth.repair {
             let plain = |id: &str| id.replace(' ', "");
@@ -153,12 +164,22 @@ impl Case {
             }
         }
         let first = &answer["minimal_sets"][0]["causes"][0];
-        let text = format!("{} {}", first["text"].as_str().unwrap_or(""), first["fix"].as_str().unwrap_or(""));
+        let needs = answer["needs"][0]["text"].as_str().unwrap_or("");
+        let text = format!("{} {} {needs}", first["text"].as_str().unwrap_or(""), first["fix"].as_str().unwrap_or(""));
         let text = text.to_lowercase();
         let says = |word: &String| text.contains(&word.to_lowercase());
         wrong.extend(truth.never.iter().filter(|word| says(word)).map(|word| format!("`{word}` is blamed: {text}")));
         let cause = truth.causes.is_empty() || truth.causes.iter().any(says);
-        Judged { wrong, cause, said: first["id"].as_str().unwrap_or("no cause").to_owned() }
+        let healed = repairs.iter().find(|one| one["verified"] == true).and_then(|one| one["id"].as_str());
+        let sets: Vec<String> = sets.iter().map(|set| set.join(" + ")).filter(|set| !set.is_empty()).collect();
+        let found = match (answer["needs"][0]["text"].as_str(), first["id"].as_str(), healed) {
+            (Some(needs), ..) => format!("undecided: {needs}"),
+            (_, Some(cause), Some(repair)) => format!("{cause}, healed by `{repair}`"),
+            (_, None, Some(repair)) => format!("healed by `{repair}`"),
+            (_, cause, None) if sets.is_empty() => cause.unwrap_or("nothing fails").to_owned(),
+            (..) => format!("healthy; fails under {}", sets.join(", ")),
+        };
+        Judged { wrong, cause, said: first["id"].as_str().unwrap_or("no cause").to_owned(), found }
     }
 }
 
@@ -167,6 +188,25 @@ struct Judged {
     /// Whether the first cause is the right one.
     cause: bool,
     said: String,
+    /// What was found, for the page.
+    found: String,
+}
+
+/// The page of all services (`EXITONE_UPDATE_DOCS=1` writes it).
+fn page(cases: &[Case], judged: &[Judged]) -> String {
+    let mut page = "<!-- Made by `EXITONE_UPDATE_DOCS=1 cargo test --test docker services_real::`. -->\n\n# Real services\n\n\
+                    Twelve services from PyPI, each from the Dockerfile that people write first, step by step until it is \
+                    healthy\n(`tests/docker/services_real`). What is wrong was found by hand, before any answer was looked \
+                    at. The last column is\nwhat `exitone why IMAGE --service service.yaml` says.\n\n\
+                    | service | step | what is so | found |\n|---|---|---|---|\n"
+        .to_owned();
+    for (case, of) in cases.iter().zip(judged) {
+        let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+        let (name, what) = (cell(&case.step.name), cell(&case.step.truth.what));
+        let wrong = if of.wrong.is_empty() { String::new() } else { format!("**wrong**: {}; ", of.wrong.join("; ")) };
+        page.push_str(&format!("| {} | {name} | {what} | {}{} |\n", case.service, cell(&wrong), cell(&of.found)));
+    }
+    page
 }
 
 #[tokio::test]
@@ -175,6 +215,7 @@ async fn services_are_repaired_step_by_step() {
     let only = std::env::var("EXITONE_SERVICES").ok();
     let wanted = |case: &Case| only.as_ref().is_none_or(|names| names.split(',').any(|name| name == case.service));
     let cases: Vec<Case> = table().into_iter().filter(wanted).collect();
+    exitone::images::build(&*engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();
     rows::build(&*engine, &rows).await;
     let judged = side_by_side(&cases, AT_A_TIME, |case| {
@@ -187,5 +228,9 @@ async fn services_are_repaired_step_by_step() {
     let right = judged.iter().filter(|of| of.wrong.is_empty()).count();
     let causes = judged.iter().filter(|of| of.cause).count();
     eprintln!("{right} of {} steps right, {causes} with the right cause", judged.len());
+    if only.is_none() && std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/real-services.md");
+        std::fs::write(file, page(&cases, &judged)).expect("written");
+    }
     assert_eq!(right, judged.len(), "wrong answers");
 }

@@ -12,7 +12,7 @@ const START: &[u8] = b"AMQP\0\0\x09\x01";
 const METHOD: u8 = 1;
 const END: u8 = 0xce;
 /// Maximum length of a frame that is read.
-const LONGEST: u32 = 131_072;
+const LONGEST_FRAME: u32 = 131_072;
 /// The names of methods that clients use first.
 const NAMES: [((u16, u16), &str); 6] = [
     ((40, 10), "exchange.declare"),
@@ -27,6 +27,7 @@ const NOT_IMPLEMENTED: u16 = 540;
 
 pub(super) async fn play(talk: Talk<'_>, mut stream: Stream) -> io::Result<()> {
     if bytes(&mut stream, START.len()).await? != START {
+        talk.refuse("another version");
         // The server names the version that it speaks, and closes.
         return stream.write_all(START).await;
     }
@@ -37,7 +38,7 @@ pub(super) async fn play(talk: Talk<'_>, mut stream: Stream) -> io::Result<()> {
         let kind = stream.read_u8().await?;
         let channel = stream.read_u16().await?;
         let length = stream.read_u32().await?;
-        if length > LONGEST {
+        if length > LONGEST_FRAME {
             return Err(invalid());
         }
         let body = bytes(&mut stream, length as usize + 1).await?;
@@ -47,8 +48,8 @@ pub(super) async fn play(talk: Talk<'_>, mut stream: Stream) -> io::Result<()> {
         }
         let id = (u16::from_be_bytes([body[0], body[1]]), u16::from_be_bytes([body[2], body[3]]));
         let reply = match id {
-            // start-ok; tune: channels, frame size, seconds between heartbeats.
-            (10, 11) => method(channel, (10, 30), &[7, 0xff, 0, 2, 0, 0, 0, 60]),
+            // start-ok; tune: channels, frame size, no heartbeats.
+            (10, 11) => method(channel, (10, 30), &[7, 0xff, 0, 2, 0, 0, 0, 0]),
             // tune-ok, close-ok of the connection and of a channel.
             (10, 31 | 51) | (20, 41) => continue,
             (10, 40) => method(channel, (10, 41), &[0]),

@@ -12,8 +12,6 @@ const OP_QUERY: u32 = 2004;
 const OP_REPLY: u32 = 1;
 /// Bytes of a message before its body.
 const HEADER: usize = 16;
-/// Maximum length of a message (maxMessageSizeBytes).
-const LONGEST: u32 = 48_000_000;
 /// `CommandNotFound`.
 const NOT_FOUND: i32 = 59;
 
@@ -27,10 +25,7 @@ pub(super) async fn play(talk: Talk<'_>, mut stream: Stream) -> io::Result<()> {
         let header = bytes(&mut stream, HEADER).await?;
         let number = |at| word(&header, at).ok_or_else(invalid);
         let (length, id, operation) = (number(0)?, number(4)?, number(12)?);
-        if length < HEADER as u32 || length > LONGEST {
-            return Err(invalid());
-        }
-        let body = bytes(&mut stream, length as usize - HEADER).await?;
+        let body = bytes(&mut stream, (length as usize).checked_sub(HEADER).ok_or_else(invalid)?).await?;
         let query = operation == OP_QUERY;
         // A message: flags, the kind of its section. A query: flags, the collection, two numbers.
         let document = match operation {

@@ -17,6 +17,11 @@ const CHARSET: u8 = 45;
 const STATUS: [u8; 2] = [2, 0];
 /// Random data that the client mixes with its password; nobody checks the result.
 const SALT: &[u8; 20] = b"exitone-exitone-exit";
+/// The way in which a client proves its password: the server's own, the one before it, and the answer that no more is
+/// needed.
+const DEFAULT_PLUGIN: &[u8] = b"caching_sha2_password\0";
+const OLD_PLUGIN: &[u8] = b"mysql_native_password\0";
+const FAST_AUTH: [u8; 2] = [1, 3];
 /// `OK` without rows, and the end of rows.
 const OK: [u8; 7] = [0, 0, 0, STATUS[0], STATUS[1], 0, 0];
 const EOF: [u8; 5] = [0xfe, 0, 0, STATUS[0], STATUS[1]];
@@ -37,8 +42,21 @@ pub(super) async fn play(mut talk: Talk<'_>, mut stream: Stream) -> io::Result<(
         stream = secure;
         (number, body) = read(&mut stream).await?;
     }
+    let names = |plugin: &[u8]| body.windows(plugin.len()).any(|window| window == plugin);
+    // After the fixed part comes the user, then the length of the password's proof.
+    let user = body.get(SSL_REQUEST_LENGTH..).unwrap_or_default();
+    let proof = user.iter().position(|b| *b == 0).and_then(|end| user.get(end + 1)).copied().unwrap_or_default();
     // Whatever the password is.
-    drop(body);
+    if proof == 0 {
+        // There is none.
+    } else if names(DEFAULT_PLUGIN) {
+        number = number.wrapping_add(1);
+        stream.write_all(&packet(number, &FAST_AUTH)).await?;
+    } else if !names(OLD_PLUGIN) {
+        let switch = [&[0xfe], OLD_PLUGIN, &SALT[..], &[0]].concat();
+        stream.write_all(&packet(number.wrapping_add(1), &switch)).await?;
+        (number, _) = read(&mut stream).await?;
+    }
     stream.write_all(&packet(number.wrapping_add(1), &OK)).await?;
     loop {
         let (number, body) = read(&mut stream).await?;
@@ -65,7 +83,8 @@ fn greeting() -> Vec<u8> {
         &[0, low[0], low[1], CHARSET, STATUS[0], STATUS[1], high[0], high[1], 21],
         &[0; 10],
         &SALT[8..],
-        b"\0mysql_native_password\0",
+        &[0],
+        DEFAULT_PLUGIN,
     ]
     .concat()
 }

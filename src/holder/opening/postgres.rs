@@ -12,8 +12,6 @@ const GSS_REQUEST: u32 = 80_877_104;
 const MAJOR: u32 = 3;
 /// Maximum length of a start-up packet (MAX_STARTUP_PACKET_LENGTH).
 const LONGEST_START: u32 = 10_000;
-/// Maximum length of a later message that is read.
-const LONGEST: u32 = 1 << 20;
 /// What a server reports about itself.
 const PARAMETERS: [(&str, &str); 8] = [
     ("server_version", "16.0"),
@@ -31,8 +29,10 @@ const INT4: u32 = 23;
 /// Whether these are the first bytes of a client.
 pub(super) fn is_start(first: &[u8]) -> bool {
     let word = |at: usize| first.get(at..at + 4).and_then(|b| Some(u32::from_be_bytes(b.try_into().ok()?)));
-    word(4).is_some_and(|code| code == SSL_REQUEST || code == GSS_REQUEST || code >> 16 == MAJOR)
-        && word(0).is_some_and(|length| (8..=LONGEST_START).contains(&length))
+    // After the version comes the name of a parameter.
+    let is_named = first.get(8).is_none_or(u8::is_ascii_lowercase);
+    let is_start = |code: u32| code == SSL_REQUEST || code == GSS_REQUEST || (code >> 16 == MAJOR && is_named);
+    word(4).is_some_and(is_start) && word(0).is_some_and(|length| (8..=LONGEST_START).contains(&length))
 }
 
 /// The state of a session.
@@ -78,10 +78,7 @@ pub(super) async fn play(mut talk: Talk<'_>, mut stream: Stream) -> io::Result<(
     loop {
         let kind = stream.read_u8().await?;
         let length = stream.read_u32().await?;
-        if !(4..=LONGEST).contains(&length) {
-            return Err(invalid());
-        }
-        let body = bytes(&mut stream, length as usize - 4).await?;
+        let body = bytes(&mut stream, (length as usize).checked_sub(4).ok_or_else(invalid)?).await?;
         if kind == b'X' {
             return Ok(());
         }

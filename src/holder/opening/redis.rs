@@ -7,8 +7,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use super::{REFUSAL, Stream, Talk, invalid};
 
 /// Maximum number of words of a command, and of bytes of a word, that are read.
-const MOST_WORDS: usize = 1024;
-const LONGEST_WORD: usize = 1 << 20;
+const MOST_WORDS: usize = 64;
+const LONGEST_WORD: usize = 16 << 10;
 /// What a client asks of a server that it has just connected to.
 const INFO: &str = "# Server\r\nredis_version:7.2.0\r\nredis_mode:standalone\r\n# Persistence\r\nloading:0\r\n\
                     # Replication\r\nrole:master\r\n";
@@ -27,7 +27,7 @@ pub(super) async fn play(talk: Talk<'_>, stream: Stream) -> io::Result<()> {
         let argument = words.get(1).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
         let reply = match (command.as_str(), argument.as_str()) {
             ("PING", "") => "+PONG\r\n".to_owned(),
-            ("PING" | "ECHO", _) => bulk(&words[1]),
+            ("PING" | "ECHO", _) => bulk(words.get(1).map_or("", String::as_str)),
             ("CLIENT", "ID") => ":1\r\n".to_owned(),
             ("AUTH" | "SELECT" | "CLIENT" | "READONLY" | "QUIT", _) => "+OK\r\n".to_owned(),
             ("HELLO", version) => hello(version == "3"),

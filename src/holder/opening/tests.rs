@@ -50,7 +50,8 @@ fn recognises_clients_by_their_first_bytes() {
         (&query, Some(Spoken::Mongodb)),
         (b"*1\r\n$4\r\nPING\r\n", Some(Spoken::Redis)),
         (b"PING\r\n", Some(Spoken::Redis)),
-        // Kafka's ApiVersions, and a text protocol.
+        // Kafka's Metadata and ApiVersions, and a text protocol.
+        (&[0, 0, 0, 30, 0, 3, 0, 0, 0, 0, 0, 1, 0, 7, b'a', b'd'], None),
         (&[0, 0, 0, 35, 0, 18, 0, 3, 0, 0, 0, 0, 0, 7, b'a', b'd'], None),
         (b"CONNECT {}\r\n", None),
         (b"", None),
@@ -67,7 +68,7 @@ async fn postgresql_logs_in_and_refuses_the_first_query() {
     };
     let start = [&[0, 0, 0, 18][..], &[0, 3, 0, 0], b"user\0app\0\0"].concat();
     let messages =
-        [start, message(b'Q', b"BEGIN\0"), message(b'Q', b"SELECT 1;\0"), message(b'Q', b"SELECT version()\0")];
+        [start, message(b'Q', b"BEGIN\0"), message(b'Q', b"SELECT 1;\0"), message(b'Q', b"SET a TO b; SELECT 2\0")];
     let (replies, refused) = converse(Spoken::Postgresql, &messages).await;
     assert!(replies[0].starts_with(&[b'R', 0, 0, 0, 8, 0, 0, 0, 0]), "{:?}", replies[0]);
     assert!(replies[0].ends_with(&[b'Z', 0, 0, 0, 5, b'I']), "{:?}", replies[0]);
@@ -91,15 +92,23 @@ async fn postgresql_logs_in_and_refuses_the_first_query() {
 #[tokio::test]
 async fn mysql_speaks_first_and_accepts_any_password() {
     let packet = |number: u8, body: &[u8]| [&[u8::try_from(body.len()).expect("small"), 0, 0, number], body].concat();
-    let login = [&[0x0d, 0xa2, 0, 0][..], &[0; 28], b"app\0\x14", &[7; 20]].concat();
-    let messages = [packet(1, &login), packet(0, b"\x03SET NAMES utf8mb4"), packet(0, b"\x03SELECT VERSION()")];
+    let login = |plugin: &[u8]| [&[0x0d, 0xa2, 0x08, 0][..], &[0; 28], b"app\0\x14", &[7; 20], plugin].concat();
+    let old = login(b"mysql_native_password\0");
+    let messages = [packet(1, &old), packet(0, b"\x03SET NAMES utf8mb4"), packet(0, b"\x03SELECT VERSION()")];
     let (replies, refused) = converse(Spoken::Mysql, &messages).await;
     assert_eq!(replies[0][..5], [u8::try_from(replies[0].len() - 4).expect("small"), 0, 0, 0, 10]);
-    assert!(contains(&replies[0], b"mysql_native_password\0"));
+    assert!(contains(&replies[0], b"caching_sha2_password\0"));
     assert_eq!(replies[1][3..5], [2, 0], "OK");
     assert_eq!(replies[2][3..5], [1, 0], "OK");
     assert_eq!(replies[3][3..5], [1, 0xff], "an error");
     assert_eq!(refused, ["a query"]);
+    // The newer way, and one that the server does not know.
+    let (replies, _) = converse(Spoken::Mysql, &[packet(1, &login(b"caching_sha2_password\0"))]).await;
+    assert_eq!(replies[1][3..6], [2, 1, 3], "no more is needed");
+    let (replies, _) =
+        converse(Spoken::Mysql, &[packet(1, &login(b"mysql_clear_password\0")), packet(3, &[7; 20])]).await;
+    assert!(replies[1][3..].starts_with(b"\x02\xfemysql_native_password\0"), "another way: {:?}", replies[1]);
+    assert_eq!(replies[2][3..5], [4, 0], "OK");
 }
 
 #[tokio::test]

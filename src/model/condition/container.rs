@@ -27,8 +27,8 @@ pub(crate) struct ContainerPlan {
     pub(crate) read_only: bool,
     /// No space is left in the folders that the image or the program writes to.
     pub(crate) full_disk: bool,
-    /// The process runs as root.
-    pub(crate) root: bool,
+    /// The user of the process, and its group.
+    pub(crate) user: Option<u32>,
     /// A shell runs the image's command.
     pub(crate) shell: bool,
     /// Folders that are empty, in memory, and writable for everybody.

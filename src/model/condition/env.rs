@@ -40,6 +40,9 @@ pub(crate) enum EnvChange {
     Scheme(String),
 }
 
+/// The value that stands for a variable that is missing. It is no secret, whatever its variable is called.
+pub(crate) const STAND_IN: &str = "stand-in";
+
 /// The value that a condition gives to a variable, and whether it may be shown.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EnvValue {
@@ -134,6 +137,9 @@ impl EnvValue {
     /// The value as it may be shown.
     #[must_use]
     pub(crate) fn shown(&self, name: &str) -> String {
+        if self.text == STAND_IN {
+            return self.text.clone();
+        }
         if self.secret && !self.text.is_empty() { REDACTED.to_owned() } else { shown_value(name, &self.text) }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) use command::CommandFault;
 pub(crate) use container::ContainerPlan;
 pub(crate) use dns::{Dns, DnsFault};
 pub(crate) use egress::EgressFault;
-pub(crate) use env::{Env, EnvChange, EnvValue, variable_name};
+pub(crate) use env::{Env, EnvChange, EnvValue, STAND_IN, variable_name};
 pub(crate) use files::FileFault;
 pub(crate) use hostname::HostnameFault;
 pub use kind::Argument;

@@ -10,6 +10,8 @@ use super::{Argument, ByHand, Changes, Condition, Family, Kind};
 pub enum Repair {
     /// The process runs as root.
     Root,
+    /// The process runs as nobody.
+    Nobody,
     /// A shell runs the image's command.
     Shell,
     /// A folder that everybody may write to, and that is empty.
@@ -26,6 +28,9 @@ pub enum Repair {
 
 static ROOT: Kind =
     Kind::new("user.root", Argument::None, "the process runs as root", |_| Ok(Condition::Repair(Repair::Root)));
+static NOBODY: Kind = Kind::new("user.nobody", Argument::None, "the process runs as a user without rights", |_| {
+    Ok(Condition::Repair(Repair::Nobody))
+});
 static SHELL: Kind = Kind::new("command.shell", Argument::None, "a shell runs the image's command", |_| {
     Ok(Condition::Repair(Repair::Shell))
 });
@@ -54,8 +59,10 @@ static TCP: Kind =
 static PATIENCE: Kind = Kind::new("check.longer", Argument::None, "the health check waits as long as it may", |_| {
     Ok(Condition::Repair(Repair::Patience))
 });
-pub(super) const KINDS: &[&Kind] = &[&ROOT, &SHELL, &EMPTY_FOLDER, &PORT, &PATH, &TCP, &PATIENCE];
+pub(super) const KINDS: &[&Kind] = &[&ROOT, &NOBODY, &SHELL, &EMPTY_FOLDER, &PORT, &PATH, &TCP, &PATIENCE];
 
+/// The user and the group of nobody (Debian policy, 9.2.2).
+const NOBODY_ID: u32 = 65534;
 const NO_FOLDER: &str = "needs the path of a folder: `/var/cache`";
 
 /// What becomes of the health check.
@@ -75,6 +82,7 @@ impl Family for Repair {
     fn kind(&self) -> &'static Kind {
         match self {
             Self::Root => &ROOT,
+            Self::Nobody => &NOBODY,
             Self::Shell => &SHELL,
             Self::EmptyFolder(_) => &EMPTY_FOLDER,
             Self::Port(_) => &PORT,
@@ -88,7 +96,7 @@ impl Family for Repair {
         match self {
             Self::EmptyFolder(path) | Self::Path(path) => format!(":{path}"),
             Self::Port(port) => format!(":{port}"),
-            Self::Root | Self::Shell | Self::Tcp | Self::Patience => String::new(),
+            Self::Root | Self::Nobody | Self::Shell | Self::Tcp | Self::Patience => String::new(),
         }
     }
 
@@ -96,13 +104,15 @@ impl Family for Repair {
         match self {
             Self::Port(_) => Some("the port of the health check".to_owned()),
             Self::Path(_) | Self::Tcp => Some("what the health check asks".to_owned()),
-            Self::Root | Self::Shell | Self::EmptyFolder(_) | Self::Patience => None,
+            Self::Root | Self::Nobody => Some("the user of the process".to_owned()),
+            Self::Shell | Self::EmptyFolder(_) | Self::Patience => None,
         }
     }
 
     fn words(&self) -> String {
         match self {
             Self::Root => "it runs as root".to_owned(),
+            Self::Nobody => "it runs as a user without rights".to_owned(),
             Self::Shell => "a shell runs its command".to_owned(),
             Self::EmptyFolder(path) => format!("{path} is empty and writable"),
             Self::Port(port) => format!("the health check asks port {port}"),
@@ -114,7 +124,8 @@ impl Family for Repair {
 
     fn impose(&self, changes: &mut Changes) {
         match self {
-            Self::Root => changes.container.root = true,
+            Self::Root => changes.container.user = Some(0),
+            Self::Nobody => changes.container.user = Some(NOBODY_ID),
             Self::Shell => changes.container.shell = true,
             Self::EmptyFolder(path) => changes.container.empty_folders.push(path.clone()),
             Self::Port(port) => changes.check.port = Some(*port),
@@ -128,6 +139,7 @@ impl Family for Repair {
         let options = |options: String| ByHand::Options { options, remark: "" };
         match self {
             Self::Root => options("--user 0".to_owned()),
+            Self::Nobody => options(format!("--user {NOBODY_ID}:{NOBODY_ID}")),
             Self::Shell => ByHand::Planned,
             Self::EmptyFolder(path) => options(format!("--tmpfs {}:mode=1777", crate::model::words::quote(path))),
             Self::Port(_) | Self::Path(_) | Self::Tcp | Self::Patience => {

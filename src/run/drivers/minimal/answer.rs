@@ -1,12 +1,14 @@
 //! Builds the answer of an inquiry.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Inquiry;
 use super::around::Around;
 use super::memory::Universe;
 use crate::diagnose::needed::with_needed;
-use crate::diagnose::signature::signature;
+use crate::diagnose::signature::{normalised, signature};
+use crate::diagnose::stand_ins::rests_on;
 use crate::model::answer::{Answer, Healed, MinimalSet};
 use crate::model::outcome::{Cause, Finding, Need};
 use crate::model::words::command_line;
@@ -119,12 +121,14 @@ impl Inquiry<'_, '_> {
         self.hold_against_deployment(&mut answer);
         if !self.made_up.is_empty() && answer.deployment.is_none() {
             // What it does with answers that were made up is no failure of the image.
-            answer.verdict = Verdict::Unresolved;
+            (answer.verdict, answer.baseline) = (Verdict::Unresolved, Verdict::Unresolved);
             answer.minimal_sets.retain(|set| !set.conditions.is_empty());
             answer.needs.extend(self.made_up.clone());
         }
         let first = answer.minimal_sets.first().map(|set| (set.class, set.exit_code));
         (answer.class, answer.exit_code) = first.unwrap_or_default();
+        let platform = &self.question.service.platform;
+        answer.notes.extend(self.clean_start().iter().flat_map(|start| rests_on(&start.evidence, platform)));
         answer.notes.extend(self.not_in_the_file());
         answer.notes.extend(self.behind_repairs());
         answer.notes.extend(self.unresolved(&answer.needs));
@@ -195,7 +199,7 @@ impl Inquiry<'_, '_> {
         let runs = [tally.fails, tally.fails + tally.passes];
         let causes = match set.is_empty() {
             true => self.not_contradicted(failed, failed.causes.clone()),
-            false => failed.causes.clone(),
+            false => self.not_in_a_healthy_log(failed.causes.clone()),
         };
         let causes = with_needed(causes, &needed, runs, &self.question.service.platform);
         Some(MinimalSet {
@@ -239,6 +243,18 @@ impl Inquiry<'_, '_> {
         };
         let all = self.active.iter().chain(&self.question.search.forms);
         all.filter(|c| imposed(c) && !exercised(c)).map(ToString::to_string).collect()
+    }
+
+    /// The causes without those that rest on lines which a healthy run writes as well.
+    fn not_in_a_healthy_log(&self, mut causes: Vec<Cause>) -> Vec<Cause> {
+        if let Some(start) = self.clean_start() {
+            let lines: BTreeSet<String> = start.log.lines().map(normalised).collect();
+            let is_said = |evidence: &String| {
+                evidence.strip_prefix("log: ").is_some_and(|line| lines.contains(&normalised(line)))
+            };
+            causes.retain(|cause| !cause.evidence.iter().any(is_said));
+        }
+        causes
     }
 
     /// The servers without which nothing can be said of the image.

@@ -2,7 +2,7 @@
 
 use super::Inquiry;
 use crate::diagnose::signature::{Signature, signature};
-use crate::diagnose::stand_ins::made_up_answer;
+use crate::diagnose::stand_ins::{made_up_answer, may_depend_on_servers};
 use crate::model::observation::{Reply, StandIn};
 use crate::model::outcome::Need;
 use crate::model::{Condition, ConditionSet, Verdict};
@@ -16,6 +16,9 @@ impl Inquiry<'_, '_> {
     pub(super) async fn made_up_answers(&mut self) -> Vec<Need> {
         let baseline = ConditionSet::baseline();
         let Some(failed) = self.memory.failure(&baseline) else { return Vec::new() };
+        if !failed.outcome.as_ref().is_some_and(|of| may_depend_on_servers(of, &failed.evidence, &failed.causes)) {
+            return Vec::new();
+        }
         let is_made_up = |server: &&StandIn| server.reply == Reply::Http && server.name.is_some();
         let mut servers: Vec<StandIn> = failed.evidence.stand_ins.iter().filter(is_made_up).cloned().collect();
         servers.truncate(MOST_SERVERS);

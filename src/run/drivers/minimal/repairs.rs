@@ -7,6 +7,8 @@ use crate::model::answer::{Repair, RepairKind};
 use crate::model::outcome::Cause;
 use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 
+/// Most sets of two repairs that are run.
+const MOST_PAIRS: usize = 3;
 /// Most sets of repairs that are run.
 const MOST_SETS: usize = 8;
 
@@ -28,29 +30,60 @@ impl Inquiry<'_, '_> {
             return;
         }
         self.report_activity("trying repairs");
-        let mut left = sets.into_iter();
-        loop {
-            while self.conductor.free() > 0 && !self.is_over() && !self.is_verified() {
+        self.run_repairs(sets).await;
+        if self.is_verified() || self.is_over() {
+            return;
+        }
+        // Behind what a repair heals there may be another failure, with a repair of its own.
+        let Some(before) = self.memory.failure(&ConditionSet::baseline()).and_then(signature) else { return };
+        let mut pairs: Vec<ConditionSet> = Vec::new();
+        for (set, end) in self.ends() {
+            let Some(failed) = self.memory.failure(set).filter(|_| end.is_some_and(|end| end != before)) else {
+                continue;
+            };
+            for more in repairs(failed, service, &candidate.facts) {
+                let Ok(both) = ConditionSet::new(set.iter().chain(more.iter()).cloned()) else { continue };
+                if !pairs.contains(&both) && !self.repairs.contains(&both) {
+                    pairs.push(both);
+                }
+            }
+        }
+        pairs.truncate(MOST_PAIRS);
+        self.run_repairs(pairs).await;
+    }
+
+    /// Runs sets of repairs side by side, until one is verified.
+    async fn run_repairs(&mut self, sets: Vec<ConditionSet>) {
+        let mut left = sets.into_iter().peekable();
+        // A baseline that becomes healthy after all needs no repair.
+        while !self.is_over() && !self.is_verified() && self.provisional.is_none() {
+            while self.conductor.free() > 0 {
+                // First a healthy one again.
+                if let Some(again) = self.unverified() {
+                    self.start(again);
+                    continue;
+                }
                 let Some(set) = left.next() else { break };
                 self.start(set.clone());
                 self.repairs.push(set);
             }
-            // A healthy one runs a second time.
-            let again = |set: &&ConditionSet| {
-                let tally = self.memory.tally(set);
-                tally.fails == 0 && (1..RUNS).contains(&(tally.passes as usize)) && !self.is_running(set)
-            };
-            let again: Vec<ConditionSet> = self.repairs.iter().filter(again).cloned().collect();
-            for set in again {
-                if self.conductor.free() > 0 && !self.is_over() {
-                    self.start(set);
-                }
-            }
-            if !self.repairs.iter().any(|set| self.is_running(set)) || self.is_over() {
+            let is_running = self.repairs.iter().any(|set| self.is_running(set));
+            if !is_running && left.peek().is_none() && self.unverified().is_none() {
                 return;
             }
             self.next_result().await;
         }
+    }
+
+    /// A set of repairs that was healthy so far and must run again.
+    fn unverified(&self) -> Option<ConditionSet> {
+        let again = |set: &&ConditionSet| {
+            let tally = self.memory.tally(set);
+            let runs = self.running.values().filter(|run| run.conditions == **set).count();
+            let ended = (tally.passes + tally.unresolved) as usize;
+            tally.fails == 0 && tally.passes > 0 && ended + runs < RUNS
+        };
+        self.repairs.iter().find(again).cloned()
     }
 
     /// Whether one of the repairs is verified.
