@@ -63,7 +63,7 @@ async fn why_finds_what_is_planted() {
     let mut planted = vec!["env.set:ENV=production"];
     planted.extend(always);
     assert_eq!(sets(&answer), planted, "{answer:#}");
-    assert_eq!((&answer["baseline"], &answer["complete"]), (&Value::from("pass"), &Value::from(true)));
+    assert_eq!((&answer["baseline"], &answer["settled"]), (&Value::from("pass"), &Value::from(true)));
     assert_eq!(causes(&answer, "env.set:ENV=production"), ["settings-attribute-case", "variable-value"]);
     let pruned = answer["pruned"].as_array().expect("a list");
     assert!(pruned.iter().any(|left| left["condition"] == "dns.servfail"), "{pruned:#?}");
@@ -99,7 +99,7 @@ async fn finds_pairs_in_few_runs() {
     assert_eq!(sets(&answer), planted, "{answer:#}");
     // Twelve on an idle machine; which run ends first decides what starts next to it.
     assert!(answer["runs"].as_u64().is_some_and(|runs| runs <= 16), "{}", answer["runs"]);
-    assert_eq!(answer["complete"], true);
+    assert_eq!(answer["settled"], true);
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn services_with_80_variables() {
         assert_eq!(output.status.code(), Some(i32::from(row.d > 0)), "{}", String::from_utf8_lossy(&output.stderr));
         let answer: Value = serde_json::from_slice(&output.stdout).expect("one document");
         assert_eq!(sets(&answer), row.sets, "{answer:#}");
-        assert_eq!(answer["complete"], true, "{answer:#}");
+        assert_eq!(answer["settled"], true, "{answer:#}");
         let runs = answer["runs"].as_f64().expect("a number");
         let (n, d) = (VARIABLES as f64, row.d as f64);
         let bits = if row.d == 0 { 0.0 } else { d * (n / d).log2() };

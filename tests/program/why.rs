@@ -35,6 +35,7 @@ struct World {
     battery: Vec<Condition>,
     variants: Vec<Condition>,
     confidence: f64,
+    repairs: bool,
     interrupts: watch::Receiver<u32>,
     room: Room,
 }
@@ -50,7 +51,17 @@ impl World {
         let battery = names.iter().map(|name| format!("env.unset:{name}").parse().expect("a condition")).collect();
         let interrupts = watch::channel(0).1;
         let (service, variants) = (super::support::service(names), Vec::new());
-        Self { service, engine, budget: None, battery, variants, confidence: 0.95, interrupts, room: 4.into() }
+        Self {
+            service,
+            engine,
+            budget: None,
+            battery,
+            variants,
+            confidence: 0.95,
+            repairs: false,
+            interrupts,
+            room: 4.into(),
+        }
     }
 
     async fn ask(&self) -> Explained {
@@ -69,6 +80,7 @@ impl World {
         let search = Search {
             forms: self.variants.clone(),
             confidence: self.confidence,
+            repairs: self.repairs,
             by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
             ..Search::new(&asked)
         };
@@ -175,6 +187,29 @@ async fn late_baseline_is_repeated_concurrently() {
     let check = world.service.health_check;
     let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
     assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn repairs_begin_while_the_health_check_still_waits() {
+    let usage = Observation::Usage(Usage { contention: Some(Contention::default()), ..Usage::default() });
+    let begun = tokio::time::Instant::now();
+    let mut world = World::new(move |_| Act { seen: vec![usage.clone()], ..healthy(3000) });
+    world.repairs = true;
+    let explained = world.ask().await;
+    assert_eq!((sets(&explained), explained.answer.baseline), (vec!["baseline".to_owned()], Verdict::Fail));
+    // Twice the baseline, everything at once, three runs of the repair. What a repair heals passes by the repair alone.
+    let [set] = &explained.answer.minimal_sets[..] else { panic!("one set") };
+    let repairs: Vec<String> = serde_json::to_value(set).expect("a document")["repairs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|repair| format!("{} {}", repair["id"], repair["verified"]))
+        .collect();
+    assert_eq!(repairs, [r#""check.port:3000" true"#]);
+    assert!(explained.results.len() <= 7, "{} runs", explained.results.len());
+    let check = world.service.health_check;
+    let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
+    assert!(begun.elapsed() < window * 3 / 2, "{:?} of {window:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,7 +370,8 @@ async fn handles_a_flaky_crash() {
         let explained = world.ask().await;
         right += usize::from(sets(&explained) == ["env.unset:E"]);
     }
-    assert!(right >= 8, "{right} of 10");
+    // Nobody says that it is flaky: three of four are named exactly (docs/design.md), and fewer than five by bad luck alone.
+    assert!(right >= 5, "{right} of 10");
 }
 
 #[tokio::test(start_paused = true)]

@@ -341,11 +341,12 @@ impl Condition {
         *self == Self::Arch
     }
 
-    /// True when it changes what the program does (its variables, its command), and so may well take a failure away.
+    /// True when it changes what the program does (its variables, its command) or is a repair, and so may well take a failure
+    /// away.
     #[must_use]
     pub(crate) fn changes_program(&self) -> bool {
         let container = self.changes().container;
-        !container.env.is_empty() || container.changes_command()
+        matches!(self, Self::Repair(_)) || !container.env.is_empty() || container.changes_command()
     }
 
     /// The variable that it is about.
