@@ -177,7 +177,7 @@ fn transitions(images: &[String], results: &[&CaseResult]) -> Vec<Transition> {
 #[must_use]
 pub(crate) fn in_words(set: &ConditionSet) -> String {
     let words: Vec<String> = set.iter().map(Condition::words).collect();
-    if words.is_empty() { "always, even under friendly conditions".to_owned() } else { words.join(" and ") }
+    if words.is_empty() { "even under friendly conditions".to_owned() } else { words.join(" and ") }
 }
 
 impl Version {
@@ -196,7 +196,7 @@ impl Version {
             return format!("{name} starts and stays healthy under every condition that was tried{tail}.");
         }
         if let Some(always) = self.sets.iter().find(|s| s.conditions.is_empty()) {
-            return format!("{name} {} always, even under friendly conditions{tail}.", verb(always));
+            return format!("{name} {} even under friendly conditions{tail}.", verb(always));
         }
         format!("{name} {}{tail}.", clauses(&self.sets))
     }
@@ -346,6 +346,6 @@ mod tests {
         assert!(common(&versions[..1]).is_empty(), "one version shares nothing");
         let always = ["app:v1", "app:v2"].map(|image| version(image, vec![failing(&[], 1)]));
         assert!(common(&always).is_empty(), "what fails always has a sentence of its own");
-        assert!(always[0].own_sentence(&[]).contains("always, even under friendly conditions"));
+        assert!(always[0].own_sentence(&[]).contains("even under friendly conditions"));
     }
 }
