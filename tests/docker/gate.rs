@@ -167,7 +167,11 @@ async fn judges_a_push() {
     world.write("Dockerfile", "FROM nothing-that-is-there\n");
     let (good, text, _) = world.push(&["origin", "main"]);
     assert!(!good && text.contains("is not pushed: 2 of 2 cases fail"), "{text}");
-    for words in ["exits with code 3, always", "exitone run .exitone.yaml --image exitone-gate/gated:", "--no-verify"] {
+    for words in [
+        "exits with code 3, even under friendly",
+        "exitone run .exitone.yaml --image exitone-gate/gated:",
+        "--no-verify",
+    ] {
         assert!(text.contains(words), "{words}:\n{text}");
     }
     let (good, text, _) = world.push(&["origin", "main"]);
