@@ -362,7 +362,8 @@ async fn handles_a_flaky_crash() {
             x ^= x >> 7;
             x ^= x << 17;
             state.store(x, Ordering::Relaxed);
-            if !has(s, "E") && x % 10 < 7 { boom("sometimes") } else { healthy(8000) }
+            // The log names four of six.
+            if !has(s, "E") && x % 10 < 7 { boom("sometimes one of A B C E") } else { healthy(8000) }
         });
         world.confidence = 0.99;
         // Fewer conditions: without optimisation the posterior is slow.
@@ -370,8 +371,7 @@ async fn handles_a_flaky_crash() {
         let explained = world.ask().await;
         right += usize::from(sets(&explained) == ["env.unset:E"]);
     }
-    // Nobody says that it is flaky: three of four are named exactly (docs/design.md), and fewer than five by bad luck alone.
-    assert!(right >= 5, "{right} of 10");
+    assert!(right >= 8, "{right} of 10");
 }
 
 #[tokio::test(start_paused = true)]
