@@ -179,16 +179,9 @@ fn of_scenario(
     wrong: &mut Vec<String>,
     refusals: &mut Vec<String>,
 ) -> Result<Request, Failure> {
-    for (given, flag) in [
-        (args.files.service.is_some(), "--service"),
-        (args.files.update.is_some(), "--update"),
-        (args.files.env_file.is_some(), "--env-file"),
-        (args.files.compose.is_some(), "--compose"),
-    ] {
-        if given {
-            wrong.push(format!("{flag} cannot be used with --scenario: the scenario file sets it"));
-        }
-    }
+    let misplaced = args.files.given();
+    wrong
+        .extend(misplaced.map(|(flag, _)| format!("{flag} cannot be used with --scenario: the scenario file sets it")));
     match file::read(&path.display().to_string(), &read_text(path)?, &folder_of(path), args.on.platform.as_ref()) {
         Ok(scenario) => {
             let sets: Vec<&ConditionSet> = scenario.sets.iter().filter(|set| !set.is_empty()).collect();

@@ -138,15 +138,18 @@ impl Files {
 
     /// The flags with which another command reads the same.
     pub(crate) fn flags(&self) -> Vec<String> {
+        self.given().flat_map(|(flag, path)| [flag.to_owned(), path.display().to_string()]).collect()
+    }
+
+    /// The flags that were given, and the file of each.
+    pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let files = [
             ("--service", &self.service),
+            ("--update", &self.update),
             ("--env-file", &self.env_file),
             ("--compose", &self.compose),
-            ("--update", &self.update),
         ];
-        let flags =
-            files.into_iter().filter_map(|(flag, path)| Some([flag.to_owned(), path.as_ref()?.display().to_string()]));
-        flags.flatten().collect()
+        files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?)))
     }
 }
 

@@ -11,14 +11,12 @@ use super::flags::{Common, On, Running};
 use super::input::conditions;
 use super::kept::{self, RunFolder, absolute};
 use super::output::{Output, Reporters};
-use super::scenarios::{Request, assumption, requests_or_refusals};
+use super::scenarios::{Request, in_force, requests_or_refusals};
 use super::session::{candidates, engine, how, run_plan, warn_of_unknown};
 use super::signals::{Signals, exit_code};
-use crate::diagnose::standing::to_impose;
 use crate::model::deployment::Revision;
 use crate::model::shard::Shard;
 use crate::model::{ConditionSet, Part, Plan, Service};
-use crate::profile::battery;
 use crate::report::progress::Progress;
 use crate::scenario::{Build, apprunner};
 
@@ -167,19 +165,10 @@ fn ask(args: &Args) -> Result<Vec<Request>, Failure> {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
     };
-    let own = [
-        (!args.with.is_empty(), "--with"),
-        (!args.repair.is_empty(), "--repair"),
-        (args.deployed, "--deployed"),
-        (args.files.service.is_some(), "--service"),
-        (args.files.update.is_some(), "--update"),
-        (args.files.env_file.is_some(), "--env-file"),
-        (args.files.compose.is_some(), "--compose"),
-    ];
-    let misplaced = own.iter().filter(|(given, _)| *given && !args.scenarios.is_empty());
-    wrong.extend(
-        misplaced.map(|(_, flag)| format!("{flag} cannot be used with scenario files: they set it themselves")),
-    );
+    let own = [(!args.with.is_empty(), "--with"), (!args.repair.is_empty(), "--repair"), (args.deployed, "--deployed")];
+    let own = own.iter().filter(|(given, _)| *given).map(|(_, flag)| *flag);
+    let misplaced = own.chain(args.files.given().map(|(flag, _)| flag)).filter(|_| !args.scenarios.is_empty());
+    wrong.extend(misplaced.map(|flag| format!("{flag} cannot be used with scenario files: they set it themselves")));
     if args.scenarios.is_empty() {
         let Read { service, image, deployment } = args.files.read(&args.on, &mut refusals)?;
         let conditions = match args.deployed {
@@ -203,11 +192,7 @@ fn with_deployed(
     wrong: &mut Vec<String>,
 ) -> ConditionSet {
     let profile = on.platform.clone().unwrap_or_else(apprunner);
-    let battery = battery(&profile, service).with(&revision.changed);
-    let (deployed, assumed) = to_impose(&battery.conditions, revision, service);
-    for condition in assumed {
-        say(&assumption(&condition));
-    }
+    let deployed = in_force(&profile, service, revision);
     say(&format!("note: deployed as {deployed}"));
     ConditionSet::new(deployed.iter().chain(conditions.iter()).cloned()).unwrap_or_else(|problems| {
         wrong.extend(problems.into_iter().map(|problem| format!("--deployed and --with: {problem}")));

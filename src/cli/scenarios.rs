@@ -7,9 +7,10 @@ use super::failure::{Failure, or_errors};
 use super::flags::On;
 use super::input::{folder_of, read_text};
 use crate::diagnose::standing::to_impose;
+use crate::model::deployment::Revision;
 use crate::model::search;
-use crate::model::{Candidate, Condition, ConditionSet, Expectation, Part, Plan};
-use crate::profile::battery;
+use crate::model::{Candidate, ConditionSet, Expectation, Part, Plan, Service};
+use crate::profile::{Profile, battery};
 use crate::scenario::import::revision;
 use crate::scenario::{Build, Scenario, apprunner, file, profile};
 use crate::search::set::MOST;
@@ -98,16 +99,21 @@ pub(crate) fn with_deployed(mut scenario: Scenario, file: &str) -> Scenario {
         let service = &scenario.service;
         let profile = profile(&service.platform.id).unwrap_or_else(|_| apprunner());
         let revision = revision::of_service_file(service, file);
-        let (set, assumed) = to_impose(&battery(&profile, service).conditions, &revision, service);
-        scenario.add_deployed(set);
-        assumed.iter().for_each(|condition| say(&assumption(condition)));
+        scenario.add_deployed(in_force(&profile, service, &revision));
     }
     scenario
 }
 
-/// What is said of a condition that is imposed because nothing excludes it.
-pub(crate) fn assumption(condition: &Condition) -> String {
-    format!("note: {condition} is imposed: no file says that it did not apply (`nat: yes` in a service file does)")
+/// Everything that was in force for a revision. What is imposed because nothing excludes it is said.
+pub(crate) fn in_force(profile: &Profile, service: &Service, revision: &Revision) -> ConditionSet {
+    let battery = battery(profile, service).with(&revision.changed);
+    let (set, assumed) = to_impose(&battery.conditions, revision, service);
+    for condition in assumed {
+        say(&format!(
+            "note: {condition} is imposed: no file says that it did not apply (`nat: yes` in a service file does)"
+        ));
+    }
+    set
 }
 
 /// The builds of a scenario's candidates.

@@ -107,7 +107,7 @@ fn spoken(stand_in: &StandIn) -> Option<(&'static str, &'static str)> {
 }
 
 fn need(stand_in: &StandIn, env: &BTreeMap<String, Option<String>>) -> Need {
-    let host = stand_in.name.clone().unwrap_or_else(|| stand_in.address.to_string());
+    let host = stand_in.host();
     let port = stand_in.port;
     let of = spoken(stand_in);
     let names = |value: &Option<String>| value.as_ref().is_some_and(|value| has_word(value, &host));
@@ -134,7 +134,7 @@ fn need(stand_in: &StandIn, env: &BTreeMap<String, Option<String>>) -> Need {
 /// What is needed instead of an answer that the sandbox made up.
 #[must_use]
 pub(crate) fn made_up_answer(stand_in: &StandIn) -> Need {
-    let host = stand_in.name.clone().unwrap_or_else(|| stand_in.address.to_string());
+    let host = stand_in.host();
     let port = stand_in.port;
     Need {
         kind: "upstream".to_owned(),
@@ -150,7 +150,7 @@ pub(crate) fn made_up_answer(stand_in: &StandIn) -> Need {
 #[must_use]
 pub(crate) fn rests_on(evidence: &Evidence, platform: &Platform) -> Vec<String> {
     let note = |stand_in: &StandIn| {
-        let host = stand_in.name.clone().unwrap_or_else(|| stand_in.address.to_string());
+        let host = stand_in.host();
         let about = spoken(stand_in).map(|(name, _)| format!(" ({name})")).unwrap_or_default();
         let more = match &stand_in.refused {
             Some(command) => format!("only accepted its connection, and refused {command}"),

@@ -3,44 +3,33 @@
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A MySQL server speaks first.
-const MYSQL_PORT: u16 = 3306;
-/// Requests of a PostgreSQL client for TLS or GSSAPI, and protocol version 3.0
-/// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
-const SSL_REQUEST: u32 = 80_877_103;
-const GSS_REQUEST: u32 = 80_877_104;
-const PROTOCOL_3: u32 = 196_608;
-/// Maximum length of a start-up packet (PostgreSQL, MAX_STARTUP_PACKET_LENGTH).
-const LONGEST_START: u32 = 10_000;
+use super::opening::mysql::packet;
+use super::opening::postgres::{GSS_REQUEST, LONGEST_START, SSL_REQUEST};
+use super::opening::{recognise, spoken_first};
+use crate::model::observation::Spoken;
 
-/// Whether a server on this port speaks first.
+/// Whether a server on this port refuses before its client has said anything.
 #[must_use]
 pub(crate) fn speaks_first(port: u16) -> bool {
-    port == MYSQL_PORT
+    spoken_first(port) == Some(Spoken::Mysql)
 }
 
 /// Greets like a MySQL server that refuses the client: an error packet instead of the handshake
 /// (<https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_err_packet.html>).
 pub(crate) async fn greet(mut stream: TcpStream) {
-    let mut payload = vec![0xff];
-    payload.extend(1045_u16.to_le_bytes());
-    payload.extend(b"#28000Access denied (using password: YES)");
-    let length = u32::try_from(payload.len()).unwrap_or_default().to_le_bytes();
-    let mut packet = vec![length[0], length[1], length[2], 0];
-    packet.extend(payload);
-    let _ = stream.write_all(&packet).await;
+    let refusal = [&[0xff], &1045_u16.to_le_bytes()[..], b"#28000Access denied (using password: YES)"].concat();
+    let _ = stream.write_all(&packet(0, &refusal)).await;
     finish(stream).await;
 }
 
 /// Refuses a client that spoke first; `first` are its first bytes, which the stream still has.
 pub(crate) async fn refuse(stream: impl AsyncRead + AsyncWrite + Unpin, first: &[u8]) {
-    let word = |at: usize| first.get(at..at + 4).and_then(|b| Some(u32::from_be_bytes(b.try_into().ok()?)));
-    if matches!(word(4), Some(SSL_REQUEST | GSS_REQUEST | PROTOCOL_3)) {
-        let _ = postgres(stream).await;
-    } else if first.starts_with(b"*") || first.starts_with(b"AUTH") || first.starts_with(b"PING") {
-        redis(stream).await;
+    match recognise(first) {
+        Some(Spoken::Postgresql) => drop(postgres(stream).await),
+        Some(Spoken::Redis) => redis(stream).await,
+        // Any other protocol: just close the connection.
+        _ => {}
     }
-    // Any other protocol: just close the connection.
 }
 
 async fn postgres(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {

@@ -3,8 +3,8 @@
 
 mod amqp;
 mod mongodb;
-mod mysql;
-mod postgres;
+pub(super) mod mysql;
+pub(super) mod postgres;
 mod redis;
 mod smtp;
 #[cfg(test)]
@@ -13,7 +13,7 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::server::Acceptor;
 
@@ -125,6 +125,18 @@ async fn bytes(stream: &mut Stream, length: usize) -> io::Result<Vec<u8>> {
 
 /// Maximum length of a message that is read.
 const LONGEST: usize = 1 << 20;
+
+/// Maximum length of a line that is read; RFC 4954 allows 12,288.
+const LONGEST_LINE: usize = 16 << 10;
+
+/// Reads a line, without its end.
+async fn line(stream: &mut BufReader<Stream>) -> io::Result<String> {
+    let mut line = Vec::new();
+    if stream.take(LONGEST_LINE as u64).read_until(b'\n', &mut line).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+}
 
 /// A message that is not of the protocol.
 fn invalid() -> io::Error {

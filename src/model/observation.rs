@@ -263,6 +263,14 @@ pub struct StandIn {
     pub(crate) refused: Option<String>,
 }
 
+impl StandIn {
+    /// Its name, or its address.
+    #[must_use]
+    pub(crate) fn host(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.address.to_string())
+    }
+}
+
 /// One probe of the health check.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeAttempt {

@@ -135,15 +135,7 @@ impl ResultBuilder<'_> {
         if attempt.outcome == Outcome::NeverListened {
             attempt.evidence.waiting_for = waiting_for(&attempt.evidence);
         }
-        let env = spec::environment(self.candidate, self.service, &self.case.conditions);
-        let ended = Ended {
-            outcome: &attempt.outcome,
-            at_ms: attempt.exited_ms,
-            evidence: &attempt.evidence,
-            causes: &causes,
-            env: &env,
-        };
-        let needs = if verdict == Verdict::Fail { missing_servers(&ended) } else { Vec::new() };
+        let needs = if verdict == Verdict::Fail { self.needs(&attempt, &causes) } else { Vec::new() };
         let verdict = if needs.is_empty() { verdict } else { Verdict::Unresolved };
         if verdict == Verdict::Pass {
             notes.extend(rests_on(&attempt.evidence, &self.service.platform));
@@ -170,6 +162,13 @@ impl ResultBuilder<'_> {
         result.notes = notes;
         result.log = attempt.log;
         result
+    }
+
+    /// The servers without which a failed attempt says nothing about the image.
+    fn needs(&self, attempt: &Attempt, causes: &[Cause]) -> Vec<Need> {
+        let env = spec::environment(self.candidate, self.service, &self.case.conditions);
+        let (outcome, at_ms, evidence) = (&attempt.outcome, attempt.exited_ms, &attempt.evidence);
+        missing_servers(&Ended { outcome, at_ms, evidence, causes, env: &env })
     }
 
     /// The result of a case that the image alone decides, so that nothing has to run.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,11 +10,9 @@ use serde_json::Value;
 use super::env_file;
 use super::image_name::image_problem;
 use super::problem::{Problem, Refused};
+use super::upstreams::READY_WITHIN;
 use super::{text, yaml};
 use crate::model::service::{ServiceContainer, Upstream, UpstreamKind};
-
-/// A service container must serve within this time.
-const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// The port of a well-known server, by the last part of its image's name.
 const PORTS: [(&str, u16); 16] = [

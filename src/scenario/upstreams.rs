@@ -10,7 +10,7 @@ use crate::model::condition::Host;
 use crate::model::service::{ServiceContainer, Step, Stub, Upstream, UpstreamKind};
 
 /// A service container must serve within this time where none is written.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Reads the list; what is wrong is added to `problems`.
 pub(crate) fn check(list: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Upstream> {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::rows::{self, Base, Row, side_by_side};
-use super::support::{engine, exitone};
+use super::support::engine;
 
 /// Rows that run at the same time.
 const AT_A_TIME: usize = 2;
@@ -61,31 +61,19 @@ impl Case {
 
     fn row(&self) -> Row {
         Row {
-            tag: format!("exitone-test/broken-{}:latest", self.id.to_lowercase()),
-            folder: self.folder(),
             left_out: &["service.yaml"],
             base: self.base,
-            requirements: None,
-            architecture: "amd64".to_owned(),
-            machine: "amd64".to_owned(),
             entrypoint: self.entrypoint.clone(),
             cmd: self.cmd.clone(),
             user: self.user.clone(),
             env: self.env.clone(),
+            ..Row::new(format!("exitone-test/broken-{}:latest", self.id.to_lowercase()), self.folder())
         }
     }
 
     fn ask(&self) -> Judged {
-        let mut command = exitone();
-        command.args(["why", &self.row().tag, "--format", "json", "--service"]);
-        let output = command.arg(self.folder().join("service.yaml")).output().expect("it runs");
-        let err = String::from_utf8_lossy(&output.stderr);
-        let answer: Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
-        if let Some(to) = std::env::var_os("EXITONE_BROKEN_ANSWERS") {
-            std::fs::write(Path::new(&to).join(format!("{}.json", self.id)), format!("{answer:#}")).expect("written");
-        }
-        self.judge(&answer)
+        let files = [("--service", self.folder().join("service.yaml"))];
+        self.judge(&rows::why(&self.row().tag, &files, ("EXITONE_BROKEN_ANSWERS", &self.id)))
     }
 
     fn judge(&self, answer: &Value) -> Judged {
@@ -146,10 +134,8 @@ struct Judged {
 #[tokio::test]
 async fn images_that_always_fail_are_healed_where_settings_can() {
     let Some((engine, _alone)) = engine().await else { return };
-    let only = std::env::var("EXITONE_BROKEN").ok();
     let all: Vec<Case> = serde_saphyr::from_str(include_str!("broken/cases.yaml")).expect("the table");
-    let wanted = |case: &Case| only.as_ref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
-    let cases: Vec<Case> = all.into_iter().filter(wanted).collect();
+    let cases: Vec<Case> = all.into_iter().filter(|case| rows::is_wanted("EXITONE_BROKEN", &case.id)).collect();
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();
     rows::build(&*engine, &rows).await;
     let judged = side_by_side(&cases, AT_A_TIME, |case| {

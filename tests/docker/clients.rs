@@ -1,12 +1,11 @@
 //! Real clients of six protocols, with no server there: one that only connects goes on, and one that asks for more makes
 //! its run inconclusive, never the image's failure.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::rows::{self, Base, Row};
+use super::rows::{self, Row};
 use super::support::{engine, exitone};
 
 const IMAGE: &str = "exitone-test/clients:latest";
@@ -22,17 +21,9 @@ const CLIENTS: [(&str, &str, &str); 6] = [
 
 fn row() -> Row {
     Row {
-        tag: IMAGE.to_owned(),
-        folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/clients/app"),
-        left_out: &[],
-        base: Base::Python,
-        requirements: None,
-        architecture: "amd64".to_owned(),
-        machine: "amd64".to_owned(),
-        entrypoint: Vec::new(),
         cmd: ["python", "main.py"].map(ToOwned::to_owned).to_vec(),
         user: "65534:65534".to_owned(),
-        env: BTreeMap::new(),
+        ..Row::new(IMAGE.to_owned(), Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/clients/app"))
     }
 }
 

@@ -10,8 +10,10 @@ use exitone::images::debian::{Extraction, extract};
 use exitone::images::{Source, digest, has, pack_folder, python_base, python_compile, python_packages};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::kept;
+use super::support::exitone;
 
 /// The packages of the Debian base.
 const DEBIAN: [&str; 7] = ["nodejs", "nginx-light", "dash", "coreutils", "base-files", "base-passwd", "libc-bin"];
@@ -57,6 +59,49 @@ pub(crate) struct Row {
     pub cmd: Vec<String>,
     pub user: String,
     pub env: BTreeMap<String, String>,
+}
+
+impl Row {
+    /// An image for amd64 on the Python base, of which nothing else is known.
+    pub(crate) fn new(tag: String, folder: PathBuf) -> Self {
+        Self {
+            tag,
+            folder,
+            left_out: &[],
+            base: Base::Python,
+            requirements: None,
+            architecture: "amd64".to_owned(),
+            machine: "amd64".to_owned(),
+            entrypoint: Vec::new(),
+            cmd: Vec::new(),
+            user: String::new(),
+            env: BTreeMap::new(),
+        }
+    }
+}
+
+/// Whether a row is to run: all do, unless the variable lists some.
+pub(crate) fn is_wanted(variable: &str, id: &str) -> bool {
+    std::env::var(variable).map_or(true, |ids| ids.split(',').any(|wanted| wanted == id))
+}
+
+/// What `exitone why` says of an image, with these files. If the variable names a folder, the answer is written there, for
+/// reading.
+pub(crate) fn why(tag: &str, files: &[(&str, PathBuf)], (variable, name): (&str, &str)) -> Value {
+    let mut command = exitone();
+    command.args(["why", tag, "--format", "json"]);
+    for (flag, file) in files {
+        command.arg(flag).arg(file);
+    }
+    let output = command.output().expect("it runs");
+    let err = String::from_utf8_lossy(&output.stderr);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
+    if let Some(to) = std::env::var_os(variable) {
+        let file = Path::new(&to).join(name);
+        std::fs::write(file.with_extension("json"), format!("{answer:#}")).expect("written");
+        std::fs::write(file.with_extension("err"), err.as_bytes()).expect("written");
+    }
+    answer
 }
 
 /// Builds and loads the images that are missing or outdated.

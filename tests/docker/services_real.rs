@@ -10,8 +10,8 @@ use exitone::images::Source;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::rows::{self, Base, Row, side_by_side};
-use super::support::{engine, exitone};
+use super::rows::{self, Row, side_by_side};
+use super::support::engine;
 
 /// Steps that run at the same time.
 const AT_A_TIME: usize = 2;
@@ -92,18 +92,14 @@ impl Case {
     }
 
     fn row(&self) -> Row {
+        let tag = format!("exitone-test/real-{}:{}", self.service, self.number);
         Row {
-            tag: format!("exitone-test/real-{}:{}", self.service, self.number),
-            folder: root().join(&self.service).join("app"),
-            left_out: &[],
-            base: Base::Python,
             requirements: Some(root().join(&self.service).join("requirements.txt")),
-            architecture: "amd64".to_owned(),
-            machine: "amd64".to_owned(),
             entrypoint: self.step.entrypoint.clone(),
             cmd: self.step.cmd.clone(),
             user: self.step.user.clone(),
             env: self.step.env.clone(),
+            ..Row::new(tag, root().join(&self.service).join("app"))
         }
     }
 
@@ -111,17 +107,8 @@ impl Case {
         let folder = tempfile::tempdir().expect("a folder");
         let service = folder.path().join("service.yaml");
         std::fs::write(&service, self.step.service.to_string()).expect("written");
-        let mut command = exitone();
-        command.args(["why", &self.row().tag, "--format", "json", "--service"]);
-        let output = command.arg(&service).output().expect("it runs");
-        let err = String::from_utf8_lossy(&output.stderr);
-        let answer: Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
-        if let Some(to) = std::env::var_os("EXITONE_SERVICE_ANSWERS") {
-            let file = Path::new(&to).join(format!("{}-{}.json", self.service, self.number));
-            std::fs::write(file, format!("{answer:#}")).expect("written");
-        }
-        answer
+        let name = format!("{}-{}", self.service, self.number);
+        rows::why(&self.row().tag, &[("--service", service)], ("EXITONE_SERVICE_ANSWERS", &name))
     }
 
     /// What is wrong with an answer: verdicts and sets first, causes apart.
@@ -213,7 +200,7 @@ fn page(cases: &[Case], judged: &[Judged]) -> String {
 async fn services_are_repaired_step_by_step() {
     let Some((engine, _alone)) = engine().await else { return };
     let only = std::env::var("EXITONE_SERVICES").ok();
-    let wanted = |case: &Case| only.as_ref().is_none_or(|names| names.split(',').any(|name| name == case.service));
+    let wanted = |case: &Case| rows::is_wanted("EXITONE_SERVICES", &case.service);
     let cases: Vec<Case> = table().into_iter().filter(wanted).collect();
     exitone::images::build(&*engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();

@@ -1,7 +1,6 @@
 //! The whole program against the scripted engine, with a paused clock: a day of waiting takes no time.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;

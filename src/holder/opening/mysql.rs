@@ -119,7 +119,8 @@ async fn read(stream: &mut Stream) -> io::Result<(u8, Vec<u8>)> {
     Ok((header[3], bytes(stream, length as usize).await?))
 }
 
-fn packet(number: u8, body: &[u8]) -> Vec<u8> {
+/// A packet with its number in the exchange.
+pub(in crate::holder) fn packet(number: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap_or_default().to_le_bytes();
     [&[length[0], length[1], length[2], number], body].concat()
 }

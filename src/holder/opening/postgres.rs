@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{REFUSAL, Stream, Talk, bytes, invalid, is_select_one, without_rows};
 
 /// Requests for TLS and GSSAPI, and the major version of the protocol.
-const SSL_REQUEST: u32 = 80_877_103;
-const GSS_REQUEST: u32 = 80_877_104;
+pub(in crate::holder) const SSL_REQUEST: u32 = 80_877_103;
+pub(in crate::holder) const GSS_REQUEST: u32 = 80_877_104;
 const MAJOR: u32 = 3;
 /// Maximum length of a start-up packet (MAX_STARTUP_PACKET_LENGTH).
-const LONGEST_START: u32 = 10_000;
+pub(in crate::holder) const LONGEST_START: u32 = 10_000;
 /// What a server reports about itself.
 const PARAMETERS: [(&str, &str); 8] = [
     ("server_version", "16.0"),
@@ -153,16 +153,12 @@ impl Session {
     }
 
     fn ready(&self) -> Vec<u8> {
-        message(
-            b'Z',
-            if self.failed {
-                b"E"
-            } else if self.in_transaction {
-                b"T"
-            } else {
-                b"I"
-            },
-        )
+        let state = match (self.failed, self.in_transaction) {
+            (true, _) => b"E",
+            (false, true) => b"T",
+            (false, false) => b"I",
+        };
+        message(b'Z', state)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::io;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 
-use super::{REFUSAL, Stream, Talk, invalid};
+use super::{LONGEST_LINE, REFUSAL, Stream, Talk, invalid, line};
 
-/// Maximum number of words of a command, and of bytes of a word, that are read.
+/// Maximum number of words of a command that are read. A word may be as long as a line.
 const MOST_WORDS: usize = 64;
-const LONGEST_WORD: usize = 16 << 10;
 /// What a client asks of a server that it has just connected to.
 const INFO: &str = "# Server\r\nredis_version:7.2.0\r\nredis_mode:standalone\r\n# Persistence\r\nloading:0\r\n\
                     # Replication\r\nrole:master\r\n";
@@ -61,28 +60,19 @@ fn bulk(text: &str) -> String {
 
 /// The words of one command.
 async fn read(stream: &mut BufReader<Stream>) -> io::Result<Vec<String>> {
-    let line = line(stream).await?;
-    let Some(count) = line.strip_prefix('*') else {
-        return Ok(line.split_whitespace().map(ToOwned::to_owned).collect());
+    let first = line(stream).await?;
+    let Some(count) = first.strip_prefix('*') else {
+        return Ok(first.split_whitespace().map(ToOwned::to_owned).collect());
     };
     let count: usize = count.parse().ok().filter(|count| *count <= MOST_WORDS).ok_or_else(invalid)?;
     let mut words = Vec::new();
     for _ in 0..count {
-        let length = self::line(stream).await?;
+        let length = line(stream).await?;
         let length: Option<usize> = length.strip_prefix('$').and_then(|n| n.parse().ok());
-        let length = length.filter(|length| *length <= LONGEST_WORD).ok_or_else(invalid)?;
+        let length = length.filter(|length| *length <= LONGEST_LINE).ok_or_else(invalid)?;
         let mut word = vec![0; length + 2];
         stream.read_exact(&mut word).await?;
         words.push(String::from_utf8_lossy(&word[..word.len() - 2]).into_owned());
     }
     Ok(words)
-}
-
-async fn line(stream: &mut BufReader<Stream>) -> io::Result<String> {
-    let mut line = Vec::new();
-    let mut limited = stream.take(LONGEST_WORD as u64);
-    if limited.read_until(b'\n', &mut line).await? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }

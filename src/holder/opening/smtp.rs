@@ -2,12 +2,9 @@
 
 use std::io;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 
-use super::{REFUSAL, Stream, Talk};
-
-/// Maximum length of a line that is read; RFC 4954 allows 12,288.
-const LONGEST_LINE: u64 = 16 << 10;
+use super::{REFUSAL, Stream, Talk, line};
 
 pub(super) async fn play(mut talk: Talk<'_>, stream: Stream) -> io::Result<()> {
     let host = talk.host.clone();
@@ -54,12 +51,4 @@ pub(super) async fn play(mut talk: Talk<'_>, stream: Stream) -> io::Result<()> {
 
 async fn say(stream: &mut BufReader<Stream>, text: &str) -> io::Result<()> {
     stream.get_mut().write_all(format!("{text}\r\n").as_bytes()).await
-}
-
-async fn line(stream: &mut BufReader<Stream>) -> io::Result<String> {
-    let mut line = Vec::new();
-    if stream.take(LONGEST_LINE).read_until(b'\n', &mut line).await? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }

@@ -87,39 +87,23 @@ impl Case {
     }
 
     fn row(&self) -> Row {
+        let tag = format!("exitone-test/deployment-{}:latest", self.id.to_lowercase());
         Row {
-            tag: format!("exitone-test/deployment-{}:latest", self.id.to_lowercase()),
-            folder: self.folder().join("app"),
-            left_out: &[],
             base: self.base,
-            requirements: None,
             architecture: self.architecture.clone(),
             machine: self.programs.clone().unwrap_or_else(|| self.architecture.clone()),
             entrypoint: self.entrypoint.clone(),
             cmd: self.cmd.clone(),
             user: self.user.clone(),
             env: self.env.clone(),
+            ..Row::new(tag, self.folder().join("app"))
         }
     }
 
     fn ask(&self) -> Value {
-        let mut command = assert_cmd::Command::cargo_bin("exitone").expect("built");
-        command.args(["--no-progress", "why", &self.row().tag, "--format", "json"]);
-        for (file, flag) in EVIDENCE {
-            let path = self.folder().join(file);
-            if path.is_file() {
-                command.arg(flag).arg(path);
-            }
-        }
-        let output = command.output().expect("it runs");
-        let err = String::from_utf8_lossy(&output.stderr);
-        let answer: Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
-        if let Some(to) = std::env::var_os("EXITONE_DEPLOYMENT_ANSWERS") {
-            std::fs::write(Path::new(&to).join(format!("{}.json", self.id)), format!("{answer:#}")).expect("written");
-            std::fs::write(Path::new(&to).join(format!("{}.err", self.id)), err.as_bytes()).expect("written");
-        }
-        answer
+        let files = EVIDENCE.map(|(file, flag)| (flag, self.folder().join(file)));
+        let files: Vec<(&str, PathBuf)> = files.into_iter().filter(|(_, path)| path.is_file()).collect();
+        rows::why(&self.row().tag, &files, ("EXITONE_DEPLOYMENT_ANSWERS", &self.id))
     }
 
     /// Whether the answer is right, and what is said.
@@ -192,8 +176,7 @@ fn causes(answer: &Value, part: &str) -> Vec<(String, String)> {
 #[tokio::test]
 async fn names_what_broke_each_planted_deployment() {
     let Some((engine, _alone)) = engine().await else { return };
-    let only = std::env::var("EXITONE_DEPLOYMENTS").ok();
-    let wanted = |case: &Case| only.as_ref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
+    let wanted = |case: &Case| rows::is_wanted("EXITONE_DEPLOYMENTS", &case.id);
     let cases: Vec<Case> = table().into_iter().filter(wanted).collect();
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();
     rows::build(&*engine, &rows).await;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::rows::side_by_side;
+use super::rows::{is_wanted, side_by_side};
 use super::support::engine;
 use table::{Case, folder, table};
 
@@ -35,7 +35,7 @@ async fn diagnoses_every_field_failure() {
     let cases = table();
     // Only some rows, to save time or during development: `EXITONE_FIELD=F01,F02`.
     let only = std::env::var("EXITONE_FIELD").ok();
-    let wanted = |case: &&Case| only.as_ref().is_none_or(|ids| ids.split(',').any(|id| id == case.id));
+    let wanted = |case: &&Case| is_wanted("EXITONE_FIELD", &case.id);
     let wanted: Vec<&Case> =
         cases.iter().filter(wanted).filter(|case| case.cannot.is_none() || only.is_some()).collect();
     let rows: Vec<_> = wanted.iter().map(|case| case.row()).collect();
@@ -55,20 +55,10 @@ fn all(cases: &[&Case], at_a_time: usize) -> BTreeMap<String, WhyRun> {
 
 fn why(case: &Case) -> WhyRun {
     let begun = Instant::now();
-    let output = assert_cmd::Command::cargo_bin("exitone")
-        .expect("built")
-        .args(["--no-progress", "why", &case.tag(), "--format", "json", "--service"])
-        .arg(folder(&case.id).join("service.yaml"))
-        .output()
-        .expect("it runs");
+    let files = [("--service", folder(&case.id).join("service.yaml"))];
+    // Complete answers, for reading: `EXITONE_FIELD_ANSWERS=FOLDER`.
+    let answer = super::rows::why(&case.tag(), &files, ("EXITONE_FIELD_ANSWERS", &case.id));
     let seconds = begun.elapsed().as_secs_f64();
-    let err = String::from_utf8_lossy(&output.stderr);
-    let answer = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| Value::from(format!("{e}: {err}")));
-    // Complete answers, for reading.
-    if let Some(to) = std::env::var_os("EXITONE_FIELD_ANSWERS") {
-        let path = std::path::Path::new(&to).join(format!("{}.json", case.id));
-        std::fs::write(path, format!("{answer:#}")).expect("written");
-    }
     eprintln!("{}: {seconds:.1} s, {} wrong", case.id, case.wrong(&answer).len());
     WhyRun { answer, seconds }
 }

@@ -120,17 +120,15 @@ impl Case {
     /// Its image.
     pub(super) fn row(&self) -> Row {
         Row {
-            tag: self.tag(),
-            folder: folder(&self.id),
             left_out: &["service.yaml"],
             base: self.base,
-            requirements: None,
             architecture: self.architecture.clone(),
             machine: self.programs.clone().unwrap_or_else(|| self.architecture.clone()),
             entrypoint: self.entrypoint.clone(),
             cmd: self.cmd.clone(),
             user: self.user.clone(),
             env: self.env.clone(),
+            ..Row::new(self.tag(), folder(&self.id))
         }
     }
 

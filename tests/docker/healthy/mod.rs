@@ -15,6 +15,7 @@ use exitone::images::debian::is_debian;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::rows::is_wanted;
 use super::support::engine;
 use page::Row;
 use table::{Server, Truth};
@@ -32,7 +33,7 @@ async fn healthy_servers_get_no_false_diagnosis() {
     }
     // Only some servers, to save time or during development: `EXITONE_HEALTHY=nginx,flask`.
     let only = std::env::var("EXITONE_HEALTHY").ok();
-    let wanted = |server: &Server| only.as_ref().is_none_or(|names| names.split(',').any(|name| name == server.name));
+    let wanted = |server: &Server| is_wanted("EXITONE_HEALTHY", &server.name);
     let servers: Vec<Server> = table::read().into_iter().filter(wanted).collect();
     images::build(&*engine, &servers).await;
     let versions = images::versions(&servers);

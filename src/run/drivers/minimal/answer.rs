@@ -80,7 +80,8 @@ impl Inquiry<'_, '_> {
         };
         answer.flaky = main.flaky || self.is_flaky();
         answer.confidence = round(main.confidence);
-        answer.minimal_sets = sets.iter().filter_map(|set| self.minimal_set(set, main, &around)).collect();
+        let healthy = self.healthy_lines();
+        answer.minimal_sets = sets.iter().filter_map(|set| self.minimal_set(set, main, &around, &healthy)).collect();
         // A program that cannot be executed prints nothing; its files tell why.
         let fatal: Vec<Cause> = answer.findings.iter().filter(|f| f.fatal).map(|f| f.cause.clone()).collect();
         let unexplained = |set: &&mut MinimalSet| set.conditions.is_empty() && set.causes.is_empty();
@@ -180,7 +181,14 @@ impl Inquiry<'_, '_> {
         sets.dedup();
     }
 
-    fn minimal_set(&self, set: &ConditionSet, main: &Findings, around: &Around) -> Option<MinimalSet> {
+    /// `healthy`: the lines of a healthy run.
+    fn minimal_set(
+        &self,
+        set: &ConditionSet,
+        main: &Findings,
+        around: &Around,
+        healthy: &BTreeSet<String>,
+    ) -> Option<MinimalSet> {
         let failed: &CaseResult = self.memory.failure(set)?;
         let tally = self.memory.tally(set);
         let passed_without = |c: &Condition| {
@@ -199,7 +207,7 @@ impl Inquiry<'_, '_> {
         let runs = [tally.fails, tally.fails + tally.passes];
         let causes = match set.is_empty() {
             true => self.not_contradicted(failed, failed.causes.clone()),
-            false => self.not_in_a_healthy_log(failed.causes.clone()),
+            false => not_in_a_healthy_log(failed.causes.clone(), healthy),
         };
         let causes = with_needed(causes, &needed, runs, &self.question.service.platform);
         Some(MinimalSet {
@@ -245,16 +253,9 @@ impl Inquiry<'_, '_> {
         all.filter(|c| imposed(c) && !exercised(c)).map(ToString::to_string).collect()
     }
 
-    /// The causes without those that rest on lines which a healthy run writes as well.
-    fn not_in_a_healthy_log(&self, mut causes: Vec<Cause>) -> Vec<Cause> {
-        if let Some(start) = self.clean_start() {
-            let lines: BTreeSet<String> = start.log.lines().map(normalised).collect();
-            let is_said = |evidence: &String| {
-                evidence.strip_prefix("log: ").is_some_and(|line| lines.contains(&normalised(line)))
-            };
-            causes.retain(|cause| !cause.evidence.iter().any(is_said));
-        }
-        causes
+    /// The lines of the log of a healthy run, normalised.
+    fn healthy_lines(&self) -> BTreeSet<String> {
+        self.clean_start().iter().flat_map(|start| start.log.lines()).map(normalised).collect()
     }
 
     /// The servers without which nothing can be said of the image.
@@ -307,6 +308,14 @@ impl Inquiry<'_, '_> {
         }
         MONOTONE.to_owned()
     }
+}
+
+/// The causes without those that rest on lines which a healthy run writes as well.
+fn not_in_a_healthy_log(mut causes: Vec<Cause>, healthy: &BTreeSet<String>) -> Vec<Cause> {
+    let is_said =
+        |evidence: &String| evidence.strip_prefix("log: ").is_some_and(|line| healthy.contains(&normalised(line)));
+    causes.retain(|cause| !cause.evidence.iter().any(is_said));
+    causes
 }
 
 fn round(share: f64) -> f64 {

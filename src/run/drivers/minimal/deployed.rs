@@ -7,8 +7,7 @@ use crate::diagnose::deployment::{Runs, broke, not_pushed, order, shows_another,
 use crate::diagnose::standing::{deployed, same_image, standing};
 use crate::model::answer::Answer;
 use crate::model::deployment::{ConditionStanding, Deployment, SameImage};
-use crate::model::outcome::Finding;
-use crate::model::outcome::Need;
+use crate::model::outcome::{Finding, Need};
 use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 
 /// More conditions than this are not run one by one.
