@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::deployment::{Files, Read};
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
-use super::flags::{Common, On, Running, duration, share};
+use super::flags::{Common, Fetch, On, Running, duration, share};
 use super::input::{conditions, flags, folder_of, read_text};
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
@@ -69,6 +69,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     on: On,
     #[command(flatten)]
+    fetch: Fetch,
+    #[command(flatten)]
     running: Running,
     #[command(flatten)]
     kept: RunFolder,
@@ -93,7 +95,8 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let images = signals.unless_asked(references(engine.as_ref(), &request.images)).await??;
-    let candidates = candidates(engine.as_ref(), &images, &request.service).await?;
+    let candidates = candidates((engine.as_ref(), &info), &images, &request.service, args.fetch.pull);
+    let candidates = signals.unless_asked(candidates).await??;
     refuse_twins(&request.images, &candidates)?;
     let bisect = Bisect {
         confidence: args.confidence,

@@ -50,7 +50,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     }
     let skipped = |image: &String| built.skipped.iter().any(|(left, _)| left == image);
     let images: Vec<String> = scenario.candidates.iter().filter(|image| !skipped(image)).cloned().collect();
-    let candidates = candidates(engine.as_ref(), &images, &scenario.service).await?;
+    let candidates = candidates((engine.as_ref(), &info), &images, &scenario.service, false).await?;
     let pairs = scenario.sets.iter().flat_map(|set| images.iter().map(move |image| (image.clone(), set.clone())));
     let plan = Plan::new(scenario.service, candidates, pairs.collect::<Vec<_>>());
     if args.form.format == Format::Text {

@@ -204,8 +204,10 @@ fn read(sources: &Sources, files: &Files, on: &On, refusals: &mut Vec<String>) -
             "no file has the values of {names}: placeholders stand for them; pass values with --env-file"
         ));
     }
+    told.notes.extend(outdated(sources, &told, seen.as_ref()));
     told.details.iter().for_each(|detail| tracing::info!("{detail}"));
-    let notes: Vec<String> = told.notes.iter().chain(&sources.notes).cloned().collect();
+    let of_logs = seen.iter().flat_map(|seen| &seen.notes);
+    let notes: Vec<String> = told.notes.iter().chain(&sources.notes).chain(of_logs).cloned().collect();
     notes.iter().for_each(|note| say(&format!("note: {note}")));
     let is_told = told.described || seen.is_some() || operations.is_some();
     let image = image(&told, seen.as_ref(), rolled_back);
@@ -231,6 +233,20 @@ fn image(told: &Told, seen: Option<&Seen>, rolled_back: bool) -> Option<String> 
         .map(|image| image.value.clone())
         .or(logged)
         .or(described.map(|i| i.value.clone()))
+}
+
+/// A description that was saved before the deployment began.
+fn outdated(sources: &Sources, told: &Told, seen: Option<&Seen>) -> Option<String> {
+    let updated = told.updated.as_deref()?;
+    let seen = seen?;
+    let (service, log) = (&sources.service.as_ref()?.name, &seen.failure.as_ref()?.source);
+    let is_older = operations::millis(updated)? < seen.began_ms?;
+    is_older.then(|| {
+        format!(
+        "{service} is older than the deployment in {log}: it was last changed at {updated}. What it says is assumed to hold \
+         still; save it again with `aws apprunner describe-service`."
+        )
+    })
 }
 
 /// Files of different services.

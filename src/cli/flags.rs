@@ -79,6 +79,14 @@ pub(crate) struct Running {
     pub(crate) verdicts_only: bool,
 }
 
+/// The flag of commands that run images of the user's.
+#[derive(Args)]
+pub(crate) struct Fetch {
+    /// Pull images that the engine does not have, with the credentials of Docker's configuration
+    #[arg(long, conflicts_with = "offline")]
+    pub(crate) pull: bool,
+}
+
 /// The flag of commands that simulate a platform.
 #[derive(Args)]
 pub(crate) struct On {

@@ -7,7 +7,7 @@ use super::builder;
 use super::console::say;
 use super::deployment::{Files, Read};
 use super::failure::{Failure, or_errors, unless_engine_lost};
-use super::flags::{Common, On, Running};
+use super::flags::{Common, Fetch, On, Running};
 use super::input::conditions;
 use super::kept::{self, RunFolder, absolute};
 use super::output::{Output, Reporters};
@@ -68,6 +68,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     on: On,
     #[command(flatten)]
+    fetch: Fetch,
+    #[command(flatten)]
     running: Running,
 }
 
@@ -101,7 +103,8 @@ pub(crate) async fn execute(common: &Common, mut args: Args) -> Result<u8, Failu
     signals.unless_asked(build_all(&asked)).await??;
     let mut plans = Vec::new();
     for one in asked {
-        let candidates = candidates(engine.as_ref(), &one.images, &one.part.service).await?;
+        let candidates = candidates((engine.as_ref(), &info), &one.images, &one.part.service, args.fetch.pull);
+        let candidates = signals.unless_asked(candidates).await??;
         let plan = one.plan(candidates);
         warn_of_unknown(&plan);
         plans.push(plan);

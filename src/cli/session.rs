@@ -32,14 +32,19 @@ pub(crate) async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
     Ok((engine, info))
 }
 
-/// Looks up images, including those of service containers; reports all missing ones at once.
+/// The architecture of the platform, in image terms.
+const PLATFORM: &str = "amd64";
+
+/// Looks up images, including those of service containers; reports all missing ones at once. With `pull`, the missing
+/// ones are pulled first: service containers for the engine's machine, the others for the platform.
 ///
 /// # Errors
 /// The engine's errors; for several missing images, their messages together.
 pub(crate) async fn candidates(
-    engine: &dyn Engine,
+    (engine, info): (&dyn Engine, &EngineInfo),
     names: &[String],
     service: &Service,
+    pull: bool,
 ) -> Result<Vec<Candidate>, Failure> {
     let served = service.upstreams.iter().filter_map(|upstream| match &upstream.kind {
         UpstreamKind::Container(container) => Some((&container.image, Some(upstream))),
@@ -48,10 +53,19 @@ pub(crate) async fn candidates(
     let mut found = Vec::new();
     let mut missing: Vec<(EngineError, String)> = Vec::new();
     for (name, serves) in names.iter().map(|name| (name, None)).chain(served) {
-        match engine.inspect_image(name).await {
+        let mut looked = engine.inspect_image(name).await;
+        if pull && matches!(looked, Err(EngineError::ImageNotFound { .. })) {
+            let architecture = if serves.is_some() { info.architecture() } else { PLATFORM };
+            say(&format!("pulling {name}"));
+            looked = match engine.pull_image(name, &format!("linux/{architecture}")).await {
+                Ok(()) => engine.inspect_image(name).await,
+                Err(e) => Err(e),
+            };
+        }
+        match looked {
             Ok(facts) if serves.is_none() => found.push(Candidate { facts }),
             Ok(_) => {}
-            Err(e @ EngineError::ImageNotFound { .. }) => {
+            Err(e @ (EngineError::ImageNotFound { .. } | EngineError::NotPulled { .. })) => {
                 let whose = serves.map(|up| format!(" (it serves the upstream {}:{})", up.host, up.port));
                 missing.push((e, whose.unwrap_or_default()));
             }
@@ -211,12 +225,14 @@ mod tests {
         let text = "upstreams: [{host: db.internal, port: 5432, container: {image: 'db:1'}}]";
         let (service, _) = service::read_file("s.yaml", text, Path::new("."), &apprunner()).expect("a service");
         let names = ["app:1".to_owned(), "app:2".to_owned()];
-        let failure = candidates(&engine, &names, &service).await.expect_err("two are missing");
+        let info = engine.info().await.expect("an engine");
+        let on = (&engine as &dyn Engine, &info);
+        let failure = candidates(on, &names, &service, false).await.expect_err("two are missing");
         let message = failure.message();
         assert!(message.contains("app:2") && message.contains("db:1"), "{message}");
         assert!(message.contains("(it serves the upstream db.internal:5432)"), "{message}");
         assert_eq!(failure.report(), std::process::ExitCode::from(2));
         engine.image("db:1", &[], Arc::new(|_: &crate::engine::fake::Situation| healthy(5432)));
-        assert_eq!(candidates(&engine, &names[..1], &service).await.expect("both are there").len(), 1);
+        assert_eq!(candidates(on, &names[..1], &service, false).await.expect("both are there").len(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::console::say;
 use super::deployment::{Evidence, Read};
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
-use super::flags::{Common, On, Running, share};
+use super::flags::{Common, Fetch, On, Running, share};
 use super::input::by_hand;
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
@@ -48,6 +48,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     on: On,
     #[command(flatten)]
+    fetch: Fetch,
+    #[command(flatten)]
     running: Running,
     #[command(flatten)]
     kept: RunFolder,
@@ -64,7 +66,8 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     let Asked { image, service, battery, deployment } = ask(&args)?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
-    let candidates = candidates(engine.as_ref(), std::slice::from_ref(&image), &service).await?;
+    let candidates = candidates((engine.as_ref(), &info), std::slice::from_ref(&image), &service, args.fetch.pull);
+    let candidates = signals.unless_asked(candidates).await??;
     let search = Search {
         forms: battery.forms,
         confidence: args.confidence,

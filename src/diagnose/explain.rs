@@ -27,6 +27,12 @@ pub(crate) enum NotALog {
     /// It is empty.
     #[error("the log is empty")]
     Empty,
+    /// It is JSON that ends too early.
+    #[error("the log is cut off: its JSON ends early, in line {line}; save it again, whole")]
+    CutOff {
+        /// The last line.
+        line: usize,
+    },
     /// It is JSON, but not a log.
     #[error("not a log: {what}; expected the JSON of `aws logs get-log-events`")]
     OtherJson {

@@ -21,7 +21,7 @@ static LEFT_BEHIND: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?:^|[\s'\x22(`=])([\w./-]*/)[\w.-]+\.(?:pid|lock)\b").ok());
 /// A path that could not be written: `mkdir() "/var/cache/nginx/client_temp" failed (13: Permission denied)`.
 static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)(?:['\x22\s(](/[\w./-]+)['\x22)\s:].*(?:permission denied|EACCES)|(?:permission denied|EACCES|unable to create|(?:cannot|can't|could not|failed to) (?:create|write|make))[^/]*['\x22\s(:](/[\w./-]+))").ok()
+    Regex::new(r"(?i)(?:['\x22\s(](/[\w./-]+)['\x22)\s:].*(?:permission denied|EACCES|read-only file system|EROFS)|(?:permission denied|EACCES|read-only file system|EROFS|unable to create|(?:cannot|can't|could not|failed to) (?:create|write|make))[^/]*['\x22\s(:](/[\w./-]+))").ok()
 });
 /// Settings that heal what a log shows: part of a line, and the repair.
 const SETTINGS: [(&str, &str); 10] = [
@@ -37,6 +37,10 @@ const SETTINGS: [(&str, &str); 10] = [
     ("$HOME is not", "env.set:HOME=/tmp"),
     ("home directory", "env.set:HOME=/tmp"),
 ];
+/// Settings that heal what a condition breaks: its name, and the repairs. App Runner injects its port as `PORT`.
+const OF_CONDITION: [(&str, &[&str]); 1] = [("ports.privileged", &["env.set:PORT=8080", "check.port:8080"])];
+/// What a write to a file system says that is read-only.
+const READ_ONLY: [&str; 2] = ["Read-only file system", "EROFS"];
 /// Folders that programs make in the home folder.
 const IN_HOME: [&str; 5] = [".cache", ".config", ".local", ".npm", ".streamlit"];
 
@@ -79,6 +83,7 @@ pub(crate) fn undone(condition: &Condition, passed: &CaseResult) -> Repair {
         kind: if undone.is_setting { RepairKind::Fix } else { RepairKind::Proof },
         verified: Some(true),
         healthy_ms: passed.healthy_ms,
+        runs: 0,
     }
 }
 
@@ -98,6 +103,26 @@ pub(crate) fn repairs(failed: &CaseResult, service: &Service, facts: &ImageFacts
         }
     }
     sets
+}
+
+/// Sets of repairs that may heal a minimal set. None, if a setting takes one of its conditions away: that is the repair.
+#[must_use]
+pub(crate) fn healers(
+    set: &ConditionSet,
+    failed: &CaseResult,
+    service: &Service,
+    facts: &ImageFacts,
+) -> Vec<ConditionSet> {
+    if set.iter().any(|condition| known(condition).undone().is_setting) {
+        return Vec::new();
+    }
+    let own = OF_CONDITION.iter().filter(|(name, _)| set.iter().any(|condition| condition.name() == *name));
+    let own = own.filter_map(|(_, repairs)| {
+        ConditionSet::new(repairs.iter().filter_map(|repair| repair.parse::<Condition>().ok())).ok()
+    });
+    let of_failure = repairs(failed, service, facts).into_iter();
+    let is_kept = |repair: &Condition| is_setting(repair) || repair.name() == "folder.empty";
+    own.chain(of_failure.filter(|repairs| repairs.iter().all(is_kept))).collect()
 }
 
 /// What may heal a health check: another port, another path, a connection alone, more time.
@@ -160,7 +185,10 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
     }
     let is_root = matches!(facts.user.as_str(), "" | "0" | "root" | "0:0" | "root:root");
     let denied = folders(&DENIED, &log, facts, true);
-    if is("file-permission") || !is_root && (!denied.is_empty() || log.to_ascii_lowercase().contains("denied")) {
+    let is_read_only = READ_ONLY.iter().any(|words| log.contains(words));
+    if is_read_only {
+        all.extend(denied.into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
+    } else if is("file-permission") || !is_root && (!denied.is_empty() || log.to_ascii_lowercase().contains("denied")) {
         all.extend(denied.into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
         all.extend((!is_root).then(|| vec!["user.root".to_owned()]));
     }
@@ -294,21 +322,24 @@ pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
         _ => None,
     };
     let text = set.iter().map(Condition::words).collect::<Vec<_>>().join(" and ");
-    // What a setting of the service or the image changes can be kept; a stand-in, root and a feature that is missing
-    // cannot.
-    let is_setting = |condition: &Condition| {
-        let name = condition.name();
-        let heals = |repair: &&str| condition.to_string() == **repair;
-        name.starts_with("check.")
-            || name == "command.shell"
-            || name == "user.nobody"
-            || SETTINGS.iter().any(|(_, repair)| heals(repair))
-            || ["env.bare", "env.unescaped", "env.key", "env.scheme"].contains(&name)
-            || (name == "env.unset" && condition.variable().is_some_and(|variable| variable.name.ends_with("_PORT")))
-    };
     let kind = if set.iter().all(is_setting) { RepairKind::Fix } else { RepairKind::Proof };
     let healthy_ms = runs.iter().find_map(|run| run.healthy_ms);
-    Repair { id: set.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"), text, kind, verified, healthy_ms }
+    let id = set.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
+    Repair { id, text, kind, verified, healthy_ms, runs: runs.len() }
+}
+
+/// Whether a repair is a setting of the service or the image, which can be kept; a stand-in, root and a feature that is
+/// missing cannot.
+fn is_setting(repair: &Condition) -> bool {
+    let name = repair.name();
+    let text = repair.to_string();
+    name.starts_with("check.")
+        || name == "command.shell"
+        || name == "user.nobody"
+        || SETTINGS.iter().map(|(_, setting)| setting).any(|setting| *setting == text)
+        || OF_CONDITION.iter().flat_map(|(_, settings)| *settings).any(|setting| *setting == text)
+        || ["env.bare", "env.unescaped", "env.key", "env.scheme"].contains(&name)
+        || (name == "env.unset" && repair.variable().is_some_and(|variable| variable.name.ends_with("_PORT")))
 }
 
 #[cfg(test)]
@@ -399,6 +430,21 @@ mod tests {
         assert_eq!(tried_for(&asked, &[], ""), ["check.port:3000 + check.path:/ping"]);
         asked.evidence.asked = vec![answer("/healthz", 401)];
         assert_eq!(tried_for(&asked, &[], ""), ["check.port:3000 + check.tcp"]);
+    }
+
+    #[test]
+    fn minimal_set_is_healed_where_no_setting_takes_it_away() {
+        let set = |text: &str| ConditionSet::new([text.parse().expect("a condition")]).expect("a set");
+        let healed = |condition: &str, log: &str| {
+            let all = healers(&set(condition), &failed(log, "x"), &Service::some(), &ImageFacts::default());
+            all.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(healed("ports.privileged", "bind: permission denied"), ["env.set:PORT=8080 + check.port:8080"]);
+        let denied = "mkdir() \"/var/cache/nginx/client_temp\" failed (30: Read-only file system)";
+        assert_eq!(healed("rootfs.readonly", denied), ["folder.empty:/var/cache/nginx"]);
+        // More memory is the repair; a name that is not resolved is no setting.
+        assert!(healed("memory.limit:512M", "JavaScript heap out of memory").is_empty());
+        assert!(healed("dns.servfail", "gaierror: Temporary failure in name resolution").is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
 use bollard::models::{
@@ -16,10 +17,12 @@ use bollard::models::{
 };
 use bollard::query_parameters as q;
 use bytes::Bytes;
+use docker_credential::DockerCredential;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::EngineEnv;
+use super::credentials::{credentials_for, with_tag};
 use super::error::{refused, start_error};
 use super::files::{FileStat, enough, first_file};
 use super::{
@@ -172,6 +175,18 @@ fn parts(info: &SystemInfo) -> Vec<String> {
     let stores = stores.map(|pair| format!("store={}", pair.join(":")));
     let security = info.security_options.iter().flatten().map(|option| format!("security={option}"));
     single.chain(stores).chain(security).collect()
+}
+
+/// Credentials as the engine takes them.
+fn in_request(credential: DockerCredential) -> DockerCredentials {
+    match credential {
+        DockerCredential::IdentityToken(token) => {
+            DockerCredentials { identitytoken: Some(token), ..DockerCredentials::default() }
+        }
+        DockerCredential::UsernamePassword(username, password) => {
+            DockerCredentials { username: Some(username), password: Some(password), ..DockerCredentials::default() }
+        }
+    }
 }
 
 fn filters<'a>(pairs: &[(&'a str, &'a str)]) -> HashMap<&'a str, Vec<&'a str>> {
@@ -368,12 +383,22 @@ impl Engine for DockerEngine {
     }
 
     async fn pull_image(&self, reference: &str, platform: &str) -> EngineResult<()> {
-        let options = q::CreateImageOptionsBuilder::new().from_image(reference).platform(platform).build();
-        let result: Result<Vec<_>, _> = self.client.create_image(Some(options), None, None).try_collect().await;
+        // Without a tag the engine would pull all of them.
+        let name = with_tag(reference);
+        let options = q::CreateImageOptionsBuilder::new().from_image(&name).platform(platform).build();
+        let refused = |message: String, has_credentials: bool| EngineError::NotPulled {
+            name: reference.to_owned(),
+            message,
+            has_credentials,
+        };
+        let credentials = credentials_for(reference).await.map_err(|e| refused(e, true))?;
+        let has_credentials = credentials.is_some();
+        let client = self.client.clone().with_timeout(LOAD_WITHIN);
+        let pulled = client.create_image(Some(options), None, credentials.map(in_request));
+        let result: Result<Vec<_>, _> = pulled.try_collect().await;
         result.map(drop).map_err(|e| match e {
-            Cause::DockerStreamError { error } => {
-                EngineError::Broken { action: format!("pulling {reference}"), message: error }
-            }
+            Cause::DockerStreamError { error: message }
+            | Cause::DockerResponseServerError { status_code: _, message } => refused(message, has_credentials),
             e => self.error(&format!("pulling {reference}"), e),
         })
     }

@@ -48,6 +48,16 @@ pub enum EngineError {
         /// The nearest existing name.
         nearest: Option<String>,
     },
+    /// An image could not be pulled from its registry.
+    #[error("cannot pull `{name}`: {message}")]
+    NotPulled {
+        /// The image.
+        name: String,
+        /// The registry's answer, in the engine's words.
+        message: String,
+        /// Whether Docker's configuration has credentials for the registry.
+        has_credentials: bool,
+    },
     /// The engine's disk is full.
     #[error("the container engine's disk is full ({action}): {message}")]
     DiskFull {
@@ -118,7 +128,16 @@ impl EngineError {
                 "Check DOCKER_HOST, DOCKER_CONTEXT and `docker context ls`; unix://, tcp:// and ssh:// are supported."
             }
             Self::ImageNotFound { .. } => {
-                "See `docker image ls`; pull or build the image first (the bundled ones: `exitone images build`)."
+                "See `docker image ls`; build the image first, or pull it (`run`, `why` and `bisect` do with --pull; the \
+                 bundled ones: `exitone images build`)."
+            }
+            Self::NotPulled { has_credentials: false, .. } => {
+                "If the registry is private: `docker login REGISTRY`; for ECR, `aws ecr get-login-password | docker login \
+                 --username AWS --password-stdin REGISTRY`, or the helper docker-credential-ecr-login."
+            }
+            Self::NotPulled { has_credentials: true, .. } => {
+                "Docker's configuration has credentials for this registry: check that they are still valid (those of ECR \
+                 expire after 12 hours), and that the image exists for linux/amd64."
             }
             Self::DiskFull { .. } => "Free space: `docker system df`, `docker system prune`, `exitone clean`.",
             Self::CannotStart { .. } => "Check ENTRYPOINT, CMD, USER and WORKDIR of the image: `docker image inspect`.",

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod context;
+mod credentials;
 pub mod docker;
 pub(crate) mod error;
 pub mod fake;

@@ -106,7 +106,7 @@ async fn pull(engine: &dyn Engine, source: &Source, name: &str, architecture: &s
         return Err(BuildError::step(step, "it is not on the engine, and --offline forbids fetching it", HINT));
     }
     engine.pull_image(name, &format!("linux/{architecture}")).await.map_err(|e| match e {
-        EngineError::Broken { action, message } => BuildError::step(action, message, HINT),
+        EngineError::NotPulled { name, message, .. } => BuildError::step(format!("pulling {name}"), message, HINT),
         other => other.into(),
     })
 }

@@ -78,6 +78,8 @@ pub struct Shown {
 pub struct Seen {
     /// The failed deployment's id.
     pub(crate) deployment: Option<String>,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) began_ms: Option<i64>,
     /// The image that it deployed.
     pub(crate) image: Option<String>,
     /// How it failed; `None` if no line says so.
@@ -94,6 +96,8 @@ pub struct Seen {
     pub(crate) causes: Vec<Cause>,
     /// Whether none of the logs has a line of the application.
     pub(crate) silent: bool,
+    /// What the logs lack.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Whether the image at hand is the one that was deployed.

@@ -2,7 +2,7 @@
 
 use super::story::{FailingSet, clauses};
 use super::view::plural;
-use crate::model::answer::{Answer, MinimalSet, RepairKind};
+use crate::model::answer::{Answer, MinimalSet, Repair, RepairKind};
 use crate::model::deployment::{Applies, Broke, Certainty, NOT_PUSHED, Shown, Suspect};
 use crate::model::image::short_name;
 use crate::model::outcome::{Cause, Outcome};
@@ -60,7 +60,7 @@ pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&Minimal
         let is_new = causes[..n].iter().all(|earlier| earlier.fix != cause.fix);
         lines.extend(is_new.then(|| ("fix", cause.fix.clone())));
     }
-    lines.extend(sets.first().into_iter().flat_map(|set| healed(set)).map(|text| ("heals", text)));
+    lines.extend(sets.first().into_iter().flat_map(|set| healed(&set.repairs)).map(|text| ("heals", text)));
     if let Some(set) = sets.first().filter(|set| set.fails[1] > 0) {
         let because = first.map(|suspect| format!(" · {}", suspect.because)).unwrap_or_default();
         lines.push(("proof", format!("{}{because}", proof(set, answer))));
@@ -80,9 +80,10 @@ pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&Minimal
 }
 
 /// What was run instead and stayed healthy, fixes first, and what did not help.
-pub(super) fn healed(set: &MinimalSet) -> Vec<String> {
+pub(super) fn healed<'a>(repairs: impl IntoIterator<Item = &'a Repair>) -> Vec<String> {
     let seconds = |ms: Option<f64>| ms.map(|ms| format!(" in {:.1} s", ms / 1000.0)).unwrap_or_default();
-    let works = set.repairs.iter().filter(|repair| repair.verified == Some(true));
+    let decided: Vec<&Repair> = repairs.into_iter().filter(|repair| repair.verified.is_some()).collect();
+    let works = decided.iter().filter(|repair| repair.verified == Some(true));
     let mut lines: Vec<String> = works
         .map(|repair| match repair.kind {
             RepairKind::Fix => format!("✓ verified: healthy{} when {}", seconds(repair.healthy_ms), repair.text),
@@ -92,7 +93,7 @@ pub(super) fn healed(set: &MinimalSet) -> Vec<String> {
         })
         .collect();
     let useless: Vec<&str> =
-        set.repairs.iter().filter(|repair| repair.verified == Some(false)).map(|repair| repair.id.as_str()).collect();
+        decided.iter().filter(|repair| repair.verified == Some(false)).map(|repair| repair.id.as_str()).collect();
     if !useless.is_empty() {
         lines.push(format!("tried without success: {}", useless.join(", ")));
     }

@@ -8,7 +8,7 @@ use super::story::{FailingSet, clauses};
 use super::style::{BAD, DIM, GOOD, HEAD, WARN, cause, mark, shorten_end, styled, wrap};
 use super::view::plural;
 use crate::model::FailureClass;
-use crate::model::answer::{Answer, Left, MinimalSet};
+use crate::model::answer::{Answer, Left, MinimalSet, Repair};
 use crate::model::deployment::{Broke, Certainty};
 use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
@@ -165,8 +165,9 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseRe
     if shown.is_empty() {
         text.push_str(&log_of(outcome(group[0])));
     }
-    // What heals a set is that it passes without its conditions.
-    for line in group.iter().filter(|set| set.conditions.is_empty()).flat_map(|set| healed(set)) {
+    // That it passes without its conditions is in the proof already.
+    let was_run = |repair: &&Repair| repair.runs > 0;
+    for line in group.iter().flat_map(|set| healed(set.repairs.iter().filter(was_run))) {
         let _ = writeln!(text, "  {} {}", styled(HEAD, "heals"), wrap(&line, 8));
     }
     if group[0].fails[1] > 0 {

@@ -28,6 +28,7 @@ mod sees;
 mod services;
 mod services_real;
 mod shared;
+mod sleepers;
 mod support;
 mod tellings;
 mod why;

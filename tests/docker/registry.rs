@@ -9,7 +9,7 @@ use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{GenericImage, ImageExt};
 
-use super::support::{engine, exitone};
+use super::support::{PLANTED, engine, exitone, load_planted};
 
 fn docker(args: &[&str]) -> bool {
     Command::new("docker").args(args).output().is_ok_and(|o| o.status.success())
@@ -43,6 +43,87 @@ async fn load_registry(engine: &dyn exitone::engine::Engine) -> bool {
     write(&[image], std::fs::File::create(&file).expect("created")).expect("packed");
     engine.load_image(Archive::File(file)).await.expect("loaded");
     true
+}
+
+/// The login of the private registry, as `htpasswd -B` writes it; the password is `not-a-password`.
+const LOGIN: &str = "app:$2b$05$hyf6FIKG/tUveYJjSB3vveQB8WfPIaOIwxsee2emwJi3i8ib2GZHC\n";
+
+#[tokio::test]
+async fn private_image_is_pulled_with_the_credentials_of_docker() {
+    let Some((engine, _one)) = engine().await else { return };
+    if !docker(&["version"]) || !load_registry(engine.as_ref()).await {
+        assert!(std::env::var_os("CI").is_none(), "CI has mmdebstrap and docker");
+        eprintln!("skipped: needs the docker command and mmdebstrap");
+        return;
+    }
+    load_planted(engine.as_ref()).await;
+    let registry = GenericImage::new("exitone-test/registry", "latest")
+        .with_exposed_port(5000.tcp())
+        .with_wait_for(WaitFor::message_on_stderr("listening on"))
+        .with_label("exitone.session", "test")
+        .with_copy_to("/etc/docker/registry/htpasswd", LOGIN.as_bytes().to_vec())
+        .with_env_var("REGISTRY_AUTH", "htpasswd")
+        .with_env_var("REGISTRY_AUTH_HTPASSWD_REALM", "private")
+        .with_env_var("REGISTRY_AUTH_HTPASSWD_PATH", "/etc/docker/registry/htpasswd")
+        .start()
+        .await
+        .expect("the registry starts");
+    let host = format!("127.0.0.1:{}", registry.get_host_port_ipv4(5000).await.expect("a port"));
+    let image = format!("{host}/team/app:v1");
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.json");
+    let service = folder.path().join("service.yaml");
+    std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\nhealth_check: {protocol: TCP}\n")
+        .expect("written");
+    let with = |config: &serde_json::Value| {
+        std::fs::write(folder.path().join("config.json"), config.to_string()).expect("written");
+    };
+    let helpers = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
+    let run = |more: &[&str]| {
+        let mut command = exitone();
+        command.env("DOCKER_CONFIG", folder.path()).env("PATH", &helpers);
+        let output = command.args(["run", "--image", &image, "--service"]).arg(&service).args(more).output();
+        let output = output.expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let login = serde_json::json!({"auths": {&host: {"auth": "YXBwOm5vdC1hLXBhc3N3b3Jk"}}});
+    with(&login);
+    let config = config.parent().expect("a folder").display().to_string();
+    assert!(docker(&["tag", PLANTED, &image]), "the image has a name on the registry");
+    assert!(docker(&["--config", &config, "push", "-q", &image]), "the image is pushed");
+    assert!(docker(&["rmi", &image]), "the image is only on the registry now");
+
+    let (code, said) = run(&[]);
+    assert!(code == Some(2) && said.contains("no image") && said.contains("--pull"), "{said}");
+    with(&serde_json::json!({}));
+    let (code, said) = run(&["--pull"]);
+    assert!(code == Some(2) && said.contains("cannot pull") && said.contains("docker login"), "{said}");
+    with(&serde_json::json!({"auths": {&host: {"auth": "YXBwOndyb25n"}}}));
+    let (code, said) = run(&["--pull"]);
+    assert!(code == Some(2) && said.contains("cannot pull") && said.contains("still valid"), "{said}");
+    assert!(!said.contains("wrong") && !said.contains("YXBwOndyb25n"), "no credentials in messages: {said}");
+
+    // A helper that works, and one that does not.
+    let helper = |name: &str, script: &str| {
+        let path = folder.path().join(format!("docker-credential-{name}"));
+        std::fs::write(&path, format!("#!/bin/sh\ncat > /dev/null\n{script}\n")).expect("written");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    };
+    helper("broken", "echo not-a-password; echo 'the session has expired' >&2; exit 1");
+    with(&serde_json::json!({"credHelpers": {&host: "broken"}}));
+    let (code, said) = run(&["--pull"]);
+    assert!(code == Some(2) && said.contains("the session has expired"), "{said}");
+    assert!(!said.contains("not-a-password"), "{said}");
+    helper("works", r#"echo '{"Username": "app", "Secret": "not-a-password"}'"#);
+    with(&serde_json::json!({"credHelpers": {&host: "works"}}));
+    let (code, said) = run(&["--pull"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("pulling"), "{said}");
+    assert!(docker(&["rmi", &image]), "it was pulled");
+    with(&login);
+    assert_eq!(run(&["--pull"]).0, Some(0));
+    assert!(docker(&["rmi", &image]), "it was pulled");
+    registry.rm().await.expect("removed");
 }
 
 #[tokio::test]

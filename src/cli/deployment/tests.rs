@@ -219,3 +219,42 @@ fn files_of_other_services_are_refused_together() {
     let done = Sources { logs: vec![succeeded], ..good() };
     assert!(said(&done).contains("its last deployment succeeded"), "{}", said(&done));
 }
+
+#[test]
+fn what_the_files_lack_is_said() {
+    let file = |name: &str| Path::new(TELLINGS).join("vpc-without-nat").join(name);
+    let log = std::fs::read_to_string(file("service.log")).expect("a file");
+    let service = std::fs::read_to_string(file("service.json")).expect("a file");
+    let notes = |service: &str, log: &str| {
+        let source = |name: &str, text: &str| Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            folder: PathBuf::from("."),
+        };
+        let sources = Sources {
+            service: Some(source("service.json", service)),
+            logs: vec![source("service.log", log)],
+            ..Sources::default()
+        };
+        let mut refusals = Vec::new();
+        let read = read(&sources, &Files::default(), &on(), &mut refusals).expect("read");
+        assert_eq!(refusals, Vec::<String>::new());
+        read.deployment.notes.into_iter().filter(|note| note.starts_with("service.")).collect::<Vec<_>>()
+    };
+    assert_eq!(notes(&service, &log), Vec::<String>::new());
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(
+        notes(&service, &lines[..6].join("\n")),
+        ["service.log ends before its deployment does: how the deployment failed is not in it"]
+    );
+    assert_eq!(
+        notes(&service, &lines[5..].join("\n")),
+        ["service.log begins within its deployment: which image that was is not in it"]
+    );
+    assert_eq!(
+        notes(&service.replace("2025-12-01T10:22", "2025-11-20T08:05"), &log),
+        ["service.json is older than the deployment in service.log: it was last changed at \
+          2025-11-20T08:05:40.500000+00:00. What it says is assumed to hold still; save it again with `aws apprunner \
+          describe-service`."]
+    );
+}

@@ -356,7 +356,7 @@ impl Gate<'_> {
         };
         let from = Instant::now();
         let part = self.part();
-        let found = candidates(engine.as_ref(), &images, &part.service).await?;
+        let found = candidates((engine.as_ref(), &target.1), &images, &part.service, false).await?;
         let plan = Plan::of_scenario(part, found, self.cases(&images));
         // By the current image ids: a name may refer to another image when the run ends.
         let key = self.verdict_key(&images, engine.as_ref()).await?;

@@ -112,6 +112,8 @@ pub(super) fn read(text: &str) -> Result<Vec<Line>, NotALog> {
     }
     let raw = match serde_json::from_str::<serde_json::Value>(text) {
         Ok(json @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) => of_json(&json)?,
+        // A file of which the end is missing; other text stops being JSON before it ends.
+        Err(e) if e.is_eof() && text.lines().count() > 1 => return Err(NotALog::CutOff { line: e.line() }),
         _ => of_text(text),
     };
     let lines: Vec<Line> = raw.into_iter().enumerate().map(|(n, raw)| line(n + 1, raw)).collect();

@@ -41,7 +41,9 @@ pub(crate) fn seen(logs: &[(String, String)], service: &Service) -> Result<Seen,
                 None if succeeded => {
                     wrong.push(format!("{name}: its last deployment succeeded; pass the log of the one that failed"));
                 }
-                None => {}
+                None => seen
+                    .notes
+                    .push(format!("{name} ends before its deployment does: how the deployment failed is not in it")),
             }
         }
         let mixed = all.iter().any(|line| matches!(line.meaning, Some(PlatformLine::Started(_))));
@@ -81,4 +83,18 @@ fn failure(seen: &mut Seen, name: &str, line: &Line, part: &[&Line]) {
     seen.failure = Some(shown(name, line));
     seen.image = found(&|meaning| if let PlatformLine::Image(image) = meaning { Some(image.clone()) } else { None });
     seen.deployment = found(&|meaning| if let PlatformLine::Started(id) = meaning { Some(id.clone()) } else { None });
+    let started = part.iter().find(|line| matches!(line.meaning, Some(PlatformLine::Started(_))));
+    seen.began_ms = started.and_then(|line| millis(line.time.as_deref()?));
+    if seen.image.is_none() {
+        seen.notes.push(format!("{name} begins within its deployment: which image that was is not in it"));
+    }
+}
+
+/// A time in a service log, in milliseconds since 1970: ISO 8601, or `12-01-2025 10:15:02 AM` in UTC.
+fn millis(time: &str) -> Option<i64> {
+    if let Ok(time) = time.parse::<jiff::Timestamp>() {
+        return Some(time.as_millisecond());
+    }
+    let time = jiff::fmt::strtime::parse("%m-%d-%Y %I:%M:%S %p", time).ok()?.to_datetime().ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }

@@ -108,6 +108,10 @@ fn reads_aws_logs_json_in_chronological_order() {
     let other = explain("{\"Service\": {\"ServiceName\": \"a\"}}", &Service::some()).expect_err("no log");
     assert!(other.to_string().contains("no `events`, but the keys Service"), "{other}");
     assert_eq!(explain(" \n", &Service::some()), Err(NotALog::Empty));
+    // The download of a log was interrupted; lines of JSON are a log.
+    let (cut, lines) = ("{\"events\": [\n{\"message\": \"a", "{\"level\": 30}\n{\"level\": 30}\n");
+    assert_eq!(explain(cut, &Service::some()), Err(NotALog::CutOff { line: 2 }));
+    assert!(explain(lines, &Service::some()).is_ok());
 }
 
 #[test]

@@ -110,6 +110,7 @@ fn service_of(service: &Object, problems: &mut Vec<Problem>) -> Draft {
 fn settings_of(service: &Object, draft: &mut Draft, problems: &mut Vec<Problem>) {
     draft.arn = service.text("ServiceArn", problems).map(|arn| arn.text);
     draft.status = service.text("Status", problems).map(|status| status.text);
+    draft.updated = service.number("UpdatedAt", problems).map(|time| time.text);
     let instance = service.object("InstanceConfiguration", problems);
     if let Some(instance) = &instance {
         draft.cpu = instance.number("Cpu", problems).filter(|f| !f.text.is_empty());

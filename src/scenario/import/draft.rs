@@ -133,6 +133,8 @@ pub(crate) struct Draft {
     pub(crate) arn: Option<String>,
     /// Its status, such as CREATE_FAILED.
     pub(crate) status: Option<String>,
+    /// When the service was last changed, as `aws` prints it.
+    pub(crate) updated: Option<String>,
     /// Whether the file has a map of variables, and one of secrets: `update-service` replaces each as a whole.
     pub(crate) maps: [bool; 2],
     /// Keys of `health_check` and their values.
@@ -165,6 +167,7 @@ impl Draft {
             dual_stack: None,
             arn: None,
             status: None,
+            updated: None,
             maps: [false; 2],
             health: Vec::new(),
             env: Vec::new(),

@@ -45,10 +45,17 @@ impl Operation {
     /// When it began, in milliseconds since 1970.
     pub(crate) fn started_ms(&self) -> Option<i64> {
         match self.started_at.as_ref()? {
-            serde_json::Value::Number(seconds) => Some((seconds.as_f64()? * 1000.0) as i64),
-            serde_json::Value::String(text) => Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()),
-            _ => None,
+            serde_json::Value::String(text) => millis(text),
+            other => millis(&other.to_string()),
         }
+    }
+}
+
+/// A time as `aws` prints it, in milliseconds since 1970: seconds, or ISO 8601.
+pub(crate) fn millis(text: &str) -> Option<i64> {
+    match text.parse::<f64>() {
+        Ok(seconds) => Some((seconds * 1000.0) as i64),
+        Err(_) => Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()),
     }
 }
 

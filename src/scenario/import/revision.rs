@@ -40,6 +40,8 @@ pub(crate) struct Told {
     pub(crate) created: bool,
     /// Whether a file is one of AWS's.
     pub(crate) described: bool,
+    /// When the description says that the service was last changed, as `aws` prints it.
+    pub(crate) updated: Option<String>,
 }
 
 /// A file as a service, and the draft that it was made from if it is one of AWS's.
@@ -83,9 +85,11 @@ pub(crate) fn told(
             arn: None,
             created,
             described,
+            updated: None,
         },
     };
     (told.created, told.described) = (created, described);
+    told.updated = before.as_ref().and_then(|part| part.draft.as_ref()?.updated.clone());
     if let Some((name, part)) = &update {
         overlay(&mut told, part, name);
     }
@@ -161,6 +165,7 @@ fn of_part(part: &Part, name: &str, holds: bool) -> Told {
         arn: draft.and_then(|draft| draft.arn.clone()),
         created: false,
         described: false,
+        updated: None,
     }
 }
 

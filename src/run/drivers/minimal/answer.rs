@@ -220,7 +220,7 @@ impl Inquiry<'_, '_> {
             exit_code: failed.exit_code,
             causes,
             limits: around.limits.iter().filter(|(of, _)| of == set).map(|(_, text)| text.clone()).collect(),
-            repairs: if set.is_empty() { self.tried_repairs() } else { self.undone(set) },
+            repairs: if set.is_empty() { self.tried_repairs() } else { self.repairs_of(set) },
             repro: self.by_hand(set),
             case: failed.id.clone(),
         })

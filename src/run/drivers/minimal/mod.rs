@@ -132,6 +132,8 @@ struct Inquiry<'a, 'c> {
     stuck: Option<Arc<CaseResult>>,
     /// Sets of repairs that were run.
     repairs: Vec<ConditionSet>,
+    /// Repairs that were run with a minimal set.
+    healers: Vec<repairs::Healer>,
     /// Servers whose made-up answers the failure of the baseline depends on.
     made_up: Vec<Need>,
     memory: Memory,
@@ -162,6 +164,7 @@ pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_
         provisional: None,
         stuck: None,
         repairs: Vec::new(),
+        healers: Vec::new(),
         made_up: Vec::new(),
         memory: Memory::default(),
         files: None,
@@ -211,6 +214,7 @@ impl Inquiry<'_, '_> {
         } else {
             around::Around::default()
         };
+        self.heal_sets().await;
         self.run_deployed().await;
         self.run_each_in_force(&mut around).await;
         if baseline == Verdict::Fail && !self.is_over() {

@@ -1,7 +1,7 @@
 //! Repairs: what heals an image that fails under friendly conditions, and what heals a minimal set.
 
 use super::Inquiry;
-use crate::diagnose::repairs::{RUNS, is_contradicted, repairs, stood_in_for, tried, undone};
+use crate::diagnose::repairs::{RUNS, healers, is_contradicted, repairs, stood_in_for, tried, undone};
 use crate::diagnose::signature::{Signature, signature};
 use crate::model::answer::{Repair, RepairKind};
 use crate::model::outcome::Cause;
@@ -11,6 +11,18 @@ use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 const MOST_PAIRS: usize = 3;
 /// Most sets of repairs that are run.
 const MOST_SETS: usize = 8;
+/// Most runs for repairs of minimal sets; an image that fails under friendly conditions has as many for its own.
+const MOST_RUNS: usize = 4;
+/// If fewer runs than this were made of an image that fails under friendly conditions, repairs may make up the rest.
+const MOST_RUNS_IN_ALL: usize = 12;
+
+/// A set of repairs that was run with a minimal set.
+pub(super) struct Healer {
+    of: ConditionSet,
+    repairs: ConditionSet,
+    /// Both together.
+    run: ConditionSet,
+}
 
 impl Inquiry<'_, '_> {
     /// Runs the repairs that the evidence suggests, side by side, until one is verified. The evidence is a failed baseline,
@@ -63,6 +75,9 @@ impl Inquiry<'_, '_> {
                     self.start(again);
                     continue;
                 }
+                if !self.has_runs_left() {
+                    left.by_ref().for_each(drop);
+                }
                 let Some(set) = left.next() else { break };
                 self.start(set.clone());
                 self.repairs.push(set);
@@ -73,6 +88,57 @@ impl Inquiry<'_, '_> {
             }
             self.next_result().await;
         }
+    }
+
+    /// Whether there are runs left for one more set of repairs, verified.
+    fn has_runs_left(&self) -> bool {
+        let ran = self.memory.results().iter().map(|result| &result.conditions);
+        let all = ran.chain(self.running.values().map(|run| &run.conditions));
+        let (of_repairs, others): (Vec<_>, Vec<_>) = all.partition(|set| self.repairs.contains(set));
+        of_repairs.len() + RUNS <= MOST_RUNS_IN_ALL.saturating_sub(others.len()).max(MOST_RUNS)
+    }
+
+    /// Runs repairs of the minimal sets, one after the other, until each set has a verified one.
+    pub(super) async fn heal_sets(&mut self) {
+        if !self.question.search.repairs {
+            return;
+        }
+        let super::Question { service, candidate, .. } = self.question;
+        let mut left = MOST_RUNS;
+        for of in self.memory.smallest_failing().into_iter().filter(|set| !set.is_empty()) {
+            let Some(failed) = self.memory.failure(&of) else { continue };
+            for repairs in healers(&of, failed, service, &candidate.facts) {
+                let Ok(run) = ConditionSet::new(of.iter().chain(repairs.iter()).cloned()) else { continue };
+                if left == 0 || self.is_over() {
+                    return;
+                }
+                self.report_activity("trying repairs");
+                self.healers.push(Healer { of: of.clone(), repairs, run: run.clone() });
+                left -= self.run_repeatedly(&run, left).await;
+                if self.memory.tally(&run).fails == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Runs a set once, and as often as verifies it if that was healthy. Returns the number of runs.
+    async fn run_repeatedly(&mut self, set: &ConditionSet, most: usize) -> usize {
+        let mut runs = 0;
+        while runs < most && !self.is_over() {
+            let tally = self.memory.tally(set);
+            let ended = (tally.passes + tally.unresolved) as usize;
+            if tally.fails > 0 || ended >= RUNS {
+                break;
+            }
+            let more = if ended > 0 { RUNS - ended } else { 1 }.min(most - runs);
+            (0..more).for_each(|_| self.start(set.clone()));
+            runs += more;
+            while self.is_running(set) {
+                self.next_result().await;
+            }
+        }
+        runs
     }
 
     /// A set of repairs that was healthy so far and must run again.
@@ -96,17 +162,19 @@ impl Inquiry<'_, '_> {
 
     /// The repairs that were run for an image that fails always, those that work first, and fixes before proofs.
     pub(super) fn tried_repairs(&self) -> Vec<Repair> {
-        let runs = |set: &ConditionSet| -> Vec<&CaseResult> {
-            self.memory
-                .results()
-                .iter()
-                .map(AsRef::as_ref)
-                .filter(|result: &&CaseResult| result.conditions == *set)
-                .collect()
-        };
-        let mut all: Vec<Repair> = self.repairs.iter().map(|set| tried(set, &runs(set))).collect();
+        let mut all: Vec<Repair> = self.repairs.iter().map(|set| tried(set, &self.runs_of(set))).collect();
         all.sort_by_key(|repair| (repair.verified != Some(true), repair.kind == RepairKind::Proof));
         all
+    }
+
+    fn runs_of(&self, set: &ConditionSet) -> Vec<&CaseResult> {
+        self.memory.results().iter().map(AsRef::as_ref).filter(|result| result.conditions == *set).collect()
+    }
+
+    /// What is so without each condition of a set, where a run passed without it, and the repairs that were run with it.
+    pub(super) fn repairs_of(&self, set: &ConditionSet) -> Vec<Repair> {
+        let healers = self.healers.iter().filter(|healer| healer.of == *set);
+        healers.map(|healer| tried(&healer.repairs, &self.runs_of(&healer.run))).chain(self.undone(set)).collect()
     }
 
     /// How the image failed with each set of repairs; `None` where it did not.
@@ -148,7 +216,7 @@ impl Inquiry<'_, '_> {
     }
 
     /// What is so without each condition of a set, where a run passed without it.
-    pub(super) fn undone(&self, set: &ConditionSet) -> Vec<Repair> {
+    fn undone(&self, set: &ConditionSet) -> Vec<Repair> {
         let without = |condition| {
             let part = ConditionSet::new(set.iter().filter(|other| *other != condition).cloned()).unwrap_or_default();
             let passed = self.memory.results().iter().filter(|result| {
