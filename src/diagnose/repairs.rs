@@ -120,7 +120,9 @@ pub(crate) fn healers(
     let own = own.filter_map(|(_, repairs)| {
         ConditionSet::new(repairs.iter().filter_map(|repair| repair.parse::<Condition>().ok())).ok()
     });
-    let of_failure = repairs(failed, service, facts).into_iter();
+    // Where it is never healthy, each attempt would take the whole wait.
+    let lives = failed.class == Some(FailureClass::C);
+    let of_failure = if lives { Vec::new() } else { repairs(failed, service, facts) }.into_iter();
     let is_kept = |repair: &Condition| is_setting(repair) || repair.name() == "folder.empty";
     own.chain(of_failure.filter(|repairs| repairs.iter().all(is_kept))).collect()
 }

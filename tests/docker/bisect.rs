@@ -51,6 +51,7 @@ fn bisect(folder: &Path, images: &[String], more: &[&str]) -> (Option<i32>, Valu
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn first_bad_version_depends_on_the_conditions() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build"]).assert().success();

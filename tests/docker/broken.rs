@@ -131,11 +131,15 @@ struct Judged {
     said: String,
 }
 
+/// Two that a setting heals.
+const FEW: [&str; 2] = ["B02", "B20"];
+
 #[tokio::test]
 async fn images_that_always_fail_are_healed_where_settings_can() {
     let Some((engine, _alone)) = engine().await else { return };
     let all: Vec<Case> = serde_saphyr::from_str(include_str!("broken/cases.yaml")).expect("the table");
-    let cases: Vec<Case> = all.into_iter().filter(|case| rows::is_wanted("EXITONE_BROKEN", &case.id)).collect();
+    let wanted = rows::Wanted::of("EXITONE_BROKEN", &FEW);
+    let cases: Vec<Case> = all.into_iter().filter(|case| wanted.has(&case.id)).collect();
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();
     rows::build(&*engine, &rows).await;
     let judged = side_by_side(&cases, AT_A_TIME, |case| {

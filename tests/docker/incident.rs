@@ -43,6 +43,7 @@ fn cell(case: &Value) -> String {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn demo_finds_what_is_planted() {
     let Some((_engine, _one)) = engine().await else { return };
     let truth = truth();

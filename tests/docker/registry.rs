@@ -49,6 +49,7 @@ async fn load_registry(engine: &dyn exitone::engine::Engine) -> bool {
 const LOGIN: &str = "app:$2b$05$hyf6FIKG/tUveYJjSB3vveQB8WfPIaOIwxsee2emwJi3i8ib2GZHC\n";
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn private_image_is_pulled_with_the_credentials_of_docker() {
     let Some((engine, _one)) = engine().await else { return };
     if !docker(&["version"]) || !load_registry(engine.as_ref()).await {
@@ -127,6 +128,7 @@ async fn private_image_is_pulled_with_the_credentials_of_docker() {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn builds_candidates_on_a_registry_base() {
     let Some((engine, _one)) = engine().await else { return };
     if !docker(&["version"]) || !load_registry(engine.as_ref()).await {

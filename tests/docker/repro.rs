@@ -53,6 +53,7 @@ fn both(start_command: &str, with: &[&str]) -> (Option<i64>, Option<i32>) {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn script_ends_like_its_case() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;

@@ -80,9 +80,39 @@ impl Row {
     }
 }
 
-/// Whether a row is to run: all do, unless the variable lists some.
-pub(crate) fn is_wanted(variable: &str, id: &str) -> bool {
-    std::env::var(variable).map_or(true, |ids| ids.split(',').any(|wanted| wanted == id))
+/// Which rows of a table run: those that its variable lists (`EXITONE_FIELD=F14,F50`), all with `EXITONE_ALL=1` and where
+/// a page is written, else a few.
+pub(crate) struct Wanted {
+    /// `None` for all.
+    ids: Option<Vec<String>>,
+    is_listed: bool,
+}
+
+impl Wanted {
+    pub(crate) fn of(variable: &str, few: &[&str]) -> Self {
+        let listed = std::env::var(variable).ok();
+        let all = ["EXITONE_ALL", "EXITONE_UPDATE_DOCS"].iter().any(|name| std::env::var_os(name).is_some());
+        let ids = match &listed {
+            Some(ids) => Some(ids.split(',').map(str::to_owned).collect()),
+            None if all => None,
+            None => Some(few.iter().map(|id| (*id).to_owned()).collect()),
+        };
+        Self { ids, is_listed: listed.is_some() }
+    }
+
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.iter().any(|wanted| wanted == id))
+    }
+
+    /// Whether every row runs.
+    pub(crate) fn is_all(&self) -> bool {
+        self.ids.is_none()
+    }
+
+    /// Whether the variable lists the rows.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.is_listed
+    }
 }
 
 /// What `exitone why` says of an image, with these files. If the variable names a folder, the answer is written there, for

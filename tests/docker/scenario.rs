@@ -19,6 +19,7 @@ fn service() -> &'static str {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn searches_among_the_conditions_of_a_scenario() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", "v20-otp-fix"]).assert().success();

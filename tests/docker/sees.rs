@@ -1,5 +1,5 @@
 //! What a C program, a Python program and a static Rust program observe under every condition: `docs/conditions.md`.
-//! `EXITONE_UPDATE_DOCS=1 cargo test --test docker sees` regenerates it.
+//! `EXITONE_UPDATE_DOCS=1 cargo test --test docker sees:: -- --include-ignored` regenerates it.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ they wait 2 s). What each is told, and after how long: `at once` is less than 0.
 exception, Rust the `ErrorKind`.
 
 Made by `tests/docker/sees.rs` from `tests/fixtures/sees.{c,py,rs}` on a real engine; the test compares every cell
-(`EXITONE_UPDATE_DOCS=1 cargo test --test docker sees` writes it anew).
+(`EXITONE_UPDATE_DOCS=1 cargo test --test docker sees:: -- --include-ignored` writes it anew).
 
 - A connection that nobody answers is given up early here; with `--real-time` it takes the kernel's own time, about two
   minutes.
@@ -134,6 +134,7 @@ fn every_condition_has_a_row() {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn programs_see_what_the_page_says() {
     let Some((engine, _one)) = engine().await else { return };
     build();
@@ -146,7 +147,10 @@ async fn programs_see_what_the_page_says() {
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     let wrong = differences(&found, &page);
-    assert!(wrong.is_empty(), "{PAGE}: EXITONE_UPDATE_DOCS=1 cargo test --test docker sees\n{wrong}");
+    assert!(
+        wrong.is_empty(),
+        "{PAGE}: EXITONE_UPDATE_DOCS=1 cargo test --test docker sees:: -- --include-ignored\n{wrong}"
+    );
 }
 
 /// Times are compared in classes: immediate, or seconds with a tolerance of one second or a fifth.

@@ -51,6 +51,7 @@ fn verdicts(service: &Path, images: &[String]) -> Vec<String> {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn late_candidates_are_healthy() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
@@ -86,6 +87,7 @@ async fn late_candidates_are_healthy() {
 
 /// A search that sees a candidate do nothing looks for repairs at once; what is late needs none.
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn late_candidates_need_no_repair() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;

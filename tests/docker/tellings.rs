@@ -59,6 +59,7 @@ fn first(answer: &Value) -> (String, String) {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn tellings_of_the_incident_have_their_answers() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build"]).assert().success();
@@ -96,6 +97,7 @@ async fn tellings_of_the_incident_have_their_answers() {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn arn_is_asked_through_the_users_aws() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build"]).assert().success();

@@ -8,6 +8,7 @@ use exitone::engine::archive::NewImage;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::rows::Wanted;
 use super::support::{engine, exitone, layer, load, planted_program};
 
 /// The incident's service in a separate file.
@@ -51,6 +52,7 @@ fn causes<'a>(answer: &'a Value, conditions: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn why_finds_what_is_planted() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build"]).assert().success();
@@ -78,6 +80,7 @@ async fn why_finds_what_is_planted() {
 }
 
 #[tokio::test]
+#[ignore = "takes minutes"]
 async fn finds_pairs_in_few_runs() {
     let Some((_engine, _one)) = engine().await else { return };
     exitone().args(["images", "build", "v20-otp-fix-fixed"]).assert().success();
@@ -141,15 +144,14 @@ const LARGE: [Large; 4] = [
 #[tokio::test]
 async fn services_with_80_variables() {
     let Some((engine, _one)) = engine().await else { return };
-    let only = std::env::var("EXITONE_LARGE").ok();
+    let wanted = Wanted::of("EXITONE_LARGE", &["required"]);
     let folder = tempfile::tempdir().expect("a folder");
     let program = std::fs::read(planted_program(folder.path())).expect("compiled");
     let variables: Vec<String> = (0..VARIABLES).map(|n| format!("V{n:02}")).collect();
     // The image mentions every variable, so none is ruled out beforehand.
     let settings: String = variables.iter().map(|name| format!("{name} = os.environ.get('{name}')\n")).collect();
     let env: String = variables.iter().map(|name| format!("  {name}: value-of-{name}\n")).collect();
-    for row in LARGE.iter().filter(|row| only.as_ref().is_none_or(|only| only.split(',').any(|name| name == row.name)))
-    {
+    for row in LARGE.iter().filter(|row| wanted.has(row.name)) {
         let tag = format!("exitone-test/large-{}:latest", row.name);
         let rules = row.rules.iter().map(|rule| (*rule).to_owned());
         let image = NewImage {

@@ -173,11 +173,14 @@ fn causes(answer: &Value, part: &str) -> Vec<(String, String)> {
     list.into_iter().map(|cause| (text(&cause["id"]), text(&cause["text"]))).collect()
 }
 
+/// One whose update switched to production.
+const FEW: [&str; 1] = ["D03"];
+
 #[tokio::test]
 async fn names_what_broke_each_planted_deployment() {
     let Some((engine, _alone)) = engine().await else { return };
-    let wanted = |case: &Case| rows::is_wanted("EXITONE_DEPLOYMENTS", &case.id);
-    let cases: Vec<Case> = table().into_iter().filter(wanted).collect();
+    let wanted = rows::Wanted::of("EXITONE_DEPLOYMENTS", &FEW);
+    let cases: Vec<Case> = table().into_iter().filter(|case| wanted.has(&case.id)).collect();
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();
     rows::build(&*engine, &rows).await;
     let judged = side_by_side(&cases, AT_A_TIME, |case| {

@@ -14,8 +14,9 @@ use super::table::{Case, joined, texts};
 const HEAD: &str = "# Failures of the field\n\n\
     Deployments to App Runner that failed, as people reported them, each reproduced as a small image \
     (`tests/docker/field/`) and given to `exitone why` with nothing but its service file. Written by `EXITONE_UPDATE_DOCS=1 \
-    cargo test --release --test docker field::`, which runs one row at a time; `cargo test --test docker field::` compares.\n\n\
-    A row has all smallest sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why.\n";
+    cargo test --release --test docker field::`, which runs one row at a time; `EXITONE_ALL=1 cargo test --test docker field::` compares.\n\n\
+    A row has all smallest sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why. \
+    `healed by` has the repairs that were tried and verified.\n";
 
 /// What differs in every run.
 static VARIES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+\.\d+ (CPUs|s)\b").expect("a pattern"));
@@ -30,7 +31,7 @@ pub(super) fn agrees(
     let (update, whole) = how;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/field-cases.md");
     let mut page = HEAD.to_owned();
-    page.push_str("\n| id | what happened | `why`: conditions | cause | runs | seconds |\n|---|---|---|---|---|---|\n");
+    page.push_str("\n| id | what happened | `why`: conditions | cause | healed by | runs | seconds |\n|---|---|---|---|---|---|---|\n");
     let (mut runs, mut seconds) = (Vec::new(), Vec::new());
     let old = std::fs::read_to_string(&path).unwrap_or_default();
     let written = lines(&old);
@@ -51,9 +52,9 @@ pub(super) fn agrees(
                 let count = said.answer["runs"].as_u64().unwrap_or_default();
                 runs.push(count as f64);
                 seconds.push(said.seconds);
-                (row(case, &said.answer), format!("{count} | {:.1}", said.seconds))
+                (row(case, &said.answer), format!("{} | {count} | {:.1}", healed(&said.answer), said.seconds))
             }
-            (why, _) => (cannot(case, why.as_deref().unwrap_or("not run")), "– | –".to_owned()),
+            (why, _) => (cannot(case, why.as_deref().unwrap_or("not run")), "– | – | –".to_owned()),
         };
         page.push_str(&format!("{row}{figures} |\n"));
     }
@@ -95,11 +96,11 @@ fn lines(page: &str) -> BTreeMap<&str, &str> {
     page.lines().filter(|line| line.starts_with("| F")).filter_map(named).collect()
 }
 
-/// Rows without their figures.
+/// Rows without their figures, and without the repairs: which of several that heal is tried first varies.
 fn rows(lines: &BTreeMap<&str, &str>) -> BTreeMap<String, String> {
     let cut = |(id, line): (&&str, &&str)| {
         let cells: Vec<&str> = line.split(" | ").collect();
-        let row = cells[..cells.len().saturating_sub(2)].join(" | ");
+        let row = cells[..cells.len().saturating_sub(3)].join(" | ");
         ((*id).to_owned(), VARIES.replace_all(&row, "… $1").into_owned())
     };
     lines.iter().map(cut).collect()
@@ -134,6 +135,15 @@ fn row(case: &Case, answer: &Value) -> String {
         cell(&causes.join("<br>")),
         cell(&note)
     )
+}
+
+/// The repairs that were tried and are verified.
+fn healed(answer: &Value) -> String {
+    let repairs = answer["minimal_sets"].as_array().into_iter().flatten().flat_map(|set| set["repairs"].as_array());
+    let is_good = |repair: &&Value| repair["verified"] == true && repair["runs"].as_u64() > Some(0);
+    let ids = repairs.flatten().filter(is_good).filter_map(|repair| Some(format!("`{}`", repair["id"].as_str()?)));
+    let ids: Vec<String> = ids.collect();
+    if ids.is_empty() { "–".to_owned() } else { ids.join("<br>") }
 }
 
 fn cannot(case: &Case, why: &str) -> String {
