@@ -37,6 +37,8 @@ use clap::{FromArgMatches, Parser, Subcommand};
 use failure::Failure;
 use flags::Common;
 
+use crate::report::style;
+
 /// Finds the condition that makes a container image exit with code 1 on AWS App Runner.
 ///
 /// Runs images on the local Docker engine under simulated App Runner conditions: blocked egress, failing DNS, missing
@@ -121,6 +123,9 @@ impl Cli {
     #[must_use]
     pub(crate) fn execute(self) -> ExitCode {
         self.common.start_tracing();
+        if let Some((terminal_size::Width(columns), _)) = terminal_size::terminal_size_of(std::io::stdout()) {
+            style::fit(usize::from(columns));
+        }
         match &self.command {
             Command::Holder => return internal::holder(),
             Command::Keeper => return internal::keeper(),

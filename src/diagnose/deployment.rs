@@ -258,7 +258,10 @@ fn certainty(deployment: &Deployment, of: &Candidate<'_>, rivals: usize, runs: &
         }
         (_, Level::InForce) if deployed_passes(runs) => likely("everything that was in force together passes"),
         (_, Level::InForce) => (Certainty::Proved, "it was in force, and fails as the log has it".to_owned()),
-        _ => (Certainty::Proved, "it fails as the log has it, and nothing else that may have been in force".to_owned()),
+        _ => (
+            Certainty::Proved,
+            "it fails as the log has it, and nothing else that may have been in force does".to_owned(),
+        ),
     }
 }
 

@@ -190,6 +190,7 @@ fn search(xml: &mut Xml, class: &str, view: &SearchView<'_>) {
     let title = view.title.split_once(": ").map_or(view.title.as_str(), |(_, title)| title);
     xml.open("testcase", &[("name", title), ("classname", class), ("time", &seconds(view.seconds))]);
     let mut out = vec![view.verdict.clone()];
+    out.extend(view.broke.iter().cloned());
     out.extend(view.lines.iter().map(|line| line.text.clone()));
     out.extend(view.remarks.iter().cloned());
     if let Some(message) = view.undecided() {

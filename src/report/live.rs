@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::progress::stopping;
-use super::style::{mark, shorten_end, styled};
+use super::style::{mark, shorten_end, styled, width};
 use super::view;
 use crate::event::{Event, Stamped};
 use crate::model::outcome::Phase;
@@ -15,10 +15,12 @@ use crate::model::{CaseId, CaseResult, ConditionSet};
 
 /// Number of failing sets shown.
 const MOST_FOUND: usize = 4;
-/// Width of a running case's name, in columns.
-const NAME: usize = 84;
-/// Width of a result's line, in columns.
-const LINE: usize = 140;
+/// Maximum width of a line, in columns.
+const LINE: usize = 124;
+/// What stands before and after a running case's name: spinner, time, phase.
+const AROUND_NAME: usize = 40;
+/// What stands before a result's name: mark and seconds.
+const BEFORE_NAME: usize = 18;
 
 /// How to name the cases of a search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,19 +106,21 @@ impl Live {
         self.runs += 1;
         let (mark, style) = mark(Some(result));
         let name = self.name(&result.image, &result.conditions);
-        let line = format!("{} {:>5.1} s  {name}", styled(style, &format!("{mark:>8}")), result.total_ms / 1000.0);
-        self.bar.println(shorten_end(&line, LINE));
+        let name = shorten_end(&name, width(LINE) - BEFORE_NAME);
+        let seconds = result.total_ms / 1000.0;
+        self.bar.println(format!("{} {seconds:>5.1} s  {name}", styled(style, &format!("{mark:>8}"))));
     }
 
     fn draw(&self) {
         let mut lines = vec![format!("{} runs · {}", self.runs, self.doing)];
-        let fails = |set: &String| format!("        fails: {}", shorten_end(set, NAME));
+        let room = width(LINE) - AROUND_NAME;
+        let fails = |set: &String| format!("        fails: {}", shorten_end(set, room));
         lines.extend(self.found.iter().take(MOST_FOUND).map(fails));
         if self.found.len() > MOST_FOUND {
             lines.push(format!("        … and {} more", self.found.len() - MOST_FOUND));
         }
         let runs = |(name, phase): &(String, Phase)| {
-            format!("        runs:  {} ({})", shorten_end(name, NAME), view::phase(*phase))
+            format!("        runs:  {} ({})", shorten_end(name, room), view::phase(*phase))
         };
         lines.extend(self.running.values().map(runs));
         self.bar.set_message(lines.join("\n"));

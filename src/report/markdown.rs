@@ -114,6 +114,9 @@ fn searches(page: &mut Page, run: &Run) {
     };
     for search in views(run) {
         let mut text = format!("### {}\n\n{}\n\n", prose(&search.title), prose(&search.verdict));
+        for line in &search.broke {
+            let _ = writeln!(text, "{}\n", prose(line));
+        }
         for line in &search.lines {
             let _ = writeln!(text, "- {} {}", sign(line.good), prose(&line.text));
             line.because.iter().for_each(|because| {

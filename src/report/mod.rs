@@ -22,7 +22,7 @@ pub(crate) mod repro;
 pub mod schema;
 pub(crate) mod searches;
 pub mod story;
-mod style;
+pub(crate) mod style;
 pub mod table;
 pub mod terminal;
 pub(crate) mod view;

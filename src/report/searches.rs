@@ -13,6 +13,7 @@ use crate::model::verdicts::Verdicts;
 use crate::model::{CaseId, ConditionSet, Verdict};
 
 /// A search or a bisection.
+#[derive(Default)]
 pub(crate) struct SearchView<'a> {
     /// The scenario that it belongs to.
     pub(crate) scenario: Option<&'a str>,
@@ -22,6 +23,8 @@ pub(crate) struct SearchView<'a> {
     pub(crate) title: String,
     /// The answer in a few words.
     pub(crate) verdict: String,
+    /// What broke the deployment, and what would fail too; empty without a deployment.
+    pub(crate) broke: Vec<String>,
     /// The answer in detail: minimal sets, or versions.
     pub(crate) lines: Vec<Line>,
     /// Further remarks, such as what changed and how certain the answer is.
@@ -86,17 +89,19 @@ pub(crate) fn searches(run: &Run) -> Vec<SearchView<'_>> {
         let image = one_line(name(&planned.image, &images));
         let title = format!("{image}: a search among {}", plural(planned.conditions.len(), "condition"));
         let answer = answer.map(|report| of_report(run, planned, report));
-        let (verdict, lines, remarks, open, seconds) = answer
-            .unwrap_or_else(|because| ("not made".to_owned(), Vec::new(), Vec::new(), Some(one_line(because)), 0.0));
         let (scenario, image) = (planned.scenario.as_deref(), Some(planned.image.as_str()));
-        SearchView { scenario, image, title, verdict, lines, remarks, open, runs: runs(run, planned), seconds }
+        let view = answer.unwrap_or_else(|because| SearchView {
+            verdict: "not made".to_owned(),
+            open: Some(one_line(because)),
+            ..SearchView::default()
+        });
+        SearchView { scenario, image, title, runs: runs(run, planned), ..view }
     });
     searches.chain(run.verdicts.iter().map(|verdicts| of_bisection(run, verdicts))).collect()
 }
 
-type Parts = (String, Vec<Line>, Vec<String>, Option<String>, f64);
-
-fn of_report(run: &Run, planned: &PlannedSearch, report: &SearchReport) -> Parts {
+/// The answer of a search.
+fn of_report<'a>(run: &Run, planned: &PlannedSearch, report: &SearchReport) -> SearchView<'a> {
     let mut lines = Vec::new();
     if run.header.kind == Kind::Why {
         let of_search = |p: &&crate::event::Planned| p.search.as_ref() == Some(&planned.id) && p.conditions.is_empty();
@@ -106,20 +111,28 @@ fn of_report(run: &Run, planned: &PlannedSearch, report: &SearchReport) -> Parts
     let answer = &report.answer;
     let open = report.open.as_deref().map(one_line);
     let mut verdict = why::verdict(answer);
-    let mut remarks = Vec::new();
-    if let Some(broke) = &answer.deployment {
+    let (mut broke, mut remarks) = (Vec::new(), Vec::new());
+    if let Some(deployment) = &answer.deployment {
         let outcome = |set: &MinimalSet| run.results.get(&set.case).and_then(|result| result.outcome.clone());
-        let of = deployed(answer, broke, outcome);
+        let of = deployed(answer, deployment, outcome);
         verdict = of.headline.trim_end_matches('.').to_owned();
-        remarks.extend(of.lines.iter().map(|(key, text)| format!("{key}: {text}")));
-        remarks.extend(of.also.map(|also| format!("{ALSO} {also}")));
+        broke.extend(of.lines.iter().map(|(key, text)| one_line(&format!("{key}: {text}"))));
+        broke.extend(of.also.map(|also| one_line(&format!("{ALSO} {also}"))));
     } else {
         remarks.extend(answer.needs.iter().map(|need| format!("needs: {}; {}", need.text, need.how())));
     }
     remarks.extend(why::around_lines(answer));
     remarks.push(why::certainty(answer));
     let remarks = remarks.iter().map(|text| one_line(text)).collect();
-    (one_line(&verdict), lines, remarks, open, answer.seconds)
+    SearchView {
+        verdict: one_line(&verdict),
+        broke,
+        lines,
+        remarks,
+        open,
+        seconds: answer.seconds,
+        ..SearchView::default()
+    }
 }
 
 impl SearchView<'_> {
@@ -243,6 +256,7 @@ fn of_bisection<'a>(run: &Run, verdicts: &Verdicts) -> SearchView<'a> {
         image: None,
         title: one_line(&format!("{} under {under}", plural(verdicts.images.len(), "version"))),
         verdict: one_line(&bisect::sentence(verdicts)),
+        broke: Vec::new(),
         lines: versions.collect(),
         remarks: remarks.map(|text| one_line(&text)).collect(),
         open: None,

@@ -1,6 +1,7 @@
 //! Text for a terminal: colours, widths, marks and causes.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anstyle::{AnsiColor, Style};
 
@@ -12,6 +13,26 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const HEAD: Style = Style::new().bold();
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default();
+
+/// Width of wrapped text, in columns.
+const TEXT: usize = 100;
+/// No line is made narrower than this.
+const NARROWEST: usize = 40;
+/// The columns of the terminal that is written to; 0 if there is none.
+static COLUMNS: AtomicUsize = AtomicUsize::new(0);
+
+/// Fits lines to a terminal.
+pub(crate) fn fit(columns: usize) {
+    COLUMNS.store(columns, Ordering::Relaxed);
+}
+
+/// The width of a line that has at most so many columns, and no more than the terminal.
+pub(super) fn width(most: usize) -> usize {
+    match COLUMNS.load(Ordering::Relaxed) {
+        0 => most,
+        columns => columns.clamp(NARROWEST, most),
+    }
+}
 
 pub(super) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
@@ -46,13 +67,14 @@ pub(super) fn shorten_end(text: &str, width: usize) -> String {
     if text.chars().count() <= width { text.to_owned() } else { shorten(text, width) }
 }
 
-/// Wraps a text at 100 columns.
+/// Wraps a text at the width of the terminal, 100 columns at most.
 pub(super) fn wrap(text: &str, indent: usize) -> String {
     let mut out = String::new();
     let mut column = indent;
+    let most = width(TEXT);
     for word in text.split_whitespace() {
         let width = unicode_width::UnicodeWidthStr::width(word);
-        if column + width + 1 > 100 && column > indent {
+        if column + width + 1 > most && column > indent {
             let _ = write!(out, "\n{:indent$}", "");
             column = indent;
         } else if !out.is_empty() {

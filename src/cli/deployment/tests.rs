@@ -11,6 +11,7 @@ use crate::model::answer::Answer;
 use crate::model::observation::{ConnectAttempt, Fate, Observation};
 use crate::model::search::{Search, SearchRequest};
 use crate::model::{Candidate, Condition, Plan};
+use crate::report::markdown;
 use crate::report::why::text;
 use crate::run::context::Options;
 use crate::run::drivers;
@@ -128,6 +129,10 @@ async fn why(telling: &str, image: &str, change: impl FnOnce(&mut Read)) -> (Ans
     let how = How { room: 4.into(), ..How::from(1) };
     let finished = drivers::run(rig.context.clone(), Arc::new(plan), how, watch::channel(0).1, |_| {}).await;
     rig.close(false).await.expect("closed");
+    // What broke the deployment comes before the list of everything that fails.
+    let page = markdown::render(&finished.run);
+    let at = |words: &str| page.find(words).unwrap_or_else(|| panic!("no {words}: {page}"));
+    assert!(at("matches: ") < at("friendly conditions"), "{page}");
     let answer = finished.run.searches.values().next().expect("an answer").answer.clone();
     let said = anstream::adapter::strip_str(&text(&answer, &finished.executions, false)).to_string();
     (answer, two_parts(&said))

@@ -65,6 +65,9 @@ pub(crate) struct Search {
     pub(crate) title: String,
     /// The answer in a few words.
     pub(crate) verdict: String,
+    /// What broke the deployment, and what would fail too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) broke: Vec<String>,
     /// The answer in detail: id of the case, text, kind, causes and fixes.
     pub(crate) lines: Vec<(Option<String>, String, &'static str, Vec<String>)>,
     /// Further remarks, such as what changed and whether the list is complete.
@@ -234,6 +237,7 @@ fn search(view: &SearchView<'_>) -> Search {
     Search {
         title: plain(&view.title),
         verdict: plain(&view.verdict),
+        broke: view.broke.iter().map(|text| plain(text)).collect(),
         lines: view.lines.iter().map(line).collect(),
         remarks: view.remarks.iter().cloned().chain(view.undecided()).map(|text| plain(&text)).collect(),
         runs: view.runs.iter().map(ran).collect(),

@@ -54,6 +54,7 @@ function searchView(s) {
   const ran = ([at, id, kind, what, lesson]) => h("li", { class: kind }, h("i", {}, seconds(at)), " ", link(id, what), h("small", {}, " " + lesson));
   return h("section", { class: "search" }, h("h2", {}, s.title),
     run.kind === "run" ? h("p", {}, h("b", {}, s.verdict)) : null,
+    (s.broke || []).map((line) => h("p", { class: "remarks" }, line)),
     s.lines.length ? h("ul", {}, s.lines.map(([id, what, kind, because]) =>
       h("li", { class: kind }, link(id, what), because.map((line) => h("p", { class: "because" }, line))))) : null,
     s.remarks.map((line) => h("p", { class: "remarks" }, line)),

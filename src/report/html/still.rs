@@ -20,7 +20,11 @@ pub(crate) fn summary(page: &Page) -> String {
         let _ = writeln!(out, "<p><strong>{}</strong></p>", escaped(warning));
     }
     for search in &page.searches {
-        let _ = writeln!(out, "<h2>{}</h2>\n<p>{}</p>\n<ul>", escaped(&search.title), escaped(&search.verdict));
+        let _ = writeln!(out, "<h2>{}</h2>\n<p>{}</p>", escaped(&search.title), escaped(&search.verdict));
+        for line in &search.broke {
+            let _ = writeln!(out, "<p>{}</p>", escaped(line));
+        }
+        out.push_str("<ul>\n");
         for (_, text, _, because) in &search.lines {
             let because: String = because.iter().map(|text| format!("<br>{}", escaped(text))).collect();
             let _ = writeln!(out, "<li>{}{because}</li>", escaped(text));
