@@ -21,6 +21,8 @@ const LINES_FROM_END: usize = 80;
 const MOST_CITED: usize = 300;
 /// An error quoted in a text is cut to this many characters.
 const MOST_QUOTED: usize = 160;
+/// Causes of a process that listens where no probe comes.
+const ELSEWHERE: [&str; 3] = ["port-mismatch", "bound-to-loopback", "bound-to-host-name"];
 /// Databases by their default port.
 const DATABASES: [(u16, &str); 7] = [
     (5432, "PostgreSQL database"),
@@ -97,6 +99,10 @@ pub(crate) fn causes(facts: &Facts<'_>) -> Vec<Cause> {
         if !known && (!rule.alone || found.is_empty()) && (rule.basis != Basis::Network || eyes.network(&found)) {
             found.extend(eyes.cause(rule).map(|cause| (rule.basis, cause)));
         }
+    }
+    // A process that came so far as to listen survived what its log shows before.
+    if found.iter().any(|(_, cause)| ELSEWHERE.contains(&cause.id.as_str())) {
+        found.retain(|(basis, _)| *basis != Basis::Log);
     }
     found.into_iter().map(|(_, cause)| cause).collect()
 }
@@ -208,7 +214,9 @@ impl<'a> Sight<'a> {
                 true
             }),
             Seen::Name => self.name(words, cited),
-            Seen::OtherPort | Seen::Loopback | Seen::OtherAddress => self.listens(seen, words, cited),
+            Seen::OtherPort | Seen::OtherPortInside | Seen::Loopback | Seen::OtherAddress => {
+                self.listens(seen, words, cited)
+            }
             Seen::Status(..) | Seen::NoAnswer | Seen::NoHttp => self.probed(seen, words, cited),
             Seen::Computing => is_computing(self.facts.evidence).is_some(),
             Seen::Waiting => !self.facts.evidence.sockets.is_empty() || unanswered(self.facts.evidence).is_some(),
@@ -306,8 +314,9 @@ impl<'a> Sight<'a> {
         let (port, listens) = (self.facts.service.port, &self.facts.evidence.listens);
         let of_port = |l: &&Listening| l.port == port;
         let found = match seen {
-            Seen::OtherPort if !listens.iter().any(|l| of_port(&l)) => listens.first(),
-            Seen::OtherPort => None,
+            Seen::OtherPort | Seen::OtherPortInside if listens.iter().any(|l| of_port(&l)) => None,
+            Seen::OtherPort => listens.iter().find(|l| !l.address.is_loopback()).or(listens.first()),
+            Seen::OtherPortInside => listens.first().filter(|_| listens.iter().all(|l| l.address.is_loopback())),
             _ if listens.iter().filter(of_port).any(|l| l.reachable_at(self.facts.own)) => None,
             _ => listens.iter().find(of_port).filter(|l| l.address.is_loopback() == matches!(seen, Seen::Loopback)),
         };

@@ -2,6 +2,7 @@
 
 pub(crate) mod causes;
 mod conditions;
+pub(crate) mod configured;
 pub(crate) mod deployment;
 pub(crate) mod exercise;
 pub(crate) mod explain;

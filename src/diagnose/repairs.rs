@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::conditions::known;
+use super::configured::{is_quoted, unfilled};
 use super::signature::Signature;
 use crate::model::answer::{Repair, RepairKind};
 use crate::model::condition::STAND_IN;
@@ -45,12 +46,14 @@ const READ_ONLY: [&str; 2] = ["Read-only file system", "EROFS"];
 const IN_HOME: [&str; 5] = [".cache", ".config", ".local", ".npm", ".streamlit"];
 
 /// The repairs that prove a cause: a cause is wrong if with all of them the image fails just as before.
-const PROOFS: [(&str, &[&str]); 5] = [
+const PROOFS: [(&str, &[&str]); 7] = [
     ("database-url", &["env.scheme", "env.bare"]),
+    ("exec-form-variable", &["command.shell"]),
     ("file-permission", &["user.root"]),
     ("malformed-value", &["env.bare", "env.key", "env.unescaped", "env.unset"]),
     ("missing-variable", &["env.set"]),
     ("privileged-port", &["user.root"]),
+    ("quoted-value", &["env.bare"]),
 ];
 
 /// A refusal to run as root.
@@ -157,6 +160,11 @@ fn of_check(failed: &CaseResult, service: &Service) -> Vec<Vec<String>> {
     } else {
         all.extend(ports.iter().map(|port| repair(*port, &check.path)));
     }
+    // One that never listens may wait for what a malformed value names.
+    if listens.is_empty() {
+        let quoted = service.env.iter().filter(|(_, value)| is_quoted(value)).take(MOST_VARIABLES);
+        all.extend(quoted.map(|(name, _)| vec![format!("env.bare:{name}")]));
+    }
     // One that sleeps or waits for ever gains nothing by more time.
     if listens.is_empty() && failed.evidence.usage.is_some_and(|usage| usage.recent_cpu >= WORKS) {
         all.push(vec!["check.longer".to_owned()]);
@@ -180,11 +188,7 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
     let no_home = !facts.env.contains_key("HOME") && IN_HOME.iter().any(|folder| log.contains(&format!("/{folder}")));
     all.extend(healing.chain(no_home.then_some("env.set:HOME=/tmp")).map(|repair| vec![repair.to_owned()]));
     // Without a shell, nothing fills in a variable of the command.
-    let words = facts.entrypoint.iter().chain(&facts.cmd);
-    let is_shell = |word: &String| ["sh", "bash", "ash", "dash"].contains(&word.rsplit('/').next().unwrap_or(word));
-    if service.start_command.is_none() && !words.clone().any(is_shell) && words.clone().any(|word| word.contains('$')) {
-        all.push(vec!["command.shell".to_owned()]);
-    }
+    all.extend((!unfilled(facts, service).is_empty()).then(|| vec!["command.shell".to_owned()]));
     let is_root = matches!(facts.user.as_str(), "" | "0" | "root" | "0:0" | "root:root");
     let denied = folders(&DENIED, &log, facts, true);
     let is_read_only = READ_ONLY.iter().any(|words| log.contains(words));
@@ -225,8 +229,7 @@ fn of_value(name: &str, value: &str) -> Vec<String> {
     if value.starts_with("tcp://") || value.starts_with("udp://") {
         all.push(format!("env.unset:{name}"));
     }
-    let is_quoted = value.starts_with(['"', '\'']) && value.ends_with(['"', '\'']);
-    if is_quoted || value.trim() != value {
+    if is_quoted(value) || value.trim() != value {
         all.push(format!("env.bare:{name}"));
     }
     if value.contains("\\n") {

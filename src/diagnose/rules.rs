@@ -61,6 +61,8 @@ pub enum Seen {
     Name,
     /// Only ports other than the probed one are open.
     OtherPort,
+    /// Only loopback sockets are open, none of them on the probed port.
+    OtherPortInside,
     /// The port is open on loopback only.
     Loopback,
     /// The port is open on an address that is not probed.
@@ -134,6 +136,7 @@ impl std::fmt::Display for Seen {
             Self::DatabasePort => "it went to a port that a database listens on",
             Self::Name => "a name that could not be resolved",
             Self::OtherPort => "another port is open, and not the probed one",
+            Self::OtherPortInside => "only the loopback address has an open port, which is not the probed one",
             Self::Loopback => "the port is open on the loopback alone",
             Self::OtherAddress => "the port is open on an address that is not probed",
             Self::NoAnswer => "the port is open, and the last probe had no answer in its time",

@@ -27,6 +27,9 @@ rm -rf "$1"/usr/share/man "$1"/usr/share/doc "$1"/usr/share/locale "$1"/usr/shar
 "#;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What python:slim has beside Python, for packages that need it.
+const BESIDE_PYTHON: [&str; 2] = ["libstdc++6", "tzdata"];
+
 /// The base of an image.
 #[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[serde(rename_all = "lowercase")]
@@ -34,6 +37,8 @@ pub(crate) enum Base {
     /// The Python base with the candidates' packages and those of `requirements.txt`.
     #[default]
     Python,
+    /// The same, with what python:slim has beside Python.
+    Slim,
     /// Node.js and nginx from Debian's packages.
     Debian,
     /// A shell and a bare Python.
@@ -217,11 +222,12 @@ fn files(row: &Row) -> BTreeMap<String, Vec<u8>> {
 /// The layers shared by rows; cached among this package's temporary files.
 async fn layers(engine: &dyn Engine, base: Base, architecture: &str, requirements: &str, work: &Path) -> Vec<Layer> {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let made_of = format!("{DEBIAN:?} {SMALL:?} {DEBIAN_SCRIPT} {requirements}");
+    let made_of = format!("{DEBIAN:?} {SMALL:?} {BESIDE_PYTHON:?} {DEBIAN_SCRIPT} {requirements}");
     let digest = digest(&[made_of.into_bytes()]);
     let named = |part: &str| kept.join(format!("field-{part}-{architecture}-{}.tar", &digest[..12]));
     let parts: &[&str] = match base {
         Base::Python => &["base", "site"],
+        Base::Slim => &["base", "site", "beside"],
         Base::Debian => &["debian"],
         Base::Small => &["small"],
     };
@@ -241,10 +247,11 @@ async fn make(engine: &dyn Engine, base: Base, architecture: &str, requirements:
     let source = Source::default();
     let (name, packages): (_, &[&str]) =
         if base == Base::Small { ("small base", &SMALL) } else { ("Debian base", &DEBIAN) };
-    if base != Base::Python {
+    if !matches!(base, Base::Python | Base::Slim) {
         let what = Extraction { name, architecture, packages, script: DEBIAN_SCRIPT.to_owned() };
         return vec![extract(&what, &source, work).await.expect("Debian's packages")];
     }
+    let beside = base == Base::Slim;
     let base = python_base(engine, &source, architecture, work).await.expect("the Python base");
     let list = work.join("requirements.txt");
     std::fs::write(&list, requirements).expect("written");
@@ -255,6 +262,11 @@ async fn make(engine: &dyn Engine, base: Base, architecture: &str, requirements:
     pack_folder(&site, "opt/site", &tar).expect("packed");
     let mut layers = base.layers;
     layers.push(Layer::of_file(&tar).expect("a layer"));
+    if beside {
+        let script = "rm -rf \"$1\"/usr/share/man \"$1\"/usr/share/doc".to_owned();
+        let what = Extraction { name: "beside Python", architecture, packages: &BESIDE_PYTHON, script };
+        layers.push(extract(&what, &source, work).await.expect("Debian's packages"));
+    }
     layers
 }
 
@@ -276,7 +288,7 @@ fn image(row: &Row, label: &str, mut layers: Vec<Layer>, work: &Path) -> NewImag
         layers.push(Layer::of_file(&tar).expect("a layer"));
     }
     let mut env = BTreeMap::from([("PATH", PATH), ("LANG", "C.UTF-8")].map(|(n, v)| (n.to_owned(), v.to_owned())));
-    if row.base == Base::Python {
+    if matches!(row.base, Base::Python | Base::Slim) {
         env.insert("PYTHONPATH".to_owned(), "/app:/opt/site".to_owned());
     }
     env.extend(row.env.clone());

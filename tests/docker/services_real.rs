@@ -94,6 +94,7 @@ impl Case {
     fn row(&self) -> Row {
         let tag = format!("exitone-test/real-{}:{}", self.service, self.number);
         Row {
+            base: rows::Base::Slim,
             requirements: Some(root().join(&self.service).join("requirements.txt")),
             entrypoint: self.step.entrypoint.clone(),
             cmd: self.step.cmd.clone(),

@@ -12,6 +12,16 @@ const fn serves(id: &'static str, seen: &'static [Seen], text: &'static str, fix
 
 /// The rules, most certain first.
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        unless: &[Seen::Opening],
+        ..serves(
+            "bound-to-loopback",
+            &[Seen::NeverHealthy, Seen::OtherPortInside],
+            "The process listens on {address}:{other_port}, which can be reached only inside of the container, and the \
+             health check asks port {port}.",
+            "Bind 0.0.0.0 instead, and the port in PORT ({port}).",
+        )
+    },
     // A metrics port may be open while the program has not yet opened its own.
     Rule {
         unless: &[Seen::Opening],

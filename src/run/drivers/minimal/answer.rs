@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Inquiry;
 use super::around::Around;
 use super::memory::Universe;
+use crate::diagnose::configured::configured;
 use crate::diagnose::needed::with_needed;
 use crate::diagnose::signature::{normalised, signature};
 use crate::diagnose::stand_ins::rests_on;
@@ -206,7 +207,11 @@ impl Inquiry<'_, '_> {
         let needed = if proved { set.clone() } else { ConditionSet::baseline() };
         let runs = [tally.fails, tally.fails + tally.passes];
         let causes = match set.is_empty() {
-            true => self.not_contradicted(failed, failed.causes.clone()),
+            true => {
+                let known = self.not_contradicted(failed, failed.causes.clone());
+                let own = configured(failed, &known, &self.question.candidate.facts, &self.question.service);
+                self.not_contradicted(failed, own.into_iter().chain(known).collect())
+            }
             false => not_in_a_healthy_log(failed.causes.clone(), healthy),
         };
         let causes = with_needed(causes, &needed, runs, &self.question.service.platform);
