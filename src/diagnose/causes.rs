@@ -100,8 +100,12 @@ pub(crate) fn causes(facts: &Facts<'_>) -> Vec<Cause> {
             found.extend(eyes.cause(rule).map(|cause| (rule.basis, cause)));
         }
     }
-    // A process that came so far as to listen survived what its log shows before.
-    if found.iter().any(|(_, cause)| ELSEWHERE.contains(&cause.id.as_str())) {
+    // A process that came so far as to listen, or to answer, survived what its log shows. (A refused Host is answered
+    // with 400, and a program's own error with 500.)
+    let is_elsewhere = found.iter().any(|(_, cause)| ELSEWHERE.contains(&cause.id.as_str()));
+    let last = facts.evidence.probes.last().map(|probe| &probe.result);
+    let answers = *facts.outcome == Outcome::Unhealthy && matches!(last, Some(ProbeResult::Status(401..=499)));
+    if is_elsewhere || answers {
         found.retain(|(basis, _)| *basis != Basis::Log);
     }
     found.into_iter().map(|(_, cause)| cause).collect()

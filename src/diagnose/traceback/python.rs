@@ -20,8 +20,12 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         if last.is_some() && RELAYED.iter().any(|kind| crash.kind.ends_with(kind)) {
             continue;
         }
-        if let Some(before) = last.take().filter(|_| is_chained(lines, start)) {
-            crash.begins = before.begins;
+        let chain = chain(lines, start);
+        if let Some(before) = last.take().filter(|_| chain != Chain::None) {
+            // What was being handled is no cause of what comes of the handling.
+            if chain == Chain::Cause {
+                crash.begins = before.begins;
+            }
             // The place may be in the first part only.
             if crash.own.is_none() {
                 (crash.own, crash.importing) = (before.own, before.importing);
@@ -32,13 +36,25 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     last
 }
 
-/// Whether a traceback continues the one above it.
-fn is_chained(lines: &[&str], start: usize) -> bool {
+/// What the traceback above one is for it.
+#[derive(PartialEq, Eq)]
+enum Chain {
+    /// Nothing.
+    None,
+    /// It was being handled.
+    Handled,
+    /// Its cause.
+    Cause,
+}
+
+/// How a traceback continues the one above it.
+fn chain(lines: &[&str], start: usize) -> Chain {
     let above = lines[..start].iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
-    above.is_some_and(|line| {
-        line.starts_with("During handling of the above exception")
-            || line.starts_with("The above exception was the direct")
-    })
+    match above {
+        Some(line) if line.starts_with("During handling of the above exception") => Chain::Handled,
+        Some(line) if line.starts_with("The above exception was the direct") => Chain::Cause,
+        _ => Chain::None,
+    }
 }
 
 fn one(lines: &[&str], start: usize) -> Option<Crash> {

@@ -166,3 +166,18 @@ fn worker_crash_takes_precedence_over_its_supervisor() {
     let alone = crash(halt).expect("a crash");
     assert_eq!(alone.kind, "gunicorn.errors.HaltServer");
 }
+
+#[test]
+fn what_was_being_handled_is_no_part_of_a_crash() {
+    let part = |error: &str| {
+        format!("Traceback (most recent call last):\n  File \"/app/a.py\", line 1, in f\n    f()\n{error}\n")
+    };
+    let begins = |between: &str| {
+        let log = format!("{}\n{between}\n\n{}", part("PermissionError: no"), part("NotFound: no list"));
+        let crash = crash(&log).expect("a crash");
+        assert_eq!(crash.kind, "NotFound");
+        crash.begins
+    };
+    assert_eq!(begins("During handling of the above exception, another exception occurred:"), 7);
+    assert_eq!(begins("The above exception was the direct cause of the following exception:"), 0);
+}
