@@ -231,6 +231,16 @@ fn table() -> Vec<(&'static str, Scene, Scene)> {
             python("FileNotFoundError: [Errno 2] No such file or directory: '/app/config.yaml'"),
             python("OSError: no such file"),
         ),
+        log(
+            "refuses-root",
+            "[C 2026-11-28 19:00:00 ServerApp] Running as root is not recommended. Use --allow-root to bypass.",
+            "WARNING: Running pip as the 'root' user can result in broken permissions",
+        ),
+        log(
+            "missing-extra",
+            "passlib library is not available. You must install it (`pip install 'pypiserver[passlib]'`).",
+            "A new release of pip is available: 26.1",
+        ),
         (
             "name-not-resolved",
             Scene { evidence: asked("SERVFAIL"), ..says("x") },

@@ -365,4 +365,36 @@ pub(super) const RULES: &[Rule] = &[
         "The program reads a file that is not in the image: {path_missing}[ ({where})].",
         "Copy it in the Dockerfile, and look at .dockerignore: locally a bind mount provides it.",
     ),
+    Rule {
+        alone: true,
+        ..says(
+            "refuses-root",
+            &[
+                Seen::Exited,
+                Seen::Line(&[
+                    r"(?i)running as (?:the )?root\b.*(?:not (?:recommended|allowed|permitted|supported)|refus)",
+                    r"(?i)(?:refus\w+|must not|cannot|can't|don't|do not|should not|shouldn't|not permitted).{0,40}\b(?:as|by) (?:the )?(?:root|superuser)\b",
+                    r#"(?i)"root" execution .* is not permitted"#,
+                ]),
+            ],
+            "The program refuses to run as root, and the image has no other USER.",
+            "Create a user in the Dockerfile (`RUN useradd app`, `USER app`), or give the program the option that its log \
+             names.",
+        )
+    },
+    Rule {
+        alone: true,
+        ..says(
+            "missing-extra",
+            &[
+                Seen::Exited,
+                Seen::Line(&[
+                    r"`(?P<install>(?:pip3?|npm|yarn|gem|bundle|apt-get|apk) (?:install|add) [^`]+)`",
+                    r#"(?i)(?:run|try|use|using|with|via):? ['"]?(?P<install>(?:pip3?|npm|gem) install [^\s'"]+)"#,
+                ]),
+            ],
+            "The program needs a package that is not in the image, and says how to install it.",
+            "Install it in the image: `RUN {install}`.",
+        )
+    },
 ];
