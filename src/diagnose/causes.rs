@@ -23,6 +23,8 @@ const MOST_CITED: usize = 300;
 const MOST_QUOTED: usize = 160;
 /// Causes of a process that listens where no probe comes.
 const ELSEWHERE: [&str; 3] = ["port-mismatch", "bound-to-loopback", "bound-to-host-name"];
+/// The ports that Linux chooses from (`net.ipv4.ip_local_port_range`).
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 /// Databases by their default port.
 const DATABASES: [(u16, &str); 7] = [
     (5432, "PostgreSQL database"),
@@ -127,6 +129,8 @@ struct Sight<'a> {
     crash: Option<Crash>,
     /// The lines of the log that are about the end.
     lines: Vec<String>,
+    /// Whether these lines, or the errors that were being handled, speak of the network.
+    is_of_network: bool,
     /// Words available to every text.
     common: Words,
 }
@@ -141,15 +145,19 @@ impl<'a> Sight<'a> {
         let from = crash.as_ref().map_or(all.len().saturating_sub(LINES_FROM_END), |crash| crash.begins);
         let within = |n: usize| crash.as_ref().is_some_and(|crash| (crash.begins..=crash.ends).contains(&n));
         let said = all.iter().enumerate().skip(from).filter(|(n, line)| within(*n) || !is_chat(line));
-        let lines = said.map(|(_, line)| line.trim_end().to_owned()).collect();
+        let lines: Vec<String> = said.map(|(_, line)| line.trim_end().to_owned()).collect();
+        let handled =
+            crash.as_ref().and_then(|crash| crash.handles).map_or(&[][..], |first| &all[first..from.max(first)]);
+        let speaks = |line: &str| NETWORK_WORDS.iter().any(|word| line.contains(word));
+        let is_of_network = lines.iter().map(String::as_str).chain(handled.iter().copied()).any(speaks);
         let common = common(facts, crash.as_ref());
-        Self { facts, crash, lines, common }
+        Self { facts, crash, lines, is_of_network, common }
     }
 
     /// Whether the network may be the cause: a failed attempt next to an unrelated error explains nothing.
     fn network(&self, found: &[(Basis, Cause)]) -> bool {
         let told = self.crash.is_some() || found.iter().any(|(basis, _)| *basis == Basis::Log);
-        !told || self.lines.iter().any(|line| NETWORK_WORDS.iter().any(|word| line.contains(word)))
+        !told || self.is_of_network
     }
 
     fn cause(&self, rule: &Rule) -> Option<Cause> {
@@ -315,8 +323,11 @@ impl<'a> Sight<'a> {
     }
 
     fn listens(&self, seen: &Seen, words: &mut Words, cited: &mut Vec<String>) -> bool {
-        let (port, listens) = (self.facts.service.port, &self.facts.evidence.listens);
-        let of_port = |l: &&Listening| l.port == port;
+        // A program may talk to itself by a port that the kernel chose.
+        let is_internal = |l: &&Listening| l.address.is_loopback() && EPHEMERAL.contains(&l.port);
+        let port = self.facts.service.port;
+        let listens: Vec<&Listening> = self.facts.evidence.listens.iter().filter(|l| !is_internal(l)).collect();
+        let of_port = |l: &&&Listening| l.port == port;
         let found = match seen {
             Seen::OtherPort | Seen::OtherPortInside if listens.iter().any(|l| of_port(&l)) => None,
             Seen::OtherPort => listens.iter().find(|l| !l.address.is_loopback()).or(listens.first()),

@@ -62,6 +62,8 @@ pub(crate) struct Crash {
     pub(crate) importing: bool,
     /// Index of its first line in the log: that of the first error in a chain.
     pub(crate) begins: usize,
+    /// Index of the first line of the errors that were being handled when this one came.
+    pub(crate) handles: Option<usize>,
     /// Index of its last line in the log.
     pub(crate) ends: usize,
 }

@@ -255,6 +255,8 @@ fn table() -> Vec<(&'static str, Scene, Scene)> {
         ("never-listened", deaf(metrics_while_connecting()), deaf(opens("0.0.0.0", 9090))),
         ("port-mismatch", deaf(opens("0.0.0.0", 4001)), lives(Outcome::Unhealthy, opens("0.0.0.0", 8000))),
         ("bound-to-loopback", deaf(opens("127.0.0.1", 8000)), deaf(opens("0.0.0.0", 8000))),
+        // The near miss talks to itself.
+        ("bound-to-loopback", deaf(opens("127.0.0.1", 5000)), deaf(opens("127.0.0.1", 48119))),
         ("bound-to-host-name", deaf(opens("10.0.248.213", 8000)), deaf(opens("10.0.61.20", 8000))),
         (
             "probe-status",
@@ -281,6 +283,18 @@ fn table() -> Vec<(&'static str, Scene, Scene)> {
         ("uncaught-exception", python("TypeError: unhashable type: 'dict'"), python("KeyError: 'JWT_SECRET'")),
         ("no-output", died(1, "  \n"), died(1, "x")),
     ]
+}
+
+#[test]
+fn errors_that_were_being_handled_speak_of_the_network_alone() {
+    let log = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1, in f\nPermissionError: [Errno 13] Permission \
+               denied: '/cache'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most \
+               recent call last):\n  File \"/app/a.py\", line 2, in f\nTimeoutError: Connection timed out\n\nDuring handling of \
+               the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/app/a.py\", line \
+               3, in <module>\nlists.NotFound: no list\n";
+    let failed = Scene { evidence: connected(443, Fate::Silent), ..says(log) };
+    let ids: Vec<String> = of(&failed).into_iter().map(|cause| cause.id).collect();
+    assert_eq!(ids, ["outbound-call-at-startup"]);
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         own,
         importing,
         begins: head,
+        handles: None,
         ends: head + below.len(),
     })
 }

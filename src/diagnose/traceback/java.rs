@@ -47,7 +47,17 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     let own = frames(cause.unwrap_or(first)).or_else(|| frames(first));
     let importing = lines[first..=last].iter().any(|line| line.contains("<clinit>"));
     let headline = headline.to_owned();
-    Some(Crash { language: Language::Java, kind, message, headline, own, importing, begins: head, ends: last })
+    Some(Crash {
+        language: Language::Java,
+        kind,
+        message,
+        headline,
+        own,
+        importing,
+        begins: head,
+        handles: None,
+        ends: last,
+    })
 }
 
 fn frame(line: &str) -> Option<Frame> {

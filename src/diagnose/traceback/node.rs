@@ -20,7 +20,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     let loading = ["Module._compile", "ModuleJob.run", "Module.require"];
     let importing = frames.iter().any(|f| loading.iter().any(|word| f.function.contains(word)));
     let headline = headline.trim().to_owned();
-    Some(Crash { language: Language::Node, kind, message, headline, own, importing, begins, ends: last })
+    Some(Crash { language: Language::Node, kind, message, headline, own, importing, begins, handles: None, ends: last })
 }
 
 /// `TypeError: message`, or `TypeError [ERR_X]: message`.

@@ -38,6 +38,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         own,
         importing: false,
         begins: head,
+        handles: None,
         ends: head + ends,
     })
 }

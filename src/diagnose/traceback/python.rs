@@ -23,8 +23,9 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         let chain = chain(lines, start);
         if let Some(before) = last.take().filter(|_| chain != Chain::None) {
             // What was being handled is no cause of what comes of the handling.
-            if chain == Chain::Cause {
-                crash.begins = before.begins;
+            match chain {
+                Chain::Cause => (crash.begins, crash.handles) = (before.begins, before.handles),
+                _ => crash.handles = before.handles.or(Some(before.begins)),
             }
             // The place may be in the first part only.
             if crash.own.is_none() {
@@ -79,7 +80,17 @@ fn one(lines: &[&str], start: usize) -> Option<Crash> {
             let (kind, message) = parted(text)?;
             let headline = text.to_owned();
             let language = Language::Python;
-            return Some(Crash { language, kind, message, headline, own, importing, begins: start, ends: at });
+            return Some(Crash {
+                language,
+                kind,
+                message,
+                headline,
+                own,
+                importing,
+                begins: start,
+                handles: None,
+                ends: at,
+            });
         }
         at += 1;
     }

@@ -18,7 +18,7 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     let own = frames.iter().find(|f| !foreign(f)).cloned();
     let importing = frames.iter().any(|f| f.function.contains("<top (required)>"));
     let headline = lines[head].trim().to_owned();
-    Some(Crash { language: Language::Ruby, kind, message, headline, own, importing, begins: head, ends })
+    Some(Crash { language: Language::Ruby, kind, message, headline, own, importing, begins: head, handles: None, ends })
 }
 
 fn headline(line: &str) -> Option<(Frame, String, String)> {

@@ -25,5 +25,15 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     });
     let headline = if message.is_empty() { lines[head].trim().to_owned() } else { message.clone() };
     let kind = "panic".to_owned();
-    Some(Crash { language: Language::Rust, kind, message, headline, own, importing: false, begins: head, ends })
+    Some(Crash {
+        language: Language::Rust,
+        kind,
+        message,
+        headline,
+        own,
+        importing: false,
+        begins: head,
+        handles: None,
+        ends,
+    })
 }
