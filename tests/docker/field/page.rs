@@ -126,6 +126,9 @@ fn row(case: &Case, answer: &Value) -> String {
             causes.push(said);
         }
     }
+    for need in answer["needs"].as_array().into_iter().flatten() {
+        causes.push(format!("**undecided**: {}", need["text"].as_str().unwrap_or_default()));
+    }
     let note = if case.note.is_empty() { String::new() } else { format!("<br>({})", case.note) };
     format!(
         "| {} | {} | {} | {}{} | ",

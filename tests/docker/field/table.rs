@@ -45,6 +45,9 @@ pub(super) struct Case {
     /// All minimal sets, in any order.
     #[serde(default)]
     pub sets: Vec<Set>,
+    /// The `host:port` of a server without which nothing can be said.
+    #[serde(default)]
+    pub needs: Option<String>,
     /// Expected ids of the findings about the image before it runs.
     #[serde(default)]
     pub statics: Vec<String>,
@@ -159,6 +162,12 @@ impl Case {
             match said.iter().find(|said| name(said) == *wanted) {
                 Some(said) => wrong.extend(set.wrong(said).into_iter().map(|what| format!("{wanted}: {what}"))),
                 None => wrong.push(format!("does not fail under {wanted}")),
+            }
+        }
+        if let Some(server) = &self.needs {
+            let needs = answer["needs"].as_array().into_iter().flatten();
+            if !needs.filter_map(|need| need["text"].as_str()).any(|text| text.contains(server.as_str())) {
+                wrong.push(format!("does not need {server}: {}", answer["needs"]));
             }
         }
         let statics: Vec<&str> =
