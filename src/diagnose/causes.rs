@@ -23,8 +23,6 @@ const MOST_CITED: usize = 300;
 const MOST_QUOTED: usize = 160;
 /// Causes of a process that listens where no probe comes.
 const ELSEWHERE: [&str; 3] = ["port-mismatch", "bound-to-loopback", "bound-to-host-name"];
-/// The ports that Linux chooses from (`net.ipv4.ip_local_port_range`).
-const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 /// Databases by their default port.
 const DATABASES: [(u16, &str); 7] = [
     (5432, "PostgreSQL database"),
@@ -323,10 +321,8 @@ impl<'a> Sight<'a> {
     }
 
     fn listens(&self, seen: &Seen, words: &mut Words, cited: &mut Vec<String>) -> bool {
-        // A program may talk to itself by a port that the kernel chose.
-        let is_internal = |l: &&Listening| l.address.is_loopback() && EPHEMERAL.contains(&l.port);
         let port = self.facts.service.port;
-        let listens: Vec<&Listening> = self.facts.evidence.listens.iter().filter(|l| !is_internal(l)).collect();
+        let listens: Vec<&Listening> = self.facts.evidence.listens.iter().filter(|l| !l.is_internal()).collect();
         let of_port = |l: &&&Listening| l.port == port;
         let found = match seen {
             Seen::OtherPort | Seen::OtherPortInside if listens.iter().any(|l| of_port(&l)) => None,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::Platform;
-use crate::model::observation::{Evidence, ProbeResult, Reply, Spoken, StandIn};
+use crate::model::observation::{Evidence, Listening, ProbeResult, Reply, Spoken, StandIn};
 use crate::model::outcome::{Cause, Need, Outcome};
 use crate::model::words::has_word;
 
@@ -58,7 +58,7 @@ pub(crate) fn may_depend_on_servers(outcome: &Outcome, evidence: &Evidence, caus
             !causes.iter().any(|cause| WITHOUT_SERVERS.contains(&cause.id.as_str()))
         }
         // Else it serves, only not where it is probed.
-        Outcome::NeverListened => evidence.listens.is_empty(),
+        Outcome::NeverListened => evidence.listens.iter().all(Listening::is_internal),
         Outcome::Unhealthy => evidence.probes.last().is_some_and(|probe| match &probe.result {
             ProbeResult::Status(status) => *status >= 500,
             ProbeResult::TimedOut | ProbeResult::Broken(_) => true,

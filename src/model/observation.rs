@@ -116,7 +116,15 @@ pub struct Listening {
     pub port: u16,
 }
 
+/// The ports that Linux chooses from (`net.ipv4.ip_local_port_range`).
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
+
 impl Listening {
+    /// Whether a program opened it to talk to itself: on loopback, by a port that the kernel chose.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.address.is_loopback() && EPHEMERAL.contains(&self.port)
+    }
+
     /// Whether a probe from outside the container can reach this socket at `own`, the probed address.
     #[must_use]
     pub(crate) fn reachable_at(&self, own: Ipv4Addr) -> bool {
