@@ -2,6 +2,7 @@
 
 use crate::model::image::short_name;
 use crate::model::outcome::Cause;
+use crate::model::words::is_shell;
 use crate::model::{CaseResult, ImageFacts, Service};
 
 /// A cause that says no more than that nothing else is known.
@@ -42,7 +43,6 @@ pub(crate) fn configured(failed: &CaseResult, known: &[Cause], facts: &ImageFact
 /// Words of the image's own command that hold a variable which no shell fills in.
 pub(crate) fn unfilled<'a>(facts: &'a ImageFacts, service: &Service) -> Vec<&'a str> {
     let words = || facts.entrypoint.iter().chain(&facts.cmd).map(String::as_str);
-    let is_shell = |word: &str| ["sh", "bash", "ash", "dash"].contains(&word.rsplit('/').next().unwrap_or(word));
     if service.start_command.is_some() || words().any(is_shell) {
         return Vec::new();
     }

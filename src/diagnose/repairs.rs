@@ -192,11 +192,12 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
     let is_root = matches!(facts.user.as_str(), "" | "0" | "root" | "0:0" | "root:root");
     let denied = folders(&DENIED, &log, facts, true);
     let is_read_only = READ_ONLY.iter().any(|words| log.contains(words));
-    if is_read_only {
+    let lacks_rights =
+        is("file-permission") || !is_root && (!denied.is_empty() || log.to_ascii_lowercase().contains("denied"));
+    if is_read_only || lacks_rights {
         all.extend(denied.into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
-    } else if is("file-permission") || !is_root && (!denied.is_empty() || log.to_ascii_lowercase().contains("denied")) {
-        all.extend(denied.into_iter().map(|folder| vec![format!("folder.empty:{folder}")]));
-        all.extend((!is_root).then(|| vec!["user.root".to_owned()]));
+        // Root may not write to a read-only file system either.
+        all.extend((!is_root && !is_read_only).then(|| vec!["user.root".to_owned()]));
     }
     if is_root && NOT_AS_ROOT.as_ref().is_some_and(|pattern| pattern.is_match(&log)) {
         all.push(vec!["user.nobody".to_owned()]);

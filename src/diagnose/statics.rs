@@ -3,6 +3,7 @@
 use super::platform::architecture;
 use crate::model::files::{ImageFiles, Machine, Program};
 use crate::model::outcome::{Cause, Finding};
+use crate::model::words::is_shell;
 use crate::model::{ImageFacts, Platform, Service};
 
 /// Placeholder in texts: the platform's name.
@@ -443,8 +444,7 @@ fn command_entrypoint(facts: &ImageFacts, command: &str) -> Option<Finding> {
 /// Whether this is `["/bin/sh", "-c", "…"]`: words after it become the script's own `$0`, `$1`, ….
 fn is_shell_form(entrypoint: &[&str]) -> bool {
     let [shell, option, _] = entrypoint else { return false };
-    let shell = shell.rsplit('/').next().unwrap_or_default();
-    ["sh", "bash", "ash", "dash"].contains(&shell) && option.starts_with('-') && option.ends_with('c')
+    is_shell(shell) && option.starts_with('-') && option.ends_with('c')
 }
 
 fn no_authorities(facts: &ImageFacts, files: &ImageFiles) -> Option<Finding> {

@@ -14,6 +14,12 @@ pub(crate) fn file_name(path: &str) -> &str {
     path.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
+/// Whether a word of a command is a shell: `sh`, `/bin/bash`.
+#[must_use]
+pub(crate) fn is_shell(word: &str) -> bool {
+    ["sh", "bash", "ash", "dash"].contains(&word.rsplit('/').next().unwrap_or(word))
+}
+
 /// Joins words to a command line.
 #[must_use]
 pub(crate) fn command_line(words: impl IntoIterator<Item = String>) -> String {

@@ -1,5 +1,7 @@
 //! Finds the program behind wrappers such as `env` and `tini`.
 
+use crate::model::words::is_shell;
+
 /// Characters with a meaning to a shell.
 const SHELL_SIGNS: &str = "&|;<>$`*?(){}[]~#\n";
 
@@ -12,7 +14,7 @@ pub(crate) fn wrapped(words: &[String]) -> Option<Vec<String>> {
         "tini" | "tini-static" | "docker-init" | "dumb-init" | "catatonit" => of_init(arguments),
         // gosu USER COMMAND
         "gosu" | "su-exec" => Some(arguments.get(1..)?.to_vec()),
-        "sh" | "bash" | "dash" | "ash" => of_shell(arguments),
+        name if is_shell(name) => of_shell(arguments),
         _ => None,
     };
     inner.filter(|words| !words.is_empty())

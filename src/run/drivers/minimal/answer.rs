@@ -210,7 +210,7 @@ impl Inquiry<'_, '_> {
             true => {
                 let known = self.not_contradicted(failed, failed.causes.clone());
                 let own = configured(failed, &known, &self.question.candidate.facts, &self.question.service);
-                self.not_contradicted(failed, own.into_iter().chain(known).collect())
+                self.not_contradicted(failed, own).into_iter().chain(known).collect()
             }
             false => not_in_a_healthy_log(failed.causes.clone(), healthy),
         };
