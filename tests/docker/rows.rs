@@ -160,7 +160,6 @@ pub(crate) async fn build(engine: &dyn Engine, rows: &[Row]) {
     let kinds: BTreeSet<(Base, String, String)> = missing.iter().map(|(row, _)| kind(row)).collect();
     let mut bases: BTreeMap<(Base, String, String), Vec<Layer>> = BTreeMap::new();
     for of in kinds {
-        eprintln!("making the base {:?} for {}", of.0, of.1);
         let made = layers(engine, of.0, &of.1, &of.2, work.path()).await;
         bases.insert(of, made);
     }
@@ -219,55 +218,74 @@ fn files(row: &Row) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// The layers shared by rows; cached among this package's temporary files.
+/// The layers shared by rows, from the lowest up.
 async fn layers(engine: &dyn Engine, base: Base, architecture: &str, requirements: &str, work: &Path) -> Vec<Layer> {
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let made_of = format!("{DEBIAN:?} {SMALL:?} {BESIDE_PYTHON:?} {DEBIAN_SCRIPT} {requirements}");
-    let digest = digest(&[made_of.into_bytes()]);
-    let named = |part: &str| kept.join(format!("field-{part}-{architecture}-{}.tar", &digest[..12]));
-    let parts: &[&str] = match base {
-        Base::Python => &["base", "site"],
-        Base::Slim => &["base", "site", "beside"],
-        Base::Debian => &["debian"],
-        Base::Small => &["small"],
+    let source = Source::default();
+    let debian = async |name, packages: &[&str], script: &str| {
+        let made_of = [packages.join(" ").into_bytes(), script.as_bytes().to_vec()];
+        let what = Extraction { name, architecture, packages, script: script.to_owned() };
+        let make = async || vec![extract(&what, &source, work).await.expect("Debian's packages")];
+        kept_layers(&format!("{name}-{architecture}"), &made_of, make).await
     };
-    let files: Vec<PathBuf> = parts.iter().map(|part| named(part)).collect();
-    if !files.iter().all(|file| file.is_file()) {
-        let made = make(engine, base, architecture, requirements, work).await;
-        for (layer, file) in made.iter().zip(&files) {
-            let exitone::engine::archive::Blob::File(from) = &layer.blob else { continue };
-            std::fs::copy(from, file).expect("copied");
+    match base {
+        Base::Debian => debian("Debian base", &DEBIAN, DEBIAN_SCRIPT).await,
+        Base::Small => debian("small base", &SMALL, DEBIAN_SCRIPT).await,
+        Base::Python | Base::Slim => {
+            let name = format!("python-{architecture}");
+            let version = kept_folder().join(format!("{name}-version"));
+            let base_layers = kept_layers(&name, &[], async || {
+                let base = python_base(engine, &source, architecture, work).await.expect("the Python base");
+                std::fs::write(&version, base.python).expect("written");
+                base.layers
+            });
+            let mut layers = base_layers.await;
+            let python = std::fs::read_to_string(&version).expect("the version");
+            let made_of = [requirements.as_bytes().to_vec()];
+            let site = kept_layers(&format!("site-{architecture}"), &made_of, async || {
+                vec![site_packages(requirements, &python, architecture, work).await]
+            });
+            layers.extend(site.await);
+            if base == Base::Slim {
+                let script = "rm -rf \"$1\"/usr/share/man \"$1\"/usr/share/doc";
+                layers.extend(debian("beside Python", &BESIDE_PYTHON, script).await);
+            }
+            layers
         }
-        return made;
     }
-    files.iter().map(|file| Layer::of_file(file).expect("a layer")).collect()
 }
 
-async fn make(engine: &dyn Engine, base: Base, architecture: &str, requirements: &str, work: &Path) -> Vec<Layer> {
-    let source = Source::default();
-    let (name, packages): (_, &[&str]) =
-        if base == Base::Small { ("small base", &SMALL) } else { ("Debian base", &DEBIAN) };
-    if !matches!(base, Base::Python | Base::Slim) {
-        let what = Extraction { name, architecture, packages, script: DEBIAN_SCRIPT.to_owned() };
-        return vec![extract(&what, &source, work).await.expect("Debian's packages")];
-    }
-    let beside = base == Base::Slim;
-    let base = python_base(engine, &source, architecture, work).await.expect("the Python base");
+async fn site_packages(requirements: &str, python: &str, architecture: &str, work: &Path) -> Layer {
     let list = work.join("requirements.txt");
     std::fs::write(&list, requirements).expect("written");
     let site = work.join(format!("site-{architecture}-{}", &digest(&[requirements.as_bytes().to_vec()])[..12]));
-    python_packages(&list, &base.python, architecture, &site).await.expect("the packages");
-    python_compile(&site, &base.python).await.expect("compiled");
+    python_packages(&list, python, architecture, &site).await.expect("the packages");
+    python_compile(&site, python).await.expect("compiled");
     let tar = site.with_extension("tar");
     pack_folder(&site, "opt/site", &tar).expect("packed");
-    let mut layers = base.layers;
-    layers.push(Layer::of_file(&tar).expect("a layer"));
-    if beside {
-        let script = "rm -rf \"$1\"/usr/share/man \"$1\"/usr/share/doc".to_owned();
-        let what = Extraction { name: "beside Python", architecture, packages: &BESIDE_PYTHON, script };
-        layers.push(extract(&what, &source, work).await.expect("Debian's packages"));
+    Layer::of_file(&tar).expect("a layer")
+}
+
+/// Where layers are kept for the tables and runs to come.
+fn kept_folder() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Layers of this content: those that are kept, else new ones, which are kept.
+async fn kept_layers(name: &str, made_of: &[Vec<u8>], make: impl AsyncFnOnce() -> Vec<Layer>) -> Vec<Layer> {
+    let folder = kept_folder().join(format!("layers-{}-{}", name.replace(' ', "-"), &digest(made_of)[..12]));
+    if !folder.is_dir() {
+        eprintln!("making the layers {name}");
+        let partial = tempfile::tempdir_in(kept_folder()).expect("a folder");
+        for (n, layer) in make().await.iter().enumerate() {
+            let exitone::engine::archive::Blob::File(from) = &layer.blob else { panic!("a layer is a file") };
+            std::fs::copy(from, partial.path().join(format!("{n:02}.tar"))).expect("copied");
+        }
+        std::fs::rename(partial.keep(), &folder).expect("kept");
     }
-    layers
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files.iter().map(|file| Layer::of_file(file).expect("a layer")).collect()
 }
 
 fn image(row: &Row, label: &str, mut layers: Vec<Layer>, work: &Path) -> NewImage {
