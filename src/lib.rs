@@ -3,6 +3,7 @@
 //!
 //! The rooms and who may import whom are written down in `docs/design.md`; `tests/program/layering.rs` keeps them.
 
+pub mod catalogue;
 pub mod cli;
 pub mod diagnose;
 pub mod engine;

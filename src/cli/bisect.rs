@@ -90,6 +90,7 @@ struct Request {
 /// # Errors
 /// Usage, files, engine; also if there is nothing to bisect.
 pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+    args.running.own.install()?;
     let before = args.kept.earlier()?;
     let request = ask(&args)?;
     let signals = Signals::listen();

@@ -8,7 +8,9 @@ use super::console::say;
 use super::failure::Failure;
 use super::flags::On;
 use super::input::{folder_of, read_compose, read_env, read_text};
+use super::logs::Log;
 use crate::diagnose::explain::seen;
+use crate::diagnose::log::Line;
 use crate::diagnose::pointed::pointed_at;
 use crate::model::Service;
 use crate::model::deployment::{Deployment, Seen};
@@ -69,7 +71,7 @@ pub(crate) struct Sources {
     pub(crate) service: Option<Source>,
     pub(crate) update: Option<Source>,
     pub(crate) operations: Option<Source>,
-    pub(crate) logs: Vec<Source>,
+    pub(crate) logs: Vec<Log>,
     /// The image with the digest that its registry has.
     pub(crate) pushed: Option<String>,
     /// What could not be fetched.
@@ -110,7 +112,7 @@ impl Evidence {
             }
             None => {
                 sources.operations = optional(self.operations.as_deref())?;
-                sources.logs = self.log.iter().map(|path| Source::of_file(path)).collect::<Result<_, _>>()?;
+                sources.logs = self.log.iter().map(|path| Log::of_file(path)).collect::<Result<_, _>>()?;
             }
         }
         read(&sources, &self.files, on, refusals)
@@ -163,8 +165,14 @@ fn read(sources: &Sources, files: &Files, on: &On, refusals: &mut Vec<String>) -
     let mut wrong: Vec<String> = Vec::new();
     let operations = sources.operations.as_ref().map(|of| operations::read(&of.name, &of.text));
     let operations = operations.transpose().map_err(|refused| wrong.push(refused.to_string())).ok().flatten();
-    let logs: Vec<(String, String)> = sources.logs.iter().map(|log| (log.name.clone(), log.text.clone())).collect();
-    let seen = if logs.is_empty() { Ok(None) } else { seen(&logs, &defaults).map(Some) };
+    let mut logs: Vec<(String, Vec<Line>)> = Vec::new();
+    for log in &sources.logs {
+        match log.lines() {
+            Ok(lines) => logs.push((log.name.clone(), lines)),
+            Err(problem) => wrong.push(problem),
+        }
+    }
+    let seen = if logs.is_empty() { Ok(None) } else { seen(logs, &defaults).map(Some) };
     let seen = seen.map_err(|problems| wrong.extend(problems)).ok().flatten();
     let last = operations.as_ref().and_then(|all| all.iter().find(|operation| operation.failed()));
     let logged = seen.as_ref().is_some_and(|seen| seen.failure.is_some());

@@ -1,5 +1,6 @@
 //! Flags shared by commands, and their value parsers.
 
+use super::own::Own;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub(crate) struct Running {
     /// Use the real timeouts of the kernel and the platform instead of shortened ones
     #[arg(long)]
     pub(crate) real_time: bool,
+    #[command(flatten)]
+    pub(crate) own: Own,
     /// Only verdicts are needed, so images are not read in full.
     #[arg(skip)]
     pub(crate) verdicts_only: bool,

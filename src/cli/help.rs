@@ -9,7 +9,7 @@ use crate::model::condition::kinds;
 
 /// Visible commands by purpose, most used first.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Find what breaks an image", &["why", "run", "bisect", "explain", "repro", "demo"]),
+    ("Find what breaks an image", &["why", "run", "bisect", "explain", "causes", "repro", "demo"]),
     ("Test every version (CI, git)", &["gate", "plan", "report"]),
     ("Set up", &["import", "doctor", "images", "clean"]),
     ("Integrate", &["schema", "completions", "man"]),

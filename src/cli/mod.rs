@@ -2,6 +2,7 @@
 
 mod bisect;
 mod builder;
+mod causes;
 mod clean;
 mod console;
 mod demo;
@@ -17,7 +18,9 @@ mod import;
 mod input;
 mod internal;
 mod kept;
+mod logs;
 mod output;
+mod own;
 mod plan;
 mod plant;
 mod report;
@@ -62,6 +65,9 @@ enum Command {
     /// Explain the failure in an App Runner log
     #[command(long_about = explain::ABOUT)]
     Explain(explain::Args),
+    /// List, search or explain the known causes of failures
+    #[command(long_about = causes::ABOUT)]
+    Causes(causes::Args),
     /// Find the first bad image of an ordered list
     #[command(long_about = bisect::ABOUT, after_help = help::conditions(), after_long_help = help::conditions_at_length())]
     Bisect(bisect::Args),
@@ -149,6 +155,7 @@ impl Cli {
                 Command::Man(args) => shell::man(&args),
                 Command::Plan(args) => plan::execute(&args),
                 Command::Report(args) => report::execute(&args),
+                Command::Causes(args) => causes::execute(&args),
                 Command::Explain(args) => explain::execute(&args),
                 Command::Gate(args) => gate::execute(&self.common, args).await,
                 Command::Repro(args) => repro::execute(&args),

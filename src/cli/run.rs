@@ -78,6 +78,7 @@ pub(crate) struct Args {
 /// # Errors
 /// Usage, files, engine.
 pub(crate) async fn execute(common: &Common, mut args: Args) -> Result<u8, Failure> {
+    args.running.own.install()?;
     let before = args.kept.earlier()?;
     if let Some(run) = &before
         && args.scenarios.is_empty()

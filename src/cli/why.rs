@@ -62,6 +62,7 @@ pub(crate) struct Args {
 /// # Errors
 /// Usage, files, engine.
 pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> {
+    args.running.own.install()?;
     let before = args.kept.earlier()?;
     let Asked { image, service, battery, deployment } = ask(&args)?;
     let signals = Signals::listen();

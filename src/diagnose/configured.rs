@@ -23,6 +23,7 @@ pub(crate) fn configured(failed: &CaseResult, known: &[Cause], facts: &ImageFact
             ),
             fix: format!("Write CMD without brackets, or let a shell run it: `CMD [\"sh\", \"-c\", \"exec … {word}\"]`."),
             evidence: vec![format!("log: {line}")],
+            ..Cause::default()
         });
     }
     if known.iter().all(|cause| cause.id == NOTHING_KNOWN)
@@ -35,6 +36,7 @@ pub(crate) fn configured(failed: &CaseResult, known: &[Cause], facts: &ImageFact
             ),
             fix: format!("Give {name} its value without the quotes."),
             evidence: vec![format!("the service's {name}")],
+            ..Cause::default()
         });
     }
     all
@@ -62,8 +64,13 @@ mod tests {
 
     fn ids(log: &str, known: &[&str], cmd: &[&str], value: &str) -> Vec<String> {
         let failed = CaseResult { log: log.to_owned(), ..CaseResult::some("a", "app:1", ConditionSet::baseline()) };
-        let cause =
-            |id: &&str| Cause { id: (*id).to_owned(), text: String::new(), fix: String::new(), evidence: Vec::new() };
+        let cause = |id: &&str| Cause {
+            id: (*id).to_owned(),
+            text: String::new(),
+            fix: String::new(),
+            evidence: Vec::new(),
+            ..Cause::default()
+        };
         let known: Vec<Cause> = known.iter().map(cause).collect();
         let facts = ImageFacts { cmd: cmd.iter().map(|word| (*word).to_owned()).collect(), ..ImageFacts::default() };
         let mut service = Service::some();

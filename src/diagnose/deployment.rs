@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::needed::VAGUE;
+use super::causes::VAGUE;
 use super::signature::{normalised, signature};
 use super::traceback::crash;
 use crate::model::answer::{Answer, MinimalSet};
@@ -130,7 +130,7 @@ fn candidates<'a>(seen: Option<&Seen>, answer: &'a Answer, runs: &Runs<'_>) -> V
 fn fit(seen: &Seen, set: &MinimalSet, result: Option<&CaseResult>) -> Fit {
     let Some(result) = result else {
         // A program that cannot be executed prints nothing of its own.
-        let says_so = seen.causes.iter().any(|cause| cause.id == "exec-format-error");
+        let says_so = seen.causes.iter().any(|cause| cause.is("exec-format-error"));
         return match (&seen.error, seen.class) {
             _ if other_end(seen, set.class, set.exit_code) => Fit::Differs,
             (_, _) if says_so => Fit::Same,
@@ -173,7 +173,7 @@ fn fit_of(seen: &Seen, result: &CaseResult, causes: &[Cause]) -> Fit {
     if result.log.lines().any(|own| are_alike(own, &error.text)) {
         return Fit::Same;
     }
-    let alike = |found: &&Cause| causes.iter().any(|own| own.id == found.id);
+    let alike = |found: &&Cause| causes.iter().any(|own| own.is(&found.id) || found.is(&own.id));
     match seen.causes.iter().find(alike) {
         Some(found) if causes.iter().any(|own| own.text == found.text) => Fit::Same,
         Some(_) => Fit::Consistent,
@@ -332,6 +332,7 @@ pub(crate) fn not_pushed(deployment: &Deployment, image: SameImage) -> Option<Fi
         ),
         fix: "Look at what was pushed, and build with `docker buildx build --platform linux/amd64 …`.".to_owned(),
         evidence: seen.failure.iter().map(|shown| format!("log: {}", shown.text)).collect(),
+        ..Cause::default()
     };
     Some(Finding { cause, fatal: false, exit_code: None })
 }

@@ -6,49 +6,27 @@
 //! (<https://docs.aws.amazon.com/apprunner/latest/dg/monitor-cwl.html>).
 
 mod likely;
-mod lines;
 mod seen;
 
-use super::causes::{Facts, Witness, causes};
+use super::causes::{VAGUE, causes};
+use super::facts::{Facts, Witness};
+use super::log::{Line, PlatformLine};
+use crate::catalogue::catalogue;
 use crate::model::explanation::{Explanation, LogLine};
 use crate::model::observation::Evidence;
 use crate::model::outcome::{Cause, FailureClass, Outcome};
 use crate::model::service::Service;
 use crate::model::words::command_line;
-use lines::{Line, PlatformLine};
 pub(crate) use seen::seen;
 
 /// The document's version.
 const VERSION: u32 = 1;
 
-/// Why a text cannot be read as a log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotALog {
-    /// It is empty.
-    #[error("the log is empty")]
-    Empty,
-    /// It is JSON that ends too early.
-    #[error("the log is cut off: its JSON ends early, in line {line}; save it again, whole")]
-    CutOff {
-        /// The last line.
-        line: usize,
-    },
-    /// It is JSON, but not a log.
-    #[error("not a log: {what}; expected the JSON of `aws logs get-log-events`")]
-    OtherJson {
-        /// What it contains instead.
-        what: String,
-    },
-}
-
-/// Reads a log. `service`: the defaults, for rules that need the port.
-///
-/// # Errors
-/// The text is not a log.
-pub(crate) fn explain(text: &str, service: &Service) -> Result<Explanation, NotALog> {
-    let all = lines::read(text)?;
+/// Explains the lines of a log, or of several. `service`: the defaults, for entries that need the port.
+#[must_use]
+pub(crate) fn explain(all: &[Line], service: &Service) -> Explanation {
     let of_service = || all.iter().filter_map(|line| Some((line, line.meaning.as_ref()?)));
-    let (from, to) = deployment(&all);
+    let (from, to) = deployment(all);
     let part = || of_service().filter(|(line, _)| (from..=to).contains(&line.at));
     let failure = part().find(|(_, meaning)| meaning.class().is_some());
     // If nothing failed before it, the line that a rollback is known to print falsely is the failure itself.
@@ -65,18 +43,14 @@ pub(crate) fn explain(text: &str, service: &Service) -> Result<Explanation, NotA
     let deployment = found(&|meaning| if let PlatformLine::Started(id) = meaning { Some(id.clone()) } else { None });
     // In a mixed log, application lines belong to the deployment around them; a pure application log belongs to none.
     let mixed = all.iter().any(|line| matches!(line.meaning, Some(PlatformLine::Started(_))));
-    let own = |line: &&Line| line.meaning.is_none() && (!mixed || (from..=to).contains(&line.at));
-    let application: Vec<&str> = all.iter().filter(own).map(|line| line.text.as_str()).collect();
-    let application_log = application.iter().any(|line| !line.trim().is_empty());
+    let of_part = |line: &&Line| !mixed || (from..=to).contains(&line.at);
+    let own = || all.iter().filter(|line| line.meaning.is_none()).filter(of_part);
+    let application_log = own().any(|line| !line.text.trim().is_empty());
     let succeeded = part().any(|(_, meaning)| *meaning == PlatformLine::Succeeded);
-    let causes = if class == Some(FailureClass::A) || (class.is_none() && succeeded) {
-        Vec::new()
-    } else {
-        of_application(&application.join("\n"), class, exit_code, service)
-    };
+    let causes = if class.is_none() && succeeded { Vec::new() } else { shown(all, of_part, class, exit_code, service) };
+    let is_vague = causes.iter().all(|cause| VAGUE.contains(&cause.id.as_str()));
     let known = class.is_some() || !causes.is_empty();
-    let likely =
-        if known && causes.is_empty() { likely::causes(class, exit_code, application_log) } else { Vec::new() };
+    let likely = if known && is_vague { likely::causes(class, exit_code, application_log) } else { Vec::new() };
     let mut notes = Vec::new();
     if !misleading.is_empty() {
         notes.push(MISLEADING.to_owned());
@@ -84,7 +58,7 @@ pub(crate) fn explain(text: &str, service: &Service) -> Result<Explanation, NotA
     if class.is_some() {
         notes.push(AFTER_ROLLBACK.to_owned());
     }
-    Ok(Explanation {
+    Explanation {
         version: VERSION,
         text: sentence(class, exit_code, application_log, &causes, succeeded),
         next: next(class, image.as_deref(), known, application_log),
@@ -99,7 +73,7 @@ pub(crate) fn explain(text: &str, service: &Service) -> Result<Explanation, NotA
         causes,
         likely,
         notes,
-    })
+    }
 }
 
 /// What a rollback prints about roles was false in the field.
@@ -127,16 +101,31 @@ fn deployment(all: &[Line]) -> (usize, usize) {
     parts.into_iter().rev().find(fails).unwrap_or((0, last))
 }
 
-/// Applies the rules to the application's lines. Network and ports were not observed.
+/// The causes that the lines of a deployment show. Where nothing ran, these are the platform's own.
+fn shown(
+    all: &[Line],
+    of_part: impl Fn(&&Line) -> bool,
+    class: Option<FailureClass>,
+    exit_code: Option<i64>,
+    service: &Service,
+) -> Vec<Cause> {
+    let speaks = |line: &&Line| class == Some(FailureClass::A) || line.meaning.is_none() || line.is_reason;
+    let lines: Vec<&str> = all.iter().filter(&of_part).filter(speaks).map(|line| line.text.as_str()).collect();
+    of_application(&lines.join("\n"), class, exit_code, service)
+}
+
+/// The causes that a log shows by itself. Network and ports were not observed.
 fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>, service: &Service) -> Vec<Cause> {
     if log.trim().is_empty() {
         return Vec::new();
     }
-    let lives = class == Some(FailureClass::C);
-    let outcome = if lives { Outcome::Unhealthy } else { Outcome::Exited };
-    let exit_code = if lives { None } else { exit_code.or(Some(1)) };
+    let (outcome, exit_code) = match class {
+        Some(FailureClass::A) => (Outcome::NotStarted, None),
+        Some(FailureClass::C) => (Outcome::Unhealthy, None),
+        _ => (Outcome::Exited, exit_code.or(Some(1))),
+    };
     let evidence = Evidence::default();
-    causes(&Facts {
+    let facts = Facts {
         witness: Witness::ServiceLog,
         outcome: &outcome,
         exit_code,
@@ -145,7 +134,8 @@ fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>
         service,
         own: std::net::Ipv4Addr::UNSPECIFIED,
         memory: None,
-    })
+    };
+    causes(&facts, catalogue())
 }
 
 fn sentence(

@@ -21,5 +21,6 @@ pub(crate) fn architecture(facts: &ImageFacts, platform: &Platform) -> Option<Ca
               arm64 by default; a run on that laptop proves nothing about this)."
             .to_owned(),
         evidence: vec![format!("image configuration: architecture {}, os {}", facts.architecture, facts.os)],
+        ..Cause::default()
     })
 }

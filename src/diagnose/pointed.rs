@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::needed::VAGUE;
+use super::causes::VAGUE;
 use crate::model::condition::{Argument, Host, kinds};
 use crate::model::deployment::Seen;
 use crate::model::words::has_word;
@@ -41,7 +41,7 @@ pub(crate) fn pointed_at(seen: &Seen, service: &Service) -> Vec<Condition> {
     let (hosts, names) = (hosts(seen, service), variables(seen, service));
     let mut found: Vec<Condition> = Vec::new();
     for (causes, templates) in POINTS_TO {
-        if !seen.causes.iter().any(|cause| causes.contains(&cause.id.as_str())) {
+        if !seen.causes.iter().any(|cause| causes.iter().any(|id| cause.is(id))) {
             continue;
         }
         for template in templates {
@@ -130,7 +130,13 @@ mod tests {
     use crate::model::outcome::Cause;
 
     fn seen(cause: &str, log: &str) -> Seen {
-        let cause = Cause { id: cause.to_owned(), text: log.to_owned(), fix: String::new(), evidence: Vec::new() };
+        let cause = Cause {
+            id: cause.to_owned(),
+            text: log.to_owned(),
+            fix: String::new(),
+            evidence: Vec::new(),
+            ..Cause::default()
+        };
         Seen { causes: vec![cause], log: log.to_owned(), ..Seen::default() }
     }
 

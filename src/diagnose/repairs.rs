@@ -8,6 +8,7 @@ use regex::Regex;
 use super::conditions::known;
 use super::configured::{is_quoted, unfilled};
 use super::signature::Signature;
+use crate::catalogue::catalogue;
 use crate::model::answer::{Repair, RepairKind};
 use crate::model::condition::STAND_IN;
 use crate::model::outcome::Cause;
@@ -45,16 +46,8 @@ const READ_ONLY: [&str; 2] = ["Read-only file system", "EROFS"];
 /// Folders that programs make in the home folder.
 const IN_HOME: [&str; 5] = [".cache", ".config", ".local", ".npm", ".streamlit"];
 
-/// The repairs that prove a cause: a cause is wrong if with all of them the image fails just as before.
-const PROOFS: [(&str, &[&str]); 7] = [
-    ("database-url", &["env.scheme", "env.bare"]),
-    ("exec-form-variable", &["command.shell"]),
-    ("file-permission", &["user.root"]),
-    ("malformed-value", &["env.bare", "env.key", "env.unescaped", "env.unset"]),
-    ("missing-variable", &["env.set"]),
-    ("privileged-port", &["user.root"]),
-    ("quoted-value", &["env.bare"]),
-];
+/// The repairs that prove a cause that the image's configuration shows.
+const PROOFS: [(&str, &[&str]); 2] = [("exec-form-variable", &["command.shell"]), ("quoted-value", &["env.bare"])];
 
 /// A refusal to run as root.
 static NOT_AS_ROOT: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -176,13 +169,18 @@ fn of_check(failed: &CaseResult, service: &Service) -> Vec<Vec<String>> {
 fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> = Vec::new();
     let log = last_lines(&failed.log);
-    let is = |id: &str| failed.causes.iter().any(|cause| cause.id == id);
+    let is = |id: &str| failed.causes.iter().any(|cause| cause.is(id));
     for (name, value) in variables(&log, service) {
         all.extend(of_value(name, value).into_iter().map(|text| vec![text]));
     }
     all.extend(
         folders(&LEFT_BEHIND, &log, facts, false).into_iter().map(|folder| vec![format!("folder.empty:{folder}")]),
     );
+    // What the cause's own entry says heals it.
+    let entries = failed.causes.iter().filter_map(|cause| catalogue().get(&cause.id));
+    let (settings, proofs): (Vec<&String>, Vec<&String>) =
+        entries.flat_map(|entry| &entry.repair).partition(|repair| repair.contains('='));
+    all.extend(settings.into_iter().map(|repair| vec![repair.clone()]));
     let healing = SETTINGS.iter().filter(|(part, _)| log.contains(part)).map(|(_, repair)| *repair);
     // A user without a home has `/`, which only root may write to.
     let no_home = !facts.env.contains_key("HOME") && IN_HOME.iter().any(|folder| log.contains(&format!("/{folder}")));
@@ -220,6 +218,7 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
     for (name, _) in variables(&log, service) {
         all.push(vec![format!("env.unset:{name}")]);
     }
+    all.extend(proofs.into_iter().map(|repair| vec![repair.clone()]));
     all
 }
 
@@ -307,9 +306,19 @@ pub(crate) fn stood_in_for(repair: &Condition) -> Option<&str> {
 /// Whether repairs contradict a cause: those that would prove it were run, and the image failed as it did `before`.
 #[must_use]
 pub(crate) fn is_contradicted(cause: &Cause, before: &Signature, tried: &[(&ConditionSet, Option<Signature>)]) -> bool {
-    let Some((_, proofs)) = PROOFS.iter().find(|(id, _)| *id == cause.id) else { return false };
-    let mut ends = tried.iter().filter(|(set, _)| set.iter().all(|repair| proofs.contains(&repair.name()))).peekable();
+    let proofs = proofs(&cause.id);
+    let proves =
+        |repair: &Condition| proofs.iter().any(|proof| *proof == repair.name() || *proof == repair.to_string());
+    let mut ends = tried.iter().filter(|(set, _)| set.iter().all(proves)).peekable();
     ends.peek().is_some() && ends.all(|(_, signature)| signature.as_ref() == Some(before))
+}
+
+/// The repairs that prove a cause: it is wrong if with all of them the image fails just as before.
+fn proofs(id: &str) -> Vec<&'static str> {
+    let configured = PROOFS.iter().filter(|(known, _)| *known == id).flat_map(|(_, proofs)| proofs.iter().copied());
+    configured
+        .chain(catalogue().get(id).into_iter().flat_map(|entry| entry.repair.iter().map(String::as_str)))
+        .collect()
 }
 
 /// The end of a log, which tells of the end of the process.
@@ -359,7 +368,13 @@ mod tests {
             class: Some(FailureClass::B),
             exit_code: Some(1),
             log: log.to_owned(),
-            causes: vec![Cause { id: cause.to_owned(), text: String::new(), fix: String::new(), evidence: Vec::new() }],
+            causes: vec![Cause {
+                id: cause.to_owned(),
+                text: String::new(),
+                fix: String::new(),
+                evidence: Vec::new(),
+                ..Cause::default()
+            }],
             ..CaseResult::some("a", "app:1", ConditionSet::baseline())
         }
     }

@@ -46,6 +46,12 @@ pub(super) fn error_line<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + C
     lines.clone().rfind(|line| names_an_error(line)).or_else(|| lines.clone().rfind(|line| speaks_of_an_error(line)))
 }
 
+/// The line that says what went wrong: the last that begins with the name of an error, else the first that speaks of one.
+pub(super) fn error_at(lines: &[&str]) -> Option<usize> {
+    let named = lines.iter().rposition(|line| names_an_error(line));
+    named.or_else(|| lines.iter().position(|line| speaks_of_an_error(line)))
+}
+
 /// Whether a line begins with the name of an error: `ValueError: …`, `java.net.ConnectException: …`.
 fn names_an_error(line: &str) -> bool {
     let word = line.trim_start().split([':', ' ', '(']).next().unwrap_or_default();

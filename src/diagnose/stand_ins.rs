@@ -55,7 +55,7 @@ const OF_SERVERS: [&str; 4] = ["certificate", "database-credentials", "database-
 pub(crate) fn may_depend_on_servers(outcome: &Outcome, evidence: &Evidence, causes: &[Cause]) -> bool {
     match outcome {
         Outcome::Exited | Outcome::Signalled => {
-            !causes.iter().any(|cause| WITHOUT_SERVERS.contains(&cause.id.as_str()))
+            !causes.iter().any(|cause| WITHOUT_SERVERS.iter().any(|id| cause.is(id)))
         }
         // Else it serves, only not where it is probed.
         Outcome::NeverListened => evidence.listens.iter().all(Listening::is_internal),
@@ -77,7 +77,7 @@ pub(crate) fn missing_servers(ended: &Ended<'_>) -> Vec<Need> {
     if !may_depend_on_servers(outcome, evidence, causes) {
         return Vec::new();
     }
-    let names_a_server = causes.iter().any(|cause| OF_SERVERS.contains(&cause.id.as_str()));
+    let names_a_server = causes.iter().any(|cause| OF_SERVERS.iter().any(|id| cause.is(id)));
     let waited = |stand_in: &StandIn| at_ms.is_none_or(|at| at - stand_in.at_ms >= WAITED_MS);
     let matters = |stand_in: &&StandIn| match (stand_in.reply, outcome) {
         (Reply::Http, _) => false,
@@ -218,7 +218,13 @@ mod tests {
                 listens: if listens { vec![listen.clone()] } else { Vec::new() },
                 ..Evidence::default()
             };
-            let cause = Cause { id: cause.to_owned(), text: String::new(), fix: String::new(), evidence: Vec::new() };
+            let cause = Cause {
+                id: cause.to_owned(),
+                text: String::new(),
+                fix: String::new(),
+                evidence: Vec::new(),
+                ..Cause::default()
+            };
             let env = BTreeMap::from([("DATABASE_URL".to_owned(), Some("postgresql://db.internal/app".to_owned()))]);
             let ended = Ended { outcome, at_ms, evidence: &evidence, causes: &[cause], env: &env };
             assert_eq!(!missing_servers(&ended).is_empty(), expected, "{what}");

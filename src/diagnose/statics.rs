@@ -77,7 +77,7 @@ pub(crate) fn decides(finding: &Finding) -> bool {
 }
 
 fn cause(id: &str, text: String, fix: &str, evidence: Vec<String>) -> Cause {
-    Cause { id: id.to_owned(), text, fix: fix.to_owned(), evidence }
+    Cause { id: id.to_owned(), text, fix: fix.to_owned(), evidence, ..Cause::default() }
 }
 
 fn fatal(exit_code: Option<i64>, cause: Cause) -> Finding {

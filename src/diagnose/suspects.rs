@@ -104,8 +104,13 @@ mod tests {
         for (causes, log, evidence, conditions, wanted) in table {
             let set =
                 ConditionSet::new(conditions.split(" + ").map(|c| c.parse().expect("a condition"))).expect("a set");
-            let cause =
-                |id: &&str| Cause { id: (*id).to_owned(), text: String::new(), fix: String::new(), evidence: vec![] };
+            let cause = |id: &&str| Cause {
+                id: (*id).to_owned(),
+                text: String::new(),
+                fix: String::new(),
+                evidence: vec![],
+                ..Cause::default()
+            };
             let seen: Vec<Cause> = causes.iter().map(cause).collect();
             let failed = Failed { outcome: Some(&Outcome::Exited), evidence: &evidence, causes: &seen, log };
             let found = suspects(&failed, &set);

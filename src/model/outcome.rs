@@ -131,9 +131,9 @@ pub enum ServiceStatus {
 }
 
 /// A cause and its fix, based on observations.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
-    /// The rule's id.
+    /// Its id in the catalogue.
     pub id: String,
     /// What happened.
     pub text: String,
@@ -141,6 +141,17 @@ pub struct Cause {
     pub fix: String,
     /// The observations it is based on.
     pub evidence: Vec<String>,
+    /// Ids of further causes that the same evidence fits: kinds of failure that this one is of, or its consequences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
+}
+
+impl Cause {
+    /// Whether it is this cause, or of this kind.
+    #[must_use]
+    pub(crate) fn is(&self, id: &str) -> bool {
+        self.id == id || self.also.iter().any(|kind| kind == id)
+    }
 }
 
 /// A condition that was imposed but had no effect.

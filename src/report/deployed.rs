@@ -189,7 +189,13 @@ mod tests {
     use crate::model::outcome::Finding;
 
     fn headline_for(id: &str) -> String {
-        let cause = Cause { id: id.to_owned(), text: String::new(), fix: String::new(), evidence: Vec::new() };
+        let cause = Cause {
+            id: id.to_owned(),
+            text: String::new(),
+            fix: String::new(),
+            evidence: Vec::new(),
+            ..Cause::default()
+        };
         let findings = vec![Finding { cause, fatal: false, exit_code: None }];
         let suspect = Suspect {
             part: "static:0".to_owned(),

@@ -36,6 +36,7 @@ pub(crate) fn died(id: &str, image: &str, conditions: ConditionSet) -> CaseResul
         text: "While it starts the process opens a connection to verify.example.com:443, and that fails.".to_owned(),
         fix: "Make the client lazily, with a time-out and retries.".to_owned(),
         evidence: vec!["connected at 1210 ms to verify.example.com:443: nothing came back".to_owned()],
+        ..Cause::default()
     };
     let connect = ConnectAttempt {
         at_ms: 1210.0,
@@ -74,6 +75,7 @@ fn unresolved(id: &str, image: &str, conditions: ConditionSet, why: &str, skippe
         text: format!("The run is inconclusive: {why}"),
         fix: "Run it again.".to_owned(),
         evidence: vec![why.to_owned()],
+        ..Cause::default()
     };
     CaseResult {
         verdict: Verdict::Unresolved,
@@ -161,6 +163,7 @@ pub(crate) fn every_kind() -> Run {
         text: "The start script has Windows line ends.".to_owned(),
         fix: "Save it with Unix ones.".to_owned(),
         evidence: Vec::new(),
+        ..Cause::default()
     };
     first_one.findings = vec![Finding { cause, fatal: false, exit_code: None }];
     let incident = Some("incident");

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub mod annotations;
 pub mod bisect;
+pub(crate) mod causes;
 mod deployed;
 pub(crate) mod evidence;
 pub(crate) mod explain;

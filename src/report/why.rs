@@ -106,7 +106,7 @@ pub(super) fn verdict(answer: &Answer) -> String {
 
 /// Findings about the image that are not among the causes.
 fn image(answer: &Answer) -> String {
-    let is_cause = |id: &str| answer.minimal_sets.iter().flat_map(|set| &set.causes).any(|c| c.id == id);
+    let is_cause = |id: &str| answer.minimal_sets.iter().flat_map(|set| &set.causes).any(|c| c.is(id));
     let mut text = String::new();
     for finding in answer.findings.iter().filter(|finding| !is_cause(&finding.cause.id)) {
         let mark = if finding.fatal { styled(BAD, "image") } else { styled(HEAD, "image") };

@@ -80,6 +80,7 @@ pub(crate) fn unless_starved(mut result: Box<CaseResult>) -> Box<CaseResult> {
         text: format!("The run is inconclusive: {why}"),
         fix: "Run it again when the machine is idle, or run fewer cases at a time (--jobs).".to_owned(),
         evidence: vec![why.clone()],
+        ..Cause::default()
     };
     (result.verdict, result.class, result.outcome, result.causes) = (Verdict::Unresolved, None, None, vec![cause]);
     result.apprunner_log.clear();

@@ -1,8 +1,10 @@
 //! Turns an attempt into the result of its case. Pure.
 
 use super::{RunError, spec};
-use crate::diagnose::causes::{Facts, Witness, causes};
+use crate::catalogue::catalogue;
+use crate::diagnose::causes::causes;
 use crate::diagnose::exercise::not_met;
+use crate::diagnose::facts::{Facts, Witness};
 use crate::diagnose::run::Seen;
 use crate::diagnose::stand_ins::{Ended, missing_servers, rests_on};
 use crate::diagnose::statics::{decides, findings};
@@ -128,7 +130,7 @@ impl ResultBuilder<'_> {
             own: crate::holder::protocol::OWN,
             memory,
         };
-        let mut causes = causes(&facts);
+        let mut causes = causes(&facts, catalogue());
         let mut notes = notes(&attempt, self.service);
         notes.extend(self.size_warning());
         let not_exercised = self.not_exercised(&attempt);
@@ -254,6 +256,7 @@ impl ResultBuilder<'_> {
             text: format!("The run is inconclusive: {why}"),
             fix: error.hint().to_owned(),
             evidence: vec![why],
+            ..Cause::default()
         });
         result
     }
@@ -270,6 +273,7 @@ impl ResultBuilder<'_> {
             text: format!("The container cannot be started: {message}"),
             fix: hint.to_owned(),
             evidence: vec![format!("engine: {message}")],
+            ..Cause::default()
         });
         result
     }
@@ -284,6 +288,7 @@ fn undecided(needs: &[Need]) -> Option<Cause> {
         text: format!("The run is inconclusive: {}", texts.clone().collect::<Vec<_>>().join("; ")),
         fix: format!("Add what plays it to the service file: {}", adds.join(" and ")),
         evidence: texts.collect(),
+        ..Cause::default()
     })
 }
 

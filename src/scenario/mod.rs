@@ -9,11 +9,11 @@ pub mod file;
 mod image_name;
 pub(crate) mod import;
 mod keys;
-mod node;
+pub(crate) mod node;
 pub(crate) mod problem;
 pub mod schema;
 pub mod service;
-mod shape;
+pub(crate) mod shape;
 pub(crate) mod text;
 mod upstreams;
 mod yaml;
@@ -56,7 +56,7 @@ fn embedded(text: &str) -> Profile {
 
 /// Removes values of the wrong shape from a document, and reports them. `prepare` may remove what is wrong for another
 /// reason.
-fn document(
+pub(crate) fn document(
     file: &str,
     text: &str,
     shape: Shape,

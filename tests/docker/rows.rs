@@ -241,7 +241,8 @@ async fn layers(engine: &dyn Engine, base: Base, architecture: &str, requirement
             let mut layers = base_layers.await;
             let python = std::fs::read_to_string(&version).expect("the version");
             let made_of = [requirements.as_bytes().to_vec()];
-            let site = kept_layers(&format!("site-{architecture}"), &made_of, async || {
+            let name = format!("site-{architecture}");
+            let site = kept_layers(&name, &made_of, async || {
                 vec![site_packages(requirements, &python, architecture, work).await]
             });
             layers.extend(site.await);

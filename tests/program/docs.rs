@@ -1,12 +1,12 @@
 //! The documents match the program. `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::` regenerates them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use exitone::catalogue::embedded;
 use exitone::cli::Cli;
-use exitone::diagnose::rules;
 use exitone::images::candidate_names;
 use exitone::model::condition::{Argument, kinds};
 use exitone::report;
@@ -115,24 +115,43 @@ fn event_and_result_schemas_are_up_to_date() {
 
 #[test]
 fn causes_page_is_up_to_date() {
-    let mut page = "# Causes\n\nWhat `exitone` says of a failure, and what it must have seen for it: every rule, the most certain \
-                    first. A rule that sees nothing says nothing; each cause cites the observations that it stands on. What \
-                    stands in braces is filled in. `exitone explain` reads a log by the same rules.\n\nGenerated from \
-                    `src/diagnose/rules/` by `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::`. In answers of `why` there is also \
-                    a cause for each condition that the failure needs (with it the image fails, without it it passes), where \
-                    nothing that was seen speaks of it.\n"
-        .to_owned();
+    let all = embedded();
+    let count = all.iter().map(|entry| &entry.id).collect::<BTreeSet<_>>().len();
+    let mut page = format!(
+        "# Causes\n\nThe {count} causes that `exitone` knows, by field. `exitone causes ID` prints one with the logs that show \
+         it and those that only look alike. A cause is named only if everything it needs is seen; words in braces are filled \
+         in.\n\nGenerated from `src/catalogue/*.yaml` by `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::`. Answers of \
+         `why` also have a cause for each condition that a failure needs, where nothing that was seen explains it.\n"
+    );
     // In App Runner's words; other platforms have their own.
     let ways = apprunner().platform.ways;
-    for rule in rules::all() {
-        let seen: Vec<String> = rule.seen.iter().map(ToString::to_string).collect();
-        let _ = write!(page, "\n## {}\n\nSeen: {}.\n", rule.id, seen.join("; "));
-        if !rule.unless.is_empty() {
-            let unless: Vec<String> = rule.unless.iter().map(ToString::to_string).collect();
-            let _ = writeln!(page, "\nUnless: {}.", unless.join("; "));
+    let in_words =
+        |text: &str| ways.iter().fold(text.to_owned(), |text, (name, way)| text.replace(&format!("{{{name}}}"), way));
+    let mut field = String::new();
+    for entry in &all {
+        if entry.field != field {
+            field.clone_from(&entry.field);
+            let _ = write!(page, "\n## {field}\n");
         }
-        let fix = ways.iter().fold(rule.fix.to_owned(), |fix, (name, way)| fix.replace(&format!("{{{name}}}"), way));
-        let _ = write!(page, "\n> {}\n\n{fix}\n\n<{}>\n", rule.text, rule.reference);
+        let _ = write!(page, "\n### {}\n\n> {}\n", entry.id, entry.cause);
+        if entry.harmless {
+            let _ = writeln!(page, "\nHarmless: a healthy start prints it too.");
+        } else {
+            let _ = writeln!(page, "\n{}", in_words(&entry.fix));
+        }
+        if let Some(log) = entry.fires.first() {
+            let _ = write!(page, "\n```text\n{}\n```\n", log.trim_end());
+        }
+        for (name, address) in [("reference", &entry.reference), ("source", &entry.source)] {
+            if !address.is_empty() {
+                let _ = write!(page, "\n[{name}]({address})");
+            }
+        }
+        page.push('\n');
+    }
+    page.push_str("\n## Competing entries\n\nOne log fires both; the first is named.\n\n");
+    for (winner, other) in super::catalogue::competing() {
+        let _ = writeln!(page, "- {winner} before {other}");
     }
     in_step("docs/causes.md", &page);
 }
@@ -146,7 +165,7 @@ fn every_platform_defines_the_words_that_fixes_use() {
         assert_eq!(names(&ways), own, "{name}");
         assert_eq!(name == "apprunner", ways.values().any(|way| way.contains("apprunner")), "{name}");
     }
-    let fixes: String = rules::all().map(|rule| rule.fix).collect();
+    let fixes: String = embedded().into_iter().map(|entry| entry.fix).collect();
     for name in own {
         let needed = ["more_cpu", "network"].contains(&name.as_str());
         assert!(needed || fixes.contains(&format!("{{{name}}}")), "no fix says {{{name}}}");

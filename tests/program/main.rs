@@ -2,6 +2,7 @@
 //! documents, the sources. `cargo test --test program layering` runs one module.
 
 mod bisect;
+mod catalogue;
 mod ci_files;
 mod cli;
 mod complete;

@@ -1,5 +1,6 @@
 //! Fetches what AWS knows of a deployment, with the user's own `aws` command. Nothing is changed in the account.
 
+use super::super::logs::Log;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -108,7 +109,7 @@ impl Aws<'_> {
             "--start-from-head",
         ];
         if let Some(text) = self.try_run(&words) {
-            self.sources.logs.push(source(name, text));
+            self.sources.logs.push(Log::of_text(name.to_owned(), &text));
         }
     }
 
@@ -166,10 +167,9 @@ impl Aws<'_> {
 
     /// The image that the service log names.
     fn image_of_log(&self) -> Option<String> {
-        let logs: Vec<(String, String)> =
-            self.sources.logs.iter().map(|log| (log.name.clone(), log.text.clone())).collect();
+        let logs = self.sources.logs.iter().filter_map(|log| Some((log.name.clone(), log.lines().ok()?))).collect();
         let defaults = crate::scenario::service::defaults(&crate::scenario::apprunner());
-        crate::diagnose::explain::seen(&logs, &defaults).ok()?.image
+        crate::diagnose::explain::seen(logs, &defaults).ok()?.image
     }
 
     /// The digest of the image in its registry.

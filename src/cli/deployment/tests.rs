@@ -182,6 +182,10 @@ async fn changed_variable_is_proved() {
     insta::assert_snapshot!(said);
 }
 
+fn log_of(source: Source) -> Log {
+    Log::of_text(source.name, &source.text)
+}
+
 #[test]
 fn files_of_other_services_are_refused_together() {
     let name = |name: &str| Source { name: name.to_owned(), text: text_of(name), folder: PathBuf::from(".") };
@@ -201,19 +205,19 @@ fn files_of_other_services_are_refused_together() {
         service: Some(name("service.json")),
         update: None,
         operations: Some(name("operations.json")),
-        logs: vec![name("service.log")],
+        logs: vec![log_of(name("service.log"))],
         ..Sources::default()
     };
     assert_eq!(said(&good()), "");
     let log = other(name("service.log"), &[("nerava-backend", "billing"), ("4c0a9e7f", "00000000")]);
     let operations = other(name("operations.json"), &[("7b13e5d9a0c64f2ab8d7c61e94f0a358", "0123")]);
-    let strangers = Sources { operations: Some(operations), logs: vec![log], ..good() };
+    let strangers = Sources { operations: Some(operations), logs: vec![log_of(log)], ..good() };
     insta::assert_snapshot!(said(&strangers));
     let bad = Sources {
         service: Some(other(name("service.json"), &[("ImageIdentifier", "Image")])),
         update: Some(other(name("service.json"), &[("\"Service\"", "\"Nothing\"")])),
         operations: Some(name("service.json")),
-        logs: vec![other(name("service.json"), &[])],
+        logs: vec![log_of(other(name("service.json"), &[]))],
         ..Sources::default()
     };
     insta::assert_snapshot!(said(&bad));
@@ -221,7 +225,7 @@ fn files_of_other_services_are_refused_together() {
         name("service.log"),
         &[("Your application stopped or failed to start.", "Service update completed successfully.")],
     );
-    let done = Sources { logs: vec![succeeded], ..good() };
+    let done = Sources { logs: vec![log_of(succeeded)], ..good() };
     assert!(said(&done).contains("its last deployment succeeded"), "{}", said(&done));
 }
 
@@ -238,7 +242,7 @@ fn what_the_files_lack_is_said() {
         };
         let sources = Sources {
             service: Some(source("service.json", service)),
-            logs: vec![source("service.log", log)],
+            logs: vec![log_of(source("service.log", log))],
             ..Sources::default()
         };
         let mut refusals = Vec::new();

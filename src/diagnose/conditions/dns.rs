@@ -1,8 +1,8 @@
 //! `dns.*`.
 
-use super::super::rules::fixes;
 use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, NAMED, NETWORK, Start, Undone, if_fits, nothing_excludes_it};
+use crate::catalogue::fix_of;
 use crate::model::condition::{Dns, DnsFault};
 use crate::model::deployment::{Ground, Revision};
 use crate::model::observation::{DnsQuestion, MOST_KEPT};
@@ -66,7 +66,7 @@ impl Knowledge for Dns {
         let needed = |id, text: &str| Meaning {
             id,
             text: format!("The program needs a name to be resolved to start: it fails when {text}."),
-            fix: fixes::RESOLVE_LATER,
+            fix: fix_of("name-not-resolved"),
             told_by: &["name-not-resolved"],
         };
         match self.fault {

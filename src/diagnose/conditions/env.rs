@@ -1,8 +1,8 @@
 //! `env.*`.
 
-use super::super::rules::fixes;
 use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, NAMED, Undone, if_fits, nothing_excludes_it};
+use crate::catalogue::fix_of;
 use crate::model::Condition;
 use crate::model::condition::{Env, EnvChange};
 use crate::model::deployment::{Applies, Ground, Known, Revision};
@@ -112,7 +112,7 @@ impl Knowledge for Env {
         let missing = |text| Meaning {
             id: "missing-variable",
             text,
-            fix: fixes::SET_VARIABLE,
+            fix: fix_of("missing-variable"),
             told_by: &[
                 "missing-variable",
                 "settings-validation",

@@ -1,8 +1,8 @@
 //! `hostname.*`.
 
-use super::super::rules::fixes;
 use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, SWALLOWED, Undone, nothing_excludes_it};
+use crate::catalogue::fix_of;
 use crate::model::condition::HostnameFault;
 use crate::model::deployment::{Ground, Revision};
 use crate::model::observation::Listening;
@@ -32,7 +32,7 @@ impl Knowledge for HostnameFault {
             text: "The program listens on the address that its host name resolves to, and there that is none of the \
                    container's."
                 .to_owned(),
-            fix: fixes::BIND_ALL,
+            fix: fix_of("bind-host-name"),
             told_by: &["bound-to-host-name"],
         }
     }

@@ -1,8 +1,8 @@
 //! `cpu.limit`, `memory.limit`, `nofile.limit`.
 
-use super::super::rules::fixes;
 use super::super::run::Seen;
 use super::{Failure, Knowledge, Meaning, Undone, nothing_excludes_it, unseen};
+use crate::catalogue::fix_of;
 use crate::model::condition::Limit;
 use crate::model::deployment::{Applies, Ground, Revision};
 use crate::model::outcome::Outcome;
@@ -106,7 +106,7 @@ impl Knowledge for Limit {
             Self::Nofile(count) => Meaning {
                 id: "too-many-files",
                 text: format!("The program needs more than {count} open files and connections."),
-                fix: fixes::FEWER_FILES,
+                fix: fix_of("too-many-files"),
                 told_by: &[],
             },
         }

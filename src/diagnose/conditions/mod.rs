@@ -143,7 +143,7 @@ pub(super) struct Failure<'a> {
 impl Failure<'_> {
     /// True when one of these causes was found.
     fn has_cause(&self, ids: &[&str]) -> bool {
-        self.run.causes.iter().any(|cause| ids.contains(&cause.id.as_str()))
+        self.run.causes.iter().any(|cause| ids.iter().any(|id| cause.is(id)))
     }
 
     /// True when the log has one of these words.

@@ -1,9 +1,9 @@
 //! `ports.privileged`, `ipv6.off`.
 
-use super::super::rules::fixes;
 use super::super::run::Seen;
 use super::hostname::cannot_bind;
 use super::{Failure, Knowledge, Meaning, SWALLOWED, Undone, nothing_excludes_it};
+use crate::catalogue::fix_of;
 use crate::model::condition::SocketFault;
 use crate::model::deployment::{Applies, Ground, Revision};
 
@@ -49,7 +49,7 @@ impl Knowledge for SocketFault {
                 id: "privileged-port",
                 text: "The program listens on a port below 1024 without being root, which the platform does not allow."
                     .to_owned(),
-                fix: fixes::HIGH_PORT,
+                fix: fix_of("privileged-port"),
                 told_by: &[],
             },
             Self::Ipv6Off => Meaning {

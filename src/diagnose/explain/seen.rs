@@ -1,7 +1,7 @@
 //! What the logs of a deployment show together.
 
-use super::lines::{self, Line, PlatformLine};
 use super::{deployment, of_application};
+use crate::diagnose::log::{Line, PlatformLine};
 use crate::diagnose::signature::error_line;
 use crate::model::deployment::{Seen, Shown};
 use crate::model::outcome::FailureClass;
@@ -11,24 +11,16 @@ use crate::model::words::file_name;
 /// Number of lines kept of the application's log.
 const MOST_LINES: usize = 400;
 
-/// What the logs show: the failure in the service log, and what the application printed. Each is a name and a text.
+/// What the logs show: the failure in the service log, and what the application printed. Each is a name and its lines;
+/// an application that printed nothing has an empty log.
 ///
 /// # Errors
-/// One sentence for each file that is no log, or shows no failure.
-pub(crate) fn seen(logs: &[(String, String)], service: &Service) -> Result<Seen, Vec<String>> {
+/// One sentence for each file that shows no failure.
+pub(crate) fn seen(logs: Vec<(String, Vec<Line>)>, service: &Service) -> Result<Seen, Vec<String>> {
     let mut seen = Seen { silent: true, ..Seen::default() };
     let mut wrong = Vec::new();
-    let mut application: Vec<(&str, Line)> = Vec::new();
-    for (name, text) in logs {
-        let all = match lines::read(text) {
-            Ok(all) => all,
-            // An application that printed nothing has an empty log.
-            Err(super::NotALog::Empty) => continue,
-            Err(e) => {
-                wrong.push(format!("{name}: {e}"));
-                continue;
-            }
-        };
+    let mut application: Vec<(String, Line)> = Vec::new();
+    for (name, all) in logs {
         let (from, to) = deployment(&all);
         let is_platforms = all.iter().any(|line| line.meaning.is_some());
         let part: Vec<&Line> = all.iter().filter(|line| (from..=to).contains(&line.at)).collect();
@@ -37,7 +29,7 @@ pub(crate) fn seen(logs: &[(String, String)], service: &Service) -> Result<Seen,
             let failed = part.iter().find(meaning);
             let succeeded = part.iter().any(|line| line.meaning == Some(PlatformLine::Succeeded));
             match failed {
-                Some(line) => failure(&mut seen, name, line, &part),
+                Some(line) => failure(&mut seen, &name, line, &part),
                 None if succeeded => {
                     wrong.push(format!("{name}: its last deployment succeeded; pass the log of the one that failed"));
                 }
@@ -48,20 +40,23 @@ pub(crate) fn seen(logs: &[(String, String)], service: &Service) -> Result<Seen,
         }
         let mixed = all.iter().any(|line| matches!(line.meaning, Some(PlatformLine::Started(_))));
         let own = all.into_iter().filter(|line| line.meaning.is_none() && !line.text.trim().is_empty());
-        application
-            .extend(own.filter(|line| !mixed || (from..=to).contains(&line.at)).map(|line| (name.as_str(), line)));
+        let own = own.filter(|line| !mixed || (from..=to).contains(&line.at));
+        application.extend(own.map(|line| (name.clone(), line)));
     }
     if !wrong.is_empty() {
         return Err(wrong);
     }
     seen.silent = application.is_empty();
+    if application.iter().all(|(_, line)| line.ms.is_some()) {
+        application.sort_by_key(|(_, line)| line.ms);
+    }
     if seen.class != Some(FailureClass::A) {
         let text: Vec<&str> = application.iter().map(|(_, line)| line.text.as_str()).collect();
         seen.causes = of_application(&text.join("\n"), seen.class, seen.exit_code, service);
         seen.log = text[text.len().saturating_sub(MOST_LINES)..].join("\n");
         let lines = || application.iter().map(|(_, line)| line.text.as_str());
         let error = error_line(lines()).or_else(|| lines().next_back());
-        let shown = |(name, line): &(&str, Line)| shown(name, line);
+        let shown = |(name, line): &(String, Line)| shown(name, line);
         seen.error = error.and_then(|error| application.iter().rfind(|(_, line)| line.text == error).map(shown));
     }
     Ok(seen)
@@ -84,17 +79,8 @@ fn failure(seen: &mut Seen, name: &str, line: &Line, part: &[&Line]) {
     seen.image = found(&|meaning| if let PlatformLine::Image(image) = meaning { Some(image.clone()) } else { None });
     seen.deployment = found(&|meaning| if let PlatformLine::Started(id) = meaning { Some(id.clone()) } else { None });
     let started = part.iter().find(|line| matches!(line.meaning, Some(PlatformLine::Started(_))));
-    seen.began_ms = started.and_then(|line| millis(line.time.as_deref()?));
+    seen.began_ms = started.and_then(|line| line.ms);
     if seen.image.is_none() {
         seen.notes.push(format!("{name} begins within its deployment: which image that was is not in it"));
     }
-}
-
-/// A time in a service log, in milliseconds since 1970: ISO 8601, or `12-01-2025 10:15:02 AM` in UTC.
-fn millis(time: &str) -> Option<i64> {
-    if let Ok(time) = time.parse::<jiff::Timestamp>() {
-        return Some(time.as_millisecond());
-    }
-    let time = jiff::fmt::strtime::parse("%m-%d-%Y %I:%M:%S %p", time).ok()?.to_datetime().ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }

@@ -26,7 +26,7 @@ const GOOD: &str = "08-28-2023 07:58:12 PM [AppRunner] Health check is successfu
                     configuration is deployed.\n08-28-2023 07:58:22 PM [AppRunner] Service status is set to RUNNING.\n";
 
 fn of(log: &str) -> Explanation {
-    explain(log, &Service::some()).expect("a log")
+    explain(&crate::diagnose::log::of_text(log).expect("a log"), &Service::some())
 }
 
 #[test]
@@ -105,13 +105,6 @@ fn reads_aws_logs_json_in_chronological_order() {
     let explanation = of(&document);
     assert_eq!((explanation.class, explanation.exit_code), (Some(FailureClass::B), Some(3)));
     assert_eq!(explanation.failure.expect("a line").time.as_deref(), Some("2023-08-28T19:58:40Z"));
-    let other = explain("{\"Service\": {\"ServiceName\": \"a\"}}", &Service::some()).expect_err("no log");
-    assert!(other.to_string().contains("no `events`, but the keys Service"), "{other}");
-    assert_eq!(explain(" \n", &Service::some()), Err(NotALog::Empty));
-    // The download of a log was interrupted; lines of JSON are a log.
-    let (cut, lines) = ("{\"events\": [\n{\"message\": \"a", "{\"level\": 30}\n{\"level\": 30}\n");
-    assert_eq!(explain(cut, &Service::some()), Err(NotALog::CutOff { line: 2 }));
-    assert!(explain(lines, &Service::some()).is_ok());
 }
 
 #[test]

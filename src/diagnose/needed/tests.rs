@@ -6,7 +6,7 @@ fn set(text: &str) -> ConditionSet {
 }
 
 fn seen(id: &str, text: &str) -> Cause {
-    Cause { id: id.to_owned(), text: text.to_owned(), fix: String::new(), evidence: Vec::new() }
+    Cause { id: id.to_owned(), text: text.to_owned(), fix: String::new(), evidence: Vec::new(), ..Cause::default() }
 }
 
 fn ids(causes: Vec<Cause>, conditions: &str) -> Vec<String> {

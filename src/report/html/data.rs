@@ -370,7 +370,7 @@ impl Case {
             let evidence = c.evidence.iter().map(|line| texts.number(line)).collect();
             (c.id.clone(), texts.number(&c.text), texts.number(&c.fix), evidence)
         };
-        let is_cause = |id: &str| result.causes.iter().any(|c| c.id == id);
+        let is_cause = |id: &str| result.causes.iter().any(|c| c.is(id));
         let findings = result.findings.iter().filter(|f| !is_cause(&f.cause.id));
         let whole = if result.log.is_empty() { evidence.log_tail.join("\n") } else { result.log.clone() };
         let (log, cut) = if wants_log(entry) { tail(&whole, most_log) } else { ("", false) };

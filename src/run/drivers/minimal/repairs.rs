@@ -90,12 +90,18 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Whether there are runs left for one more set of repairs, verified.
+    /// Whether there are runs left to verify one more set of repairs. One that has not failed may yet need them all.
     fn has_runs_left(&self) -> bool {
-        let ran = self.memory.results().iter().map(|result| &result.conditions);
-        let all = ran.chain(self.running.values().map(|run| &run.conditions));
-        let (of_repairs, others): (Vec<_>, Vec<_>) = all.partition(|set| self.repairs.contains(set));
-        of_repairs.len() + RUNS <= MOST_RUNS_IN_ALL.saturating_sub(others.len()).max(MOST_RUNS)
+        let all = || {
+            let ran = self.memory.results().iter().map(|result| &result.conditions);
+            ran.chain(self.running.values().map(|run| &run.conditions))
+        };
+        let others = all().filter(|set| !self.repairs.contains(set)).count();
+        let kept = self.repairs.iter().map(|repair| {
+            let runs = all().filter(|set| *set == repair).count();
+            if self.memory.tally(repair).fails > 0 { runs } else { runs.max(RUNS) }
+        });
+        kept.sum::<usize>() + RUNS <= MOST_RUNS_IN_ALL.saturating_sub(others).max(MOST_RUNS)
     }
 
     /// Runs repairs of the minimal sets, one after the other, until each set has a verified one.

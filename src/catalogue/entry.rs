@@ -1,0 +1,206 @@
+//! An entry of the catalogue: what must be seen, what it means, what to do about it, and where that is known from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::model::observation::Fate;
+
+/// What a cause is mainly based on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Basis {
+    /// The program's own output.
+    #[default]
+    Log,
+    /// What the network observed.
+    Network,
+    /// Ports and probes.
+    Serving,
+    /// How the process ended.
+    End,
+}
+
+/// Which of several matching entries is named.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Rank {
+    /// Names one cause precisely.
+    #[default]
+    Specific,
+    /// Describes a kind of failure; any specific entry is preferred.
+    General,
+    /// Applies only if nothing else does.
+    Last,
+}
+
+/// Something that must be seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// A line of the log matches one of these patterns; its named groups become words. Patterns are tried in order.
+    Line(Vec<String>),
+    /// A crash in any known form.
+    AnyCrash,
+    /// Fields that a validation error names, below its headline.
+    Fields,
+    /// A process that exited.
+    Exited,
+    /// An engine observed the end, so it is known who killed the process.
+    ByEngine,
+    /// One of these exit codes.
+    Code(Vec<i64>),
+    /// The kernel killed it for exceeding its memory.
+    OutOfMemory,
+    /// It stayed alive and never became healthy (class C).
+    NeverHealthy,
+    /// It never opened the probed port.
+    NeverListened,
+    /// An outbound connection failed in one of these ways, or in any way if none is listed; the last one counts.
+    Connect(Vec<Fate>),
+    /// It failed on the default port of a database.
+    DatabasePort,
+    /// A name could not be resolved.
+    Name,
+    /// Only ports other than the probed one are open.
+    OtherPort,
+    /// Only loopback sockets are open, none of them on the probed port.
+    OtherPortInside,
+    /// The port is open on loopback only.
+    Loopback,
+    /// The port is open on an address that is not probed.
+    OtherAddress,
+    /// The last probe was answered with a status in this range, inclusive.
+    Status(u16, u16),
+    /// The port is open, and the last probe timed out.
+    NoAnswer,
+    /// The last probe's answer was not HTTP.
+    NoHttp,
+    /// It was still computing when given up, or throttled by its CPU limit.
+    Computing,
+    /// It was waiting for a connection or an answer when given up.
+    Waiting,
+    /// A connection nobody accepted, or a question nobody answered, was open when given up.
+    Opening,
+    /// The log has a line that names an error.
+    Error,
+    /// Nothing was written.
+    Quiet,
+}
+
+/// Sightings without an argument: the word for each in a file, and how documents describe it.
+pub(super) const PLAIN: [(&str, Seen, &str); 20] = [
+    ("crash", Seen::AnyCrash, "a crash in a known format"),
+    ("fields", Seen::Fields, "fields that a validation error names below its headline"),
+    ("exited", Seen::Exited, "the process exited"),
+    ("by-engine", Seen::ByEngine, "an engine observed the end"),
+    ("out-of-memory", Seen::OutOfMemory, "the kernel killed the process for exceeding its memory"),
+    ("never-healthy", Seen::NeverHealthy, "the process stayed alive and never became healthy"),
+    ("never-listened", Seen::NeverListened, "the probed port was never opened"),
+    ("database-port", Seen::DatabasePort, "a connection to a database's default port failed"),
+    ("name", Seen::Name, "a name could not be resolved"),
+    ("other-port", Seen::OtherPort, "only ports other than the probed one are open"),
+    ("other-port-inside", Seen::OtherPortInside, "only loopback sockets are open, none on the probed port"),
+    ("loopback", Seen::Loopback, "the port is open on loopback only"),
+    ("other-address", Seen::OtherAddress, "the port is open on an address that is not probed"),
+    ("no-answer", Seen::NoAnswer, "the port is open and the last probe timed out"),
+    ("no-http", Seen::NoHttp, "the last probe's answer was not HTTP"),
+    ("computing", Seen::Computing, "the process was still computing when it was given up"),
+    ("waiting", Seen::Waiting, "the process was waiting for a connection or an answer when it was given up"),
+    ("opening", Seen::Opening, "a connection or a DNS question had no answer when the process was given up"),
+    ("error", Seen::Error, "a line that names an error"),
+    ("quiet", Seen::Quiet, "nothing was written"),
+];
+
+/// Words for the fate of a connection.
+pub(super) const FATES: [(&str, Fate); 4] = [
+    ("silent", Fate::Silent),
+    ("refused", Fate::Refused),
+    ("unreachable", Fate::Unreachable),
+    ("answered", Fate::Answered),
+];
+
+impl fmt::Display for Seen {
+    /// Describes what must be seen, for documents.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |items: Vec<String>| items.join(" or ");
+        match self {
+            Self::Line(patterns) => {
+                write!(f, "a line like {}", list(patterns.iter().map(|p| format!("`{p}`")).collect()))
+            }
+            Self::Code(codes) => write!(f, "exit code {}", list(codes.iter().map(ToString::to_string).collect())),
+            Self::Status(from, to) if from == to => write!(f, "the last probe was answered with {from}"),
+            Self::Status(from, to) => write!(f, "the last probe was answered with {from} to {to}"),
+            Self::Connect(_) => f.write_str("an outbound connection failed"),
+            plain => {
+                let row = PLAIN.iter().find(|(_, seen, _)| seen == plain);
+                f.write_str(row.map_or("", |(_, _, about)| about))
+            }
+        }
+    }
+}
+
+/// A log that looks like an entry's and means something else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NearMiss {
+    /// The log.
+    pub log: String,
+    /// What it means instead.
+    pub means: String,
+}
+
+/// An entry of the catalogue.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Entry {
+    /// Its stable name: lower-case words joined by hyphens.
+    pub id: String,
+    /// The field it belongs to: the name of its file.
+    pub field: String,
+    /// Its main basis.
+    pub basis: Basis,
+    /// Which of several matching entries is named.
+    pub rank: Rank,
+    /// A warning that a healthy start prints too: its lines are never read as a cause.
+    pub harmless: bool,
+    /// All of these must be seen.
+    pub seen: Vec<Seen>,
+    /// None of these may be seen.
+    pub unless: Vec<Seen>,
+    /// Cited as well if seen.
+    pub also: Vec<Seen>,
+    /// What happened, and why. `{word}` is substituted; a part in `[…]` is dropped if one of its words is unknown.
+    pub cause: String,
+    /// What to do.
+    pub fix: String,
+    /// What to do on some platforms, where it differs: by the platform's id.
+    pub fix_on: BTreeMap<String, String>,
+    /// Repairs that heal it, or would if it were the cause: conditions with their arguments, or names alone.
+    pub repair: Vec<String>,
+    /// A page about it: documentation of the platform, the language or the tool.
+    pub reference: String,
+    /// The report that its lines are from.
+    pub source: String,
+    /// Logs that fire it.
+    pub fires: Vec<String>,
+    /// Logs that must not.
+    pub near: Vec<NearMiss>,
+}
+
+impl Entry {
+    /// What it must see in a log.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &String> {
+        let seen = self.seen.iter().chain(&self.unless).chain(&self.also);
+        seen.filter_map(|seen| if let Seen::Line(patterns) = seen { Some(patterns) } else { None }).flatten()
+    }
+
+    /// What to do on a platform.
+    pub(crate) fn fix_for(&self, platform: &str) -> &str {
+        self.fix_on.get(platform).unwrap_or(&self.fix)
+    }
+
+    /// The exit code that goes with its logs; `None` for a process that lives on.
+    pub(crate) fn exit_code(&self) -> Option<i64> {
+        let lives = |seen: &Seen| matches!(seen, Seen::NeverHealthy | Seen::NeverListened);
+        if self.seen.iter().any(lives) {
+            return None;
+        }
+        let code = |seen: &Seen| if let Seen::Code(codes) = seen { codes.first().copied() } else { None };
+        Some(self.seen.iter().find_map(code).unwrap_or(1))
+    }
+}

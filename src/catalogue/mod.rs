@@ -1,0 +1,189 @@
+//! The catalogue of causes: data in YAML, one file a field, embedded in the program and extended by a user's own files.
+//!
+//! An entry fires when everything it names is seen; each sighting provides the observations that the cause cites, and
+//! words for its text. [`crate::diagnose`] decides which of several entries is named.
+
+pub(crate) mod entry;
+pub(crate) mod pattern;
+pub(crate) mod read;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+pub use entry::{Basis, Entry, NearMiss, Rank, Seen};
+use pattern::Patterns;
+
+use crate::scenario::Refused;
+
+/// The embedded files: the field and its text. The order decides between entries that are equal in everything else.
+pub const FILES: [(&str, &str); 21] = [
+    ("python", include_str!("python.yaml")),
+    ("node", include_str!("node.yaml")),
+    ("jvm", include_str!("jvm.yaml")),
+    ("go", include_str!("go.yaml")),
+    ("dotnet", include_str!("dotnet.yaml")),
+    ("ruby", include_str!("ruby.yaml")),
+    ("php", include_str!("php.yaml")),
+    ("rust", include_str!("rust.yaml")),
+    ("beam", include_str!("beam.yaml")),
+    ("native", include_str!("native.yaml")),
+    ("shell", include_str!("shell.yaml")),
+    ("proxy", include_str!("proxy.yaml")),
+    ("database", include_str!("database.yaml")),
+    ("datastores", include_str!("datastores.yaml")),
+    ("cloud", include_str!("cloud.yaml")),
+    ("kernel", include_str!("kernel.yaml")),
+    ("platform", include_str!("platform.yaml")),
+    ("program", include_str!("program.yaml")),
+    ("network", include_str!("network.yaml")),
+    ("serving", include_str!("serving.yaml")),
+    ("end", include_str!("end.yaml")),
+];
+
+/// Entries, ready to be matched.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    entries: Vec<Entry>,
+    by_id: BTreeMap<String, usize>,
+    pub(crate) patterns: Patterns,
+}
+
+impl Catalogue {
+    /// A catalogue of these entries. Several may have one id: variants, or a user's entry before ours.
+    #[must_use]
+    pub fn new(entries: Vec<Entry>) -> Self {
+        let mut by_id = BTreeMap::new();
+        for (n, entry) in entries.iter().enumerate() {
+            by_id.entry(entry.id.clone()).or_insert(n);
+        }
+        let patterns = Patterns::new(entries.iter().flat_map(Entry::patterns));
+        Self { entries, by_id, patterns }
+    }
+
+    /// Its entries, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry with this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Entry> {
+        self.by_id.get(id).map(|n| &self.entries[*n])
+    }
+}
+
+/// The process's catalogue.
+static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+
+/// The catalogue: the embedded entries, and those that were added.
+#[must_use]
+pub fn catalogue() -> &'static Catalogue {
+    CATALOGUE.get_or_init(|| Catalogue::new(embedded()))
+}
+
+/// What the entry with this id says to do.
+pub(crate) fn fix_of(id: &str) -> &'static str {
+    catalogue().get(id).map_or("", |entry| entry.fix.as_str())
+}
+
+/// Puts a user's own entries before the embedded ones. Has no effect once the catalogue is in use.
+pub(crate) fn extend(own: Vec<Entry>) {
+    let _ = CATALOGUE.set(Catalogue::new(own.into_iter().chain(embedded()).collect()));
+}
+
+/// The embedded entries.
+///
+/// # Panics
+/// Never: a test reads every embedded file.
+#[must_use]
+pub fn embedded() -> Vec<Entry> {
+    FILES.iter().flat_map(|(field, text)| entries(field, text).unwrap_or_else(|refused| panic!("{refused}"))).collect()
+}
+
+/// The entries of a file; a variant follows its entry. `field`: what they are listed under.
+///
+/// # Errors
+/// The file as a whole, with every mistake.
+pub fn entries(field: &str, text: &str) -> Result<Vec<Entry>, Refused> {
+    let read = read::read(&format!("{field}.yaml"), text, field)?;
+    Ok(read.into_iter().flat_map(|located| std::iter::once(located.entry).chain(located.variants)).collect())
+}
+
+/// Substitutes `{word}` in a text. A part in `[…]` that has words is dropped if one of them is unknown; other brackets and
+/// braces are text.
+#[must_use]
+pub(crate) fn filled(text: &str, word: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(open) = rest.find('[') {
+        let Some(close) = rest[open..].find(']').map(|n| n + open) else { break };
+        let (before, option) = (&rest[..open], &rest[open + 1..close]);
+        out.push_str(&words(before, word).0);
+        match words(option, word) {
+            (_, Found { known: 0, unknown: 0 }) => out.push_str(&rest[open..=close]),
+            (text, Found { unknown: 0, .. }) => out.push_str(&text),
+            _ => {}
+        }
+        rest = &rest[close + 1..];
+    }
+    out.push_str(&words(rest, word).0);
+    out
+}
+
+/// The words of a text outside `[…]`.
+pub(crate) fn required_words(text: &str) -> Vec<String> {
+    let names = std::cell::RefCell::new(Vec::new());
+    let note = |name: &str| {
+        names.borrow_mut().push(name.to_owned());
+        None
+    };
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('[') {
+        words(before, &note);
+        rest = after.split_once(']').map_or("", |(_, after)| after);
+    }
+    words(rest, &note);
+    names.into_inner()
+}
+
+/// How many words of a text are known, and how many are not.
+struct Found {
+    known: usize,
+    unknown: usize,
+}
+
+/// A text with its words; one that is unknown leaves a mark.
+fn words(text: &str, word: &dyn Fn(&str) -> Option<String>) -> (String, Found) {
+    let (mut out, mut found) = (String::new(), Found { known: 0, unknown: 0 });
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        let name = after.split_once('}').filter(|(name, _)| {
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                && !before.ends_with('$')
+        });
+        let Some((name, after)) = name else {
+            out.push('{');
+            rest = after;
+            continue;
+        };
+        match word(name) {
+            Some(value) => {
+                found.known += 1;
+                out.push_str(&value);
+            }
+            None => {
+                found.unknown += 1;
+                out.push('…');
+            }
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    (out, found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! Patterns over the lines of a log, all of them in one pass.
+//!
+//! Each pattern has words that every match contains. One search for all words finds the few patterns that can match at
+//! all; only those are compiled, and only their lines are looked at. A log of ten thousand lines costs one pass,
+//! however many patterns there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
+use regex::Regex;
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// Minimum length of a word that a pattern is found by, in bytes.
+const LEAST: usize = 2;
+/// Maximum number of alternative words of a pattern.
+const MOST_WORDS: usize = 24;
+
+/// Why a text is not a usable pattern.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum NotAPattern {
+    /// The syntax is wrong.
+    #[error("invalid pattern: {0}")]
+    Invalid(String),
+    /// It matches an empty line.
+    #[error("the pattern matches the empty line")]
+    Empty,
+    /// It has no fixed text.
+    #[error("the pattern needs at least {LEAST} characters of fixed text in a row, such as a word of the message")]
+    NoWord,
+}
+
+/// A pattern.
+#[derive(Debug)]
+struct Pattern {
+    text: String,
+    regex: OnceLock<Option<Regex>>,
+}
+
+/// Patterns, found by their words.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns {
+    all: Vec<Pattern>,
+    by_text: BTreeMap<String, usize>,
+    /// Finds words; `None` if there are no patterns.
+    words: Option<AhoCorasick>,
+    /// The patterns of each word.
+    of_word: Vec<Vec<usize>>,
+}
+
+/// The lines of a log that may match each pattern, in ascending order.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates(BTreeMap<usize, Vec<usize>>);
+
+impl Patterns {
+    /// Indexes patterns; those that are not usable are left out.
+    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a String>) -> Self {
+        let (mut all, mut by_text) = (Vec::new(), BTreeMap::new());
+        let mut of: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for text in texts {
+            if by_text.contains_key(text) {
+                continue;
+            }
+            let Ok(words) = words_of(text) else { continue };
+            for word in words {
+                of.entry(word).or_default().push(all.len());
+            }
+            by_text.insert(text.clone(), all.len());
+            all.push(Pattern { text: text.clone(), regex: OnceLock::new() });
+        }
+        let words = AhoCorasick::builder().ascii_case_insensitive(true).build(of.keys()).ok();
+        Self { all, by_text, words, of_word: of.into_values().collect() }
+    }
+
+    /// The lines that may match each pattern.
+    pub(crate) fn candidates<'a>(&self, lines: impl Iterator<Item = &'a str>) -> Candidates {
+        let mut found: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let Some(words) = &self.words else { return Candidates::default() };
+        for (n, line) in lines.enumerate() {
+            let mut of_line = BTreeSet::new();
+            for hit in words.find_overlapping_iter(line) {
+                of_line.extend(self.of_word[hit.pattern().as_usize()].iter().copied());
+            }
+            for pattern in of_line {
+                found.entry(pattern).or_default().push(n);
+            }
+        }
+        Candidates(found)
+    }
+
+    /// A pattern's expression, and the lines that may match it.
+    pub(crate) fn look<'a>(&self, pattern: &str, among: &'a Candidates) -> Option<(&Regex, &'a [usize])> {
+        let at = *self.by_text.get(pattern)?;
+        let lines = among.0.get(&at)?;
+        let known = &self.all[at];
+        let regex = known.regex.get_or_init(|| Regex::new(&known.text).ok()).as_ref()?;
+        Some((regex, lines))
+    }
+}
+
+/// Words of which every match contains one, in lower case.
+///
+/// # Errors
+/// The pattern is invalid, matches the empty line, or has no such words.
+pub(crate) fn words_of(pattern: &str) -> Result<Vec<String>, NotAPattern> {
+    let hir = regex_syntax::parse(pattern).map_err(|e| NotAPattern::Invalid(short(&e)))?;
+    if hir.properties().minimum_len().is_none_or(|least| least == 0) {
+        return Err(NotAPattern::Empty);
+    }
+    required(&hir).filter(|words| words.iter().all(|word| word.len() >= LEAST)).ok_or(NotAPattern::NoWord)
+}
+
+/// The kind of a syntax error, without the excerpt.
+fn short(error: &regex_syntax::Error) -> String {
+    match error {
+        regex_syntax::Error::Parse(e) => e.kind().to_string(),
+        regex_syntax::Error::Translate(e) => e.kind().to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// The best set of words of an expression: every match contains one of them.
+fn required(hir: &Hir) -> Option<Vec<String>> {
+    match hir.kind() {
+        HirKind::Capture(capture) => required(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
+        HirKind::Alternation(branches) => {
+            let mut all = Vec::new();
+            for branch in branches {
+                all.extend(required(branch)?);
+            }
+            (all.len() <= MOST_WORDS).then_some(all)
+        }
+        HirKind::Concat(parts) => {
+            let mut best: Option<Vec<String>> = None;
+            let mut run = String::new();
+            let better = |new: Vec<String>, best: &mut Option<Vec<String>>| {
+                let shortest = |words: &[String]| words.iter().map(String::len).min().unwrap_or_default();
+                if best.as_ref().is_none_or(|best| shortest(&new) > shortest(best)) {
+                    *best = Some(new);
+                }
+            };
+            for part in parts {
+                match fixed(part) {
+                    Some(text) => run.push_str(&text),
+                    None => {
+                        better(vec![std::mem::take(&mut run)], &mut best);
+                        if let Some(words) = required(part) {
+                            better(words, &mut best);
+                        }
+                    }
+                }
+            }
+            better(vec![run], &mut best);
+            best.filter(|words| words.iter().all(|word| !word.is_empty()))
+        }
+        _ => fixed(hir).filter(|text| !text.is_empty()).map(|text| vec![text]),
+    }
+}
+
+/// The text of an expression that matches nothing else, in lower case; upper and lower case are the same.
+fn fixed(hir: &Hir) -> Option<String> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(String::new()),
+        HirKind::Literal(literal) => String::from_utf8(literal.0.to_vec()).ok().map(|text| text.to_ascii_lowercase()),
+        HirKind::Class(Class::Unicode(class)) => {
+            let mut ascii = class.iter().flat_map(|range| range.start()..=range.end()).take(4).filter(char::is_ascii);
+            let first = ascii.next()?.to_ascii_lowercase();
+            let few = class.iter().map(|range| range.len()).sum::<usize>() <= 3;
+            (few && ascii.all(|c| c.to_ascii_lowercase() == first)).then(|| first.to_string())
+        }
+        HirKind::Capture(capture) => fixed(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().map(fixed).collect(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_words_that_every_match_contains() {
+        for (pattern, words) in [
+            (r"(?i)exec format error", vec!["exec format error"]),
+            (r"(?P<program>\S+): (?:command )?not found", vec!["not found"]),
+            (r"EROFS|read-only file system", vec!["erofs", "read-only file system"]),
+            (r"\bP1001\b.*server", vec!["server"]),
+            (r"no (?:space|room) left", vec![" left"]),
+            (r"(?i)s?mask", vec!["mask"]),
+        ] {
+            assert_eq!(words_of(pattern).expect(pattern), words, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn rejects_what_matches_nothing_or_anything() {
+        assert!(matches!(words_of("a("), Err(NotAPattern::Invalid(_))));
+        assert_eq!(words_of("(?:error)?"), Err(NotAPattern::Empty));
+        assert_eq!(words_of(r"\d+ \w+"), Err(NotAPattern::NoWord));
+        assert_eq!(words_of("a"), Err(NotAPattern::NoWord));
+    }
+
+    #[test]
+    fn only_lines_with_a_word_are_candidates() {
+        let texts = [r"bind\(\) to (?P<a>\S+) failed".to_owned(), "out of memory".to_owned()];
+        let patterns = Patterns::new(texts.iter());
+        let log = ["start", "bind() to :80 FAILED", "Out of Memory"];
+        let found = patterns.candidates(log.into_iter());
+        assert_eq!(patterns.look(&texts[0], &found).map(|(_, lines)| lines), Some(&[1][..]));
+        assert_eq!(patterns.look(&texts[1], &found).map(|(_, lines)| lines), Some(&[2][..]));
+        assert!(patterns.look("unknown", &found).is_none());
+    }
+}

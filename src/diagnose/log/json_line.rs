@@ -1,0 +1,209 @@
+//! Lines that a logger writes as JSON: pino, bunyan, winston, logback, zap, zerolog, slog, Serilog, structlog,
+//! python-json-logger, tracing, Cloud Logging. Their level, message and stack become plain lines.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+/// Keys of the message, in order of preference.
+const MESSAGE: [&str; 9] = ["message", "msg", "@m", "event", "textPayload", "log", "text", "@mt", "body"];
+/// Keys of the level.
+const LEVEL: [&str; 8] = ["level", "severity", "@l", "levelname", "log.level", "lvl", "loglevel", "s"];
+/// Keys of an error: a text, or an object with a message and a stack.
+const ERROR: [&str; 12] = [
+    "err",
+    "error",
+    "exception",
+    "exc_info",
+    "@x",
+    "stack_trace",
+    "stack",
+    "stacktrace",
+    "exc_text",
+    "Exception",
+    "cause",
+    "reason",
+];
+/// Keys of the parts of an error, in the order in which a runtime prints them.
+const PARTS: [&str; 7] = ["stack", "stack_trace", "stackTrace", "backtrace", "message", "msg", "errmsg"];
+/// Objects that hold the fields of the event.
+const INSIDE: [&str; 3] = ["fields", "jsonPayload", "attr"];
+
+/// A log whose JSON lines are plain lines: below an error the level stands first, then the message, then the stack. A
+/// line that is not such JSON stays as it is.
+pub(crate) fn plain(log: &str) -> Cow<'_, str> {
+    if !log.lines().any(|line| line.trim_start().starts_with('{')) {
+        return Cow::Borrowed(log);
+    }
+    let mut out = String::with_capacity(log.len());
+    for line in log.lines() {
+        match event(line) {
+            Some(text) => out.push_str(&text),
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    Cow::Owned(out)
+}
+
+/// The plain lines of an event; `None` if the line is not one.
+fn event(line: &str) -> Option<String> {
+    let line = line.trim();
+    if !line.starts_with('{') || !line.ends_with('}') {
+        return None;
+    }
+    let Ok(Value::Object(event)) = serde_json::from_str::<Value>(line) else { return None };
+    let inner = INSIDE.iter().filter_map(|key| event.get(*key)?.as_object());
+    let all: Vec<&Map<String, Value>> = std::iter::once(&event).chain(inner).collect();
+    let find = |keys: &[&str]| keys.iter().find_map(|key| all.iter().find_map(|map| map.get(*key)));
+    let message = MESSAGE.iter().find_map(|key| all.iter().find_map(|map| map.get(*key)?.as_str()));
+    let level = find(&LEVEL).and_then(level);
+    let mut error = String::new();
+    for key in ERROR {
+        if let Some(value) = all.iter().find_map(|map| map.get(key)) {
+            add(&mut error, value);
+        }
+    }
+    if message.is_none() && error.is_empty() {
+        return None;
+    }
+    let mut text = String::new();
+    // What is no error is marked as a logger of text would.
+    if let Some(level) = level.filter(|level| *level != Level::Error) {
+        text.push_str(level.word());
+    }
+    text.push_str(message.unwrap_or_default().trim_end());
+    if !error.is_empty() {
+        let first = error.lines().next().unwrap_or_default();
+        // The stack begins with the message already.
+        if message.is_some_and(|message| !message.is_empty() && first.contains(message)) {
+            text.truncate(text.len() - message.unwrap_or_default().trim_end().len());
+        } else if message.is_some_and(|message| !message.trim().is_empty()) {
+            // Loggers of text write `message: error`.
+            text.push_str(if error.trim_end().contains('\n') { "\n" } else { ": " });
+        }
+        text.push_str(error.trim_end());
+    }
+    Some(text)
+}
+
+/// Adds an error's text.
+fn add(out: &mut String, value: &Value) {
+    let mut line = |text: &str| {
+        let text = text.trim_end();
+        if !text.is_empty() && !out.contains(text) {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            out.push_str(text);
+        }
+    };
+    match value {
+        Value::String(text) => line(text),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).for_each(line),
+        Value::Object(map) => {
+            let found = PARTS.iter().find_map(|key| map.get(*key)?.as_str());
+            let kind = ["type", "name", "class", "kind"].iter().find_map(|key| map.get(*key)?.as_str());
+            match (kind, found) {
+                (Some(kind), Some(text)) if !text.contains(kind) => line(&format!("{kind}: {text}")),
+                (_, Some(text)) => line(text),
+                (Some(kind), None) => line(kind),
+                (None, None) => {}
+            }
+            if let Some(cause) = map.get("cause").filter(|cause| !cause.is_null()) {
+                add(out, cause);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// The word in front of a line.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG: ",
+            Self::Info => "INFO: ",
+            Self::Warn => "WARN: ",
+            Self::Error => "",
+        }
+    }
+}
+
+/// A level in words, or as a number: bunyan and pino count 10, 20 … 60.
+fn level(value: &Value) -> Option<Level> {
+    if let Some(number) = value.as_i64() {
+        return Some(match number {
+            ..30 => Level::Debug,
+            30..40 => Level::Info,
+            40..50 => Level::Warn,
+            _ => Level::Error,
+        });
+    }
+    let word = value.as_str()?.to_ascii_lowercase();
+    // MongoDB's are letters.
+    if let Some(level) =
+        [("d", Level::Debug), ("i", Level::Info), ("w", Level::Warn), ("e", Level::Error), ("f", Level::Error)]
+            .into_iter()
+            .find_map(|(letter, level)| (word == letter).then_some(level))
+    {
+        return Some(level);
+    }
+    let starts = |words: &[&str]| words.iter().any(|start| word.starts_with(start));
+    if starts(&["trace", "debug", "verbose", "silly"]) {
+        Some(Level::Debug)
+    } else if starts(&["info", "notice", "default", "http"]) {
+        Some(Level::Info)
+    } else if starts(&["warn"]) {
+        Some(Level::Warn)
+    } else if starts(&["err", "fatal", "crit", "panic", "alert", "emerg", "severe", "dpanic"]) {
+        Some(Level::Error)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_loggers_write() {
+        for (line, expected) in [
+            (r#"{"level":30,"time":1,"msg":"listening"}"#, "INFO: listening"),
+            (
+                r#"{"level":60,"err":{"type":"Error","message":"x y","stack":"Error: x y\n    at f (/app/a.js:1:2)"},"msg":"x y"}"#,
+                "Error: x y\n    at f (/app/a.js:1:2)",
+            ),
+            (r#"{"level":"fatal","ts":1.5,"msg":"no db","error":"dial tcp: refused"}"#, "no db: dial tcp: refused"),
+            (
+                r#"{"@t":"2026","@mt":"Host {X}","@l":"Fatal","@x":"System.Exception: boom\n   at P.Main()"}"#,
+                "Host {X}\nSystem.Exception: boom\n   at P.Main()",
+            ),
+            (r#"{"timestamp":"2026","level":"WARN","fields":{"message":"slow"},"target":"app"}"#, "WARN: slow"),
+            (r#"{"event":"started","level":"info"}"#, "INFO: started"),
+            (
+                r#"{"message":"bad","level":"ERROR","stack_trace":"java.lang.E: bad\n\tat a.B.c(B.java:1)"}"#,
+                "java.lang.E: bad\n\tat a.B.c(B.java:1)",
+            ),
+            (r#"{"severity":"ERROR","jsonPayload":{"message":"boom"}}"#, "boom"),
+        ] {
+            assert_eq!(plain(line).trim_end(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn leaves_other_lines_alone() {
+        for line in ["{ not json }", "{\"a\": 1}", "plain {\"msg\": \"x\"}", "}"] {
+            assert_eq!(plain(line).trim_end(), line);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What tools put in front of every line: a service's name, a time, a stream. Times put the lines in order.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::kept::Raw;
+
+/// A prefix counts if so many of ten lines have it; the others continue a line.
+const MOST_OF_TEN: usize = 4;
+/// Words that are a level and not a stream.
+const LEVELS: [&str; 12] =
+    ["info", "warn", "warning", "error", "debug", "trace", "fatal", "critical", "notice", "severe", "log:", "panic"];
+
+fn compiled(pattern: &str) -> Option<Regex> {
+    Regex::new(pattern).ok()
+}
+
+/// `web-1  | text` (Compose), `[pod/web-0/app] text` (`kubectl logs --prefix`).
+static SOURCE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compiled(r"^(?:[A-Za-z0-9][\w.-]*\s*\| ?|\[pod/[^\]\s]+\] )"));
+/// A time with its zone, or without one.
+static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    compiled(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)(?: UTC)?(?:\s|$)")
+});
+/// `Nov 28 10:00:00 host app[12]: text` (the journal).
+static JOURNAL: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compiled(r"^[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \S+ [^\s\[:]+(?:\[\d+\])?: "));
+/// `app[web.1]: text` (Heroku), `stdout F text` (containerd).
+static AFTER_TIME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compiled(r"^(?:(?:app|heroku)\[[\w.-]+\]: |(?:stdout|stderr) [FP] |[DIWEN] (?:\* )?)"));
+
+/// The lines without their prefixes, in the order of their times.
+pub(super) fn parsed(mut lines: Vec<Raw>) -> Vec<Raw> {
+    strip(&mut lines, &SOURCE);
+    strip(&mut lines, &JOURNAL);
+    times(&mut lines);
+    ordered(lines)
+}
+
+/// Whether enough lines satisfy a predicate.
+fn common(lines: &[Raw], is: impl Fn(&Raw) -> bool) -> bool {
+    let all = lines.iter().filter(|line| !line.text.trim().is_empty());
+    let (count, with) = all.fold((0, 0), |(all, with), line| (all + 1, with + usize::from(is(line))));
+    count > 0 && with * 10 >= count * MOST_OF_TEN
+}
+
+/// Removes a prefix that most lines have.
+fn strip(lines: &mut [Raw], prefix: &LazyLock<Option<Regex>>) {
+    let Some(prefix) = prefix.as_ref() else { return };
+    if common(lines, |line| prefix.is_match(&line.text)) {
+        for line in lines {
+            if let Some(found) = prefix.find(&line.text) {
+                line.text.drain(..found.end());
+            }
+        }
+    }
+}
+
+/// Reads the times in front of the lines, and what a tool puts after them.
+fn times(lines: &mut [Raw]) {
+    let (Some(time), Some(after)) = (TIME.as_ref(), AFTER_TIME.as_ref()) else { return };
+    if !common(lines, |line| time.is_match(&line.text)) {
+        return;
+    }
+    for line in lines.iter_mut() {
+        let Some(found) = time.captures(&line.text) else { continue };
+        let (whole, written) = (found[0].len(), found[1].to_owned());
+        // The indentation of a stack's line belongs to it: only one space is the prefix's.
+        line.text.drain(..whole);
+        line.ms = line.ms.or_else(|| millis(&written));
+        line.time.get_or_insert(written);
+    }
+    let is_tools = |line: &Raw| line.time.is_some() && after.is_match(&line.text);
+    if lines.iter().filter(|line| line.time.is_some()).count() > 0 && common(lines, is_tools) {
+        for line in lines.iter_mut().filter(|line| line.time.is_some()) {
+            if let Some(found) = after.find(&line.text) {
+                line.text.drain(..found.end());
+            }
+        }
+        return;
+    }
+    // `aws logs tail` writes the stream's name: it has a slash, or is the same in every line.
+    let first = lines.iter().filter(|line| line.time.is_some()).find_map(|line| stream(&line.text).map(str::to_owned));
+    let Some(first) = first else { return };
+    let streams = |line: &&Raw| stream(&line.text).is_some_and(|word| word == first || is_path(word));
+    let timed: Vec<&Raw> = lines.iter().filter(|line| line.time.is_some()).collect();
+    if timed.len() > 1 && timed.iter().filter(|line| streams(line)).count() * 10 >= timed.len() * 9 {
+        for line in lines.iter_mut().filter(|line| line.time.is_some()) {
+            if let Some(word) = stream(&line.text).map(str::len) {
+                let rest = (word + 1).min(line.text.len());
+                line.text.drain(..rest);
+            }
+        }
+    }
+}
+
+/// The first word, if it may be a stream's name.
+fn stream(text: &str) -> Option<&str> {
+    let word = text.split(' ').next().filter(|word| !word.is_empty())?;
+    let low = word.to_ascii_lowercase();
+    let is_name = word.starts_with(|c: char| c.is_ascii_alphanumeric()) && !word.ends_with([':', ']', ')', ',', '=']);
+    (is_name && word.len() > 5 && !LEVELS.contains(&low.as_str())).then_some(word)
+}
+
+/// `instance/0123`, `ecs/web/0123`.
+fn is_path(word: &str) -> bool {
+    word.contains('/') && !word.contains("://")
+}
+
+/// A time in milliseconds since 1970: ISO 8601, with a space for the `T`, without a zone (UTC), or as App Runner writes
+/// it, `12-01-2025 10:15:02 AM`.
+pub(super) fn millis(time: &str) -> Option<i64> {
+    let time = time.trim().replace(',', ".");
+    if let Ok(time) = time.parse::<jiff::Timestamp>() {
+        return Some(time.as_millisecond());
+    }
+    let civil = time
+        .parse::<jiff::civil::DateTime>()
+        .ok()
+        .or_else(|| jiff::fmt::strtime::parse("%m-%d-%Y %I:%M:%S %p", &time).ok()?.to_datetime().ok())?;
+    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
+}
+
+/// Puts a log whose newest line stands first in order. A line without a time stays below the one it continues.
+fn ordered(lines: Vec<Raw>) -> Vec<Raw> {
+    let time = |line: &Raw| line.ms.or_else(|| millis(platform_time(&line.text)?));
+    let times: Vec<i64> = lines.iter().filter_map(time).collect();
+    let falls = times.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    let rises = times.windows(2).filter(|pair| pair[0] < pair[1]).count();
+    // The events of a document each have a time.
+    let is_document = !lines.is_empty() && lines.iter().all(|line| line.ms.is_some());
+    if falls <= rises {
+        let mut lines = lines;
+        if is_document {
+            lines.sort_by_key(|line| line.ms);
+        }
+        return lines;
+    }
+    let mut groups: Vec<Vec<Raw>> = Vec::new();
+    for line in lines {
+        match groups.last_mut() {
+            Some(group) if time(&line).is_none() => group.push(line),
+            _ => groups.push(vec![line]),
+        }
+    }
+    let mut lines: Vec<Raw> = groups.into_iter().rev().flatten().collect();
+    if is_document {
+        lines.sort_by_key(|line| line.ms);
+    }
+    lines
+}
+
+/// The time in front of a line of App Runner's.
+fn platform_time(line: &str) -> Option<&str> {
+    let (before, _) = line.split_once(super::platform::PREFIX.trim_end())?;
+    Some(before.trim().trim_end_matches([':', '-']).trim())
+}

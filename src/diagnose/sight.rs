@@ -1,0 +1,430 @@
+//! What is visible of one attempt, as the entries of the catalogue ask for it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::facts::{Facts, Witness};
+use super::log::json_line;
+use super::signature::{error_at, short};
+use super::traceback::{Crash, crash};
+use super::waiting::{is_computing, unanswered, waiting_for};
+use crate::catalogue::pattern::Candidates;
+use crate::catalogue::{Basis, Catalogue, Entry, Seen};
+use crate::model::observation::{ConnectAttempt, Fate, Listening, ProbeResult};
+use crate::model::outcome::Outcome;
+use crate::model::service::Protocol;
+use crate::model::units::show_bytes;
+
+/// Maximum number of lines that belong to one error, for the evidence.
+const MOST_CONTINUED: usize = 12;
+/// A cited line is cut to this many characters.
+const MOST_CITED: usize = 300;
+/// An error quoted in a text is cut to this many characters.
+const MOST_QUOTED: usize = 160;
+/// Databases by their default port.
+const DATABASES: [(u16, &str); 7] = [
+    (5432, "PostgreSQL database"),
+    (3306, "MySQL database"),
+    (6379, "Redis server"),
+    (27017, "MongoDB database"),
+    (1433, "SQL Server database"),
+    (1521, "Oracle database"),
+    (5672, "message broker"),
+];
+/// Words of a log line about the network.
+const NETWORK_WORDS: [&str; 11] = [
+    "onnection",
+    "onnect ",
+    "onnectError",
+    "timed out",
+    "imeout",
+    "resol",
+    "unreachable",
+    "refused",
+    "route to host",
+    "ENOTFOUND",
+    "EAI_AGAIN",
+];
+
+type Words = BTreeMap<String, String>;
+
+/// Where a line stands in relation to the crash that ended the process, closest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Zone {
+    /// It is the error itself: the root cause of a chain. Without a crash, any line.
+    Error,
+    /// It belongs to the crash.
+    Within,
+    /// It follows.
+    After,
+    /// It precedes, when everything worked.
+    Before,
+    /// A logger marked it as less than an error.
+    Chat,
+}
+
+/// A line that may be read as a cause.
+struct Spoken {
+    zone: Zone,
+    text: String,
+}
+
+/// What an entry saw.
+#[derive(Default)]
+pub(super) struct Found {
+    words: Words,
+    /// What a cause cites.
+    pub(super) evidence: Vec<String>,
+    /// The closest line that it matched.
+    pub(super) at: Option<(Zone, usize)>,
+    /// How much text the matching patterns have.
+    pub(super) detail: usize,
+}
+
+/// What is visible of one attempt.
+pub(super) struct Sight<'a> {
+    facts: &'a Facts<'a>,
+    catalogue: &'a Catalogue,
+    crash: Option<Crash>,
+    lines: Vec<Spoken>,
+    candidates: Candidates,
+    /// Whether the lines about the end, or the errors that were being handled, speak of the network.
+    is_of_network: bool,
+    /// Words available to every text.
+    common: Words,
+}
+
+impl<'a> Sight<'a> {
+    pub(super) fn of(facts: &'a Facts<'a>, catalogue: &'a Catalogue) -> Self {
+        // Escape sequences for a terminal are neither read nor shown.
+        let log = anstream::adapter::strip_str(facts.log).to_string();
+        let log = json_line::plain(&log);
+        let crash = crash(&log);
+        let zone = |n: usize, line: &str| match &crash {
+            None if is_chat(line) => Zone::Chat,
+            None => Zone::Error,
+            Some(crash) if !(crash.begins..=crash.ends).contains(&n) && is_chat(line) => Zone::Chat,
+            Some(crash) if n < crash.begins => Zone::Before,
+            Some(crash) if n > crash.ends => Zone::After,
+            Some(crash) if line.contains(&crash.headline) => Zone::Error,
+            Some(_) => Zone::Within,
+        };
+        let all: Vec<&str> = log.lines().collect();
+        let spoken = |(n, line): (usize, &&str)| Spoken { zone: zone(n, line), text: line.trim_end().to_owned() };
+        let mut lines: Vec<Spoken> = all.iter().enumerate().map(spoken).collect();
+        let look = |lines: &[Spoken]| catalogue.patterns.candidates(lines.iter().map(|line| line.text.as_str()));
+        let candidates = look(&lines);
+        let harmless = harmless(catalogue, &lines, &candidates);
+        let candidates = if harmless.is_empty() {
+            candidates
+        } else {
+            let mut n = 0;
+            lines.retain(|line| {
+                n += 1;
+                line.zone == Zone::Error && crash.is_some() || !harmless.contains(&(n - 1))
+            });
+            look(&lines)
+        };
+        let handled = crash.as_ref().and_then(|crash| Some(&all[crash.handles?..crash.begins.max(crash.handles?)]));
+        let speaks = |line: &str| NETWORK_WORDS.iter().any(|word| line.contains(word));
+        let about_the_end = lines.iter().filter(|line| line.zone < Zone::Before).map(|line| line.text.as_str());
+        let is_of_network = about_the_end.chain(handled.into_iter().flatten().copied()).any(speaks);
+        let common = common(facts, crash.as_ref());
+        Self { facts, catalogue, crash, lines, candidates, is_of_network, common }
+    }
+
+    /// Whether the network may be the cause: a failed attempt next to an unrelated error explains nothing. `known`:
+    /// whether the log names a cause.
+    pub(super) fn network(&self, known: bool) -> bool {
+        !(known || self.crash.is_some()) || self.is_of_network
+    }
+
+    /// The platform's id.
+    pub(super) fn platform(&self) -> &str {
+        &self.facts.service.platform.id
+    }
+
+    /// A word for a text.
+    pub(super) fn word(&self, found: &Found, name: &str) -> Option<String> {
+        let ways = &self.facts.service.platform.ways;
+        self.common.get(name).or_else(|| found.words.get(name)).or_else(|| ways.get(name)).cloned()
+    }
+
+    /// What an entry sees, if that is all it asks for.
+    pub(super) fn look(&self, entry: &Entry) -> Option<Found> {
+        let mut found = Found::default();
+        if !entry.seen.iter().all(|seen| self.sees(seen, &mut found)) {
+            return None;
+        }
+        if entry.unless.iter().any(|seen| self.sees(seen, &mut Found::default())) {
+            return None;
+        }
+        for seen in &entry.also {
+            self.sees(seen, &mut found);
+        }
+        if matches!(entry.basis, Basis::Log | Basis::Network) {
+            found.evidence.extend(self.traceback());
+        }
+        if found.evidence.is_empty() {
+            found.evidence.push(self.end());
+        }
+        found.evidence.dedup();
+        Some(found)
+    }
+
+    /// The place in the application's own code, as evidence.
+    fn traceback(&self) -> Option<String> {
+        let frame = self.crash.as_ref()?.own.as_ref()?;
+        let function = if frame.function.is_empty() { String::new() } else { format!(", in {}", frame.function) };
+        let source = if frame.source.is_empty() { String::new() } else { format!(": {}", frame.source) };
+        Some(short(&format!("traceback: {}, line {}{function}{source}", frame.file, frame.line), MOST_CITED))
+    }
+
+    /// How the process ended, as evidence.
+    fn end(&self) -> String {
+        match (self.facts.outcome, self.facts.exit_code) {
+            (Outcome::OomKilled, _) => {
+                format!("{}: exit code 137; kernel: killed for want of memory", self.facts.witness)
+            }
+            (_, Some(code)) => format!("{}: exit code {code}", self.facts.witness),
+            _ => format!("waiting for: {}", waiting_for(self.facts.evidence).join("; ")),
+        }
+    }
+
+    fn sees(&self, seen: &Seen, found: &mut Found) -> bool {
+        let outcome = self.facts.outcome;
+        let lives = matches!(outcome, Outcome::NeverListened | Outcome::Unhealthy);
+        match seen {
+            Seen::Line(patterns) => self.line(patterns, found),
+            Seen::AnyCrash => self.crash.as_ref().is_some_and(|crash| {
+                found.evidence.push(logged(&crash.headline));
+                found.evidence.extend(self.traceback());
+                true
+            }),
+            Seen::Fields => self.fields(found),
+            Seen::Exited => self.facts.exit_code.is_some() && *outcome != Outcome::OomKilled,
+            Seen::Code(codes) => self.facts.exit_code.is_some_and(|code| codes.contains(&code)),
+            Seen::ByEngine => self.facts.witness == Witness::Engine,
+            Seen::OutOfMemory => *outcome == Outcome::OomKilled,
+            Seen::NeverHealthy => lives,
+            Seen::NeverListened => *outcome == Outcome::NeverListened,
+            Seen::Connect(fates) => self.connect(found, |fate| fates.is_empty() || fates.contains(&fate)),
+            Seen::DatabasePort => self.attempt().and_then(|a| database(a.port)).is_some_and(|kind| {
+                found.words.insert("database_kind".to_owned(), kind.to_owned());
+                true
+            }),
+            Seen::Name => self.name(found),
+            Seen::OtherPort | Seen::OtherPortInside | Seen::Loopback | Seen::OtherAddress => self.listens(seen, found),
+            Seen::Status(..) | Seen::NoAnswer | Seen::NoHttp => self.probed(seen, found),
+            Seen::Computing => is_computing(self.facts.evidence).is_some(),
+            Seen::Waiting => !self.facts.evidence.sockets.is_empty() || unanswered(self.facts.evidence).is_some(),
+            Seen::Opening => {
+                let open = self.facts.evidence.sockets.iter().any(|socket| !socket.accepted);
+                open || unanswered(self.facts.evidence).is_some()
+            }
+            Seen::Error => self.error(found),
+            Seen::Quiet => {
+                let quiet = self.facts.log.trim().is_empty();
+                found.evidence.extend(quiet.then(|| "log: empty".to_owned()));
+                quiet
+            }
+        }
+    }
+
+    /// The closest line that matches; its named groups become words.
+    fn line(&self, patterns: &[String], found: &mut Found) -> bool {
+        for pattern in patterns {
+            let Some((regex, lines)) = self.catalogue.patterns.look(pattern, &self.candidates) else { continue };
+            let matching = lines.iter().filter(|n| regex.is_match(&self.lines[**n].text));
+            let Some(at) = matching.map(|n| (self.lines[*n].zone, *n)).min() else { continue };
+            let line = &self.lines[at.1].text;
+            let Some(groups) = regex.captures(line) else { continue };
+            for name in regex.capture_names().flatten() {
+                if let Some(value) = groups.name(name) {
+                    found.words.insert(name.to_owned(), short(value.as_str(), MOST_QUOTED));
+                }
+            }
+            found.words.entry("said".to_owned()).or_insert_with(|| short(line.trim(), MOST_QUOTED));
+            found.evidence.push(logged(line));
+            found.at = Some(found.at.map_or(at, |other| other.min(at)));
+            found.detail += pattern.len();
+            return true;
+        }
+        false
+    }
+
+    /// The error that ended the process, in full, if the log has one.
+    fn error(&self, found: &mut Found) -> bool {
+        let lines = self.lines.iter().filter(|line| line.zone < Zone::Chat);
+        let texts: Vec<&str> = lines.map(|line| line.text.as_str()).collect();
+        let Some(at) = error_at(&texts) else { return false };
+        found.words.insert("said".to_owned(), short(texts[at].trim(), MOST_QUOTED));
+        let continues = |line: &&&str| line.starts_with([' ', '\t']) || line.starts_with("Caused by");
+        let below = texts[at + 1..].iter().take_while(continues).take(MOST_CONTINUED);
+        found.evidence.extend(std::iter::once(&texts[at]).chain(below).map(|line| format!("log: {}", line.trim_end())));
+        true
+    }
+
+    /// Pydantic names each field on its own line below the headline, then the message, indented. A model validated
+    /// while serving a request is not a setting: a settings class is recognised by its name, or because it is created
+    /// during import.
+    fn fields(&self, found: &mut Found) -> bool {
+        let headline =
+            |line: &Spoken| line.text.contains("validation error for") || line.text.contains("validation errors for");
+        let Some(at) = self.lines.iter().rposition(headline) else { return false };
+        let line = &self.lines[at].text;
+        let class = line.rsplit(" for ").next().unwrap_or_default().to_ascii_lowercase();
+        let of_settings = ["setting", "config", "env", "secret", "option"].iter().any(|word| class.contains(word));
+        if !of_settings && !self.crash.as_ref().is_some_and(|crash| crash.importing) {
+            return false;
+        }
+        let below = self.lines[at + 1..].iter().map(|line| line.text.as_str());
+        let named = |line: &&str| !line.starts_with(' ') && !line.contains(' ');
+        let below = below.take_while(|line| !line.trim().is_empty()).filter(named);
+        let fields: Vec<String> = below.map(|line| format!("`{}`", line.trim())).collect();
+        let text = if fields.is_empty() { "a setting".to_owned() } else { fields.join(", ") };
+        found.words.insert("fields".to_owned(), text);
+        found.evidence.push(logged(line));
+        found.at = Some((self.lines[at].zone, at));
+        found.detail += line.len();
+        true
+    }
+
+    /// The last outbound attempt that failed. Every AWS SDK asks the link-local endpoints, successfully or not.
+    fn attempt(&self) -> Option<&ConnectAttempt> {
+        let all = &self.facts.evidence.connects;
+        let got_over = |c: &ConnectAttempt| {
+            let same = |other: &ConnectAttempt| (other.address, other.port) == (c.address, c.port);
+            all.iter().any(|other| same(other) && other.fate == Fate::Answered && other.at_ms > c.at_ms)
+        };
+        let failed = |c: &&ConnectAttempt| c.protocol == "tcp" && c.fate != Fate::Answered && !got_over(c);
+        self.facts.evidence.outbound().filter(failed).last()
+    }
+
+    fn connect(&self, found: &mut Found, wanted: impl Fn(Fate) -> bool) -> bool {
+        let Some(attempt) = self.attempt().filter(|attempt| wanted(attempt.fate)) else { return false };
+        let host = attempt.name.clone().unwrap_or_else(|| attempt.address.to_string());
+        let fate = match attempt.fate {
+            Fate::Silent => "nothing came back",
+            Fate::Refused => "refused",
+            Fate::Unreachable => "host unreachable",
+            Fate::Answered => "answered",
+        };
+        found.evidence.push(format!("connected at {:.0} ms to {host}:{}: {fate}", attempt.at_ms, attempt.port));
+        found.words.insert("host".to_owned(), host);
+        found.words.insert("target_port".to_owned(), attempt.port.to_string());
+        found.words.insert("fate".to_owned(), fate.to_owned());
+        true
+    }
+
+    fn name(&self, found: &mut Found) -> bool {
+        let mut questions = self.facts.evidence.dns.iter().rev();
+        let Some(question) = questions.find(|q| q.failed() && q.record != "PTR") else { return false };
+        found.evidence.push(format!(
+            "asked at {:.0} ms for {} ({}): {}",
+            question.at_ms, question.name, question.record, question.answer
+        ));
+        found.words.insert("name".to_owned(), question.name.clone());
+        found.words.insert("answer".to_owned(), question.answer.clone());
+        true
+    }
+
+    fn listens(&self, seen: &Seen, found: &mut Found) -> bool {
+        let port = self.facts.service.port;
+        let listens: Vec<&Listening> = self.facts.evidence.listens.iter().filter(|l| !l.is_internal()).collect();
+        let of_port = |l: &&&Listening| l.port == port;
+        let socket = match seen {
+            Seen::OtherPort | Seen::OtherPortInside if listens.iter().any(|l| of_port(&l)) => None,
+            Seen::OtherPort => listens.iter().find(|l| !l.address.is_loopback()).or(listens.first()),
+            Seen::OtherPortInside => listens.first().filter(|_| listens.iter().all(|l| l.address.is_loopback())),
+            _ if listens.iter().filter(of_port).any(|l| l.reachable_at(self.facts.own)) => None,
+            _ => listens.iter().find(of_port).filter(|l| l.address.is_loopback() == matches!(seen, Seen::Loopback)),
+        };
+        let Some(socket) = socket else { return false };
+        found.words.insert("other_port".to_owned(), socket.port.to_string());
+        found.words.insert("address".to_owned(), socket.address.to_string());
+        found.evidence.push(format!("opened at {:.0} ms: {}:{}", socket.at_ms, socket.address, socket.port));
+        true
+    }
+
+    fn probed(&self, seen: &Seen, found: &mut Found) -> bool {
+        let Some(last) = self.facts.evidence.probes.last() else { return false };
+        let what = match (seen, &last.result) {
+            (Seen::Status(from, to), ProbeResult::Status(status)) if (from..=to).contains(&status) => {
+                found.words.insert("status".to_owned(), status.to_string());
+                format!("status {status}")
+            }
+            (Seen::NoAnswer, ProbeResult::TimedOut) if !self.facts.evidence.listens.is_empty() => {
+                "no answer".to_owned()
+            }
+            (Seen::NoHttp, ProbeResult::Broken(what)) => what.clone(),
+            _ => return false,
+        };
+        found.evidence.push(format!("probe at {:.0} ms: {what}", last.at_ms));
+        true
+    }
+}
+
+/// Words available to every text.
+fn common(facts: &Facts<'_>, crash: Option<&Crash>) -> Words {
+    let Facts { service, exit_code, memory, evidence, .. } = facts;
+    let check = &service.health_check;
+    let mut words: BTreeMap<&str, String> = BTreeMap::from([
+        ("port", service.port.to_string()),
+        ("platform", service.platform.name.clone()),
+        ("timeout", check.timeout.to_string()),
+        ("memory", memory.map_or_else(|| "its limit".to_owned(), show_bytes)),
+        ("waiting", waiting_for(evidence).join("; ")),
+    ]);
+    words.extend((check.protocol == Protocol::Http).then(|| ("path", check.path.clone())));
+    words.extend(exit_code.map(|code| ("code", code.to_string())));
+    // The words may be secret: only their existence is mentioned.
+    words.extend(service.start_command.is_some().then(|| ("start_command", "start command".to_owned())));
+    if let Some(crash) = crash {
+        words.insert("said", short(&crash.said(), MOST_QUOTED));
+        words.extend(place_of(crash).map(|place| ("where", place)));
+    }
+    words.into_iter().map(|(name, word)| (name.to_owned(), word)).collect()
+}
+
+/// The lines that harmless entries match.
+fn harmless(catalogue: &Catalogue, lines: &[Spoken], candidates: &Candidates) -> BTreeSet<usize> {
+    let entries = catalogue.entries().iter().filter(|entry| entry.harmless);
+    let looks = entries.flat_map(Entry::patterns).filter_map(|pattern| catalogue.patterns.look(pattern, candidates));
+    let matching = |(regex, among): (&Regex, &[usize])| -> Vec<usize> {
+        among.iter().copied().filter(|n| regex.is_match(&lines[*n].text)).collect()
+    };
+    looks.flat_map(matching).collect()
+}
+
+/// A level below an error, where a logger puts it, followed by a message.
+static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let level = "(?:DEBUG|INFO|TRACE|WARN|WARNING)";
+    Regex::new(&format!(
+        r#"^.{{0,40}}?(?:^|[\s\[(|]){level}(?:[\]):|]|\s+\S)|(?i:^\s*{level}\s*:|\[{level}\]|\blevel"?\s*[=:]\s*"?{level}\b)"#
+    ))
+    .ok()
+});
+
+/// Whether a logger marked the line as less than an error.
+fn is_chat(line: &str) -> bool {
+    CHAT.as_ref().is_some_and(|chat| chat.is_match(line))
+}
+
+fn database(port: u16) -> Option<&'static str> {
+    DATABASES.iter().find(|(known, _)| *known == port).map(|(_, kind)| *kind)
+}
+
+/// `app/main.py, line 7, `client = Client()`, while it is loaded`.
+fn place_of(crash: &Crash) -> Option<String> {
+    let frame = crash.own.as_ref()?;
+    let source = if frame.source.is_empty() { String::new() } else { format!(", `{}`", short(&frame.source, 80)) };
+    let while_ = if crash.importing { ", while it is loaded" } else { "" };
+    Some(format!("{}, line {}{source}{while_}", frame.file, frame.line))
+}
+
+fn logged(line: &str) -> String {
+    format!("log: {}", short(line.trim(), MOST_CITED))
+}
