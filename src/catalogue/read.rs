@@ -74,6 +74,8 @@ pub(crate) struct Located {
     pub(crate) fires: Vec<Place>,
     /// Of each near miss.
     pub(crate) near: Vec<Place>,
+    /// Whether it has no mistake of its own.
+    pub(crate) is_whole: bool,
 }
 
 /// Reads a file. `field`: what its entries are listed under.
@@ -81,16 +83,27 @@ pub(crate) struct Located {
 /// # Errors
 /// The file as a whole, with every mistake.
 pub(crate) fn read(file: &str, source: &str, field: &str) -> Result<Vec<Located>, Refused> {
+    let (all, problems) = parse(file, source, field)?;
+    if problems.is_empty() { Ok(all) } else { Err(Refused::new(file, source, problems)) }
+}
+
+/// Reads a file as far as it can be read, with its mistakes.
+///
+/// # Errors
+/// It is not YAML, or not a list of entries.
+pub(crate) fn parse(file: &str, source: &str, field: &str) -> Result<(Vec<Located>, Vec<Problem>), Refused> {
     let (root, mut problems) = document(file, source, FILE, |_, _| {})?;
     let mut all: Vec<Located> = Vec::new();
     for node in root.items() {
-        let one = located(node, field, &mut problems);
+        let before = problems.len();
+        let mut one = located(node, field, &mut problems);
+        one.is_whole = problems.len() == before;
         if all.iter().any(|known| known.entry.id == one.entry.id) {
             problems.push(Problem::of(one.place, format!("duplicate id `{}`", one.entry.id)));
         }
         all.push(one);
     }
-    if problems.is_empty() { Ok(all) } else { Err(Refused::new(file, source, problems)) }
+    Ok((all, problems))
 }
 
 fn located(node: &Node, field: &str, problems: &mut Vec<Problem>) -> Located {
@@ -150,6 +163,7 @@ fn located(node: &Node, field: &str, problems: &mut Vec<Problem>) -> Located {
         place,
         fires: items("fires").iter().map(|node| node.place).collect(),
         near: items("near").iter().map(near).collect(),
+        is_whole: true,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use crate::catalogue::read::{Located, read};
+use crate::catalogue::read::{Located, parse};
 use crate::catalogue::{Catalogue, Entry, catalogue, embedded, extend};
 use crate::diagnose::samples::{Sample, wrong};
 use crate::scenario::problem::{Problem, Refused};
@@ -59,20 +59,25 @@ pub(crate) fn checked(path: &Path) -> Result<Result<Vec<Located>, Refused>, Fail
     let name = path.display().to_string();
     let text = text::read(path).map_err(|message| Failure::file(format!("{name}: {message}")))?;
     let field = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let located = match read(&name, &text, &field) {
-        Ok(located) => located,
+    let (located, mut problems) = match parse(&name, &text, &field) {
+        Ok(parsed) => parsed,
         Err(refused) => return Ok(Err(refused)),
     };
     let built_in = embedded();
-    let mut problems = Vec::new();
-    let own = located.iter().flat_map(|one| std::iter::once(&one.entry).chain(&one.variants)).cloned();
+    let own = located
+        .iter()
+        .filter(|one| one.is_whole)
+        .flat_map(|one| std::iter::once(&one.entry).chain(&one.variants))
+        .cloned();
     let catalogue = Catalogue::new(own.chain(built_in.iter().cloned()).collect());
     let service = service::defaults(&apprunner());
     for one in &located {
         if built_in.iter().any(|known| known.id == one.entry.id) {
             problems.push(Problem::of(one.place, format!("duplicate id `{}`: a built-in cause has it", one.entry.id)));
         }
-        for (sample, message) in wrong(&catalogue, &one.entry, &service) {
+        // An entry with a mistake of its own may well not fire.
+        let samples = if one.is_whole { wrong(&catalogue, &one.entry, &service) } else { Vec::new() };
+        for (sample, message) in samples {
             let place = match sample {
                 Sample::Fires(n) => one.fires.get(n),
                 Sample::Near(n) => one.near.get(n),
@@ -82,4 +87,38 @@ pub(crate) fn checked(path: &Path) -> Result<Result<Vec<Located>, Refused>, Fail
         }
     }
     Ok(if problems.is_empty() { Ok(located) } else { Err(Refused::new(&name, &text, problems)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("causes.yaml");
+        std::fs::write(&path, text).expect("written");
+        match checked(&path).expect("read") {
+            Ok(located) => format!("{} entries", located.len()),
+            Err(refused) => refused.to_string().replace(&folder.path().display().to_string(), ""),
+        }
+    }
+
+    #[test]
+    fn accepts_entries_whose_logs_are_right() {
+        let entry = "- id: flux-out-of-phase\n  seen: [exited, line: 'flux (?P<id>\\w+) is out of phase']\n  cause: The flux \
+                     {id} is out of phase.\n  fix: Align it.\n  repair: [env.set:FLUX=1]\n  fires: ['E: flux a7 is out of \
+                     phase']\n  near: [{log: 'flux a7 is in phase', means: nothing}]\n";
+        assert_eq!(said(entry), "1 entries");
+    }
+
+    #[test]
+    fn shows_every_mistake_with_its_place() {
+        let entries = "- id: invalid\n  seen: [line: 'a(']\n  cause: A.\n  fix: B.\n- id: empty\n  seen: [line: '(?:error)?']\n  \
+                       cause: A.\n  fix: B.\n- id: empty\n  seen: [line: 'phase (?P<n>\\d+)|no phase']\n  cause: A {n}.\n  \
+                       fix: B.\n  repair: [env.explode]\n- id: missing-variable\n  seen: [line: 'flux is odd', cold]\n  \
+                       cause: A.\n  fix: B.\n- id: samples\n  seen: [line: 'the flux is odd']\n  cause: A.\n  fix: B.\n  fires: \
+                       ['the flux is even']\n  near: [{log: 'the flux is odd today', means: much}]\n- id: nothing\n  seen: []\n  \
+                       cause: A.\n";
+        insta::assert_snapshot!(said(entries));
+    }
 }

@@ -307,18 +307,17 @@ pub(crate) fn stood_in_for(repair: &Condition) -> Option<&str> {
 #[must_use]
 pub(crate) fn is_contradicted(cause: &Cause, before: &Signature, tried: &[(&ConditionSet, Option<Signature>)]) -> bool {
     let proofs = proofs(&cause.id);
-    let proves =
-        |repair: &Condition| proofs.iter().any(|proof| *proof == repair.name() || *proof == repair.to_string());
+    let proves = |repair: &Condition| proofs.contains(&repair.name());
     let mut ends = tried.iter().filter(|(set, _)| set.iter().all(proves)).peekable();
     ends.peek().is_some() && ends.all(|(_, signature)| signature.as_ref() == Some(before))
 }
 
-/// The repairs that prove a cause: it is wrong if with all of them the image fails just as before.
+/// The repairs that prove a cause: it is wrong if with all of them the image fails just as before. One with an argument
+/// is only an attempt: a program need not read the variable, and another folder may be meant.
 fn proofs(id: &str) -> Vec<&'static str> {
     let configured = PROOFS.iter().filter(|(known, _)| *known == id).flat_map(|(_, proofs)| proofs.iter().copied());
-    configured
-        .chain(catalogue().get(id).into_iter().flat_map(|entry| entry.repair.iter().map(String::as_str)))
-        .collect()
+    let of_entry = catalogue().get(id).into_iter().flat_map(|entry| entry.repair.iter().map(String::as_str));
+    configured.chain(of_entry.filter(|repair| !repair.contains(':'))).collect()
 }
 
 /// The end of a log, which tells of the end of the process.

@@ -11,7 +11,11 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Mutex;
 
+use exitone::catalogue::catalogue;
+use exitone::diagnose::samples::causes_of;
 use exitone::images::debian::is_debian;
+use exitone::model::outcome::Cause;
+use exitone::scenario::{apprunner, service};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -101,7 +105,16 @@ fn baseline(server: &Server) -> Vec<String> {
     let case = &answer["cases"][0];
     let well = code == Some(0) && case["verdict"] == "pass" && case["causes"] == Value::Array(Vec::new());
     let told = format!("the baseline is not simply healthy (exit code {code:?}): {case:#}");
-    if well { Vec::new() } else { vec![told] }
+    let accused = accused(&strings(&case["evidence"]["log_tail"]).join("\n"));
+    if well && accused.is_empty() { Vec::new() } else { vec![format!("{told}\nits own log accuses {accused:?}")] }
+}
+
+/// What `explain` would say of a healthy server's log, had the server ended: nothing.
+fn accused(log: &str) -> Vec<String> {
+    let named = |cause: &Cause| cause.id != "unrecognized-error";
+    let service = service::defaults(&apprunner());
+    let entry = catalogue().entries().first().expect("an entry");
+    causes_of(catalogue(), entry, log, &service).into_iter().filter(named).map(|cause| cause.id).collect()
 }
 
 fn strings(list: &Value) -> Vec<String> {

@@ -76,6 +76,10 @@ impl Inquiry<'_, '_> {
                     continue;
                 }
                 if !self.has_runs_left() {
+                    // One that fails makes room for another.
+                    if self.repairs.iter().any(|set| self.is_running(set)) {
+                        break;
+                    }
                     left.by_ref().for_each(drop);
                 }
                 let Some(set) = left.next() else { break };
