@@ -49,7 +49,7 @@ pub(crate) fn explain(all: &[Line], service: &Service) -> Explanation {
     let succeeded = part().any(|(_, meaning)| *meaning == PlatformLine::Succeeded);
     let causes = if class.is_none() && succeeded { Vec::new() } else { shown(all, of_part, class, exit_code, service) };
     let is_vague = causes.iter().all(|cause| VAGUE.contains(&cause.id.as_str()));
-    let known = class.is_some() || !causes.is_empty();
+    let known = class.is_some() || !(causes.is_empty() || is_unrecognized(&causes));
     let likely = if known && is_vague { likely::causes(class, exit_code, application_log) } else { Vec::new() };
     let mut notes = Vec::new();
     if !misleading.is_empty() {
@@ -74,6 +74,11 @@ pub(crate) fn explain(all: &[Line], service: &Service) -> Explanation {
         likely,
         notes,
     }
+}
+
+/// Whether an error is all that a log shows.
+fn is_unrecognized(causes: &[Cause]) -> bool {
+    !causes.is_empty() && causes.iter().all(|cause| cause.id == "unrecognized-error")
 }
 
 /// What a rollback prints about roles was false in the field.
@@ -161,6 +166,9 @@ fn sentence(
             if application_log { "" } else { "; no line of the application is in this log" }
         ),
         None if succeeded => "The last deployment in this log succeeded: there is no failure to explain.".to_owned(),
+        None if is_unrecognized(causes) => {
+            "These are lines of the application alone, and none of them is a known cause of a failure.".to_owned()
+        }
         None if !causes.is_empty() => {
             "These are lines of the application alone; what they show would end its process (class B).".to_owned()
         }

@@ -48,9 +48,25 @@ pub(super) fn error_line<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + C
 
 /// The line that says what went wrong: the last that begins with the name of an error, else the first that speaks of one.
 pub(super) fn error_at(lines: &[&str]) -> Option<usize> {
-    let named = lines.iter().rposition(|line| names_an_error(line));
-    named.or_else(|| lines.iter().position(|line| speaks_of_an_error(line)))
+    let reports = |line: &&str| !ENDS.iter().any(|words| line.to_ascii_lowercase().contains(words));
+    let named = lines.iter().rposition(|line| names_an_error(line) && reports(line));
+    let spoken = || lines.iter().position(|line| speaks_of_an_error(line) && reports(line));
+    named.or_else(spoken).or_else(|| lines.iter().position(|line| speaks_of_an_error(line)))
 }
+
+/// Words of lines that report the end of a process and not what ended it.
+const ENDS: [&str; 10] = [
+    "npm err!",
+    "npm error",
+    "elifecycle",
+    "command failed with exit code",
+    "exited with code",
+    "exit code",
+    "startup failed. exiting",
+    "failed to start containers",
+    "shutting down",
+    "will retry",
+];
 
 /// Whether a line begins with the name of an error: `ValueError: …`, `java.net.ConnectException: …`.
 fn names_an_error(line: &str) -> bool {

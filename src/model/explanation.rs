@@ -67,7 +67,8 @@ impl Explanation {
     /// 1 for a failure, 0 if the last deployment succeeded, 5 if nothing is known (contract).
     #[must_use]
     pub(crate) fn status(&self) -> u8 {
-        match (self.class, self.causes.is_empty(), self.succeeded) {
+        let unknown = self.causes.iter().all(|cause| cause.id == "unrecognized-error");
+        match (self.class, unknown, self.succeeded) {
             (Some(_), ..) | (None, false, _) => 1,
             (None, true, true) => 0,
             (None, true, false) => 5,

@@ -98,6 +98,12 @@ struct Event {
     json_payload: Option<Value>,
     #[serde(default)]
     severity: Option<Value>,
+    /// What the platform itself says, in Cloud Logging.
+    #[serde(default, rename = "protoPayload")]
+    proto_payload: Option<Value>,
+    /// Every entry of Cloud Logging has it.
+    #[serde(default, rename = "insertId")]
+    insert_id: Option<IgnoredAny>,
 }
 
 /// Reads the top of a document.
@@ -112,9 +118,15 @@ struct Top<'k> {
 impl Top<'_> {
     fn event(&mut self, event: Event) {
         self.number += 1;
-        let Event { timestamp, message, text_payload, json_payload, severity } = event;
+        let Event { timestamp, message, text_payload, json_payload, severity, proto_payload, insert_id } = event;
+        let status = proto_payload.as_ref().and_then(|payload| payload.pointer("/status/message")?.as_str());
         let json = json_payload.map(|payload| serde_json::json!({"severity": severity, "jsonPayload": payload}));
-        let Some(text) = message.or(text_payload).or_else(|| json.map(|json| json.to_string())) else {
+        let text = message.or(text_payload).or_else(|| json.map(|json| json.to_string()));
+        let Some(text) = text.or_else(|| status.map(str::to_owned)) else {
+            // An entry about a request has no text.
+            if insert_id.is_some() || proto_payload.is_some() {
+                return;
+            }
             self.other.get_or_insert_with(|| format!("entry {} has no `message`", self.number));
             return;
         };
@@ -201,7 +213,7 @@ impl<'de> Visitor<'de> for &mut Top<'_> {
                     let tasks: Vec<Value> = map.next_value()?;
                     tasks.iter().for_each(|task| self.task(task));
                 }
-                "message" | "timestamp" | "textPayload" | "jsonPayload" | "severity" | "@message" => {
+                "message" | "timestamp" | "textPayload" | "jsonPayload" | "protoPayload" | "severity" | "@message" => {
                     single.push((key, map.next_value()?));
                 }
                 _ => {
@@ -214,7 +226,10 @@ impl<'de> Visitor<'de> for &mut Top<'_> {
         match one {
             Ok(event)
                 if !found
-                    && (event.message.is_some() || event.text_payload.is_some() || event.json_payload.is_some()) =>
+                    && (event.message.is_some()
+                        || event.text_payload.is_some()
+                        || event.json_payload.is_some()
+                        || event.proto_payload.is_some()) =>
             {
                 self.event(event);
             }

@@ -29,6 +29,36 @@ const PARTS: [&str; 7] = ["stack", "stack_trace", "stackTrace", "backtrace", "me
 /// Objects that hold the fields of the event.
 const INSIDE: [&str; 3] = ["fields", "jsonPayload", "attr"];
 
+/// Fields that say nothing about what happened.
+const BESIDE: [&str; 24] = [
+    "time",
+    "timestamp",
+    "ts",
+    "@t",
+    "pid",
+    "hostname",
+    "name",
+    "logger",
+    "logger_name",
+    "thread",
+    "thread_name",
+    "target",
+    "level_value",
+    "v",
+    "@version",
+    "caller",
+    "source",
+    "version",
+    "service",
+    "env",
+    "type",
+    "@i",
+    "id",
+    "ctx",
+];
+/// Maximum length of the fields of an event, in characters.
+const MOST_FIELDS: usize = 400;
+
 /// A log whose JSON lines are plain lines: below an error the level stands first, then the message, then the stack. A
 /// line that is not such JSON stays as it is.
 pub(crate) fn plain(log: &str) -> Cow<'_, str> {
@@ -73,6 +103,7 @@ fn event(line: &str) -> Option<String> {
         text.push_str(level.word());
     }
     text.push_str(message.unwrap_or_default().trim_end());
+    let fields = if level.is_none_or(|level| level == Level::Error) { fields(&all) } else { String::new() };
     if !error.is_empty() {
         let first = error.lines().next().unwrap_or_default();
         // The stack begins with the message already.
@@ -84,7 +115,31 @@ fn event(line: &str) -> Option<String> {
         }
         text.push_str(error.trim_end());
     }
+    // Below the first line nothing is added to a stack.
+    if !fields.is_empty() {
+        let end = text.find('\n').unwrap_or(text.len());
+        text.insert_str(end, &fields);
+    }
     Some(text)
+}
+
+/// What else an event says, as loggers of text write it: ` key=value`.
+fn fields(all: &[&Map<String, Value>]) -> String {
+    let is_known = |key: &str| {
+        [&MESSAGE[..], &LEVEL[..], &ERROR[..], &INSIDE[..], &BESIDE[..]].iter().any(|keys| keys.contains(&key))
+    };
+    let mut out = String::new();
+    for (key, value) in all.iter().flat_map(|map| map.iter()).filter(|(key, _)| !is_known(key)) {
+        let value = match value {
+            Value::String(text) if !text.contains('\n') => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => continue,
+        };
+        if out.len() + key.len() + value.len() < MOST_FIELDS {
+            out.push_str(&format!(" {key}={value}"));
+        }
+    }
+    out
 }
 
 /// Adds an error's text.

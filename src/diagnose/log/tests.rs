@@ -94,6 +94,17 @@ fn reads_how_a_task_stopped() {
 }
 
 #[test]
+fn reads_what_cloud_logging_says_of_a_revision() {
+    let request =
+        serde_json::json!({"insertId": "a", "timestamp": "2026-11-28T10:00:00Z", "httpRequest": {"status": 503}});
+    let status = serde_json::json!({"code": 9, "message": "The user-provided container failed to start"});
+    let audit =
+        serde_json::json!({"insertId": "b", "timestamp": "2026-11-28T10:00:01Z", "protoPayload": {"status": status}});
+    let log = serde_json::json!([request, audit]).to_string();
+    assert_eq!(texts(&log), ["The user-provided container failed to start"]);
+}
+
+#[test]
 fn what_follows_a_document_is_read_as_text() {
     let log =
         "{\"tasks\": [{\"stoppedReason\": \"Essential container in task exited\", \"containers\": []}]}\n\nboom\n";

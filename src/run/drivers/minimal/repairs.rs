@@ -70,9 +70,12 @@ impl Inquiry<'_, '_> {
         // A baseline that becomes healthy after all needs no repair.
         while !self.is_over() && !self.is_verified() && self.provisional.is_none() {
             while self.conductor.free() > 0 {
-                // First a healthy one again.
-                if let Some(again) = self.unverified() {
-                    self.start(again);
+                // First a healthy one again, and nothing beside it: one verified repair is enough.
+                if let Some(first) = self.healthy_so_far() {
+                    if !self.is_short_of_runs(&first) {
+                        break;
+                    }
+                    self.start(first);
                     continue;
                 }
                 if !self.has_runs_left() {
@@ -87,7 +90,7 @@ impl Inquiry<'_, '_> {
                 self.repairs.push(set);
             }
             let is_running = self.repairs.iter().any(|set| self.is_running(set));
-            if !is_running && left.peek().is_none() && self.unverified().is_none() {
+            if !is_running && left.peek().is_none() && self.healthy_so_far().is_none() {
                 return;
             }
             self.next_result().await;
@@ -151,15 +154,20 @@ impl Inquiry<'_, '_> {
         runs
     }
 
-    /// A set of repairs that was healthy so far and must run again.
-    fn unverified(&self) -> Option<ConditionSet> {
-        let again = |set: &&ConditionSet| {
+    /// The first set of repairs that was healthy so far and is not verified yet.
+    fn healthy_so_far(&self) -> Option<ConditionSet> {
+        let is = |set: &&ConditionSet| {
             let tally = self.memory.tally(set);
-            let runs = self.running.values().filter(|run| run.conditions == **set).count();
-            let ended = (tally.passes + tally.unresolved) as usize;
-            tally.fails == 0 && tally.passes > 0 && ended + runs < RUNS
+            tally.fails == 0 && tally.passes > 0 && ((tally.passes + tally.unresolved) as usize) < RUNS
         };
-        self.repairs.iter().find(again).cloned()
+        self.repairs.iter().find(is).cloned()
+    }
+
+    /// Whether a set must run again to be verified.
+    fn is_short_of_runs(&self, set: &ConditionSet) -> bool {
+        let tally = self.memory.tally(set);
+        let runs = self.running.values().filter(|run| run.conditions == *set).count();
+        ((tally.passes + tally.unresolved) as usize) + runs < RUNS
     }
 
     /// Whether one of the repairs is verified.
