@@ -183,10 +183,13 @@ impl Set {
     fn wrong(&self, said: &Value) -> Vec<String> {
         let ids: Vec<&str> =
             said["causes"].as_array().into_iter().flatten().filter_map(|cause| cause["id"].as_str()).collect();
-        let text = said["causes"][0]["text"].as_str().unwrap_or_default();
+        let causes = said["causes"].as_array().into_iter().flatten();
+        let text: String = causes.clone().filter_map(|cause| cause["text"].as_str()).collect();
         let mut wrong = Vec::new();
-        if ids.first() != Some(&self.cause.as_str()) {
-            wrong.push(format!("the first cause is not {}: {ids:?}, {}", self.cause, first(said)));
+        // The catalogue may name it more precisely first.
+        let kinds = causes.flat_map(|cause| cause["also"].as_array().into_iter().flatten().filter_map(Value::as_str));
+        if !ids.iter().copied().chain(kinds).any(|id| id == self.cause) {
+            wrong.push(format!("no cause is {}: {ids:?}, {}", self.cause, first(said)));
         }
         wrong.extend(self.also.iter().filter(|id| !ids.contains(&id.as_str())).map(|id| format!("no {id}: {ids:?}")));
         let missing = self.words.iter().filter(|word| !text.contains(word.as_str()));
