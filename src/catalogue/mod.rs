@@ -107,7 +107,7 @@ pub fn embedded() -> Vec<Entry> {
 /// The file as a whole, with every mistake.
 pub fn entries(field: &str, text: &str) -> Result<Vec<Entry>, Refused> {
     let read = read::read(&format!("{field}.yaml"), text, field)?;
-    Ok(read.into_iter().flat_map(|located| std::iter::once(located.entry).chain(located.variants)).collect())
+    Ok(read.into_iter().flat_map(read::Located::entries).collect())
 }
 
 /// Substitutes `{word}` in a text. A part in `[…]` that has words is dropped if one of them is unknown; other brackets and

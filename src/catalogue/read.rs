@@ -63,7 +63,7 @@ const FILE: Shape = Shape::List(&Shape::Map(&[
 ]));
 
 /// An entry and where its parts are in the file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Located {
     pub(crate) entry: Entry,
     /// The entry once more for each of its variants.
@@ -76,6 +76,13 @@ pub(crate) struct Located {
     pub(crate) near: Vec<Place>,
     /// Whether it has no mistake of its own.
     pub(crate) is_whole: bool,
+}
+
+impl Located {
+    /// The entry and its variants.
+    pub(crate) fn entries(self) -> impl Iterator<Item = Entry> {
+        std::iter::once(self.entry).chain(self.variants)
+    }
 }
 
 /// Reads a file. `field`: what its entries are listed under.

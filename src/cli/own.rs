@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::catalogue::read::{Located, parse};
-use crate::catalogue::{Catalogue, Entry, catalogue, embedded, extend};
+use crate::catalogue::{Catalogue, catalogue, embedded, extend};
 use crate::diagnose::samples::{Sample, wrong};
 use crate::scenario::problem::{Problem, Refused};
 use crate::scenario::{apprunner, service, text};
@@ -30,7 +30,7 @@ impl Own {
         let (mut entries, mut refused) = (Vec::new(), Vec::new());
         for path in of_project.iter().chain(&self.causes) {
             match checked(path)? {
-                Ok(located) => entries.extend(located.into_iter().flat_map(of)),
+                Ok(located) => entries.extend(located.into_iter().flat_map(Located::entries)),
                 Err(problems) => refused.push(problems.to_string()),
             }
         }
@@ -46,11 +46,6 @@ impl Own {
     }
 }
 
-/// The entry and its variants.
-fn of(located: Located) -> impl Iterator<Item = Entry> {
-    std::iter::once(located.entry).chain(located.variants)
-}
-
 /// Reads a file of entries and holds them against their logs.
 ///
 /// # Errors
@@ -64,11 +59,7 @@ pub(crate) fn checked(path: &Path) -> Result<Result<Vec<Located>, Refused>, Fail
         Err(refused) => return Ok(Err(refused)),
     };
     let built_in = embedded();
-    let own = located
-        .iter()
-        .filter(|one| one.is_whole)
-        .flat_map(|one| std::iter::once(&one.entry).chain(&one.variants))
-        .cloned();
+    let own = located.iter().filter(|one| one.is_whole).cloned().flat_map(Located::entries);
     let catalogue = Catalogue::new(own.chain(built_in.iter().cloned()).collect());
     let service = service::defaults(&apprunner());
     for one in &located {

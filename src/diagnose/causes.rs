@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 
-use super::facts::Facts;
+use super::facts::{Facts, Witness};
 use super::sight::{Sight, Zone};
 use crate::catalogue::{Basis, Catalogue, Entry, Rank};
-use crate::model::observation::ProbeResult;
+use crate::model::observation::{Evidence, ProbeResult};
 use crate::model::outcome::{Cause, Outcome};
+use crate::model::service::Service;
 
 /// Causes of a process that listens where no probe comes.
 const ELSEWHERE: [&str; 3] = ["port-mismatch", "bound-to-loopback", "bound-to-host-name"];
@@ -73,6 +74,29 @@ pub(crate) fn causes(facts: &Facts<'_>, catalogue: &Catalogue) -> Vec<Cause> {
         all.extend(last_resort.into_iter().next().map(|fired| fired.cause));
     }
     all
+}
+
+/// The causes that a log shows by itself. Network and ports were not observed.
+#[must_use]
+pub(crate) fn of_log(
+    log: &str,
+    outcome: &Outcome,
+    exit_code: Option<i64>,
+    service: &Service,
+    catalogue: &Catalogue,
+) -> Vec<Cause> {
+    let evidence = Evidence::default();
+    let facts = Facts {
+        witness: Witness::ServiceLog,
+        outcome,
+        exit_code,
+        evidence: &evidence,
+        log,
+        service,
+        own: std::net::Ipv4Addr::UNSPECIFIED,
+        memory: None,
+    };
+    causes(&facts, catalogue)
 }
 
 /// The best cause that a log shows. What else it fires is a consequence, or the same in other words: the kinds of

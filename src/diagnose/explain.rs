@@ -8,12 +8,10 @@
 mod likely;
 mod seen;
 
-use super::causes::{VAGUE, causes};
-use super::facts::{Facts, Witness};
+use super::causes::{VAGUE, of_log};
 use super::log::{Line, PlatformLine};
 use crate::catalogue::catalogue;
 use crate::model::explanation::{Explanation, LogLine};
-use crate::model::observation::Evidence;
 use crate::model::outcome::{Cause, FailureClass, Outcome};
 use crate::model::service::Service;
 use crate::model::words::command_line;
@@ -119,7 +117,7 @@ fn shown(
     of_application(&lines.join("\n"), class, exit_code, service)
 }
 
-/// The causes that a log shows by itself. Network and ports were not observed.
+/// The causes that an application's log shows after a failure of this class.
 fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>, service: &Service) -> Vec<Cause> {
     if log.trim().is_empty() {
         return Vec::new();
@@ -129,18 +127,7 @@ fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>
         Some(FailureClass::C) => (Outcome::Unhealthy, None),
         _ => (Outcome::Exited, exit_code.or(Some(1))),
     };
-    let evidence = Evidence::default();
-    let facts = Facts {
-        witness: Witness::ServiceLog,
-        outcome: &outcome,
-        exit_code,
-        evidence: &evidence,
-        log,
-        service,
-        own: std::net::Ipv4Addr::UNSPECIFIED,
-        memory: None,
-    };
-    causes(&facts, catalogue())
+    of_log(log, &outcome, exit_code, service, catalogue())
 }
 
 fn sentence(

@@ -1,9 +1,7 @@
 //! Holds entries of the catalogue against their own logs. Pure.
 
-use super::causes::causes;
-use super::facts::{Facts, Witness};
+use super::causes::{VAGUE, of_log};
 use crate::catalogue::{Basis, Catalogue, Entry};
-use crate::model::observation::Evidence;
 use crate::model::outcome::{Cause, Outcome};
 use crate::model::service::Service;
 
@@ -23,18 +21,7 @@ pub enum Sample {
 pub fn causes_of(catalogue: &Catalogue, entry: &Entry, log: &str, service: &Service) -> Vec<Cause> {
     let exit_code = entry.exit_code();
     let outcome = if exit_code.is_some() { Outcome::Exited } else { Outcome::Unhealthy };
-    let evidence = Evidence::default();
-    let facts = Facts {
-        witness: Witness::ServiceLog,
-        outcome: &outcome,
-        exit_code,
-        evidence: &evidence,
-        log,
-        service,
-        own: std::net::Ipv4Addr::UNSPECIFIED,
-        memory: None,
-    };
-    causes(&facts, catalogue)
+    of_log(log, &outcome, exit_code, service, catalogue)
 }
 
 /// What is wrong with the logs of an entry: one that fires another first, a near miss that fires it.
@@ -50,7 +37,7 @@ pub fn wrong(catalogue: &Catalogue, entry: &Entry, service: &Service) -> Vec<(Sa
         let first = found.first().map(|cause| cause.id.as_str());
         match (entry.harmless, first) {
             (true, None) => {}
-            (true, Some(other)) if super::causes::VAGUE.contains(&other) => {}
+            (true, Some(other)) if VAGUE.contains(&other) => {}
             (false, Some(first)) if first == entry.id => {}
             (true, Some(other)) => all.push((Sample::Fires(n), format!("this harmless log fires `{other}`"))),
             (false, Some(other)) => {

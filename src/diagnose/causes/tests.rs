@@ -1,12 +1,10 @@
 //! Every rule, with a case that triggers it and a near miss.
 
-use super::super::facts::Witness;
 use super::*;
 use crate::catalogue::catalogue;
 use crate::model::observation::{
     ConnectAttempt, DnsQuestion, Evidence, Fate, Listening, OpenSocket, ProbeAttempt, Usage,
 };
-use crate::model::service::Service;
 use std::net::Ipv4Addr;
 
 /// What is visible of one attempt.

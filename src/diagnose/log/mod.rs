@@ -17,7 +17,7 @@ use crate::model::redact::shown_line;
 use kept::{Kept, Raw};
 pub(crate) use platform::PlatformLine;
 
-/// How much of a log is looked at to see what it is, in bytes.
+/// Number of bytes read from the beginning to see what kind of log it is.
 const SAMPLE: u64 = 64 << 10;
 
 /// A line.
