@@ -16,7 +16,7 @@ use pattern::Patterns;
 use crate::scenario::Refused;
 
 /// The embedded files: the field and its text. The order decides between entries that are equal in everything else.
-pub const FILES: [(&str, &str); 21] = [
+pub const FILES: [(&str, &str); 22] = [
     ("python", include_str!("python.yaml")),
     ("node", include_str!("node.yaml")),
     ("jvm", include_str!("jvm.yaml")),
@@ -34,6 +34,7 @@ pub const FILES: [(&str, &str); 21] = [
     ("cloud", include_str!("cloud.yaml")),
     ("kernel", include_str!("kernel.yaml")),
     ("platform", include_str!("platform.yaml")),
+    ("container", include_str!("container.yaml")),
     ("program", include_str!("program.yaml")),
     ("network", include_str!("network.yaml")),
     ("serving", include_str!("serving.yaml")),

@@ -193,7 +193,9 @@ fn unfilled(entry: &Entry) -> Vec<String> {
     };
     let texts = [&entry.cause, &entry.fix].into_iter().chain(entry.fix_on.values());
     let words = texts.flat_map(|text| required_words(text));
-    words.filter(|word| !COMMON.contains(&word.as_str()) && !WAYS.contains(word) && !captures(word)).collect()
+    let provides = |word: &str| entry.seen.iter().any(|seen| seen.provides().contains(&word));
+    let known = |word: &str| COMMON.contains(&word) || provides(word) || captures(word);
+    words.filter(|word| !WAYS.contains(word) && !known(word)).collect()
 }
 
 fn basis_of(name: &str) -> Option<Basis> {

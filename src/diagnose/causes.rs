@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::facts::{Facts, Witness};
 use super::sight::{Sight, Zone};
-use crate::catalogue::{Basis, Catalogue, Entry, Rank};
+use crate::catalogue::{Basis, Catalogue, Entry, Rank, Seen};
 use crate::model::observation::{Evidence, ProbeResult};
 use crate::model::outcome::{Cause, Outcome};
 use crate::model::service::Service;
@@ -26,9 +26,10 @@ struct Fired<'c> {
 
 impl Fired<'_> {
     /// Orders the entries that the log fires: a precise one first, then what stands closest to the error that ended the
-    /// process, then the earlier one, then the one that names more.
-    fn order(&self) -> (bool, Rank, Option<(Zone, usize)>, Reverse<usize>) {
-        (self.is_early(), self.entry.rank, self.at, Reverse(self.detail))
+    /// process, then the earlier one, then what the container confirms, then the one that names more.
+    fn order(&self) -> (bool, Rank, Option<(Zone, usize)>, Reverse<bool>, Reverse<usize>) {
+        let confirmed = self.entry.seen.iter().any(Seen::is_of_container);
+        (self.is_early(), self.entry.rank, self.at, Reverse(confirmed), Reverse(self.detail))
     }
 
     /// Whether it stands on lines from before the error, or on what is less than one.
@@ -85,18 +86,28 @@ pub(crate) fn of_log(
     service: &Service,
     catalogue: &Catalogue,
 ) -> Vec<Cause> {
-    let evidence = Evidence::default();
-    let facts = Facts {
+    causes(&facts_of_log(log, outcome, exit_code, service, &Evidence::default()), catalogue)
+}
+
+/// What a log shows by itself.
+pub(super) fn facts_of_log<'a>(
+    log: &'a str,
+    outcome: &'a Outcome,
+    exit_code: Option<i64>,
+    service: &'a Service,
+    evidence: &'a Evidence,
+) -> Facts<'a> {
+    Facts {
         witness: Witness::ServiceLog,
         outcome,
         exit_code,
-        evidence: &evidence,
+        evidence,
         log,
         service,
         own: std::net::Ipv4Addr::UNSPECIFIED,
         memory: None,
-    };
-    causes(&facts, catalogue)
+        env: None,
+    }
 }
 
 /// The best cause that a log shows. What else it fires is a consequence, or the same in other words: the kinds of

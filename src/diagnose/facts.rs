@@ -1,5 +1,6 @@
 //! The input of the catalogue: what is known of one attempt.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use crate::model::observation::Evidence;
@@ -42,4 +43,6 @@ pub(crate) struct Facts<'a> {
     pub(crate) own: Ipv4Addr,
     /// The container's memory limit in bytes.
     pub(crate) memory: Option<u64>,
+    /// The process's variables, its image's among them, if they are known.
+    pub(crate) env: Option<&'a BTreeMap<String, String>>,
 }

@@ -8,6 +8,7 @@ pub(crate) mod exercise;
 pub(crate) mod explain;
 pub(crate) mod facts;
 pub(crate) mod log;
+pub(crate) mod named;
 pub(crate) mod needed;
 pub(crate) mod platform;
 pub(crate) mod pointed;

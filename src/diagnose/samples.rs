@@ -1,7 +1,12 @@
 //! Holds entries of the catalogue against their own logs. Pure.
 
-use super::causes::{VAGUE, of_log};
-use crate::catalogue::{Basis, Catalogue, Entry};
+use std::collections::BTreeMap;
+
+use super::causes::{VAGUE, causes, facts_of_log};
+use super::facts::Facts;
+use super::named;
+use crate::catalogue::{Basis, Catalogue, Entry, Seen};
+use crate::model::observation::{Evidence, NamedFile, Place};
 use crate::model::outcome::{Cause, Outcome};
 use crate::model::service::Service;
 
@@ -21,7 +26,50 @@ pub enum Sample {
 pub fn causes_of(catalogue: &Catalogue, entry: &Entry, log: &str, service: &Service) -> Vec<Cause> {
     let exit_code = entry.exit_code();
     let outcome = if exit_code.is_some() { Outcome::Exited } else { Outcome::Unhealthy };
-    of_log(log, &outcome, exit_code, service, catalogue)
+    let evidence = Evidence { user: user(entry), files: files(entry, log), ..Evidence::default() };
+    let env = variables(entry, log);
+    let facts = facts_of_log(log, &outcome, exit_code, service, &evidence);
+    causes(&Facts { env: env.as_ref(), ..facts }, catalogue)
+}
+
+/// Who the process of an entry's logs is, if the entry asks.
+fn user(entry: &Entry) -> Option<u32> {
+    let asks = |seen: &Seen| entry.seen.contains(seen);
+    if asks(&Seen::NotWritable) || asks(&Seen::NotReadable) {
+        return Some(1000);
+    }
+    asks(&Seen::AsRoot).then_some(0)
+}
+
+/// The files that a log names, as the entry wants them.
+fn files(entry: &Entry, log: &str) -> Vec<NamedFile> {
+    let asks = |seen: Seen| entry.seen.contains(&seen);
+    if !entry.seen.iter().any(Seen::is_of_container) {
+        return Vec::new();
+    }
+    let is_there = asks(Seen::FileThere) || asks(Seen::NotReadable);
+    let place = |path: &str, folder| Place { path: path.to_owned(), folder, mode: 0o700, owner: 0 };
+    let named = named::files(log).into_iter().map(|named| NamedFile {
+        found: is_there.then(|| place(&named, false)),
+        within: place("/app", true),
+        like: asks(Seen::OtherCase).then(|| "Other".to_owned()),
+        named,
+    });
+    named.collect()
+}
+
+/// The variables that a log names, as the entry wants them; `None` if it does not ask.
+fn variables(entry: &Entry, log: &str) -> Option<BTreeMap<String, String>> {
+    let values = [
+        (Seen::VariableUnset, None),
+        (Seen::VariableSet, Some("value")),
+        (Seen::VariableEmpty, Some("")),
+        (Seen::VariableQuoted, Some("\"value\"")),
+        (Seen::VariableSpaced, Some("value ")),
+    ];
+    let (_, value) = values.into_iter().find(|(seen, _)| entry.seen.contains(seen))?;
+    let words = log.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
+    Some(words.filter_map(|word| Some((word.to_owned(), value?.to_owned()))).collect())
 }
 
 /// What is wrong with the logs of an entry: one that fires another first, a near miss that fires it.

@@ -1,5 +1,7 @@
 //! What is visible of one attempt, as the entries of the catalogue ask for it. Pure.
 
+mod named;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
@@ -158,7 +160,9 @@ impl<'a> Sight<'a> {
         if !entry.seen.iter().all(|seen| self.sees(seen, &mut found)) {
             return None;
         }
-        if entry.unless.iter().any(|seen| self.sees(seen, &mut Found::default())) {
+        // What rules it out may be about what was seen: its words are known.
+        let known = || Found { words: found.words.clone(), ..Found::default() };
+        if entry.unless.iter().any(|seen| self.sees(seen, &mut known())) {
             return None;
         }
         for seen in &entry.also {
@@ -224,6 +228,15 @@ impl<'a> Sight<'a> {
                 let open = self.facts.evidence.sockets.iter().any(|socket| !socket.accepted);
                 open || unanswered(self.facts.evidence).is_some()
             }
+            Seen::FileMissing | Seen::FileThere | Seen::OtherCase | Seen::NotWritable | Seen::NotReadable => {
+                named::file(seen, self.facts, found)
+            }
+            Seen::AsRoot => self.facts.evidence.user == Some(0),
+            Seen::VariableUnset
+            | Seen::VariableSet
+            | Seen::VariableEmpty
+            | Seen::VariableQuoted
+            | Seen::VariableSpaced => named::variable(seen, self.facts, found),
             Seen::Error => self.error(found),
             Seen::Quiet => {
                 let quiet = self.facts.log.trim().is_empty();

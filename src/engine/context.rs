@@ -86,8 +86,10 @@ impl EngineEnv {
             self.home.as_ref().map(|h| h.join(".colima/default/docker.sock")),
             self.runtime_dir.as_ref().map(|r| r.join("podman/podman.sock")),
         ];
-        let found = candidates.into_iter().flatten().find(|path| path.exists());
-        Ok(format!("unix://{}", found.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET)).display()))
+        // One that answers, else one that is there: with several engines, not all of their sockets are this user's.
+        let sockets: Vec<PathBuf> = candidates.into_iter().flatten().filter(|path| path.exists()).collect();
+        let found = sockets.iter().find(|path| answers(path)).or(sockets.first());
+        Ok(format!("unix://{}", found.map_or(Path::new(DEFAULT_SOCKET), PathBuf::as_path).display()))
     }
 
     fn context(&self) -> EngineResult<Option<String>> {
@@ -111,6 +113,14 @@ impl EngineEnv {
             .ok_or_else(|| EngineError::Address { problem: format!("no docker context `{context}`") })?;
         Ok(read_json::<Meta>(&path)?.endpoints.docker.host)
     }
+}
+
+/// Whether a process accepts connections at a socket, and this user may connect.
+fn answers(socket: &Path) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::net::UnixStream::connect(socket).is_ok();
+    #[cfg(not(unix))]
+    socket.exists()
 }
 
 /// Bytes as hexadecimal digits.
@@ -146,6 +156,16 @@ mod tests {
 
         here.docker_context = Some("default".to_owned());
         assert_eq!(here.host(), Ok("unix:///var/run/docker.sock".to_owned()));
+        let runtime = dir.path().join("run");
+        std::fs::create_dir_all(runtime.join("podman")).expect("created");
+        std::fs::write(runtime.join("docker.sock"), "").expect("written");
+        let _listener = std::os::unix::net::UnixListener::bind(runtime.join("podman/podman.sock")).expect("bound");
+        let found = EngineEnv { runtime_dir: Some(runtime.clone()), ..EngineEnv::default() };
+        if !Path::new(DEFAULT_SOCKET).exists() {
+            let expected = format!("unix://{}/podman/podman.sock", runtime.display());
+            assert_eq!(found.host(), Ok(expected), "the first one does not answer");
+        }
+
         here.docker_host = Some("tcp://127.0.0.1:2375".to_owned());
         assert_eq!(here.host(), Ok("tcp://127.0.0.1:2375".to_owned()));
     }

@@ -1,8 +1,12 @@
-//! The real engine, through bollard; no other file uses that crate.
+//! The real engine, through bollard; no other module uses that crate.
+
+mod answers;
+mod body;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,24 +14,22 @@ use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
-use bollard::models::{
-    ContainerCreateBody, ContainerSummaryStateEnum, EventMessageTypeEnum, HealthConfig, HostConfig,
-    HostConfigLogConfig, ImageInspect, Mount, MountType, MountVolumeOptions, ResourcesUlimits, SystemInfo,
-    VolumeCreateRequest,
-};
+use bollard::models::{EventMessageTypeEnum, ImageInspect, SystemInfo, VolumeCreateRequest};
 use bollard::query_parameters as q;
 use bytes::Bytes;
 use docker_credential::DockerCredential;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use self::answers::{Inspected, Listed, lenient};
+use self::body::body;
 use super::context::EngineEnv;
 use super::credentials::{credentials_for, with_tag};
 use super::error::{refused, start_error};
-use super::files::{FileStat, enough, first_file};
+use super::files::FileStat;
 use super::{
     Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
-    Found, Network, Output, VolumeMount,
+    Found, Output,
 };
 use crate::model::image::env_map;
 use crate::model::{ImageFacts, ImageId, condition::nearest};
@@ -37,6 +39,8 @@ const LOWEST_API: (u32, u32) = (1, 41);
 
 /// Time limit for loading an image: the engine answers only when it is done.
 const LOAD_WITHIN: Duration = Duration::from_secs(900);
+/// How often a stream of events is opened again.
+const MOST_STREAMS: usize = 1000;
 /// A removal that takes longer is an error.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -44,6 +48,8 @@ const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 pub struct DockerEngine {
     client: Docker,
     host: String,
+    /// Whether it is Podman, known once it has been identified.
+    is_podman: AtomicBool,
 }
 
 impl DockerEngine {
@@ -62,7 +68,7 @@ impl DockerEngine {
         }
         let client =
             Docker::connect_with_host(&host).map_err(|e| EngineError::Address { problem: format!("{host}: {e}") })?;
-        Ok(Self { client, host })
+        Ok(Self { client, host, is_podman: AtomicBool::new(false) })
     }
 
     /// Converts an error of the client.
@@ -208,66 +214,6 @@ fn micros(text: Option<String>) -> Option<i64> {
     (at.as_second() > 0).then(|| at.as_microsecond())
 }
 
-fn body(spec: &ContainerSpec) -> ContainerCreateBody {
-    let holder = spec.holder.as_ref();
-    let mount = |volume: &VolumeMount| Mount {
-        target: Some(volume.target.clone()),
-        source: Some(volume.name.clone()),
-        typ: Some(MountType::VOLUME),
-        read_only: Some(volume.read_only),
-        volume_options: Some(MountVolumeOptions { no_copy: Some(!volume.copy), ..Default::default() }),
-        ..Default::default()
-    };
-    let limit = |files: u64| i64::try_from(files).unwrap_or(i64::MAX);
-    let ulimit = |n| ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(limit(n)), hard: Some(limit(n)) };
-    let groups = holder.and_then(|h| h.groups.as_ref());
-    let host_config = HostConfig {
-        network_mode: Some(match &spec.network {
-            Network::None => "none".to_owned(),
-            Network::Container(id) => format!("container:{id}"),
-        }),
-        mounts: Some(spec.volumes.iter().map(mount).collect()),
-        binds: groups.map(|target| vec![format!("/sys/fs/cgroup:{target}:ro")]),
-        ulimits: spec.nofile.map(|n| vec![ulimit(n)]),
-        readonly_rootfs: Some(spec.read_only),
-        tmpfs: (!spec.empty_folders.is_empty())
-            .then(|| spec.empty_folders.iter().map(|path| (path.clone(), "mode=1777".to_owned())).collect()),
-        nano_cpus: spec.cpu_milli.map(|milli| i64::from(milli) * 1_000_000),
-        memory: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
-        memory_swap: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
-        // Output is read from the attached stream; a log file on the engine would be useless.
-        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        // SYS_ADMIN creates the namespaces, NET_ADMIN configures them, NET_RAW (not a default everywhere) taps them.
-        // The profiles would forbid writing /proc/sys/net.
-        cap_add: holder.map(|h| {
-            let all = ["SYS_ADMIN", "NET_ADMIN", "NET_RAW"].map(ToOwned::to_owned).to_vec();
-            if h.network { all } else { all[..1].to_vec() }
-        }),
-        security_opt: holder.map(|_| vec!["apparmor=unconfined".to_owned(), "label=disable".to_owned()]),
-        readonly_paths: holder.filter(|h| h.network).map(|_| Vec::new()),
-        dns: holder.map(|h| vec![h.dns.clone()]),
-        dns_search: holder.map(|_| vec![".".to_owned()]),
-        auto_remove: holder.map(|h| h.auto_remove),
-        ..Default::default()
-    };
-    ContainerCreateBody {
-        image: Some(spec.image.clone()),
-        labels: Some(spec.labels.clone().into_iter().collect()),
-        entrypoint: spec.entrypoint.clone(),
-        user: spec.user.clone(),
-        cmd: spec.cmd.clone(),
-        env: Some(spec.env.clone()),
-        hostname: holder.map(|h| h.hostname.clone()),
-        open_stdin: Some(holder.is_some()),
-        stdin_once: Some(holder.is_some()),
-        attach_stdin: Some(holder.is_some()),
-        // App Runner ignores HEALTHCHECK.
-        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
-        host_config: Some(host_config),
-        ..Default::default()
-    }
-}
-
 fn outputs(
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, Cause>> + Send>>,
 ) -> impl Stream<Item = EngineResult<Output>> + Send {
@@ -291,8 +237,10 @@ impl Engine for DockerEngine {
         }
         let components = version.components.unwrap_or_default();
         let podman = components.iter().any(|c| c.name.to_ascii_lowercase().contains("podman"));
+        self.is_podman.store(podman, Ordering::Relaxed);
         let info = asked.1.map_err(|e| self.error("identifying the engine", e))?;
         let parts = parts(&info);
+        let is_v2 = info.cgroup_version.is_some_and(|version| version.to_string() == "2");
         let id = info.id.filter(|id| !podman && !id.is_empty());
         let id = id.unwrap_or_else(|| format!("{} {}", self.host, info.name.unwrap_or_default()));
         Ok(EngineInfo {
@@ -311,9 +259,13 @@ impl Engine for DockerEngine {
             cpus: info.ncpu.and_then(|n| usize::try_from(n).ok()).unwrap_or(1).max(1),
             joins_current_namespace: !podman,
             // An engine that does not mention a feature has it.
-            cpu_limit: info.cpu_cfs_quota.unwrap_or(true),
+            // Podman denies it on cgroup v2, where its limits work.
+            cpu_limit: info.cpu_cfs_quota.unwrap_or(true) || (podman && is_v2),
             memory_limit: info.memory_limit.unwrap_or(true),
             unsets_variables: !podman,
+            read_only_root: !podman,
+            shares_names: !podman,
+            fills_at_create: !podman,
         })
     }
 
@@ -421,14 +373,20 @@ impl Engine for DockerEngine {
         let options = q::ListImagesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
         let images = self.client.list_images(Some(options)).await.map_err(|e| self.error("listing images", e))?;
         let named = |i: bollard::models::ImageSummary| {
-            let names = i.repo_tags.into_iter().filter(|name| name != "<none>:<none>").collect();
+            let names = i.repo_tags.into_iter().filter(|name| name != "<none>:<none>");
+            // Podman's registry for images that have none.
+            let short = |name: String| name.strip_prefix("localhost/").map(str::to_owned).unwrap_or(name);
+            let names = names.map(short).collect();
             Found { names, ..found(Some(i.id), Some(i.labels)) }
         };
         Ok(images.into_iter().map(named).collect())
     }
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
-        let created = self.client.create_container(None::<q::CreateContainerOptions>, body(spec)).await;
+        let created = {
+            let body = body(spec, self.is_podman.load(Ordering::Relaxed));
+            self.client.create_container(None::<q::CreateContainerOptions>, body).await
+        };
         match created {
             Ok(created) => Ok(created.id),
             Err(e) => Err(start_error(self.error("creating a container", e))),
@@ -438,7 +396,9 @@ impl Engine for DockerEngine {
     async fn attach(&self, id: &str, stdin: bool) -> EngineResult<Attached> {
         let options =
             q::AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).stdin(stdin).build();
-        let attached = self.client.attach_container(id, Some(options)).await.map_err(|e| self.error("attaching", e))?;
+        // Podman looks for the program here, other engines when it starts.
+        let attached = self.client.attach_container(id, Some(options)).await;
+        let attached = attached.map_err(|e| start_error(self.error("attaching", e)))?;
         Ok(Attached { output: Box::pin(outputs(attached.output)), input: attached.input })
     }
 
@@ -448,16 +408,15 @@ impl Engine for DockerEngine {
     }
 
     async fn state(&self, id: &str) -> EngineResult<ContainerState> {
-        let container = self
-            .client
-            .inspect_container(id, None::<q::InspectContainerOptions>)
-            .await
-            .map_err(|e| self.error("inspecting a container", e))?;
-        let state = container.state.unwrap_or_default();
+        let inspected = self.client.inspect_container(id, None::<q::InspectContainerOptions>).await;
+        let state = match inspected {
+            Ok(container) => container.state.unwrap_or_default().into(),
+            Err(e) => lenient::<Inspected>(e).map_err(|e| self.error("inspecting a container", e))?.state,
+        };
         Ok(ContainerState {
-            running: state.running.unwrap_or(false),
-            exit_code: state.exit_code.unwrap_or(0),
-            oom_killed: state.oom_killed.unwrap_or(false),
+            running: state.running,
+            exit_code: state.exit_code,
+            oom_killed: state.oom_killed,
             started_at_us: micros(state.started_at),
             finished_at_us: micros(state.finished_at),
         })
@@ -484,12 +443,15 @@ impl Engine for DockerEngine {
 
     async fn containers(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListContainersOptionsBuilder::new().all(true).filters(&filters(&[("label", label)])).build();
-        let all = self.client.list_containers(Some(options)).await.map_err(|e| self.error("listing containers", e))?;
-        let listed = |c: bollard::models::ContainerSummary| Found {
-            image: c.image_id.unwrap_or_default(),
-            running: c.state == Some(ContainerSummaryStateEnum::RUNNING),
+        let all: Vec<Listed> = match self.client.list_containers(Some(options)).await {
+            Ok(all) => all.into_iter().map(Into::into).collect(),
+            Err(e) => lenient(e).map_err(|e| self.error("listing containers", e))?,
+        };
+        let listed = |c: Listed| Found {
+            image: c.image,
+            running: c.state == "running",
             created_us: c.created.map(|seconds| seconds * 1_000_000),
-            ..found(c.id, c.labels)
+            ..found(Some(c.id), c.labels)
         };
         Ok(all.into_iter().map(listed).collect())
     }
@@ -503,12 +465,12 @@ impl Engine for DockerEngine {
         }
     }
 
-    async fn read_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>> {
+    async fn archive_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>> {
         let options = q::DownloadFromContainerOptionsBuilder::new().path(path).build();
         let mut stream = std::pin::pin!(self.client.download_from_container(container, Some(options)));
         let mut archive = Vec::new();
         // The rest of a large file is not fetched: dropping the stream ends it.
-        while archive.len() < enough(most) {
+        while archive.len() < most {
             match stream.next().await {
                 Some(Ok(chunk)) => archive.extend_from_slice(&chunk),
                 Some(Err(Cause::DockerResponseServerError { status_code: 404, .. })) => return Ok(None),
@@ -516,7 +478,7 @@ impl Engine for DockerEngine {
                 None => break,
             }
         }
-        Ok(first_file(&archive, most))
+        Ok(Some(archive))
     }
 
     fn export(&self, container: &str) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>> {
@@ -525,7 +487,7 @@ impl Engine for DockerEngine {
         Box::pin(self.client.export_container(container).map_err(broken))
     }
 
-    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, memory: bool) -> EngineResult<()> {
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, memory: bool) -> EngineResult<String> {
         let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=50%")];
         let request = VolumeCreateRequest {
             driver_opts: memory.then(|| options.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
@@ -533,7 +495,8 @@ impl Engine for DockerEngine {
             labels: Some(labels.clone().into_iter().collect()),
             ..Default::default()
         };
-        self.client.create_volume(request).await.map(drop).map_err(|e| self.error("creating a volume", e))
+        let created = self.client.create_volume(request).await.map_err(|e| self.error("creating a volume", e))?;
+        Ok(created.mountpoint)
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
@@ -565,7 +528,12 @@ impl Engine for DockerEngine {
             .since("0")
             .filters(&filters(&[("type", "container"), ("label", label), ("event", "die")]))
             .build();
-        Box::pin(self.client.events(Some(options)).filter_map(|item| async {
+        // Podman ends the stream when it rotates its file of events, and no container ends with it. From the beginning
+        // again, no end is missed.
+        let client = self.client.clone();
+        let streams = futures_util::stream::repeat_with(move || client.events(Some(options.clone())));
+        let most = if self.is_podman.load(Ordering::Relaxed) { MOST_STREAMS } else { 1 };
+        Box::pin(streams.take(most).flatten().filter_map(|item| async {
             match item {
                 Ok(event) if event.typ == Some(EventMessageTypeEnum::CONTAINER) => {
                     event.actor.and_then(|a| a.id).map(|id| Ok(EngineEvent::Died { id }))

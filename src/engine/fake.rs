@@ -238,6 +238,9 @@ impl Engine for FakeEngine {
             cpus: 2,
             memory: None,
             joins_current_namespace: self.shared,
+            read_only_root: true,
+            shares_names: self.shared,
+            fills_at_create: self.shared,
             cpu_limit: true,
             memory_limit: true,
             unsets_variables: self.shared,
@@ -453,9 +456,9 @@ impl Engine for FakeEngine {
         Ok(self.files(container)?.stat(path))
     }
 
-    async fn read_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>> {
-        self.fault("read_start")?;
-        Ok(self.files(container)?.read_start(path, most))
+    async fn archive_start(&self, container: &str, path: &str, _: usize) -> EngineResult<Option<Vec<u8>>> {
+        self.fault("archive_start")?;
+        Ok(self.files(container)?.archive_of(path))
     }
 
     fn export(&self, container: &str) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>> {
@@ -468,11 +471,11 @@ impl Engine for FakeEngine {
         }
     }
 
-    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, _memory: bool) -> EngineResult<()> {
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, _: bool) -> EngineResult<String> {
         self.fault("create_volume")?;
         let volume = Volume { labels: labels.clone(), created_us: self.micros() };
         self.lock().volumes.insert(name.to_owned(), volume);
-        Ok(())
+        Ok(format!("/volumes/{name}"))
     }
 
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {

@@ -5,8 +5,6 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::archive::append_mode;
-
 /// Room in an archive for what precedes a file's bytes: its header, a long name, extended attributes.
 const HEADERS: usize = 128 << 10;
 /// As in the kernel: more links in a row are a loop (`MAXSYMLINKS`,
@@ -109,6 +107,29 @@ pub(crate) fn first_file(archive: &[u8], most: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The owner of the first entry of a possibly truncated archive: its user id.
+#[must_use]
+pub(crate) fn first_owner(archive: &[u8]) -> Option<u32> {
+    let mut archive = tar::Archive::new(archive);
+    let entry = archive.entries().ok()?.next()?.ok()?;
+    entry.header().uid().ok().and_then(|id| u32::try_from(id).ok())
+}
+
+/// The names directly in a folder, from a possibly truncated archive of it.
+#[must_use]
+pub(crate) fn names(archive: &[u8]) -> Vec<String> {
+    let mut archive = tar::Archive::new(archive);
+    let Ok(entries) = archive.entries() else { return Vec::new() };
+    let name = |entry: tar::Entry<'_, &[u8]>| -> Option<String> {
+        let path = String::from_utf8(entry.path_bytes().into_owned()).ok()?;
+        let (_, below) = path.split_once('/')?;
+        below.split('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+    };
+    let mut all: Vec<String> = entries.map_while(Result::ok).filter_map(name).collect();
+    all.dedup();
+    all
+}
+
 /// The absolute form of a path relative to a directory, without `.` and `..`.
 #[must_use]
 pub(crate) fn absolute(folder: &str, path: &str) -> String {
@@ -144,6 +165,8 @@ enum Node {
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     nodes: BTreeMap<String, Node>,
+    /// The user ids of owners other than root.
+    owners: BTreeMap<String, u32>,
     /// Whether every requested path exists and is executable.
     everything: bool,
 }
@@ -178,6 +201,13 @@ impl Tree {
         self
     }
 
+    /// Gives a file or a folder another owner than root.
+    #[must_use]
+    pub fn owned(mut self, path: &str, user: u32) -> Self {
+        self.owners.insert(path.to_owned(), user);
+        self
+    }
+
     /// Like an engine: follows links on the way, but not one at the end.
     #[must_use]
     pub(crate) fn stat(&self, path: &str) -> Option<FileStat> {
@@ -195,16 +225,57 @@ impl Tree {
         }
     }
 
-    /// The first bytes of a file.
+    /// What a path refers to as an archive, as an engine gives it: names begin with the path's last part.
     #[must_use]
-    pub(crate) fn read_start(&self, path: &str, most: usize) -> Option<Vec<u8>> {
+    pub(crate) fn archive_of(&self, path: &str) -> Option<Vec<u8>> {
         let path = self.on_the_way(&absolute("/", path))?;
-        let bytes = match self.nodes.get(&path) {
-            Some(Node::File(_, bytes)) => bytes.to_vec(),
-            None if self.everything => static_amd64(),
-            _ => return None,
-        };
-        Some(bytes.into_iter().take(most).collect())
+        let base = path.rsplit('/').next().unwrap_or_default();
+        let stat = self.stat(&path)?;
+        let mut tar = tar::Builder::new(Vec::new());
+        if stat.is_directory() {
+            self.entry(&mut tar, &path, &format!("{base}/"), stat.mode, &Node::Folder).ok()?;
+        }
+        let fine = Node::File(0o755, static_amd64().into());
+        let alone = std::iter::once((&path, &fine)).filter(|_| !stat.is_directory() && !self.nodes.contains_key(&path));
+        let below = self
+            .nodes
+            .iter()
+            .filter(|(key, node)| is_below(key, &path) || (**key == path && !matches!(node, Node::Folder)));
+        for (key, node) in below.chain(alone) {
+            let mode = if let Node::File(mode, _) = node { *mode } else { 0o755 };
+            self.entry(&mut tar, key, &format!("{base}{}", &key[path.len()..]), mode, node).ok()?;
+        }
+        tar.into_inner().ok()
+    }
+
+    /// Appends a node to an archive under this name.
+    fn entry(
+        &self,
+        tar: &mut tar::Builder<Vec<u8>>,
+        path: &str,
+        name: &str,
+        mode: u32,
+        node: &Node,
+    ) -> std::io::Result<()> {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        header.set_mode(mode);
+        header.set_uid(self.owners.get(path).copied().unwrap_or(0).into());
+        header.set_gid(0);
+        match node {
+            Node::File(_, bytes) => {
+                header.set_size(bytes.len() as u64);
+                tar.append_data(&mut header, name, bytes.as_ref())
+            }
+            Node::Link(target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                tar.append_link(&mut header, name, target)
+            }
+            Node::Folder => {
+                header.set_entry_type(tar::EntryType::Directory);
+                tar.append_data(&mut header, name, std::io::empty())
+            }
+        }
     }
 
     /// The whole tree as an archive.
@@ -216,13 +287,8 @@ impl Tree {
         for (path, node) in &self.nodes {
             let name = path.trim_start_matches('/');
             match node {
-                Node::File(mode, bytes) => append_mode(&mut tar, name, bytes.len() as u64, *mode, bytes.as_ref())?,
-                Node::Link(target) => {
-                    let mut header = tar::Header::new_gnu();
-                    header.set_entry_type(tar::EntryType::Symlink);
-                    header.set_size(0);
-                    tar.append_link(&mut header, name, target)?;
-                }
+                Node::File(mode, _) => self.entry(&mut tar, path, name, *mode, node)?,
+                Node::Link(_) => self.entry(&mut tar, path, name, 0o777, node)?,
                 Node::Folder => {}
             }
         }
@@ -322,9 +388,16 @@ mod tests {
         assert_eq!(tree.stat("/bin/a").and_then(|s| s.link).as_deref(), Some("sh"));
         assert!(tree.stat("/usr").is_some_and(|s| s.is_directory()));
         assert_eq!(tree.stat("/usr/lib"), None);
-        assert_eq!(tree.read_start("/bin/sh", 10), Some(b"x".to_vec()));
+        let archive = tree.archive_of("/bin/sh").expect("packed");
+        assert_eq!(first_file(&archive, 10), Some(b"x".to_vec()));
+        assert_eq!(tree.archive_of("/usr/lib"), None);
         let ring = Tree::default().link("/a", "b").link("/b", "a");
         assert_eq!(ring.stat("/a/x"), None);
+        let owned = Tree::default().file("/app/x", 0o600, "x").link("/app/y", "x").folder("/app").owned("/app", 1000);
+        let archive = owned.archive_of("/app").expect("packed");
+        assert_eq!((first_owner(&archive), names(&archive)), (Some(1000), vec!["x".to_owned(), "y".to_owned()]));
+        assert_eq!(first_owner(&owned.archive_of("/app/x").expect("packed")), Some(0));
+        assert_eq!(names(&archive[..1600]), ["x"], "the rest is cut off");
         assert!(Tree::fine().stat("/usr/local/sbin/app").is_some_and(|s| s.is_executable()));
         assert!(Tree::fine().stat("/tmp").is_some_and(|s| s.is_directory()));
     }

@@ -65,6 +65,12 @@ pub struct EngineInfo {
     pub memory_limit: bool,
     /// Whether a bare variable name removes the image's variable (Podman looks it up in its own environment).
     pub unsets_variables: bool,
+    /// Whether a read-only root file system is read-only as a whole (Podman keeps /tmp, /run and /var/tmp writable).
+    pub read_only_root: bool,
+    /// Whether containers that join a namespace share /etc/hosts and /etc/resolv.conf with its owner.
+    pub shares_names: bool,
+    /// Whether an empty volume is filled when a container that mounts it is created; otherwise when it starts.
+    pub fills_at_create: bool,
 }
 
 impl EngineInfo {
@@ -125,6 +131,8 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// Folders in memory that everybody may write to.
     pub empty_folders: Vec<String>,
+    /// The names that it sees, where the engine does not share them with the owner of its network.
+    pub names: Option<Names>,
     /// Settings of a holder, if the container is one.
     pub holder: Option<HolderSpec>,
 }
@@ -147,6 +155,7 @@ impl ContainerSpec {
             read_only: false,
             user: None,
             empty_folders: Vec::new(),
+            names: None,
             holder: None,
         }
     }
@@ -160,6 +169,15 @@ impl std::fmt::Debug for ContainerSpec {
             .field("labels", &self.labels)
             .finish_non_exhaustive()
     }
+}
+
+/// The names that a container sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Its host name.
+    pub hostname: String,
+    /// Files of the engine's machine that are mounted read-only: from, to.
+    pub files: Vec<(String, String)>,
 }
 
 /// A volume in a container.
@@ -297,12 +315,19 @@ pub trait Engine: Send + Sync {
     async fn containers(&self, label: &str) -> EngineResult<Vec<Found>>;
     /// What a path in a container refers to, started or not; a link at its end is not followed.
     async fn stat(&self, container: &str, path: &str) -> EngineResult<Option<FileStat>>;
+    /// The first bytes of a tar archive of what a path in a container refers to, at least `most` of them if it has that
+    /// many; `None` if there is nothing at that path.
+    async fn archive_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>>;
     /// The first bytes of a plain file in a container; `None` if there is none at that path.
-    async fn read_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>>;
+    async fn read_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>> {
+        let archive = self.archive_start(container, path, files::enough(most)).await?;
+        Ok(archive.and_then(|archive| files::first_file(&archive, most)))
+    }
     /// All files of a container as a tar archive.
     fn export(&self, container: &str) -> Pin<Box<dyn Stream<Item = EngineResult<Bytes>> + Send>>;
-    /// Creates a volume; with `memory` it is kept in memory, so that its size can change while it is mounted.
-    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, memory: bool) -> EngineResult<()>;
+    /// Creates a volume, and returns where it is on the engine's machine; with `memory` it is kept in memory, so that its
+    /// size can change while it is mounted.
+    async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, memory: bool) -> EngineResult<String>;
     /// Removes a volume; a missing one is not an error, one that a container uses is [`EngineError::InUse`].
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
     /// Volumes with a label.

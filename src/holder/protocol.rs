@@ -46,6 +46,11 @@ pub(crate) const SHARED_DIR: &str = "/run/exitone";
 pub(crate) const GROUPS: &str = "/cgroup";
 /// File name of the session's CA certificate in that volume.
 pub(crate) const CA_FILE: &str = "ca.pem";
+/// File names of the candidate's /etc/hosts in that volume: with its name at the probed address, and at another.
+pub(crate) const HOSTS: &str = "hosts";
+pub(crate) const HOSTS_SECOND: &str = "hosts-second";
+/// File name of its /etc/resolv.conf in that volume.
+pub(crate) const RESOLV_CONF: &str = "resolv.conf";
 
 /// Messages from the controller to the holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

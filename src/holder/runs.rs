@@ -409,10 +409,18 @@ async fn watch_ports(say: Say, run: u64, zero: Instant, meter: Arc<Mutex<Option<
 
 /// The files are shared with the candidate; the previous one may have written to them.
 fn write_names(own_name: Ipv4Addr) -> Result<(), NetError> {
-    let text = format!(
+    std::fs::write("/etc/hosts", hosts(own_name)).map_err(|e| NetError::new("writing /etc/hosts", e))?;
+    std::fs::write("/etc/resolv.conf", resolv_conf()).map_err(|e| NetError::new("writing /etc/resolv.conf", e))
+}
+
+/// A candidate's /etc/hosts.
+pub(super) fn hosts(own_name: Ipv4Addr) -> String {
+    format!(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{own_name}\t{HOSTNAME} {SHORT_HOSTNAME}\n"
-    );
-    std::fs::write("/etc/hosts", text).map_err(|e| NetError::new("writing /etc/hosts", e))?;
-    let resolver = format!("nameserver {RESOLVER}\n");
-    std::fs::write("/etc/resolv.conf", resolver).map_err(|e| NetError::new("writing /etc/resolv.conf", e))
+    )
+}
+
+/// A candidate's /etc/resolv.conf.
+pub(super) fn resolv_conf() -> String {
+    format!("nameserver {RESOLVER}\n")
 }

@@ -14,8 +14,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::authority::Signer;
 use super::internet::Internet;
 use super::probe;
-use super::protocol::{CA_FILE, FromHolder, GROUPS, Hello, SHARED_DIR, SILENT_FOR, ToHolder, VERSION, line};
+use super::protocol::{
+    CA_FILE, FromHolder, GROUPS, HOSTS, HOSTS_SECOND, Hello, OWN, RESOLV_CONF, SECOND, SHARED_DIR, SILENT_FOR,
+    ToHolder, VERSION, line,
+};
 use super::runs::Runs;
+use super::runs::{hosts, resolv_conf};
 use super::say::Say;
 use super::sysctl;
 use super::usage::Groups;
@@ -98,20 +102,24 @@ async fn handshake(hello: &Hello, say: &Say) -> Result<(Internet, Instant), Box<
     if hello.version != VERSION {
         return Err(format!("protocol mismatch: controller {}, holder {VERSION}", hello.version).into());
     }
-    share_certificate(&hello.ca_cert)?;
+    share(CA_FILE, &hello.ca_cert)?;
+    // For engines on which candidates do not share this container's own.
+    share(HOSTS, &hosts(OWN))?;
+    share(HOSTS_SECOND, &hosts(SECOND))?;
+    share(RESOLV_CONF, &resolv_conf())?;
     let internet = Internet::start(Arc::new(Signer::new(&hello.ca_key)?)).await?;
     say.say(FromHolder::Ready { version: VERSION });
     Ok((internet, Instant::now() + Duration::from_secs(hello.lifetime_s)))
 }
 
-/// Stores the session's certificate where candidates read it. All holders of a session do so concurrently, each as
-/// process 1: each writes a file with a unique name and renames it, so that readers always see a complete file.
-fn share_certificate(certificate: &str) -> io::Result<()> {
+/// Stores a file of the session where candidates read it. All holders of a session do so concurrently, each as process 1:
+/// each writes a file with a unique name and renames it, so that readers always see a complete file.
+fn share(name: &str, content: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let everybody = std::fs::Permissions::from_mode(0o644);
-    let mut draft = tempfile::Builder::new().prefix(".ca-").permissions(everybody).tempfile_in(SHARED_DIR)?;
-    draft.write_all(certificate.as_bytes())?;
-    draft.persist(format!("{SHARED_DIR}/{CA_FILE}")).map_err(|e| e.error)?;
+    let mut draft = tempfile::Builder::new().prefix(".draft-").permissions(everybody).tempfile_in(SHARED_DIR)?;
+    draft.write_all(content.as_bytes())?;
+    draft.persist(format!("{SHARED_DIR}/{name}")).map_err(|e| e.error)?;
     Ok(())
 }
 

@@ -33,6 +33,10 @@ pub(crate) struct Groups {
     version: u8,
 }
 
+/// Ends the prefix of the group of a monitor (`libpod-conmon-ID.scope`,
+/// <https://github.com/containers/podman/blob/main/libpod/oci_conmon_linux.go>).
+const MONITOR: &str = "conmon-";
+
 /// A directory of groups, and the prefix and suffix around a container's id in their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
@@ -47,8 +51,10 @@ impl Place {
         let folders: Vec<_> = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).collect();
         for entry in &folders {
             let name = entry.file_name().to_string_lossy().into_owned();
-            // systemd also has units for a container's mounts, which contain no process.
-            let group = |at: &usize| ["", ".scope"].contains(&&name[at + own.len()..]);
+            // systemd also has units for a container's mounts, which contain no process, and Podman a group for the monitor
+            // of each container.
+            let group =
+                |at: &usize| ["", ".scope"].contains(&&name[at + own.len()..]) && !name[..*at].ends_with(MONITOR);
             if let Some(at) = name.find(own).filter(group) {
                 let (before, after) = (name[..at].to_owned(), name[at + own.len()..].to_owned());
                 return Some(Self { folder: root.to_owned(), before, after });
@@ -256,6 +262,7 @@ mod tests {
         let tree = tempfile::tempdir().expect("a folder");
         let at = |rest: &str| tree.path().join(rest);
         write(&at("cgroup.controllers"), "cpu memory\n");
+        write(&at("system.slice/docker-conmon-aaa.scope/x"), "");
         write(&at("system.slice/docker-aaa.scope/x"), "");
         let scope = "system.slice/docker-bbb.scope";
         write(&at(&format!("{scope}/memory.current")), "7\n");

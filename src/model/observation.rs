@@ -335,6 +335,48 @@ impl ProbeResult {
     }
 }
 
+/// What a path in a container refers to; links are followed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Place {
+    /// The absolute path.
+    pub path: String,
+    /// Whether it is a folder.
+    pub folder: bool,
+    /// The permission bits.
+    pub mode: u32,
+    /// The owner's user id.
+    pub owner: u32,
+}
+
+impl Place {
+    /// Whether its permissions certainly keep this user out; `bits` for others, as in `0o2` (write). Whether the user is
+    /// in its group is not known.
+    #[must_use]
+    pub(crate) fn keeps_out(&self, user: u32, bits: u32) -> bool {
+        let denies = |shift: u32| self.mode & (bits << shift) == 0;
+        match user {
+            0 => false,
+            user if user == self.owner => denies(6),
+            _ => denies(3) && denies(0),
+        }
+    }
+}
+
+/// A file that the log of a failed attempt names, as the container had it at the end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct NamedFile {
+    /// The path as the log has it.
+    pub named: String,
+    /// What is there, if anything.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub found: Option<Place>,
+    /// The nearest folder above it that exists.
+    pub within: Place,
+    /// If nothing is there: a name in that folder that differs in upper and lower case only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub like: Option<String>,
+}
+
 /// Everything observed in one attempt.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -369,6 +411,12 @@ pub struct Evidence {
     /// Servers that nobody plays, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) stand_ins: Vec<StandIn>,
+    /// The id of the user that the process was started as; absent if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<u32>,
+    /// Files that the log of a failed attempt names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) files: Vec<NamedFile>,
 }
 
 impl Evidence {

@@ -13,6 +13,7 @@ use super::RunError;
 use super::context::Context;
 use super::disk::FullDisk;
 use super::holder::Holder;
+use super::named;
 use super::off_thread::off_thread;
 use super::result::{Attempt, ResultBuilder};
 use super::services::Services;
@@ -24,7 +25,7 @@ use crate::engine::EngineError;
 use crate::holder::protocol::{Prepare, ToHolder};
 use crate::model::outcome::Phase;
 use crate::model::service::UpstreamKind;
-use crate::model::{Candidate, Case, CaseResult, Condition, Redactor, Service};
+use crate::model::{Candidate, Case, CaseResult, Condition, Outcome, Redactor, Service};
 
 const CANNOT_EXECUTE: &str = "the engine's machine cannot execute linux/amd64";
 const CANNOT_EXECUTE_HINT: &str = "Install emulation on it (`docker run --privileged --rm tonistiigi/binfmt --install amd64`), or use an amd64 engine.";
@@ -203,6 +204,8 @@ async fn attempt(
         let reason = "this engine cannot unset a variable of the image".to_owned();
         return Err(Failure::Run(RunError::CannotImpose { condition: condition.clone(), reason }));
     }
+    container.names = context.names.as_ref().map(|volume| spec::names(volume, &case.conditions));
+    let user = container.user.clone().unwrap_or_else(|| candidate.facts.user.clone());
     let mut disk = full_disk(context, service, candidate, case).await?;
     if let Some(disk) = &disk {
         container.volumes.extend(disk.volumes().iter().cloned());
@@ -269,7 +272,14 @@ async fn attempt(
         }
     };
     let started_ms = millis(watch.started - begun);
-    let settled = watch.settle(end, engine.as_ref(), &id, zero).await;
+    let mut settled = watch.settle(end, engine.as_ref(), &id, zero).await;
+    if let Ok(attempt) = &mut settled
+        && attempt.outcome != Outcome::Healthy
+        && options.evidence
+    {
+        let named = named::look(engine.as_ref(), &id, &candidate.facts, &user, &attempt.log).await;
+        (attempt.evidence.user, attempt.evidence.files) = (named.user, named.files);
+    }
     let writes = match &mut disk {
         Some(disk) => disk.writes().await?,
         None => 0,
@@ -282,6 +292,7 @@ async fn attempt(
         teardown.death = Some(watch.death);
     }
     let lived = end != End::Died;
+    let one_run = !context.pool.fresh();
     let gone = teardown.done();
     teardown.start().await;
     services.tear_down().await;
@@ -290,8 +301,8 @@ async fn attempt(
     attempt.started_ms = attempt.started_ms.map(|lag| started_ms + lag);
     on_phase(Phase::Stop);
     let gone = async move {
-        // A candidate that has ended cannot write to shared files.
-        if lived {
+        // A candidate that has ended cannot write to shared files, but the holder of a single run goes after it.
+        if lived || one_run {
             gone.await;
         }
     };

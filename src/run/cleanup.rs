@@ -53,11 +53,13 @@ impl Removed {
 pub(crate) async fn pass(engine: &dyn Engine, label: &str) -> EngineResult<Removed> {
     let (containers, volumes) = try_join(engine.containers(label), engine.volumes(label)).await?;
     let containers = created(engine, containers).await;
-    let outcomes = join_all(containers.iter().map(|c| engine.remove(&c.id))).await;
+    // Holders last: Podman removes none whose network another container uses.
+    let (holders, others): (Vec<&Found>, Vec<&Found>) = containers.iter().partition(|c| is_holder(c));
+    let mut outcomes = join_all(others.iter().map(|c| engine.remove(&c.id))).await;
+    outcomes.extend(join_all(holders.iter().map(|c| engine.remove(&c.id))).await);
     // A volume can be removed only after the containers that mount it.
     let gone = join_all(volumes.iter().map(|v| engine.remove_volume(&v.id))).await;
     let mut removed = Removed { containers: containers.len(), ..Removed::default() };
-    let mut outcomes: Vec<EngineResult<()>> = outcomes;
     for (volume, outcome) in volumes.into_iter().zip(gone) {
         match outcome {
             Err(EngineError::InUse { .. }) => removed.in_use.push(volume.id),
@@ -133,6 +135,11 @@ pub struct EngineSession {
     pub life: Option<Life>,
 }
 
+/// Whether a container holds the namespaces of others.
+fn is_holder(container: &Found) -> bool {
+    container.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder")
+}
+
 /// The session of a container or volume; `None` when exitone did not create it.
 fn session_of(found: &Found) -> Option<&String> {
     let name = found.labels.get(SESSION_LABEL)?;
@@ -172,7 +179,7 @@ pub async fn sessions(engine: &dyn Engine, state: &Path, label: &str) -> EngineR
         if name == OLD_IMAGE_SESSION || all.clone().any(|one| one.labels.get(OWNER_LABEL) == own.as_ref()) {
             return None;
         }
-        let serves = |one: &&Found| one.running && one.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder");
+        let serves = |one: &&Found| one.running && is_holder(one);
         if containers.iter().any(serves) {
             return Some(Life::Elsewhere);
         }

@@ -43,6 +43,8 @@ pub struct Limits {
     pub(crate) cpu: bool,
     /// Memory.
     pub(crate) memory: bool,
+    /// Whether it can make the root file system read-only as a whole.
+    pub(crate) read_only_root: bool,
     /// Number of CPUs.
     pub(crate) cpus: usize,
 }
@@ -58,6 +60,9 @@ impl Limits {
             (Some(_), _) if !self.cpu => "this engine does not support CPU limits (cgroup cpu)",
             (Some(milli), _) if milli as usize > self.cpus * 1000 => "the engine's machine has fewer CPUs",
             (_, Some(_)) if !self.memory => "this engine does not support memory limits (cgroup memory)",
+            _ if wanted.read_only && !self.read_only_root => {
+                "with a read-only root file system this engine keeps /tmp, /run and /var/tmp writable"
+            }
             _ => return Ok(()),
         };
         Err(RunError::CannotImpose { condition: condition.clone(), reason: reason.to_owned() })
@@ -87,6 +92,10 @@ pub struct Context {
     pub architecture: String,
     /// Whether the engine can unset a variable of an image.
     pub unsets_variables: bool,
+    /// Where the session's volume is on the engine's machine, if candidates must be given the name files that it has.
+    pub names: Option<String>,
+    /// Whether an empty volume is filled when a container that mounts it is created.
+    pub fills_at_create: bool,
     /// Whether CPU and memory figures are the candidate's own; the engine proof may show that they are not.
     pub measures_usage: bool,
     /// Containers that are being stopped and removed.

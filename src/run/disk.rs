@@ -20,6 +20,8 @@ use crate::model::Condition;
 /// Time limit of a keeper's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
+const FILLED_LATE: &str = "this engine fills a volume when the container starts, and not before";
+
 /// The full disk of a case.
 pub(crate) struct FullDisk<'a> {
     /// The condition that asks for it.
@@ -41,6 +43,10 @@ impl<'a> FullDisk<'a> {
         condition: Condition,
         folders: &[String],
     ) -> Result<Self, RunError> {
+        // A volume that is filled when the candidate starts would be full before it has the image's files.
+        if !context.fills_at_create {
+            return Err(RunError::CannotImpose { condition, reason: FILLED_LATE.to_owned() });
+        }
         let engine = &context.engine;
         let labels = context.session.labels("disk");
         let mut volumes: Vec<VolumeMount> = Vec::new();

@@ -69,15 +69,18 @@ pub(crate) async fn inspect(
 type ProgramFuture<'a> = Pin<Box<dyn Future<Output = EngineResult<Program>> + Send + 'a>>;
 
 /// Reads files of a container.
-struct FileReader<'a> {
+pub(crate) struct FileReader<'a> {
     engine: &'a dyn Engine,
     container: &'a str,
-    workdir: String,
+    /// The absolute path of its working directory.
+    pub(crate) workdir: String,
     path: Vec<&'a str>,
 }
 
 impl<'a> FileReader<'a> {
-    fn new(engine: &'a dyn Engine, container: &'a str, facts: &'a ImageFacts) -> Self {
+    /// A reader of this container's files, which are as in its image or changed by its run.
+    #[must_use]
+    pub(crate) fn new(engine: &'a dyn Engine, container: &'a str, facts: &'a ImageFacts) -> Self {
         let path = facts.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
         Self { engine, container, workdir: absolute("/", &facts.workdir), path: path.split(':').collect() }
     }
@@ -123,8 +126,11 @@ impl<'a> FileReader<'a> {
         false
     }
 
-    /// Follows links to their target.
-    async fn follow(&self, path: &str) -> EngineResult<Option<(String, FileStat)>> {
+    /// The file at a path, with its path once links are followed.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(crate) async fn follow(&self, path: &str) -> EngineResult<Option<(String, FileStat)>> {
         let mut path = absolute("/", path);
         for _ in 0..=MOST_LINKS {
             let Some(stat) = self.stat(&path).await? else { return Ok(None) };
@@ -452,7 +458,7 @@ mod tests {
     #[tokio::test]
     async fn engine_error_is_not_a_missing_file() {
         let broken = EngineError::Broken { action: "x".to_owned(), message: "y".to_owned() };
-        for operation in ["stat", "read_start", "export", "state"] {
+        for operation in ["stat", "archive_start", "export", "state"] {
             let (engine, facts) = engine(system());
             engine.set_faults(Faults { errors: [(operation, broken.clone())].into(), ..Faults::default() });
             let found = inspect(&engine, BTreeMap::new(), &facts, &words(&["sh"]), &BTreeSet::new(), true).await;

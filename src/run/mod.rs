@@ -19,6 +19,7 @@ pub(crate) mod inspect;
 pub(crate) mod inspector;
 pub mod lifeline;
 pub(crate) mod logs;
+mod named;
 pub(crate) mod off_thread;
 pub mod pool;
 pub(crate) mod program;

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::RunError;
 use super::holder::{Holder, Launch};
+use crate::engine::Engine;
 
 /// How holders are used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +53,8 @@ pub struct Pool {
     most: usize,
     /// Holders that no case uses.
     idle: Mutex<VecDeque<Idle>>,
+    /// Removals of holders whose only candidate is being removed.
+    leaving: tokio::sync::Mutex<JoinSet<()>>,
     /// True when the session ends: no other candidate needs what a holder shares.
     ending: watch::Receiver<bool>,
     /// Every holder keeps a reference to this from its launch to its end.
@@ -62,7 +65,15 @@ impl Pool {
     /// An empty pool for `jobs` parallel cases. `ending` becomes true before [`Self::close`].
     #[must_use]
     pub(crate) fn new(launch: Launch, mode: Mode, jobs: usize, ending: watch::Receiver<bool>) -> Self {
-        Self { launch, mode, most: jobs * 2, idle: Mutex::default(), ending, counted: Arc::default() }
+        Self {
+            launch,
+            mode,
+            most: jobs * 2,
+            idle: Mutex::default(),
+            leaving: Default::default(),
+            ending,
+            counted: Arc::default(),
+        }
     }
 
     /// Whether each run needs a fresh namespace inside its holder.
@@ -134,16 +145,22 @@ impl Pool {
                 });
                 self.lock().push_back(Idle::Returning(task));
             }
-            Mode::OneRun => self.discard(holder).await,
+            Mode::OneRun => {
+                // An engine removes no holder whose network a candidate uses.
+                let engine = self.launch.engine.clone();
+                let mut leaving = self.leaving.lock().await;
+                while leaving.try_join_next().is_some() {}
+                leaving.spawn(async move {
+                    gone.await;
+                    discard(engine.as_ref(), holder).await;
+                });
+            }
         }
     }
 
     /// Removes a holder.
     pub async fn discard(&self, holder: Holder) {
-        let engine: Arc<_> = self.launch.engine.clone();
-        if let Err(error) = engine.remove(&holder.container).await {
-            tracing::debug!(%error, "cannot remove a holder; the end of the session removes it");
-        }
+        discard(self.launch.engine.as_ref(), holder).await;
     }
 
     /// Removes all holders, including those that are still being launched.
@@ -155,9 +172,17 @@ impl Pool {
             }
         });
         join_all(ended).await;
+        let mut leaving = std::mem::take(&mut *self.leaving.lock().await);
+        while leaving.join_next().await.is_some() {}
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn discard(engine: &dyn Engine, holder: Holder) {
+    if let Err(error) = engine.remove(&holder.container).await {
+        tracing::debug!(%error, "cannot remove a holder; the end of the session removes it");
     }
 }

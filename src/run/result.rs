@@ -1,5 +1,7 @@
 //! Turns an attempt into the result of its case. Pure.
 
+use std::collections::BTreeMap;
+
 use super::{RunError, spec};
 use crate::catalogue::catalogue;
 use crate::diagnose::causes::causes;
@@ -120,6 +122,7 @@ impl ResultBuilder<'_> {
         let checks_pass = attempt.checks.iter().all(|c| c.passed);
         let verdict = if attempt.outcome == Outcome::Healthy && checks_pass { Verdict::Pass } else { Verdict::Fail };
         let memory = self.case.conditions.changes().container.memory;
+        let env = self.variables();
         let facts = Facts {
             witness: Witness::Engine,
             outcome: &attempt.outcome,
@@ -129,6 +132,7 @@ impl ResultBuilder<'_> {
             service: self.service,
             own: crate::holder::protocol::OWN,
             memory,
+            env: Some(&env),
         };
         let mut causes = causes(&facts, catalogue());
         let mut notes = notes(&attempt, self.service);
@@ -164,6 +168,18 @@ impl ResultBuilder<'_> {
         result.notes = notes;
         result.log = attempt.log;
         result
+    }
+
+    /// The variables that the process has.
+    fn variables(&self) -> BTreeMap<String, String> {
+        let mut all = self.candidate.facts.env.clone();
+        for (name, value) in spec::environment(self.candidate, self.service, &self.case.conditions) {
+            match value {
+                Some(value) => all.insert(name, value),
+                None => all.remove(&name),
+            };
+        }
+        all
     }
 
     /// The servers without which a failed attempt says nothing about the image.

@@ -63,7 +63,7 @@ impl Rig {
         // The volume comes first: it shows that a session is opening, so that `clean` keeps the images.
         let created = engine.create_volume(&volume, &labels, false).await;
         let opened = async {
-            created?;
+            let volume = created?;
             let image = ensure_image(engine.as_ref(), info, program).await?;
             let authority = new_authority().map_err(|e| RunError::host("making the session's authority", e))?;
             let launch =
@@ -85,9 +85,16 @@ impl Rig {
                 deaths,
                 lifeline,
                 inspector: Arc::new(inspector),
-                limits: Limits { cpu: info.cpu_limit, memory: info.memory_limit, cpus: info.cpus },
+                limits: Limits {
+                    cpu: info.cpu_limit,
+                    memory: info.memory_limit,
+                    read_only_root: info.read_only_root,
+                    cpus: info.cpus,
+                },
                 options: setup.options,
                 unsets_variables: info.unsets_variables,
+                names: (!info.shares_names).then(|| volume.clone()),
+                fills_at_create: info.fills_at_create,
                 architecture: info.architecture().to_owned(),
                 measures_usage: true,
                 teardowns: Arc::new(Mutex::new(JoinSet::new())),

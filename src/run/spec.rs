@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::engine::{ContainerSpec, Network};
-use crate::holder::protocol::{CA_FILE, CREDENTIALS_PATH, HOSTNAME, SHARED_DIR};
+use crate::engine::{ContainerSpec, Names, Network};
+use crate::holder::protocol::{
+    CA_FILE, CREDENTIALS_PATH, HOSTNAME, HOSTS, HOSTS_SECOND, RESOLV_CONF, SHARED_DIR, SHORT_HOSTNAME,
+};
 use crate::model::condition::{CheckPlan, ContainerPlan};
 use crate::model::service::Protocol;
 use crate::model::{Candidate, ConditionSet, EnvChange, ImageFacts, Service};
@@ -171,6 +173,16 @@ pub(crate) fn container(
         empty_folders,
         ..ContainerSpec::plain(&candidate.facts.id.0, session.labels("candidate"))
     }
+}
+
+/// The names that a candidate sees, where it does not share the holder's files. `volume`: where the session's volume is on
+/// the engine's machine.
+#[must_use]
+pub(crate) fn names(volume: &str, conditions: &ConditionSet) -> Names {
+    let hosts = if conditions.changes().network.hostname.is_some() { HOSTS_SECOND } else { HOSTS };
+    let files = [(hosts, "/etc/hosts"), (RESOLV_CONF, "/etc/resolv.conf")];
+    let files = files.map(|(from, to)| (format!("{volume}/{from}"), to.to_owned())).to_vec();
+    Names { hostname: SHORT_HOSTNAME.to_owned(), files }
 }
 
 /// The service as the health check of a case sees it.

@@ -17,6 +17,7 @@ mod incident;
 mod isolation;
 mod kept;
 mod leftovers;
+mod look_alikes;
 mod network;
 mod real;
 mod registry;

@@ -141,12 +141,13 @@ fn cycles_are_found_behind_re_exports_too() {
 }
 
 #[test]
-fn replaceable_libraries_are_named_in_one_file() {
-    for (library, file) in [("bollard", "engine/docker.rs"), ("serde_saphyr", "scenario/yaml.rs")] {
+fn replaceable_libraries_are_named_in_one_module() {
+    for (library, module) in [("bollard", "engine/docker"), ("serde_saphyr", "scenario/yaml")] {
         for (_, path, source) in rooms() {
             let code = source.lines().filter(|l| !l.trim_start().starts_with("//"));
             let named = code.filter(|l| l.contains(&format!("{library}::"))).count();
-            assert!(named == 0 || path.ends_with(file), "{} names {library}", path.display());
+            let is_of_module = path.to_string_lossy().contains(module);
+            assert!(named == 0 || is_of_module, "{} names {library}", path.display());
         }
     }
 }

@@ -47,7 +47,8 @@ const KNOWN: [&str; 20] = [
 const SOME_OF: [&str; 2] = ["oneOf", "anyOf"];
 
 /// Keys that are only written if there is something to say, each with its parent; every other key is always present.
-const OPTIONAL: [&str; 24] = [
+const OPTIONAL: [&str; 25] = [
+    "evidence/user",
     "attempts",
     "attempts/cut_short",
     "cases/attempts",

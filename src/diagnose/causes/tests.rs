@@ -86,6 +86,7 @@ fn of_service(scene: &Scene, service: &Service) -> Vec<Cause> {
         service,
         own: [10, 0, 61, 20].into(),
         memory: Some(512 << 20),
+        env: None,
     };
     causes(&facts, catalogue())
 }

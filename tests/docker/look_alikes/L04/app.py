@@ -1,0 +1,1 @@
+open('/app/data.db', 'w')
