@@ -27,9 +27,9 @@ struct Fired<'c> {
 impl Fired<'_> {
     /// Orders the entries that the log fires: a precise one first, then what stands closest to the error that ended the
     /// process, then the earlier one, then what the container confirms, then the one that names more.
-    fn order(&self) -> (bool, Rank, Option<(Zone, usize)>, Reverse<bool>, Reverse<usize>) {
+    fn order(&self) -> (bool, Rank, Option<(Zone, usize)>, Reverse<(bool, usize)>) {
         let confirmed = self.entry.seen.iter().any(Seen::is_of_container);
-        (self.is_early(), self.entry.rank, self.at, Reverse(confirmed), Reverse(self.detail))
+        (self.is_early(), self.entry.rank, self.at, Reverse((confirmed, self.detail)))
     }
 
     /// Whether it stands on lines from before the error, or on what is less than one.

@@ -46,6 +46,8 @@ pub struct EngineEnv {
     pub(crate) config_dir: Option<PathBuf>,
     /// Whether `DOCKER_TLS_VERIFY` is set.
     pub(crate) tls: bool,
+    /// `DOCKER_CERT_PATH`.
+    pub(crate) cert_path: Option<PathBuf>,
     /// The home directory.
     pub(crate) home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
@@ -62,6 +64,7 @@ impl EngineEnv {
             docker_host: var("DOCKER_HOST"),
             docker_context: var("DOCKER_CONTEXT"),
             tls: var("DOCKER_TLS_VERIFY").is_some(),
+            cert_path: var("DOCKER_CERT_PATH").map(PathBuf::from),
             config_dir: var("DOCKER_CONFIG").map(PathBuf::from).or(home.as_ref().map(|h| h.join(".docker"))),
             home,
             runtime_dir: var("XDG_RUNTIME_DIR").map(PathBuf::from),
@@ -90,6 +93,22 @@ impl EngineEnv {
         let sockets: Vec<PathBuf> = candidates.into_iter().flatten().filter(|path| path.exists()).collect();
         let found = sockets.iter().find(|path| answers(path)).or(sockets.first());
         Ok(format!("unix://{}", found.map_or(Path::new(DEFAULT_SOCKET), PathBuf::as_path).display()))
+    }
+
+    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, if the engine is reached over TLS: that of DOCKER_CERT_PATH, else
+    /// the configuration's own, or the context's.
+    ///
+    /// # Errors
+    /// [`EngineError::Address`] when the configuration cannot be read.
+    pub(crate) fn certificates(&self) -> EngineResult<Option<PathBuf>> {
+        if self.docker_host.is_some() {
+            let folder = self.cert_path.as_ref().or(self.config_dir.as_ref());
+            return Ok(folder.filter(|_| self.tls).cloned());
+        }
+        let Some(context) = self.context()?.filter(|c| c != "default") else { return Ok(None) };
+        let folder = hex(&Sha256::digest(context.as_bytes()));
+        let folder = self.config_dir.as_ref().map(|d| d.join("contexts/tls").join(folder).join("docker"));
+        Ok(folder.filter(|folder| folder.is_dir()))
     }
 
     fn context(&self) -> EngineResult<Option<String>> {
@@ -154,6 +173,11 @@ mod tests {
         std::fs::write(meta.join("meta.json"), text).expect("written");
         assert_eq!(here.host(), Ok("ssh://me@there".to_owned()));
 
+        assert_eq!(here.certificates(), Ok(None));
+        let tls = dir.path().join("contexts/tls").join(hex(&Sha256::digest(b"remote"))).join("docker");
+        std::fs::create_dir_all(&tls).expect("created");
+        assert_eq!(here.certificates(), Ok(Some(tls)));
+
         here.docker_context = Some("default".to_owned());
         assert_eq!(here.host(), Ok("unix:///var/run/docker.sock".to_owned()));
         let runtime = dir.path().join("run");
@@ -168,5 +192,10 @@ mod tests {
 
         here.docker_host = Some("tcp://127.0.0.1:2375".to_owned());
         assert_eq!(here.host(), Ok("tcp://127.0.0.1:2375".to_owned()));
+        assert_eq!(here.certificates(), Ok(None));
+        here.tls = true;
+        assert_eq!(here.certificates(), Ok(here.config_dir.clone()));
+        here.cert_path = Some("/certificates".into());
+        assert_eq!(here.certificates(), Ok(here.cert_path.clone()));
     }
 }

@@ -37,6 +37,8 @@ use crate::model::{ImageFacts, ImageId, condition::nearest};
 /// The lowest API version with everything used here (Docker 20.10, December 2020).
 const LOWEST_API: (u32, u32) = (1, 41);
 
+/// Time limit of a request over TLS, in seconds: that of bollard's other ways to connect.
+const REQUEST_WITHIN_S: u64 = 120;
 /// Time limit for loading an image: the engine answers only when it is done.
 const LOAD_WITHIN: Duration = Duration::from_secs(900);
 /// How often a stream of events is opened again.
@@ -59,15 +61,18 @@ impl DockerEngine {
     /// [`EngineError::Address`] when the address or the context cannot be used.
     pub fn connect(surroundings: &EngineEnv) -> EngineResult<Self> {
         let host = surroundings.host()?;
-        if surroundings.tls && (host.starts_with("tcp://") || host.starts_with("https://")) {
-            let problem = format!("{host} requires TLS, which is not supported; use ssh:// or a local socket");
-            return Err(EngineError::Address { problem });
-        }
         if let Some(path) = host.strip_prefix("unix://") {
             reachable(path, &host)?;
         }
-        let client =
-            Docker::connect_with_host(&host).map_err(|e| EngineError::Address { problem: format!("{host}: {e}") })?;
+        let is_tcp = host.starts_with("tcp://") || host.starts_with("https://");
+        let connected = match surroundings.certificates()?.filter(|_| is_tcp) {
+            Some(folder) => {
+                let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| folder.join(name));
+                Docker::connect_with_ssl(&host, &key, &cert, &ca, REQUEST_WITHIN_S, bollard::API_DEFAULT_VERSION)
+            }
+            None => Docker::connect_with_host(&host),
+        };
+        let client = connected.map_err(|e| EngineError::Address { problem: format!("{host}: {}", chain(&e)) })?;
         Ok(Self { client, host, is_podman: AtomicBool::new(false) })
     }
 
@@ -117,12 +122,10 @@ impl DockerEngine {
         all.into_iter().flat_map(|i| i.repo_tags).collect()
     }
 
-    /// The platforms of an image: only an engine that keeps more than one describes what the name refers to (API 1.48,
-    /// ImageInspect, Descriptor), and only its list names them.
-    async fn platforms(&self, reference: &str, image: &ImageInspect) -> Vec<String> {
-        if image.descriptor.is_none() {
-            return Vec::new();
-        }
+    /// What the engine's list says of an image that it keeps with all its platforms (containerd's store): only such an
+    /// engine describes what the name refers to (API 1.48, ImageInspect, Descriptor).
+    async fn kept(&self, reference: &str, image: &ImageInspect) -> Kept {
+        let Some(descriptor) = &image.descriptor else { return Kept::default() };
         // The filter takes names only, not ids.
         let id = image.id.as_deref().unwrap_or_default().trim_start_matches("sha256:");
         let by_id = reference.contains("sha256:") || id.starts_with(reference);
@@ -131,14 +134,32 @@ impl DockerEngine {
         let images = self.client.list_images(Some(options)).await.unwrap_or_default();
         let same = images.into_iter().filter(|i| image.id.as_ref() == Some(&i.id));
         // Attestations have neither a platform of their own nor image data.
-        let described = same.flat_map(|i| i.manifests.unwrap_or_default()).filter_map(|m| m.image_data);
+        let described: Vec<_> =
+            same.flat_map(|i| i.manifests.unwrap_or_default()).filter_map(|m| m.image_data).collect();
+        let unpacked = described.iter().map(|data| data.size.unpacked).max().and_then(|n| u64::try_from(n).ok());
         let name = |p: bollard::models::OciPlatform| Some(format!("{}/{}", p.os?, p.architecture?));
-        let mut names: Vec<String> = described.filter_map(|data| name(data.platform)).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        let is_index = descriptor.media_type.as_deref().is_none_or(|of| INDEXES.contains(&of));
+        let mut platforms: Vec<String> =
+            described.into_iter().filter(|_| is_index).filter_map(|data| name(data.platform)).collect();
+        platforms.sort_unstable();
+        platforms.dedup();
+        Kept { platforms, unpacked: unpacked.filter(|bytes| *bytes > 0) }
     }
 }
+
+/// An image as an engine's list describes it.
+#[derive(Default)]
+struct Kept {
+    /// The platforms of an index.
+    platforms: Vec<String>,
+    /// The size of its unpacked files in bytes: the image's own size counts the packed ones as well.
+    unpacked: Option<u64>,
+}
+
+/// Media types of lists of images for several platforms; a name may also refer to an image by itself.
+/// <https://github.com/opencontainers/image-spec/blob/main/media-types.md>
+const INDEXES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 
 /// Reports at once what is wrong with a socket: the client would only say "error in the client".
 fn reachable(path: &str, host: &str) -> EngineResult<()> {
@@ -284,7 +305,8 @@ impl Engine for DockerEngine {
             }
             Err(e) => return Err(self.error("inspecting an image", e)),
         };
-        let platforms = self.platforms(reference, &image).await;
+        let kept = self.kept(reference, &image).await;
+        let size = image.size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
         let config = image.config.unwrap_or_default();
         let mut volumes = config.volumes.unwrap_or_default();
         volumes.sort_unstable();
@@ -300,8 +322,8 @@ impl Engine for DockerEngine {
             labels: config.labels.unwrap_or_default().into_iter().collect(),
             workdir: config.working_dir.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
-            size: image.size.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
-            platforms,
+            size: kept.unpacked.unwrap_or(size),
+            platforms: kept.platforms,
             volumes,
             layers: image.root_fs.and_then(|files| files.layers).unwrap_or_default(),
         })

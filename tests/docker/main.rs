@@ -32,4 +32,5 @@ mod shared;
 mod sleepers;
 mod support;
 mod tellings;
+mod tls;
 mod why;
