@@ -2,6 +2,7 @@
 
 mod answers;
 mod body;
+mod forwarding;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -23,6 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::answers::{Inspected, Listed, lenient};
 use self::body::body;
+use self::forwarding::Forwarding;
 use super::context::EngineEnv;
 use super::credentials::{credentials_for, with_tag};
 use super::error::{refused, start_error};
@@ -52,10 +54,12 @@ pub struct DockerEngine {
     host: String,
     /// Whether it is Podman, known once it has been identified.
     is_podman: AtomicBool,
+    /// What leads to an engine on another machine.
+    _forwarding: Option<Forwarding>,
 }
 
 impl DockerEngine {
-    /// Finds the engine as the docker command line does; sends nothing yet.
+    /// Finds the engine as the docker command line does. Sends nothing yet, but waits for `ssh` to connect.
     ///
     /// # Errors
     /// [`EngineError::Address`] when the address or the context cannot be used.
@@ -64,16 +68,20 @@ impl DockerEngine {
         if let Some(path) = host.strip_prefix("unix://") {
             reachable(path, &host)?;
         }
+        let forwarding = if host.starts_with("ssh://") { Some(Forwarding::open(&host)?) } else { None };
         let is_tcp = host.starts_with("tcp://") || host.starts_with("https://");
         let connected = match surroundings.certificates()?.filter(|_| is_tcp) {
             Some(folder) => {
                 let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| folder.join(name));
                 Docker::connect_with_ssl(&host, &key, &cert, &ca, REQUEST_WITHIN_S, bollard::API_DEFAULT_VERSION)
             }
-            None => Docker::connect_with_host(&host),
+            None => match &forwarding {
+                Some(forwarding) => Docker::connect_with_host(&format!("unix://{}", forwarding.socket().display())),
+                None => Docker::connect_with_host(&host),
+            },
         };
         let client = connected.map_err(|e| EngineError::Address { problem: format!("{host}: {}", chain(&e)) })?;
-        Ok(Self { client, host, is_podman: AtomicBool::new(false) })
+        Ok(Self { client, host, is_podman: AtomicBool::new(false), _forwarding: forwarding })
     }
 
     /// Converts an error of the client.

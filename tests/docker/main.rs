@@ -30,6 +30,7 @@ mod services;
 mod services_real;
 mod shared;
 mod sleepers;
+mod ssh;
 mod support;
 mod tellings;
 mod tls;
