@@ -78,17 +78,18 @@ pub(crate) async fn execute(common: &Common, args: &Args) -> Result<u8, Failure>
     let work = async {
         let defaults = defaults(&apprunner());
         let engine_proof = engine_proof::prove(&rig.context, &info, &defaults, None).await?;
-        let (conditions, measured) = prove_all(rig.context.clone(), engine, &images, jobs, common.progress()).await?;
+        let mut context = Context::clone(&rig.context);
+        context.limits.ineffective = engine_proof.ineffective.clone();
+        let (conditions, measured) = prove_all(Arc::new(context), engine, &images, jobs, common.progress()).await?;
         Ok::<_, Failure>((engine_proof, conditions, measured))
     };
     let proved = signals.unless_asked(work).await;
     let broken_off = proved.is_err();
     let closed = rig.close(broken_off).await;
     let (engine_proof, conditions, measured) = proved??;
-    closed?;
     let failed = !engine_proof.passed() || conditions.iter().any(|p| p.imposed == Some(false));
     if !failed && engine_proof.wrong_usage().is_none() {
-        proven.remember(engine_proof.measures_usage());
+        proven.remember(engine_proof.measures_usage(), &engine_proof.ineffective);
     }
     let report = Report {
         version: 1,
@@ -105,6 +106,8 @@ pub(crate) async fn execute(common: &Common, args: &Args) -> Result<u8, Failure>
         Format::Json => format!("{:#}\n", serde_json::to_value(&report).unwrap_or_default()),
         Format::Text => text(&report),
     })?;
+    // What the candidates have shown is printed even if something of them is left.
+    closed?;
     Ok(u8::from(failed))
 }
 

@@ -402,6 +402,8 @@ impl Engine for FakeEngine {
             words: words.collect(),
             foreign: state.faults.foreign.clone(),
             memory: container.spec.memory,
+            nofile: container.spec.nofile,
+            cpu_milli: container.spec.cpu_milli,
         };
         let act = (image.script)(&situation);
         let container = state.containers.get_mut(id).ok_or_else(|| Self::gone(id))?;

@@ -1,5 +1,6 @@
 //! What all cases of a session share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ impl Default for Options {
 }
 
 /// Which limits the engine's machine can set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// CPU time.
     pub(crate) cpu: bool,
@@ -47,14 +48,23 @@ pub struct Limits {
     pub(crate) read_only_root: bool,
     /// Number of CPUs.
     pub(crate) cpus: usize,
+    /// The conditions that the engine's proof showed to be without effect, and what was seen.
+    pub(crate) ineffective: Ineffective,
 }
+
+/// Kinds of conditions that an engine does not impose although it accepts them, each with what was seen.
+pub(crate) type Ineffective = BTreeMap<String, String>;
 
 impl Limits {
     /// Fails when the machine cannot impose this condition.
     ///
     /// # Errors
     /// [`RunError::CannotImpose`].
-    pub(crate) fn allow(self, condition: &Condition) -> Result<(), RunError> {
+    pub fn allow(&self, condition: &Condition) -> Result<(), RunError> {
+        if let Some(seen) = self.ineffective.get(condition.name()) {
+            let reason = format!("this engine does not impose it: {seen}");
+            return Err(RunError::CannotImpose { condition: condition.clone(), reason });
+        }
         let wanted = condition.changes().container;
         let reason = match (wanted.cpu_milli, wanted.memory) {
             (Some(_), _) if !self.cpu => "this engine does not support CPU limits (cgroup cpu)",

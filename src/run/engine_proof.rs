@@ -1,19 +1,22 @@
-//! Proves, with two planted candidates, that verdicts on an engine are about the image and not about the engine.
+//! Proves, with planted candidates, that verdicts on an engine are about the image and not about the engine.
 //!
 //! One runs under friendly conditions: it connects, resolves a name, allocates a known amount of memory and serves. The
 //! other runs in parallel under `egress.drop`: it serves on loopback only and tries the same connection. Not every
 //! engine passes: Podman ignores `Dns` if the network is `none`, so that a candidate reads the image's own resolv.conf.
+//! Three more run under limits: what an engine accepts and does not set (a rootless one without delegated control groups)
+//! is skipped from then on.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::RunError;
 use super::case::{self, Listener};
-use super::context::{Context, Options};
+use super::context::{Context, Ineffective, Options};
 use super::program::ensure_planted;
 use super::proofs::{HOST, PORT, describe_end, service};
 use crate::engine::EngineInfo;
@@ -108,6 +111,9 @@ impl Check {
 pub struct EngineProof {
     /// One check for each claim.
     pub checks: Vec<Check>,
+    /// Limits that the engine accepts and does not set, each with what was seen.
+    #[serde(skip)]
+    pub(crate) ineffective: Ineffective,
 }
 
 impl EngineProof {
@@ -167,19 +173,43 @@ pub async fn prove(
         case::run(&context, &service, &candidate, &case, Listener::NOBODY).await
     };
     let drop = ConditionSet::new("egress.drop".parse()).unwrap_or_default();
-    let mut checks = Vec::new();
-    for patience in PATIENCE {
-        // The second candidate ends with its health check, whose first probe comes after a second.
-        let (open, closed) = (open(patience + 1), closed(30));
-        let (friendly, dropped) =
-            tokio::join!(run(&open, 20, ConditionSet::baseline()), run(&closed, patience, drop.clone()));
-        checks = judge(&friendly, &dropped, info.cpus);
-        if checks.iter().all(|check| !check.refuses() && check.holds != Some(false)) {
-            break;
+    let both = async {
+        let mut checks = Vec::new();
+        for patience in PATIENCE {
+            // The second candidate ends with its health check, whose first probe comes after a second.
+            let (open, closed) = (open(patience + 1), closed(30));
+            let (friendly, dropped) =
+                tokio::join!(run(&open, 20, ConditionSet::baseline()), run(&closed, patience, drop.clone()));
+            checks = judge(&friendly, &dropped, info.cpus);
+            if checks.iter().all(|check| !check.refuses() && check.holds != Some(false)) {
+                break;
+            }
+            tracing::info!(?checks, "some checks of this engine failed");
         }
-        tracing::info!(?checks, "some checks of this engine failed");
-    }
-    Ok(EngineProof { checks })
+        checks
+    };
+    let limited = |(set, command): (&'static str, &str)| {
+        let conditions = ConditionSet::new(set.parse()).unwrap_or_default();
+        let (command, run) = (format!("{command} then serve {PORT}"), &run);
+        async move { (set, run(&command, 20, conditions).await) }
+    };
+    let (checks, limited) = tokio::join!(both, join_all(LIMITS.map(limited)));
+    Ok(EngineProof { checks, ineffective: ineffective(&limited) })
+}
+
+/// Limits, and what a planted candidate cannot do under them. A second of CPU time per second is a whole CPU.
+const LIMITS: [(&str, &str); 3] =
+    [("memory.limit:48m", "memory 100000000"), ("nofile.limit:64", "files 100"), ("cpu.limit:0.05", "spin 0.1 1")];
+
+/// The limits under which planted candidates did what they cannot do, or could not be started. Pure.
+fn ineffective(limited: &[(&str, CaseResult)]) -> Ineffective {
+    let is_so = |result: &CaseResult| {
+        let refused = result.skipped.is_none() && result.verdict == Verdict::Unresolved;
+        result.outcome == Some(Outcome::Healthy) || refused
+    };
+    let kind = |set: &str| set.split(':').next().unwrap_or_default().to_owned();
+    let without_effect = limited.iter().filter(|(_, result)| is_so(result));
+    without_effect.map(|(set, result)| (kind(set), format!("{set}: {}", describe_end(result)))).collect()
 }
 
 /// What the planted candidate under friendly conditions does; `seconds` limits each step.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::context::Ineffective;
 use crate::engine::EngineInfo;
 use crate::engine::context::hex;
 
@@ -21,6 +22,8 @@ struct Record {
     key: String,
     /// Whether CPU and memory are measured and the figures are the candidate's own.
     usage: bool,
+    /// What the engine does not impose.
+    ineffective: Ineffective,
 }
 
 /// The stored proof of one engine.
@@ -42,22 +45,22 @@ impl Proven {
         Self { path, key }
     }
 
-    /// Whether CPU and memory are measured on this engine; `None` when there is no valid proof, also when its file
-    /// cannot be read or parsed.
+    /// Whether CPU and memory are measured on this engine, and what it does not impose; `None` when there is no valid
+    /// proof, also when its file cannot be read or parsed.
     #[must_use]
-    pub(crate) fn usage(&self) -> Option<bool> {
+    pub(crate) fn read(&self) -> Option<(bool, Ineffective)> {
         let record: Record = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
-        (record.key == self.key).then_some(record.usage)
+        (record.key == self.key).then_some((record.usage, record.ineffective))
     }
 
     /// Stores a passed proof. If the folder is not writable, each session costs about a second more.
-    pub(crate) fn remember(&self, usage: bool) {
-        if let Err(error) = self.write(usage) {
+    pub(crate) fn remember(&self, usage: bool, ineffective: &Ineffective) {
+        if let Err(error) = self.write(usage, ineffective) {
             tracing::debug!(%error, "cannot store the proof of this engine");
         }
     }
 
-    fn write(&self, usage: bool) -> std::io::Result<()> {
+    fn write(&self, usage: bool, ineffective: &Ineffective) -> std::io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         let mut others: Vec<_> = std::fs::read_dir(folder)?.flatten().collect();
@@ -65,7 +68,7 @@ impl Proven {
             others.sort_by_key(|entry| entry.metadata().and_then(|m| m.modified()).ok());
             std::fs::remove_file(others[0].path())?;
         }
-        let record = Record { key: self.key.clone(), usage };
+        let record = Record { key: self.key.clone(), usage, ineffective: ineffective.clone() };
         // A concurrent reader sees either the old file or the new one.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         serde_json::to_writer(&mut file, &record)?;
@@ -86,12 +89,13 @@ mod tests {
         let info = FakeEngine::new(true).info().await.expect("an engine");
         let of = |info: &EngineInfo, image: &str| Proven::of(state.path(), info, image);
         let proven = of(&info, "exitone/holder:1");
-        assert_eq!(proven.usage(), None);
-        proven.remember(true);
-        assert_eq!(of(&info, "exitone/holder:1").usage(), Some(true));
-        proven.remember(false);
-        assert_eq!(proven.usage(), Some(false), "the last proof counts");
-        assert_eq!(of(&info, "exitone/holder:2").usage(), None, "another executable");
+        assert_eq!(proven.read(), None);
+        proven.remember(true, &Ineffective::new());
+        assert_eq!(of(&info, "exitone/holder:1").read(), Some((true, Ineffective::new())));
+        let ignored = Ineffective::from([("memory.limit".to_owned(), "healthy".to_owned())]);
+        proven.remember(false, &ignored);
+        assert_eq!(proven.read(), Some((false, ignored)), "the last proof counts");
+        assert_eq!(of(&info, "exitone/holder:2").read(), None, "another executable");
         let changes: [fn(&mut EngineInfo); 6] = [
             |info| info.id.push('x'),
             |info| info.version.push('x'),
@@ -103,16 +107,16 @@ mod tests {
         for change in changes {
             let mut other = info.clone();
             change(&mut other);
-            assert_eq!(of(&other, "exitone/holder:1").usage(), None);
+            assert_eq!(of(&other, "exitone/holder:1").read(), None);
         }
         for text in ["", "{", "{\"usage\":true}", "{\"key\":\"another engine\",\"usage\":true}"] {
             std::fs::write(&proven.path, text).expect("written");
-            assert_eq!(proven.usage(), None, "{text}");
+            assert_eq!(proven.read(), None, "{text}");
         }
         std::fs::remove_file(&proven.path).expect("removed");
         std::fs::create_dir(&proven.path).expect("a folder in its place");
-        proven.remember(true);
-        assert_eq!(proven.usage(), None, "not writable, which is not an error");
+        proven.remember(true, &Ineffective::new());
+        assert_eq!(proven.read(), None, "not writable, which is not an error");
     }
 
     #[tokio::test]
@@ -120,10 +124,13 @@ mod tests {
         let state = tempfile::tempdir().expect("a folder");
         let info = FakeEngine::new(true).info().await.expect("an engine");
         for n in 0..MOST_KEPT + 3 {
-            Proven::of(state.path(), &info, &n.to_string()).remember(true);
+            Proven::of(state.path(), &info, &n.to_string()).remember(true, &Ineffective::new());
         }
         let kept = std::fs::read_dir(state.path().join(FOLDER)).expect("a folder").count();
         assert_eq!(kept, MOST_KEPT);
-        assert_eq!(Proven::of(state.path(), &info, &(MOST_KEPT + 2).to_string()).usage(), Some(true));
+        assert_eq!(
+            Proven::of(state.path(), &info, &(MOST_KEPT + 2).to_string()).read(),
+            Some((true, Ineffective::new()))
+        );
     }
 }

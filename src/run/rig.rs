@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::RunError;
 use super::cleanup;
-use super::context::{Context, Limits, Options};
+use super::context::{Context, Ineffective, Limits, Options};
 use super::deaths::Deaths;
 use super::engine_proof::prove;
 use super::holder::Launch;
@@ -90,6 +90,7 @@ impl Rig {
                     memory: info.memory_limit,
                     read_only_root: info.read_only_root,
                     cpus: info.cpus,
+                    ineffective: Ineffective::new(),
                 },
                 options: setup.options,
                 unsets_variables: info.unsets_variables,
@@ -131,8 +132,8 @@ impl Rig {
         let (state, program) = (setup.state.clone(), setup.program.clone());
         let rig = Self::open(engine, info, setup).await?;
         let proven = rig.proven(&state, info);
-        if let Some(usage) = proven.usage() {
-            return Ok(rig.measuring(usage));
+        if let Some((usage, ineffective)) = proven.read() {
+            return Ok(rig.with(usage, ineffective));
         }
         tracing::info!("first session on this engine: checking it");
         let proof = prove(&rig.context, info, defaults, program.as_deref()).await;
@@ -143,9 +144,9 @@ impl Rig {
                         seen,
                         "CPU and memory figures on this engine are not the candidate's own; ignoring them"
                     ),
-                    None => proven.remember(proof.measures_usage()),
+                    None => proven.remember(proof.measures_usage(), &proof.ineffective),
                 }
-                Ok(rig.measuring(proof.measures_usage()))
+                Ok(rig.with(proof.measures_usage(), proof.ineffective))
             }
             Err(error) => {
                 if let Err(cleanup) = rig.close(false).await {
@@ -162,8 +163,10 @@ impl Rig {
         Proven::of(state, info, self.context.pool.image())
     }
 
-    fn measuring(self, usage: bool) -> Self {
-        let context = Context { measures_usage: usage, ..Context::clone(&self.context) };
+    /// Applies what a proof found: whether usage is measured, and what has no effect.
+    fn with(self, usage: bool, ineffective: Ineffective) -> Self {
+        let mut context = Context { measures_usage: usage, ..Context::clone(&self.context) };
+        context.limits.ineffective = ineffective;
         Self { context: Arc::new(context), ..self }
     }
 

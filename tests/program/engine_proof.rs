@@ -91,7 +91,7 @@ async fn proof_precedes_the_first_verdict_and_is_remembered() {
     let world = World::new(&[]);
     let begun = Instant::now();
     let rig = world.open().await.expect("a session");
-    assert_eq!(world.planted(), 2);
+    assert_eq!(world.planted(), 5);
     assert!(begun.elapsed() <= Duration::from_millis(1100), "{:?}", begun.elapsed());
     let result = world.run(&rig).await;
     assert_eq!((result.verdict, result.exit_code), (Verdict::Fail, Some(1)));
@@ -101,16 +101,16 @@ async fn proof_precedes_the_first_verdict_and_is_remembered() {
     // The second session relies on it.
     let begun = Instant::now();
     let rig = world.open().await.expect("a session");
-    assert_eq!((world.planted(), begun.elapsed()), (2, Duration::ZERO));
+    assert_eq!((world.planted(), begun.elapsed()), (5, Duration::ZERO));
     world.close(rig).await;
     // Another engine, and an invalid file.
     std::fs::write(&world.remembered()[0], "{").expect("written");
     let rig = world.open().await.expect("a session");
-    assert_eq!(world.planted(), 4);
+    assert_eq!(world.planted(), 10);
     world.close(rig).await;
     let other = World { engine: FakeEngine::new(false), state: world.state };
     let rig = other.open().await.expect("a session");
-    assert_eq!(other.planted(), 2, "an engine of another name");
+    assert_eq!(other.planted(), 5, "an engine of another name");
     other.close(rig).await;
     assert_eq!(other.remembered().len(), 2);
 }
@@ -170,8 +170,28 @@ async fn engine_without_measurements_is_remembered_as_such() {
     for _ in 0..2 {
         let rig = world.open().await.expect("a session");
         assert!(!rig.context.measures_usage);
-        assert_eq!(world.planted(), 2);
+        assert_eq!(world.planted(), 5);
         world.close(rig).await;
+    }
+}
+
+/// What an engine accepts and does not set is skipped, in this session and in the next.
+#[tokio::test(start_paused = true)]
+async fn limits_without_effect_are_skipped() {
+    for (foreign, skipped) in
+        [(vec![], vec![]), (vec![Foreign::Limits], vec!["cpu.limit:1", "memory.limit:1g", "nofile.limit:1024"])]
+    {
+        let world = World::new(&foreign);
+        for _ in 0..2 {
+            let rig = world.open().await.expect("a session");
+            let limits = ["cpu.limit:1", "memory.limit:1g", "nofile.limit:1024", "egress.drop"];
+            let denied = limits.into_iter().filter(|set| {
+                let allowed = rig.context.limits.allow(&set.parse().expect("a condition"));
+                matches!(allowed, Err(RunError::CannotImpose { .. }))
+            });
+            assert_eq!(denied.collect::<Vec<_>>(), skipped);
+            world.close(rig).await;
+        }
     }
 }
 
@@ -215,7 +235,7 @@ async fn interrupted_proof_is_not_remembered() {
     assert!(left.is_err());
     assert_eq!(world.remembered(), Vec::<PathBuf>::new());
     let rig = world.open().await.expect("a session");
-    assert_eq!(world.planted(), 4);
+    assert_eq!(world.planted(), 10);
     rig.close(true).await.expect("closed");
 }
 

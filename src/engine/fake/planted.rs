@@ -18,6 +18,8 @@ const ANSWER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 pub(super) fn act(situation: &Situation) -> Act {
     let foreign = |part| situation.foreign.contains(&part);
     let is_dropped = situation.conditions.iter().any(|c| c.name() == "egress.drop");
+    let limited =
+        |limit: Option<u64>, wanted: u64| !foreign(Foreign::Limits) && limit.is_some_and(|limit| wanted > limit);
     let mut act = Act::default();
     let mut at = STEP;
     let mut memory = OWN_MEMORY;
@@ -47,7 +49,21 @@ pub(super) fn act(situation: &Situation) -> Act {
                 break;
             }
             ["ask", name, _] => act.seen.push(asked(name)),
-            ["memory", bytes] => memory += bytes.parse::<u64>().unwrap_or_default(),
+            ["memory", bytes] => {
+                memory += bytes.parse::<u64>().unwrap_or_default();
+                if limited(situation.memory, memory) {
+                    (act.oom, ends) = (true, Some(137));
+                    break;
+                }
+            }
+            ["files", files] if limited(situation.nofile, files.parse().unwrap_or_default()) => {
+                fails("0");
+                break;
+            }
+            ["spin", _, limit] if limited(situation.cpu_milli.map(u64::from), 1000) => {
+                fails(limit);
+                break;
+            }
             ["serve-beside", address, port] => {
                 let address = address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
                 act.listens = Some((at, address, port.parse().unwrap_or_default()));

@@ -21,6 +21,10 @@ pub struct Situation {
     pub foreign: Vec<Foreign>,
     /// The memory limit in bytes.
     pub memory: Option<u64>,
+    /// The limit of open files.
+    pub nofile: Option<u64>,
+    /// The limit of CPU time, in thousandths of a CPU.
+    pub cpu_milli: Option<u32>,
 }
 
 /// What a process does, with times from its start.
@@ -60,6 +64,8 @@ pub enum Foreign {
     Groups,
     /// No control group can be read.
     NoGroups,
+    /// Limits are accepted and not set.
+    Limits,
 }
 
 /// Faults of the engine.

@@ -285,7 +285,7 @@ impl Inquiry<'_, '_> {
     }
 
     fn skip_unsupported(&mut self) {
-        let limits = self.conductor.context.limits;
+        let limits = self.conductor.context.limits.clone();
         for condition in self.question.search.conditions.iter().chain(&self.question.search.forms) {
             if let Err(error) = limits.allow(condition) {
                 self.skip(condition, &error.to_string());
