@@ -1,6 +1,10 @@
 //! Credentials for registries: those of Docker's configuration, and of its credential helpers.
 
-use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 
 /// What a helper prints if it has no credentials for a registry (docker-credential-helpers, `credentials/error.go`).
 const NOT_FOUND: &str = "credentials not found in native keychain";
@@ -12,10 +16,25 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// # Errors
 /// One sentence: the configuration or a helper does not work.
 pub(super) async fn credentials_for(image: &str) -> Result<Option<DockerCredential>, String> {
+    let home = std::env::home_dir().map(|home| home.join(".docker"));
+    let folder = std::env::var_os("DOCKER_CONFIG").filter(|folder| !folder.is_empty()).map(PathBuf::from).or(home);
+    match folder {
+        Some(folder) => credentials_in(&folder.join("config.json"), image).await,
+        None => Ok(None),
+    }
+}
+
+/// The credentials in a configuration file; `None` if there is no such file.
+async fn credentials_in(config: &Path, image: &str) -> Result<Option<DockerCredential>, String> {
     let registry = registry(image);
     let server = registry.to_owned();
+    let file = match File::open(config) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(format!("{}: {e}", config.display())),
+    };
     // A helper is a process.
-    let asked = tokio::task::spawn_blocking(move || get_credential(&server)).await;
+    let asked = tokio::task::spawn_blocking(move || get_credential_from_reader(BufReader::new(file), &server)).await;
     match asked.map_err(|e| e.to_string())? {
         Ok(credential) => Ok(Some(credential)),
         Err(CredentialRetrievalError::ConfigNotFound | CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
@@ -57,6 +76,19 @@ mod tests {
         for name in ["postgres:16", "grafana/grafana:11", "python@sha256:00"] {
             assert_eq!(registry(name), DOCKER_HUB, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn missing_configuration_has_no_credentials() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config.json");
+        let found = async || credentials_in(&config, "registry.example/app").await.map(|found| found.is_some());
+        assert_eq!(found().await, Ok(false), "no file");
+        std::fs::write(&config, r#"{"auths": {"registry.example": {"auth": "dTpw"}}}"#).expect("written");
+        assert_eq!(found().await, Ok(true));
+        std::fs::write(&config, "no JSON").expect("written");
+        let wrong = found().await.expect_err("not a configuration");
+        assert!(wrong.contains("registry.example"), "{wrong}");
     }
 
     #[test]
