@@ -48,7 +48,13 @@ pub(crate) fn explain(all: &[Line], service: &Service) -> Explanation {
     let causes = if class.is_none() && succeeded { Vec::new() } else { shown(all, of_part, class, exit_code, service) };
     let is_vague = causes.iter().all(|cause| VAGUE.contains(&cause.id.as_str()));
     let known = class.is_some() || !(causes.is_empty() || is_unrecognized(&causes));
-    let likely = if known && is_vague { likely::causes(class, exit_code, application_log) } else { Vec::new() };
+    // A traceback says more than what often breaks images.
+    let has_traceback = causes.iter().any(|cause| cause.id == "uncaught-exception");
+    let likely = if known && is_vague && !has_traceback {
+        likely::causes(class, exit_code, application_log)
+    } else {
+        Vec::new()
+    };
     let mut notes = Vec::new();
     if !misleading.is_empty() {
         notes.push(MISLEADING.to_owned());
@@ -125,7 +131,7 @@ fn of_application(log: &str, class: Option<FailureClass>, exit_code: Option<i64>
     let (outcome, exit_code) = match class {
         Some(FailureClass::A) => (Outcome::NotStarted, None),
         Some(FailureClass::C) => (Outcome::Unhealthy, None),
-        _ => (Outcome::Exited, exit_code.or(Some(1))),
+        _ => (Outcome::Exited, exit_code),
     };
     of_log(log, &outcome, exit_code, service, catalogue())
 }

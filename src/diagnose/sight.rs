@@ -157,7 +157,10 @@ impl<'a> Sight<'a> {
     /// What an entry sees, if that is all it asks for.
     pub(super) fn look(&self, entry: &Entry) -> Option<Found> {
         let mut found = Found::default();
-        if !entry.seen.iter().all(|seen| self.sees(seen, &mut found)) {
+        // Lines first: what else is asked for may be about what they name.
+        let is_line = |seen: &&Seen| matches!(seen, Seen::Line(_));
+        let (lines, others): (Vec<&Seen>, Vec<&Seen>) = entry.seen.iter().partition(is_line);
+        if !lines.into_iter().chain(others).all(|seen| self.sees(seen, &mut found)) {
             return None;
         }
         // What rules it out may be about what was seen: its words are known.
@@ -208,8 +211,12 @@ impl<'a> Sight<'a> {
                 true
             }),
             Seen::Fields => self.fields(found),
-            Seen::Exited => self.facts.exit_code.is_some() && *outcome != Outcome::OomKilled,
-            Seen::Code(codes) => self.facts.exit_code.is_some_and(|code| codes.contains(&code)),
+            Seen::Exited => !lives && *outcome != Outcome::OomKilled && *outcome != Outcome::NotStarted,
+            // Where no code is known, the line decides.
+            Seen::Code(codes) => match self.facts.exit_code {
+                Some(code) => codes.contains(&code),
+                None => *outcome == Outcome::Exited && found.at.is_some(),
+            },
             Seen::ByEngine => self.facts.witness == Witness::Engine,
             Seen::OutOfMemory => *outcome == Outcome::OomKilled,
             Seen::NeverHealthy => lives,

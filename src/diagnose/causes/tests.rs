@@ -389,9 +389,7 @@ fn ignores_lines_that_sound_like_a_cause() {
         "\u{1b}[33mWARN\u{1b}[0m SENTRY_DSN is not set",
         "time=x level=warning msg=\"SENTRY_DSN is not set\"",
         "Error 99 connecting to localhost:6379. Cannot assign requested address.",
-        "error: unknown option '--reload'; see --help",
         "SyntaxError: unterminated quoted string at or near \"x\"",
-        "/app/start.sh: line 12: unexpected EOF while looking for matching",
         "ImportError: attempted relative import with no known parent package",
         "bind() to unix:/run/app.sock failed (13: Permission denied)",
     ] {

@@ -16,9 +16,12 @@ fn compiled(pattern: &str) -> Option<Regex> {
     Regex::new(pattern).ok()
 }
 
-/// `web-1  | text` (Compose), `[pod/web-0/app] text` (`kubectl logs --prefix`).
+/// `web-1  | text` (Compose), `10:00:00 web.1 | text` (honcho), `web.1.f9nt@node | text` (a swarm), `[pod/web-0/app] text`
+/// (`kubectl logs --prefix`).
 static SOURCE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| compiled(r"^(?:[A-Za-z0-9][\w.-]*\s*\| ?|\[pod/[^\]\s]+\] )"));
+    LazyLock::new(|| compiled(r"^(?:(?:\d\d:\d\d:\d\d )?[A-Za-z0-9][\w.-]*(?:@[\w.-]+)?\s*\| ?|\[pod/[^\]\s]+\] )"));
+/// `[web] 2026-11-28T10:00:00Z text`: a name before a time, which stays.
+static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(r"^(\[[A-Za-z][\w./-]*\] )\d{4}-\d\d-\d\d[T ]"));
 /// A time with its zone, or without one.
 static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     compiled(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)(?: UTC)?(?:\s|$)")
@@ -26,13 +29,14 @@ static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// `Nov 28 10:00:00 host app[12]: text` (the journal).
 static JOURNAL: LazyLock<Option<Regex>> =
     LazyLock::new(|| compiled(r"^[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \S+ [^\s\[:]+(?:\[\d+\])?: "));
-/// `app[web.1]: text` (Heroku), `stdout F text` (containerd).
+/// `app[web.1]: text` (Heroku), `stdout F text` (containerd), `stdout<TAB>text` (some collectors).
 static AFTER_TIME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| compiled(r"^(?:(?:app|heroku)\[[\w.-]+\]: |(?:stdout|stderr) [FP] |[DIWEN] (?:\* )?)"));
+    LazyLock::new(|| compiled(r"^(?:(?:app|heroku)\[[\w.-]+\]: |(?:stdout|stderr)(?: [FP] |\t)|[DIWEN] (?:\* )?)"));
 
 /// The lines without their prefixes, in the order of their times.
 pub(super) fn parsed(mut lines: Vec<Raw>) -> Vec<Raw> {
     strip(&mut lines, &SOURCE);
+    strip(&mut lines, &NAMED);
     strip(&mut lines, &JOURNAL);
     times(&mut lines);
     ordered(lines)
@@ -50,8 +54,9 @@ fn strip(lines: &mut [Raw], prefix: &LazyLock<Option<Regex>>) {
     let Some(prefix) = prefix.as_ref() else { return };
     if common(lines, |line| prefix.is_match(&line.text)) {
         for line in lines {
-            if let Some(found) = prefix.find(&line.text) {
-                line.text.drain(..found.end());
+            if let Some(found) = prefix.captures(&line.text) {
+                let end = found.get(1).or(found.get(0)).map_or(0, |part| part.end());
+                line.text.drain(..end);
             }
         }
     }
