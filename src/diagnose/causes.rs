@@ -27,7 +27,7 @@ struct Fired<'c> {
 impl Fired<'_> {
     /// Orders the entries that the log fires: a precise one first, then what stands closest to the error that ended the
     /// process, then the earlier one, then what the container confirms, then the one that names more.
-    fn order(&self) -> (bool, Rank, Option<(Zone, usize)>, Reverse<(bool, usize)>) {
+    fn order(&self) -> impl Ord + use<> {
         let confirmed = self.entry.seen.iter().any(Seen::is_of_container);
         (self.is_early(), self.entry.rank, self.at, Reverse((confirmed, self.detail)))
     }

@@ -17,7 +17,7 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         for key in ["host", "client"] {
@@ -48,7 +48,7 @@ impl Server {
         let server =
             Self { address: format!("ssh://{user}@127.0.0.1:{port}"), process: process.expect("sshd"), folder };
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::sleep(Duration::from_millis(20));
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         server
     }
@@ -92,7 +92,7 @@ async fn one_forwarding_serves_all_connections_and_is_gone_after_a_kill() {
         return;
     }
     load_planted(engine.as_ref()).await;
-    let server = Server::start();
+    let server = Server::start().await;
     let service = server.folder.path().join("service.yaml");
     std::fs::write(&service, "port: 8000\nstart_command: /planted serve 0.0.0.0 8000\n").expect("written");
     // Names of one image: a case for each.
