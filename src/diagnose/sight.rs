@@ -419,11 +419,12 @@ fn harmless(catalogue: &Catalogue, lines: &[Spoken], candidates: &Candidates) ->
     looks.flat_map(matching).collect()
 }
 
-/// A level below an error, where a logger puts it, followed by a message.
+/// A level below an error, where a logger puts it, followed by a message: a word, or the letter of Gitea (`[W]`), klog
+/// (`W1129 10:00:00`) and Telegraf (`W!`).
 static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let level = "(?:DEBUG|INFO|TRACE|WARN|WARNING)";
     Regex::new(&format!(
-        r#"^.{{0,40}}?(?:^|[\s\[(|]){level}(?:[\]):|]|\s+\S)|(?i:^\s*{level}\s*:|\[{level}\]|\blevel"?\s*[=:]\s*"?{level}\b)"#
+        r#"^.{{0,40}}?(?:^|[\s\[(|]){level}(?:[\]):|]|\s+\S)|(?i:^\s*{level}\s*:|\[{level}\]|\b(?:level|lvl)"?\s*[=:]\s*"?{level}\b)|\s\[[DITW]\]\s|^[IW]\d{{4}} \d\d:\d\d:|\d[Z ] [DIW]! "#
     ))
     .ok()
 });

@@ -4,7 +4,19 @@
 use super::{Crash, Frame, Language, parted, place};
 
 /// Packages that do not belong to the application.
-const FOREIGN: [&str; 16] = [
+const FOREIGN: [&str; 28] = [
+    "kafka.",
+    "io.confluent.",
+    "org.elasticsearch.",
+    "org.opensearch.",
+    "org.keycloak.",
+    "org.sonar.",
+    "io.micronaut.",
+    "io.quarkus.",
+    "org.h2.",
+    "liquibase.",
+    "org.flywaydb.",
+    "io.jsonwebtoken.",
     "java.",
     "javax.",
     "jakarta.",
