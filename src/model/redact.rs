@@ -75,7 +75,9 @@ static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static PASSWORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?P<user>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@").ok());
 /// Words after a name and a colon that are a remark about it.
-const REMARKS: [&str; 14] = [
+const REMARKS: [&str; 16] = [
+    "yes",
+    "no",
     "not",
     "notpresent",
     "missing",
@@ -105,7 +107,11 @@ pub(crate) fn shown_line(line: &str) -> String {
         let (Some(name), Some(value)) = (found.name("name"), found.name("value")) else { continue };
         let text = value.as_str().trim_matches(['"', '\'']);
         let error = ["Error", "Exception"].iter().any(|end| name.as_str().ends_with(end));
-        let remark = &found["sign"] == ":" && REMARKS.contains(&text.to_ascii_lowercase().as_str());
+        let remark = &found["sign"] == ":" && {
+            // `(using password: NO)` says whether there was one.
+            let word = text.trim_end_matches([')', '.']).to_ascii_lowercase();
+            REMARKS.contains(&word.as_str())
+        };
         if !looks_like_credential(name.as_str()) || error || remark || text.is_empty() {
             continue;
         }
@@ -222,6 +228,8 @@ mod tests {
             ("    password = \"hunter2\"", "    password = ‹redacted›"),
             ("GET https://h/?a=1&token=abc&b=2", "GET https://h/?a=1&token=‹redacted›&b=2"),
             ("JWT_SECRET: NotPresent", "JWT_SECRET: NotPresent"),
+            ("denied for user 'a'@'b' (using password: NO)", "denied for user 'a'@'b' (using password: NO)"),
+            ("(password: Nobody)", "(password: ‹redacted›"),
             ("KeyError: 'JWT_SECRET'", "KeyError: 'JWT_SECRET'"),
         ] {
             assert_eq!(shown_line(line), shown);
