@@ -218,7 +218,7 @@ fn table() -> Vec<(&'static str, Scene, Scene)> {
         log("heap-out-of-memory", "FATAL ERROR: JavaScript heap out of memory", "FATAL ERROR: heap of junk"),
         log("disk-full", "OSError: [Errno 28] No space left on device", "OSError: [Errno 5] Input/output error"),
         log("read-only-files", "mkdir: Read-only file system", "mkdir: File exists"),
-        log("too-many-files", "Error: EMFILE: too many open files, watch", "Error: too many requests"),
+        log("too-many-files", "Error: EMFILE: too many open files, open '/app/x'", "Error: too many requests"),
         (
             "host-check",
             Scene {
