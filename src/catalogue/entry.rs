@@ -78,32 +78,46 @@ pub enum Seen {
     Waiting,
     /// A connection nobody accepted, or a question nobody answered, was open when given up.
     Opening,
-    /// The file that the word `path` names is not in the container.
-    FileMissing,
-    /// It is there.
-    FileThere,
-    /// It is not there, and its folder has the same name with other upper and lower case.
-    OtherCase,
-    /// Its permissions, or those of the folder it would be made in, keep the process from writing.
-    NotWritable,
-    /// Its permissions keep the process from reading it.
-    NotReadable,
+    /// The file that the word `path` names is so in the container.
+    File(FileState),
     /// The process was started as root.
     AsRoot,
-    /// The variable that the word `variable` names is not set.
-    VariableUnset,
-    /// It has a value.
-    VariableSet,
-    /// It is set, and empty.
-    VariableEmpty,
-    /// Its value is in quotes.
-    VariableQuoted,
-    /// Its value begins or ends with white space.
-    VariableSpaced,
+    /// The variable that the word `variable` names has such a value.
+    Variable(VariableState),
     /// The log has a line that names an error.
     Error,
     /// Nothing was written.
     Quiet,
+}
+
+/// What the container has at a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileState {
+    /// Nothing.
+    Missing,
+    /// Something.
+    There,
+    /// Nothing, and the same name with other upper and lower case.
+    OtherCase,
+    /// What its permissions, or those of the folder it would be made in, keep the process from writing.
+    NotWritable,
+    /// What its permissions keep the process from reading.
+    NotReadable,
+}
+
+/// The value of a variable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VariableState {
+    /// None.
+    Unset,
+    /// One that is not empty.
+    Set,
+    /// An empty one.
+    Empty,
+    /// One in quotes.
+    Quoted,
+    /// One that begins or ends with white space.
+    Spaced,
 }
 
 /// Sightings without an argument: the word for each in a file, and how documents describe it.
@@ -126,17 +140,25 @@ pub(super) const PLAIN: [(&str, Seen, &str); 31] = [
     ("computing", Seen::Computing, "the process was still computing when it was given up"),
     ("waiting", Seen::Waiting, "the process was waiting for a connection or an answer when it was given up"),
     ("opening", Seen::Opening, "a connection or a DNS question had no answer when the process was given up"),
-    ("file-missing", Seen::FileMissing, "the file at `path` is not in the container"),
-    ("file-there", Seen::FileThere, "the file at `path` is in the container"),
-    ("other-case", Seen::OtherCase, "the folder has the name at `path` with other upper and lower case"),
-    ("not-writable", Seen::NotWritable, "the permissions at `path` keep the process from writing"),
-    ("not-readable", Seen::NotReadable, "the permissions at `path` keep the process from reading"),
+    ("file-missing", Seen::File(FileState::Missing), "the file at `path` is not in the container"),
+    ("file-there", Seen::File(FileState::There), "the file at `path` is in the container"),
+    (
+        "other-case",
+        Seen::File(FileState::OtherCase),
+        "the folder has the name at `path` with other upper and lower case",
+    ),
+    ("not-writable", Seen::File(FileState::NotWritable), "the permissions at `path` keep the process from writing"),
+    ("not-readable", Seen::File(FileState::NotReadable), "the permissions at `path` keep the process from reading"),
     ("as-root", Seen::AsRoot, "the process was started as root"),
-    ("variable-unset", Seen::VariableUnset, "the variable `variable` is not set"),
-    ("variable-set", Seen::VariableSet, "the variable `variable` has a value"),
-    ("variable-empty", Seen::VariableEmpty, "the variable `variable` is empty"),
-    ("variable-quoted", Seen::VariableQuoted, "the value of the variable `variable` is in quotes"),
-    ("variable-spaced", Seen::VariableSpaced, "the value of the variable `variable` begins or ends with white space"),
+    ("variable-unset", Seen::Variable(VariableState::Unset), "the variable `variable` is not set"),
+    ("variable-set", Seen::Variable(VariableState::Set), "the variable `variable` has a value"),
+    ("variable-empty", Seen::Variable(VariableState::Empty), "the variable `variable` is empty"),
+    ("variable-quoted", Seen::Variable(VariableState::Quoted), "the value of the variable `variable` is in quotes"),
+    (
+        "variable-spaced",
+        Seen::Variable(VariableState::Spaced),
+        "the value of the variable `variable` begins or ends with white space",
+    ),
     ("error", Seen::Error, "a line that names an error"),
     ("quiet", Seen::Quiet, "nothing was written"),
 ];
@@ -145,29 +167,16 @@ impl Seen {
     /// The words that it adds for the texts.
     pub(super) fn provides(&self) -> &'static [&'static str] {
         match self {
-            Self::FileMissing | Self::FileThere => &["place"],
-            Self::OtherCase => &["place", "like"],
-            Self::NotWritable | Self::NotReadable => &["place", "owner", "mode", "user"],
+            Self::File(FileState::Missing | FileState::There) => &["place"],
+            Self::File(FileState::OtherCase) => &["place", "like"],
+            Self::File(FileState::NotWritable | FileState::NotReadable) => &["place", "owner", "mode", "user"],
             _ => &[],
         }
     }
 
     /// Whether only the container itself shows it, and no log.
     pub(crate) fn is_of_container(&self) -> bool {
-        matches!(
-            self,
-            Self::FileMissing
-                | Self::FileThere
-                | Self::OtherCase
-                | Self::NotWritable
-                | Self::NotReadable
-                | Self::AsRoot
-                | Self::VariableUnset
-                | Self::VariableSet
-                | Self::VariableEmpty
-                | Self::VariableQuoted
-                | Self::VariableSpaced
-        )
+        matches!(self, Self::File(_) | Self::AsRoot | Self::Variable(_))
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod read;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-pub use entry::{Basis, Entry, NearMiss, Rank, Seen};
+pub use entry::{Basis, Entry, FileState, NearMiss, Rank, Seen, VariableState};
 use pattern::Patterns;
 
 use crate::scenario::Refused;

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// More files are not looked at.
+/// Maximum number of files.
 const MOST: usize = 4;
-/// Only the end of a log speaks of what ended the process: this many lines.
+/// Number of lines that are searched: only the end of a log speaks of what ended the process.
 const MOST_LINES: usize = 60;
 
 /// A path in a line: absolute, or beginning with `./` or `../`; it follows a blank, a quote, a bracket, a colon or `=`.
@@ -14,7 +14,7 @@ const MOST_LINES: usize = 60;
 static PATH: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"(?:^|[\s'"`‘(\[<:=])(?P<path>\.{0,2}(?:/[\w@%+~.,#-]+)+)"#).ok());
 
-/// What a line says that is not about a place in the program's own code.
+/// Words of lines about a missing or forbidden file, unlike those about a place in the program's own code.
 const OF_A_FILE: [&str; 12] = [
     "denied",
     "no such file",

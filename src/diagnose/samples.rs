@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::causes::{VAGUE, causes, facts_of_log};
 use super::facts::Facts;
 use super::named;
-use crate::catalogue::{Basis, Catalogue, Entry, Seen};
+use crate::catalogue::{Basis, Catalogue, Entry, FileState, Seen, VariableState};
 use crate::model::observation::{Evidence, NamedFile, Place};
 use crate::model::outcome::{Cause, Outcome};
 use crate::model::service::Service;
@@ -34,25 +34,25 @@ pub fn causes_of(catalogue: &Catalogue, entry: &Entry, log: &str, service: &Serv
 
 /// Who the process of an entry's logs is, if the entry asks.
 fn user(entry: &Entry) -> Option<u32> {
-    let asks = |seen: &Seen| entry.seen.contains(seen);
-    if asks(&Seen::NotWritable) || asks(&Seen::NotReadable) {
+    let asks = |seen: Seen| entry.seen.contains(&seen);
+    if asks(Seen::File(FileState::NotWritable)) || asks(Seen::File(FileState::NotReadable)) {
         return Some(1000);
     }
-    asks(&Seen::AsRoot).then_some(0)
+    asks(Seen::AsRoot).then_some(0)
 }
 
 /// The files that a log names, as the entry wants them.
 fn files(entry: &Entry, log: &str) -> Vec<NamedFile> {
-    let asks = |seen: Seen| entry.seen.contains(&seen);
+    let asks = |state: FileState| entry.seen.contains(&Seen::File(state));
     if !entry.seen.iter().any(Seen::is_of_container) {
         return Vec::new();
     }
-    let is_there = asks(Seen::FileThere) || asks(Seen::NotReadable);
+    let is_there = asks(FileState::There) || asks(FileState::NotReadable);
     let place = |path: &str, folder| Place { path: path.to_owned(), folder, mode: 0o700, owner: 0 };
     let named = named::files(log).into_iter().map(|named| NamedFile {
         found: is_there.then(|| place(&named, false)),
         within: place("/app", true),
-        like: asks(Seen::OtherCase).then(|| "Other".to_owned()),
+        like: asks(FileState::OtherCase).then(|| "Other".to_owned()),
         named,
     });
     named.collect()
@@ -61,13 +61,13 @@ fn files(entry: &Entry, log: &str) -> Vec<NamedFile> {
 /// The variables that a log names, as the entry wants them; `None` if it does not ask.
 fn variables(entry: &Entry, log: &str) -> Option<BTreeMap<String, String>> {
     let values = [
-        (Seen::VariableUnset, None),
-        (Seen::VariableSet, Some("value")),
-        (Seen::VariableEmpty, Some("")),
-        (Seen::VariableQuoted, Some("\"value\"")),
-        (Seen::VariableSpaced, Some("value ")),
+        (VariableState::Unset, None),
+        (VariableState::Set, Some("value")),
+        (VariableState::Empty, Some("")),
+        (VariableState::Quoted, Some("\"value\"")),
+        (VariableState::Spaced, Some("value ")),
     ];
-    let (_, value) = values.into_iter().find(|(seen, _)| entry.seen.contains(seen))?;
+    let (_, value) = values.into_iter().find(|(state, _)| entry.seen.contains(&Seen::Variable(*state)))?;
     let words = log.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
     Some(words.filter_map(|word| Some((word.to_owned(), value?.to_owned()))).collect())
 }

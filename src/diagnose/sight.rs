@@ -158,9 +158,8 @@ impl<'a> Sight<'a> {
     pub(super) fn look(&self, entry: &Entry) -> Option<Found> {
         let mut found = Found::default();
         // Lines first: what else is asked for may be about what they name.
-        let is_line = |seen: &&Seen| matches!(seen, Seen::Line(_));
-        let (lines, others): (Vec<&Seen>, Vec<&Seen>) = entry.seen.iter().partition(is_line);
-        if !lines.into_iter().chain(others).all(|seen| self.sees(seen, &mut found)) {
+        let are = |lines: bool| entry.seen.iter().filter(move |seen| matches!(seen, Seen::Line(_)) == lines);
+        if !are(true).chain(are(false)).all(|seen| self.sees(seen, &mut found)) {
             return None;
         }
         // What rules it out may be about what was seen: its words are known.
@@ -235,15 +234,9 @@ impl<'a> Sight<'a> {
                 let open = self.facts.evidence.sockets.iter().any(|socket| !socket.accepted);
                 open || unanswered(self.facts.evidence).is_some()
             }
-            Seen::FileMissing | Seen::FileThere | Seen::OtherCase | Seen::NotWritable | Seen::NotReadable => {
-                named::file(seen, self.facts, found)
-            }
+            Seen::File(state) => named::file(*state, self.facts, found),
             Seen::AsRoot => self.facts.evidence.user == Some(0),
-            Seen::VariableUnset
-            | Seen::VariableSet
-            | Seen::VariableEmpty
-            | Seen::VariableQuoted
-            | Seen::VariableSpaced => named::variable(seen, self.facts, found),
+            Seen::Variable(state) => named::variable(*state, self.facts, found),
             Seen::Error => self.error(found),
             Seen::Quiet => {
                 let quiet = self.facts.log.trim().is_empty();

@@ -89,10 +89,8 @@ impl EngineEnv {
             self.home.as_ref().map(|h| h.join(".colima/default/docker.sock")),
             self.runtime_dir.as_ref().map(|r| r.join("podman/podman.sock")),
         ];
-        // One that answers, else one that is there: with several engines, not all of their sockets are this user's.
         let sockets: Vec<PathBuf> = candidates.into_iter().flatten().filter(|path| path.exists()).collect();
-        let found = sockets.iter().find(|path| answers(path)).or(sockets.first());
-        Ok(format!("unix://{}", found.map_or(Path::new(DEFAULT_SOCKET), PathBuf::as_path).display()))
+        Ok(format!("unix://{}", best(&sockets).unwrap_or(Path::new(DEFAULT_SOCKET)).display()))
     }
 
     /// The folder with `ca.pem`, `cert.pem` and `key.pem`, if the engine is reached over TLS: that of DOCKER_CERT_PATH, else
@@ -106,8 +104,7 @@ impl EngineEnv {
             return Ok(folder.filter(|_| self.tls).cloned());
         }
         let Some(context) = self.context()?.filter(|c| c != "default") else { return Ok(None) };
-        let folder = hex(&Sha256::digest(context.as_bytes()));
-        let folder = self.config_dir.as_ref().map(|d| d.join("contexts/tls").join(folder).join("docker"));
+        let folder = self.of_context("tls", &context).map(|folder| folder.join("docker"));
         Ok(folder.filter(|folder| folder.is_dir()))
     }
 
@@ -122,24 +119,37 @@ impl EngineEnv {
     }
 
     fn host_of_context(&self, context: &str) -> EngineResult<String> {
-        // The directory is named by the SHA-256 of the context's name (docker/cli, context store).
-        let folder = hex(&Sha256::digest(context.as_bytes()));
         let path = self
-            .config_dir
-            .as_ref()
-            .map(|d| d.join("contexts/meta").join(folder).join("meta.json"))
+            .of_context("meta", context)
+            .map(|folder| folder.join("meta.json"))
             .filter(|p| p.exists())
             .ok_or_else(|| EngineError::Address { problem: format!("no docker context `{context}`") })?;
         Ok(read_json::<Meta>(&path)?.endpoints.docker.host)
     }
+
+    /// The folder of a context in the store of this kind (`meta`, `tls`), which is named by the SHA-256 of the context's
+    /// name (docker/cli, context store).
+    fn of_context(&self, kind: &str, context: &str) -> Option<PathBuf> {
+        let name = hex(&Sha256::digest(context.as_bytes()));
+        self.config_dir.as_ref().map(|folder| folder.join("contexts").join(kind).join(name))
+    }
 }
 
-/// Whether a process accepts connections at a socket, and this user may connect.
-fn answers(socket: &Path) -> bool {
+/// The first socket that answers, else the first: with several engines, not all of their sockets are this user's.
+fn best(sockets: &[PathBuf]) -> Option<&Path> {
+    sockets.iter().find(|socket| connects(socket).is_ok()).or(sockets.first()).map(PathBuf::as_path)
+}
+
+/// Connects to a socket, to see whether a process listens there and this user may.
+///
+/// # Errors
+/// The system's.
+pub(super) fn connects(socket: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
-    return std::os::unix::net::UnixStream::connect(socket).is_ok();
+    std::os::unix::net::UnixStream::connect(socket)?;
     #[cfg(not(unix))]
-    socket.exists()
+    let _ = socket;
+    Ok(())
 }
 
 /// Bytes as hexadecimal digits.
@@ -184,11 +194,10 @@ mod tests {
         std::fs::create_dir_all(runtime.join("podman")).expect("created");
         std::fs::write(runtime.join("docker.sock"), "").expect("written");
         let _listener = std::os::unix::net::UnixListener::bind(runtime.join("podman/podman.sock")).expect("bound");
-        let found = EngineEnv { runtime_dir: Some(runtime.clone()), ..EngineEnv::default() };
-        if !Path::new(DEFAULT_SOCKET).exists() {
-            let expected = format!("unix://{}/podman/podman.sock", runtime.display());
-            assert_eq!(found.host(), Ok(expected), "the first one does not answer");
-        }
+        let sockets = ["docker.sock", "podman/podman.sock"].map(|name| runtime.join(name));
+        assert_eq!(best(&sockets), Some(sockets[1].as_path()), "the first one does not answer");
+        assert_eq!(best(&sockets[..1]), Some(sockets[0].as_path()), "none answers");
+        assert_eq!(best(&[]), None);
 
         here.docker_host = Some("tcp://127.0.0.1:2375".to_owned());
         assert_eq!(here.host(), Ok("tcp://127.0.0.1:2375".to_owned()));

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
+
+use super::context::EngineEnv;
 
 /// What a helper prints if it has no credentials for a registry (docker-credential-helpers, `credentials/error.go`).
 const NOT_FOUND: &str = "credentials not found in native keychain";
@@ -16,9 +18,7 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 /// # Errors
 /// One sentence: the configuration or a helper does not work.
 pub(super) async fn credentials_for(image: &str) -> Result<Option<DockerCredential>, String> {
-    let home = std::env::home_dir().map(|home| home.join(".docker"));
-    let folder = std::env::var_os("DOCKER_CONFIG").filter(|folder| !folder.is_empty()).map(PathBuf::from).or(home);
-    match folder {
+    match EngineEnv::of_process().config_dir {
         Some(folder) => credentials_in(&folder.join("config.json"), image).await,
         None => Ok(None),
     }

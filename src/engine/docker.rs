@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use self::answers::{Inspected, Listed, lenient};
 use self::body::body;
 use self::forwarding::Forwarding;
-use super::context::EngineEnv;
+use super::context::{EngineEnv, connects};
 use super::credentials::{credentials_for, with_tag};
 use super::error::{refused, start_error};
 use super::files::FileStat;
@@ -69,19 +69,25 @@ impl DockerEngine {
             reachable(path, &host)?;
         }
         let forwarding = if host.starts_with("ssh://") { Some(Forwarding::open(&host)?) } else { None };
+        let address = match &forwarding {
+            Some(forwarding) => format!("unix://{}", forwarding.socket().display()),
+            None => host.clone(),
+        };
         let is_tcp = host.starts_with("tcp://") || host.starts_with("https://");
         let connected = match surroundings.certificates()?.filter(|_| is_tcp) {
             Some(folder) => {
                 let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| folder.join(name));
                 Docker::connect_with_ssl(&host, &key, &cert, &ca, REQUEST_WITHIN_S, bollard::API_DEFAULT_VERSION)
             }
-            None => match &forwarding {
-                Some(forwarding) => Docker::connect_with_host(&format!("unix://{}", forwarding.socket().display())),
-                None => Docker::connect_with_host(&host),
-            },
+            None => Docker::connect_with_host(&address),
         };
         let client = connected.map_err(|e| EngineError::Address { problem: format!("{host}: {}", chain(&e)) })?;
         Ok(Self { client, host, is_podman: AtomicBool::new(false), _forwarding: forwarding })
+    }
+
+    /// Whether it is Podman, once it has been identified.
+    fn is_podman(&self) -> bool {
+        self.is_podman.load(Ordering::Relaxed)
     }
 
     /// Converts an error of the client.
@@ -171,17 +177,10 @@ const INDEXES: [&str; 2] =
 
 /// Reports at once what is wrong with a socket: the client would only say "error in the client".
 fn reachable(path: &str, host: &str) -> EngineResult<()> {
-    #[cfg(unix)]
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-            return Err(EngineError::Permission { host: host.to_owned() });
-        }
-        Err(e) => return Err(EngineError::NoEngine { host: host.to_owned(), cause: e.to_string() }),
-    }
-    #[cfg(not(unix))]
-    let _ = (path, host);
-    Ok(())
+    connects(Path::new(path)).map_err(|e| match e.kind() {
+        std::io::ErrorKind::PermissionDenied => EngineError::Permission { host: host.to_owned() },
+        _ => EngineError::NoEngine { host: host.to_owned(), cause: e.to_string() },
+    })
 }
 
 /// An error with all its causes.
@@ -402,22 +401,19 @@ impl Engine for DockerEngine {
     async fn images(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListImagesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
         let images = self.client.list_images(Some(options)).await.map_err(|e| self.error("listing images", e))?;
+        // Podman's registry for images that have none.
+        let registry = if self.is_podman() { "localhost/" } else { "" };
         let named = |i: bollard::models::ImageSummary| {
             let names = i.repo_tags.into_iter().filter(|name| name != "<none>:<none>");
-            // Podman's registry for images that have none.
-            let short = |name: String| name.strip_prefix("localhost/").map(str::to_owned).unwrap_or(name);
-            let names = names.map(short).collect();
+            let names = names.map(|name| name.strip_prefix(registry).map_or(name.clone(), str::to_owned)).collect();
             Found { names, ..found(Some(i.id), Some(i.labels)) }
         };
         Ok(images.into_iter().map(named).collect())
     }
 
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
-        let created = {
-            let body = body(spec, self.is_podman.load(Ordering::Relaxed));
-            self.client.create_container(None::<q::CreateContainerOptions>, body).await
-        };
-        match created {
+        let body = body(spec, self.is_podman());
+        match self.client.create_container(None::<q::CreateContainerOptions>, body).await {
             Ok(created) => Ok(created.id),
             Err(e) => Err(start_error(self.error("creating a container", e))),
         }
@@ -562,7 +558,7 @@ impl Engine for DockerEngine {
         // again, no end is missed.
         let client = self.client.clone();
         let streams = futures_util::stream::repeat_with(move || client.events(Some(options.clone())));
-        let most = if self.is_podman.load(Ordering::Relaxed) { MOST_STREAMS } else { 1 };
+        let most = if self.is_podman() { MOST_STREAMS } else { 1 };
         Box::pin(streams.take(most).flatten().filter_map(|item| async {
             match item {
                 Ok(event) if event.typ == Some(EventMessageTypeEnum::CONTAINER) => {

@@ -18,8 +18,7 @@ use super::protocol::{
     CA_FILE, FromHolder, GROUPS, HOSTS, HOSTS_SECOND, Hello, OWN, RESOLV_CONF, SECOND, SHARED_DIR, SILENT_FOR,
     ToHolder, VERSION, line,
 };
-use super::runs::Runs;
-use super::runs::{hosts, resolv_conf};
+use super::runs::{Runs, hosts, resolv_conf};
 use super::say::Say;
 use super::sysctl;
 use super::usage::Groups;

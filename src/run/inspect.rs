@@ -126,6 +126,14 @@ impl<'a> FileReader<'a> {
         false
     }
 
+    /// The first bytes of an archive of what a path refers to; none if nothing is there.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(crate) async fn archive_start(&self, path: &str, most: usize) -> EngineResult<Vec<u8>> {
+        Ok(self.engine.archive_start(self.container, path, most).await?.unwrap_or_default())
+    }
+
     /// The file at a path, with its path once links are followed.
     ///
     /// # Errors

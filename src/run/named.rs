@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::inspect::FileReader;
 use crate::diagnose::named;
 use crate::engine::files::{absolute, first_owner, names, parent};
-use crate::engine::{Engine, EngineResult};
+use crate::engine::{Engine, EngineError, EngineResult};
 use crate::model::ImageFacts;
 use crate::model::observation::{NamedFile, Place};
 
@@ -35,9 +35,9 @@ pub(super) async fn look(engine: &dyn Engine, container: &str, facts: &ImageFact
         let user = user_id(engine, container, user).await?;
         let mut files = Vec::new();
         for named in named::files(log) {
-            files.push(file(engine, container, &reader, named).await?);
+            files.push(file(&reader, named).await?);
         }
-        Ok::<_, crate::engine::EngineError>(Named { user, files })
+        Ok::<_, EngineError>(Named { user, files })
     };
     match timeout(WITHIN, looked).await {
         Ok(Ok(named)) => named,
@@ -65,12 +65,12 @@ async fn user_id(engine: &dyn Engine, container: &str, user: &str) -> EngineResu
     Ok(found.and_then(|fields| fields.get(2)?.parse().ok()))
 }
 
-async fn file(engine: &dyn Engine, container: &str, reader: &FileReader<'_>, named: String) -> EngineResult<NamedFile> {
+async fn file(reader: &FileReader<'_>, named: String) -> EngineResult<NamedFile> {
     let path = absolute(&reader.workdir, &named);
-    let found = place(engine, container, reader, &path).await?;
+    let found = place(reader, &path).await?;
     let mut folder = parent(&path);
     let within = loop {
-        match place(engine, container, reader, folder).await? {
+        match place(reader, folder).await? {
             Some(place) => break place,
             None if folder == "/" => break Place { path: "/".to_owned(), folder: true, mode: 0o755, owner: 0 },
             None => folder = parent(folder),
@@ -80,29 +80,22 @@ async fn file(engine: &dyn Engine, container: &str, reader: &FileReader<'_>, nam
         // The part of the path that is missing first.
         None => {
             let rest = path.strip_prefix(folder).unwrap_or_default().trim_start_matches('/');
-            let part = rest.split('/').next().unwrap_or_default();
-            like(engine, container, &within.path, part).await?
+            like(reader, &within.path, rest.split('/').next().unwrap_or_default()).await?
         }
         Some(_) => None,
     };
     Ok(NamedFile { named, found, within, like })
 }
 
-async fn place(
-    engine: &dyn Engine,
-    container: &str,
-    reader: &FileReader<'_>,
-    path: &str,
-) -> EngineResult<Option<Place>> {
+async fn place(reader: &FileReader<'_>, path: &str) -> EngineResult<Option<Place>> {
     let Some((path, stat)) = reader.follow(path).await? else { return Ok(None) };
-    let archive = engine.archive_start(container, &path, HEADER).await?.unwrap_or_default();
-    let owner = first_owner(&archive).unwrap_or(0);
+    let owner = first_owner(&reader.archive_start(&path, HEADER).await?).unwrap_or(0);
     Ok(Some(Place { path, folder: stat.is_directory(), mode: stat.mode, owner }))
 }
 
 /// A name in a folder that differs from this one in upper and lower case only, extensions included or left out.
-async fn like(engine: &dyn Engine, container: &str, folder: &str, name: &str) -> EngineResult<Option<String>> {
-    let archive = engine.archive_start(container, folder, MOST_OF_FOLDER).await?.unwrap_or_default();
+async fn like(reader: &FileReader<'_>, folder: &str, name: &str) -> EngineResult<Option<String>> {
+    let archive = reader.archive_start(folder, MOST_OF_FOLDER).await?;
     let stem = |name: &str| name.split_once('.').map_or(name, |(stem, _)| stem).to_lowercase();
     let differs = |other: &String| {
         !other.starts_with(name)
@@ -177,7 +170,7 @@ mod tests {
     async fn unreadable_files_are_left_out() {
         let (engine, facts) = engine();
         let container = engine.create(&ContainerSpec::plain("app:1", Default::default())).await.expect("created");
-        let broken = crate::engine::EngineError::Broken { action: "x".to_owned(), message: "y".to_owned() };
+        let broken = EngineError::Broken { action: "x".to_owned(), message: "y".to_owned() };
         engine.set_faults(Faults { errors: [("stat", broken)].into(), ..Faults::default() });
         assert!(look(&engine, &container, &facts, "app", "cannot open '/data'").await.files.is_empty());
     }

@@ -122,7 +122,8 @@ impl ResultBuilder<'_> {
         let checks_pass = attempt.checks.iter().all(|c| c.passed);
         let verdict = if attempt.outcome == Outcome::Healthy && checks_pass { Verdict::Pass } else { Verdict::Fail };
         let memory = self.case.conditions.changes().container.memory;
-        let env = self.variables();
+        let set = spec::environment(self.candidate, self.service, &self.case.conditions);
+        let env = self.variables(&set);
         let facts = Facts {
             witness: Witness::Engine,
             outcome: &attempt.outcome,
@@ -141,7 +142,7 @@ impl ResultBuilder<'_> {
         if attempt.outcome == Outcome::NeverListened {
             attempt.evidence.waiting_for = waiting_for(&attempt.evidence);
         }
-        let needs = if verdict == Verdict::Fail { self.needs(&attempt, &causes) } else { Vec::new() };
+        let needs = if verdict == Verdict::Fail { self.needs(&attempt, &causes, &set) } else { Vec::new() };
         let verdict = if needs.is_empty() { verdict } else { Verdict::Unresolved };
         if verdict == Verdict::Pass {
             notes.extend(rests_on(&attempt.evidence, &self.service.platform));
@@ -170,23 +171,17 @@ impl ResultBuilder<'_> {
         result
     }
 
-    /// The variables that the process has.
-    fn variables(&self) -> BTreeMap<String, String> {
-        let mut all = self.candidate.facts.env.clone();
-        for (name, value) in spec::environment(self.candidate, self.service, &self.case.conditions) {
-            match value {
-                Some(value) => all.insert(name, value),
-                None => all.remove(&name),
-            };
-        }
-        all
+    /// The variables that the process has: those of the image, and what is `set` or unset on top of them.
+    fn variables(&self, set: &BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
+        let image = self.candidate.facts.env.iter().filter(|(name, _)| !set.contains_key(*name));
+        let set = set.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        image.chain(set).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     /// The servers without which a failed attempt says nothing about the image.
-    fn needs(&self, attempt: &Attempt, causes: &[Cause]) -> Vec<Need> {
-        let env = spec::environment(self.candidate, self.service, &self.case.conditions);
+    fn needs(&self, attempt: &Attempt, causes: &[Cause], set: &BTreeMap<String, Option<String>>) -> Vec<Need> {
         let (outcome, at_ms, evidence) = (&attempt.outcome, attempt.exited_ms, &attempt.evidence);
-        missing_servers(&Ended { outcome, at_ms, evidence, causes, env: &env })
+        missing_servers(&Ended { outcome, at_ms, evidence, causes, env: set })
     }
 
     /// The result of a case that the image alone decides, so that nothing has to run.

@@ -367,6 +367,9 @@ fn patterns_of_many_languages() {
         ("privileged-port", "Error: listen EACCES: permission denied 0.0.0.0:80"),
         ("privileged-port", "listen tcp :80: bind: permission denied"),
         ("start-command-split", "run: 1: Syntax error: Unterminated quoted string"),
+        ("option-unknown", "error: unknown option '--reload'; see --help"),
+        ("shell-syntax-error", "/app/start.sh: line 12: unexpected EOF while looking for matching"),
+        ("inotify-instances", "Error: EMFILE: too many open files, watch"),
     ] {
         let found = of(&says(log));
         assert!(found.first().is_some_and(|cause| cause.is(id)), "{log}: {found:?}");

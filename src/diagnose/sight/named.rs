@@ -1,7 +1,7 @@
 //! Sightings about what a line names: a file of the container, or a variable.
 
 use super::{Facts, Found};
-use crate::catalogue::Seen;
+use crate::catalogue::{FileState, VariableState};
 use crate::model::observation::{NamedFile, Place};
 
 /// Bits of others: write, read.
@@ -9,7 +9,7 @@ const WRITE: u32 = 0o2;
 const READ: u32 = 0o4;
 
 /// Whether the file that the word `path` names is as an entry wants it. Known only where a container was looked into.
-pub(super) fn file(seen: &Seen, facts: &Facts<'_>, found: &mut Found) -> bool {
+pub(super) fn file(state: FileState, facts: &Facts<'_>, found: &mut Found) -> bool {
     let Some(path) = found.words.get("path") else { return false };
     let Some(file) = facts.evidence.files.iter().find(|file| file.named == *path || is_at(file, path)) else {
         return false;
@@ -19,12 +19,12 @@ pub(super) fn file(seen: &Seen, facts: &Facts<'_>, found: &mut Found) -> bool {
     let at = file.found.as_ref();
     // What is not there would have to be made.
     let place = at.unwrap_or(&file.within);
-    let holds = match seen {
-        Seen::FileMissing => at.is_none(),
-        Seen::FileThere => at.is_some(),
-        Seen::OtherCase => file.like.is_some(),
-        Seen::NotReadable => at.is_some_and(|place| kept_out(place, READ)),
-        _ => kept_out(place, WRITE),
+    let holds = match state {
+        FileState::Missing => at.is_none(),
+        FileState::There => at.is_some(),
+        FileState::OtherCase => file.like.is_some(),
+        FileState::NotReadable => at.is_some_and(|place| kept_out(place, READ)),
+        FileState::NotWritable => kept_out(place, WRITE),
     };
     if !holds {
         return false;
@@ -62,27 +62,22 @@ fn said(file: &NamedFile, user: Option<u32>) -> String {
 }
 
 /// Whether the variable that the word `variable` names has such a value. Its value is not shown.
-pub(super) fn variable(seen: &Seen, facts: &Facts<'_>, found: &mut Found) -> bool {
+pub(super) fn variable(state: VariableState, facts: &Facts<'_>, found: &mut Found) -> bool {
     let (Some(env), Some(name)) = (facts.env, found.words.get("variable")) else { return false };
     let value = env.get(name);
-    let holds = match (seen, value) {
-        (Seen::VariableUnset, value) => value.is_none(),
-        (_, None) => false,
-        (Seen::VariableSet, Some(value)) => !value.trim().is_empty(),
-        (Seen::VariableEmpty, Some(value)) => value.trim().is_empty(),
-        (Seen::VariableQuoted, Some(value)) => is_quoted(value),
-        (_, Some(value)) => value.trim() != value && !value.trim().is_empty(),
+    let is = |holds: fn(&str) -> bool| value.is_some_and(|value| holds(value));
+    let (holds, what) = match state {
+        VariableState::Unset => (value.is_none(), "is not set"),
+        VariableState::Set => (is(|value| !value.trim().is_empty()), "is set"),
+        VariableState::Empty => (is(|value| value.trim().is_empty()), "is empty"),
+        VariableState::Quoted => (is(is_quoted), "has quotes around its value"),
+        VariableState::Spaced => {
+            (is(|value| value.trim() != value && !value.trim().is_empty()), "begins or ends with white space")
+        }
     };
     if !holds {
         return false;
     }
-    let what = match seen {
-        Seen::VariableUnset => "is not set",
-        Seen::VariableSet => "is set",
-        Seen::VariableEmpty => "is empty",
-        Seen::VariableQuoted => "has quotes around its value",
-        _ => "begins or ends with white space",
-    };
     found.evidence.push(format!("variable: {name} {what}"));
     true
 }

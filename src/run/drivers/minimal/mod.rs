@@ -285,9 +285,9 @@ impl Inquiry<'_, '_> {
     }
 
     fn skip_unsupported(&mut self) {
-        let limits = self.conductor.context.limits.clone();
+        let context = self.conductor.context.clone();
         for condition in self.question.search.conditions.iter().chain(&self.question.search.forms) {
-            if let Err(error) = limits.allow(condition) {
+            if let Err(error) = context.limits.allow(condition) {
                 self.skip(condition, &error.to_string());
             }
         }
