@@ -22,6 +22,9 @@ pub enum Basis {
 /// Which of several matching entries is named.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Rank {
+    /// Names one cause that breaks whatever comes after it: a full disk, a script with carriage returns. Preferred
+    /// wherever it stands in the log, before the crash too.
+    Root,
     /// Names one cause precisely.
     #[default]
     Specific,
@@ -84,6 +87,10 @@ pub enum Seen {
     AsRoot,
     /// The variable that the word `variable` names has such a value.
     Variable(VariableState),
+    /// The log says that the program listens, and only on loopback.
+    SaysInside,
+    /// The log says that the program listens on one port, which is not the one that the word `asked` names.
+    SaysOther,
     /// The log has a line that names an error.
     Error,
     /// Nothing was written.
@@ -121,7 +128,7 @@ pub enum VariableState {
 }
 
 /// Sightings without an argument: the word for each in a file, and how documents describe it.
-pub(super) const PLAIN: [(&str, Seen, &str); 31] = [
+pub(super) const PLAIN: [(&str, Seen, &str); 33] = [
     ("crash", Seen::AnyCrash, "a crash in a known format"),
     ("fields", Seen::Fields, "fields that a validation error names below its headline"),
     ("exited", Seen::Exited, "the process exited"),
@@ -159,17 +166,24 @@ pub(super) const PLAIN: [(&str, Seen, &str); 31] = [
         Seen::Variable(VariableState::Spaced),
         "the value of the variable `variable` begins or ends with white space",
     ),
+    ("says-inside", Seen::SaysInside, "a line says that it listens, and only on loopback"),
+    ("says-other", Seen::SaysOther, "a line says that it listens on one port, and that is not `asked`"),
     ("error", Seen::Error, "a line that names an error"),
     ("quiet", Seen::Quiet, "nothing was written"),
 ];
 
 impl Seen {
+    fn patterns(&self) -> &[String] {
+        if let Self::Line(patterns) = self { patterns } else { &[] }
+    }
+
     /// The words that it adds for the texts.
     pub(super) fn provides(&self) -> &'static [&'static str] {
         match self {
             Self::File(FileState::Missing | FileState::There) => &["place"],
             Self::File(FileState::OtherCase) => &["place", "like"],
             Self::File(FileState::NotWritable | FileState::NotReadable) => &["place", "owner", "mode", "user"],
+            Self::SaysInside | Self::SaysOther => &["address", "other_port"],
             _ => &[],
         }
     }
@@ -255,10 +269,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What it must see in a log.
+    /// The patterns of the lines that it must see.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &String> {
+        self.seen.iter().flat_map(Seen::patterns)
+    }
+
+    /// All patterns that it asks for.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &String> {
-        let seen = self.seen.iter().chain(&self.unless).chain(&self.also);
-        seen.filter_map(|seen| if let Seen::Line(patterns) = seen { Some(patterns) } else { None }).flatten()
+        self.seen.iter().chain(&self.unless).chain(&self.also).flat_map(Seen::patterns)
     }
 
     /// What to do on a platform.

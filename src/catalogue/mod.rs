@@ -7,11 +7,11 @@ pub(crate) mod entry;
 pub(crate) mod pattern;
 pub(crate) mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 pub use entry::{Basis, Entry, FileState, NearMiss, Rank, Seen, VariableState};
-use pattern::Patterns;
+use pattern::{Candidates, Patterns};
 
 use crate::scenario::Refused;
 
@@ -47,6 +47,10 @@ pub struct Catalogue {
     entries: Vec<Entry>,
     by_id: BTreeMap<String, usize>,
     pub(crate) patterns: Patterns,
+    /// The entries that must see one of the lines of each pattern.
+    of_pattern: BTreeMap<usize, Vec<usize>>,
+    /// The entries that must see no line.
+    without_line: Vec<usize>,
 }
 
 impl Catalogue {
@@ -58,7 +62,24 @@ impl Catalogue {
             by_id.entry(entry.id.clone()).or_insert(n);
         }
         let patterns = Patterns::new(entries.iter().flat_map(Entry::patterns));
-        Self { entries, by_id, patterns }
+        let mut of_pattern: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut without_line = Vec::new();
+        for (n, entry) in entries.iter().enumerate() {
+            if entry.lines().next().is_none() {
+                without_line.push(n);
+            }
+            for pattern in entry.lines().filter_map(|text| patterns.position(text)) {
+                of_pattern.entry(pattern).or_default().push(n);
+            }
+        }
+        Self { entries, by_id, patterns, of_pattern, without_line }
+    }
+
+    /// The entries that may fire on a log with these candidates, in order.
+    pub(crate) fn possible<'a>(&'a self, candidates: &Candidates) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        let of = candidates.patterns().filter_map(|pattern| self.of_pattern.get(&pattern)).flatten();
+        let all: BTreeSet<usize> = of.chain(&self.without_line).copied().collect();
+        all.into_iter().map(|n| &self.entries[n])
     }
 
     /// Its entries, in order.

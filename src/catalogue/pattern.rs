@@ -52,6 +52,13 @@ pub(crate) struct Patterns {
 #[derive(Debug, Default)]
 pub(crate) struct Candidates(BTreeMap<usize, Vec<usize>>);
 
+impl Candidates {
+    /// The positions of the patterns that may match a line.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = usize> {
+        self.0.keys().copied()
+    }
+}
+
 impl Patterns {
     /// Indexes patterns; those that are not usable are left out.
     pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a String>) -> Self {
@@ -88,9 +95,14 @@ impl Patterns {
         Candidates(found)
     }
 
+    /// The position of a pattern; `None` if it is not usable.
+    pub(crate) fn position(&self, pattern: &str) -> Option<usize> {
+        self.by_text.get(pattern).copied()
+    }
+
     /// A pattern's expression, and the lines that may match it.
     pub(crate) fn look<'a>(&self, pattern: &str, among: &'a Candidates) -> Option<(&Regex, &'a [usize])> {
-        let at = *self.by_text.get(pattern)?;
+        let at = self.position(pattern)?;
         let lines = among.0.get(&at)?;
         let known = &self.all[at];
         let regex = known.regex.get_or_init(|| Regex::new(&known.text).ok()).as_ref()?;

@@ -14,7 +14,8 @@ use crate::scenario::{apprunner, document};
 
 const BASES: [(&str, Basis); 4] =
     [("log", Basis::Log), ("network", Basis::Network), ("serving", Basis::Serving), ("end", Basis::End)];
-const RANKS: [(&str, Rank); 3] = [("specific", Rank::Specific), ("general", Rank::General), ("last", Rank::Last)];
+const RANKS: [(&str, Rank); 4] =
+    [("root", Rank::Root), ("specific", Rank::Specific), ("general", Rank::General), ("last", Rank::Last)];
 
 const SEEN: Shape = Shape::List(&Shape::TextOr(&[
     Key::new("line", Shape::OneOrMany(&Shape::Text), "patterns; a line of the log matches one of them"),
@@ -39,7 +40,11 @@ const BASIS: Shape = Shape::Word(&["log", "network", "serving", "end"]);
 const FILE: Shape = Shape::List(&Shape::Map(&[
     Key::required("id", Shape::Text, "a stable name"),
     Key::new("basis", BASIS, "what it is mainly based on"),
-    Key::new("rank", Shape::Word(&["specific", "general", "last"]), "which of several matching entries is named"),
+    Key::new(
+        "rank",
+        Shape::Word(&["root", "specific", "general", "last"]),
+        "which of several matching entries is named",
+    ),
     Key::new("harmless", Shape::Word(&["true", "false"]), "a warning that a healthy start prints too"),
     Key::required("seen", SEEN, "what must be seen, all of it"),
     Key::new("unless", SEEN, "what must not be seen, none of it"),

@@ -32,9 +32,9 @@ impl Fired<'_> {
         (self.is_early(), self.entry.rank, self.at, Reverse((confirmed, self.detail)))
     }
 
-    /// Whether it stands on lines from before the error, or on what is less than one.
+    /// Whether it stands on lines from before the error, or on what is less than one, and may have been got over.
     fn is_early(&self) -> bool {
-        self.at.is_some_and(|(zone, _)| zone >= Zone::Before)
+        self.entry.rank != Rank::Root && self.at.is_some_and(|(zone, _)| zone >= Zone::Before)
     }
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn causes(facts: &Facts<'_>, catalogue: &Catalogue) -> Vec<Cause> {
         return Vec::new();
     }
     let sight = Sight::of(facts, catalogue);
-    let fired: Vec<Fired<'_>> = catalogue.entries().iter().filter_map(|entry| fire(&sight, entry)).collect();
+    let fired: Vec<Fired<'_>> = sight.possible().filter_map(|entry| fire(&sight, entry)).collect();
     let (mut of_log, others): (Vec<Fired<'_>>, Vec<Fired<'_>>) =
         fired.into_iter().partition(|fired| fired.entry.basis == Basis::Log);
     of_log.sort_by_key(Fired::order);

@@ -10,7 +10,7 @@ mod seen;
 
 use super::causes::{VAGUE, of_log};
 use super::log::{Line, PlatformLine};
-use crate::catalogue::catalogue;
+use crate::catalogue::{Rank, catalogue};
 use crate::model::explanation::{Explanation, LogLine};
 use crate::model::outcome::{Cause, FailureClass, Outcome};
 use crate::model::service::Service;
@@ -118,9 +118,16 @@ fn shown(
     exit_code: Option<i64>,
     service: &Service,
 ) -> Vec<Cause> {
-    let speaks = |line: &&Line| class == Some(FailureClass::A) || line.meaning.is_none() || line.is_reason;
+    // A failed health check says which port was asked.
+    let asks = |line: &&Line| class == Some(FailureClass::C) && line.meaning == Some(PlatformLine::Unhealthy);
+    let speaks =
+        |line: &&Line| class == Some(FailureClass::A) || line.meaning.is_none() || line.is_reason || asks(line);
     let lines: Vec<&str> = all.iter().filter(&of_part).filter(speaks).map(|line| line.text.as_str()).collect();
-    of_application(&lines.join("\n"), class, exit_code, service)
+    let mut causes = of_application(&lines.join("\n"), class, exit_code, service);
+    // What the failed check alone says is the class itself.
+    let says_more = |cause: &Cause| catalogue().get(&cause.id).is_some_and(|entry| entry.rank < Rank::Last);
+    causes.retain(|cause| class != Some(FailureClass::C) || says_more(cause));
+    causes
 }
 
 /// The causes that an application's log shows after a failure of this class.
@@ -160,10 +167,10 @@ fn sentence(
         ),
         None if succeeded => "The last deployment in this log succeeded: there is no failure to explain.".to_owned(),
         None if is_unrecognized(causes) => {
-            "These are lines of the application alone, and none of them is a known cause of a failure.".to_owned()
+            "No line of App Runner is in this log, and no other line is a known cause of a failure.".to_owned()
         }
         None if !causes.is_empty() => {
-            "These are lines of the application alone; what they show would end its process (class B).".to_owned()
+            "No line of App Runner is in this log; what the others show is enough to break a deployment.".to_owned()
         }
         None => {
             "No line of this log is a failure that is known: it may be cut, or be the log of something else.".to_owned()

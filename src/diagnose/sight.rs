@@ -1,5 +1,6 @@
 //! What is visible of one attempt, as the entries of the catalogue ask for it. Pure.
 
+mod announced;
 mod named;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,6 +155,11 @@ impl<'a> Sight<'a> {
         self.common.get(name).or_else(|| found.words.get(name)).or_else(|| ways.get(name)).cloned()
     }
 
+    /// The entries that may see all that they ask for, in order.
+    pub(super) fn possible(&self) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        self.catalogue.possible(&self.candidates)
+    }
+
     /// What an entry sees, if that is all it asks for.
     pub(super) fn look(&self, entry: &Entry) -> Option<Found> {
         let mut found = Found::default();
@@ -237,6 +243,7 @@ impl<'a> Sight<'a> {
             Seen::File(state) => named::file(*state, self.facts, found),
             Seen::AsRoot => self.facts.evidence.user == Some(0),
             Seen::Variable(state) => named::variable(*state, self.facts, found),
+            Seen::SaysInside | Seen::SaysOther => announced::says(seen, self.spoken(), found),
             Seen::Error => self.error(found),
             Seen::Quiet => {
                 let quiet = self.facts.log.trim().is_empty();
@@ -244,6 +251,10 @@ impl<'a> Sight<'a> {
                 quiet
             }
         }
+    }
+
+    fn spoken(&self) -> impl Iterator<Item = (Zone, usize, &str)> {
+        self.lines.iter().enumerate().map(|(n, line)| (line.zone, n, line.text.as_str()))
     }
 
     /// The closest line that matches; its named groups become words.
@@ -404,7 +415,7 @@ fn common(facts: &Facts<'_>, crash: Option<&Crash>) -> Words {
 
 /// The lines that harmless entries match.
 fn harmless(catalogue: &Catalogue, lines: &[Spoken], candidates: &Candidates) -> BTreeSet<usize> {
-    let entries = catalogue.entries().iter().filter(|entry| entry.harmless);
+    let entries = catalogue.possible(candidates).filter(|entry| entry.harmless);
     let looks = entries.flat_map(Entry::patterns).filter_map(|pattern| catalogue.patterns.look(pattern, candidates));
     let matching = |(regex, among): (&Regex, &[usize])| -> Vec<usize> {
         among.iter().copied().filter(|n| regex.is_match(&lines[*n].text)).collect()

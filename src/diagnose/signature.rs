@@ -55,7 +55,7 @@ pub(super) fn error_at(lines: &[&str]) -> Option<usize> {
 }
 
 /// Words of lines that report the end of a process and not what ended it.
-const ENDS: [&str; 10] = [
+const ENDS: [&str; 14] = [
     "npm err!",
     "npm error",
     "elifecycle",
@@ -63,6 +63,10 @@ const ENDS: [&str; 10] = [
     "exited with code",
     "exit code",
     "startup failed. exiting",
+    "worker failed to boot",
+    "application run failed",
+    "back-off restarting",
+    "make: ***",
     "failed to start containers",
     "shutting down",
     "will retry",

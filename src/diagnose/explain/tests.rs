@@ -91,6 +91,13 @@ fn application_lines_name_the_cause() {
     // A process that is still alive did not exit with its traceback.
     let lives = of(&format!("{HEAD}{STARTED}Invalid HTTP_HOST header: '10.0.1.2:8000'.\n{UNHEALTHY}"));
     assert_eq!(lives.causes[0].id, "host-check");
+    // The platform asks one port, and the program says another.
+    let other = of(&format!("{HEAD}{STARTED}Server is running on port 3000\n{UNHEALTHY}"));
+    assert_eq!(other.causes[0].id, "says-it-listens-on-another-port");
+    let inside = of(&format!("{HEAD}{STARTED} * Running on http://127.0.0.1:5000\n{UNHEALTHY}"));
+    assert_eq!(inside.causes[0].id, "says-it-listens-on-loopback");
+    let right = of(&format!("{HEAD}{STARTED}Uvicorn running on http://0.0.0.0:8000\n{UNHEALTHY}"));
+    assert!(right.causes.is_empty() && !right.likely.is_empty());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::json_line::is_event;
 use super::kept::{Kept, Raw};
 use super::prefix::millis;
 use super::{NotALog, PlatformLine};
@@ -30,7 +31,7 @@ pub(super) fn shape(sample: &str) -> Option<Shape> {
         Some(b'{') if inside.starts_with('"') || inside.starts_with('}') => {
             let is_event = serde_json::from_str::<Value>(first)
                 .is_ok_and(|one| !DOCUMENT.iter().any(|key| one.get(key).is_some()))
-                && text.lines().filter(|line| !line.trim().is_empty()).count() > 1;
+                && (is_event(first) || text.lines().filter(|line| !line.trim().is_empty()).count() > 1);
             (!is_event).then_some(Shape::Json)
         }
         Some(b'[') if inside.starts_with(['{', ']']) => Some(Shape::Json),

@@ -76,6 +76,11 @@ pub(crate) fn plain(log: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Whether a line is an event that a logger wrote.
+pub(super) fn is_event(line: &str) -> bool {
+    event(line).is_some()
+}
+
 /// The plain lines of an event; `None` if the line is not one.
 fn event(line: &str) -> Option<String> {
     let line = line.trim();
@@ -86,14 +91,19 @@ fn event(line: &str) -> Option<String> {
     let inner = INSIDE.iter().filter_map(|key| event.get(*key)?.as_object());
     let all: Vec<&Map<String, Value>> = std::iter::once(&event).chain(inner).collect();
     let find = |keys: &[&str]| keys.iter().find_map(|key| all.iter().find_map(|map| map.get(*key)));
-    let message = MESSAGE.iter().find_map(|key| all.iter().find_map(|map| map.get(*key)?.as_str()));
+    let message = all.iter().find_map(|map| message_of(map));
     let level = find(&LEVEL).and_then(level);
     let mut error = String::new();
+    // MongoDB: `"msg":"WiredTiger error message","attr":{"message":{"msg":"…"}}`.
+    for inner in all.iter().filter_map(|map| message_of(map)).filter(|inner| Some(*inner) != message) {
+        add(&mut error, &Value::from(inner));
+    }
     for key in ERROR {
         if let Some(value) = all.iter().find_map(|map| map.get(key)) {
             add(&mut error, value);
         }
     }
+    all.iter().filter_map(|map| dotted(map)).for_each(|value| add(&mut error, &value));
     if message.is_none() && error.is_empty() {
         return None;
     }
@@ -123,10 +133,26 @@ fn event(line: &str) -> Option<String> {
     Some(text)
 }
 
+/// The message in an object: a text, or an object that has one.
+fn message_of(map: &Map<String, Value>) -> Option<&str> {
+    MESSAGE.iter().find_map(|key| match map.get(*key)? {
+        Value::Object(inner) => MESSAGE.iter().find_map(|key| inner.get(*key)?.as_str()),
+        value => value.as_str(),
+    })
+}
+
+/// The error that dotted keys spell: `error.type`, `error.message`, `error.stack_trace` (Elastic Common Schema).
+fn dotted(map: &Map<String, Value>) -> Option<Value> {
+    let part = |(key, value): (&String, &Value)| Some((key.strip_prefix("error.")?.to_owned(), value.clone()));
+    let parts: Map<String, Value> = map.iter().filter_map(part).collect();
+    (!parts.is_empty()).then_some(Value::Object(parts))
+}
+
 /// What else an event says, as loggers of text write it: ` key=value`.
 fn fields(all: &[&Map<String, Value>]) -> String {
     let is_known = |key: &str| {
-        [&MESSAGE[..], &LEVEL[..], &ERROR[..], &INSIDE[..], &BESIDE[..]].iter().any(|keys| keys.contains(&key))
+        let lists = [&MESSAGE[..], &LEVEL[..], &ERROR[..], &INSIDE[..], &BESIDE[..]];
+        key.starts_with("error.") || lists.iter().any(|keys| keys.contains(&key))
     };
     let mut out = String::new();
     for (key, value) in all.iter().flat_map(|map| map.iter()).filter(|(key, _)| !is_known(key)) {
@@ -250,6 +276,14 @@ mod tests {
                 "java.lang.E: bad\n\tat a.B.c(B.java:1)",
             ),
             (r#"{"severity":"ERROR","jsonPayload":{"message":"boom"}}"#, "boom"),
+            (
+                r#"{"log.level":"ERROR","message":"fatal","error.type":"java.lang.E","error.message":"bad","error.stack_trace":"java.lang.E: bad\n\tat a.B.c(B.java:1)"}"#,
+                "fatal\njava.lang.E: bad\n\tat a.B.c(B.java:1)",
+            ),
+            (
+                r#"{"s":"E","msg":"WiredTiger error message","attr":{"error":1,"message":{"msg":"journal: Operation not permitted"}}}"#,
+                "WiredTiger error message: journal: Operation not permitted",
+            ),
         ] {
             assert_eq!(plain(line).trim_end(), expected, "{line}");
         }

@@ -29,9 +29,13 @@ static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// `Nov 28 10:00:00 host app[12]: text` (the journal).
 static JOURNAL: LazyLock<Option<Regex>> =
     LazyLock::new(|| compiled(r"^[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d \S+ [^\s\[:]+(?:\[\d+\])?: "));
-/// `app[web.1]: text` (Heroku), `stdout F text` (containerd), `stdout<TAB>text` (some collectors).
-static AFTER_TIME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| compiled(r"^(?:(?:app|heroku)\[[\w.-]+\]: |(?:stdout|stderr)(?: [FP] |\t)|[DIWEN] (?:\* )?)"));
+/// `app[web.1]: text` (Heroku), `app[683930ef216748] ams [info]text` (Fly), `stdout F text` (containerd), `stdout<TAB>text`
+/// (some collectors).
+static AFTER_TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    compiled(
+        r"^(?:(?:app|heroku)\[[\w.-]+\]: |[a-z]+\[\w+\] [a-z]{3} \[\w+\]|(?:stdout|stderr)(?: [FP] |\t)|[DIWEN] (?:\* )?)",
+    )
+});
 
 /// The lines without their prefixes, in the order of their times.
 pub(super) fn parsed(mut lines: Vec<Raw>) -> Vec<Raw> {

@@ -39,6 +39,7 @@ fn reads_one_log_in_every_form() {
         ("aws logs tail", each(&|n, line| format!("2026-11-28T10:00:0{n}.000000+00:00 instance/0123abcd {line}"))),
         ("aws logs tail, ECS", each(&|n, line| format!("2026-11-28T10:00:0{n}.000000+00:00 ecs/web/0123abcd {line}"))),
         ("heroku", each(&|n, line| format!("2026-11-28T10:00:0{n}.000000+00:00 app[web.1]: {line}"))),
+        ("Fly", each(&|n, line| format!("2026-11-28T10:00:0{n}.000 app[683930ef216748] ams [info]{line}"))),
         ("Cloud Run", each(&|n, line| format!("2026-11-28 10:00:0{n} {line}"))),
         ("containerd", each(&|n, line| format!("2026-11-28T10:00:0{n}.000000Z stderr F {line}"))),
         ("journal", each(&|n, line| format!("Nov 28 10:00:0{n} host app[12]: {line}"))),
@@ -130,7 +131,8 @@ fn rejects_files_that_are_not_logs() {
     assert!(other.to_string().contains("no `events`, but the keys Service"), "{other}");
     let other = of_text("[{\"message\": \"a\"}, {\"text\": \"b\"}]").expect_err("no log");
     assert!(other.to_string().contains("entry 2 has no `message`"), "{other}");
-    // Lines of JSON are a log.
+    // Lines of JSON are a log, one line too.
+    assert_eq!(texts("{\"level\": 60, \"msg\": \"boom\"}\n").len(), 1);
     assert_eq!(texts("{\"level\": 30}\n{\"level\": 30}\n").len(), 2);
 }
 
