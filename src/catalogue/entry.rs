@@ -87,6 +87,8 @@ pub enum Seen {
     AsRoot,
     /// The variable that the word `variable` names has such a value.
     Variable(VariableState),
+    /// The log says that the program listens.
+    Says,
     /// The log says that the program listens, and only on loopback.
     SaysInside,
     /// The log says that the program listens on one port, which is not the one that the word `asked` names.
@@ -128,7 +130,7 @@ pub enum VariableState {
 }
 
 /// Sightings without an argument: the word for each in a file, and how documents describe it.
-pub(super) const PLAIN: [(&str, Seen, &str); 33] = [
+pub(super) const PLAIN: [(&str, Seen, &str); 34] = [
     ("crash", Seen::AnyCrash, "a crash in a known format"),
     ("fields", Seen::Fields, "fields that a validation error names below its headline"),
     ("exited", Seen::Exited, "the process exited"),
@@ -166,6 +168,7 @@ pub(super) const PLAIN: [(&str, Seen, &str); 33] = [
         Seen::Variable(VariableState::Spaced),
         "the value of the variable `variable` begins or ends with white space",
     ),
+    ("says", Seen::Says, "a line says that it listens"),
     ("says-inside", Seen::SaysInside, "a line says that it listens, and only on loopback"),
     ("says-other", Seen::SaysOther, "a line says that it listens on one port, and that is not `asked`"),
     ("error", Seen::Error, "a line that names an error"),
@@ -183,7 +186,7 @@ impl Seen {
             Self::File(FileState::Missing | FileState::There) => &["place"],
             Self::File(FileState::OtherCase) => &["place", "like"],
             Self::File(FileState::NotWritable | FileState::NotReadable) => &["place", "owner", "mode", "user"],
-            Self::SaysInside | Self::SaysOther => &["address", "other_port"],
+            Self::Says | Self::SaysInside | Self::SaysOther => &["address", "other_port"],
             _ => &[],
         }
     }

@@ -48,6 +48,10 @@ pub(crate) fn causes(facts: &Facts<'_>, catalogue: &Catalogue) -> Vec<Cause> {
     let fired: Vec<Fired<'_>> = sight.possible().filter_map(|entry| fire(&sight, entry)).collect();
     let (mut of_log, others): (Vec<Fired<'_>>, Vec<Fired<'_>>) =
         fired.into_iter().partition(|fired| fired.entry.basis == Basis::Log);
+    // Where an error ended the process, a warning is not what did.
+    if sight.states_an_error() {
+        of_log.retain(|fired| fired.entry.rank == Rank::Root || fired.at.is_none_or(|(zone, _)| zone < Zone::Chat));
+    }
     of_log.sort_by_key(Fired::order);
     let of_network = sight.network(of_log.iter().any(|fired| fired.entry.rank < Rank::Last));
     // A process that came so far as to listen, or to answer, survived what its log shows. (A refused Host is answered

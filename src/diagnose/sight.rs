@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::facts::{Facts, Witness};
 use super::log::json_line;
-use super::signature::{error_at, short};
+use super::signature::{error_at, names_an_error, short};
 use super::traceback::{Crash, crash};
 use super::waiting::{is_computing, unanswered, waiting_for};
 use crate::catalogue::pattern::Candidates;
@@ -144,6 +144,12 @@ impl<'a> Sight<'a> {
         !(known || self.crash.is_some()) || self.is_of_network
     }
 
+    /// Whether a crash, or a line that begins with the name of an error, says what ended the process.
+    pub(super) fn states_an_error(&self) -> bool {
+        let mut lines = self.lines.iter().filter(|line| line.zone < Zone::Chat);
+        self.crash.is_some() || lines.any(|line| names_an_error(&line.text))
+    }
+
     /// The platform's id.
     pub(super) fn platform(&self) -> &str {
         &self.facts.service.platform.id
@@ -243,7 +249,7 @@ impl<'a> Sight<'a> {
             Seen::File(state) => named::file(*state, self.facts, found),
             Seen::AsRoot => self.facts.evidence.user == Some(0),
             Seen::Variable(state) => named::variable(*state, self.facts, found),
-            Seen::SaysInside | Seen::SaysOther => announced::says(seen, self.spoken(), found),
+            Seen::Says | Seen::SaysInside | Seen::SaysOther => announced::says(seen, self.spoken(), found),
             Seen::Error => self.error(found),
             Seen::Quiet => {
                 let quiet = self.facts.log.trim().is_empty();

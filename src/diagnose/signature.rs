@@ -73,7 +73,7 @@ const ENDS: [&str; 14] = [
 ];
 
 /// Whether a line begins with the name of an error: `ValueError: …`, `java.net.ConnectException: …`.
-fn names_an_error(line: &str) -> bool {
+pub(super) fn names_an_error(line: &str) -> bool {
     let word = line.trim_start().split([':', ' ', '(']).next().unwrap_or_default();
     let class = word.rsplit('.').next().unwrap_or_default();
     let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Failure"].iter().any(|e| class.ends_with(e));

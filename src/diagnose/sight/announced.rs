@@ -67,11 +67,12 @@ fn announced(line: &str) -> Option<Announced> {
     })
 }
 
-/// Whether the lines announce a place where nobody asks: its words are `address` and `other_port`.
+/// Whether the lines announce such a place: its words are `address` and `other_port`.
 pub(super) fn says<'a>(seen: &Seen, lines: impl Iterator<Item = (Zone, usize, &'a str)>, found: &mut Found) -> bool {
     let all: Vec<_> = lines.filter_map(|(zone, n, line)| Some((zone, n, line, announced(line)?))).collect();
     let Some((zone, n, line, last)) = all.last() else { return false };
     let is_so = match seen {
+        Seen::Says => true,
         Seen::SaysInside => all.iter().all(|(.., one)| one.is_inside()),
         _ => {
             let asked = found.words.get("asked").and_then(|port| port.parse::<u16>().ok());
