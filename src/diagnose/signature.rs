@@ -48,7 +48,7 @@ pub(super) fn error_line<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + C
 
 /// The line that says what went wrong: the last that begins with the name of an error, else the first that speaks of one.
 pub(super) fn error_at(lines: &[&str]) -> Option<usize> {
-    let reports = |line: &&str| !ENDS.iter().any(|words| line.to_ascii_lowercase().contains(words));
+    let reports = |line: &&str| !is_code(line) && !ENDS.iter().any(|words| line.to_ascii_lowercase().contains(words));
     let named = lines.iter().rposition(|line| names_an_error(line) && reports(line));
     let spoken = || lines.iter().position(|line| speaks_of_an_error(line) && reports(line));
     named.or_else(spoken).or_else(|| lines.iter().position(|line| speaks_of_an_error(line)))
@@ -72,11 +72,19 @@ const ENDS: [&str; 14] = [
     "will retry",
 ];
 
+/// Whether a line is one of a source that a runtime quotes: indented, and the end of a statement.
+fn is_code(line: &str) -> bool {
+    line.starts_with([' ', '\t']) && line.trim_end().ends_with(';')
+}
+
 /// Whether a line begins with the name of an error: `ValueError: …`, `java.net.ConnectException: …`.
 pub(super) fn names_an_error(line: &str) -> bool {
-    let word = line.trim_start().split([':', ' ', '(']).next().unwrap_or_default();
+    // Node.js puts an error that is printed as an object in brackets.
+    let word = line.trim_start().trim_start_matches('[').split([':', ' ', '(']).next().unwrap_or_default();
     let class = word.rsplit('.').next().unwrap_or_default();
-    let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Failure"].iter().any(|e| class.ends_with(e));
+    let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Failure", "Rejection"]
+        .iter()
+        .any(|e| class.ends_with(e));
     ends && word.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
 }
 
@@ -205,6 +213,14 @@ mod tests {
         );
         assert_eq!(decisive_line("a\nb\n\n"), Some("b"));
         assert_eq!(decisive_line("\n"), None);
+        let node = [
+            "node:internal/process/promises:288",
+            "            triggerUncaughtException(err, true /* fromPromise */);",
+            "            ^",
+            "[UnhandledPromiseRejection: This error originated either by throwing …] {",
+            "Node.js v18.16.0",
+        ];
+        assert_eq!(error_at(&node), Some(3));
         assert_eq!(
             decisive_line("sqlalchemy.exc.OperationalError: (psycopg) x\n(Background on this error at: …)"),
             Some("sqlalchemy.exc.OperationalError: (psycopg) x")
