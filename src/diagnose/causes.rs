@@ -130,6 +130,9 @@ fn fire<'c>(sight: &Sight<'_>, entry: &'c Entry) -> Option<Fired<'c>> {
         return None;
     }
     let seen = sight.look(entry)?;
+    if seen.at.is_some_and(|(zone, _)| zone == Zone::Survived) {
+        return None;
+    }
     // Before a crash everything worked, and less than an error ends no process: only what is unmistakable counts there.
     if entry.rank > Rank::Specific && seen.at.is_some_and(|(zone, _)| zone >= Zone::Before) {
         return None;

@@ -2,9 +2,9 @@
 
 mod announced;
 mod named;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -19,6 +19,8 @@ use crate::model::observation::{ConnectAttempt, Fate, Listening, ProbeResult};
 use crate::model::outcome::Outcome;
 use crate::model::service::Protocol;
 use crate::model::units::show_bytes;
+pub(super) use zones::Zone;
+use zones::zones;
 
 /// Maximum number of lines that belong to one error, for the evidence.
 const MOST_CONTINUED: usize = 12;
@@ -52,21 +54,6 @@ const NETWORK_WORDS: [&str; 11] = [
 ];
 
 type Words = BTreeMap<String, String>;
-
-/// Where a line stands in relation to the crash that ended the process, closest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Zone {
-    /// It is the error itself: the root cause of a chain. Without a crash, any line.
-    Error,
-    /// It belongs to the crash.
-    Within,
-    /// It follows.
-    After,
-    /// It precedes, when everything worked.
-    Before,
-    /// A logger marked it as less than an error.
-    Chat,
-}
 
 /// A line that may be read as a cause.
 struct Spoken {
@@ -105,18 +92,10 @@ impl<'a> Sight<'a> {
         let log = anstream::adapter::strip_str(facts.log).to_string();
         let log = json_line::plain(&log);
         let crash = crash(&log);
-        let zone = |n: usize, line: &str| match &crash {
-            None if is_chat(line) => Zone::Chat,
-            None => Zone::Error,
-            Some(crash) if !(crash.begins..=crash.ends).contains(&n) && is_chat(line) => Zone::Chat,
-            Some(crash) if n < crash.begins => Zone::Before,
-            Some(crash) if n > crash.ends => Zone::After,
-            Some(crash) if line.contains(&crash.headline) => Zone::Error,
-            Some(_) => Zone::Within,
-        };
         let all: Vec<&str> = log.lines().collect();
-        let spoken = |(n, line): (usize, &&str)| Spoken { zone: zone(n, line), text: line.trim_end().to_owned() };
-        let mut lines: Vec<Spoken> = all.iter().enumerate().map(spoken).collect();
+        let zones = zones(&all, crash.as_ref());
+        let spoken = |(zone, line): (Zone, &&str)| Spoken { zone, text: line.trim_end().to_owned() };
+        let mut lines: Vec<Spoken> = zones.into_iter().zip(&all).map(spoken).collect();
         let look = |lines: &[Spoken]| catalogue.patterns.candidates(lines.iter().map(|line| line.text.as_str()));
         let candidates = look(&lines);
         let harmless = harmless(catalogue, &lines, &candidates);
@@ -273,7 +252,7 @@ impl<'a> Sight<'a> {
             let Some(groups) = regex.captures(line) else { continue };
             for name in regex.capture_names().flatten() {
                 if let Some(value) = groups.name(name) {
-                    found.words.insert(name.to_owned(), short(value.as_str(), MOST_QUOTED));
+                    found.words.insert(name.to_owned(), short(unquoted(value.as_str()), MOST_QUOTED));
                 }
             }
             found.words.entry("said".to_owned()).or_insert_with(|| short(line.trim(), MOST_QUOTED));
@@ -429,21 +408,6 @@ fn harmless(catalogue: &Catalogue, lines: &[Spoken], candidates: &Candidates) ->
     looks.flat_map(matching).collect()
 }
 
-/// A level below an error, where a logger puts it, followed by a message: a word, or the letter of Gitea (`[W]`), klog
-/// (`W1129 10:00:00`) and Telegraf (`W!`).
-static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let level = "(?:DEBUG|INFO|TRACE|WARN|WARNING)";
-    Regex::new(&format!(
-        r#"^.{{0,40}}?(?:^|[\s\[(|]){level}(?:[\]):|]|\s+\S)|(?i:^\s*{level}\s*:|\[{level}\]|\b(?:level|lvl)"?\s*[=:]\s*"?{level}\b)|\s\[[DITW]\]\s|^[IW]\d{{4}} \d\d:\d\d:|\d[Z ] [DIW]! "#
-    ))
-    .ok()
-});
-
-/// Whether a logger marked the line as less than an error.
-fn is_chat(line: &str) -> bool {
-    CHAT.as_ref().is_some_and(|chat| chat.is_match(line))
-}
-
 fn database(port: u16) -> Option<&'static str> {
     DATABASES.iter().find(|(known, _)| *known == port).map(|(_, kind)| *kind)
 }
@@ -454,6 +418,12 @@ fn place_of(crash: &Crash) -> Option<String> {
     let source = if frame.source.is_empty() { String::new() } else { format!(", `{}`", short(&frame.source, 80)) };
     let while_ = if crash.importing { ", while it is loaded" } else { "" };
     Some(format!("{}, line {}{source}{while_}", frame.file, frame.line))
+}
+
+/// A part of a line without a quote that closes behind it.
+fn unquoted(part: &str) -> &str {
+    let is_odd = part.matches('"').count() % 2 == 1;
+    if is_odd { part.trim_end_matches(['"', '\\']) } else { part }
 }
 
 fn logged(line: &str) -> String {

@@ -88,7 +88,7 @@ pub(super) fn names_an_error(line: &str) -> bool {
     ends && word.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
 }
 
-fn speaks_of_an_error(line: &str) -> bool {
+pub(super) fn speaks_of_an_error(line: &str) -> bool {
     let low = line.to_ascii_lowercase();
     ["error", "fatal", "panic", "exception", "failed", "cannot", "denied", "refused"].iter().any(|w| low.contains(w))
 }

@@ -67,6 +67,11 @@ fn announced(line: &str) -> Option<Announced> {
     })
 }
 
+/// Whether a line announces a place.
+pub(super) fn announces(line: &str) -> bool {
+    announced(line).is_some()
+}
+
 /// Whether the lines announce such a place: its words are `address` and `other_port`.
 pub(super) fn says<'a>(seen: &Seen, lines: impl Iterator<Item = (Zone, usize, &'a str)>, found: &mut Found) -> bool {
     let all: Vec<_> = lines.filter_map(|(zone, n, line)| Some((zone, n, line, announced(line)?))).collect();

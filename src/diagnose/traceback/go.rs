@@ -6,7 +6,10 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     let head = lines.iter().rposition(|line| line.starts_with("panic: ") || line.starts_with("fatal error: "))?;
     let below = &lines[head + 1..];
     below.iter().take(12).find(|line| line.starts_with("goroutine "))?;
+    // logrus panics with a pointer to the entry that it has logged in the line above.
+    let said = if lines[head].contains("(*logrus.Entry)") { head.saturating_sub(1) } else { head };
     let (kind, message) = lines[head].split_once(": ")?;
+    let message = if said == head { message } else { lines[said] };
     let mut own: Option<Frame> = None;
     let mut ends = head;
     let mut importing = false;
@@ -26,10 +29,10 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         language: Language::Go,
         kind: kind.to_owned(),
         message: message.to_owned(),
-        headline: lines[head].to_owned(),
+        headline: lines[said].to_owned(),
         own,
         importing,
-        begins: head,
+        begins: said,
         handles: None,
         ends,
     })
