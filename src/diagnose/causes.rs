@@ -68,7 +68,10 @@ pub(crate) fn causes(facts: &Facts<'_>, catalogue: &Catalogue) -> Vec<Cause> {
     let mut last_resort = last_of_log;
     for fired in others {
         if fired.entry.rank == Rank::Last {
-            last_resort.push(fired);
+            // A crash says more than the platform's words about its end.
+            let of_platform = |other: &Fired<'_>| sight.has_crash() && other.entry.field == "platform";
+            let at = last_resort.iter().position(of_platform).unwrap_or(last_resort.len());
+            last_resort.insert(at, fired);
         } else if (fired.entry.basis != Basis::Network || of_network)
             && !all.iter().any(|cause| cause.is(&fired.cause.id))
         {

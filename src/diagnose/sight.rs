@@ -123,6 +123,11 @@ impl<'a> Sight<'a> {
         !(known || self.crash.is_some()) || self.is_of_network
     }
 
+    /// Whether the log has a crash in a known format.
+    pub(super) fn has_crash(&self) -> bool {
+        self.crash.is_some()
+    }
+
     /// Whether a crash, or a line that begins with the name of an error, says what ended the process.
     pub(super) fn states_an_error(&self) -> bool {
         let mut lines = self.lines.iter().filter(|line| line.zone < Zone::Chat);

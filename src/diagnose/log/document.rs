@@ -214,6 +214,14 @@ impl<'de> Visitor<'de> for &mut Top<'_> {
                     let tasks: Vec<Value> = map.next_value()?;
                     tasks.iter().for_each(|task| self.task(task));
                 }
+                // An event of EventBridge: ECS Task State Change.
+                "detail" => {
+                    let task: Value = map.next_value()?;
+                    if task.get("stoppedReason").is_some() {
+                        found = true;
+                        self.task(&task);
+                    }
+                }
                 "message" | "timestamp" | "textPayload" | "jsonPayload" | "protoPayload" | "severity" | "@message" => {
                     single.push((key, map.next_value()?));
                 }

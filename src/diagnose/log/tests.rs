@@ -95,6 +95,14 @@ fn reads_how_a_task_stopped() {
 }
 
 #[test]
+fn reads_the_event_of_a_task() {
+    let task = serde_json::json!({"stopCode": "TaskFailedToStart", "stoppedReason": "CannotPullContainerError: boom"});
+    let event =
+        serde_json::json!({"detail-type": "ECS Task State Change", "detail": task, "time": "2026-11-28T10:00:00Z"});
+    assert_eq!(texts(&format!("{event:#}")), ["CannotPullContainerError: boom"]);
+}
+
+#[test]
 fn reads_what_cloud_logging_says_of_a_revision() {
     let request =
         serde_json::json!({"insertId": "a", "timestamp": "2026-11-28T10:00:00Z", "httpRequest": {"status": 503}});
