@@ -367,6 +367,7 @@ fn patterns_of_many_languages() {
         ("privileged-port", "Error: listen EACCES: permission denied 0.0.0.0:80"),
         ("privileged-port", "listen tcp :80: bind: permission denied"),
         ("start-command-split", "run: 1: Syntax error: Unterminated quoted string"),
+        ("py-relative-import-of-a-script", "ImportError: attempted relative import with no known parent package"),
         ("option-unknown", "error: unknown option '--reload'; see --help"),
         ("shell-syntax-error", "/app/start.sh: line 12: unexpected EOF while looking for matching"),
         ("inotify-instances", "Error: EMFILE: too many open files, watch"),
@@ -393,7 +394,6 @@ fn ignores_lines_that_sound_like_a_cause() {
         "time=x level=warning msg=\"SENTRY_DSN is not set\"",
         "Error 99 connecting to localhost:6379. Cannot assign requested address.",
         "SyntaxError: unterminated quoted string at or near \"x\"",
-        "ImportError: attempted relative import with no known parent package",
         "bind() to unix:/run/app.sock failed (13: Permission denied)",
     ] {
         let found = ids(says(log));
