@@ -233,7 +233,7 @@ impl<'a> Sight<'a> {
             Seen::File(state) => named::file(*state, self.facts, found),
             Seen::AsRoot => self.facts.evidence.user == Some(0),
             Seen::Variable(state) => named::variable(*state, self.facts, found),
-            Seen::Says | Seen::SaysInside | Seen::SaysOther => announced::says(seen, self.spoken(), found),
+            Seen::Says | Seen::SaysInside | Seen::SaysOther => self.says(seen, found),
             Seen::Error => self.error(found),
             Seen::Quiet => {
                 let quiet = self.facts.log.trim().is_empty();
@@ -243,8 +243,18 @@ impl<'a> Sight<'a> {
         }
     }
 
-    fn spoken(&self) -> impl Iterator<Item = (Zone, usize, &str)> {
-        self.lines.iter().enumerate().map(|(n, line)| (line.zone, n, line.text.as_str()))
+    /// Where the log says that the program listens.
+    fn says(&self, seen: &Seen, found: &mut Found) -> bool {
+        let asked = found.words.get("asked").and_then(|port| port.parse().ok());
+        let lines = self.lines.iter().map(|line| line.text.as_str());
+        let Some((n, place)) = announced::says(seen, asked, lines) else { return false };
+        let Spoken { zone, text } = &self.lines[n];
+        found.words.insert("address".to_owned(), place.host);
+        found.words.insert("other_port".to_owned(), place.port.to_string());
+        found.evidence.push(logged(text));
+        found.at = Some(found.at.map_or((*zone, n), |at| at.min((*zone, n))));
+        found.detail += text.len();
+        true
     }
 
     /// The closest line that matches; its named groups become words.

@@ -220,6 +220,8 @@ impl<'de> Visitor<'de> for &mut Top<'_> {
                     if task.get("stoppedReason").is_some() {
                         found = true;
                         self.task(&task);
+                    } else {
+                        self.keys.push(key);
                     }
                 }
                 "message" | "timestamp" | "textPayload" | "jsonPayload" | "protoPayload" | "severity" | "@message" => {

@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Found, Zone, logged};
 use crate::catalogue::Seen;
 
 /// What a program announces.
-struct Announced {
+pub(super) struct Announced {
     /// The address as written: `127.0.0.1`, `localhost`, `[::]`, or nothing.
-    host: String,
-    port: u16,
+    pub(super) host: String,
+    /// The port.
+    pub(super) port: u16,
 }
 
 impl Announced {
@@ -72,26 +72,21 @@ pub(super) fn announces(line: &str) -> bool {
     announced(line).is_some()
 }
 
-/// Whether the lines announce such a place: its words are `address` and `other_port`.
-pub(super) fn says<'a>(seen: &Seen, lines: impl Iterator<Item = (Zone, usize, &'a str)>, found: &mut Found) -> bool {
-    let all: Vec<_> = lines.filter_map(|(zone, n, line)| Some((zone, n, line, announced(line)?))).collect();
-    let Some((zone, n, line, last)) = all.last() else { return false };
+/// The line that announces such a place, and the place. `asked`: the port that was asked.
+pub(super) fn says<'a>(
+    seen: &Seen,
+    asked: Option<u16>,
+    lines: impl Iterator<Item = &'a str>,
+) -> Option<(usize, Announced)> {
+    let mut all: Vec<(usize, Announced)> =
+        lines.enumerate().filter_map(|(n, line)| Some((n, announced(line)?))).collect();
+    let last = all.last()?.1.port;
     let is_so = match seen {
         Seen::Says => true,
-        Seen::SaysInside => all.iter().all(|(.., one)| one.is_inside()),
-        _ => {
-            let asked = found.words.get("asked").and_then(|port| port.parse::<u16>().ok());
-            asked.is_some_and(|asked| all.iter().all(|(.., one)| one.port == last.port && one.port != asked))
-        }
+        Seen::SaysInside => all.iter().all(|(_, one)| one.is_inside()),
+        _ => asked.is_some_and(|asked| all.iter().all(|(_, one)| one.port == last && one.port != asked)),
     };
-    if is_so {
-        found.words.insert("address".to_owned(), last.host.clone());
-        found.words.insert("other_port".to_owned(), last.port.to_string());
-        found.evidence.push(logged(line));
-        found.at = Some(found.at.map_or((*zone, *n), |at| at.min((*zone, *n))));
-        found.detail += line.len();
-    }
-    is_so
+    all.pop().filter(|_| is_so)
 }
 
 #[cfg(test)]
