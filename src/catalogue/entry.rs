@@ -22,7 +22,7 @@ pub enum Basis {
 /// Which of several matching entries is named.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Rank {
-    /// Names one cause that breaks whatever comes after it: a full disk, a script with carriage returns. Preferred
+    /// Names one cause that breaks whatever comes after it: a script with carriage returns. Preferred
     /// wherever it stands in the log, before the crash too.
     Root,
     /// Names one cause precisely.

@@ -73,6 +73,16 @@ pub(super) struct Found {
     pub(super) detail: usize,
 }
 
+impl Found {
+    /// Adds a line to what is cited; `detail`: how much text identifies it.
+    fn cite(&mut self, line: &Spoken, n: usize, detail: usize) {
+        let at = (line.zone, n);
+        self.evidence.push(logged(&line.text));
+        self.at = Some(self.at.map_or(at, |other| other.min(at)));
+        self.detail += detail;
+    }
+}
+
 /// What is visible of one attempt.
 pub(super) struct Sight<'a> {
     facts: &'a Facts<'a>,
@@ -248,12 +258,9 @@ impl<'a> Sight<'a> {
         let asked = found.words.get("asked").and_then(|port| port.parse().ok());
         let lines = self.lines.iter().map(|line| line.text.as_str());
         let Some((n, place)) = announced::says(seen, asked, lines) else { return false };
-        let Spoken { zone, text } = &self.lines[n];
         found.words.insert("address".to_owned(), place.host);
         found.words.insert("other_port".to_owned(), place.port.to_string());
-        found.evidence.push(logged(text));
-        found.at = Some(found.at.map_or((*zone, n), |at| at.min((*zone, n))));
-        found.detail += text.len();
+        found.cite(&self.lines[n], n, self.lines[n].text.len());
         true
     }
 
@@ -271,9 +278,7 @@ impl<'a> Sight<'a> {
                 }
             }
             found.words.entry("said".to_owned()).or_insert_with(|| short(line.trim(), MOST_QUOTED));
-            found.evidence.push(logged(line));
-            found.at = Some(found.at.map_or(at, |other| other.min(at)));
-            found.detail += pattern.len();
+            found.cite(&self.lines[at.1], at.1, pattern.len());
             return true;
         }
         false

@@ -405,7 +405,7 @@ impl Engine for DockerEngine {
         let registry = if self.is_podman() { "localhost/" } else { "" };
         let named = |i: bollard::models::ImageSummary| {
             let names = i.repo_tags.into_iter().filter(|name| name != "<none>:<none>");
-            let names = names.map(|name| name.strip_prefix(registry).map_or(name.clone(), str::to_owned)).collect();
+            let names = names.map(|name| name.strip_prefix(registry).unwrap_or(&name).to_owned()).collect();
             Found { names, ..found(Some(i.id), Some(i.labels)) }
         };
         Ok(images.into_iter().map(named).collect())

@@ -91,11 +91,12 @@ fn event(line: &str) -> Option<String> {
     let inner = INSIDE.iter().filter_map(|key| event.get(*key)?.as_object());
     let all: Vec<&Map<String, Value>> = std::iter::once(&event).chain(inner).collect();
     let find = |keys: &[&str]| keys.iter().find_map(|key| all.iter().find_map(|map| map.get(*key)));
-    let message = all.iter().find_map(|map| message_of(map));
+    let mut messages = all.iter().filter_map(|map| message_of(map));
+    let message = messages.next();
     let level = find(&LEVEL).and_then(level);
     let mut error = String::new();
     // MongoDB: `"msg":"WiredTiger error message","attr":{"message":{"msg":"…"}}`.
-    for inner in all.iter().filter_map(|map| message_of(map)).filter(|inner| Some(*inner) != message) {
+    for inner in messages.filter(|inner| Some(*inner) != message) {
         add(&mut error, &Value::from(inner));
     }
     for key in ERROR {

@@ -55,7 +55,7 @@ const OTHERS: [&str; 11] = [
 ];
 
 /// What a line announces.
-fn announced(line: &str) -> Option<Announced> {
+pub(super) fn announced(line: &str) -> Option<Announced> {
     let low = line.to_ascii_lowercase();
     if OTHERS.iter().any(|word| low.contains(word)) {
         return None;
@@ -65,11 +65,6 @@ fn announced(line: &str) -> Option<Announced> {
         let host = groups.name("host").map(|host| host.as_str().to_owned()).unwrap_or_default();
         Some(Announced { host, port: groups.name("port")?.as_str().parse().ok()? })
     })
-}
-
-/// Whether a line announces a place.
-pub(super) fn announces(line: &str) -> bool {
-    announced(line).is_some()
 }
 
 /// The line that announces such a place, and the place. `asked`: the port that was asked.

@@ -54,9 +54,13 @@ fn alone(lines: &[&str]) -> Vec<Zone> {
     let has_fatal = lines.iter().any(|line| is_fatal(line));
     let is_final =
         |line: &str| (names_an_error(line) || is_fatal(line) || speaks_of_an_error(line)) && !is_retried(line);
-    let went_well = |line: &str| GOOD.as_ref().is_some_and(|good| good.is_match(line)) || announced::announces(line);
-    let last_error = lines.iter().rposition(|line| !is_chat(line) && is_final(line));
-    let last_good = lines.iter().rposition(|line| went_well(line));
+    let went_well =
+        |line: &str| GOOD.as_ref().is_some_and(|good| good.is_match(line)) || announced::announced(line).is_some();
+    // Only what follows a failure that was tried again is asked for.
+    let first = lines.iter().position(|line| is_retried(line)).unwrap_or(lines.len());
+    let last = |is: &dyn Fn(&str) -> bool| Some(lines[first..].iter().rposition(|line| is(line))? + first);
+    let last_error = last(&|line| !is_chat(line) && is_final(line));
+    let last_good = last(&went_well);
     let zone = |(n, line): (usize, &&str)| {
         if is_retried(line) && last_error.is_some_and(|last| last > n) {
             Zone::Before
@@ -98,28 +102,28 @@ static GOOD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\bsuccessfully (?:connected|started)|\bconnection (?:was |is |has been )?(?:established|succeeded|successful)|\bconnected to\b").ok()
 });
 
-/// The level of an error that ends the process, where a logger puts it.
-static FATAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let level = "(?:FATAL|CRITICAL|PANIC|EMERG)";
+/// A level where a logger puts it: a word in front of the message, or a field. `others`: more forms.
+fn level(words: &str, others: &str) -> Option<Regex> {
     Regex::new(&format!(
-        r#"^.{{0,40}}?(?:^|[\s\[(|]){level}(?:[\]):|]|\s+\S)|(?i:\b(?:level|lvl)"?\s*[=:]\s*"?{level}\b)|\s\[F\]\s"#
+        r#"^.{{0,40}}?(?:^|[\s\[(|])(?:{words})(?:[\]):|]|\s+\S)|(?i:\b(?:level|lvl)"?\s*[=:]\s*"?(?:{words})\b)|{others}"#
     ))
     .ok()
-});
+}
+
+/// The levels of an error that ends the process; Gitea's is a letter (`[F]`).
+static FATAL: LazyLock<Option<Regex>> = LazyLock::new(|| level("FATAL|CRITICAL|PANIC|EMERG", r"\s\[F\]\s"));
 
 /// Whether a logger marked the line as the end.
 fn is_fatal(line: &str) -> bool {
     FATAL.as_ref().is_some_and(|fatal| fatal.is_match(line))
 }
 
-/// A level below an error, where a logger puts it, followed by a message: a word, or the letter of Gitea (`[W]`), klog
-/// (`W1129 10:00:00`) and Telegraf (`W!`).
+/// The levels below an error; Gitea's (`[W]`), klog's (`W1129 10:00:00`) and Telegraf's (`W!`) are letters.
 static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let level = "(?:DEBUG|INFO|TRACE|WARN|WARNING)";
-    Regex::new(&format!(
-        r#"^.{{0,40}}?(?:^|[\s\[(|]){level}(?:[\]):|]|\s+\S)|(?i:^\s*{level}\s*:|\[{level}\]|\b(?:level|lvl)"?\s*[=:]\s*"?{level}\b)|\s\[[DITW]\]\s|^[IW]\d{{4}} \d\d:\d\d:|\d[Z ] [DIW]! "#
-    ))
-    .ok()
+    let words = "DEBUG|INFO|TRACE|WARN|WARNING";
+    let others =
+        format!(r"(?i:^\s*(?:{words})\s*:|\[(?:{words})\])|\s\[[DITW]\]\s|^[IW]\d{{4}} \d\d:\d\d:|\d[Z ] [DIW]! ");
+    level(words, &others)
 });
 
 /// Whether a logger marked the line as less than an error.
