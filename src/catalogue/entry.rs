@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::pattern::Pattern;
 use crate::model::observation::Fate;
 
 /// What a cause is mainly based on.
@@ -37,8 +38,9 @@ pub enum Rank {
 /// Something that must be seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seen {
-    /// A line of the log matches one of these patterns; its named groups become words. Patterns are tried in order.
-    Line(Vec<String>),
+    /// A line of the log matches one of these patterns; its named groups become words. The line closest to the end counts,
+    /// and the first pattern that matches it.
+    Line(Vec<Pattern>),
     /// A crash in any known form.
     AnyCrash,
     /// Fields that a validation error names, below its headline.
@@ -176,7 +178,7 @@ pub(super) const PLAIN: [(&str, Seen, &str); 34] = [
 ];
 
 impl Seen {
-    fn patterns(&self) -> &[String] {
+    fn patterns(&self) -> &[Pattern] {
         if let Self::Line(patterns) = self { patterns } else { &[] }
     }
 
@@ -211,7 +213,7 @@ impl fmt::Display for Seen {
         let list = |items: Vec<String>| items.join(" or ");
         match self {
             Self::Line(patterns) => {
-                write!(f, "a line like {}", list(patterns.iter().map(|p| format!("`{p}`")).collect()))
+                write!(f, "a line like {}", list(patterns.iter().map(|p| format!("`{}`", p.text())).collect()))
             }
             Self::Code(codes) => write!(f, "exit code {}", list(codes.iter().map(ToString::to_string).collect())),
             Self::Status(from, to) if from == to => write!(f, "the last probe was answered with {from}"),
@@ -273,12 +275,12 @@ pub struct Entry {
 
 impl Entry {
     /// The patterns of the lines that it must see.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &Pattern> {
         self.seen.iter().flat_map(Seen::patterns)
     }
 
     /// All patterns that it asks for.
-    pub(crate) fn patterns(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.seen.iter().chain(&self.unless).chain(&self.also).flat_map(Seen::patterns)
     }
 

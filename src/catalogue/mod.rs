@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 pub use entry::{Basis, Entry, FileState, NearMiss, Rank, Seen, VariableState};
 use pattern::{Candidates, Patterns};
+pub use pattern::{NotAPattern, Pattern};
 
 use crate::scenario::Refused;
 
@@ -68,7 +69,7 @@ impl Catalogue {
             if entry.lines().next().is_none() {
                 without_line.push(n);
             }
-            for pattern in entry.lines().filter_map(|text| patterns.position(text)) {
+            for pattern in entry.lines().filter_map(|line| patterns.position(line)) {
                 of_pattern.entry(pattern).or_default().push(n);
             }
         }

@@ -5,10 +5,12 @@
 //! however many patterns there are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
 use regex::Regex;
+use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Minimum length of a word that a pattern is found by, in bytes.
@@ -18,7 +20,7 @@ const MOST_WORDS: usize = 24;
 
 /// Why a text is not a usable pattern.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum NotAPattern {
+pub enum NotAPattern {
     /// The syntax is wrong.
     #[error("invalid pattern: {0}")]
     Invalid(String),
@@ -30,9 +32,33 @@ pub(crate) enum NotAPattern {
     NoWord,
 }
 
-/// A pattern.
+/// A pattern over a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pattern {
+    text: String,
+    /// Every match contains one of these, in lower case.
+    words: Vec<String>,
+}
+
+impl Pattern {
+    /// The expression, as it is written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = NotAPattern;
+
+    fn from_str(text: &str) -> Result<Self, NotAPattern> {
+        Ok(Self { text: text.to_owned(), words: words_of(text)? })
+    }
+}
+
+/// An expression, compiled when a line may match it; `None` if it is too large.
 #[derive(Debug)]
-struct Pattern {
+struct Expression {
     text: String,
     regex: OnceLock<Option<Regex>>,
 }
@@ -40,7 +66,7 @@ struct Pattern {
 /// Patterns, found by their words.
 #[derive(Debug, Default)]
 pub(crate) struct Patterns {
-    all: Vec<Pattern>,
+    all: Vec<Expression>,
     by_text: BTreeMap<String, usize>,
     /// Finds words; `None` if there are no patterns.
     words: Option<AhoCorasick>,
@@ -60,20 +86,19 @@ impl Candidates {
 }
 
 impl Patterns {
-    /// Indexes patterns; those that are not usable are left out.
-    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a String>) -> Self {
+    /// Indexes patterns.
+    pub(crate) fn new<'a>(patterns: impl Iterator<Item = &'a Pattern>) -> Self {
         let (mut all, mut by_text) = (Vec::new(), BTreeMap::new());
-        let mut of: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for text in texts {
+        let mut of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for Pattern { text, words } in patterns {
             if by_text.contains_key(text) {
                 continue;
             }
-            let Ok(words) = words_of(text) else { continue };
             for word in words {
                 of.entry(word).or_default().push(all.len());
             }
             by_text.insert(text.clone(), all.len());
-            all.push(Pattern { text: text.clone(), regex: OnceLock::new() });
+            all.push(Expression { text: text.clone(), regex: OnceLock::new() });
         }
         let words = AhoCorasick::builder().ascii_case_insensitive(true).build(of.keys()).ok();
         Self { all, by_text, words, of_word: of.into_values().collect() }
@@ -95,13 +120,13 @@ impl Patterns {
         Candidates(found)
     }
 
-    /// The position of a pattern; `None` if it is not usable.
-    pub(crate) fn position(&self, pattern: &str) -> Option<usize> {
-        self.by_text.get(pattern).copied()
+    /// The position of a pattern.
+    pub(crate) fn position(&self, pattern: &Pattern) -> Option<usize> {
+        self.by_text.get(&pattern.text).copied()
     }
 
     /// A pattern's expression, and the lines that may match it.
-    pub(crate) fn look<'a>(&self, pattern: &str, among: &'a Candidates) -> Option<(&Regex, &'a [usize])> {
+    pub(crate) fn look<'a>(&self, pattern: &Pattern, among: &'a Candidates) -> Option<(&Regex, &'a [usize])> {
         let at = self.position(pattern)?;
         let lines = among.0.get(&at)?;
         let known = &self.all[at];
@@ -114,8 +139,12 @@ impl Patterns {
 ///
 /// # Errors
 /// The pattern is invalid, matches the empty line, or has no such words.
-pub(crate) fn words_of(pattern: &str) -> Result<Vec<String>, NotAPattern> {
-    let hir = regex_syntax::parse(pattern).map_err(|e| NotAPattern::Invalid(short(&e)))?;
+fn words_of(pattern: &str) -> Result<Vec<String>, NotAPattern> {
+    // Read as bytes first: the tables of Unicode's classes have no words, and take most of the time.
+    let hir = match ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern) {
+        Ok(hir) => hir,
+        Err(_) => regex_syntax::parse(pattern).map_err(|e| NotAPattern::Invalid(short(&e)))?,
+    };
     if hir.properties().minimum_len().is_none_or(|least| least == 0) {
         return Err(NotAPattern::Empty);
     }
@@ -175,11 +204,16 @@ fn fixed(hir: &Hir) -> Option<String> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Some(String::new()),
         HirKind::Literal(literal) => String::from_utf8(literal.0.to_vec()).ok().map(|text| text.to_ascii_lowercase()),
-        HirKind::Class(Class::Unicode(class)) => {
-            let mut ascii = class.iter().flat_map(|range| range.start()..=range.end()).take(4).filter(char::is_ascii);
-            let first = ascii.next()?.to_ascii_lowercase();
-            let few = class.iter().map(|range| range.len()).sum::<usize>() <= 3;
-            (few && ascii.all(|c| c.to_ascii_lowercase() == first)).then(|| first.to_string())
+        HirKind::Class(class) => {
+            let ranges: Vec<(u32, u32)> = match class {
+                Class::Unicode(class) => class.iter().map(|range| (range.start().into(), range.end().into())).collect(),
+                Class::Bytes(class) => class.iter().map(|range| (range.start().into(), range.end().into())).collect(),
+            };
+            let few = ranges.iter().map(|(start, end)| end - start + 1).sum::<u32>() <= 3;
+            let all = few.then(|| ranges.into_iter().flat_map(|(start, end)| start..=end))?;
+            let mut ascii = all.filter_map(char::from_u32).filter(char::is_ascii).map(|c| c.to_ascii_lowercase());
+            let first = ascii.next()?;
+            ascii.all(|c| c == first).then(|| first.to_string())
         }
         HirKind::Capture(capture) => fixed(&capture.sub),
         HirKind::Concat(parts) => parts.iter().map(fixed).collect(),
@@ -200,6 +234,8 @@ mod tests {
             (r"\bP1001\b.*server", vec!["server"]),
             (r"no (?:space|room) left", vec![" left"]),
             (r"(?i)s?mask", vec!["mask"]),
+            (r"(?i)straße \p{L}+ gone", vec![" gone"]),
+            (r"[Kk]ein", vec!["kein"]),
         ] {
             assert_eq!(words_of(pattern).expect(pattern), words, "{pattern}");
         }
@@ -215,12 +251,13 @@ mod tests {
 
     #[test]
     fn only_lines_with_a_word_are_candidates() {
-        let texts = [r"bind\(\) to (?P<a>\S+) failed".to_owned(), "out of memory".to_owned()];
-        let patterns = Patterns::new(texts.iter());
+        let pattern = |text: &str| text.parse::<Pattern>().expect("a pattern");
+        let known = [pattern(r"bind\(\) to (?P<a>\S+) failed"), pattern("out of memory")];
+        let patterns = Patterns::new(known.iter());
         let log = ["start", "bind() to :80 FAILED", "Out of Memory"];
         let found = patterns.candidates(log.into_iter());
-        assert_eq!(patterns.look(&texts[0], &found).map(|(_, lines)| lines), Some(&[1][..]));
-        assert_eq!(patterns.look(&texts[1], &found).map(|(_, lines)| lines), Some(&[2][..]));
-        assert!(patterns.look("unknown", &found).is_none());
+        assert_eq!(patterns.look(&known[0], &found).map(|(_, lines)| lines), Some(&[1][..]));
+        assert_eq!(patterns.look(&known[1], &found).map(|(_, lines)| lines), Some(&[2][..]));
+        assert!(patterns.look(&pattern("unknown"), &found).is_none());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::entry::{Basis, Entry, FATES, NearMiss, PLAIN, Rank, Seen};
-use super::pattern::words_of;
+use super::pattern::Pattern;
 use super::required_words;
 use crate::model::Condition;
 use crate::model::condition::{kinds, nearest, repairs};
@@ -193,7 +193,8 @@ fn unfilled(entry: &Entry) -> Vec<String> {
     }
     let captures = |word: &str| {
         let group = format!("(?P<{word}>");
-        let all = |seen: &Seen| matches!(seen, Seen::Line(patterns) if patterns.iter().all(|p| p.contains(&group)));
+        let all =
+            |seen: &Seen| matches!(seen, Seen::Line(patterns) if patterns.iter().all(|p| p.text().contains(&group)));
         entry.seen.iter().any(all)
     };
     let texts = [&entry.cause, &entry.fix].into_iter().chain(entry.fix_on.values());
@@ -246,12 +247,11 @@ fn seen(node: &Node, problems: &mut Vec<Problem>) -> Option<Seen> {
     let numbers = || values.iter().filter_map(|value| value.text().parse::<u16>().ok());
     match only.key.as_str() {
         "line" => {
-            for value in &values {
-                if let Err(e) = words_of(value.text()) {
-                    problems.push(value.problem(e.to_string()));
-                }
-            }
-            Some(Seen::Line(values.iter().map(|value| value.text().to_owned()).collect()))
+            let pattern = |value: &&Node| {
+                let read: Result<Pattern, _> = value.text().parse();
+                read.map_err(|e| problems.push(value.problem(e.to_string()))).ok()
+            };
+            Some(Seen::Line(values.iter().filter_map(pattern).collect()))
         }
         "code" => Some(Seen::Code(numbers().map(i64::from).collect())),
         "status" => Some(Seen::Status(numbers().next()?, numbers().next_back()?)),

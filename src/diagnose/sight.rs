@@ -14,7 +14,7 @@ use super::signature::{error_at, names_an_error, short};
 use super::traceback::{Crash, crash};
 use super::waiting::{is_computing, unanswered, waiting_for};
 use crate::catalogue::pattern::Candidates;
-use crate::catalogue::{Basis, Catalogue, Entry, Seen};
+use crate::catalogue::{Basis, Catalogue, Entry, Pattern, Seen};
 use crate::model::observation::{ConnectAttempt, Fate, Listening, ProbeResult};
 use crate::model::outcome::Outcome;
 use crate::model::service::Protocol;
@@ -264,24 +264,28 @@ impl<'a> Sight<'a> {
         true
     }
 
-    /// The closest line that matches; its named groups become words.
-    fn line(&self, patterns: &[String], found: &mut Found) -> bool {
-        for pattern in patterns {
-            let Some((regex, lines)) = self.catalogue.patterns.look(pattern, &self.candidates) else { continue };
+    /// The closest line that matches one of the patterns; its named groups become words.
+    fn line(&self, patterns: &[Pattern], found: &mut Found) -> bool {
+        let closest = |pattern: &Pattern| {
+            let (regex, lines) = self.catalogue.patterns.look(pattern, &self.candidates)?;
             let matching = lines.iter().filter(|n| regex.is_match(&self.lines[**n].text));
-            let Some(at) = matching.map(|n| (self.lines[*n].zone, *n)).min() else { continue };
-            let line = &self.lines[at.1].text;
-            let Some(groups) = regex.captures(line) else { continue };
-            for name in regex.capture_names().flatten() {
-                if let Some(value) = groups.name(name) {
-                    found.words.insert(name.to_owned(), short(unquoted(value.as_str()), MOST_QUOTED));
-                }
+            let (zone, n) = matching.map(|n| (self.lines[*n].zone, *n)).min()?;
+            Some((zone, n, regex, pattern.text().len()))
+        };
+        // A pattern whose line is no error does not keep the others from theirs.
+        let Some((_, n, regex, detail)) = patterns.iter().filter_map(closest).min_by_key(|(zone, ..)| *zone) else {
+            return false;
+        };
+        let line = &self.lines[n].text;
+        let Some(groups) = regex.captures(line) else { return false };
+        for name in regex.capture_names().flatten() {
+            if let Some(value) = groups.name(name) {
+                found.words.insert(name.to_owned(), short(unquoted(value.as_str()), MOST_QUOTED));
             }
-            found.words.entry("said".to_owned()).or_insert_with(|| short(line.trim(), MOST_QUOTED));
-            found.cite(&self.lines[at.1], at.1, pattern.len());
-            return true;
         }
-        false
+        found.words.entry("said".to_owned()).or_insert_with(|| short(line.trim(), MOST_QUOTED));
+        found.cite(&self.lines[n], n, detail);
+        true
     }
 
     /// The error that ended the process, in full, if the log has one.
@@ -418,12 +422,18 @@ fn common(facts: &Facts<'_>, crash: Option<&Crash>) -> Words {
     words.into_iter().map(|(name, word)| (name.to_owned(), word)).collect()
 }
 
-/// The lines that harmless entries match.
+/// The lines that harmless entries match, with the stacks below them.
 fn harmless(catalogue: &Catalogue, lines: &[Spoken], candidates: &Candidates) -> BTreeSet<usize> {
     let entries = catalogue.possible(candidates).filter(|entry| entry.harmless);
     let looks = entries.flat_map(Entry::patterns).filter_map(|pattern| catalogue.patterns.look(pattern, candidates));
+    let of_stack = |line: &&Spoken| {
+        let text = line.text.trim_start();
+        text.len() < line.text.len() && (text.starts_with("at ") || text.starts_with("... "))
+            || text.starts_with("Caused by: ")
+    };
     let matching = |(regex, among): (&Regex, &[usize])| -> Vec<usize> {
-        among.iter().copied().filter(|n| regex.is_match(&lines[*n].text)).collect()
+        let with_stack = |n: usize| n..=n + lines[n + 1..].iter().take_while(of_stack).count();
+        among.iter().copied().filter(|n| regex.is_match(&lines[*n].text)).flat_map(with_stack).collect()
     };
     looks.flat_map(matching).collect()
 }

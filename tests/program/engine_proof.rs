@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::support::{self, candidates};
+use super::support::{self, any_file, candidates};
 use exitone::engine::fake::{FakeEngine, Faults, Foreign, exits};
 use exitone::engine::{Engine, EngineError};
 use exitone::model::observation::{Observation, Usage};
@@ -40,7 +40,7 @@ impl World {
 
     fn setup(&self, options: Options) -> Setup {
         let state = self.state.path().to_owned();
-        Setup { state, jobs: 2, options, watchdog: false, program: None, mode: None }
+        Setup { state, jobs: 2, options, watchdog: false, program: any_file(), mode: None }
     }
 
     async fn open(&self) -> Result<Rig, RunError> {

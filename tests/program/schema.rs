@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::support::open;
 use exitone::engine::Engine;
 use exitone::engine::fake::{Act, FakeEngine, Situation, exits, healthy};
 use exitone::event::Stamped;
@@ -14,7 +15,7 @@ use exitone::model::{Candidate, ConditionSet, Expectation, Part, Plan, Service};
 use exitone::report::{bisect, json, schema};
 use exitone::run::context::Options;
 use exitone::run::drivers::{self, Finished};
-use exitone::run::rig::{Rig, Setup};
+use exitone::run::rig::Rig;
 use exitone::run::schedule::How;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -254,18 +255,8 @@ fn act(situation: &Situation) -> Act {
 }
 
 async fn rig(engine: &FakeEngine, jobs: usize) -> Rig {
-    let engine: Arc<dyn Engine> = Arc::new(engine.clone());
-    let info = engine.info().await.expect("an engine");
     let state = tempfile::tempdir().expect("a folder");
-    let setup = Setup {
-        state: state.path().to_owned(),
-        jobs,
-        options: Options::default(),
-        watchdog: false,
-        program: None,
-        mode: None,
-    };
-    Rig::open(engine, &info, setup).await.expect("a session")
+    open(engine, state.path(), jobs, Options::default()).await
 }
 
 /// The events of a run: passes, failures of two classes, one that the host cannot impose, checks, expectations.

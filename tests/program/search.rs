@@ -17,7 +17,6 @@ use exitone::report::folder::{self, Folder};
 use exitone::report::{annotations, html, json, junit, markdown, terminal};
 use exitone::run::context::Options;
 use exitone::run::drivers::{self, Finished};
-use exitone::run::rig::{Rig, Setup};
 use exitone::run::schedule::How;
 use exitone::scenario::file;
 use tokio::sync::watch;
@@ -65,26 +64,15 @@ async fn run(
     interrupts: watch::Receiver<u32>,
     mut tell: impl FnMut(&Stamped),
 ) -> (Finished, Run) {
-    let erased: Arc<dyn Engine> = Arc::new(engine.clone());
-    let info = erased.info().await.expect("an engine");
     let state = tempfile::tempdir().expect("a folder");
-    let setup = Setup {
-        state: state.path().to_owned(),
-        jobs: how.room.jobs,
-        options: Options::default(),
-        watchdog: false,
-        program: None,
-        mode: None,
-    };
-    let rig = Rig::open(erased, &info, setup).await.expect("a session");
+    let rig = open(engine, state.path(), how.room.jobs, Options::default()).await;
     let mut live = Run::default();
     let finished = drivers::run(rig.context.clone(), Arc::new(plan), how, interrupts, |event| {
         live.on(event);
         tell(event);
     })
     .await;
-    rig.close(finished.cut).await.expect("closed");
-    assert_eq!(engine.left(), Vec::<String>::new(), "nothing is left on the engine");
+    close(rig, engine, finished.cut).await;
     (finished, live)
 }
 

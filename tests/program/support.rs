@@ -1,6 +1,6 @@
 //! Shared by tests against the scripted engine: a service, its candidates, and a session.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use exitone::engine::Engine;
@@ -29,6 +29,12 @@ pub(crate) async fn candidates<S: AsRef<str>>(engine: &FakeEngine, images: &[S])
     candidates
 }
 
+/// In place of the executable, which each session reads and hashes: the scripted engine runs none.
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn any_file() -> Option<PathBuf> {
+    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+}
+
 /// Opens a session on the engine.
 pub(crate) async fn open(engine: &FakeEngine, state: &Path, jobs: usize, options: Options) -> Rig {
     try_open(engine, state, jobs, options).await.expect("a session")
@@ -43,7 +49,7 @@ pub(crate) async fn try_open(
 ) -> Result<Rig, RunError> {
     let engine: Arc<dyn Engine> = Arc::new(engine.clone());
     let info = engine.info().await.expect("an engine");
-    let setup = Setup { state: state.to_owned(), jobs, options, watchdog: false, program: None, mode: None };
+    let setup = Setup { state: state.to_owned(), jobs, options, watchdog: false, program: any_file(), mode: None };
     Rig::open(engine, &info, setup).await
 }
 
