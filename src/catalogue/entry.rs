@@ -99,6 +99,8 @@ pub enum Seen {
     Error,
     /// Nothing was written.
     Quiet,
+    /// An engine ran it, and no connection of its was answered.
+    Unanswered,
 }
 
 /// What the container has at a path.
@@ -132,7 +134,7 @@ pub enum VariableState {
 }
 
 /// Sightings without an argument: the word for each in a file, and how documents describe it.
-pub(super) const PLAIN: [(&str, Seen, &str); 34] = [
+pub(super) const PLAIN: [(&str, Seen, &str); 35] = [
     ("crash", Seen::AnyCrash, "a crash in a known format"),
     ("fields", Seen::Fields, "fields that a validation error names below its headline"),
     ("exited", Seen::Exited, "the process exited"),
@@ -175,6 +177,7 @@ pub(super) const PLAIN: [(&str, Seen, &str); 34] = [
     ("says-other", Seen::SaysOther, "a line says that it listens on one port, and that is not `asked`"),
     ("error", Seen::Error, "a line that names an error"),
     ("quiet", Seen::Quiet, "nothing was written"),
+    ("unanswered", Seen::Unanswered, "the run shows that no connection was answered"),
 ];
 
 impl Seen {

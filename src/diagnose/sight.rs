@@ -245,6 +245,10 @@ impl<'a> Sight<'a> {
             Seen::Variable(state) => named::variable(*state, self.facts, found),
             Seen::Says | Seen::SaysInside | Seen::SaysOther => self.says(seen, found),
             Seen::Error => self.error(found),
+            Seen::Unanswered => {
+                let answered = |c: &ConnectAttempt| c.fate == Fate::Answered;
+                self.facts.witness == Witness::Engine && !self.facts.evidence.connects.iter().any(answered)
+            }
             Seen::Quiet => {
                 let quiet = self.facts.log.trim().is_empty();
                 found.evidence.extend(quiet.then(|| "log: empty".to_owned()));

@@ -1,16 +1,18 @@
 //! Confirms results that depend on timing. A class C failure in parallel with other cases may be their fault, so the
-//! case runs again, alone. A steady client error from the probe (401, 404 …) does not depend on timing. A candidate
-//! that other work on the machine starved of CPU time is unresolved.
+//! case runs again, alone. A steady client error from the probe (401, 404 …) does not depend on timing, nor does a
+//! socket on the probed port that cannot be reached. A candidate that other work on the machine starved of CPU time is
+//! unresolved.
 
+use crate::holder::protocol::OWN;
 use crate::model::observation::{Contention, ProbeResult};
 use crate::model::outcome::Cause;
 use crate::model::{CaseResult, FailureClass, Verdict};
 
-/// Whether a case has to run again, alone, before its result is final.
+/// Whether a case has to run again, alone, before its result is final. `port`: the one that was probed.
 #[must_use]
-pub(crate) fn needs_rerun(beside: bool, result: &CaseResult) -> bool {
+pub(crate) fn needs_rerun(beside: bool, result: &CaseResult, port: u16) -> bool {
     let watched = watched_ms(result);
-    beside && is_time_dependent(result) && !contention(result).is_some_and(|found| found.changed_nothing(watched))
+    beside && is_time_dependent(result, port) && !contention(result).is_some_and(|found| found.changed_nothing(watched))
 }
 
 /// For how long the health check watched it, in milliseconds.
@@ -18,8 +20,9 @@ fn watched_ms(result: &CaseResult) -> f64 {
     result.evidence.probes.last().map_or(0.0, |probe| probe.at_ms)
 }
 
-fn is_time_dependent(result: &CaseResult) -> bool {
-    result.class == Some(FailureClass::C) && !is_answered_with_client_error(result)
+fn is_time_dependent(result: &CaseResult, port: u16) -> bool {
+    let is_settled = is_answered_with_client_error(result) || is_bound_elsewhere(result, port);
+    result.class == Some(FailureClass::C) && !is_settled
 }
 
 fn contention(result: &CaseResult) -> Option<Contention> {
@@ -28,6 +31,15 @@ fn contention(result: &CaseResult) -> Option<Contention> {
 
 /// Number of scheduled probes at the end that must agree.
 const AGREE: usize = 3;
+
+/// Whether the probed port has been open since before the last probes, and on addresses that they do not reach: with more
+/// time, a program does not bind it once more.
+fn is_bound_elsewhere(result: &CaseResult, port: u16) -> bool {
+    let scheduled = result.evidence.probes.iter().rev().filter(|probe| !probe.early);
+    let Some(first) = scheduled.take(AGREE).nth(AGREE - 1) else { return false };
+    let mut of_port = result.evidence.listens.iter().filter(|listening| listening.port == port).peekable();
+    of_port.peek().is_some() && of_port.all(|listening| listening.at_ms < first.at_ms && !listening.reachable_at(OWN))
+}
 
 /// Whether the last probes were all answered with the same 4xx status. A slow or starting server answers 5xx, or not at
 /// all.
@@ -42,11 +54,11 @@ fn is_answered_with_client_error(result: &CaseResult) -> bool {
 /// The final result of a case that ran in parallel (`first`) and then alone. An unresolved second run leaves the first
 /// result in place.
 #[must_use]
-pub(crate) fn confirmed_result(first: Box<CaseResult>, alone: Box<CaseResult>) -> Box<CaseResult> {
-    let mut alone = unless_starved(alone);
+pub(crate) fn confirmed_result(first: Box<CaseResult>, alone: Box<CaseResult>, port: u16) -> Box<CaseResult> {
+    let mut alone = unless_starved(alone, port);
     if alone.verdict == Verdict::Unresolved {
         let why = alone.notes.first().cloned().unwrap_or_default();
-        return unless_starved(unconfirmed(first, &why));
+        return unless_starved(unconfirmed(first, &why), port);
     }
     alone.notes.push(format!("confirmed alone; in parallel with other cases: {}", first.cell()));
     alone
@@ -62,9 +74,10 @@ pub(crate) fn unconfirmed(mut first: Box<CaseResult>, because: &str) -> Box<Case
 /// Makes a result unresolved when other work on the machine starved the candidate of CPU time until the health check
 /// gave up.
 #[must_use]
-pub(crate) fn unless_starved(mut result: Box<CaseResult>) -> Box<CaseResult> {
+pub(crate) fn unless_starved(mut result: Box<CaseResult>, port: u16) -> Box<CaseResult> {
     let watched = watched_ms(&result);
-    let Some(found) = contention(&result).filter(|found| is_time_dependent(&result) && found.starved(watched)) else {
+    let Some(found) = contention(&result).filter(|found| is_time_dependent(&result, port) && found.starved(watched))
+    else {
         return result;
     };
     let seconds = |ms: f64| ms / 1000.0;

@@ -13,6 +13,7 @@ use super::case::{self, Listener};
 use super::confirm;
 use super::context::Context;
 use super::schedule::{MemoryNeeds, Room, load};
+use super::spec;
 use crate::model::outcome::Phase;
 use crate::model::{Candidate, Case, CaseResult, Evidence, Service};
 
@@ -33,6 +34,13 @@ pub(crate) struct Job {
     pub(crate) provisional: bool,
     /// Whether this is another attempt at a case that has already started.
     pub(crate) again: bool,
+}
+
+impl Job {
+    /// The port that is probed.
+    fn port(&self) -> u16 {
+        spec::checked(&self.service, &self.case.conditions).port
+    }
 }
 
 /// What happens to a job.
@@ -276,16 +284,17 @@ impl Executor {
         }
         self.needs.record(&result);
         self.note_network_use(&result.evidence);
+        let port = running.job.port();
         let result = match running.first {
-            Some(first) => confirm::confirmed_result(first, result),
-            None if confirm::needs_rerun(running.beside, &result) => {
+            Some(first) => confirm::confirmed_result(first, result, port),
+            None if confirm::needs_rerun(running.beside, &result, port) => {
                 self.unconfirmed.push_back(Unconfirmed { id, job: running.job, first: result });
                 if self.draining {
                     self.finish_unconfirmed();
                 }
                 return None;
             }
-            None => confirm::unless_starved(result),
+            None => confirm::unless_starved(result, port),
         };
         Some((id, Message::Finished(result)))
     }
@@ -315,9 +324,9 @@ impl Executor {
     }
 
     fn finish_unconfirmed(&mut self) {
-        for Unconfirmed { id, first, .. } in self.unconfirmed.drain(..) {
+        for Unconfirmed { id, job, first } in self.unconfirmed.drain(..) {
             let first = confirm::unconfirmed(first, "the run was interrupted");
-            self.ready.push_back((id, Message::Finished(confirm::unless_starved(first))));
+            self.ready.push_back((id, Message::Finished(confirm::unless_starved(first, job.port()))));
         }
     }
 

@@ -618,6 +618,25 @@ async fn starved_case_is_confirmed_alone_or_unresolved() {
     }
 }
 
+/// A program that has bound the probed port where no probe reaches it does not wait for a CPU.
+#[tokio::test(start_paused = true)]
+async fn socket_on_another_address_is_neither_starved_nor_confirmed() {
+    let starved =
+        Usage { contention: Some(Contention { waited_ms: 22_000.0, quiet_ms: 0.0, others: 0.97 }), ..Usage::default() };
+    for (port, verdict) in [(8000, Verdict::Fail), (9000, Verdict::Unresolved)] {
+        let world = World::new();
+        let listens = Some((SECOND, std::net::Ipv4Addr::LOCALHOST.into(), port));
+        let seen = vec![Observation::Usage(starved)];
+        world.engine.image("app:1", &[], script(move |_| Act { listens, seen: seen.clone(), ..Act::default() }));
+        let sets = [set(&["env.set:A=1"]), set(&["env.set:B=1"])];
+        let (finished, _) = world.run(service(), &["app:1"], &sets).await;
+        for result in &finished.results {
+            let again = result.notes.iter().any(|note| note.contains("confirmed alone"));
+            assert_eq!((result.verdict, again), (verdict, verdict != Verdict::Fail), "{port} {:?}", result.notes);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn reads_all_image_files_only_if_needed_for_exercised_conditions() {
     use exitone::engine::files::Tree;

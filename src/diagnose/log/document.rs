@@ -26,15 +26,17 @@ pub(super) fn shape(sample: &str) -> Option<Shape> {
     let text = sample.trim_start_matches('\u{feff}').trim_start();
     let first = text.lines().next().unwrap_or_default();
     let inside = text.get(1..).unwrap_or_default().trim_start();
+    // Erlang's terms begin like JSON.
+    let is_json = serde_json::from_str::<IgnoredAny>(first).map_or_else(|e| e.is_eof(), |_| true);
     match text.as_bytes().first() {
         // A logger writes an object a line; a document has the events in it.
-        Some(b'{') if inside.starts_with('"') || inside.starts_with('}') => {
+        Some(b'{') if is_json && (inside.starts_with('"') || inside.starts_with('}')) => {
             let is_event = serde_json::from_str::<Value>(first)
                 .is_ok_and(|one| !DOCUMENT.iter().any(|key| one.get(key).is_some()))
                 && (is_event(first) || text.lines().filter(|line| !line.trim().is_empty()).count() > 1);
             (!is_event).then_some(Shape::Json)
         }
-        Some(b'[') if inside.starts_with(['{', ']']) => Some(Shape::Json),
+        Some(b'[') if is_json && inside.starts_with(['{', ']']) => Some(Shape::Json),
         _ if first.contains("@message") && first.contains(',') => Some(Shape::Csv),
         _ if first.starts_with("---") || first.starts_with("insertId:") => text
             .lines()

@@ -8,9 +8,6 @@ use super::kept::Raw;
 
 /// A prefix counts if so many of ten lines have it; the others continue a line.
 const MOST_OF_TEN: usize = 4;
-/// Words that are a level and not a stream.
-const LEVELS: [&str; 12] =
-    ["info", "warn", "warning", "error", "debug", "trace", "fatal", "critical", "notice", "severe", "log:", "panic"];
 
 fn compiled(pattern: &str) -> Option<Regex> {
     Regex::new(pattern).ok()
@@ -104,12 +101,13 @@ fn times(lines: &mut [Raw]) {
     }
 }
 
-/// The first word, if it may be a stream's name.
+/// The first word, if it may be a stream's name. A word of letters alone is the message's: a program that is started again
+/// and again repeats its own.
 fn stream(text: &str) -> Option<&str> {
     let word = text.split(' ').next().filter(|word| !word.is_empty())?;
-    let low = word.to_ascii_lowercase();
     let is_name = word.starts_with(|c: char| c.is_ascii_alphanumeric()) && !word.ends_with([':', ']', ')', ',', '=']);
-    (is_name && word.len() > 5 && !LEVELS.contains(&low.as_str())).then_some(word)
+    let is_word = word.bytes().all(|b| b.is_ascii_alphabetic());
+    (is_name && !is_word && word.len() > 5).then_some(word)
 }
 
 /// `instance/0123`, `ecs/web/0123`.

@@ -72,10 +72,16 @@ fn keeps_the_programs_own_words() {
         "web | is up\nand running\nfor ever\nand ever",
         "2026 was a good year",
         "E1234 is unknown\nE1235 too",
+        "{\"init terminating in do_boot\",{undef,[]}}\nCrash dump is being written",
     ] {
         assert_eq!(texts(log).join("\n"), log);
     }
     assert_eq!(texts("2026-11-28T10:00:00Z INFO ready\n2026-11-28T10:00:01Z INFO done"), ["INFO ready", "INFO done"]);
+    // A restarted program repeats its words.
+    assert_eq!(
+        texts("2026-11-28T10:00:00Z memory is short\n2026-11-28T10:00:01Z memory is short"),
+        ["memory is short", "memory is short"]
+    );
 }
 
 #[test]

@@ -35,29 +35,39 @@ const FOREIGN: [&str; 28] = [
     "com.mysql.",
 ];
 
+/// Maximum number of lines of a message.
+const MOST_LINES: usize = 12;
+
 pub(super) fn read(lines: &[&str]) -> Option<Crash> {
     let last = lines.iter().rposition(|line| frame(line).is_some())?;
     // The whole trace: frames, causes, and omitted frames.
     let part =
         |line: &str| frame(line).is_some() || line.starts_with("Caused by: ") || line.trim_start().starts_with("... ");
     let mut first = last;
-    while first > 0 && part(lines[first - 1]) {
-        first -= 1;
-    }
-    let head = first.checked_sub(1)?;
-    // The last cause is the root cause.
-    let cause = lines[first..=last].iter().rposition(|line| line.starts_with("Caused by: ")).map(|n| n + first);
-    let headline = lines[cause.unwrap_or(head)].trim();
-    let text = headline.strip_prefix("Caused by: ").unwrap_or(headline);
-    let text = match text.strip_prefix("Exception in thread ") {
-        Some(rest) => rest.split_once("\" ").map_or(rest, |(_, rest)| rest),
-        None => text,
+    // A message may have several lines.
+    let head = loop {
+        while first > 0 && part(lines[first - 1]) {
+            first -= 1;
+        }
+        let above =
+            lines[first.saturating_sub(MOST_LINES)..first].iter().rev().take_while(|line| frame(line).is_none());
+        let up = above
+            .take_while(|line| !part(line) || line.starts_with("Caused by: "))
+            .position(|line| thrown(line).is_some())?;
+        let head = first - 1 - up;
+        first = head;
+        if !lines[head].starts_with("Caused by: ") {
+            break head;
+        }
     };
-    let (kind, message) = parted(text).filter(|(kind, _)| kind.ends_with("Exception") || kind.ends_with("Error"))?;
+    // The last cause is the root cause.
+    let cause = lines[head..=last].iter().rposition(|line| line.starts_with("Caused by: ")).map(|n| n + head);
+    let headline = lines[cause.unwrap_or(head)].trim();
+    let (kind, message) = thrown(headline)?;
     let mine = |f: &Frame| !FOREIGN.iter().any(|foreign| f.function.starts_with(foreign));
     let frames = |from: usize| lines[from..=last].iter().filter_map(|line| frame(line)).find(mine);
-    let own = frames(cause.unwrap_or(first)).or_else(|| frames(first));
-    let importing = lines[first..=last].iter().any(|line| line.contains("<clinit>"));
+    let own = frames(cause.unwrap_or(head)).or_else(|| frames(head));
+    let importing = lines[head..=last].iter().any(|line| line.contains("<clinit>"));
     let headline = headline.to_owned();
     Some(Crash {
         language: Language::Java,
@@ -70,6 +80,17 @@ pub(super) fn read(lines: &[&str]) -> Option<Crash> {
         handles: None,
         ends: last,
     })
+}
+
+/// The error in the first line of a trace, or of a cause.
+fn thrown(line: &str) -> Option<(String, String)> {
+    let text = line.trim();
+    let text = text.strip_prefix("Caused by: ").unwrap_or(text);
+    let text = match text.strip_prefix("Exception in thread ") {
+        Some(rest) => rest.split_once("\" ").map_or(rest, |(_, rest)| rest),
+        None => text,
+    };
+    parted(text).filter(|(kind, _)| kind.ends_with("Exception") || kind.ends_with("Error"))
 }
 
 fn frame(line: &str) -> Option<Frame> {

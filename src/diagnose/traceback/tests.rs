@@ -121,6 +121,29 @@ fn reads_every_language() {
                 importing: false,
             },
         ),
+        (
+            "\nIn Connection.php line 829:\n\n  SQLSTATE[HY000] [2002] Connection refused\n  (SQL: select 1)\n\n\nIn \
+             Connector.php line 70:\n\n  SQLSTATE[HY000] [2002]\n  Connection refused\n\n",
+            Read {
+                language: Language::Php,
+                said: "SQLSTATE[HY000] [2002] Connection refused",
+                own: "",
+                importing: false,
+            },
+        ),
+        (
+            "org.acme.StartException: cannot start\n\tat org.acme.Main.main(Main.java:8)\nCaused by: \
+             org.flywaydb.core.FlywayException: \nMigration V2 failed\n----------\nSQL State  : 42P01\n\n\tat \
+             org.flywaydb.core.Flyway.migrate(Flyway.java:1)\n\t... 3 more\nCaused by: \
+             org.postgresql.util.PSQLException: ERROR: no relation\n  Position: 13\n\tat \
+             org.postgresql.core.Query.run(Query.java:2)\n\t... 9 more\n",
+            Read {
+                language: Language::Java,
+                said: "org.postgresql.util.PSQLException: ERROR: no relation",
+                own: "Main.java:8 org.acme.Main.main",
+                importing: false,
+            },
+        ),
     ] {
         let crash = crash(log).unwrap_or_else(|| panic!("no crash in {log}"));
         assert_eq!(crash.language, expected.language, "{log}");
