@@ -283,7 +283,7 @@ impl<'a> Sight<'a> {
         let line = &self.lines[n].text;
         let Some(groups) = regex.captures(line) else { return false };
         for name in regex.capture_names().flatten() {
-            if let Some(value) = groups.name(name) {
+            if let Some(value) = groups.name(name).filter(|value| !value.is_empty()) {
                 found.words.insert(name.to_owned(), short(unquoted(value.as_str()), MOST_QUOTED));
             }
         }

@@ -74,6 +74,8 @@ static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// The password of a URL anywhere in a line.
 static PASSWORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?P<user>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@").ok());
+/// How the names of errors begin or end: what follows a colon is their message.
+const ERRORS: [&str; 5] = ["Error", "Exception", "Missing", "Invalid", "Unknown"];
 /// Words after a name and a colon that are a remark about it.
 const REMARKS: [&str; 16] = [
     "yes",
@@ -102,17 +104,25 @@ pub(crate) fn shown_line(line: &str) -> String {
     let (Some(assigned), Some(password)) = (ASSIGNED.as_ref(), PASSWORD.as_ref()) else { return REDACTED.to_owned() };
     let line = password.replace_all(line, format!("${{user}}{REDACTED}@"));
     let mut out = String::new();
-    let mut end = 0;
-    for found in assigned.captures_iter(&line) {
-        let (Some(name), Some(value)) = (found.name("name"), found.name("value")) else { continue };
+    let (mut end, mut from) = (0, 0);
+    while let Some(found) = assigned.captures_at(&line, from) {
+        let (Some(name), Some(value)) = (found.name("name"), found.name("value")) else { break };
+        // A URL may have names and values of its own.
+        from = if value.as_str().starts_with("//") { value.start() } else { value.end() };
         let text = value.as_str().trim_matches(['"', '\'']);
-        let error = ["Error", "Exception"].iter().any(|end| name.as_str().ends_with(end));
-        let remark = &found["sign"] == ":" && {
+        let of_error = ERRORS.iter().any(|part| name.as_str().starts_with(part) || name.as_str().ends_with(part));
+        let of_prose = &found["sign"] == ":" && {
             // `(using password: NO)` says whether there was one.
             let word = text.trim_end_matches([')', '.']).to_ascii_lowercase();
-            REMARKS.contains(&word.as_str())
+            // `/etc/passwd: Read-only file system`
+            let is_path = line[..name.start()].ends_with('/');
+            // `cert and key: tls: failed to find any PEM data`
+            let is_prefix = text.strip_suffix(':').is_some_and(|word| word.bytes().all(|b| b.is_ascii_lowercase()));
+            // `key :basic_auth` is a name in Elixir and Ruby.
+            let is_atom = &line[name.end()..value.start()] == " :";
+            REMARKS.contains(&word.as_str()) || is_path || is_prefix || is_atom
         };
-        if !looks_like_credential(name.as_str()) || error || remark || text.is_empty() {
+        if !looks_like_credential(name.as_str()) || of_error || of_prose || text.is_empty() {
             continue;
         }
         out.push_str(&line[end..value.start()]);
@@ -231,6 +241,13 @@ mod tests {
             ("denied for user 'a'@'b' (using password: NO)", "denied for user 'a'@'b' (using password: NO)"),
             ("(password: Nobody)", "(password: ‹redacted›"),
             ("KeyError: 'JWT_SECRET'", "KeyError: 'JWT_SECRET'"),
+            ("/etc/passwd: Read-only file system", "/etc/passwd: Read-only file system"),
+            ("cert and key: tls: failed to find PEM data", "cert and key: tls: failed to find PEM data"),
+            ("key: p4ss: too short", "key: ‹redacted› too short"),
+            ("MissingSecret: Please define a secret", "MissingSecret: Please define a secret"),
+            ("reading key :basic_auth during runtime", "reading key :basic_auth during runtime"),
+            ("see https://h/token=abc", "see https://h/token=‹redacted›"),
+            ("GET https://h/?token=abc&b=2", "GET https://h/?token=‹redacted›&b=2"),
         ] {
             assert_eq!(shown_line(line), shown);
         }

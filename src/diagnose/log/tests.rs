@@ -77,6 +77,10 @@ fn keeps_the_programs_own_words() {
         assert_eq!(texts(log).join("\n"), log);
     }
     assert_eq!(texts("2026-11-28T10:00:00Z INFO ready\n2026-11-28T10:00:01Z INFO done"), ["INFO ready", "INFO done"]);
+    assert_eq!(
+        texts("env: can't execute 'php\r': No such file\r\n10 %\r20 %\n"),
+        [r"env: can't execute 'php\r': No such file", "10 %20 %"]
+    );
     // A restarted program repeats its words.
     assert_eq!(
         texts("2026-11-28T10:00:00Z memory is short\n2026-11-28T10:00:01Z memory is short"),

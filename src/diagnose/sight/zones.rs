@@ -118,11 +118,13 @@ fn is_fatal(line: &str) -> bool {
     FATAL.as_ref().is_some_and(|fatal| fatal.is_match(line))
 }
 
-/// The levels below an error; Gitea's (`[W]`), klog's (`W1129 10:00:00`) and Telegraf's (`W!`) are letters.
+/// The levels below an error; Gitea's (`[W]`), klog's (`W1129 10:00:00`) and Telegraf's (`W!`) are letters, and zap puts a
+/// tab behind its own.
 static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let words = "DEBUG|INFO|TRACE|WARN|WARNING";
-    let others =
-        format!(r"(?i:^\s*(?:{words})\s*:|\[(?:{words})\])|\s\[[DITW]\]\s|^[IW]\d{{4}} \d\d:\d\d:|\d[Z ] [DIW]! ");
+    let others = format!(
+        r"(?i:^\s*(?:{words})(?:\s*:|\t)|\[(?:{words})\])|\s\[[DITW]\]\s|^[IW]\d{{4}} \d\d:\d\d:|\d[Z ] [DIW]! "
+    );
     level(words, &others)
 });
 
