@@ -74,10 +74,11 @@ static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// The password of a URL anywhere in a line.
 static PASSWORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?P<user>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@").ok());
-/// How the names of errors begin or end: what follows a colon is their message.
-const ERRORS: [&str; 5] = ["Error", "Exception", "Missing", "Invalid", "Unknown"];
-/// Words after a name and a colon that are a remark about it.
-const REMARKS: [&str; 16] = [
+/// Words after a name and a colon that are a remark about it, or begin the message of an error (`cert and key: tls: …`).
+const REMARKS: [&str; 19] = [
+    "tls:",
+    "x509:",
+    "asn1:",
     "yes",
     "no",
     "not",
@@ -110,19 +111,19 @@ pub(crate) fn shown_line(line: &str) -> String {
         // A URL may have names and values of its own.
         from = if value.as_str().starts_with("//") { value.start() } else { value.end() };
         let text = value.as_str().trim_matches(['"', '\'']);
-        let of_error = ERRORS.iter().any(|part| name.as_str().starts_with(part) || name.as_str().ends_with(part));
+        let name_text = name.as_str();
+        let of_error =
+            name_text.starts_with("Missing") || ["Error", "Exception"].iter().any(|end| name_text.ends_with(end));
         let of_prose = &found["sign"] == ":" && {
             // `(using password: NO)` says whether there was one.
             let word = text.trim_end_matches([')', '.']).to_ascii_lowercase();
             // `/etc/passwd: Read-only file system`
-            let is_path = line[..name.start()].ends_with('/');
-            // `cert and key: tls: failed to find any PEM data`
-            let is_prefix = text.strip_suffix(':').is_some_and(|word| word.bytes().all(|b| b.is_ascii_lowercase()));
-            // `key :basic_auth` is a name in Elixir and Ruby.
-            let is_atom = &line[name.end()..value.start()] == " :";
-            REMARKS.contains(&word.as_str()) || is_path || is_prefix || is_atom
+            let is_path = line[..name.start()].ends_with("/etc/");
+            // `the key :basic_auth` is a name in Elixir and Ruby.
+            let is_atom = name_text == "key" && &line[name.end()..value.start()] == " :";
+            REMARKS.contains(&word.as_str()) || is_path || is_atom
         };
-        if !looks_like_credential(name.as_str()) || of_error || of_prose || text.is_empty() {
+        if !looks_like_credential(name_text) || of_error || of_prose || text.is_empty() {
             continue;
         }
         out.push_str(&line[end..value.start()]);
