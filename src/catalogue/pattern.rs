@@ -1,7 +1,7 @@
 //! Patterns over the lines of a log, all of them in one pass.
 //!
 //! Each pattern has words that every match contains. One search for all words finds the few patterns that can match at
-//! all; only those are compiled, and only their lines are looked at. A log of ten thousand lines costs one pass,
+//! all; only those are compiled, and only tried on their lines. A log of ten thousand lines costs one pass,
 //! however many patterns there are.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,7 +19,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) log: &'a str,
     /// True when it became and stayed healthy.
     pub(crate) healthy: bool,
-    /// What is in the image, where it was looked at.
+    /// What is in the image, if it was inspected.
     pub(crate) files: Option<&'a ImageFiles>,
     /// What the container is given: in the baseline, and under the conditions (`None` takes the image's own away).
     pub(crate) values: [&'a BTreeMap<String, Option<String>>; 2],

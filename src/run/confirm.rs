@@ -21,8 +21,7 @@ fn watched_ms(result: &CaseResult) -> f64 {
 }
 
 fn is_time_dependent(result: &CaseResult, port: u16) -> bool {
-    let is_settled = is_answered_with_client_error(result) || is_bound_elsewhere(result, port);
-    result.class == Some(FailureClass::C) && !is_settled
+    result.class == Some(FailureClass::C) && !is_answered_with_client_error(result) && !is_bound_elsewhere(result, port)
 }
 
 fn contention(result: &CaseResult) -> Option<Contention> {

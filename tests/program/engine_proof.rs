@@ -40,7 +40,7 @@ impl World {
 
     fn setup(&self, options: Options) -> Setup {
         let state = self.state.path().to_owned();
-        Setup { state, jobs: 2, options, watchdog: false, program: any_file(), mode: None }
+        Setup { state, jobs: 2, options, watchdog: false, program: Some(any_file()), mode: None }
     }
 
     async fn open(&self) -> Result<Rig, RunError> {

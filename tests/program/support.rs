@@ -30,9 +30,8 @@ pub(crate) async fn candidates<S: AsRef<str>>(engine: &FakeEngine, images: &[S])
 }
 
 /// In place of the executable, which each session reads and hashes: the scripted engine runs none.
-#[allow(clippy::unnecessary_wraps)]
-pub(crate) fn any_file() -> Option<PathBuf> {
-    Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+pub(crate) fn any_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")
 }
 
 /// Opens a session on the engine.
@@ -49,7 +48,8 @@ pub(crate) async fn try_open(
 ) -> Result<Rig, RunError> {
     let engine: Arc<dyn Engine> = Arc::new(engine.clone());
     let info = engine.info().await.expect("an engine");
-    let setup = Setup { state: state.to_owned(), jobs, options, watchdog: false, program: any_file(), mode: None };
+    let setup =
+        Setup { state: state.to_owned(), jobs, options, watchdog: false, program: Some(any_file()), mode: None };
     Rig::open(engine, &info, setup).await
 }
 

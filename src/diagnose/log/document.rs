@@ -27,12 +27,12 @@ pub(super) fn shape(sample: &str) -> Option<Shape> {
     let first = text.lines().next().unwrap_or_default();
     let inside = text.get(1..).unwrap_or_default().trim_start();
     // Erlang's terms begin like JSON.
-    let is_json = serde_json::from_str::<IgnoredAny>(first).map_or_else(|e| e.is_eof(), |_| true);
+    let parsed = serde_json::from_str::<Value>(first);
+    let is_json = parsed.as_ref().map_or_else(serde_json::Error::is_eof, |_| true);
     match text.as_bytes().first() {
         // A logger writes an object a line; a document has the events in it.
         Some(b'{') if is_json && (inside.starts_with('"') || inside.starts_with('}')) => {
-            let is_event = serde_json::from_str::<Value>(first)
-                .is_ok_and(|one| !DOCUMENT.iter().any(|key| one.get(key).is_some()))
+            let is_event = parsed.is_ok_and(|one| !DOCUMENT.iter().any(|key| one.get(key).is_some()))
                 && (is_event(first) || text.lines().filter(|line| !line.trim().is_empty()).count() > 1);
             (!is_event).then_some(Shape::Json)
         }

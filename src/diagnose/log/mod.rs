@@ -134,7 +134,7 @@ fn line(at: usize, raw: Raw) -> Line {
     // Escape sequences for a terminal are removed.
     let plain: String = anstream::adapter::strip_str(&text).to_string();
     // A carriage return inside of quotes is a part of a name, of a script with Windows line endings.
-    let plain = plain.replace("\r'", "\\r'").replace("\r’", "\\r’");
+    let plain = if plain.contains('\r') { plain.replace("\r'", "\\r'").replace("\r’", "\\r’") } else { plain };
     let plain: String = plain.chars().filter(|c| !c.is_control() || *c == '\t').collect();
     let shown = shown_line(plain.trim_end());
     let of_platform = shown.split_once(platform::PREFIX).map(|(before, after)| (before.trim(), after.trim()));
