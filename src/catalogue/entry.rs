@@ -266,6 +266,8 @@ pub struct Entry {
     pub fix_on: BTreeMap<String, String>,
     /// Repairs that heal it, or would if it were the cause: conditions with their arguments, or names alone.
     pub repair: Vec<String>,
+    /// Repairs that heal one of several things that the cause names: if they change nothing, it may still be another.
+    pub attempt: Vec<String>,
     /// A page about it: documentation of the platform, the language or the tool.
     pub reference: String,
     /// The report that its lines are from.

@@ -54,6 +54,7 @@ const FILE: Shape = Shape::List(&Shape::Map(&[
     Key::new("fix-on", Shape::Named(&Shape::Text), "what to do on a platform, where it differs"),
     Key::new("variants", Shape::List(&VARIANT), "other ways to see the same cause"),
     Key::new("repair", Shape::List(&Shape::Text), "repairs that heal it"),
+    Key::new("attempt", Shape::List(&Shape::Text), "repairs that heal one of the things it names"),
     Key::new("reference", Shape::Text, "a page of documentation"),
     Key::new("source", Shape::Text, "the report that its lines are from"),
     Key::new("fires", Shape::List(&Shape::Text), "logs that fire it"),
@@ -143,6 +144,7 @@ fn located(node: &Node, field: &str, problems: &mut Vec<Problem>) -> Located {
             .map(|node| node.entries().iter().map(|e| (e.key.clone(), e.node.text().to_owned())).collect())
             .unwrap_or_default(),
         repair: items("repair").iter().filter_map(|node| repair(node, problems)).collect(),
+        attempt: items("attempt").iter().filter_map(|node| repair(node, problems)).collect(),
         reference: text("reference"),
         source: text("source"),
         fires: items("fires").iter().map(|node| node.text().to_owned()).collect(),

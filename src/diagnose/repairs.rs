@@ -179,7 +179,7 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
     // What the cause's own entry says heals it.
     let entries = failed.causes.iter().filter_map(|cause| catalogue().get(&cause.id));
     let (settings, proofs): (Vec<&String>, Vec<&String>) =
-        entries.flat_map(|entry| &entry.repair).partition(|repair| repair.contains('='));
+        entries.flat_map(|entry| entry.repair.iter().chain(&entry.attempt)).partition(|repair| repair.contains('='));
     all.extend(settings.into_iter().map(|repair| vec![repair.clone()]));
     let healing = SETTINGS.iter().filter(|(part, _)| log.contains(part)).map(|(_, repair)| *repair);
     // A user without a home has `/`, which only root may write to.
@@ -480,6 +480,9 @@ mod tests {
         assert!(contradicted(&[(&root, Some(before.clone()))]));
         assert!(!contradicted(&[(&root, Some(signature("another")))]), "it fails later");
         assert!(!contradicted(&[(&root, None)]), "it is healed");
+        // "The folder is missing, or of another user": root is only an attempt.
+        let cause = failed("", "sqlite-cannot-open").causes.remove(0);
+        assert!(!is_contradicted(&cause, &before, &[(&root, Some(before.clone()))]));
     }
 
     #[test]

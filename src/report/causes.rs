@@ -73,13 +73,8 @@ pub(crate) fn explained(entry: &Entry, variants: &[&Entry], platform: &Platform)
     };
     logs("looks like", HEAD, &mut entry.fires.iter().map(|log| (log.as_str(), "")));
     logs("not to be confused with", BAD, &mut entry.near.iter().map(|near| (near.log.as_str(), near.means.as_str())));
-    if !entry.repair.is_empty() {
-        let _ = writeln!(
-            text,
-            "\n{}  {}",
-            styled(HEAD, "proof"),
-            wrap(&format!("exitone run --repair {}", entry.repair[0]), 7)
-        );
+    if let Some(repair) = entry.repair.first().or(entry.attempt.first()) {
+        let _ = writeln!(text, "\n{}  {}", styled(HEAD, "proof"), wrap(&format!("exitone run --repair {repair}"), 7));
     }
     for (name, page) in [("see", &entry.reference), ("source", &entry.source)] {
         if !page.is_empty() {

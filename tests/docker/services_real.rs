@@ -13,6 +13,8 @@ use serde_json::Value;
 use super::rows::{self, Row, side_by_side};
 use super::support::engine;
 
+/// The image of a real database that some services get.
+const POSTGRES: &str = "exitone/postgres:latest";
 /// Steps that run at the same time.
 const AT_A_TIME: usize = 2;
 
@@ -206,8 +208,8 @@ fn page(cases: &[Case], judged: &[Judged]) -> String {
     page
 }
 
-/// One that says itself what it lacks, and of one behind a redirect the steps that do not wait for a health check.
-const FEW: [&str; 3] = ["03-pypiserver", "12-https-redirect:1", "12-https-redirect:2"];
+/// One that says itself what it lacks, and of one behind a redirect the steps that wait for no health check.
+const FEW: [&str; 3] = ["03-pypiserver", "12-https-redirect:3", "12-https-redirect:4"];
 
 #[tokio::test]
 async fn services_are_repaired_step_by_step() {
@@ -215,7 +217,9 @@ async fn services_are_repaired_step_by_step() {
     let wanted = rows::Wanted::of("EXITONE_SERVICES", &FEW);
     let cases: Vec<Case> =
         table().into_iter().filter(|case| wanted.has(&case.service) || wanted.has(&case.id())).collect();
-    exitone::images::build(&*engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
+    if cases.iter().any(|case| case.step.service.to_string().contains(POSTGRES)) {
+        exitone::images::build(&*engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
+    }
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();
     rows::build(&*engine, &rows).await;
     let judged = side_by_side(&cases, AT_A_TIME, |case| {
