@@ -75,7 +75,7 @@ static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static PASSWORD: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?P<user>[a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@").ok());
 /// Words after a name and a colon that are a remark about it, or begin the message of an error (`cert and key: tls: …`).
-const REMARKS: [&str; 19] = [
+const REMARKS: [&str; 21] = [
     "tls:",
     "x509:",
     "asn1:",
@@ -95,6 +95,9 @@ const REMARKS: [&str; 19] = [
     "invalid",
     "must",
     "field",
+    // `/data/.access_key: Permission denied`, `…: Operation not permitted`
+    "permission",
+    "operation",
 ];
 
 /// A log line as it may be shown: without passwords of URLs, and without the values of names that look like a
@@ -242,6 +245,10 @@ mod tests {
             ("denied for user 'a'@'b' (using password: NO)", "denied for user 'a'@'b' (using password: NO)"),
             ("(password: Nobody)", "(password: ‹redacted›"),
             ("KeyError: 'JWT_SECRET'", "KeyError: 'JWT_SECRET'"),
+            (
+                "run.sh: line 3: /data/.access_key: Permission denied",
+                "run.sh: line 3: /data/.access_key: Permission denied",
+            ),
             ("/etc/passwd: Read-only file system", "/etc/passwd: Read-only file system"),
             ("cert and key: tls: failed to find PEM data", "cert and key: tls: failed to find PEM data"),
             ("key: p4ss: too short", "key: ‹redacted› too short"),

@@ -84,6 +84,8 @@ pub(super) fn is_event(line: &str) -> bool {
 /// The plain lines of an event; `None` if the line is not one.
 fn event(line: &str) -> Option<String> {
     let line = line.trim();
+    // One of a list, which has a line of its own there (`aws logs filter-log-events`).
+    let line = line.strip_suffix(',').unwrap_or(line);
     if !line.starts_with('{') || !line.ends_with('}') {
         return None;
     }
@@ -272,6 +274,7 @@ mod tests {
             ),
             (r#"{"timestamp":"2026","level":"WARN","fields":{"message":"slow"},"target":"app"}"#, "WARN: slow"),
             (r#"{"event":"started","level":"info"}"#, "INFO: started"),
+            (r#" {"timestamp":1703848211402,"message":"boom"},"#, "boom"),
             (
                 r#"{"message":"bad","level":"ERROR","stack_trace":"java.lang.E: bad\n\tat a.B.c(B.java:1)"}"#,
                 "java.lang.E: bad\n\tat a.B.c(B.java:1)",
