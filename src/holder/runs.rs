@@ -46,15 +46,12 @@ pub(crate) struct Runs {
     faults: Faults,
     /// Service containers of the run being prepared.
     services: Vec<u32>,
-    /// Whether the calling thread is in a namespace that nobody has used.
-    unused: bool,
     run: Option<Run>,
 }
 
 /// Everything that serves one run; dropping it ends the run.
 struct Run {
     number: u64,
-    fresh: bool,
     names: SharedNames,
     attempts: Arc<Mutex<Attempts>>,
     meter: Arc<Mutex<Option<Meter>>>,
@@ -71,13 +68,11 @@ struct Run {
 impl Runs {
     /// No run yet.
     pub(crate) fn new(internet: Arc<Internet>, say: Say, groups: Option<Groups>) -> Self {
-        let (faults, services) = (Faults::default(), Vec::new());
-        Self { internet, say, groups, faults, services, unused: false, run: None }
+        Self { internet, say, groups, faults: Faults::default(), services: Vec::new(), run: None }
     }
 
     /// Creates a namespace for a service container and enters it.
     pub(crate) async fn place(&mut self, run: u64, number: u32) {
-        self.unused = false;
         let placed = async {
             net::fresh_namespace()?;
             let netlink = net::netlink()?;
@@ -117,7 +112,7 @@ impl Runs {
     async fn make(&mut self, prepare: Prepare) -> NetResult<()> {
         let begun = Instant::now();
         self.run = None;
-        if prepare.fresh && !std::mem::take(&mut self.unused) {
+        if prepare.fresh {
             net::fresh_namespace()?;
         }
         let run = prepare.run;
@@ -172,7 +167,6 @@ impl Runs {
         let evidence = prepare.evidence;
         self.run = Some(Run {
             number: run,
-            fresh: prepare.fresh,
             names,
             attempts,
             meter,
@@ -246,9 +240,6 @@ impl Runs {
         if let Err(e) = net::unlink(internet, number).await {
             self.say.say(FromHolder::Failed { run: Some(number), message: e.to_string() });
         }
-        // The kernel takes a namespace down when the last thread leaves it: better now than while the next run begins,
-        // which makes one itself if this fails.
-        self.unused = run.fresh && net::fresh_namespace().is_ok();
     }
 }
 
