@@ -279,6 +279,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// All repairs that are worth a try.
+    pub(crate) fn repairs(&self) -> impl Iterator<Item = &String> {
+        self.repair.iter().chain(&self.attempt)
+    }
+
     /// The patterns of the lines that it must see.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &Pattern> {
         self.seen.iter().flat_map(Seen::patterns)

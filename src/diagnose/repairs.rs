@@ -8,7 +8,7 @@ use regex::Regex;
 use super::conditions::known;
 use super::configured::{is_quoted, unfilled};
 use super::signature::Signature;
-use crate::catalogue::catalogue;
+use crate::catalogue::{Entry, catalogue};
 use crate::model::answer::{Repair, RepairKind};
 use crate::model::condition::STAND_IN;
 use crate::model::outcome::Cause;
@@ -179,7 +179,7 @@ fn of_process(failed: &CaseResult, service: &Service, facts: &ImageFacts) -> Vec
     // What the cause's own entry says heals it.
     let entries = failed.causes.iter().filter_map(|cause| catalogue().get(&cause.id));
     let (settings, proofs): (Vec<&String>, Vec<&String>) =
-        entries.flat_map(|entry| entry.repair.iter().chain(&entry.attempt)).partition(|repair| repair.contains('='));
+        entries.flat_map(Entry::repairs).partition(|repair| repair.contains('='));
     all.extend(settings.into_iter().map(|repair| vec![repair.clone()]));
     let healing = SETTINGS.iter().filter(|(part, _)| log.contains(part)).map(|(_, repair)| *repair);
     // A user without a home has `/`, which only root may write to.

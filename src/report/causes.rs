@@ -73,7 +73,7 @@ pub(crate) fn explained(entry: &Entry, variants: &[&Entry], platform: &Platform)
     };
     logs("looks like", HEAD, &mut entry.fires.iter().map(|log| (log.as_str(), "")));
     logs("not to be confused with", BAD, &mut entry.near.iter().map(|near| (near.log.as_str(), near.means.as_str())));
-    if let Some(repair) = entry.repair.first().or(entry.attempt.first()) {
+    if let Some(repair) = entry.repairs().next() {
         let _ = writeln!(text, "\n{}  {}", styled(HEAD, "proof"), wrap(&format!("exitone run --repair {repair}"), 7));
     }
     for (name, page) in [("see", &entry.reference), ("source", &entry.source)] {

@@ -221,8 +221,7 @@ async fn attempt(
         upstreams: services.upstreams.clone(),
         evidence: context.options.evidence,
     };
-    // The engine takes longer.
-    let (created, prepared) = tokio::join!(engine.create(&container), holder.prepare(prepare));
+    let (prepared, created) = tokio::join!(holder.prepare(prepare), engine.create(&container));
     // From here on the container is removed, whatever happens.
     let mut teardown = Teardown::new(context, created.as_deref().unwrap_or_default());
     // First the holder's error: a holder that failed must not be reused.

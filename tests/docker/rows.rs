@@ -139,12 +139,17 @@ pub(crate) fn why(tag: &str, files: &[(&str, PathBuf)], (variable, name): (&str,
     answer
 }
 
+/// Builds the image of the real database if one of the services asks for it.
+pub(crate) async fn build_database(engine: &dyn Engine, mut services: impl Iterator<Item = String>) {
+    if services.any(|service| service.contains("exitone/postgres:latest")) {
+        exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
+    }
+}
+
 /// Builds and loads the images that are missing or outdated.
 pub(crate) async fn build(engine: &dyn Engine, rows: &[Row]) {
     let service = |row: &Row| std::fs::read_to_string(row.folder.join("service.yaml")).unwrap_or_default();
-    if rows.iter().any(|row| service(row).contains("exitone/postgres:latest")) {
-        exitone::images::build(engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
-    }
+    build_database(engine, rows.iter().map(service)).await;
     let mut missing = Vec::new();
     for row in rows {
         let label = content(row);

@@ -6,15 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use exitone::images::Source;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::rows::{self, Row, side_by_side};
 use super::support::engine;
 
-/// The image of a real database that some services get.
-const POSTGRES: &str = "exitone/postgres:latest";
 /// Steps that run at the same time.
 const AT_A_TIME: usize = 2;
 
@@ -217,9 +214,7 @@ async fn services_are_repaired_step_by_step() {
     let wanted = rows::Wanted::of("EXITONE_SERVICES", &FEW);
     let cases: Vec<Case> =
         table().into_iter().filter(|case| wanted.has(&case.service) || wanted.has(&case.id())).collect();
-    if cases.iter().any(|case| case.step.service.to_string().contains(POSTGRES)) {
-        exitone::images::build(&*engine, &["postgres".to_owned()], &Source::default(), &|_| {}).await.expect("built");
-    }
+    rows::build_database(&*engine, cases.iter().map(|case| case.step.service.to_string())).await;
     let rows: Vec<Row> = cases.iter().map(Case::row).collect();
     rows::build(&*engine, &rows).await;
     let judged = side_by_side(&cases, AT_A_TIME, |case| {
