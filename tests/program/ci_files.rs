@@ -9,10 +9,11 @@ use exitone::cli::Cli;
 use serde_json::Value;
 
 /// Files with scripts.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "action.yml",
     ".github/workflows/ci.yml",
     ".github/workflows/exitone.yml",
+    ".github/workflows/release.yml",
     "ci/gitlab.yml",
     ".pre-commit-hooks.yaml",
 ];
@@ -158,6 +159,56 @@ fn step(folder: &Path, code: u8, given: &[(&str, &str)]) -> std::process::Output
         command.env(name, value);
     });
     command.output().expect("bash")
+}
+
+/// Runs the action's first step for a tag, with a `curl` that copies from a folder.
+fn install(folder: &Path, sums: &str) -> std::process::Output {
+    use std::os::unix::fs::PermissionsExt;
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("may be run");
+    };
+    // `TO FROM` are the last words.
+    let wanted = concat!("releases/v", env!("CARGO_PKG_VERSION"), "/");
+    let curl = format!(
+        "while [ $# -gt 2 ]; do shift; done\ncase $2 in *{wanted}*) cp \"$RELEASE/${{2##*/}}\" \"$1\" ;; *) exit 22 ;; esac"
+    );
+    write("bin/curl", &format!("#!/bin/sh\n{curl}\n"));
+    write("bin/uname", "#!/bin/sh\n[ \"$1\" = -m ] && echo x86_64 || echo Linux\n");
+    write("exitone-linux-amd64/exitone", "#!/bin/sh\necho released\n");
+    let script = format!(
+        "set -e; tar -czf exitone-linux-amd64.tar.gz exitone-linux-amd64; sha256sum *.tar.gz >SHA256SUMS; {sums}\n"
+    );
+    let packed = Command::new("bash").args(["-c", &script]).current_dir(folder).status().expect("bash");
+    assert!(packed.success());
+    let action = yaml("action.yml", &read("action.yml"));
+    let script = action["runs"]["steps"][0]["run"].as_str().expect("a script").to_owned();
+    let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+    Command::new("bash")
+        .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script])
+        .envs([("PATH", path.as_str()), ("REF", "v0"), ("BINARY", ""), ("RELEASES", "https://example.com/releases")])
+        .env("RUNNER_TEMP", folder)
+        .env("SOURCE", root())
+        .env("RELEASE", folder)
+        .env("GITHUB_PATH", folder.join("path"))
+        .env("GITHUB_OUTPUT", folder.join("output"))
+        .output()
+        .expect("bash")
+}
+
+#[test]
+fn action_installs_the_release_of_its_tag() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = install(folder.path(), "");
+    assert!(output.status.success(), "{output:?}");
+    let said = Command::new(folder.path().join("exitone/bin/exitone")).output().expect("installed");
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "released\n");
+    let tampered = tempfile::tempdir().expect("a folder");
+    let output = install(tampered.path(), "sed -i s/^./g/ SHA256SUMS");
+    assert!(!output.status.success(), "{output:?}");
+    assert!(!tampered.path().join("exitone/bin/exitone").exists());
 }
 
 #[test]
