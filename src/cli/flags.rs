@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::model::condition::{kinds, nearest};
 use crate::profile::Profile;
 use crate::scenario::profile;
 
@@ -82,6 +83,14 @@ pub(crate) struct Running {
     pub(crate) verdicts_only: bool,
 }
 
+/// The flag of commands whose cases may be skipped.
+#[derive(Args)]
+pub(crate) struct Require {
+    /// Condition that this engine must be able to impose, such as cpu.limit; its cases are unresolved instead of skipped
+    #[arg(long, value_name = "CONDITION", value_delimiter = ',', value_parser = condition_name)]
+    pub(crate) require: Vec<String>,
+}
+
 /// The flag of commands that run images of the user's.
 #[derive(Args)]
 pub(crate) struct Fetch {
@@ -113,6 +122,17 @@ pub(crate) enum Format {
     Text,
     /// One JSON document on standard output
     Json,
+}
+
+/// The name of a condition, without an argument.
+pub(crate) fn condition_name(text: &str) -> Result<String, String> {
+    match kinds().find(|kind| kind.name == text) {
+        Some(kind) => Ok(kind.name.to_owned()),
+        None => match nearest(text, kinds().map(|kind| kind.name)) {
+            Some(name) => Err(format!("no condition has this name; did you mean `{name}`?")),
+            None => Err("no condition has this name; docs/conditions.md lists them".to_owned()),
+        },
+    }
 }
 
 /// A duration of at most an hour.

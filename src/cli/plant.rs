@@ -13,6 +13,7 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -86,6 +87,8 @@ enum Action {
     Files(usize),
     /// Writes a file of this many bytes.
     Write(String, usize),
+    /// Looks for a file of the image, and writes beside it.
+    Full(String),
     /// Binds the IPv6 loopback address.
     Ipv6,
     /// Answers every request with 200, forever.
@@ -103,7 +106,7 @@ enum Action {
 }
 
 /// Every action and its arguments, for error messages.
-const USAGE: [(&str, &str); 20] = [
+const USAGE: [(&str, &str); 21] = [
     ("connect", "HOST PORT SECONDS"),
     ("ask", "NAME SECONDS"),
     ("ask-tcp", "NAME SECONDS"),
@@ -117,6 +120,7 @@ const USAGE: [(&str, &str); 20] = [
     ("memory", "BYTES"),
     ("files", "NUMBER"),
     ("write", "PATH BYTES"),
+    ("full", "FILE"),
     ("ipv6", ""),
     ("serve", "PORT"),
     ("serve-name", "PORT"),
@@ -159,6 +163,7 @@ fn action(words: &[String]) -> Result<Action, String> {
         ["memory", bytes] => Action::Memory(number(bytes)?),
         ["files", files] => Action::Files(number(files)?),
         ["write", path, bytes] => Action::Write((*path).to_owned(), number(bytes)?),
+        ["full", file] => Action::Full((*file).to_owned()),
         ["ipv6"] => Action::Ipv6,
         ["serve", port] => Action::Serve(number(port)?),
         ["serve-name", port] => Action::ServeName(number(port)?),
@@ -252,6 +257,7 @@ impl Action {
             Self::Memory(bytes) => Ok(touch(*bytes)),
             Self::Files(files) => open_files(*files),
             Self::Write(path, bytes) => write(path, *bytes),
+            Self::Full(file) => full(file),
             Self::Ipv6 => bind(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
             Self::Serve(port) => return serve(IpAddr::V4(Ipv4Addr::UNSPECIFIED), *port),
             Self::ServeName(port) => return net::own_address(*port).and_then(|own| serve(own, *port)),
@@ -359,6 +365,14 @@ fn open_files(files: usize) -> ActionResult<String> {
         open.push(File::open("/dev/null").map_err(|e| format!("{} with {} open", message_of(&e), open.len()))?);
     }
     Ok(format!("{} open", open.len()))
+}
+
+/// Fails where the folder of a file of the image is full: the file is there, and nothing can be written beside it.
+fn full(file: &str) -> ActionResult<String> {
+    if !Path::new(file).exists() {
+        return Ok("the file is missing".to_owned());
+    }
+    write(&format!("{file}.more"), PIECE)
 }
 
 fn write(path: &str, bytes: usize) -> ActionResult<String> {

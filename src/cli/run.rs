@@ -7,7 +7,7 @@ use super::builder;
 use super::console::say;
 use super::deployment::{Files, Read};
 use super::failure::{Failure, or_errors, unless_engine_lost};
-use super::flags::{Common, Fetch, On, Running};
+use super::flags::{Common, Fetch, On, Require, Running};
 use super::input::conditions;
 use super::kept::{self, RunFolder, absolute};
 use super::output::{Output, Reporters};
@@ -61,6 +61,8 @@ pub(crate) struct Args {
     /// Start no more cases after this time
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
+    #[command(flatten)]
+    require: Require,
     #[command(flatten)]
     kept: RunFolder,
     #[command(flatten)]
@@ -123,6 +125,7 @@ pub(crate) async fn execute(common: &Common, mut args: Args) -> Result<u8, Failu
     how.repeat = args.repeat.unwrap_or(1);
     how.retries = args.retries.unwrap_or(0);
     how.files = args.scenarios.iter().map(|path| absolute(path)).collect();
+    how.require = args.require.require;
     if let Some(run) = &before {
         kept::resume(run, &plan, &mut how)?;
     }

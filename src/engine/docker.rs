@@ -2,6 +2,7 @@
 
 mod answers;
 mod body;
+mod ends;
 mod forwarding;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +16,7 @@ use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
-use bollard::models::{EventMessageTypeEnum, ImageInspect, SystemInfo, VolumeCreateRequest};
+use bollard::models::{ImageInspect, SystemInfo, VolumeCreateRequest};
 use bollard::query_parameters as q;
 use bytes::Bytes;
 use docker_credential::DockerCredential;
@@ -24,6 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::answers::{Inspected, Listed, lenient};
 use self::body::body;
+use self::ends::Running;
 use self::forwarding::Forwarding;
 use super::context::{EngineEnv, connects};
 use super::credentials::{credentials_for, with_tag};
@@ -550,26 +552,27 @@ impl Engine for DockerEngine {
     }
 
     fn events(&self, label: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>> {
-        let options = q::EventsOptionsBuilder::new()
-            .since("0")
-            .filters(&filters(&[("type", "container"), ("label", label), ("event", "die")]))
-            .build();
+        let is_podman = self.is_podman();
+        // The times of Podman's events are untried: it is asked for the state instead.
+        let events = if is_podman { &["die"][..] } else { &["start", "oom", "die"] };
+        let mut wanted = vec![("type", "container"), ("label", label)];
+        wanted.extend(events.iter().map(|event| ("event", *event)));
+        let options = q::EventsOptionsBuilder::new().since("0").filters(&filters(&wanted)).build();
         // Podman ends the stream when it rotates its file of events, and no container ends with it. From the beginning
         // again, no end is missed.
         let client = self.client.clone();
         let streams = futures_util::stream::repeat_with(move || client.events(Some(options.clone())));
-        let most = if self.is_podman() { MOST_STREAMS } else { 1 };
-        Box::pin(streams.take(most).flatten().filter_map(|item| async {
-            match item {
-                Ok(event) if event.typ == Some(EventMessageTypeEnum::CONTAINER) => {
-                    event.actor.and_then(|a| a.id).map(|id| Ok(EngineEvent::Died { id }))
-                }
-                Ok(_) => None,
+        let most = if is_podman { MOST_STREAMS } else { 1 };
+        let ends = streams.take(most).flatten().scan(Running::default(), |running, item| {
+            let end = match item {
+                Ok(event) => running.on(event).map(Ok),
                 Err(e) => {
                     Some(Err(EngineError::Broken { action: "following the events".to_owned(), message: chain(&e) }))
                 }
-            }
-        }))
+            };
+            std::future::ready(Some(end))
+        });
+        Box::pin(ends.filter_map(std::future::ready))
     }
 }
 

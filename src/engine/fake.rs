@@ -202,7 +202,8 @@ impl FakeEngine {
         container.state.oom_killed = oom;
         container.state.finished_at_us = Some(now);
         container.output = None;
-        let died = EngineEvent::Died { id: id.to_owned() };
+        let ended = Some(container.state.clone()).filter(|_| !state.faults.bare_events);
+        let died = EngineEvent::Died { id: id.to_owned(), state: ended };
         let late = state.faults.late_events;
         if late.is_zero() {
             state.events.retain(|sender| sender.send(Ok(died.clone())).is_ok());
@@ -240,7 +241,7 @@ impl Engine for FakeEngine {
             joins_current_namespace: self.shared,
             read_only_root: true,
             shares_names: self.shared,
-            fills_at_create: self.shared,
+            fills_at_create: false,
             cpu_limit: true,
             memory_limit: true,
             unsets_variables: self.shared,

@@ -234,9 +234,9 @@ pub struct ContainerState {
     pub exit_code: i64,
     /// Whether the kernel killed a process in it for exceeding its memory.
     pub oom_killed: bool,
-    /// When the process started.
+    /// When the process started. By an event it is a few milliseconds later: the engine first writes its files.
     pub started_at_us: Option<i64>,
-    /// When it ended.
+    /// When it ended. By an event it is when the engine reported it.
     pub finished_at_us: Option<i64>,
 }
 
@@ -247,6 +247,8 @@ pub enum EngineEvent {
     Died {
         /// The container.
         id: String,
+        /// Its state at the end; `None` if the engine's events do not tell all of it.
+        state: Option<ContainerState>,
     },
 }
 

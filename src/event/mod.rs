@@ -112,6 +112,9 @@ pub struct Header {
     /// The scenario files of the plan.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub files: Vec<String>,
+    /// Names of conditions that the host must be able to impose (`--require`).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub require: Vec<String>,
     /// The cases, in report order.
     pub cases: Vec<Planned>,
     /// Searches; they add cases.

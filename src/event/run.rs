@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Attempts, Counts, Entry, Event, Header, Kind, Planned, PlannedSearch, Stamped, Standing, judge};
 use crate::model::search::{JudgedSet, SearchReport};
 use crate::model::verdicts::Verdicts;
-use crate::model::{CaseId, CaseResult, Verdict};
+use crate::model::{CaseId, CaseResult, Condition, Verdict};
 
 /// The reason for a missing result if no event gives one.
 const BROKE_OFF: &str = "the run was interrupted";
@@ -146,11 +146,19 @@ impl Run {
         let done = self.results.get(id).map(|result| (result, self.attempts.get(id)));
         let missing = done.is_none().then(|| self.because(id));
         let entry = judge(planned, done, set, missing);
-        match (self.header.kind, entry.standing) {
+        let standing = match (self.header.kind, entry.standing) {
             // Every version is a step to the first bad one.
-            (Kind::Bisect, Standing::Expected | Standing::Unexpected) => Entry { standing: Standing::Step, ..entry },
-            _ => entry,
-        }
+            (Kind::Bisect, Standing::Expected | Standing::Unexpected) => Standing::Step,
+            (_, Standing::Skipped) if entry.result.is_some_and(|result| self.requires(result)) => Standing::Unresolved,
+            (_, standing) => standing,
+        };
+        Entry { standing, ..entry }
+    }
+
+    /// Whether a condition that the host could not impose is one that it must.
+    fn requires(&self, result: &CaseResult) -> bool {
+        let name = result.cannot_impose.as_ref().map(Condition::name);
+        name.is_some_and(|name| self.header.require.iter().any(|required| required == name))
     }
 
     fn because(&self, id: &CaseId) -> &str {
@@ -296,6 +304,7 @@ fn whole_of(shards: &[String]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::event::Event;
+    use crate::model::ConditionSet;
 
     fn planned(id: &str, place: usize) -> Planned {
         let search = (place > 1).then(|| CaseId("s".to_owned()));
@@ -355,5 +364,28 @@ mod tests {
         let because: Vec<&str> = run.searches().filter_map(|(_, came)| came.err()).collect();
         assert_eq!(because, ["asked", "the run was interrupted"]);
         assert_eq!((run.counts().open, run.counts().exit_code()), (2, 5));
+    }
+
+    #[test]
+    fn what_the_host_cannot_impose_counts_only_where_it_is_required() {
+        let code = |with: &[&str], require: &[&str]| {
+            let mut header = header("1/1", &with.iter().map(|id| (*id, 0)).collect::<Vec<_>>(), &[]);
+            header.require = require.iter().map(|name| (*name).to_owned()).collect();
+            let mut run = folded(header, []);
+            for id in with {
+                let mut result = CaseResult::some(id, "app:1", ConditionSet::baseline());
+                if *id == "skipped" {
+                    result.verdict = Verdict::Unresolved;
+                    result.skipped = Some("host cannot: no control group".to_owned());
+                    result.cannot_impose = Some("cpu.limit:1".parse().expect("a condition"));
+                }
+                run.results.insert(result.id.clone(), Arc::new(result));
+            }
+            run.exit_code()
+        };
+        assert_eq!(code(&["passed", "skipped"], &[]), 0);
+        assert_eq!(code(&["passed", "skipped"], &["egress.drop"]), 0);
+        assert_eq!(code(&["passed", "skipped"], &["cpu.limit"]), 5);
+        assert_eq!(code(&["skipped"], &[]), 5, "nothing was judged");
     }
 }

@@ -238,7 +238,7 @@ pub struct CaseResult {
     pub first_listen_ms: Option<f64>,
     /// From the start of the process to the health check's success.
     pub healthy_ms: Option<f64>,
-    /// From the end of the process to the verdict.
+    /// From the engine's report of its end to the verdict.
     pub verdict_ms: Option<f64>,
     /// The whole case, including setup and verdict.
     pub total_ms: f64,

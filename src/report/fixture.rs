@@ -115,6 +115,7 @@ fn run(cases: Vec<(CaseResult, Option<&str>, bool)>) -> Run {
             jobs: 4,
             shard: Some("1/4".to_owned()),
             files: Vec::new(),
+            require: Vec::new(),
             cases: Vec::new(),
             searches: Vec::new(),
         },

@@ -21,6 +21,9 @@ pub(crate) struct Judged {
     pub(crate) failed: usize,
     /// Number of cases without a verdict.
     pub(crate) unresolved: usize,
+    /// Number of cases that this host cannot impose.
+    #[serde(default)]
+    pub(crate) skipped: usize,
     /// The failure to show.
     pub worst: Option<WorstFailure>,
 }
@@ -45,6 +48,8 @@ impl Judged {
     #[must_use]
     pub(crate) fn of(run: &Run) -> Self {
         let counts = run.counts();
+        // Where every case was skipped, nothing was judged.
+        let nothing_ran = if counts.expected + counts.unexpected == 0 { counts.skipped } else { 0 };
         let unexpected = run.entries().filter(|entry| entry.standing == Standing::Unexpected);
         // The one with the fewest conditions is the easiest to understand.
         let worst = unexpected.min_by_key(|entry| entry.planned.conditions.iter().count());
@@ -52,7 +57,8 @@ impl Judged {
             cases: counts.cases,
             failed: counts.unexpected,
             // Cases that did not run have no verdict, either.
-            unresolved: counts.unresolved + counts.skipped + counts.not_run,
+            unresolved: counts.unresolved + counts.not_run + nothing_ran,
+            skipped: counts.skipped,
             worst: worst.and_then(|entry| {
                 let cause = entry.result?.causes.first();
                 Some(WorstFailure {
@@ -131,7 +137,12 @@ pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String 
     match (judged.verdict(), &judged.worst) {
         (Verdict::Pass, _) => {
             let known = frame.age.map(|age| format!("known for {}; ", in_age(age))).unwrap_or_default();
-            format!("exitone gate: {name} passes {} ({known}{})\n", cases(judged.cases), in_time(frame.seconds))
+            let skipped = match judged.skipped {
+                0 => String::new(),
+                n => format!(", {n} skipped: this engine cannot impose a condition"),
+            };
+            let passed = cases(judged.cases - judged.skipped);
+            format!("exitone gate: {name} passes {passed}{skipped} ({known}{})\n", in_time(frame.seconds))
         }
         (Verdict::Unresolved, _) | (Verdict::Fail, None) => {
             let open = format!("{} of {} could not be judged ({took})", judged.unresolved, cases(judged.cases));
@@ -189,7 +200,7 @@ mod tests {
             why: Some(("It connects while it starts.".to_owned(), "Connect later.".to_owned())),
             more: failed - 1,
         });
-        Judged { cases: 5, failed, unresolved, worst }
+        Judged { cases: 5, failed, unresolved, skipped: 0, worst }
     }
 
     #[test]
@@ -206,6 +217,7 @@ mod tests {
         ] {
             all += &text(&judged(failed, unresolved), &frame(age, push), lenient);
         }
+        all += &text(&Judged { skipped: 2, ..judged(0, 0) }, &frame(None, true), false);
         insta::assert_snapshot!(all);
     }
 

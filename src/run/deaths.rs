@@ -1,19 +1,22 @@
 //! Reports the ends of containers from a single event stream of the engine.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
 use super::RunError;
-use crate::engine::{Engine, EngineError, EngineEvent};
+use crate::engine::{ContainerState, Engine, EngineError, EngineEvent};
+
+/// The end of a container: its state then, if the engine's events tell it.
+pub(crate) type Death = Result<Option<ContainerState>, RunError>;
 
 #[derive(Default)]
 struct State {
-    waiting: HashMap<String, oneshot::Sender<Result<(), RunError>>>,
+    waiting: HashMap<String, oneshot::Sender<Death>>,
     /// Containers that ended before anyone waited for them.
-    ended: HashSet<String>,
+    ended: HashMap<String, Option<ContainerState>>,
     /// Why the event stream broke.
     broken: Option<RunError>,
 }
@@ -32,7 +35,7 @@ impl Deaths {
         tokio::spawn(async move {
             let why = loop {
                 match events.next().await {
-                    Some(Ok(EngineEvent::Died { id })) => record_end(&shared, id),
+                    Some(Ok(EngineEvent::Died { id, state })) => record_end(&shared, id, state),
                     Some(Err(e)) => break e.into(),
                     None => break stream_ended(),
                 }
@@ -54,13 +57,13 @@ impl Deaths {
 
     /// Resolves when the container ends.
     #[must_use]
-    pub(crate) fn of(&self, container: &str) -> oneshot::Receiver<Result<(), RunError>> {
+    pub(crate) fn of(&self, container: &str) -> oneshot::Receiver<Death> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &state.broken {
             let _ = sender.send(Err(why.clone()));
-        } else if state.ended.remove(container) {
-            let _ = sender.send(Ok(()));
+        } else if let Some(ended) = state.ended.remove(container) {
+            let _ = sender.send(Ok(ended));
         } else {
             state.waiting.insert(container.to_owned(), sender);
         }
@@ -73,10 +76,10 @@ fn stream_ended() -> RunError {
     EngineError::Broken { action, message }.into()
 }
 
-fn record_end(state: &Mutex<State>, id: String) {
+fn record_end(state: &Mutex<State>, id: String, ended: Option<ContainerState>) {
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     match state.waiting.remove(&id) {
-        Some(waiting) => drop(waiting.send(Ok(()))),
-        None => drop(state.ended.insert(id)),
+        Some(waiting) => drop(waiting.send(Ok(ended))),
+        None => drop(state.ended.insert(id, ended)),
     }
 }

@@ -197,9 +197,14 @@ pub async fn prove(
     Ok(EngineProof { checks, ineffective: ineffective(&limited) })
 }
 
-/// Limits, and what a planted candidate cannot do under them. A second of CPU time per second is a whole CPU.
-const LIMITS: [(&str, &str); 3] =
-    [("memory.limit:48m", "memory 100000000"), ("nofile.limit:64", "files 100"), ("cpu.limit:0.05", "spin 0.1 1")];
+/// Limits, and what a planted candidate cannot do under them. A second of CPU time per second is a whole CPU; a full disk
+/// still has the files of the image.
+const LIMITS: [(&str, &str); 4] = [
+    ("memory.limit:48m", "memory 100000000"),
+    ("nofile.limit:64", "files 100"),
+    ("cpu.limit:0.05", "spin 0.1 1"),
+    ("disk.full", "full /tmp/planted"),
+];
 
 /// The limits under which planted candidates did what they cannot do, or could not be started. Pure.
 fn ineffective(limited: &[(&str, CaseResult)]) -> Ineffective {

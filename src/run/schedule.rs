@@ -59,6 +59,8 @@ pub struct How {
     pub budget: Option<Duration>,
     /// The scenario files of the plan, for resuming the run.
     pub files: Vec<String>,
+    /// Names of conditions that the host must be able to impose.
+    pub require: Vec<String>,
     /// Results kept from an earlier run of the same plan.
     pub done: Vec<(Arc<CaseResult>, Attempts)>,
     /// Cases that the earlier run's finished searches added, and the reports of these searches.
@@ -83,6 +85,7 @@ impl From<usize> for How {
             shard: None,
             budget: None,
             files: Vec::new(),
+            require: Vec::new(),
             done: Vec::new(),
             searched: (Vec::new(), Vec::new()),
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::RunError;
 use super::context::Context;
+use super::deaths::Death;
 use crate::engine::Engine;
 
 /// Time between SIGTERM and SIGKILL.
@@ -20,7 +20,7 @@ pub(crate) struct Teardown<'a> {
     /// The container.
     pub(crate) id: String,
     /// Resolves when the container ends. Set for a running container that gets SIGTERM first.
-    pub(crate) death: Option<oneshot::Receiver<Result<(), RunError>>>,
+    pub(crate) death: Option<oneshot::Receiver<Death>>,
     /// Containers to remove after it.
     pub(crate) others: Vec<String>,
     /// Volumes to remove after the containers.
@@ -92,7 +92,7 @@ impl Drop for Teardown<'_> {
 /// What ends the wait after SIGTERM.
 struct Grace {
     /// Resolves when the container ends.
-    death: oneshot::Receiver<Result<(), RunError>>,
+    death: oneshot::Receiver<Death>,
     /// True when the session ends.
     ending: watch::Receiver<bool>,
 }

@@ -10,12 +10,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::RunError;
 use super::context::Options;
+use super::deaths::Death;
 use super::health::{Decision, HealthMachine};
 use super::holder::{Holder, Zero, millis_between};
 use super::logs::Log;
 use super::result::Attempt;
 use crate::diagnose::repairs::PATHS;
-use crate::engine::{Engine, EngineResult, Output};
+use crate::engine::{ContainerState, Engine, EngineResult, Output};
 use crate::holder::protocol::{FromHolder, OWN, Probe, Request, ToHolder};
 use crate::model::observation::{Asked, Observation, ProbeAttempt, ProbeResult};
 use crate::model::outcome::{CheckResult, Phase, SIGKILLED};
@@ -100,7 +101,7 @@ pub(crate) struct WatchInput<'a> {
     /// The output of the process.
     pub(crate) output: Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>,
     /// Resolves when it ends.
-    pub(crate) death: oneshot::Receiver<Result<(), RunError>>,
+    pub(crate) death: oneshot::Receiver<Death>,
     /// Called with each phase.
     pub(crate) on_phase: &'a (dyn Fn(Phase) + Sync),
     /// Called when the candidate becomes healthy, or does nothing any more, with its attempt unless something else
@@ -124,7 +125,9 @@ pub(crate) struct Watch<'a> {
     output: Option<Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>>,
     log: Log,
     /// Resolves when it ends.
-    pub(crate) death: oneshot::Receiver<Result<(), RunError>>,
+    pub(crate) death: oneshot::Receiver<Death>,
+    /// Its state at its end, if the engine told it.
+    ended: Option<ContainerState>,
     /// Probes and requests without an answer.
     waiting: HashMap<u64, Waiting>,
     seq: u64,
@@ -163,6 +166,7 @@ impl<'a> Watch<'a> {
             output: Some(begin.output),
             log: Log::default(),
             death: begin.death,
+            ended: None,
             waiting: HashMap::new(),
             seq: 0,
             early: None,
@@ -196,7 +200,7 @@ impl<'a> Watch<'a> {
             let idle = self.idle.filter(|_| waiting).unwrap_or(far);
             tokio::select! {
                 died = &mut self.death => {
-                    died.map_err(|_| RunError::Holder("the event stream ended".to_owned()))??;
+                    self.ended = died.map_err(|_| RunError::Holder("the event stream ended".to_owned()))??;
                     return Ok(End::Died);
                 }
                 message = self.holder.receive() => {
@@ -466,7 +470,14 @@ impl<'a> Watch<'a> {
                 evidence.add(observation);
             }
         });
-        let (state, finished) = tokio::join!(engine.state(id), finish);
+        let state = async {
+            match self.ended.take() {
+                Some(state) => Ok(state),
+                // Asked at this moment, the engine answers when it has written down the end: that takes it milliseconds.
+                None => engine.state(id).await,
+            }
+        };
+        let (state, finished) = tokio::join!(state, finish);
         let (state, ()) = (state?, finished?);
         // The process may have ended just before the last probe or the soak decided: its state is authoritative.
         let end = if state.running { end } else { End::Died };

@@ -4,6 +4,7 @@
 // A skipped test prints the reason.
 #![allow(clippy::print_stderr)]
 
+mod altered;
 mod bad_images;
 mod bisect;
 mod broken;

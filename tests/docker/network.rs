@@ -90,7 +90,7 @@ async fn spinning_resolver_client_does_not_starve_the_probes() {
 async fn files_of_a_candidate_are_gone_for_the_next() {
     let Some((engine, _one)) = engine().await else { return };
     load_planted(engine.as_ref()).await;
-    // One case at a time: the second is served by the holder of the first or by its neighbour, in either order.
+    // Two holders: each of the last two cases is served by one that an earlier case had.
     let cases: Vec<_> = ["tamper", "tamper", "untampered", "untampered"]
         .map(|what| (service_with(&format!("/planted {what}")), set(&[])))
         .to_vec();

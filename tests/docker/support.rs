@@ -14,12 +14,16 @@ use exitone::run::pool::Mode;
 use exitone::run::rig::{Rig, Setup};
 use exitone::run::session::known_owner;
 use exitone::scenario::{apprunner, service};
+use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// The image with the planted program.
 pub(crate) const PLANTED: &str = "exitone-test/planted:latest";
+
+/// How many cases [`run`] runs at a time.
+const JOBS: usize = 2;
 
 /// The engine, for one test at a time; `None`, with a printed reason, if there is none.
 pub(crate) async fn engine() -> Option<(Arc<dyn Engine>, MutexGuard<'static, ()>)> {
@@ -80,7 +84,7 @@ pub(crate) fn set(conditions: &[&str]) -> ConditionSet {
     ConditionSet::new(conditions.iter().map(|c| c.parse().expect("a condition"))).expect("a set")
 }
 
-/// Runs cases of one image: a service and a set for each.
+/// Runs cases of one image, a service and a set for each, [`JOBS`] at a time.
 pub(crate) async fn run(
     engine: &Arc<dyn Engine>,
     mode: Option<Mode>,
@@ -92,7 +96,7 @@ pub(crate) async fn run(
     let state = tempfile::tempdir().expect("a folder");
     let setup = Setup {
         state: state.path().to_owned(),
-        jobs: 2,
+        jobs: JOBS,
         options: Options::default(),
         watchdog: true,
         program: Some(PathBuf::from(env!("CARGO_BIN_EXE_exitone"))),
@@ -100,14 +104,15 @@ pub(crate) async fn run(
     };
     let rig = Rig::open(engine.clone(), &info, setup).await.expect("a session");
     let session = rig.context.session.filter();
-    let mut results = Vec::new();
-    for (service, set) in cases {
+    let run = |(service, set): &(Service, ConditionSet)| {
         let candidates = vec![Candidate { facts: facts.clone() }];
         let part = Part { scenario: None, service: service.clone() };
         let plan = Plan { cases: vec![Case::new(image, set.clone())], ..Plan::of_scenario(part, candidates, []) };
-        let finished = drivers::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {}).await;
-        results.extend(finished.results);
-    }
+        drivers::run(rig.context.clone(), Arc::new(plan), 1, watch::channel(0).1, |_| {})
+    };
+    // Each case has a plan of its own, since their services differ.
+    let finished: Vec<_> = futures_util::stream::iter(cases).map(run).buffered(JOBS).collect().await;
+    let results = finished.into_iter().flat_map(|finished| finished.results).collect();
     rig.close(false).await.expect("closed");
     assert_eq!(engine.containers(&session).await, Ok(Vec::new()), "no container is left");
     assert_eq!(engine.volumes(&session).await, Ok(Vec::new()), "no volume is left");

@@ -297,7 +297,9 @@ async fn infrastructure_failure_is_never_a_verdict() {
     for operation in ["create", "attach", "start", "state"] {
         let world = World::new();
         world.engine.image("app:1", &[], script(|_| exits(SECOND, 1, "x")));
-        world.engine.set_faults(Faults { errors: HashMap::from([(operation, broken())]), ..Faults::default() });
+        let errors = HashMap::from([(operation, broken())]);
+        // The state is asked for where an event does not tell it.
+        world.engine.set_faults(Faults { errors, bare_events: true, ..Faults::default() });
         let result = world.one(service(), &[]).await;
         assert_eq!(
             (result.verdict, result.outcome, result.exit_code),

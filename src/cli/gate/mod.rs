@@ -20,7 +20,7 @@ pub(crate) use cache::FOLDER;
 
 use super::console::{print, say};
 use super::failure::{Failure, INTERNAL, unless_engine_lost};
-use super::flags::{Common, On, Running};
+use super::flags::{Common, On, Require, Running, condition_name};
 use super::session::{candidates, engine, how, run_plan};
 use super::signals::{Signals, exit_code};
 use crate::engine::{Engine, EngineError};
@@ -48,6 +48,8 @@ not tested twice.";
 const LENIENT: &str = "exitone.gate.lenient";
 /// The setting for the maximum age.
 const MAX_AGE: &str = "exitone.gate.maxage";
+/// Git's setting for `--require`, with commas.
+const REQUIRE: &str = "exitone.gate.require";
 /// Verdicts older than this are not reused.
 const USUAL_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Number of images of earlier pushes kept on the engine.
@@ -74,6 +76,8 @@ pub(crate) struct Args {
     /// Allow the push if it could not be tested
     #[arg(long)]
     lenient: bool,
+    #[command(flatten)]
+    require: Require,
     #[command(flatten)]
     on: On,
     /// Called by the hook, with the remote's name and address
@@ -112,12 +116,19 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
         (None, Some(text)) => named::age(&text).map_err(|e| Failure::usage(format!("git's setting {MAX_AGE}: {e}")))?,
         (None, None) => USUAL_AGE,
     };
+    let mut require = args.require.require;
+    if require.is_empty() {
+        let named = repo.setting(REQUIRE).await.unwrap_or_default();
+        let names = named.split(',').filter(|name| !name.is_empty()).map(condition_name).collect::<Result<_, _>>();
+        require = names.map_err(|e| Failure::usage(format!("git's setting {REQUIRE}, {named}: {e}")))?;
+    }
     let path = named::find(&repo, args.scenario.as_deref()).await?;
     let named = named::read(&repo, &path, &args.on)?;
     let state = state_dir();
     let cache =
         Cache::open(&state).map_err(|e| Failure::internal(format!("the state folder {}: {e}", state.display())))?;
-    let gate = Gate { common, repo, named, cache, lenient, max_age, fresh: args.no_cache, push };
+    let fresh = args.no_cache;
+    let gate = Gate { common, repo, named, cache, lenient, require, max_age, fresh, push };
     let commits = gate.commits(left, remote.as_deref()).await?;
     if commits.is_empty() {
         return Ok(0);
@@ -181,6 +192,9 @@ async fn install(repo: &Repo, args: &Args) -> Result<u8, Failure> {
     if let Some(age) = args.max_age {
         settings.push((MAX_AGE, crate::model::units::show_duration(age)));
     }
+    if !args.require.require.is_empty() {
+        settings.push((REQUIRE, args.require.require.join(",")));
+    }
     for (name, value) in settings {
         let set = repo.bytes(&["config", "--local", name, &value]).await;
         if let Err(e) = set {
@@ -228,6 +242,8 @@ struct Gate<'a> {
     named: Named,
     cache: Cache,
     lenient: bool,
+    /// Names of conditions that the engine must be able to impose.
+    require: Vec<String>,
     max_age: Duration,
     /// Whether to ignore cached verdicts.
     fresh: bool,
@@ -362,7 +378,8 @@ impl Gate<'_> {
         let key = self.verdict_key(&images, engine.as_ref()).await?;
         let running = running()?;
         let mut progress = Progress::new(self.common.progress());
-        let how = how(&running, &target.1, plan.cases.len());
+        let mut how = how(&running, &target.1, plan.cases.len());
+        how.require.clone_from(&self.require);
         let tell = &mut |event: &Stamped| progress.on(event);
         let finished = run_plan(&running, target, (plan, how), false, signals, tell).await?;
         unless_engine_lost(finished.engine_lost.as_deref(), None)?;
@@ -373,7 +390,8 @@ impl Gate<'_> {
         }
         times.run = Some(from.elapsed().as_secs_f64());
         self.cache.write("times", &scenario, &times);
-        if judged.verdict() != Verdict::Unresolved {
+        // Another engine may be able to impose what was skipped.
+        if judged.verdict() != Verdict::Unresolved && judged.skipped == 0 {
             self.cache.write("verdict", &key, &judged);
         }
         self.cache.sweep();

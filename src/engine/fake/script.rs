@@ -89,4 +89,6 @@ pub struct Faults {
     pub hangs: bool,
     /// Delay of events about ended containers.
     pub late_events: Duration,
+    /// Whether such an event says nothing of the container's state.
+    pub bare_events: bool,
 }

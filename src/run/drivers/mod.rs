@@ -171,6 +171,7 @@ fn header(session: &str, plan: &Plan, how: &How) -> Header {
         jobs: how.room.jobs,
         shard: how.shard.map(|shard| shard.to_string()),
         files: how.files.clone(),
+        require: how.require.clone(),
         cases: plan.cases.iter().map(|case| planned(plan, case)).collect(),
         searches: plan.searches.iter().map(search).collect(),
     }
