@@ -1,0 +1,66 @@
+"""The page docs/engines.md, from the rows that matrix.py kept."""
+
+import json
+
+HEAD = """\
+# Engines
+
+What `exitone` showed on each engine in a small virtual machine, made by `tests/engines/matrix.py`: Debian packages, one CPU,
+3 GB, cgroup v2, no AppArmor, nothing to reach outside. Docker 20.10 with cgroup v1 is where the tests run every day. Seconds
+are those of such a machine, several times slower than a laptop.
+
+- **proved**: the conditions that `exitone doctor` proved with planted programs, of all.
+- **slice**: the cases of `scenarios/history.yaml` (v19 to v24 of the bundled incident) that came out as expected.
+- **why**: what makes the images fail, found by `exitone why`.
+- **kill**: the seconds until nothing was left (containers, volumes, ssh processes), after `kill -9` at three moments.
+- **case**: one case in a session ÷ that engine's own `run --rm` of the same program.
+"""
+
+
+def row_of(seen):
+    doctor = seen.get("doctor", {})
+    slice_ = seen.get("slice", {})
+    summary = slice_.get("summary", {})
+    proved = f"{doctor['proved']} of {doctor['all']} ({doctor['seconds']:.0f} s)" if "proved" in doctor else "no"
+    judged = f"{summary['expected']} of {summary['cases']} ({slice_['seconds']:.0f} s)" if summary else "no"
+    if summary.get("skipped"):
+        judged += f", {summary['skipped']} skipped"
+    whys = [f"{len(answer.get('conditions', []))} sets, {answer['seconds']:.0f} s" if "runs" in answer else "no"
+            for answer in seen.get("why", {}).values()]
+    gone = [f"{kill['gone']:.0f}" if kill["gone"] is not None else "never" for kill in seen.get("kill", [])]
+    overhead = seen.get("overhead")
+    case = overhead[0].rsplit(" ", 1)[-1] if isinstance(overhead, list) and overhead else "–"
+    cleaned = seen.get("clean", {})
+    left = cleaned.get("left", 0) + cleaned.get("images", 0) if cleaned else None
+    cells = [seen["title"], seen.get("version", "–"), seen["date"], proved, judged, " · ".join(whys) or "–",
+             " · ".join(gone) + " s" if gone else "–", case, "nothing" if left == 0 else f"{left}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def reasons(seen):
+    lines = []
+    for one in seen.get("doctor", {}).get("not", []):
+        how = "skipped" if one["skipped"] else "not proved"
+        lines.append(f"- `{one['condition']}` {how}: {one['what']}")
+    for reason in seen.get("slice", {}).get("skipped", []):
+        lines.append(f"- in the slice: {reason}")
+    for step in ("doctor", "slice"):
+        if seen.get(step, {}).get("error"):
+            lines.append(f"- {step}: {seen[step]['error'].splitlines()[-1]}")
+    if "broke" in seen:
+        lines.append(f"- the rest was not run: {seen['broke'].splitlines()[0]}")
+    return lines
+
+
+def page(names, folder):
+    rows = [json.loads((folder / f"{name}.json").read_text()) for name in names if (folder / f"{name}.json").exists()]
+    table = ["| engine | version | tried | proved | slice | why | kill | case | left by `clean` |", "|---|---|---|---|---|---|---|---|---|"]
+    table += [row_of(seen) for seen in rows]
+    text = HEAD + "\n" + "\n".join(table) + "\n"
+    notes = [(seen["title"], reasons(seen)) for seen in rows]
+    if any(lines for _, lines in notes):
+        text += "\n## Every no, with its reason\n"
+    for title, lines in notes:
+        if lines:
+            text += f"\n**{title}**\n\n" + "\n".join(lines) + "\n"
+    return text
