@@ -82,10 +82,12 @@ pub(super) fn names_an_error(line: &str) -> bool {
     // Node.js puts an error that is printed as an object in brackets.
     let word = line.trim_start().trim_start_matches('[').split([':', ' ', '(']).next().unwrap_or_default();
     let class = word.rsplit('.').next().unwrap_or_default();
-    let ends = ["Error", "Exception", "Exit", "Interrupt", "Timeout", "Failure", "Rejection"]
-        .iter()
-        .any(|e| class.ends_with(e));
-    ends && word.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
+    // `Timeout: 120` is a setting.
+    let is_class = ["Error", "Exception"].iter().any(|e| class.ends_with(e))
+        || ["Exit", "Interrupt", "Timeout", "Failure", "Rejection"]
+            .iter()
+            .any(|e| class.len() > e.len() && class.ends_with(e));
+    is_class && word.chars().all(|c| c.is_ascii_alphanumeric() || "._".contains(c))
 }
 
 pub(super) fn speaks_of_an_error(line: &str) -> bool {
@@ -182,6 +184,16 @@ mod tests {
             ("worker [pid 31] died", "worker [pid 4711] died"),
         ] {
             assert_eq!(normalised(one), normalised(other));
+        }
+    }
+
+    #[test]
+    fn an_error_is_named_and_a_setting_is_not() {
+        for line in ["Error: boom", "java.net.ConnectException: refused", "SystemExit: 1", "httpx.ReadTimeout: late"] {
+            assert!(names_an_error(line), "{line}");
+        }
+        for line in ["Timeout: 120", "Exit: no", "Errors: 0"] {
+            assert!(!names_an_error(line), "{line}");
         }
     }
 

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 /// Keys of the message, in order of preference.
-const MESSAGE: [&str; 9] = ["message", "msg", "@m", "event", "textPayload", "log", "text", "@mt", "body"];
+const MESSAGE: [&str; 10] =
+    ["message", "msg", "@m", "event", "textPayload", "log", "text", "@mt", "body", "errorMessage"];
 /// Keys of the level.
 const LEVEL: [&str; 8] = ["level", "severity", "@l", "levelname", "log.level", "lvl", "loglevel", "s"];
 /// Keys of an error: a text, or an object with a message and a stack.
@@ -274,6 +275,11 @@ mod tests {
             ),
             (r#"{"timestamp":"2026","level":"WARN","fields":{"message":"slow"},"target":"app"}"#, "WARN: slow"),
             (r#"{"event":"started","level":"info"}"#, "INFO: started"),
+            // AWS Lambda.
+            (
+                r#"{"errorMessage":"Unable to import module 'app'","errorType":"Runtime.ImportModuleError"}"#,
+                "Unable to import module 'app' errorType=Runtime.ImportModuleError",
+            ),
             (r#" {"timestamp":1703848211402,"message":"boom"},"#, "boom"),
             (
                 r#"{"message":"bad","level":"ERROR","stack_trace":"java.lang.E: bad\n\tat a.B.c(B.java:1)"}"#,

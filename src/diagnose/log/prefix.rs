@@ -19,6 +19,9 @@ static SOURCE: LazyLock<Option<Regex>> =
     LazyLock::new(|| compiled(r"^(?:(?:\d\d:\d\d:\d\d )?[A-Za-z0-9][\w.-]*(?:@[\w.-]+)?\s*\| ?|\[pod/[^\]\s]+\] )"));
 /// `[web] 2026-11-28T10:00:00Z text`: a name before a time, which stays.
 static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(r"^(\[[A-Za-z][\w./-]*\] )\d{4}-\d\d-\d\d[T ]"));
+/// `(APIServer pid=1) text` (vLLM, Ray), `stderr: text`: a process that prints what its children write.
+static CHILD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compiled(r"^(?:\([A-Za-z][\w:.]*(?: [\w=]+)* pid=\d+\) ?|(?:stdout|stderr): )"));
 /// A time with its zone, or without one.
 static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     compiled(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)(?: UTC)?(?:\s|$)")
@@ -40,6 +43,7 @@ pub(super) fn parsed(mut lines: Vec<Raw>) -> Vec<Raw> {
     strip(&mut lines, &NAMED);
     strip(&mut lines, &JOURNAL);
     times(&mut lines);
+    strip(&mut lines, &CHILD);
     ordered(lines)
 }
 

@@ -42,6 +42,9 @@ fn reads_one_log_in_every_form() {
         ("Fly", each(&|n, line| format!("2026-11-28T10:00:0{n}.000 app[683930ef216748] ams [info]{line}"))),
         ("Cloud Run", each(&|n, line| format!("2026-11-28 10:00:0{n} {line}"))),
         ("containerd", each(&|n, line| format!("2026-11-28T10:00:0{n}.000000Z stderr F {line}"))),
+        ("vLLM", each(&|_, line| format!("(EngineCore_DP0 pid=99) {line}"))),
+        ("Ray", each(&|_, line| format!("(Worker rank=0 pid=99) {line}"))),
+        ("a child's", each(&|_, line| format!("stderr: {line}"))),
         ("journal", each(&|n, line| format!("Nov 28 10:00:0{n} host app[12]: {line}"))),
         (
             "newest first",
