@@ -15,7 +15,14 @@ cd "$folder"
 # A mirror that is a few weeks old is good enough here.
 fetch=(mmdebstrap --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"')
 
-[ -e kernel ] || "${fetch[@]}" --variant=extract --include=user-mode-linux sid kernel
+if [ ! -e kernel ]; then
+    "${fetch[@]}" --variant=extract --include=user-mode-linux sid kernel.new
+    # It runs in this folder as its root: the C library of the host may be too old for it.
+    ln -s usr/lib kernel.new/lib
+    ln -s usr/lib/x86_64-linux-gnu kernel.new/lib64
+    mkdir -p kernel.new/{proc,dev/shm,tmp,disks}
+    mv kernel.new kernel
+fi
 modules=$(echo "$PWD"/kernel/usr/lib/uml/modules/*)
 
 [ -e key ] || ssh-keygen -q -t ed25519 -N '' -C engines -f key
@@ -33,13 +40,18 @@ for release in "${releases[@]}"; do
     install -m 600 key.pub "$root/root/.ssh/authorized_keys"
     echo "engine-$release" >"$root/etc/hostname"
     echo '/dev/ubda / ext4 defaults 0 1' >"$root/etc/fstab"
-    cat >"$root/etc/systemd/network/10-uml.network" <<'NETWORK'
-[Match]
-Name=vec0
+    cat >"$root/etc/systemd/system/vec0.service" <<'UNIT'
+[Unit]
+Before=network.target
 
-[Network]
-Address=10.99.0.2/24
-NETWORK
+[Service]
+Type=oneshot
+ExecStart=ip link set vec0 up
+ExecStart=ip address add 10.99.0.2/24 dev vec0
+
+[Install]
+WantedBy=multi-user.target
+UNIT
     # The kernel has no NAT; candidates do not need the bridge.
     install -d "$root/etc/docker"
     echo '{"iptables": false, "ip6tables": false, "bridge": "none"}' >"$root/etc/docker/daemon.json"
@@ -52,7 +64,7 @@ NETWORK
     # Limits reach a user's containers only where the controllers are delegated.
     install -d "$root/etc/systemd/system/user@.service.d"
     printf '[Service]\nDelegate=cpu cpuset io memory pids\n' >"$root/etc/systemd/system/user@.service.d/delegate.conf"
-    chroot "$root" systemctl enable -q systemd-networkd ssh
+    chroot "$root" systemctl enable -q vec0 ssh
     chroot "$root" systemctl disable -q docker docker.socket containerd podman podman.socket podman-auto-update.timer podman-restart
     # A kernel without these makes them fail for nothing.
     chroot "$root" systemctl mask -q systemd-modules-load apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer getty@tty1

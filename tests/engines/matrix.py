@@ -177,7 +177,7 @@ mount -t tmpfs tmpfs kernel/tmp
 mount -t tmpfs -o size=4g tmpfs kernel/dev/shm
 mount --bind . kernel/disks
 HOME=/tmp exec chroot kernel /usr/bin/linux.uml ubd0=/disks/$1 root=/dev/ubda rw mem=3G \\
-    vec0:transport=tap,ifname=tap0 con0=null,fd:1 con=null
+    vec0:transport=tap,ifname=tap0 net.ifnames=0 con0=null,fd:1 con=null
 """
 
 CERTIFICATES = f"""
