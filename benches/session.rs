@@ -139,7 +139,7 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
         let (a, b) = (median(ours), median(plain));
         println!("case: {ROUNDS} rounds in turn, median {a:.0} ms against {b:.0} ms of docker run --rm: {:.2}", a / b);
     } else {
-        let (ours, engines) = (median(verdicts), median((0..ROUNDS / 2).map(|_| report_ms()).collect()));
+        let (ours, engines) = (median(verdicts), median(reports_ms(ROUNDS / 2)));
         println!(
             "verdict: {ROUNDS} rounds, median {:.0} ms after the end of the process: {engines:.0} ms until the engine \
              reports the end, {ours:.0} ms from then on",
@@ -148,21 +148,28 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
     }
 }
 
-/// Milliseconds from the end of a process until the engine reports it as an event.
-fn report_ms() -> f64 {
+/// Milliseconds from the end of a process until the engine reports it as an event, of so many containers.
+fn reports_ms(count: usize) -> Vec<f64> {
     let docker = |args: &[&str]| {
         let output = Command::new("docker").args(args).output().expect("docker");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
-    let id = docker(&["run", "--detach", "--pull=never", PLANTED]);
-    docker(&["wait", &id]);
-    let finished = docker(&["inspect", "--format", "{{.State.FinishedAt}}", &id]);
-    let container = format!("container={id}");
-    let filters = ["--since=1h", "--until=0s", "--filter", &container, "--filter", "event=die"];
-    let reported = docker(&[&["events"], &filters[..], &["--format", "{{.TimeNano}}"]].concat());
-    docker(&["rm", &id]);
-    let finished: jiff::Timestamp = finished.parse().expect("a time");
-    (reported.parse::<i128>().expect("nanoseconds") - finished.as_nanosecond()) as f64 / 1e6
+    let finished = |_| {
+        let id = docker(&["run", "--detach", "--pull=never", PLANTED]);
+        docker(&["wait", &id]);
+        let at = docker(&["inspect", "--format", "{{.State.FinishedAt}}", &id]);
+        docker(&["rm", &id]);
+        (id, at.parse::<jiff::Timestamp>().expect("a time"))
+    };
+    let finished: Vec<(String, jiff::Timestamp)> = (0..count).map(finished).collect();
+    // The stream ends in a second: by then every event is in it.
+    let window = ["events", "--since=1h", "--until=-1s", "--filter=event=die"];
+    let events = docker(&[&window[..], &["--format={{.Actor.ID}} {{.TimeNano}}"]].concat());
+    let reported = |id: &str| {
+        let line = events.lines().find_map(|line| line.strip_prefix(id)).expect("its event");
+        line.trim().parse::<i128>().expect("nanoseconds")
+    };
+    finished.iter().map(|(id, at)| (reported(id) - at.as_nanosecond()) as f64 / 1e6).collect()
 }
 
 async fn rig(engine: &Arc<dyn Engine>, state: &Path, evidence: bool) -> Rig {
