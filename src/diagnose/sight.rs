@@ -101,9 +101,16 @@ impl<'a> Sight<'a> {
         // Escape sequences for a terminal are neither read nor shown.
         let log = anstream::adapter::strip_str(facts.log).to_string();
         let log = json_line::plain(&log);
-        let crash = crash(&log);
         let all: Vec<&str> = log.lines().collect();
-        let zones = zones(&all, crash.as_ref());
+        // What a program printed and got over is not how it ended.
+        let (survived, crash) = match crash(&log) {
+            Some(crash) if zones::goes_on(&all[crash.ends + 1..]) => (Some(crash), None),
+            crash => (None, crash),
+        };
+        let mut zones = zones(&all, crash.as_ref());
+        if let Some(survived) = survived {
+            zones[survived.begins..=survived.ends].fill(Zone::Survived);
+        }
         let spoken = |(zone, line): (Zone, &&str)| Spoken { zone, text: line.trim_end().to_owned() };
         let mut lines: Vec<Spoken> = zones.into_iter().zip(&all).map(spoken).collect();
         let look = |lines: &[Spoken]| catalogue.patterns.candidates(lines.iter().map(|line| line.text.as_str()));

@@ -203,7 +203,7 @@ const LIMITS: [(&str, &str); 4] = [
     ("memory.limit:48m", "memory 100000000"),
     ("nofile.limit:64", "files 100"),
     ("cpu.limit:0.05", "spin 0.1 1"),
-    ("disk.full", "full /tmp/planted"),
+    ("disk.full", "full /tmp/of-image"),
 ];
 
 /// The limits under which planted candidates did what they cannot do, or could not be started. Pure.

@@ -64,7 +64,8 @@ pub(crate) async fn ensure_planted(
     };
     let mut own = tar::Builder::new(Vec::new());
     append_mode(&mut own, "etc/resolv.conf", RESOLV_CONF.len() as u64, 0o644, RESOLV_CONF).map_err(packing)?;
-    append_mode(&mut own, "tmp/planted", 0, 0o644, &[][..]).map_err(packing)?;
+    tmp(&mut own)?;
+    append_mode(&mut own, "tmp/of-image", 0, 0o644, &[][..]).map_err(packing)?;
     let own = Layer::of_bytes(own.into_inner().map_err(packing)?);
     let images = |mut tags: Vec<String>| {
         let elsewhere = image(tags.remove(1), ELSEWHERE);
@@ -175,12 +176,7 @@ fn mapped_libraries() -> Result<Vec<PathBuf>, RunError> {
 fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<String, String>), RunError> {
     let mut layer = tar::Builder::new(Vec::new());
     append_mode(&mut layer, &PROGRAM[1..], program.len() as u64, 0o755, program).map_err(packing)?;
-    let mut folder = tar::Header::new_gnu();
-    folder.set_entry_type(tar::EntryType::Directory);
-    folder.set_mode(0o1777);
-    folder.set_size(0);
-    folder.set_mtime(0);
-    layer.append_data(&mut folder, "tmp/", std::io::empty()).map_err(packing)?;
+    tmp(&mut layer)?;
     let mut folders = BTreeSet::new();
     for library in libraries {
         let bytes = read(library)?;
@@ -202,6 +198,16 @@ fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<Strin
         env.insert("LD_LIBRARY_PATH".to_owned(), folders.into_iter().collect::<Vec<_>>().join(":"));
     }
     Ok((Layer::of_bytes(layer.into_inner().map_err(packing)?), env))
+}
+
+/// Adds a world-writable `/tmp`.
+fn tmp(layer: &mut tar::Builder<Vec<u8>>) -> Result<(), RunError> {
+    let mut folder = tar::Header::new_gnu();
+    folder.set_entry_type(tar::EntryType::Directory);
+    folder.set_mode(0o1777);
+    folder.set_size(0);
+    folder.set_mtime(0);
+    layer.append_data(&mut folder, "tmp/", std::io::empty()).map_err(packing)
 }
 
 /// A link from the loader's name in the executable to the mapped file, when they differ.

@@ -136,6 +136,7 @@ async fn engine_with_its_own_resolver_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes"]
 async fn what_an_engine_ignores_is_skipped() {
     let limits = ["cpu.limit:0.5", "memory.limit:64m", "nofile.limit:64"];
     let rows: [(Change, &[&str]); 2] = [(no_limits, &limits), (late_volumes, &["disk.full"])];

@@ -211,24 +211,30 @@ def until(seconds, is_so, what):
         time.sleep(0.5)
 
 
+def client(words, env):
+    """A command in the namespace that reaches the engine. `ip netns exec` and `env` become the command."""
+    return inside(["env", *(f"{name}={value}" for name, value in env.items()), *map(str, words)])
+
+
 def run(words, env, within=1800):
-    """Runs a command in the namespace: exit code, standard output, seconds."""
+    """Runs a command in the namespace: exit code, standard output, standard error, seconds."""
     begun = time.monotonic()
-    home = {"XDG_STATE_HOME": env["XDG_STATE_HOME"]}
-    done = subprocess.run(inside(["env", *(f"{k}={v}" for k, v in {**env, **home}.items()), *map(str, words)]),
-                          cwd=ROOT, stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=within)
+    done = subprocess.run(client(words, env), cwd=ROOT, stdin=subprocess.DEVNULL, text=True, capture_output=True,
+                          timeout=within)
     return done.returncode, done.stdout, done.stderr, time.monotonic() - begun
 
 
 def left(env):
-    """What is on the engine with a label of ours, images aside; how many ssh processes speak to the machine."""
+    """What is on the engine with a label of ours, images aside; the ssh processes that speak to the machine for exitone."""
     docker_left = []
     for what in ("ps --all --quiet", "volume ls --quiet"):
         code, out, err, _ = run(["docker", *what.split(), "--filter", "label=exitone.session"], env)
         if code != 0:
             raise RuntimeError(f"docker {what}: {err}")
         docker_left += out.split()
-    ssh = subprocess.run(["pgrep", "-f", f"ssh .*exitone.*{ADDRESS}"], text=True, capture_output=True).stdout.split()
+    ssh = []
+    if env["DOCKER_HOST"].startswith("ssh:"):
+        ssh = subprocess.run(["pgrep", "-f", f"^/usr/bin/ssh .*{ADDRESS}"], text=True, capture_output=True).stdout.split()
     return docker_left, ssh
 
 
@@ -251,8 +257,7 @@ def doctor(env, seen):
 def load(env, seen):
     begun = time.monotonic()
     save = subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE)
-    words = inside(["env", *(f"{k}={v}" for k, v in env.items()), "docker", "load"])
-    subprocess.run(words, stdin=save.stdout, check=True, capture_output=True)
+    subprocess.run(client(["docker", "load"], env), stdin=save.stdout, check=True, capture_output=True)
     save.wait()
     seen["load_seconds"] = round(time.monotonic() - begun, 1)
 
@@ -288,12 +293,10 @@ def kill(env, seen):
     """Kills a run three times; what is left after ten seconds, and when it was gone."""
     seen["kill"] = []
     for delay in (2.0, 5.0, 9.0):
-        words = inside(["env", *(f"{k}={v}" for k, v in env.items()), str(EXITONE), "--no-progress", "run",
-                        "scenarios/history.yaml"])
+        words = client([EXITONE, "--no-progress", "run", "scenarios/history.yaml"], env)
         child = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL)
         time.sleep(delay)
-        # `ip netns exec` and `env` become the program.
         child.kill()
         child.wait()
         begun = time.monotonic()
@@ -308,7 +311,7 @@ def kill(env, seen):
 
 
 def overhead(env, seen):
-    benches = sorted((ROOT / "target/release/deps").glob("session-*[0-9a-f]"), key=lambda p: p.stat().st_mtime)
+    benches = sorted((EXITONE.parent / "deps").glob("session-*[0-9a-f]"), key=lambda path: path.stat().st_mtime)
     if not benches:
         seen["overhead"] = "no build of the bench: cargo bench --bench session --no-run"
         return

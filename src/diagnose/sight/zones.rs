@@ -102,6 +102,15 @@ static GOOD: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\bsuccessfully (?:connected|started)|\bconnection (?:was |is |has been )?(?:established|succeeded|successful)|\bconnected to\b").ok()
 });
 
+/// Words of a framework that has started the application.
+const STARTED: [&str; 2] = ["Application startup complete", "Nest application successfully started"];
+
+/// Whether a program goes on with its start after a crash, and nothing fails after that.
+pub(super) fn goes_on(after: &[&str]) -> bool {
+    let started = after.iter().rposition(|line| STARTED.iter().any(|words| line.contains(words)));
+    started.is_some_and(|at| !after[at..].iter().any(|line| names_an_error(line) || speaks_of_an_error(line)))
+}
+
 /// A level where a logger puts it: a word in front of the message, or a field. `others`: more forms.
 fn level(words: &str, others: &str) -> Option<Regex> {
     Regex::new(&format!(
@@ -146,6 +155,14 @@ mod tests {
         let log = "level=info msg=start\nlevel=error msg=\"cannot send\"\nlevel=fatal msg=\"no lock\"\n";
         assert_eq!(of(log), [Zone::Chat, Zone::Within, Zone::Error]);
         assert_eq!(of("a\nERROR b\n"), [Zone::Error, Zone::Error]);
+    }
+
+    #[test]
+    fn a_start_goes_on_after_what_was_caught() {
+        assert!(goes_on(&["INFO: Waiting for application startup.", "INFO: Application startup complete."]));
+        assert!(!goes_on(&["INFO: Application startup complete.", "ERROR: Application failed"]));
+        // Another program's words.
+        assert!(!goes_on(&["database system is ready to accept connections"]));
     }
 
     #[test]
