@@ -104,7 +104,7 @@ impl<'a> Sight<'a> {
         let all: Vec<&str> = log.lines().collect();
         // What a program printed and got over is not how it ended.
         let (survived, crash) = match crash(&log) {
-            Some(crash) if zones::goes_on(&all[crash.ends + 1..]) => (Some(crash), None),
+            Some(crash) if zones::goes_on(all.get(crash.ends + 1..).unwrap_or_default()) => (Some(crash), None),
             crash => (None, crash),
         };
         let mut zones = zones(&all, crash.as_ref());
