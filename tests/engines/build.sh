@@ -35,7 +35,9 @@ for release in "${releases[@]}"; do
     [ ! -e "$release.disk" ] || continue
     root=$(mktemp -d "$PWD/$release.XXXXXX")
     "${fetch[@]}" --variant=minbase --include="$(IFS=,; echo "${packages[*]}")" "$release" "$root"
+    install -d "$root/usr/lib/modules"
     cp -a "$modules" "$root/usr/lib/modules/"
+    chroot "$root" depmod "$(basename "$modules")"
     install -d -m 700 "$root/root/.ssh"
     install -m 600 key.pub "$root/root/.ssh/authorized_keys"
     echo "engine-$release" >"$root/etc/hostname"
@@ -52,9 +54,6 @@ ExecStart=ip address add 10.99.0.2/24 dev vec0
 [Install]
 WantedBy=multi-user.target
 UNIT
-    # The kernel has no NAT; candidates do not need the bridge.
-    install -d "$root/etc/docker"
-    echo '{"iptables": false, "ip6tables": false, "bridge": "none"}' >"$root/etc/docker/daemon.json"
     # A user without rights, whose engines are rootless.
     chroot "$root" useradd --create-home --shell /bin/bash ann
     install -d -m 700 -o 1000 -g 1000 "$root/home/ann/.ssh"

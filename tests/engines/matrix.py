@@ -9,6 +9,7 @@ Needs root (a network namespace with a tap device, and no way out of it), the im
 machine's engine, and `cargo build --release` (or EXITONE=/path/to/exitone). Nothing of it leaves the machine.
 """
 
+import itertools
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +31,8 @@ BOOT_S = 180
 GONE_S = 10
 IMAGES = [f"nerava-backend:{tag}" for tag in (
     "v19-photo-fix", "v20-otp-fix", "v20-otp-fix-fixed", "v21-fresh", "v22-with-env", "v23-fixed-cmd", "v24-lazy-otp")]
-# Images of which `why` is asked, and the first cause that it must name.
-WHY = {"v20-otp-fix-fixed": "outbound-call-at-startup", "v22-with-env": None}
+# Images of which `why` is asked.
+WHY = ["v20-otp-fix-fixed", "v22-with-env"]
 
 
 @dataclass
@@ -44,7 +46,8 @@ class Row:
     version: str
     socket: str
     user: str = "root"
-    daemon: dict = field(default_factory=dict)
+    # More of /etc/docker/daemon.json.
+    daemon: dict = field(default_factory=lambda: {"storage-driver": "overlay2"})
     # How the client reaches it: a forwarded socket, ssh or tls.
     reach: str = "socket"
 
@@ -73,7 +76,7 @@ ROWS = [
     docker("docker-28-containerd", "Docker 28.5, containerd image store", "sid",
            daemon={"features": {"containerd-snapshotter": True}}),
     docker("docker-28-api-1.44", "Docker 28.5 that refuses clients older than API 1.44, as Docker 29 does", "sid",
-           daemon={"min-api-version": "1.44"}),
+           daemon={"storage-driver": "overlay2", "min-api-version": "1.44"}),
     docker("docker-26-ssh", "Docker 26.1 over ssh://", "trixie", reach="ssh"),
     docker("docker-26-tls", "Docker 26.1 over TLS", "trixie", reach="tls"),
     podman("podman-5.4", "Podman 5.4, rootful", "trixie"),
@@ -127,9 +130,9 @@ class Machine:
     def start(self):
         """Starts the engine; returns the environment in which a client reaches it."""
         row = self.row
-        if row.daemon:
-            config = json.dumps({"iptables": False, "ip6tables": False, "bridge": "none", **row.daemon})
-            self.ssh(f"echo {shlex.quote(config)} >/etc/docker/daemon.json")
+        # The kernel has no NAT; candidates do not need the bridge.
+        config = json.dumps({"iptables": False, "ip6tables": False, "bridge": "none", **row.daemon})
+        self.ssh(f"mkdir -p /etc/docker; echo {shlex.quote(config)} >/etc/docker/daemon.json")
         if row.reach == "tls":
             self.ssh(CERTIFICATES)
             self.ssh("mkdir -p /etc/systemd/system/docker.service.d; printf '[Service]\\nExecStart=\\nExecStart="
@@ -272,10 +275,14 @@ def slice_of_truth(env, seen):
 
 
 def why(env, seen):
+    # The service of the scenario, as a file of its own.
+    lines = (ROOT / "scenarios/history.yaml").read_text().split("\nservice:\n")[1].splitlines()
+    block = itertools.takewhile(lambda line: line.startswith(" ") or not line, lines)
+    service = Path(env["XDG_STATE_HOME"]) / "service.yaml"
+    service.write_text(textwrap.dedent("\n".join(block)) + "\n")
     seen["why"] = {}
     for image in WHY:
-        words = [EXITONE, "--no-progress", "why", f"nerava-backend:{image}", "--service", "scenarios/incident.yaml",
-                 "--format", "json"]
+        words = [EXITONE, "--no-progress", "why", f"nerava-backend:{image}", "--service", service, "--format", "json"]
         code, out, err, seconds = run(words, env)
         answer = {"code": code, "seconds": round(seconds, 1)}
         if out:
@@ -351,6 +358,7 @@ def main():
         print(f"== {row.title}", flush=True)
         state = folder / "state" / row.name
         shutil.rmtree(state, ignore_errors=True)
+        state.mkdir(parents=True)
         with Machine(folder, row) as machine:
             begun = time.monotonic()
             try:
