@@ -74,12 +74,16 @@ impl Counts {
         counts
     }
 
-    /// The exit code of a command with these results (contract, exit codes). What this host cannot impose does not count,
-    /// unless nothing else was run.
+    /// Cases that were run and have no verdict. What this host cannot impose counts only where nothing else was judged.
+    #[must_use]
+    pub(crate) fn undecided(&self) -> usize {
+        self.unresolved + if self.expected + self.unexpected == 0 { self.skipped } else { 0 }
+    }
+
+    /// The exit code of a command with these results (contract, exit codes).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match (self.unexpected, self.unresolved + self.not_run + self.open) {
-            (0, 0) if self.skipped > 0 && self.expected == 0 => 5,
+        match (self.unexpected, self.undecided() + self.not_run + self.open) {
             (0, 0) => 0,
             (0, _) => 5,
             _ => 1,

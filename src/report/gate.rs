@@ -48,8 +48,6 @@ impl Judged {
     #[must_use]
     pub(crate) fn of(run: &Run) -> Self {
         let counts = run.counts();
-        // Where every case was skipped, nothing was judged.
-        let nothing_ran = if counts.expected + counts.unexpected == 0 { counts.skipped } else { 0 };
         let unexpected = run.entries().filter(|entry| entry.standing == Standing::Unexpected);
         // The one with the fewest conditions is the easiest to understand.
         let worst = unexpected.min_by_key(|entry| entry.planned.conditions.iter().count());
@@ -57,7 +55,7 @@ impl Judged {
             cases: counts.cases,
             failed: counts.unexpected,
             // Cases that did not run have no verdict, either.
-            unresolved: counts.unresolved + counts.not_run + nothing_ran,
+            unresolved: counts.undecided() + counts.not_run,
             skipped: counts.skipped,
             worst: worst.and_then(|entry| {
                 let cause = entry.result?.causes.first();

@@ -160,7 +160,8 @@ pub(crate) fn counts(counts: &Counts) -> String {
 pub(crate) fn headline(counts: &Counts) -> (Option<Verdict>, String) {
     let of = |count: usize, what: &str| format!("{count} of {} {what}", plural(counts.cases - counts.steps, "case"));
     let flaky = if counts.flaky > 0 { format!(", {} flaky", counts.flaky) } else { String::new() };
-    let undecided = counts.unresolved + counts.skipped;
+    let undecided = counts.undecided();
+    let skipped = if counts.skipped > 0 { format!(", {} skipped", counts.skipped) } else { String::new() };
     match *counts {
         Counts { cases: 0, searches: 0, .. } => (None, "nothing was run".to_owned()),
         Counts { unexpected, .. } if unexpected > 0 => (Some(Verdict::Fail), of(unexpected, "not as expected")),
@@ -169,8 +170,8 @@ pub(crate) fn headline(counts: &Counts) -> (Option<Verdict>, String) {
         Counts { open, searches, .. } if open > 0 => {
             (Some(Verdict::Unresolved), format!("{open} of {} undecided, none failed", plural(searches, "search")))
         }
-        Counts { expected: 1, .. } => (Some(Verdict::Pass), format!("1 case, as expected{flaky}")),
-        Counts { expected, .. } => (Some(Verdict::Pass), format!("all {expected} cases as expected{flaky}")),
+        Counts { expected: 1, .. } => (Some(Verdict::Pass), format!("1 case, as expected{flaky}{skipped}")),
+        Counts { expected, .. } => (Some(Verdict::Pass), format!("all {expected} cases as expected{flaky}{skipped}")),
     }
 }
 

@@ -335,6 +335,10 @@ def clean(env, seen):
                      "images": len(images), "said": (out or err).strip()[-400:]}
 
 
+def keep(folder, seen):
+    (folder / "rows" / f"{seen['name']}.json").write_text(json.dumps(seen, indent=1) + "\n")
+
+
 STEPS = [doctor, load, slice_of_truth, why, kill, overhead, clean]
 
 
@@ -366,13 +370,14 @@ def main():
                 seen["version"] = machine.version
                 for step in STEPS:
                     step(env, seen)
+                    keep(folder, seen)
                     print(f"   {step.__name__} after {time.monotonic() - begun:.0f} s", flush=True)
             except (subprocess.SubprocessError, TimeoutError, RuntimeError) as error:
                 detail = getattr(error, "stderr", "") or ""
                 seen["broke"] = f"{error} {detail}".strip()[-1200:]
                 print(f"   broke: {seen['broke']}", flush=True)
             seen["seconds"] = round(time.monotonic() - begun)
-        (folder / "rows" / f"{row.name}.json").write_text(json.dumps(seen, indent=1) + "\n")
+            keep(folder, seen)
 
 
 if __name__ == "__main__":
