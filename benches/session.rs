@@ -148,7 +148,7 @@ async fn case(engine: &Arc<dyn Engine>, what: &str) {
     }
 }
 
-/// Milliseconds from the end of a process until the engine reports it as an event, of so many containers.
+/// Milliseconds from the end of a process until the engine reports it as an event, for `count` containers.
 fn reports_ms(count: usize) -> Vec<f64> {
     let docker = |args: &[&str]| {
         let output = Command::new("docker").args(args).output().expect("docker");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::model::condition::{kinds, nearest};
+use crate::model::condition::{kind_named, kinds};
 use crate::profile::Profile;
 use crate::scenario::profile;
 
@@ -126,13 +126,7 @@ pub(crate) enum Format {
 
 /// The name of a condition, without an argument.
 pub(crate) fn condition_name(text: &str) -> Result<String, String> {
-    match kinds().find(|kind| kind.name == text) {
-        Some(kind) => Ok(kind.name.to_owned()),
-        None => match nearest(text, kinds().map(|kind| kind.name)) {
-            Some(name) => Err(format!("no condition has this name; did you mean `{name}`?")),
-            None => Err("no condition has this name; docs/conditions.md lists them".to_owned()),
-        },
-    }
+    kind_named(text, kinds()).map(|kind| kind.name.to_owned()).map_err(|e| e.to_string())
 }
 
 /// A duration of at most an hour.

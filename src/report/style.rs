@@ -26,7 +26,7 @@ pub(crate) fn fit(columns: usize) {
     COLUMNS.store(columns, Ordering::Relaxed);
 }
 
-/// The width of a line that has at most so many columns, and no more than the terminal.
+/// The width of a line: `most` columns, or the terminal's width if that is less.
 pub(super) fn width(most: usize) -> usize {
     match COLUMNS.load(Ordering::Relaxed) {
         0 => most,

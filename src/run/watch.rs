@@ -473,7 +473,7 @@ impl<'a> Watch<'a> {
         let state = async {
             match self.ended.take() {
                 Some(state) => Ok(state),
-                // Asked at this moment, the engine answers when it has written down the end: that takes it milliseconds.
+                // Asked now, the engine answers only after it has written the end to its disk.
                 None => engine.state(id).await,
             }
         };

@@ -158,7 +158,7 @@ fn sizes(cpu: Option<&Node>, memory: Option<&Node>, profile: &Profile, problems:
     }
 }
 
-/// True when the text means so many GB: `2`, `2 GB`, `2048`.
+/// True when the text means this number of GB: `2`, `2 GB`, `2048`.
 fn is_memory(written: &Node, gb: &str) -> bool {
     let number = written.text().trim_end_matches("GB").trim();
     number == gb || (gb.parse::<f64>().unwrap_or_default() * 1024.0).to_string() == number

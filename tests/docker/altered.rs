@@ -7,9 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::support::{PLANTED, engine, exitone, load_planted};
-
-const SOCKET: &str = "/var/run/docker.sock";
+use super::support::{PLANTED, SOCKET, engine, exitone, load_planted};
 
 /// Changes the body of a request to create a container.
 type Change = fn(&mut Value);

@@ -22,6 +22,9 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 /// The image with the planted program.
 pub(crate) const PLANTED: &str = "exitone-test/planted:latest";
 
+/// The local engine's socket, for tests that put a proxy before it.
+pub(crate) const SOCKET: &str = "/var/run/docker.sock";
+
 /// How many cases [`run`] runs at a time.
 const JOBS: usize = 2;
 

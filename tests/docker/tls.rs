@@ -11,9 +11,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use super::support::{PLANTED, engine, exitone, load_planted};
-
-const SOCKET: &str = "/var/run/docker.sock";
+use super::support::{PLANTED, SOCKET, engine, exitone, load_planted};
 
 /// A certificate authority.
 struct Authority(Issuer<'static, KeyPair>, rcgen::Certificate);

@@ -25,15 +25,15 @@ def row_of(seen):
     judged = f"{summary['expected']} of {summary['cases']} ({slice_['seconds']:.0f} s)" if summary else "no"
     if summary.get("skipped"):
         judged += f", {summary['skipped']} skipped"
-    whys = [f"{len(answer.get('conditions', []))} sets, {answer['seconds']:.0f} s" if "runs" in answer else "no"
+    whys = [f"{answer['sets']} sets, {answer['seconds']:.0f} s" if "runs" in answer else "no"
             for answer in seen.get("why", {}).values()]
     gone = [f"{kill['gone']:.0f}" if kill["gone"] is not None else "never" for kill in seen.get("kill", [])]
     overhead = seen.get("overhead")
     case = overhead[0].rsplit(" ", 1)[-1] if isinstance(overhead, list) and overhead else "–"
     cleaned = seen.get("clean", {})
-    left = cleaned.get("left", 0) + cleaned.get("images", 0) if cleaned else None
+    left = (cleaned["left"] + cleaned["images"] or "nothing") if cleaned else "–"
     cells = [seen["title"], seen.get("version", "–"), seen["date"], proved, judged, " · ".join(whys) or "–",
-             " · ".join(gone) + " s" if gone else "–", case, "nothing" if left == 0 else f"{left}"]
+             " · ".join(gone) + " s" if gone else "–", case, str(left)]
     return "| " + " | ".join(cells) + " |"
 
 

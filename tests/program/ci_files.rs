@@ -137,24 +137,34 @@ fn examples_of_the_ci_page_are_valid_yaml() {
     assert_eq!((&hook["pass_filenames"], &hook["always_run"]), (&Value::from(false), &Value::from(true)));
 }
 
+fn executable(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("may be run");
+}
+
+/// A step of the action in a folder, with the programs of another one.
+fn action_step(at: usize, folder: &Path, programs: &Path) -> Command {
+    let action = yaml("action.yml", &read("action.yml"));
+    let script = action["runs"]["steps"][at]["run"].as_str().expect("a script").to_owned();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("bash");
+    command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script]).current_dir(folder).env("PATH", path);
+    command.env("RUNNER_TEMP", folder).env("GITHUB_OUTPUT", folder.join("output"));
+    command
+}
+
 /// Runs the action's last step with a program that records its arguments, prints a workflow command and exits with
 /// `code`.
 fn step(folder: &Path, code: u8, given: &[(&str, &str)]) -> std::process::Output {
-    use std::os::unix::fs::PermissionsExt;
-    let program = folder.join("exitone");
     let text = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > words\necho '::error::not ours'\nexit {code}\n");
-    std::fs::write(&program, text).expect("written");
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("may be run");
-    let action = yaml("action.yml", &read("action.yml"));
-    let script = action["runs"]["steps"][1]["run"].as_str().expect("a script").to_owned();
-    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
-    let mut command = Command::new("bash");
-    command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script]).current_dir(folder).env("PATH", path);
+    executable(&folder.join("exitone"), &text);
+    let mut command = action_step(1, folder, folder);
     for name in ["SCENARIO", "IMAGE", "WITH", "SERVICE", "SHARD"] {
         command.env(name, "");
     }
-    command.env("FOLDER", "exitone-run").env("JUNIT", "junit.xml").env("RUNNER_TEMP", folder);
-    command.env("GITHUB_STEP_SUMMARY", "summary").env("GITHUB_OUTPUT", folder.join("output"));
+    command.env("FOLDER", "exitone-run").env("JUNIT", "junit.xml").env("GITHUB_STEP_SUMMARY", "summary");
     given.iter().for_each(|(name, value)| {
         command.env(name, value);
     });
@@ -163,13 +173,7 @@ fn step(folder: &Path, code: u8, given: &[(&str, &str)]) -> std::process::Output
 
 /// Runs the action's first step for a tag, with a `curl` that copies from a folder.
 fn install(folder: &Path, sums: &str) -> std::process::Output {
-    use std::os::unix::fs::PermissionsExt;
-    let write = |name: &str, text: &str| {
-        let path = folder.join(name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        std::fs::write(&path, text).expect("written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("may be run");
-    };
+    let write = |name: &str, text: &str| executable(&folder.join(name), text);
     // `TO FROM` are the last words.
     let wanted = concat!("releases/v", env!("CARGO_PKG_VERSION"), "/");
     let curl = format!(
@@ -183,17 +187,11 @@ fn install(folder: &Path, sums: &str) -> std::process::Output {
     );
     let packed = Command::new("bash").args(["-c", &script]).current_dir(folder).status().expect("bash");
     assert!(packed.success());
-    let action = yaml("action.yml", &read("action.yml"));
-    let script = action["runs"]["steps"][0]["run"].as_str().expect("a script").to_owned();
-    let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
-    Command::new("bash")
-        .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script])
-        .envs([("PATH", path.as_str()), ("REF", "v0"), ("BINARY", ""), ("RELEASES", "https://example.com/releases")])
-        .env("RUNNER_TEMP", folder)
+    action_step(0, folder, &folder.join("bin"))
+        .envs([("REF", "v0"), ("BINARY", ""), ("RELEASES", "https://example.com/releases")])
         .env("SOURCE", root())
         .env("RELEASE", folder)
         .env("GITHUB_PATH", folder.join("path"))
-        .env("GITHUB_OUTPUT", folder.join("output"))
         .output()
         .expect("bash")
 }

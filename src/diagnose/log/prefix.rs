@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::kept::Raw;
 
-/// A prefix counts if so many of ten lines have it; the others continue a line.
+/// How many of ten lines must have a prefix for it to count; the others continue a line.
 const MOST_OF_TEN: usize = 4;
 
 fn compiled(pattern: &str) -> Option<Regex> {

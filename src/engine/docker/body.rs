@@ -70,7 +70,7 @@ pub(super) fn body(spec: &ContainerSpec, is_podman: bool) -> ContainerCreateBody
         open_stdin: Some(holder.is_some()),
         stdin_once: Some(holder.is_some()),
         attach_stdin: Some(holder.is_some()),
-        // Podman lets a removal by force wait for so many seconds.
+        // Podman waits this many seconds before it removes by force.
         stop_timeout: Some(0),
         // App Runner ignores HEALTHCHECK.
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),

@@ -250,11 +250,7 @@ impl FromStr for Condition {
             Some((name, _)) => (name, &text[name.len()..]),
             None => (text, ""),
         };
-        let Some(kind) = kinds().chain(repairs()).find(|kind| kind.name == name) else {
-            // What follows an equals sign may be a secret.
-            let name = name.split('=').next().unwrap_or(name).to_owned();
-            return Err(ConditionError::Unknown { hint: meant(&name), name });
-        };
+        let kind = kind_named(name, kinds().chain(repairs()))?;
         // `dns.servfail@NAME`, `dns.delay:5s@NAME`: the name stands last.
         let (argument, confined) = match argument.split_once('@') {
             Some((argument, confined)) if kind.takes_name => (argument, Some(confined)),
@@ -267,6 +263,21 @@ impl FromStr for Condition {
         };
         kind.read(argument, confined).map_err(wrong)
     }
+}
+
+/// The kind of this name among others.
+///
+/// # Errors
+/// [`ConditionError::Unknown`], with what may have been meant.
+pub(crate) fn kind_named(
+    name: &str,
+    mut among: impl Iterator<Item = &'static Kind>,
+) -> Result<&'static Kind, ConditionError> {
+    among.find(|kind| kind.name == name).ok_or_else(|| {
+        // What follows an equals sign may be a secret.
+        let name = name.split('=').next().unwrap_or(name).to_owned();
+        ConditionError::Unknown { hint: meant(&name), name }
+    })
 }
 
 /// `; did you mean …` for a word that names no condition: the nearest, the one that has the word as a part, or all that

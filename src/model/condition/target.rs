@@ -65,7 +65,7 @@ fn shown(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// The bits of an address that name a network of so many bits.
+/// The mask of a network whose prefix has this many bits.
 fn mask(bits: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)
 }
