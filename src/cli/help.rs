@@ -11,7 +11,7 @@ use crate::model::condition::kinds;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Find what breaks an image", &["why", "run", "bisect", "explain", "causes", "repro", "demo"]),
     ("Test every version (CI, git)", &["gate", "plan", "report"]),
-    ("Set up", &["import", "doctor", "images", "clean"]),
+    ("Set up", &["serve", "import", "doctor", "images", "clean"]),
     ("Integrate", &["schema", "completions", "man"]),
 ];
 

@@ -1,4 +1,4 @@
-//! Commands that only exitone itself starts: the holder, the keeper and the watchdog.
+//! Commands that only exitone itself starts: the holder, its relay, the keeper and the watchdog.
 
 use std::process::ExitCode;
 
@@ -28,6 +28,21 @@ pub(crate) fn holder() -> ExitCode {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn holder() -> ExitCode {
     Failure::internal("the holder runs on Linux only").report()
+}
+
+/// Copies standard input to the holder's relay, and its answers to standard output.
+#[cfg(target_os = "linux")]
+pub(crate) fn relay() -> ExitCode {
+    match crate::holder::relay::stdio() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => Failure::internal(e.to_string()).report(),
+    }
+}
+
+/// Only a holder has a relay.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn relay() -> ExitCode {
+    Failure::internal("the relay runs on Linux only").report()
 }
 
 /// Keeps directories full until standard input ends.

@@ -28,6 +28,7 @@ mod repro;
 mod run;
 mod scenarios;
 mod schema;
+mod serve;
 mod session;
 mod shell;
 mod signals;
@@ -88,6 +89,9 @@ enum Command {
     /// Turn `aws apprunner describe-service` output, an apprunner.yaml or an env file into a scenario
     #[command(long_about = import::ABOUT)]
     Import(import::Args),
+    /// Serve a local App Runner that AWS clients deploy to
+    #[command(long_about = serve::ABOUT)]
+    Serve(serve::Args),
     /// Build the bundled example images
     Images(images::Args),
     /// Print the JSON Schema of scenario files, events or results
@@ -106,6 +110,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    #[command(hide = true)]
+    Relay,
     #[command(hide = true)]
     Keeper,
     #[command(hide = true)]
@@ -134,6 +140,7 @@ impl Cli {
         }
         match &self.command {
             Command::Holder => return internal::holder(),
+            Command::Relay => return internal::relay(),
             Command::Keeper => return internal::keeper(),
             Command::Plant { words } => return plant::run(words),
             _ => {}
@@ -148,6 +155,7 @@ impl Cli {
                 Command::Why(args) => why::execute(&self.common, args).await,
                 Command::Bisect(args) => bisect::execute(&self.common, args).await,
                 Command::Run(args) => run::execute(&self.common, args).await,
+                Command::Serve(args) => serve::execute(&self.common, args).await,
                 Command::Images(args) => images::execute(&self.common, args).await,
                 Command::Clean(args) => clean::execute(&self.common, &args).await,
                 Command::Watchdog(args) => internal::watchdog(&args).await,
@@ -162,7 +170,7 @@ impl Cli {
                 Command::Import(args) => import::execute(&self.common, &args),
                 Command::Schema(args) => schema::execute(&args),
                 Command::Doctor(args) => doctor::execute(&self.common, &args).await,
-                Command::Holder | Command::Keeper | Command::Plant { .. } => Ok(0),
+                Command::Holder | Command::Relay | Command::Keeper | Command::Plant { .. } => Ok(0),
             }
         });
         // A blocked read of standard input must not hold up the process.

@@ -3,6 +3,17 @@
 use crate::model::outcome::{FailureClass, OperationStatus, ServiceStatus};
 use crate::model::service::{HealthCheck, Protocol};
 
+/// What started a deployment; the log has its own words for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trigger {
+    /// The service is being created.
+    Create,
+    /// Its configuration changes.
+    Update,
+    /// The same configuration is deployed again.
+    Deploy,
+}
+
 /// The input of a transcript.
 pub(crate) struct Deployment<'a> {
     /// 32 hexadecimal digits.
@@ -17,8 +28,8 @@ pub(crate) struct Deployment<'a> {
     pub(crate) class: Option<FailureClass>,
     /// The exit code, for class B.
     pub(crate) exit_code: Option<i64>,
-    /// Whether this deployment creates the service.
-    pub(crate) first: bool,
+    /// What started it.
+    pub(crate) trigger: Trigger,
 }
 
 impl Deployment<'_> {
@@ -29,7 +40,11 @@ impl Deployment<'_> {
             Some((repository, tag)) if !tag.contains('/') => (repository, tag),
             _ => (self.image, "latest"),
         };
-        let event = if self.first { "SERVICE_CREATE" } else { "SERVICE_UPDATE" };
+        let event = match self.trigger {
+            Trigger::Create => "SERVICE_CREATE",
+            Trigger::Update => "SERVICE_UPDATE",
+            Trigger::Deploy => "SERVICE_DEPLOY",
+        };
         let mut lines = vec![
             format!("Deployment with ID : {} started. Triggering event : {event}", self.id),
             format!("Deployment Artifact: [Repo Type: ECR], [Image URL: {repository}], [Image Tag: {tag}]"),
@@ -79,17 +94,17 @@ impl Deployment<'_> {
     /// What `list-operations` would report.
     #[must_use]
     pub(crate) fn operation_status(&self) -> OperationStatus {
-        match (self.class, self.first) {
+        match (self.class, self.trigger) {
             (None, _) => OperationStatus::Succeeded,
-            (Some(_), true) => OperationStatus::Failed,
-            (Some(_), false) => OperationStatus::RollbackSucceeded,
+            (Some(_), Trigger::Create) => OperationStatus::Failed,
+            (Some(_), Trigger::Update | Trigger::Deploy) => OperationStatus::RollbackSucceeded,
         }
     }
 
     /// What `describe-service` would report afterwards: after a rollback it is RUNNING, with the old image.
     #[must_use]
     pub(crate) fn service_status(&self) -> ServiceStatus {
-        if self.class.is_some() && self.first { ServiceStatus::CreateFailed } else { ServiceStatus::Running }
+        if self.class.is_some() && self.trigger == Trigger::Create { ServiceStatus::CreateFailed } else { ServiceStatus::Running }
     }
 }
 
@@ -117,7 +132,7 @@ mod tests {
             port: 8000,
             class,
             exit_code: Some(1),
-            first,
+            trigger: if first { Trigger::Create } else { Trigger::Update },
         };
         deployment.lines().join("\n")
     }

@@ -16,7 +16,8 @@ use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
-use bollard::models::{ImageInspect, SystemInfo, VolumeCreateRequest};
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::{ExecConfig, ImageInspect, SystemInfo, VolumeCreateRequest};
 use bollard::query_parameters as q;
 use bytes::Bytes;
 use docker_credential::DockerCredential;
@@ -47,6 +48,8 @@ const REQUEST_WITHIN_S: u64 = 120;
 const LOAD_WITHIN: Duration = Duration::from_secs(900);
 /// How often a stream of events is opened again.
 const MOST_STREAMS: usize = 1000;
+/// Largest piece of the output of a command in a container, in bytes.
+const EXEC_BUFFER: usize = 64 << 10;
 /// A removal that takes longer is an error.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -433,6 +436,29 @@ impl Engine for DockerEngine {
     async fn start(&self, id: &str) -> EngineResult<()> {
         let started = self.client.start_container(id, None::<q::StartContainerOptions>).await;
         started.map_err(|e| start_error(self.error("starting a container", e)))
+    }
+
+    async fn exec(&self, container: &str, command: &[&str]) -> EngineResult<Attached> {
+        let config = ExecConfig {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
+            ..ExecConfig::default()
+        };
+        let created = self.client.create_exec(container, config).await;
+        let id = created.map_err(|e| self.error("running a command in a container", e))?.id;
+        let options = StartExecOptions { output_capacity: Some(EXEC_BUFFER), ..StartExecOptions::default() };
+        match self.client.start_exec(&id, Some(options)).await {
+            Ok(StartExecResults::Attached { output, input }) => {
+                Ok(Attached { output: Box::pin(outputs(output)), input })
+            }
+            Ok(StartExecResults::Detached) => Err(EngineError::Broken {
+                action: "running a command in a container".to_owned(),
+                message: "the engine detached it".to_owned(),
+            }),
+            Err(e) => Err(self.error("running a command in a container", e)),
+        }
     }
 
     async fn state(&self, id: &str) -> EngineResult<ContainerState> {

@@ -5,6 +5,7 @@
 
 mod holder;
 mod planted;
+mod relay;
 mod script;
 
 use std::collections::BTreeMap;
@@ -364,6 +365,14 @@ impl Engine for FakeEngine {
         }
         let output = stream::unfold(receiver, |mut r| async { r.recv().await.map(|item| (item, r)) });
         Ok(Attached { output: Box::pin(output), input: Box::pin(ours) })
+    }
+
+    async fn exec(&self, container: &str, _: &[&str]) -> EngineResult<Attached> {
+        self.fault("exec")?;
+        if !self.lock().containers.contains_key(container) {
+            return Err(Self::gone(container));
+        }
+        Ok(self.relay(container))
     }
 
     async fn start(&self, id: &str) -> EngineResult<()> {

@@ -307,6 +307,8 @@ pub trait Engine: Send + Sync {
     async fn attach(&self, id: &str, stdin: bool) -> EngineResult<Attached>;
     /// Starts a container.
     async fn start(&self, id: &str) -> EngineResult<()>;
+    /// Runs a command in a running container, attached to its streams; it ends with its input, or with the container.
+    async fn exec(&self, container: &str, command: &[&str]) -> EngineResult<Attached>;
     /// The state of a container.
     async fn state(&self, id: &str) -> EngineResult<ContainerState>;
     /// Sends a signal (`SIGTERM`, `SIGKILL`); a container that has ended is not an error.

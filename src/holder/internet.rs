@@ -140,6 +140,11 @@ impl Internet {
         self.runtime.spawn(future).await.ok()
     }
 
+    /// Starts a task on the internet's thread that ends when it is dropped with its set.
+    pub(crate) fn spawn_in(&self, tasks: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
+        tasks.spawn_on(task, &self.runtime);
+    }
+
     /// Sets what answers from now on.
     pub(crate) fn put(&self, mut world: World) {
         let (over, told) = watch::channel(());

@@ -36,6 +36,8 @@ mod probe;
 #[cfg(target_os = "linux")]
 mod questions;
 #[cfg(target_os = "linux")]
+pub(crate) mod relay;
+#[cfg(target_os = "linux")]
 mod runs;
 #[cfg(target_os = "linux")]
 mod say;

@@ -52,7 +52,8 @@ pub(crate) async fn request(request: &protocol::Request) -> (ProbeResult, String
     }
 }
 
-async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
+/// Connects to the candidate from outside its namespace.
+pub(super) async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
     let open = async {
         let socket = TcpSocket::new_v4()?;
         // A probe's source address is chosen before its route, so probes are never delayed.

@@ -13,7 +13,7 @@ use crate::model::observation::{Observation, ProbeResult};
 use crate::model::service::Stub;
 
 /// Both sides must have the same version.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// Interval of the controller's heartbeats to each holder.
 pub(crate) const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
@@ -52,6 +52,9 @@ pub(crate) const HOSTS_SECOND: &str = "hosts-second";
 /// File name of its /etc/resolv.conf in that volume.
 pub(crate) const RESOLV_CONF: &str = "resolv.conf";
 
+/// Where a holder accepts the controller's requests to a candidate: HTTP/2 without TLS. No candidate sees this file.
+pub(crate) const RELAY_SOCKET: &str = "/relay";
+
 /// Messages from the controller to the holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
@@ -85,6 +88,14 @@ pub(crate) enum ToHolder {
     Probe(Probe),
     /// Send one HTTP request now; the kernel's default retry times apply from here on.
     Request(Request),
+    /// Accept requests to the candidate at [`RELAY_SOCKET`] until the run ends; the kernel's default retry times apply from
+    /// here on.
+    Relay {
+        /// The run.
+        run: u64,
+        /// The candidate's port.
+        port: u16,
+    },
     /// Report what the candidate is waiting for on the network.
     Pending {
         /// The run.
@@ -276,6 +287,11 @@ pub(crate) enum FromHolder {
         result: ProbeResult,
         /// The body, at most 64 KiB.
         body: String,
+    },
+    /// Requests to the candidate are accepted.
+    Relaying {
+        /// The run.
+        run: u64,
     },
     /// What the candidate is waiting for.
     Pending {

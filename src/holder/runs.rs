@@ -19,6 +19,7 @@ use super::net::{self, Faults, Network};
 use super::packets::{Attempts, Tap, unreachable};
 use super::protocol::{Await, FromHolder, HOSTNAME, OWN, Prepare, RESOLVER, SECOND, SHORT_HOSTNAME};
 use super::questions::Questions;
+use super::relay;
 use super::say::Say;
 use super::service;
 use super::upstream::{OnStandIn, World};
@@ -61,8 +62,8 @@ struct Run {
     evidence: bool,
     /// When a question last went unanswered.
     silence: Silence,
-    // Dropped with the run: the resolver, the tap, the port watcher.
-    _tasks: JoinSet<()>,
+    // Dropped with the run: the resolver, the tap, the port watcher, the relay.
+    tasks: JoinSet<()>,
 }
 
 impl Runs {
@@ -175,7 +176,7 @@ impl Runs {
             started: tell,
             evidence,
             silence,
-            _tasks: tasks,
+            tasks,
         });
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| NetError::new("reading the clock", e))?;
         self.say.say(FromHolder::Prepared {
@@ -210,6 +211,17 @@ impl Runs {
         let asked = run.silence.lock().unwrap_or_else(PoisonError::into_inner);
         let asking = usize::from(asked.is_some_and(|at| at.elapsed() < RESOLVERS_PATIENCE));
         self.say.say(FromHolder::Pending { run: number, open: opening + asking });
+    }
+
+    /// Accepts requests to the candidate until the run ends.
+    ///
+    /// # Errors
+    /// When the socket cannot be created.
+    pub(crate) fn relay(&mut self, number: u64, port: u16) -> std::io::Result<()> {
+        let Some(run) = self.run.as_mut().filter(|run| run.number == number) else { return Ok(()) };
+        let listener = relay::listener()?;
+        self.internet.spawn_in(&mut run.tasks, async move { relay::serve(listener, port).await });
+        Ok(())
     }
 
     /// Reports the observations of the end as far as they are known now.

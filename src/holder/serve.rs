@@ -152,6 +152,14 @@ async fn handle(holder: &mut Runs, text: &str) {
                 });
             });
         }
+        Ok(ToHolder::Relay { run, port }) => {
+            let relayed = sysctl::real_time().map_err(|e| e.to_string());
+            let relayed = relayed.and_then(|()| holder.relay(run, port).map_err(|e| e.to_string()));
+            say.say(match relayed {
+                Ok(()) => FromHolder::Relaying { run },
+                Err(message) => FromHolder::Failed { run: Some(run), message },
+            });
+        }
         Ok(ToHolder::Pending { run }) => holder.pending(run),
         Ok(ToHolder::SoFar { run }) => holder.so_far(run),
         Ok(ToHolder::Finish { run }) => holder.finish(run).await,

@@ -13,6 +13,7 @@ use super::RunError;
 use super::context::Context;
 use super::disk::FullDisk;
 use super::holder::Holder;
+use super::lease::Lease;
 use super::named;
 use super::off_thread::off_thread;
 use super::result::{Attempt, ResultBuilder};
@@ -42,11 +43,13 @@ pub struct Listener<'a> {
     pub(crate) provisional: Option<&'a (dyn Fn(CaseResult) + Sync)>,
     /// Set to true to cancel the case.
     pub(crate) cancelled: Option<&'a watch::Receiver<bool>>,
+    /// What keeps a healthy candidate running; without it, a case ends with its verdict.
+    pub(crate) lease: Option<&'a Lease>,
 }
 
 impl Listener<'_> {
     /// Ignores everything.
-    pub const NOBODY: Self = Self { phase: &|_| {}, provisional: None, cancelled: None };
+    pub const NOBODY: Self = Self { phase: &|_| {}, provisional: None, cancelled: None, lease: None };
 }
 
 /// Runs one case.
@@ -256,13 +259,14 @@ async fn attempt(
     let on_provisional = tell.as_ref().map(|tell| tell as &(dyn Fn(Attempt) + Sync));
     let options = &context.options;
     let redactor = &redactor;
-    let begin = WatchInput { service, options, holder, run, output, death, on_phase, on_provisional, redactor };
+    let lease = listener.lease;
+    let begin = WatchInput { service, options, holder, run, output, death, on_phase, on_provisional, redactor, lease };
     let mut watch = Watch::begin(begin);
     on_phase(Phase::Listen);
     let end = tokio::select! {
         biased;
         () = cancelled(listener.cancelled) => Err(RunError::Cancelled),
-        end = watch.until_decided() => end,
+        end = decided(&mut watch, lease.is_some()) => end,
     };
     let end = match end {
         Ok(end) => end,
@@ -307,6 +311,14 @@ async fn attempt(
         }
     };
     Ok((attempt, gone))
+}
+
+/// How the candidate ended; one that is kept running has its verdict long before.
+async fn decided(watch: &mut Watch<'_>, is_kept: bool) -> Result<End, RunError> {
+    match watch.until_decided().await {
+        Ok(End::Healthy) if is_kept => watch.hold().await,
+        end => end,
+    }
 }
 
 /// Returns when the case is cancelled.

@@ -12,6 +12,7 @@ use tokio::task::{Id, JoinSet};
 use super::case::{self, Listener};
 use super::confirm;
 use super::context::Context;
+use super::lease::Lease;
 use super::schedule::{MemoryNeeds, Room, load};
 use super::spec;
 use crate::model::outcome::Phase;
@@ -34,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) provisional: bool,
     /// Whether this is another attempt at a case that has already started.
     pub(crate) again: bool,
+    /// What keeps a healthy candidate running.
+    pub(crate) lease: Option<Lease>,
 }
 
 impl Job {
@@ -68,6 +71,13 @@ struct Running {
     /// The furthest phase so far.
     phase: Phase,
     cancel: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Whether it has its verdict, and is kept running by a lease: it takes memory and no slot.
+    fn is_held(&self) -> bool {
+        self.job.lease.is_some() && self.phase == Phase::Soak
+    }
 }
 
 /// A class C result that needs a second run.
@@ -139,7 +149,7 @@ impl Executor {
             return 0;
         }
         let slots = (self.room.jobs as f64 - self.slots_taken() + 1e-9).max(0.0) as usize;
-        let free = slots.min(self.room.most.saturating_sub(self.running.len())).min(self.fitting());
+        let free = slots.min(self.room.most.saturating_sub(self.undecided())).min(self.fitting());
         free.saturating_sub(self.waiting.len())
     }
 
@@ -148,7 +158,7 @@ impl Executor {
         let Some(all) = self.room.memory else { return usize::MAX };
         let left = all.saturating_sub(self.memory_taken());
         let each = self.needs.largest().max(1);
-        usize::try_from(left / each).unwrap_or(usize::MAX).max(usize::from(self.running.is_empty()))
+        usize::try_from(left / each).unwrap_or(usize::MAX).max(usize::from(self.undecided() == 0))
     }
 
     /// Whether no job runs or waits.
@@ -163,9 +173,15 @@ impl Executor {
         self.runs
     }
 
+    /// Number of running jobs without a verdict.
+    fn undecided(&self) -> usize {
+        self.running.values().filter(|running| !running.is_held()).count()
+    }
+
     /// Number of slots in use.
     fn slots_taken(&self) -> f64 {
-        self.running.values().map(|running| self.load(&running.job, running.phase)).sum()
+        let undecided = self.running.values().filter(|running| !running.is_held());
+        undecided.map(|running| self.load(&running.job, running.phase)).sum()
     }
 
     fn load(&self, job: &Job, phase: Phase) -> f64 {
@@ -185,11 +201,11 @@ impl Executor {
     }
 
     fn fits(&self, job: &Job) -> bool {
-        if self.running.is_empty() {
+        if self.undecided() == 0 {
             return true;
         }
         !self.is_confirming()
-            && self.running.len() < self.room.most
+            && self.undecided() < self.room.most
             && self.slots_taken() + self.load(job, Phase::Prepare) <= self.room.jobs as f64 + 1e-9
             && self.room.memory.is_none_or(|all| self.memory_taken() + self.memory(job) <= all)
     }
@@ -202,7 +218,7 @@ impl Executor {
             self.spawn(id, job, None);
         }
         if self.waiting.is_empty()
-            && self.running.is_empty()
+            && self.undecided() == 0
             && let Some(Unconfirmed { id, job, first }) = self.unconfirmed.pop_front()
         {
             tracing::debug!(conditions = %job.case.conditions, before = first.cell(), "running again, alone");
@@ -218,7 +234,7 @@ impl Executor {
         let provisional = job.provisional && first.is_none();
         let running = Running { job: job.clone(), first, beside: false, phase: Phase::Prepare, cancel };
         self.running.insert(id, running);
-        if self.running.len() > 1 {
+        if self.undecided() > 1 {
             self.running.values_mut().for_each(|running| running.beside = true);
         }
         let (context, sender) = (self.context.clone(), self.sender.clone());
@@ -228,7 +244,12 @@ impl Executor {
             let phase = |phase| send(Message::Phase(phase));
             let tell = |result| send(Message::Provisional(Box::new(result)));
             let listener =
-                Listener { phase: &phase, provisional: provisional.then_some(&tell), cancelled: Some(&cancelled) };
+                Listener {
+                    phase: &phase,
+                    provisional: provisional.then_some(&tell),
+                    cancelled: Some(&cancelled),
+                    lease: job.lease.as_ref(),
+                };
             Box::new(case::run(&context, &job.service, &job.candidate, &job.case, listener).await)
         });
         self.jobs.insert(handle.id(), id);
@@ -287,7 +308,8 @@ impl Executor {
         let port = running.job.port();
         let result = match running.first {
             Some(first) => confirm::confirmed_result(first, result, port),
-            None if confirm::needs_rerun(running.beside, &result, port) => {
+            // Whoever leases a candidate sees it start; it does not start twice.
+            None if running.job.lease.is_none() && confirm::needs_rerun(running.beside, &result, port) => {
                 self.unconfirmed.push_back(Unconfirmed { id, job: running.job, first: result });
                 if self.draining {
                     self.finish_unconfirmed();
@@ -390,6 +412,7 @@ mod tests {
                 case,
                 provisional: false,
                 again: false,
+                lease: None,
             }
         }
 

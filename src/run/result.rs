@@ -10,7 +10,7 @@ use crate::diagnose::facts::{Facts, Witness};
 use crate::diagnose::run::Seen;
 use crate::diagnose::stand_ins::{Ended, missing_servers, rests_on};
 use crate::diagnose::statics::{decides, findings};
-use crate::diagnose::transcript::Deployment;
+use crate::diagnose::transcript::{Deployment, Trigger};
 use crate::diagnose::waiting::{is_computing, waiting_for};
 use crate::diagnose::{platform, prune};
 use crate::model::files::ImageFiles;
@@ -75,7 +75,7 @@ impl ResultBuilder<'_> {
             port: self.service.port,
             class,
             exit_code,
-            first: self.first,
+            trigger: if self.first { Trigger::Create } else { Trigger::Update },
         };
         CaseResult {
             id: self.case.id.clone(),

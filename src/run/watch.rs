@@ -13,6 +13,7 @@ use super::context::Options;
 use super::deaths::Death;
 use super::health::{Decision, HealthMachine};
 use super::holder::{Holder, Zero, millis_between};
+use super::lease::Lease;
 use super::logs::Log;
 use super::result::Attempt;
 use crate::diagnose::repairs::PATHS;
@@ -109,6 +110,8 @@ pub(crate) struct WatchInput<'a> {
     pub(crate) on_provisional: Option<&'a (dyn Fn(Attempt) + Sync)>,
     /// Redacts secret values.
     pub(crate) redactor: &'a Redactor,
+    /// What keeps it running once it is healthy.
+    pub(crate) lease: Option<&'a Lease>,
 }
 
 /// The watch of a candidate.
@@ -121,6 +124,8 @@ pub(crate) struct Watch<'a> {
     pub(crate) started: Instant,
     phase: Phase,
     machine: HealthMachine,
+    /// When the health check began.
+    checked_from: Instant,
     evidence: Evidence,
     output: Option<Pin<Box<dyn Stream<Item = EngineResult<Output>> + Send>>>,
     log: Log,
@@ -148,18 +153,25 @@ pub(crate) struct Watch<'a> {
     on_phase: &'a (dyn Fn(Phase) + Sync),
     on_provisional: Option<&'a (dyn Fn(Attempt) + Sync)>,
     redactor: &'a Redactor,
+    lease: Option<&'a Lease>,
+    /// When it first became healthy, if it is kept running since.
+    held_from: Option<Instant>,
+    /// The last line of output, without its end.
+    line: Vec<u8>,
 }
 
 impl<'a> Watch<'a> {
     /// Begins when the engine has reported the start.
     #[must_use]
     pub(crate) fn begin(begin: WatchInput<'a>) -> Self {
+        let now = Instant::now();
         Self {
             service: begin.service,
             options: begin.options,
             holder: begin.holder,
             run: begin.run,
-            started: Instant::now(),
+            started: now,
+            checked_from: now,
             phase: Phase::Listen,
             machine: HealthMachine::new(begin.service.health_check.clone()),
             evidence: Evidence::default(),
@@ -181,6 +193,9 @@ impl<'a> Watch<'a> {
             on_phase: begin.on_phase,
             on_provisional: begin.on_provisional,
             redactor: begin.redactor,
+            lease: begin.lease,
+            held_from: None,
+            line: Vec::new(),
         }
     }
 
@@ -192,7 +207,8 @@ impl<'a> Watch<'a> {
         let far = self.started + Duration::from_secs(86_400);
         loop {
             let waiting = self.healthy_at.is_none();
-            let tick = if waiting { self.started + self.machine.next_tick() } else { far };
+            let tick = if waiting { self.checked_from + self.machine.next_tick() } else { far };
+            let lease = self.lease.filter(|_| self.held_from.is_some());
             let early = self.early.filter(|_| waiting).unwrap_or(far);
             let checked = self.checks.len() == self.service.checks.len();
             let overdue = self.waiting.values().map(|w| w.due).min().unwrap_or(far);
@@ -203,6 +219,7 @@ impl<'a> Watch<'a> {
                     self.ended = died.map_err(|_| RunError::Holder("the event stream ended".to_owned()))??;
                     return Ok(End::Died);
                 }
+                () = released(lease) => return Ok(End::Healthy),
                 message = self.holder.receive() => {
                     if let Some(end) = self.on_message(message?).await? {
                         return Ok(end);
@@ -233,9 +250,32 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Keeps a healthy candidate running until it is released, ends, or fails its health check; until then it takes
+    /// requests.
+    ///
+    /// # Errors
+    /// The holder's and the engine's.
+    pub(crate) async fn hold(&mut self) -> Result<End, RunError> {
+        self.held_from = self.healthy_at;
+        self.holder.send(&ToHolder::Relay { run: self.run, port: self.service.port }).await?;
+        loop {
+            self.machine = HealthMachine::new(self.service.health_check.clone());
+            self.checked_from = Instant::now();
+            (self.healthy_at, self.early) = (None, None);
+            self.evidence.probes.clear();
+            match self.until_decided().await? {
+                End::Healthy if !self.lease.is_some_and(Lease::is_released) => {}
+                end => return Ok(end),
+            }
+        }
+    }
+
     fn on_output(&mut self, written: Option<EngineResult<Output>>) {
         match written {
             Some(Ok(Output::Stdout(bytes) | Output::Stderr(bytes))) => {
+                if let Some(lease) = self.lease {
+                    lease.write(&mut self.line, &bytes, self.redactor);
+                }
                 self.log.push(&bytes, millis(self.started.elapsed()));
             }
             Some(Err(error)) => tracing::debug!(%error, "reading the log"),
@@ -265,6 +305,11 @@ impl<'a> Watch<'a> {
                     return Ok(Some(End::Healthy));
                 }
                 self.soaked = Some(Instant::now() + WAITING_AGAIN);
+            }
+            FromHolder::Relaying { run } if run == self.run => {
+                if let Some(lease) = self.lease {
+                    lease.serve(&self.holder.container);
+                }
             }
             FromHolder::SoFar { run, seen } if run == self.run => self.on_seen(seen).await?,
             FromHolder::Probed { run, seq, result, location } if run == self.run => {
@@ -421,8 +466,11 @@ impl<'a> Watch<'a> {
             Decision::Unhealthy => return Ok(Some(End::Unhealthy)),
             Decision::Healthy => {
                 self.healthy_at = Some(Instant::now());
-                self.soaked = self.healthy_at.map(|at| at + self.options.soak);
-                self.enter(Phase::Soak);
+                let soak = if self.held_from.is_some() { Duration::ZERO } else { self.options.soak };
+                self.soaked = self.healthy_at.map(|at| at + soak);
+                if self.phase != Phase::Soak {
+                    self.enter(Phase::Soak);
+                }
                 if self.on_provisional.is_some() {
                     self.holder.send(&ToHolder::SoFar { run: self.run }).await?;
                 }
@@ -484,6 +532,9 @@ impl<'a> Watch<'a> {
         if end == End::Died {
             self.drain().await;
         }
+        if let Some(lease) = self.lease {
+            lease.write_rest(&mut self.line, self.redactor);
+        }
         // All times count from the start of the process by the engine's clock. Ours count from the engine's answer, the
         // holder's from when the namespace was ready.
         let started_us = state.started_at_us.unwrap_or(zero.epoch_us);
@@ -511,7 +562,7 @@ impl<'a> Watch<'a> {
                 .then(|| state.finished_at_us.map(|at| millis_between(started_us, at)))
                 .flatten(),
             verdict_ms: (end == End::Died).then(|| zero.since_end(state.finished_at_us)).flatten(),
-            healthy_ms: self.healthy_at.map(|at| millis(at - self.started) + lag),
+            healthy_ms: self.held_from.or(self.healthy_at).map(|at| millis(at - self.started) + lag),
             evidence: std::mem::take(&mut self.evidence),
             checks: std::mem::take(&mut self.checks),
             log,
@@ -528,6 +579,14 @@ impl<'a> Watch<'a> {
                 () = sleep_until(end) => return,
             }
         }
+    }
+}
+
+/// Resolves when the lease is given back; without one, never.
+async fn released(lease: Option<&Lease>) {
+    match lease {
+        Some(lease) => lease.released().await,
+        None => std::future::pending().await,
     }
 }
 

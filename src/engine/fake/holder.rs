@@ -77,6 +77,7 @@ impl FakeEngine {
                     let (run, seq, result) = (request.run, request.seq, self.answer(&id, request.port, true));
                     self.say(&id, &FromHolder::Responded { run, seq, result, body: "{}".to_owned() });
                 }
+                Ok(ToHolder::Relay { run, .. }) => self.say(&id, &FromHolder::Relaying { run }),
                 Ok(ToHolder::Pending { run }) => {
                     let open = usize::from(self.tenant(&id).is_some_and(|(_, act)| act.waits));
                     self.say(&id, &FromHolder::Pending { run, open });
@@ -94,6 +95,18 @@ impl FakeEngine {
         // The end of standard input, or silence, ends a holder, and the engine removes it.
         self.end(&id, 0, false);
         self.lock().containers.remove(&id);
+    }
+
+    /// The image of the candidate in a holder's namespace, and what it answers on the port that it opens.
+    pub(super) fn tenant_answer(&self, holder: &str) -> Option<(String, ProbeResult)> {
+        let (_, _, port) = self.tenant(holder)?.1.listens?;
+        let joined = Network::Container(holder.to_owned());
+        let image = {
+            let state = self.lock();
+            let mut running = state.containers.values().filter(|c| c.state.running && c.spec.network == joined);
+            running.next()?.spec.image.clone()
+        };
+        Some((image, self.answer(holder, port, true)))
     }
 
     fn answer(&self, holder: &str, port: u16, http: bool) -> ProbeResult {

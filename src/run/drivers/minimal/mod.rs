@@ -62,7 +62,7 @@ impl Question<'_> {
     /// The job of a set.
     pub(super) fn job(&self, set: &ConditionSet, provisional: bool) -> Job {
         let (candidate, service) = (self.candidate.clone(), self.service.clone());
-        Job { candidate, service, case: self.case(set), provisional, again: false }
+        Job { candidate, service, case: self.case(set), provisional, again: false, lease: None }
     }
 }
 

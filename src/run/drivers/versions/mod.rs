@@ -246,7 +246,7 @@ impl<'a, 'c> Bisection<'a, 'c> {
         let (candidate, service) = (self.plan.candidates[version].clone(), self.service.clone());
         let case = self.case(version);
         add(self.conductor, self.plan, case.clone());
-        let id = self.conductor.start(Job { candidate, service, case, provisional: false, again: false });
+        let id = self.conductor.start(Job { candidate, service, case, provisional: false, again: false, lease: None });
         self.running.insert(id, version);
     }
 

@@ -1,0 +1,163 @@
+//! `exitone serve`: a local App Runner.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use tokio::net::TcpListener;
+
+use super::console::{print, say};
+use super::failure::Failure;
+use super::flags::{Common, Running};
+use super::input::{read_env, read_text};
+use super::session::{close, engine, open, room};
+use super::signals::Signals;
+use crate::holder::authority::new_authority;
+use crate::run::session::state_dir;
+use crate::serve::seed::{self, Seed};
+use crate::serve::shared::{Books, Place};
+use crate::serve::store::journal::StoreError;
+use crate::serve::{ServeError, Setup, serve};
+
+pub(crate) const ABOUT: &str = "Serve a local App Runner that AWS clients deploy to\n\n\
+    The server answers the App Runner API and what goes with it of CloudWatch Logs, ECR and STS on one port of this \
+    machine. A deployment starts a real container under the simulated platform: it can fail, roll back, log and be \
+    explained. Images are taken from the engine by the name in ImageIdentifier, with or without the registry in front.\n\n\
+    eval \"$(exitone serve --print-env)\"\n\
+    exitone serve --seed service.json\n\
+    aws apprunner list-services";
+
+/// The account of a server without a seed.
+const ACCOUNT: &str = "000000000000";
+/// The file with the certificate that signs the services' names.
+const AUTHORITY: &str = "ca.pem";
+
+/// Arguments of `serve`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Port to listen on, on 127.0.0.1 alone
+    #[arg(long, value_name = "PORT", default_value_t = 8765)]
+    port: u16,
+    /// Start with the service that `aws apprunner describe-service` printed, under its own ARN
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    /// Env file with the values of secrets (NAME=VALUE lines)
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// Folder with services, operations and logs; they are there again after a restart [default: one of the user's]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Region of the services [default: the seed's, or us-east-1]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// Print the environment with which AWS clients use this server, and exit
+    #[arg(long)]
+    print_env: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A file, the state folder, the port, the engine.
+pub(crate) async fn execute(_: &Common, args: Args) -> Result<u8, Failure> {
+    let folder = args.state.clone().unwrap_or_else(|| state_dir().join("serve"));
+    let seed = args.seed.as_deref().map(read_seed).transpose()?;
+    let region = args.region.clone().or_else(|| seed.as_ref().map(|seed| seed.region.clone()));
+    let place = Place {
+        account: seed.as_ref().map_or_else(|| ACCOUNT.to_owned(), |seed| seed.account.clone()),
+        region: region.unwrap_or_else(|| "us-east-1".to_owned()),
+        port: args.port,
+    };
+    if args.print_env {
+        print(&environment(&place, &folder))?;
+        return Ok(0);
+    }
+    args.running.own.install()?;
+    let secrets = args.env_file.as_deref().map(read_env).transpose()?.unwrap_or_default();
+    let listener = listen(args.port).await?;
+    let mut books = Books::open(&folder)?;
+    if let Some(seed) = &seed
+        && !books.state.services.contains_key(&seed.arn)
+    {
+        books.change(seed.changes.clone())?;
+    }
+    let authority = new_authority().map_err(|e| Failure::internal(format!("making a certificate: {e}")))?;
+    write_authority(&folder, &authority.cert)?;
+    let signals = Signals::listen();
+    let (engine, info) = engine().await?;
+    let room = room(&args.running, &info);
+    let rig = signals.unless_asked(open(&args.running, engine, &info, room.most, false)).await??;
+    let ready = format!(
+        "App Runner for {} in {} on http://127.0.0.1:{}\nAWS clients: eval \"$(exitone serve --print-env --port {})\"",
+        place.account, place.region, place.port, place.port
+    );
+    say(&ready);
+    let setup = Setup { place, books, secrets, room, authority };
+    let (end, ending) = tokio::sync::watch::channel(false);
+    let context = rig.context.clone();
+    let mut asked = signals.asked();
+    let served = tokio::select! {
+        served = serve(setup, context, listener, ending) => served,
+        _ = asked.changed() => Ok(()),
+    };
+    drop(end);
+    close(rig, &signals, true).await;
+    served?;
+    Ok(0)
+}
+
+async fn listen(port: u16) -> Result<TcpListener, Failure> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|e| {
+        let failure = Failure::usage(format!("cannot listen on 127.0.0.1:{port}: {e}"));
+        failure.with_hint("Stop what has that port, or pass another one with --port.")
+    })
+}
+
+fn read_seed(path: &Path) -> Result<Seed, Failure> {
+    let text = read_text(path)?;
+    let now = jiff::Timestamp::now().as_millisecond();
+    seed::read(&text, now).map_err(|problem| {
+        let failure = Failure::file(format!("{}: not the output of `aws apprunner describe-service`: {problem}", path.display()));
+        failure.with_hint("aws apprunner describe-service --service-arn ARN > service.json")
+    })
+}
+
+fn write_authority(folder: &Path, cert: &str) -> Result<(), Failure> {
+    let path = folder.join(AUTHORITY);
+    std::fs::write(&path, cert).map_err(|e| Failure::unwritable(format!("{}: {e}", path.display())))
+}
+
+/// Shell commands that point AWS clients to a server. The credentials are made up: nothing checks them.
+fn environment(place: &Place, folder: &Path) -> String {
+    let endpoint = format!("http://127.0.0.1:{}", place.port);
+    let mut lines = String::new();
+    for service in ["APPRUNNER", "CLOUDWATCH_LOGS", "ECR", "STS"] {
+        lines.push_str(&format!("export AWS_ENDPOINT_URL_{service}={endpoint}\n"));
+    }
+    let authority = folder.join(AUTHORITY).display().to_string();
+    let authority = shlex::try_quote(&authority).map(|quoted| quoted.into_owned()).unwrap_or(authority);
+    lines.push_str(&format!(
+        "export AWS_ACCESS_KEY_ID={account}\nexport AWS_SECRET_ACCESS_KEY=exitone\nexport AWS_REGION={region}\n\
+         export AWS_DEFAULT_REGION={region}\nexport CURL_CA_BUNDLE={authority}\n",
+        account = place.account,
+        region = place.region,
+    ));
+    lines
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = error.hint();
+        Self::file(error.to_string()).with_hint(hint)
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Run(error) => error.into(),
+            ServeError::Store(error) => error.into(),
+        }
+    }
+}

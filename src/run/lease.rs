@@ -1,0 +1,156 @@
+//! A lease keeps a healthy candidate running, for whoever sends requests to it.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncRead;
+use tokio::sync::{mpsc, watch};
+use tokio_util::io::StreamReader;
+
+use super::RunError;
+use super::program::PROGRAM;
+use crate::engine::{Engine, Output};
+use crate::model::Redactor;
+
+/// Longest line of output in bytes; the rest of a longer one is the next line.
+const LONGEST_LINE: usize = 64 << 10;
+/// How much a stream, and all of them, may send before the other side has read it.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// What a lease tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// A line of the candidate's output, without secrets.
+    Line(String),
+    /// It is healthy and takes requests by way of this holder's container; see [`open`].
+    Serving(String),
+}
+
+/// Keeps a candidate running.
+#[derive(Clone)]
+pub(crate) struct Lease {
+    released: watch::Receiver<bool>,
+    told: mpsc::UnboundedSender<Told>,
+}
+
+impl Lease {
+    /// A lease that ends when the sender of `released` sends true, or is dropped.
+    #[must_use]
+    pub(crate) fn new(released: watch::Receiver<bool>, told: mpsc::UnboundedSender<Told>) -> Self {
+        Self { released, told }
+    }
+
+    /// Whether the candidate is no longer needed.
+    #[must_use]
+    pub(crate) fn is_released(&self) -> bool {
+        *self.released.borrow() || self.released.has_changed().is_err()
+    }
+
+    /// Resolves when the candidate is no longer needed.
+    pub(crate) async fn released(&self) {
+        // The end of the sender is a release, too.
+        drop(self.released.clone().wait_for(|released| *released).await);
+    }
+
+    /// Tells that the candidate takes requests by way of a holder.
+    pub(crate) fn serve(&self, holder: &str) {
+        self.tell(Told::Serving(holder.to_owned()));
+    }
+
+    /// Tells the lines that a piece of output completes; `line` keeps the rest.
+    pub(crate) fn write(&self, line: &mut Vec<u8>, piece: &[u8], redactor: &Redactor) {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            line.extend_from_slice(part);
+            if line.ends_with(b"\n") || line.len() >= LONGEST_LINE {
+                self.write_rest(line, redactor);
+            }
+        }
+    }
+
+    /// Tells the last line, which may have no end.
+    pub(crate) fn write_rest(&self, line: &mut Vec<u8>, redactor: &Redactor) {
+        let whole = std::mem::take(line);
+        if !whole.is_empty() {
+            let text = String::from_utf8_lossy(&whole);
+            self.tell(Told::Line(redactor.clean(text.trim_end_matches(['\n', '\r']))));
+        }
+    }
+
+    fn tell(&self, told: Told) {
+        // Whoever holds the lease may be gone.
+        drop(self.told.send(told));
+    }
+}
+
+/// Opens a way for requests to the candidate of a holder: HTTP/2 over the streams of a command in the holder's container,
+/// so that it works on a remote engine. Any number of requests go over it side by side; it ends with its last sender.
+///
+/// # Errors
+/// The engine's, and when nothing is relayed there.
+pub(crate) async fn open(engine: &dyn Engine, holder: &str) -> Result<SendRequest<Incoming>, RunError> {
+    let attached = engine.exec(holder, &[PROGRAM, "relay"]).await?;
+    let output = attached.output.filter_map(async |piece| match piece {
+        Ok(Output::Stdout(bytes)) => Some(Ok(bytes)),
+        Ok(Output::Stderr(bytes)) => {
+            tracing::warn!("relay: {}", String::from_utf8_lossy(&bytes).trim_end());
+            None
+        }
+        Err(e) => Some(Err(std::io::Error::other(e.to_string()))),
+    });
+    let reader: Pin<Box<dyn AsyncRead + Send>> = Box::pin(StreamReader::<_, Bytes>::new(Box::pin(output)));
+    let stream = TokioIo::new(tokio::io::join(reader, attached.input));
+    let opened = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .handshake(stream)
+        .await;
+    let (sender, connection) = opened.map_err(|e| RunError::Holder(format!("opening a way to it: {e}")))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "the way to a candidate ended");
+        }
+    });
+    Ok(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_whole_and_without_secrets() {
+        let (told, mut lines) = mpsc::unbounded_channel();
+        let (_release, released) = watch::channel(false);
+        let lease = Lease::new(released, told);
+        let redactor = Redactor::new([("KEY", "s3cret-value")], &BTreeSet::from(["KEY".to_owned()]));
+        let mut line = Vec::new();
+        for piece in ["one\ntw", "o s3cr", "et-value\r\nth"] {
+            lease.write(&mut line, piece.as_bytes(), &redactor);
+        }
+        lease.write_rest(&mut line, &redactor);
+        drop(lease);
+        let mut seen = Vec::new();
+        while let Ok(Told::Line(line)) = lines.try_recv() {
+            seen.push(line);
+        }
+        assert_eq!(seen, ["one", "two ‹redacted›", "th"]);
+    }
+
+    #[tokio::test]
+    async fn dropped_sender_is_a_release() {
+        let (told, _lines) = mpsc::unbounded_channel();
+        let (release, released) = watch::channel(false);
+        let lease = Lease::new(released, told);
+        assert!(!lease.is_released());
+        drop(release);
+        lease.released().await;
+        assert!(lease.is_released());
+    }
+}

@@ -1,0 +1,266 @@
+//! App Runner's operations on services.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::error::{ApiError, ApiResult};
+use super::paging::page;
+use super::resources;
+use super::shapes::{CreateServiceRequest, OfService, UpdateServiceRequest};
+use super::validate::{self, Mistakes};
+use super::{arn, input, seconds};
+use crate::serve::service::{
+    self, Begun, Change, Identity, Operation, Service, Stamp, State, Status, Work,
+};
+use crate::serve::service::settings::is_public;
+use crate::serve::shared::{News, Order, Place, Shared, new_id};
+
+/// Operations that are not simulated.
+const LEFT_OUT: [&str; 16] = [
+    "AssociateCustomDomain",
+    "CreateAutoScalingConfiguration",
+    "CreateConnection",
+    "CreateObservabilityConfiguration",
+    "CreateVpcIngressConnection",
+    "DeleteAutoScalingConfiguration",
+    "DeleteConnection",
+    "DeleteObservabilityConfiguration",
+    "DeleteVpcIngressConnection",
+    "DescribeObservabilityConfiguration",
+    "DescribeVpcIngressConnection",
+    "DisassociateCustomDomain",
+    "ListConnections",
+    "ListObservabilityConfigurations",
+    "ListServicesForAutoScalingConfiguration",
+    "ListVpcIngressConnections",
+];
+const LEFT_OUT_TOO: [&str; 2] = ["UpdateDefaultAutoScalingConfiguration", "UpdateVpcIngressConnection"];
+
+/// Carries out one operation.
+///
+/// # Errors
+/// As the service model has them.
+pub(crate) fn call(shared: &Shared, operation: &str, body: &[u8]) -> ApiResult<Json> {
+    match operation {
+        "CreateService" => create(shared, input(body)?),
+        "DescribeService" => describe(shared, &input(body)?),
+        "ListServices" => list(shared, &input(body)?),
+        "UpdateService" => update(shared, input(body)?),
+        "DeleteService" => on_service(shared, &input(body)?, service::delete),
+        "PauseService" => on_service(shared, &input(body)?, service::pause),
+        "ResumeService" => on_service(shared, &input(body)?, service::resume),
+        "StartDeployment" => start(shared, &input(body)?),
+        "ListOperations" => operations(shared, &input(body)?),
+        _ if LEFT_OUT.contains(&operation) || LEFT_OUT_TOO.contains(&operation) => {
+            Err(ApiError::not_implemented(&format!("AppRunner.{operation}")))
+        }
+        _ => resources::call(shared, operation, body),
+    }
+}
+
+fn stamp(shared: &Shared) -> Stamp {
+    Stamp { now_ms: shared.now_ms(), operation: new_id() }
+}
+
+/// Writes down what a call changes, orders its work, and returns what it answers.
+fn carry_out(shared: &Shared, begin: impl FnOnce(&State) -> ApiResult<Begun>) -> ApiResult<Begun> {
+    // Nothing comes between the check of the state and the change.
+    let begun = {
+        let mut books = shared.books();
+        let begun = begin(&books.state)?;
+        let written = books.change(begun.changes.clone());
+        written.map_err(|e| ApiError::internal(e.to_string()))?;
+        begun
+    };
+    if begun.work != Work::Nothing {
+        let arn = begun.service.arn.clone();
+        shared.order(Order { arn, operation: begun.operation.clone(), work: begun.work.clone() });
+    }
+    shared.tell(News::Changed);
+    Ok(begun)
+}
+
+fn answer(shared: &Shared, begun: &Begun) -> Json {
+    let mut answer = json!({ "Service": shown(&shared.place, &begun.service) });
+    if let Some(operation) = &begun.operation {
+        answer["OperationId"] = json!(operation.id);
+    }
+    answer
+}
+
+fn create(shared: &Shared, request: CreateServiceRequest) -> ApiResult<Json> {
+    validate::create(&request)?;
+    let id = new_id();
+    let resource = format!("service/{}/{id}", request.service_name);
+    let url = format!("{}.{}", &new_id()[..10], shared.place.region);
+    let identity = Identity { arn: arn(&shared.place, "apprunner", &resource), id, url };
+    let begun = carry_out(shared, |state| service::create(state, request, identity, &stamp(shared)))?;
+    Ok(answer(shared, &begun))
+}
+
+fn update(shared: &Shared, request: UpdateServiceRequest) -> ApiResult<Json> {
+    validate::update(&request)?;
+    let begun = carry_out(shared, |state| {
+        let known = find(state, &request.service_arn)?;
+        let begun = service::update(known, request.clone(), &stamp(shared))?;
+        validate::whole(&begun.service.settings)?;
+        Ok(begun)
+    })?;
+    Ok(answer(shared, &begun))
+}
+
+fn on_service(
+    shared: &Shared,
+    of: &OfService,
+    begin: impl FnOnce(&Service, &Stamp) -> ApiResult<Begun>,
+) -> ApiResult<Json> {
+    check_arn(&of.service_arn)?;
+    let begun = carry_out(shared, |state| begin(find(state, &of.service_arn)?, &stamp(shared)))?;
+    Ok(answer(shared, &begun))
+}
+
+fn start(shared: &Shared, of: &OfService) -> ApiResult<Json> {
+    let answer = on_service(shared, of, service::deploy)?;
+    Ok(json!({ "OperationId": answer["OperationId"] }))
+}
+
+fn describe(shared: &Shared, of: &OfService) -> ApiResult<Json> {
+    check_arn(&of.service_arn)?;
+    let books = shared.books();
+    Ok(json!({ "Service": shown(&shared.place, find(&books.state, &of.service_arn)?) }))
+}
+
+fn list(shared: &Shared, of: &OfService) -> ApiResult<Json> {
+    check_most(of, 20)?;
+    let books = shared.books();
+    // https://docs.aws.amazon.com/apprunner/latest/dg/manage-delete.html: a deleted service disappears from the list.
+    let services = books.state.services.values().filter(|service| service.status != Status::Deleted);
+    let mut all: Vec<&Service> = services.collect();
+    all.sort_by_key(|service| (service.created_ms, &service.arn));
+    let all = all.into_iter().map(|service| summary(&shared.place, service)).collect();
+    let (listed, next) = page("ListServices", all, of.max_results, of.next_token.as_deref(), ApiError::invalid)?;
+    Ok(with_token(json!({ "ServiceSummaryList": listed }), next))
+}
+
+fn operations(shared: &Shared, of: &OfService) -> ApiResult<Json> {
+    check_arn(&of.service_arn)?;
+    check_most(of, 20)?;
+    let books = shared.books();
+    let arn = &find(&books.state, &of.service_arn)?.arn;
+    // The first is the one that started last.
+    let known = books.state.operations.get(arn).into_iter().flatten().rev();
+    let all: Vec<Json> = known.map(|operation| shown_operation(arn, operation)).collect();
+    let list = format!("ListOperations {arn}");
+    let (listed, next) = page(&list, all, of.max_results, of.next_token.as_deref(), ApiError::invalid)?;
+    Ok(with_token(json!({ "OperationSummaryList": listed }), next))
+}
+
+/// An answer with the token of the next page: absent at the end, because clients go on while it is not null.
+pub(super) fn with_token(mut answer: Json, next: Option<String>) -> Json {
+    if let Some(next) = next {
+        answer["NextToken"] = json!(next);
+    }
+    answer
+}
+
+fn check_arn(arn: &str) -> ApiResult<()> {
+    let mut mistakes = Mistakes::default();
+    validate::service_arn(arn, &mut mistakes);
+    mistakes.finish()
+}
+
+fn check_most(of: &OfService, most: i64) -> ApiResult<()> {
+    let mut mistakes = Mistakes::default();
+    mistakes.range(of.max_results, "maxResults", [1, most]);
+    mistakes.finish()
+}
+
+/// The service with an ARN.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn find<'a>(state: &'a State, arn: &str) -> ApiResult<&'a Service> {
+    let known = state.services.get(arn);
+    known.ok_or_else(|| ApiError::not_found(format!("Service cannot be found with the provided ARN: {arn}")))
+}
+
+/// The address of a service, without a scheme.
+#[must_use]
+pub(crate) fn address(place: &Place, service: &Service) -> String {
+    if !is_public(&service.settings) {
+        return String::new();
+    }
+    format!("{}.awsapprunner.localhost:{}", service.url, place.port)
+}
+
+/// A service as DescribeService shows it.
+#[must_use]
+pub(crate) fn shown(place: &Place, service: &Service) -> Json {
+    let mut shown = Map::new();
+    let mut put = |name: &str, value: Json| drop(shown.insert(name.to_owned(), value));
+    put("ServiceName", json!(service.name));
+    put("ServiceId", json!(service.id));
+    put("ServiceArn", json!(service.arn));
+    put("ServiceUrl", json!(address(place, service)));
+    put("CreatedAt", seconds(service.created_ms));
+    put("UpdatedAt", seconds(service.updated_ms));
+    if let Some(at) = service.deleted_ms {
+        put("DeletedAt", seconds(at));
+    }
+    put("Status", json!(service.status));
+    if let Ok(Json::Object(settings)) = serde_json::to_value(&service.settings) {
+        for (name, value) in settings {
+            if name != "AutoScalingConfigurationArn" {
+                put(&name, value);
+            }
+        }
+    }
+    if let Some(encryption) = &service.encryption {
+        put("EncryptionConfiguration", encryption.clone());
+    }
+    let scaling = service.settings.auto_scaling_configuration_arn.as_deref();
+    put("AutoScalingConfigurationSummary", resources::scaling_summary(place, scaling));
+    Json::Object(shown)
+}
+
+fn summary(place: &Place, service: &Service) -> Json {
+    json!({
+        "ServiceName": service.name,
+        "ServiceId": service.id,
+        "ServiceArn": service.arn,
+        "ServiceUrl": address(place, service),
+        "CreatedAt": seconds(service.created_ms),
+        "UpdatedAt": seconds(service.updated_ms),
+        "Status": service.status,
+    })
+}
+
+fn shown_operation(arn: &str, operation: &Operation) -> Json {
+    let mut shown = json!({
+        "Id": operation.id,
+        "Type": operation.kind,
+        "Status": operation.progress,
+        "TargetArn": arn,
+        "StartedAt": seconds(operation.started_ms),
+        "UpdatedAt": seconds(operation.updated_ms),
+    });
+    if let Some(at) = operation.ended_ms {
+        shown["EndedAt"] = seconds(at);
+    }
+    shown
+}
+
+/// What a restart finds under way ended with the server: an update went back, a creation failed, a pause or a deletion is
+/// done when nothing runs.
+#[must_use]
+pub(crate) fn interrupted(state: &State, now_ms: i64) -> Vec<(String, Vec<Change>)> {
+    let mut all = Vec::new();
+    for service in state.services.values() {
+        let Some(operation) = state.under_way(&service.arn) else { continue };
+        let ended = match operation.kind {
+            service::OperationKind::PauseService | service::OperationKind::DeleteService => service::Ended::Well,
+            _ => service::Ended::Badly,
+        };
+        all.push((service.arn.clone(), service::end(service, operation, ended, now_ms)));
+    }
+    all
+}

@@ -1,0 +1,223 @@
+//! App Runner's operations on what goes with services: tags, VPC connectors, the scaling that every account has, domains.
+
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::apprunner::{address, find, with_token};
+use super::error::{ApiError, ApiResult};
+use super::paging::page;
+use super::shapes::Tag;
+use super::validate::{self, Mistakes};
+use super::{arn, input, seconds};
+use crate::serve::service::{Change, Connector, Service};
+use crate::serve::shared::{Place, Shared, new_id};
+
+/// The scaling that every account has: 100 requests at a time, 1 to 25 instances.
+const DEFAULT_SCALING: &str =
+    "autoscalingconfiguration/DefaultConfiguration/1/00000000000000000000000000000001";
+/// When it was created: with the account.
+const SCALING_CREATED_MS: i64 = 1_577_836_800_000;
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct OfResource {
+    resource_arn: String,
+    tags: Vec<Tag>,
+    tag_keys: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct OfConnector {
+    vpc_connector_name: String,
+    vpc_connector_arn: String,
+    subnets: Vec<String>,
+    security_groups: Vec<String>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct OfScaling {
+    auto_scaling_configuration_arn: String,
+    auto_scaling_configuration_name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct OfDomains {
+    service_arn: String,
+}
+
+/// Carries out one operation.
+///
+/// # Errors
+/// As the service model has them; an operation that does not exist.
+pub(super) fn call(shared: &Shared, operation: &str, body: &[u8]) -> ApiResult<Json> {
+    match operation {
+        "TagResource" => tag(shared, input(body)?),
+        "UntagResource" => untag(shared, &input(body)?),
+        "ListTagsForResource" => tags(shared, &input(body)?),
+        "CreateVpcConnector" => create(shared, input(body)?),
+        "DescribeVpcConnector" => describe(shared, &input(body)?),
+        "ListVpcConnectors" => list(shared, &input(body)?),
+        "DeleteVpcConnector" => delete(shared, &input(body)?),
+        "DescribeAutoScalingConfiguration" => scaling(shared, &input(body)?),
+        "ListAutoScalingConfigurations" => scalings(shared, &input(body)?),
+        "DescribeCustomDomains" => domains(shared, &input(body)?),
+        _ => Err(ApiError::unknown(&format!("AppRunner.{operation}"))),
+    }
+}
+
+/// Changes the tags of a service.
+fn with_tags(shared: &Shared, arn: &str, change: impl FnOnce(&mut Service)) -> ApiResult<Json> {
+    let mut books = shared.books();
+    let mut service = find(&books.state, arn)?.clone();
+    change(&mut service);
+    let written = books.change(vec![Change::Service(Box::new(service))]);
+    written.map_err(|e| ApiError::internal(e.to_string()))?;
+    Ok(json!({}))
+}
+
+fn tag(shared: &Shared, of: OfResource) -> ApiResult<Json> {
+    let mut mistakes = Mistakes::default();
+    validate::tags(of.tags.iter(), &mut mistakes);
+    mistakes.finish()?;
+    let new = of.tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())));
+    with_tags(shared, &of.resource_arn, |service| service.tags.extend(new))
+}
+
+fn untag(shared: &Shared, of: &OfResource) -> ApiResult<Json> {
+    with_tags(shared, &of.resource_arn, |service| service.tags.retain(|key, _| !of.tag_keys.contains(key)))
+}
+
+fn tags(shared: &Shared, of: &OfResource) -> ApiResult<Json> {
+    let books = shared.books();
+    let service = find(&books.state, &of.resource_arn)?;
+    let tags: Vec<Json> = service.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+    Ok(json!({ "Tags": tags }))
+}
+
+fn create(shared: &Shared, of: OfConnector) -> ApiResult<Json> {
+    let mut mistakes = Mistakes::default();
+    mistakes.length(&of.vpc_connector_name, "vpcConnectorName", [4, 40]);
+    if of.subnets.is_empty() {
+        mistakes.add(None, "subnets", "not be null");
+    }
+    mistakes.finish()?;
+    let mut books = shared.books();
+    let name = of.vpc_connector_name;
+    let same = books.state.connectors.values().filter(|connector| connector.name == name);
+    let revision = same.map(|connector| connector.revision).max().unwrap_or_default() + 1;
+    let connector = Connector {
+        arn: arn(&shared.place, "apprunner", &format!("vpcconnector/{name}/{revision}/{}", new_id())),
+        name,
+        revision,
+        subnets: of.subnets,
+        security_groups: of.security_groups,
+        created_ms: shared.now_ms(),
+        deleted_ms: None,
+    };
+    let written = books.change(vec![Change::Connector(connector.clone())]);
+    written.map_err(|e| ApiError::internal(e.to_string()))?;
+    Ok(json!({ "VpcConnector": shown(&connector) }))
+}
+
+fn known<'a>(all: impl Iterator<Item = &'a Connector>, arn: &str) -> ApiResult<&'a Connector> {
+    // A partial ARN names the newest revision.
+    let is_meant = |connector: &&Connector| connector.arn == arn || connector.arn.starts_with(&format!("{arn}/"));
+    let newest = all.filter(is_meant).max_by_key(|connector| connector.revision);
+    newest.ok_or_else(|| ApiError::not_found(format!("VpcConnector cannot be found with the provided ARN: {arn}")))
+}
+
+fn describe(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
+    let books = shared.books();
+    Ok(json!({ "VpcConnector": shown(known(books.state.connectors.values(), &of.vpc_connector_arn)?) }))
+}
+
+fn list(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
+    let books = shared.books();
+    let active = books.state.connectors.values().filter(|connector| connector.deleted_ms.is_none());
+    let all: Vec<Json> = active.map(shown).collect();
+    let token = of.next_token.as_deref();
+    let (listed, next) = page("ListVpcConnectors", all, of.max_results, token, ApiError::invalid)?;
+    Ok(with_token(json!({ "VpcConnectors": listed }), next))
+}
+
+fn delete(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
+    let mut books = shared.books();
+    let connector = known(books.state.connectors.values(), &of.vpc_connector_arn)?;
+    let connector = Connector { deleted_ms: Some(shared.now_ms()), ..connector.clone() };
+    let written = books.change(vec![Change::Connector(connector.clone())]);
+    written.map_err(|e| ApiError::internal(e.to_string()))?;
+    Ok(json!({ "VpcConnector": shown(&connector) }))
+}
+
+fn shown(connector: &Connector) -> Json {
+    let mut shown = json!({
+        "VpcConnectorName": connector.name,
+        "VpcConnectorArn": connector.arn,
+        "VpcConnectorRevision": connector.revision,
+        "Subnets": connector.subnets,
+        "SecurityGroups": connector.security_groups,
+        "Status": if connector.deleted_ms.is_some() { "INACTIVE" } else { "ACTIVE" },
+        "CreatedAt": seconds(connector.created_ms),
+    });
+    if let Some(at) = connector.deleted_ms {
+        shown["DeletedAt"] = seconds(at);
+    }
+    shown
+}
+
+/// The scaling of a service, or the one that every account has. Its status has small letters there, whatever the service
+/// model says.
+#[must_use]
+pub(super) fn scaling_summary(place: &Place, named: Option<&str>) -> Json {
+    let default = arn(place, "apprunner", DEFAULT_SCALING);
+    let arn = named.unwrap_or(&default);
+    let mut parts = arn.rsplit('/').skip(1);
+    let revision = parts.next().and_then(|revision| revision.parse::<u32>().ok()).unwrap_or(1);
+    let name = parts.next().unwrap_or("DefaultConfiguration");
+    json!({
+        "AutoScalingConfigurationArn": arn,
+        "AutoScalingConfigurationName": name,
+        "AutoScalingConfigurationRevision": revision,
+        "Status": "active",
+        "CreatedAt": seconds(SCALING_CREATED_MS),
+        "HasAssociatedService": true,
+        "IsDefault": arn == default,
+    })
+}
+
+fn scaling(shared: &Shared, of: &OfScaling) -> ApiResult<Json> {
+    let default = arn(&shared.place, "apprunner", DEFAULT_SCALING);
+    let asked = &of.auto_scaling_configuration_arn;
+    if *asked != default && !default.starts_with(&format!("{asked}/")) {
+        let message = format!("AutoScalingConfiguration cannot be found with the provided ARN: {asked}");
+        return Err(ApiError::not_found(message));
+    }
+    let mut shown = scaling_summary(&shared.place, None);
+    for (name, value) in [("Latest", json!(true)), ("MaxConcurrency", json!(100)), ("MinSize", json!(1))] {
+        shown[name] = value;
+    }
+    shown["MaxSize"] = json!(25);
+    Ok(json!({ "AutoScalingConfiguration": shown }))
+}
+
+fn scalings(shared: &Shared, of: &OfScaling) -> ApiResult<Json> {
+    let is_other = of.auto_scaling_configuration_name.as_deref().is_some_and(|name| name != "DefaultConfiguration");
+    let all = if is_other { Vec::new() } else { vec![scaling_summary(&shared.place, None)] };
+    Ok(json!({ "AutoScalingConfigurationSummaryList": all }))
+}
+
+fn domains(shared: &Shared, of: &OfDomains) -> ApiResult<Json> {
+    let books = shared.books();
+    let service = find(&books.state, &of.service_arn)?;
+    Ok(json!({
+        "DNSTarget": address(&shared.place, service),
+        "ServiceArn": service.arn,
+        "CustomDomains": [],
+        "VpcDNSTargets": [],
+    }))
+}

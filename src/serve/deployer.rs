@@ -1,0 +1,377 @@
+//! Carries out operations: starts instances as jobs of the executor, leads requests to them when they are healthy, stops the
+//! ones before, and writes what App Runner would write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::prepare::{NotPrepared, Prepared, prepare};
+use super::service::{Change, Ended, Operation, Service, Work, end, rolling_back, serving};
+use super::shared::{Order, Shared, Way, new_id};
+use super::tale;
+use crate::model::outcome::FailureClass;
+use crate::model::{CaseResult, Verdict};
+use crate::run::RunError;
+use crate::run::context::Context;
+use crate::run::executor::{Executor, Job, JobId, Message};
+use crate::run::lease::{self, Lease, Told};
+use crate::run::schedule::Room;
+
+/// Requests under way on an instance that is replaced have this long (the platform's limit of a request).
+const DRAIN_WITHIN: Duration = Duration::from_secs(120);
+const DRAIN_AGAIN: Duration = Duration::from_millis(20);
+/// Pause before an instance that died is replaced, and its limit: doubled each time.
+const REPLACE_AFTER: Duration = Duration::from_secs(1);
+const REPLACE_MOST: Duration = Duration::from_secs(60);
+
+/// An instance's number.
+type Number = u64;
+
+/// An instance of a service.
+struct Instance {
+    arn: String,
+    /// 32 hexadecimal digits; the name of its log stream.
+    id: String,
+    /// The operation that started it; `None` for one that replaces another.
+    operation: Option<Operation>,
+    release: watch::Sender<bool>,
+    /// Whether requests go to it.
+    serves: bool,
+}
+
+/// An instance in place of one that died.
+struct Replacement {
+    /// When it starts; `None` if it has.
+    due: Option<Instant>,
+    /// The pause before it.
+    pause: Duration,
+}
+
+/// Something that went on in the background.
+enum Step {
+    /// A deployment is prepared.
+    Prepared { arn: String, operation: Option<Operation>, result: Result<Prepared, NotPrepared> },
+    /// The way to an instance is open.
+    Opened { number: Number, way: Result<Way, RunError> },
+    /// An instance has no more requests under way.
+    Drained(Number),
+}
+
+/// Carries out orders until the sender of `ending` is dropped or sends true.
+pub(crate) struct Deployer {
+    shared: Arc<Shared>,
+    context: Arc<Context>,
+    executor: Executor,
+    secrets: Arc<BTreeMap<String, String>>,
+    instances: BTreeMap<Number, Instance>,
+    jobs: BTreeMap<JobId, Number>,
+    /// Pauses and deletions that wait for the end of instances.
+    stopping: BTreeMap<String, Operation>,
+    /// Services whose instance died.
+    replaced: BTreeMap<String, Replacement>,
+    told: (mpsc::UnboundedSender<(Number, Told)>, mpsc::UnboundedReceiver<(Number, Told)>),
+    steps: JoinSet<Step>,
+    last: Number,
+}
+
+impl Deployer {
+    /// A deployer without instances.
+    #[must_use]
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        context: Arc<Context>,
+        room: Room,
+        secrets: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            executor: Executor::new(context.clone(), room, true),
+            shared,
+            context,
+            secrets: Arc::new(secrets),
+            instances: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            stopping: BTreeMap::new(),
+            replaced: BTreeMap::new(),
+            told: mpsc::unbounded_channel(),
+            steps: JoinSet::new(),
+            last: 0,
+        }
+    }
+
+    /// Carries out orders until there are no more.
+    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>, mut ending: watch::Receiver<bool>) {
+        loop {
+            let due = self.replaced.values().filter_map(|replacement| replacement.due).min();
+            let is_due = due.is_some();
+            let due = due.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                _ = ending.wait_for(|ending| *ending) => break,
+                Some((number, told)) = self.told.1.recv() => self.on_told(number, told),
+                Some((job, message)) = self.executor.next(), if !self.executor.is_idle() => {
+                    self.on_message(job, message);
+                }
+                Some(step) = self.steps.join_next() => match step {
+                    Ok(step) => self.on_step(step),
+                    Err(error) => tracing::error!(%error, "a step of a deployment broke"),
+                },
+                Some(order) = orders.recv() => self.begin(order),
+                () = sleep_until(due), if is_due => self.replace_dead(),
+            }
+        }
+        self.executor.abort().await;
+    }
+
+    fn service(&self, arn: &str) -> Option<Service> {
+        self.shared.books().state.services.get(arn).cloned()
+    }
+
+    fn begin(&mut self, Order { arn, operation, work }: Order) {
+        let Some(service) = self.service(&arn) else { return };
+        match work {
+            Work::Nothing => {}
+            Work::Deploy | Work::Resume => {
+                if let Some(operation) = &operation {
+                    tale::begins(&self.shared, &service, operation);
+                }
+                self.prepare(&service, operation);
+            }
+            Work::Stop => {
+                if let Some(operation) = operation {
+                    tale::begins(&self.shared, &service, &operation);
+                    self.stopping.insert(arn.clone(), operation);
+                }
+                self.replaced.remove(&arn);
+                self.shared.lead(&service.url, None);
+                let of_service = self.instances.values().filter(|instance| instance.arn == arn);
+                of_service.for_each(|instance| _ = instance.release.send_replace(true));
+                self.finish_stopping(&arn);
+            }
+        }
+    }
+
+    /// Prepares an instance: of the new configuration for an operation, else of the one that serves.
+    fn prepare(&mut self, service: &Service, operation: Option<Operation>) {
+        let settings = if operation.is_some() { service.settings.clone() } else { serving(service).clone() };
+        let (engine, secrets) = (self.context.engine.clone(), self.secrets.clone());
+        let (arn, name) = (service.arn.clone(), service.name.clone());
+        self.steps.spawn(async move {
+            let result = prepare(engine.as_ref(), &name, &settings, &secrets).await;
+            Step::Prepared { arn, operation, result }
+        });
+    }
+
+    fn on_step(&mut self, step: Step) {
+        match step {
+            Step::Prepared { arn, operation, result } => self.on_prepared(&arn, operation, result),
+            Step::Opened { number, way } => self.on_opened(number, way),
+            Step::Drained(number) => {
+                if let Some(instance) = self.instances.get(&number) {
+                    instance.release.send_replace(true);
+                }
+            }
+        }
+    }
+
+    fn on_prepared(&mut self, arn: &str, operation: Option<Operation>, result: Result<Prepared, NotPrepared>) {
+        let Some(service) = self.service(arn) else { return };
+        let prepared = match result {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                tale::explains(&self.shared, &service, operation.as_ref(), &[error.to_string()]);
+                match operation {
+                    Some(operation) => self.fail(&service, &operation, Some(FailureClass::A), None),
+                    None => self.replace_later(arn),
+                }
+                return;
+            }
+        };
+        if let Some(operation) = &operation {
+            tale::provisions(&self.shared, &service, operation);
+            let mut lines = vec![format!("imposed: {}", prepared.case.conditions)];
+            lines.extend(prepared.notes.iter().map(|note| format!("note: {note}")));
+            tale::explains(&self.shared, &service, Some(operation), &lines);
+        }
+        self.last += 1;
+        let number = self.last;
+        let (release, released) = watch::channel(false);
+        let (tell, mut heard) = mpsc::unbounded_channel();
+        let told = self.told.0.clone();
+        tokio::spawn(async move {
+            while let Some(news) = heard.recv().await {
+                // The deployer outlives its instances.
+                drop(told.send((number, news)));
+            }
+        });
+        let job = Job {
+            candidate: prepared.candidate.clone(),
+            service: Arc::new(prepared.service.clone()),
+            case: prepared.case.clone(),
+            provisional: false,
+            again: false,
+            lease: Some(Lease::new(released, tell)),
+        };
+        let job = self.executor.start(job);
+        self.jobs.insert(job, number);
+        let (arn, id) = (arn.to_owned(), new_id());
+        self.instances.insert(number, Instance { arn, id, operation, release, serves: false });
+    }
+
+    fn on_told(&mut self, number: Number, told: Told) {
+        let Some(instance) = self.instances.get(&number) else { return };
+        match told {
+            Told::Line(line) => {
+                if let Some(service) = self.service(&instance.arn) {
+                    let stream = format!("instance/{}", instance.id);
+                    self.shared.log(&tale::application(&service), &stream, [line]);
+                }
+            }
+            Told::Serving(holder) => {
+                let engine = self.context.engine.clone();
+                self.steps.spawn(async move {
+                    let way = lease::open(engine.as_ref(), &holder).await;
+                    Step::Opened { number, way: way.map(|sender| Way { sender, busy: Arc::default() }) }
+                });
+            }
+        }
+    }
+
+    fn on_opened(&mut self, number: Number, way: Result<Way, RunError>) {
+        let Some(instance) = self.instances.get_mut(&number) else { return };
+        let (arn, operation) = (instance.arn.clone(), instance.operation.clone());
+        let Some(service) = self.shared.books().state.services.get(&arn).cloned() else { return };
+        let way = match way {
+            Ok(way) => way,
+            Err(error) => {
+                instance.release.send_replace(true);
+                tale::explains(&self.shared, &service, operation.as_ref(), &[error.to_string()]);
+                if let Some(operation) = operation {
+                    self.fail(&service, &operation, None, None);
+                }
+                return;
+            }
+        };
+        instance.serves = true;
+        self.replaced.remove(&arn);
+        let before = self.shared.lead(&service.url, Some(way));
+        let old: Vec<Number> = self
+            .instances
+            .iter()
+            .filter(|(known, instance)| **known != number && instance.arn == arn)
+            .map(|(known, _)| *known)
+            .collect();
+        let begun = Instant::now();
+        for old in old {
+            let busy = before.as_ref().map(|way| Arc::downgrade(&way.busy));
+            self.steps.spawn(async move {
+                while busy.as_ref().is_some_and(|busy| busy.strong_count() > 0) && begun.elapsed() < DRAIN_WITHIN {
+                    sleep(DRAIN_AGAIN).await;
+                }
+                Step::Drained(old)
+            });
+        }
+        drop(before);
+        if let Some(operation) = operation {
+            tale::succeeds(&self.shared, &service, &operation);
+            self.finish(&service, &operation, Ended::Well);
+        }
+    }
+
+    fn on_message(&mut self, job: JobId, message: Message) {
+        let result = match message {
+            Message::Finished(result) => Some(result),
+            Message::Broken => None,
+            _ => return,
+        };
+        let Some(number) = self.jobs.remove(&job) else { return };
+        // What it wrote last comes before its end.
+        while let Ok((number, told)) = self.told.1.try_recv() {
+            self.on_told(number, told);
+        }
+        let Some(instance) = self.instances.remove(&number) else { return };
+        let Some(service) = self.service(&instance.arn) else { return };
+        let was_released = *instance.release.borrow();
+        if instance.serves && !was_released {
+            self.shared.lead(&service.url, None);
+            self.replace_later(&instance.arn);
+        } else if !instance.serves && !was_released {
+            self.never_served(&service, &instance, result.as_deref());
+        }
+        self.finish_stopping(&instance.arn);
+    }
+
+    /// An instance that ended before it served.
+    fn never_served(&mut self, service: &Service, instance: &Instance, result: Option<&CaseResult>) {
+        let lines = match result {
+            Some(result) => tale::diagnosis(result),
+            None => vec!["exitone broke while it ran this: please report it".to_owned()],
+        };
+        tale::explains(&self.shared, service, instance.operation.as_ref(), &lines);
+        match &instance.operation {
+            Some(operation) => {
+                let failed = result.filter(|result| result.verdict == Verdict::Fail);
+                let class = failed.and_then(|result| result.class);
+                self.fail(service, operation, class, failed.and_then(|result| result.exit_code));
+            }
+            None => self.replace_later(&instance.arn),
+        }
+    }
+
+    /// Ends an operation whose instance does not serve. Without a class, something but the image failed.
+    fn fail(&mut self, service: &Service, operation: &Operation, class: Option<FailureClass>, exit_code: Option<i64>) {
+        tale::fails(&self.shared, service, operation, class, exit_code);
+        if service.before.is_some() {
+            let change = rolling_back(service, operation, self.shared.now_ms());
+            self.write(vec![change]);
+        }
+        self.finish(service, operation, Ended::Badly);
+    }
+
+    fn finish(&self, service: &Service, operation: &Operation, ended: Ended) {
+        self.write(end(service, operation, ended, self.shared.now_ms()));
+        if let Some(service) = self.service(&service.arn) {
+            tale::ends(&self.shared, &service);
+        }
+    }
+
+    fn write(&self, changes: Vec<Change>) {
+        if let Err(error) = self.shared.change(changes) {
+            tracing::error!(%error, "the end of an operation is not written down");
+        }
+    }
+
+    /// Ends a pause or a deletion when no instance is left.
+    fn finish_stopping(&mut self, arn: &str) {
+        if self.instances.values().any(|instance| instance.arn == arn) {
+            return;
+        }
+        if let Some(operation) = self.stopping.remove(arn)
+            && let Some(service) = self.service(arn)
+        {
+            self.finish(&service, &operation, Ended::Well);
+        }
+    }
+
+    fn replace_later(&mut self, arn: &str) {
+        let pause = self.replaced.get(arn).map_or(REPLACE_AFTER, |before| (before.pause * 2).min(REPLACE_MOST));
+        self.replaced.insert(arn.to_owned(), Replacement { due: Some(Instant::now() + pause), pause });
+    }
+
+    /// Starts instances in place of those that died.
+    fn replace_dead(&mut self) {
+        let now = Instant::now();
+        let due = self.replaced.iter_mut().filter(|(_, replacement)| replacement.due.is_some_and(|due| due <= now));
+        let due: Vec<String> = due.map(|(arn, replacement)| { replacement.due = None; arn.clone() }).collect();
+        for arn in due {
+            if let Some(service) = self.service(&arn)
+                && !self.stopping.contains_key(&arn)
+            {
+                self.prepare(&service, None);
+            }
+        }
+    }
+}

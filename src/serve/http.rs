@@ -1,0 +1,161 @@
+//! The one port: the AWS APIs, the services' public addresses, the page. HTTP and HTTPS, told by the first byte.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::server::Acceptor;
+
+use super::api::{self, error::ApiError, sts};
+use super::edge::{self, AnyBody, full, text};
+use super::shared::{Shared, new_id};
+use crate::engine::Engine;
+use crate::holder::authority::Signer;
+
+/// The first byte of a TLS handshake record (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+/// Largest body of a call.
+const MOST_BODY: usize = 1 << 20;
+/// A client that says nothing for this long after it connected is disconnected.
+const FIRST_WITHIN: Duration = Duration::from_secs(60);
+/// Hosts under which the APIs and the page are reached; any other is another site's attempt (DNS rebinding).
+const OWN_HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+const TARGET: &str = "x-amz-target";
+
+/// What a connection needs.
+pub(crate) struct Front {
+    /// State, logs and ways.
+    pub(crate) shared: Arc<Shared>,
+    /// The engine, for questions about images.
+    pub(crate) engine: Arc<dyn Engine>,
+    /// Signs the names of services.
+    pub(crate) signer: Signer,
+}
+
+/// Serves connections until dropped.
+pub(crate) async fn serve(front: Arc<Front>, listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => drop(connections.spawn(converse(front.clone(), stream))),
+            // Too many open files, or a client that is gone: others go on.
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+async fn converse(front: Arc<Front>, stream: TcpStream) {
+    // Answers are small, and waited for.
+    drop(stream.set_nodelay(true));
+    let mut first = [0];
+    let peeked = timeout(FIRST_WITHIN, stream.peek(&mut first)).await;
+    if !matches!(peeked, Ok(Ok(1))) {
+        return;
+    }
+    if first[0] != TLS_HANDSHAKE {
+        return speak(front, stream, false).await;
+    }
+    let secure = async {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
+        let config = front.signer.config_for(start.client_hello().server_name().unwrap_or("127.0.0.1")).ok()?;
+        start.into_stream(config).await.ok()
+    };
+    if let Some(stream) = secure.await {
+        speak(front, stream, true).await;
+    }
+}
+
+/// Speaks HTTP with one client.
+pub(super) async fn speak(
+    front: Arc<Front>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    is_secure: bool,
+) {
+    let service = service_fn(move |request| {
+        let front = front.clone();
+        async move { Ok::<_, Infallible>(answer(&front, request, is_secure).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that disconnects is not an error.
+    drop(served.await);
+}
+
+async fn answer(front: &Arc<Front>, request: Request<Incoming>, is_secure: bool) -> Response<AnyBody> {
+    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = request.uri().authority().map(|of| of.as_str()).or(named).map(str::to_owned) else {
+        return text(StatusCode::BAD_REQUEST, "a request must name its host");
+    };
+    if let Some(url) = edge::service_of(&host) {
+        return edge::pass_on(&front.shared, url, &host, request, is_secure).await;
+    }
+    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host.as_str(), |(n, _)| n);
+    if !OWN_HOSTS.contains(&name) {
+        return text(StatusCode::FORBIDDEN, "this server answers to loopback names alone");
+    }
+    // A page of another site may send a request, but it cannot leave out its origin.
+    let origin = request.headers().get(ORIGIN).map(|origin| origin.as_bytes().to_vec());
+    let own = [format!("http://{host}"), format!("https://{host}")];
+    if origin.is_some_and(|origin| !own.iter().any(|own| own.as_bytes() == origin)) {
+        return text(StatusCode::FORBIDDEN, "requests of other sites' pages are refused");
+    }
+    if request.method() != Method::POST || request.uri().path() != "/" {
+        return text(StatusCode::NOT_FOUND, "nothing is here: the APIs take POST /");
+    }
+    let target = request.headers().get(TARGET).and_then(|target| target.to_str().ok()).map(str::to_owned);
+    let body = match Limited::new(request.into_body(), MOST_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than a call's may be"),
+    };
+    match target {
+        Some(target) => call(front, &target, &body).await,
+        None if sts::is_caller_identity(&body) => {
+            let xml = sts::caller_identity(&front.shared.place, &new_id());
+            with_type(StatusCode::OK, "text/xml", Bytes::from(xml))
+        }
+        None => text(StatusCode::BAD_REQUEST, "a call must name its operation in X-Amz-Target"),
+    }
+}
+
+async fn call(front: &Front, target: &str, body: &[u8]) -> Response<AnyBody> {
+    let content_type = api::content_type(target);
+    let called = api::call(&front.shared, front.engine.as_ref(), target, body).await;
+    let (status, answer) = match called {
+        Ok(answer) => (StatusCode::OK, answer),
+        Err(error) => {
+            tracing::debug!(target, %error, "refused");
+            let ApiError { code, message } = &error;
+            (error.status(), json!({ "__type": code, "Message": message, "message": message }))
+        }
+    };
+    let mut response = with_type(status, content_type, Bytes::from(answer.to_string()));
+    if let Ok(id) = HeaderValue::from_str(&new_id()) {
+        response.headers_mut().insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Response<AnyBody> {
+    let mut response = Response::new(full(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

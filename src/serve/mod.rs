@@ -1,0 +1,105 @@
+//! A local App Runner: real clients deploy to it through the AWS APIs, real containers serve behind it under the simulated
+//! platform, and a deployment can fail, roll back, log and be explained.
+
+mod api;
+mod deployer;
+mod edge;
+mod http;
+mod prepare;
+pub(crate) mod seed;
+mod service;
+pub(crate) mod shared;
+pub(crate) mod store;
+mod tale;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::holder::authority::{Pair, Signer};
+use crate::run::RunError;
+use crate::run::context::Context;
+use crate::run::schedule::Room;
+use deployer::Deployer;
+use http::Front;
+use service::{Change, Status, Work};
+use shared::{Books, Order, Place, Shared};
+use store::journal::StoreError;
+
+/// Settings of a server.
+pub(crate) struct Setup {
+    /// Account, region and port.
+    pub(crate) place: Place,
+    /// State and logs.
+    pub(crate) books: Books,
+    /// The values of variables that are stored elsewhere.
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// How many instances may be deployed at a time.
+    pub(crate) room: Room,
+    /// Signs the names of services.
+    pub(crate) authority: Pair,
+}
+
+/// Serves until `ending` becomes true. What was under way when the last server ended is over: it failed, and goes back to
+/// what served before; what was running runs again.
+///
+/// # Errors
+/// The state folder cannot be written.
+pub(crate) async fn serve(
+    setup: Setup,
+    context: Arc<Context>,
+    listener: TcpListener,
+    ending: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let signer = Signer::new(&setup.authority.key).map_err(|e| RunError::host("reading the authority's key", e))?;
+    let (shared, orders) = Shared::new(setup.place, setup.books);
+    resume(&shared)?;
+    let front = Front { shared: shared.clone(), engine: context.engine.clone(), signer };
+    let deployer = Deployer::new(shared, context, setup.room, setup.secrets);
+    tokio::select! {
+        () = http::serve(Arc::new(front), listener) => {}
+        () = deployer.run(orders, ending) => {}
+    }
+    Ok(())
+}
+
+/// Why a server ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// This machine's.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The state folder's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn resume(shared: &Shared) -> Result<(), StoreError> {
+    let ended = api::apprunner::interrupted(&shared.books().state, shared.now_ms());
+    for (arn, changes) in ended {
+        let operation = changes.iter().find_map(|change| match change {
+            Change::Operation { operation, .. } => Some(operation.clone()),
+            _ => None,
+        });
+        let service = shared.books().state.services.get(&arn).cloned();
+        shared.change(changes)?;
+        if let (Some(service), Some(operation)) = (service, operation) {
+            let line = "the server ended while this was under way".to_owned();
+            tale::explains(shared, &service, Some(&operation), &[line]);
+            tale::fails(shared, &service, &operation, None, None);
+        }
+    }
+    let running: Vec<String> = {
+        let books = shared.books();
+        let running = books.state.services.values().filter(|service| service.status == Status::Running);
+        running.map(|service| service.arn.clone()).collect()
+    };
+    for arn in running {
+        shared.order(Order { arn, operation: None, work: Work::Deploy });
+    }
+    Ok(())
+}

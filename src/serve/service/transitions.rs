@@ -1,0 +1,208 @@
+//! The life cycle of a service as a table of calls and their outcomes.
+
+use super::settings::{is_image, merged, with_defaults};
+use super::{Begun, Change, Operation, OperationKind, Progress, Service, State, Status, Work};
+use crate::serve::api::error::{ApiError, ApiResult};
+use crate::serve::api::shapes::{CreateServiceRequest, Settings, UpdateServiceRequest};
+
+/// Who and when: what a new service or operation is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    /// The time in milliseconds since 1970.
+    pub(crate) now_ms: i64,
+    /// The id of a new operation: 32 hexadecimal digits.
+    pub(crate) operation: String,
+}
+
+/// The identity of a new service.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// Its ARN.
+    pub(crate) arn: String,
+    /// Its id.
+    pub(crate) id: String,
+    /// Its public address.
+    pub(crate) url: String,
+}
+
+fn begun(mut service: Service, kind: OperationKind, stamp: &Stamp, work: Work) -> Begun {
+    service.status = Status::OperationInProgress;
+    service.updated_ms = stamp.now_ms;
+    let operation = Operation::begin(kind, &stamp.operation, stamp.now_ms);
+    let changes = vec![
+        Change::Service(Box::new(service.clone())),
+        Change::Operation { arn: service.arn.clone(), operation: operation.clone() },
+    ];
+    Begun { changes, service, operation: Some(operation), work }
+}
+
+/// A service that is in a state already, or is on the way to it.
+fn nothing(service: &Service) -> Begun {
+    Begun { changes: Vec::new(), service: service.clone(), operation: None, work: Work::Nothing }
+}
+
+/// Creates a service. A name is free again when its service is deleted.
+///
+/// # Errors
+/// When the name is taken, with App Runner's words.
+pub(crate) fn create(
+    state: &State,
+    request: CreateServiceRequest,
+    identity: Identity,
+    stamp: &Stamp,
+) -> ApiResult<Begun> {
+    let name = request.service_name;
+    let is_taken = |known: &Service| known.name == name && known.status != Status::Deleted;
+    if state.services.values().any(is_taken) {
+        return Err(ApiError::invalid(format!("Service with the provided name already exists: {name}.")));
+    }
+    let tags = request.tags.into_iter().flatten().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())));
+    let service = Service {
+        arn: identity.arn,
+        name,
+        id: identity.id,
+        url: identity.url,
+        status: Status::OperationInProgress,
+        created_ms: stamp.now_ms,
+        updated_ms: stamp.now_ms,
+        deleted_ms: None,
+        settings: with_defaults(request.settings),
+        before: None,
+        encryption: request.encryption_configuration,
+        tags: tags.collect(),
+    };
+    Ok(begun(service, OperationKind::CreateService, stamp, Work::Deploy))
+}
+
+/// Deploys another configuration. What is left out stays as it is; a service whose creation failed is built again
+/// (<https://aws.amazon.com/about-aws/whats-new/2023/06/aws-app-runner-update-rebuild-failed-service/>).
+///
+/// # Errors
+/// When the service is neither RUNNING nor CREATE_FAILED, or its kind of source would change.
+pub(crate) fn update(service: &Service, request: UpdateServiceRequest, stamp: &Stamp) -> ApiResult<Begun> {
+    let refused = |status: &str| {
+        Err(ApiError::state(format!("Service cannot be updated in the current state: {status}.")))
+    };
+    match service.status {
+        Status::Running | Status::CreateFailed => {}
+        Status::OperationInProgress => return refused("OPERATION_IN_PROGRESS"),
+        // https://docs.aws.amazon.com/apprunner/latest/dg/manage-pause.html
+        Status::Paused => return refused("PAUSED"),
+        Status::Deleted => return refused("DELETED"),
+        Status::DeleteFailed => return refused("DELETE_FAILED"),
+    }
+    let settings = merged(&service.settings, request.settings);
+    if is_image(&service.settings) != is_image(&settings) {
+        let from_to = if is_image(&settings) { "REPOSITORY to API" } else { "API to REPOSITORY" };
+        return Err(ApiError::invalid(format!("ConfigurationSource cannot be changed from {from_to}.")));
+    }
+    let before = (service.status == Status::Running).then(|| service.settings.clone());
+    let next = Service { settings, before, ..service.clone() };
+    Ok(begun(next, OperationKind::UpdateService, stamp, Work::Deploy))
+}
+
+/// Deploys the same configuration again.
+///
+/// # Errors
+/// When the service is not RUNNING.
+pub(crate) fn deploy(service: &Service, stamp: &Stamp) -> ApiResult<Begun> {
+    if service.status != Status::Running {
+        let message = "Can't start a deployment on the specified service, because it isn't in RUNNING state.";
+        return Err(ApiError::invalid(message));
+    }
+    let next = Service { before: Some(service.settings.clone()), ..service.clone() };
+    Ok(begun(next, OperationKind::StartDeployment, stamp, Work::Deploy))
+}
+
+/// Stops the instances.
+///
+/// # Errors
+/// When the service is neither RUNNING nor PAUSED.
+pub(crate) fn pause(service: &Service, stamp: &Stamp) -> ApiResult<Begun> {
+    match service.status {
+        Status::Running => Ok(begun(service.clone(), OperationKind::PauseService, stamp, Work::Stop)),
+        Status::Paused => Ok(nothing(service)),
+        _ => Err(not_in("paused", service.status)),
+    }
+}
+
+/// Starts the instances of a paused service.
+///
+/// # Errors
+/// When the service is neither PAUSED nor RUNNING.
+pub(crate) fn resume(service: &Service, stamp: &Stamp) -> ApiResult<Begun> {
+    match service.status {
+        Status::Paused => Ok(begun(service.clone(), OperationKind::ResumeService, stamp, Work::Resume)),
+        Status::Running => Ok(nothing(service)),
+        _ => Err(not_in("resumed", service.status)),
+    }
+}
+
+/// Deletes a service in any state but in an operation.
+///
+/// # Errors
+/// When an operation is under way.
+pub(crate) fn delete(service: &Service, stamp: &Stamp) -> ApiResult<Begun> {
+    match service.status {
+        Status::OperationInProgress => Err(not_in("deleted", service.status)),
+        Status::Deleted => Ok(nothing(service)),
+        _ => Ok(begun(service.clone(), OperationKind::DeleteService, stamp, Work::Stop)),
+    }
+}
+
+/// In the words of the refusal of an update; those of these operations were not found.
+fn not_in(done: &str, status: Status) -> ApiError {
+    let status = serde_json::to_value(status).ok();
+    let status = status.as_ref().and_then(|status| status.as_str()).unwrap_or_default();
+    ApiError::state(format!("Service cannot be {done} in the current state: {status}."))
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    /// As it should.
+    Well,
+    /// It failed.
+    Badly,
+}
+
+/// What comes of the end of the operation under way: the service is restored after a failed update.
+#[must_use]
+pub(crate) fn end(service: &Service, operation: &Operation, ended: Ended, now_ms: i64) -> Vec<Change> {
+    let restored = |status| Service {
+        settings: service.before.clone().unwrap_or_else(|| service.settings.clone()),
+        before: None,
+        status,
+        updated_ms: now_ms,
+        ..service.clone()
+    };
+    let kept = |status| Service { before: None, status, updated_ms: now_ms, ..service.clone() };
+    let (next, progress) = match (operation.kind, ended) {
+        (OperationKind::DeleteService, Ended::Well) => {
+            (Service { deleted_ms: Some(now_ms), ..kept(Status::Deleted) }, Progress::Succeeded)
+        }
+        (OperationKind::DeleteService, Ended::Badly) => (kept(Status::DeleteFailed), Progress::Failed),
+        (OperationKind::PauseService, Ended::Well) => (kept(Status::Paused), Progress::Succeeded),
+        (OperationKind::PauseService, Ended::Badly) => (kept(Status::Running), Progress::Failed),
+        (OperationKind::ResumeService, Ended::Badly) => (kept(Status::Paused), Progress::Failed),
+        (_, Ended::Well) => (kept(Status::Running), Progress::Succeeded),
+        (_, Ended::Badly) if service.before.is_some() => (restored(Status::Running), Progress::RollbackSucceeded),
+        (_, Ended::Badly) => (kept(Status::CreateFailed), Progress::Failed),
+    };
+    vec![
+        Change::Service(Box::new(next)),
+        Change::Operation { arn: service.arn.clone(), operation: operation.with(progress, now_ms) },
+    ]
+}
+
+/// An operation that goes back to the version before.
+#[must_use]
+pub(crate) fn rolling_back(service: &Service, operation: &Operation, now_ms: i64) -> Change {
+    Change::Operation { arn: service.arn.clone(), operation: operation.with(Progress::RollbackInProgress, now_ms) }
+}
+
+/// The configuration that serves: during an update the one before it.
+#[must_use]
+pub(crate) fn serving(service: &Service) -> &Settings {
+    service.before.as_ref().unwrap_or(&service.settings)
+}

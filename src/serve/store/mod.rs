@@ -1,0 +1,4 @@
+//! What outlives the server: a journal of changes, and the logs.
+
+pub(crate) mod journal;
+pub(crate) mod logs;
