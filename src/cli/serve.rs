@@ -8,11 +8,12 @@ use tokio::net::TcpListener;
 use super::console::{print, say};
 use super::failure::Failure;
 use super::flags::{Common, Running};
-use super::input::{read_env, read_text};
+use super::input::{read_compose, read_env, read_text};
 use super::session::{close, engine, open, room};
 use super::signals::Signals;
 use crate::holder::authority::new_authority;
 use crate::run::session::state_dir;
+use crate::serve::prepare::World;
 use crate::serve::seed::{self, Seed};
 use crate::serve::shared::{Books, Place};
 use crate::serve::store::journal::StoreError;
@@ -43,6 +44,12 @@ pub(crate) struct Args {
     /// Env file with the values of secrets (NAME=VALUE lines)
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+    /// Compose file whose services with an image run beside every instance
+    #[arg(long, value_name = "FILE")]
+    compose: Option<PathBuf>,
+    /// VPCs have a NAT gateway: egress through them reaches the internet
+    #[arg(long)]
+    nat: bool,
     /// Folder with services, operations and logs; they are there again after a restart [default: one of the user's]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -74,7 +81,12 @@ pub(crate) async fn execute(_: &Common, args: Args) -> Result<u8, Failure> {
         return Ok(0);
     }
     args.running.own.install()?;
-    let secrets = args.env_file.as_deref().map(read_env).transpose()?.unwrap_or_default();
+    let compose = args.compose.as_deref().map(read_compose).transpose()?;
+    let world = World {
+        secrets: args.env_file.as_deref().map(read_env).transpose()?.unwrap_or_default(),
+        nat: args.nat.then_some(true),
+        upstreams: compose.map(|compose| compose.upstreams).unwrap_or_default(),
+    };
     let listener = listen(args.port).await?;
     let mut books = Books::open(&folder)?;
     if let Some(seed) = &seed
@@ -93,7 +105,7 @@ pub(crate) async fn execute(_: &Common, args: Args) -> Result<u8, Failure> {
         place.account, place.region, place.port, place.port
     );
     say(&ready);
-    let setup = Setup { place, books, secrets, room, authority };
+    let setup = Setup { place, books, world, room, authority };
     let (end, ending) = tokio::sync::watch::channel(false);
     let context = rig.context.clone();
     let mut asked = signals.asked();

@@ -153,6 +153,8 @@ pub(crate) struct Prepare {
     pub(crate) ports: Vec<u16>,
     /// Hosts the candidate needs.
     pub(crate) upstreams: Vec<Upstream>,
+    /// Whether to report every HTTP request to a host.
+    pub(crate) outbox: bool,
     /// Whether to record what the candidate does; without it, the cost of recording can be measured.
     pub(crate) evidence: bool,
 }
@@ -168,6 +170,23 @@ pub(crate) struct Upstream {
     pub(crate) address: Option<Ipv4Addr>,
     /// What answers.
     pub(crate) answer: Answer,
+}
+
+/// An HTTP request of the candidate to a host of the simulated internet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    /// The host, as the request names it.
+    pub(crate) host: String,
+    /// The port.
+    pub(crate) port: u16,
+    /// `GET`, `POST`, …
+    pub(crate) method: String,
+    /// Path and query.
+    pub(crate) path: String,
+    /// The beginning of the body.
+    pub(crate) body: String,
+    /// The status of the answer.
+    pub(crate) status: u16,
 }
 
 /// What answers for a host.
@@ -288,6 +307,13 @@ pub(crate) enum FromHolder {
         /// The body, at most 64 KiB.
         body: String,
     },
+    /// The candidate sent a request to a host; see [`Prepare::outbox`].
+    Sent {
+        /// The run.
+        run: u64,
+        /// The request.
+        request: Sent,
+    },
     /// Requests to the candidate are accepted.
     Relaying {
         /// The run.
@@ -384,6 +410,7 @@ mod tests {
                 address: Some(OWN),
                 answer: Answer::Stub(Stub::default()),
             }],
+            outbox: false,
             evidence: true,
         }));
         let bytes = line(&message).expect("a line");

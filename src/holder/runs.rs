@@ -22,7 +22,7 @@ use super::questions::Questions;
 use super::relay;
 use super::say::Say;
 use super::service;
-use super::upstream::{OnStandIn, World};
+use super::upstream::{OnRequest, OnStandIn, World};
 use super::usage::{Groups, Meter};
 use crate::model::Condition;
 use crate::model::condition::{Changes, Egress, EgressFault, NetworkPlan, RouteFault, Target};
@@ -142,7 +142,11 @@ impl Runs {
         // Start of the run's clock.
         let zero = Instant::now();
         let on_stand_in = prepare.evidence.then(|| on_stand_in(self.say.clone(), run, zero, names.clone()));
-        internet.put(World { responses, upstreams, metadata: plan.metadata, over: None, on_stand_in });
+        let on_request = prepare.outbox.then(|| {
+            let say = self.say.clone();
+            Arc::new(move |request| say.say(FromHolder::Sent { run, request })) as OnRequest
+        });
+        internet.put(World { responses, upstreams, metadata: plan.metadata, over: None, on_stand_in, on_request });
         let (tell, started) = watch::channel(None);
         let questions = Arc::new(Questions::new(self.say.clone(), run, zero, prepare.evidence));
         let on_question = questions.clone();

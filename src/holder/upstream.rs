@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -23,7 +23,7 @@ use super::authority::Signer;
 use super::deny;
 use super::net::service_address;
 use super::opening::{Stream, Talk, is_secure_port, recognise, spoken_first};
-use super::protocol::{Answer, CREDENTIALS_PATH, METADATA};
+use super::protocol::{Answer, CREDENTIALS_PATH, METADATA, Sent};
 use crate::model::condition::{MetadataFault, ResponseFault};
 use crate::model::observation::Reply;
 use crate::model::service::{Step, Stub};
@@ -46,6 +46,12 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// refused.
 pub(crate) type OnStandIn = Arc<dyn Fn(Ipv4Addr, u16, Reply, Option<String>) + Send + Sync>;
 
+/// Called with each HTTP request to a host of the internet, whoever plays it.
+pub(crate) type OnRequest = Arc<dyn Fn(Sent) + Send + Sync>;
+
+/// Most of a request's body that is reported.
+const MOST_BODY: usize = 4 << 10;
+
 /// The internet of one run.
 #[derive(Default)]
 pub(crate) struct World {
@@ -59,6 +65,8 @@ pub(crate) struct World {
     pub(crate) over: Option<watch::Receiver<()>>,
     /// Reports what is said in place of servers that nobody plays.
     pub(crate) on_stand_in: Option<OnStandIn>,
+    /// Reports requests, if they are asked for.
+    pub(crate) on_request: Option<OnRequest>,
 }
 
 /// What a connection has reached.
@@ -115,7 +123,7 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
     let Ok(SocketAddr::V4(local)) = stream.local_addr() else { return };
     let (address, port) = (*local.ip(), local.port());
     if address == METADATA {
-        return http(stream, move |path| world.credentials(path)).await;
+        return http(stream, move |path| world.credentials(path), None).await;
     }
     let Reached { fault, answer } = world.reached(address, port);
     if fault.denied && deny::speaks_first(port) {
@@ -178,7 +186,8 @@ async fn converse(stream: TcpStream, signer: Arc<Signer>, world: Arc<World>) {
             METHODS.iter().any(|method| first.starts_with(&method.as_bytes()[..first.len().min(method.len())]));
         if is_http {
             stand_in(Reply::Http, None);
-            return http(stream, move |_| stub.clone()).await;
+            let told = world.on_request.clone().map(|tell| (tell, port));
+            return http(stream, move |_| stub.clone(), told).await;
         }
         if fault.denied {
             return deny::refuse(stream, &first).await;
@@ -209,15 +218,36 @@ async fn peek(mut stream: Stream, silent: &(dyn Fn() + Sync)) -> Option<(Vec<u8>
     (length > 0).then(|| (first, Box::new(whole) as Stream))
 }
 
-async fn http(stream: impl AsyncRead + AsyncWrite + Unpin, stub: impl Fn(&str) -> Stub) {
-    let service = service_fn(|request: Request<Incoming>| answer(stub(request.uri().path()), request));
+async fn http(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    stub: impl Fn(&str) -> Stub,
+    told: Option<(OnRequest, u16)>,
+) {
+    let service =
+        service_fn(|request: Request<Incoming>| answer(stub(request.uri().path()), request, told.clone()));
     // A client that disconnects is not an error.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(stub: Stub, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    stub: Stub,
+    request: Request<Incoming>,
+    told: Option<(OnRequest, u16)>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
     // Read the whole body: a client may wait until it is sent.
-    let _ = request.into_body().collect().await;
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    if let Some((tell, port)) = told {
+        let host = head.uri.host().or_else(|| head.headers.get(HOST)?.to_str().ok()).unwrap_or_default();
+        tell(Sent {
+            host: host.rsplit_once(':').map_or(host, |(host, _)| host).to_owned(),
+            port,
+            method: head.method.to_string(),
+            path: head.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            body: String::from_utf8_lossy(&body[..body.len().min(MOST_BODY)]).into_owned(),
+            status: stub.status,
+        });
+    }
     tokio::time::sleep(stub.delay).await;
     let mut response = Response::new(Full::new(Bytes::from(stub.body)));
     *response.status_mut() = hyper::StatusCode::from_u16(stub.status).unwrap_or_default();

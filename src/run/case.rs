@@ -222,6 +222,7 @@ async fn attempt(
         real_time: context.options.real_time,
         ports: spec::named_ports(service, &env),
         upstreams: services.upstreams.clone(),
+        outbox: listener.lease.is_some(),
         evidence: context.options.evidence,
     };
     let (prepared, created) = tokio::join!(holder.prepare(prepare), engine.create(&container));

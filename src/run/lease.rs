@@ -14,7 +14,9 @@ use tokio_util::io::StreamReader;
 use super::RunError;
 use super::program::PROGRAM;
 use crate::engine::{Engine, Output};
+use crate::holder::protocol::Sent;
 use crate::model::Redactor;
+use crate::model::redact::REDACTED;
 
 /// Longest line of output in bytes; the rest of a longer one is the next line.
 const LONGEST_LINE: usize = 64 << 10;
@@ -27,6 +29,8 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 pub(crate) enum Told {
     /// A line of the candidate's output, without secrets.
     Line(String),
+    /// It sent a request to a host of the simulated internet; without secrets.
+    Sent(Sent),
     /// It is healthy and takes requests by way of this holder's container; see [`open`].
     Serving(String),
 }
@@ -62,6 +66,13 @@ impl Lease {
         self.tell(Told::Serving(holder.to_owned()));
     }
 
+    /// Tells a request of the candidate. What it sends to others is as private as its log; passwords that are good once are
+    /// secrets, too.
+    pub(crate) fn send(&self, request: Sent, redactor: &Redactor) {
+        let clean = |text: &str| without_codes(&redactor.clean(text));
+        self.tell(Told::Sent(Sent { path: redactor.clean(&request.path), body: clean(&request.body), ..request }));
+    }
+
     /// Tells the lines that a piece of output completes; `line` keeps the rest.
     pub(crate) fn write(&self, line: &mut Vec<u8>, piece: &[u8], redactor: &Redactor) {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
@@ -85,6 +96,24 @@ impl Lease {
         // Whoever holds the lease may be gone.
         drop(self.told.send(told));
     }
+}
+
+/// A body without numbers of four to eight digits: the codes that are sent to people. A telephone number is longer, or has a
+/// plus before it, which a form writes as `%2B`: its own plus is a space.
+fn without_codes(body: &str) -> String {
+    let is_json = body.trim_start().starts_with(['{', '[']);
+    let is_word = |c: char| c.is_ascii_alphanumeric() || (is_json && c == '+');
+    let mut clean = String::new();
+    let mut rest = body;
+    while let Some(at) = rest.find(is_word) {
+        let (before, from) = rest.split_at(at);
+        let (word, after) = from.split_at(from.find(|c| !is_word(c)).unwrap_or(from.len()));
+        let is_code = (4..=8).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit());
+        clean.push_str(before);
+        clean.push_str(if is_code { REDACTED } else { word });
+        rest = after;
+    }
+    clean + rest
 }
 
 /// Opens a way for requests to the candidate of a holder: HTTP/2 over the streams of a command in the holder's container,
@@ -141,6 +170,20 @@ mod tests {
             seen.push(line);
         }
         assert_eq!(seen, ["one", "two ‹redacted›", "th"]);
+    }
+
+    #[test]
+    fn codes_are_redacted_and_telephone_numbers_are_not() {
+        for (text, clean) in [
+            ("To=%2B15550100&Body=Your+code+is+482913", "To=%2B15550100&Body=Your+code+is+‹redacted›"),
+            (
+                r#"{"to":"+15550100","text":"Your code is 482913."}"#,
+                r#"{"to":"+15550100","text":"Your code is ‹redacted›."}"#,
+            ),
+            ("VA0123 has 12 and 1234567", "VA0123 has 12 and ‹redacted›"),
+        ] {
+            assert_eq!(without_codes(text), clean);
+        }
     }
 
     #[tokio::test]

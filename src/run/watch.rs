@@ -306,6 +306,11 @@ impl<'a> Watch<'a> {
                 }
                 self.soaked = Some(Instant::now() + WAITING_AGAIN);
             }
+            FromHolder::Sent { run, request } if run == self.run => {
+                if let Some(lease) = self.lease {
+                    lease.send(request, self.redactor);
+                }
+            }
             FromHolder::Relaying { run } if run == self.run => {
                 if let Some(lease) = self.lease {
                     lease.serve(&self.holder.container);

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::prepare::{NotPrepared, Prepared, prepare};
+use super::prepare::{NotPrepared, Prepared, World, prepare};
 use super::service::{Change, Ended, Operation, Service, Work, end, rolling_back, serving};
 use super::shared::{Order, Shared, Way, new_id};
 use super::tale;
@@ -66,7 +66,7 @@ pub(crate) struct Deployer {
     shared: Arc<Shared>,
     context: Arc<Context>,
     executor: Executor,
-    secrets: Arc<BTreeMap<String, String>>,
+    world: Arc<World>,
     instances: BTreeMap<Number, Instance>,
     jobs: BTreeMap<JobId, Number>,
     /// Pauses and deletions that wait for the end of instances.
@@ -85,13 +85,13 @@ impl Deployer {
         shared: Arc<Shared>,
         context: Arc<Context>,
         room: Room,
-        secrets: BTreeMap<String, String>,
+        world: World,
     ) -> Self {
         Self {
             executor: Executor::new(context.clone(), room, true),
             shared,
             context,
-            secrets: Arc::new(secrets),
+            world: Arc::new(world),
             instances: BTreeMap::new(),
             jobs: BTreeMap::new(),
             stopping: BTreeMap::new(),
@@ -157,10 +157,10 @@ impl Deployer {
     /// Prepares an instance: of the new configuration for an operation, else of the one that serves.
     fn prepare(&mut self, service: &Service, operation: Option<Operation>) {
         let settings = if operation.is_some() { service.settings.clone() } else { serving(service).clone() };
-        let (engine, secrets) = (self.context.engine.clone(), self.secrets.clone());
+        let (engine, world) = (self.context.engine.clone(), self.world.clone());
         let (arn, name) = (service.arn.clone(), service.name.clone());
         self.steps.spawn(async move {
-            let result = prepare(engine.as_ref(), &name, &settings, &secrets).await;
+            let result = prepare(engine.as_ref(), &name, &settings, &world).await;
             Step::Prepared { arn, operation, result }
         });
     }
@@ -228,6 +228,11 @@ impl Deployer {
                 if let Some(service) = self.service(&instance.arn) {
                     let stream = format!("instance/{}", instance.id);
                     self.shared.log(&tale::application(&service), &stream, [line]);
+                }
+            }
+            Told::Sent(request) => {
+                if let Some(service) = self.service(&instance.arn) {
+                    tale::sent(&self.shared, &service, &request);
                 }
             }
             Told::Serving(holder) => {

@@ -7,7 +7,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, UPGRADE};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::shared::{Shared, Way};
 
 /// A body of any kind.
-pub(crate) type AnyBody = BoxBody<Bytes, hyper::Error>;
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// Limit of a whole request (<https://docs.aws.amazon.com/apprunner/latest/dg/develop.html>).
 const WITHIN: Duration = Duration::from_secs(120);
@@ -56,7 +56,7 @@ pub(crate) async fn pass_on(
         return text(StatusCode::BAD_REQUEST, "the request has no valid address");
     };
     match timeout(WITHIN, sender.send_request(request)).await {
-        Ok(Ok(response)) => response.map(|body| Busy { body, _busy: busy }.boxed()),
+        Ok(Ok(response)) => response.map(|body| Busy { body, _busy: busy }.boxed_unsync()),
         Ok(Err(error)) => {
             tracing::debug!(%error, "passing a request on");
             text(StatusCode::SERVICE_UNAVAILABLE, "upstream connect error or disconnect/reset before headers")
@@ -88,7 +88,7 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Response<AnyBody> 
 /// A whole body.
 #[must_use]
 pub(crate) fn full(bytes: Bytes) -> AnyBody {
-    Full::new(bytes).map_err(|never| match never {}).boxed()
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body during which its instance is not stopped.

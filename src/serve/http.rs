@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN, USER_AGENT};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,6 +21,7 @@ use tokio_rustls::rustls::server::Acceptor;
 
 use super::api::{self, error::ApiError, sts};
 use super::edge::{self, AnyBody, full, text};
+use super::page;
 use super::shared::{Shared, new_id};
 use crate::engine::Engine;
 use crate::holder::authority::Signer;
@@ -34,6 +35,10 @@ const FIRST_WITHIN: Duration = Duration::from_secs(60);
 /// Hosts under which the APIs and the page are reached; any other is another site's attempt (DNS rebinding).
 const OWN_HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 const TARGET: &str = "x-amz-target";
+/// A header of the page's own calls.
+const PAGE: &str = "x-exitone-page";
+/// Group and stream of the calls that may change something.
+const ACTIONS: (&str, &str) = ("/exitone/serve", "actions");
 
 /// What a connection needs.
 pub(crate) struct Front {
@@ -117,16 +122,22 @@ async fn answer(front: &Arc<Front>, request: Request<Incoming>, is_secure: bool)
     if origin.is_some_and(|origin| !own.iter().any(|own| own.as_bytes() == origin)) {
         return text(StatusCode::FORBIDDEN, "requests of other sites' pages are refused");
     }
+    if request.method() == Method::GET
+        && let Some(page) = page::answer(&front.shared, request.uri().path())
+    {
+        return page;
+    }
     if request.method() != Method::POST || request.uri().path() != "/" {
         return text(StatusCode::NOT_FOUND, "nothing is here: the APIs take POST /");
     }
+    let who = who(request.headers());
     let target = request.headers().get(TARGET).and_then(|target| target.to_str().ok()).map(str::to_owned);
     let body = match Limited::new(request.into_body(), MOST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than a call's may be"),
     };
     match target {
-        Some(target) => call(front, &target, &body).await,
+        Some(target) => call(front, &who, &target, &body).await,
         None if sts::is_caller_identity(&body) => {
             let xml = sts::caller_identity(&front.shared.place, &new_id());
             with_type(StatusCode::OK, "text/xml", Bytes::from(xml))
@@ -135,9 +146,33 @@ async fn answer(front: &Arc<Front>, request: Request<Incoming>, is_secure: bool)
     }
 }
 
-async fn call(front: &Front, target: &str, body: &[u8]) -> Response<AnyBody> {
+/// Who sends a request: the page, or the program that the client says it is.
+fn who(headers: &HeaderMap) -> String {
+    if headers.contains_key(PAGE) {
+        return "page".to_owned();
+    }
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("unknown client");
+    agent.split_whitespace().next().unwrap_or_default().to_owned()
+}
+
+/// Writes down a call that may change something.
+fn note(shared: &Shared, who: &str, target: &str, body: &[u8], refused: Option<&ApiError>) {
+    let operation = target.rsplit('.').next().unwrap_or_default();
+    if ["Describe", "List", "Get", "Filter"].iter().any(|prefix| operation.starts_with(prefix)) {
+        return;
+    }
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let of_arn = || body["ServiceArn"].as_str()?.split('/').nth(1);
+    let name = body["ServiceName"].as_str().or_else(of_arn).unwrap_or_default();
+    let result = refused.map_or_else(|| "accepted".to_owned(), ToString::to_string);
+    let line = json!({ "who": who, "call": format!("{operation} {name}").trim_end(), "result": result });
+    shared.log(ACTIONS.0, ACTIONS.1, [line.to_string()]);
+}
+
+async fn call(front: &Front, who: &str, target: &str, body: &[u8]) -> Response<AnyBody> {
     let content_type = api::content_type(target);
     let called = api::call(&front.shared, front.engine.as_ref(), target, body).await;
+    note(&front.shared, who, target, body, called.as_ref().err());
     let (status, answer) = match called {
         Ok(answer) => (StatusCode::OK, answer),
         Err(error) => {

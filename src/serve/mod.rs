@@ -5,7 +5,8 @@ mod api;
 mod deployer;
 mod edge;
 mod http;
-mod prepare;
+mod page;
+pub(crate) mod prepare;
 pub(crate) mod seed;
 mod service;
 pub(crate) mod shared;
@@ -14,7 +15,6 @@ mod tale;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -26,6 +26,7 @@ use crate::run::context::Context;
 use crate::run::schedule::Room;
 use deployer::Deployer;
 use http::Front;
+use prepare::World;
 use service::{Change, Status, Work};
 use shared::{Books, Order, Place, Shared};
 use store::journal::StoreError;
@@ -36,8 +37,8 @@ pub(crate) struct Setup {
     pub(crate) place: Place,
     /// State and logs.
     pub(crate) books: Books,
-    /// The values of variables that are stored elsewhere.
-    pub(crate) secrets: BTreeMap<String, String>,
+    /// What the services find around them.
+    pub(crate) world: World,
     /// How many instances may be deployed at a time.
     pub(crate) room: Room,
     /// Signs the names of services.
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
     let (shared, orders) = Shared::new(setup.place, setup.books);
     resume(&shared)?;
     let front = Front { shared: shared.clone(), engine: context.engine.clone(), signer };
-    let deployer = Deployer::new(shared, context, setup.room, setup.secrets);
+    let deployer = Deployer::new(shared, context, setup.room, setup.world);
     tokio::select! {
         () = http::serve(Arc::new(front), listener) => {}
         () = deployer.run(orders, ending) => {}

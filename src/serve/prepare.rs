@@ -8,7 +8,9 @@ use serde_json::json;
 use super::service::settings::image;
 use crate::diagnose::standing::to_impose;
 use crate::engine::{Engine, EngineError};
-use crate::model::{Candidate, Case, Service};
+use crate::model::deployment::Fact;
+use crate::model::service::Upstream;
+use crate::model::{Candidate, Case, ImageFacts, Service};
 use crate::profile::battery;
 use crate::scenario::apprunner;
 use crate::scenario::import::revision::{File, told};
@@ -39,7 +41,18 @@ pub(crate) enum NotPrepared {
     Engine(#[from] EngineError),
 }
 
-/// Looks up the image and works out the case. `secrets` has the values of variables that are stored elsewhere.
+/// What the services of a server find around them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct World {
+    /// The values of variables that are stored elsewhere.
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// Whether their VPCs have a NAT gateway; without a word about it they have none.
+    pub(crate) nat: Option<bool>,
+    /// Hosts that they need.
+    pub(crate) upstreams: Vec<Upstream>,
+}
+
+/// Looks up the image and works out the case.
 ///
 /// # Errors
 /// When the platform would refuse it, and the engine's errors.
@@ -47,8 +60,9 @@ pub(crate) async fn prepare(
     engine: &dyn Engine,
     name: &str,
     settings: &Settings,
-    secrets: &BTreeMap<String, String>,
+    world: &World,
 ) -> Result<Prepared, NotPrepared> {
+    let secrets = &world.secrets;
     let refused = |why: String| Err(NotPrepared::Refused(why));
     let Some(identifier) = image(settings) else {
         return refused("the service is built from source: exitone runs images".to_owned());
@@ -73,6 +87,8 @@ pub(crate) async fn prepare(
     }
     let values = told.placeholders.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone())));
     told.service.env.extend(values.collect::<Vec<_>>());
+    told.service.upstreams.extend(world.upstreams.iter().cloned());
+    told.revision.nat = world.nat.map(|value| Fact { value, source: "--nat".to_owned(), holds: true });
     let facts = match resolved(engine, identifier).await? {
         Some(facts) => facts,
         None => {
@@ -85,7 +101,7 @@ pub(crate) async fn prepare(
     let conditions = battery(&profile, &told.service).with(&told.revision.changed).conditions;
     let (set, assumed) = to_impose(&conditions, &told.revision, &told.service);
     notes.extend(assumed.iter().map(|condition| {
-        format!("{condition} is imposed: nothing says that the VPC has a NAT gateway (--nat does)")
+        format!("{condition} is imposed: nothing says that the VPC has a NAT gateway (`exitone serve --nat` does)")
     }));
     let case = Case::new(&facts.reference, set);
     Ok(Prepared { candidate: Candidate { facts }, service: told.service, case, notes })
@@ -106,7 +122,7 @@ fn description(name: &str, settings: &Settings) -> serde_json::Value {
 pub(crate) async fn resolved(
     engine: &dyn Engine,
     identifier: &str,
-) -> Result<Option<crate::model::ImageFacts>, EngineError> {
+) -> Result<Option<ImageFacts>, EngineError> {
     for name in local_names(identifier) {
         match engine.inspect_image(&name).await {
             Ok(facts) => return Ok(Some(facts)),

@@ -45,20 +45,6 @@ pub(crate) struct Way {
     pub(crate) busy: Arc<()>,
 }
 
-/// Something that the page shows as it happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum News {
-    /// A service or an operation changed.
-    Changed,
-    /// Lines were written to a stream.
-    Logged {
-        /// The group.
-        group: String,
-        /// The stream.
-        stream: String,
-    },
-}
-
 /// State and logs; the journal is written before the state changes.
 pub(crate) struct Books {
     /// What there is.
@@ -96,7 +82,7 @@ pub(crate) struct Shared {
     books: Mutex<Books>,
     ways: Mutex<BTreeMap<String, Way>>,
     orders: mpsc::UnboundedSender<Order>,
-    news: broadcast::Sender<News>,
+    news: broadcast::Sender<()>,
     /// The same moment by the wall clock and by tokio's.
     zero: (i64, Instant),
 }
@@ -135,7 +121,7 @@ impl Shared {
     pub(crate) fn log(&self, group: &str, stream: &str, lines: impl IntoIterator<Item = String>) {
         let written = self.books().logs.add(group, stream, self.now_ms(), lines);
         match written {
-            Ok(()) => self.tell(News::Logged { group: group.to_owned(), stream: stream.to_owned() }),
+            Ok(()) => self.tell(),
             Err(error) => tracing::error!(%error, "writing a log"),
         }
     }
@@ -146,19 +132,19 @@ impl Shared {
     /// The journal cannot be written.
     pub(crate) fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         self.books().change(changes)?;
-        self.tell(News::Changed);
+        self.tell();
         Ok(())
     }
 
-    /// Tells the page.
-    pub(crate) fn tell(&self, news: News) {
+    /// Tells the page that something is new.
+    pub(crate) fn tell(&self) {
         // Nobody may be looking.
-        drop(self.news.send(news));
+        drop(self.news.send(()));
     }
 
-    /// What happens from now on.
+    /// Hears of everything new from now on.
     #[must_use]
-    pub(crate) fn listen(&self) -> broadcast::Receiver<News> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<()> {
         self.news.subscribe()
     }
 

@@ -5,12 +5,15 @@ use super::service::settings::{image, image_configuration};
 use super::service::{Operation, OperationKind, Service};
 use super::shared::Shared;
 use crate::diagnose::transcript::{Deployment, Trigger};
+use crate::holder::protocol::Sent;
 use crate::model::CaseResult;
 use crate::model::outcome::FailureClass;
 use crate::model::service::{HealthCheck, Protocol};
 
 /// The stream of a service's status.
 const EVENTS: &str = "events";
+/// The stream of what a service sends to others.
+pub(crate) const OUTBOX: &str = "exitone/outbox";
 /// Lines of a deployment before instances are provisioned, and before its health check is decided.
 const PULLED: usize = 4;
 const CHECKING: usize = 6;
@@ -112,6 +115,13 @@ pub(crate) fn ends(shared: &Shared, service: &Service) {
 pub(crate) fn explains(shared: &Shared, service: &Service, operation: Option<&Operation>, lines: &[String]) {
     let stream = operation.map_or_else(|| "exitone/restart".to_owned(), |operation| format!("exitone/{}", operation.id));
     shared.log(&platform(service), &stream, lines.iter().cloned());
+}
+
+/// Writes a request of the service to a host of the simulated internet.
+pub(crate) fn sent(shared: &Shared, service: &Service, request: &Sent) {
+    if let Ok(line) = serde_json::to_string(request) {
+        shared.log(&platform(service), OUTBOX, [line]);
+    }
 }
 
 /// Why an instance did not serve: its causes and their fixes.

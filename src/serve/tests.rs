@@ -67,7 +67,7 @@ impl Local {
         let signer = Signer::new(&new_authority().expect("an authority").key).expect("a signer");
         let front = Arc::new(Front { shared: shared.clone(), engine: shared_engine, signer });
         let (end, ending) = watch::channel(false);
-        let deployer = Deployer::new(shared, rig.context.clone(), 4.into(), BTreeMap::new());
+        let deployer = Deployer::new(shared, rig.context.clone(), 4.into(), World::default());
         let deployer = tokio::spawn(deployer.run(orders, ending));
         Self { front, engine, rig, deployer, end, folder }
     }

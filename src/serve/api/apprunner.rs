@@ -12,7 +12,7 @@ use crate::serve::service::{
     self, Begun, Change, Identity, Operation, Service, Stamp, State, Status, Work,
 };
 use crate::serve::service::settings::is_public;
-use crate::serve::shared::{News, Order, Place, Shared, new_id};
+use crate::serve::shared::{Order, Place, Shared, new_id};
 
 /// Operations that are not simulated.
 const LEFT_OUT: [&str; 16] = [
@@ -75,7 +75,7 @@ fn carry_out(shared: &Shared, begin: impl FnOnce(&State) -> ApiResult<Begun>) ->
         let arn = begun.service.arn.clone();
         shared.order(Order { arn, operation: begun.operation.clone(), work: begun.work.clone() });
     }
-    shared.tell(News::Changed);
+    shared.tell();
     Ok(begun)
 }
 
