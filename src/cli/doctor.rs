@@ -68,7 +68,7 @@ pub(crate) async fn execute(common: &Common, args: &Args) -> Result<u8, Failure>
     let setup = Setup {
         state: session::state_dir(),
         jobs,
-        options: Options { soak: SOAK, real_time: false, first: false, evidence: true, whole_images: true },
+        options: Options { soak: SOAK, ..Options::default() },
         watchdog: true,
         program: None,
         mode: None,

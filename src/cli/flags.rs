@@ -81,6 +81,9 @@ pub(crate) struct Running {
     /// Only verdicts are needed, so images are not read in full.
     #[arg(skip)]
     pub(crate) verdicts_only: bool,
+    /// How long candidates may run, if not as long as usual.
+    #[arg(skip)]
+    pub(crate) lifetime: Option<Duration>,
 }
 
 /// The flag of commands whose cases may be skipped.

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -12,11 +13,14 @@ use super::input::{read_compose, read_env, read_text};
 use super::session::{close, engine, open, room};
 use super::signals::Signals;
 use crate::holder::authority::new_authority;
+use crate::holder::protocol::Sent;
 use crate::run::session::state_dir;
 use crate::serve::prepare::World;
 use crate::serve::seed::{self, Seed};
 use crate::serve::shared::{Books, Place};
 use crate::serve::store::journal::StoreError;
+use crate::serve::store::logs::Logs;
+use crate::serve::tale::OUTBOX;
 use crate::serve::{ServeError, Setup, serve};
 
 pub(crate) const ABOUT: &str = "Serve a local App Runner that AWS clients deploy to\n\n\
@@ -29,6 +33,8 @@ pub(crate) const ABOUT: &str = "Serve a local App Runner that AWS clients deploy
 
 /// The account of a server without a seed.
 const ACCOUNT: &str = "000000000000";
+/// How long an instance may run before another takes its place.
+const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 /// The file with the certificate that signs the services' names.
 const AUTHORITY: &str = "ca.pem";
 
@@ -56,6 +62,9 @@ pub(crate) struct Args {
     /// Region of the services [default: the seed's, or us-east-1]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
+    /// Print what the services sent to others, and exit
+    #[arg(long)]
+    outbox: bool,
     /// Print the environment with which AWS clients use this server, and exit
     #[arg(long)]
     print_env: bool,
@@ -67,7 +76,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// A file, the state folder, the port, the engine.
-pub(crate) async fn execute(_: &Common, args: Args) -> Result<u8, Failure> {
+pub(crate) async fn execute(_: &Common, mut args: Args) -> Result<u8, Failure> {
     let folder = args.state.clone().unwrap_or_else(|| state_dir().join("serve"));
     let seed = args.seed.as_deref().map(read_seed).transpose()?;
     let region = args.region.clone().or_else(|| seed.as_ref().map(|seed| seed.region.clone()));
@@ -80,7 +89,12 @@ pub(crate) async fn execute(_: &Common, args: Args) -> Result<u8, Failure> {
         print(&environment(&place, &folder))?;
         return Ok(0);
     }
+    if args.outbox {
+        print(&outbox(&folder)?)?;
+        return Ok(0);
+    }
     args.running.own.install()?;
+    args.running.lifetime = Some(LIFETIME);
     let compose = args.compose.as_deref().map(read_compose).transpose()?;
     let world = World {
         secrets: args.env_file.as_deref().map(read_env).transpose()?.unwrap_or_default(),
@@ -138,6 +152,27 @@ fn read_seed(path: &Path) -> Result<Seed, Failure> {
 fn write_authority(folder: &Path, cert: &str) -> Result<(), Failure> {
     let path = folder.join(AUTHORITY);
     std::fs::write(&path, cert).map_err(|e| Failure::unwritable(format!("{}: {e}", path.display())))
+}
+
+/// The requests that services sent to others, a line each: time, service, request, body.
+fn outbox(folder: &Path) -> Result<String, Failure> {
+    let logs = Logs::look(folder)?;
+    let mut sent = Vec::new();
+    for (group, _) in logs.groups("/aws/apprunner/") {
+        let name = group.split('/').nth(3).unwrap_or_default();
+        for event in logs.read_all(group, OUTBOX)? {
+            sent.push((event.at_ms, name, event.message));
+        }
+    }
+    sent.sort();
+    let mut text = String::new();
+    for (at_ms, name, message) in sent {
+        let request: Sent = serde_json::from_str(&message).map_err(|e| Failure::internal(e.to_string()))?;
+        let at = jiff::Timestamp::from_millisecond(at_ms).map(|at| at.to_string()).unwrap_or_default();
+        let Sent { method, host, path, body, status, .. } = request;
+        text.push_str(&format!("{at}  {name}  {method} {host}{path}  {status}  {body}\n"));
+    }
+    Ok(text)
 }
 
 /// Shell commands that point AWS clients to a server. The credentials are made up: nothing checks them.

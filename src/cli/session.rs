@@ -184,6 +184,7 @@ pub(crate) async fn open(
             first,
             evidence: true,
             whole_images: !running.verdicts_only,
+            lifetime: running.lifetime.unwrap_or(Options::default().lifetime),
         },
         watchdog: true,
         program: None,

@@ -4,6 +4,7 @@ mod answers;
 mod body;
 mod ends;
 mod forwarding;
+mod streams;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -14,10 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
-use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
-use bollard::exec::{StartExecOptions, StartExecResults};
-use bollard::models::{ExecConfig, ImageInspect, SystemInfo, VolumeCreateRequest};
+use bollard::models::{ImageInspect, SystemInfo, VolumeCreateRequest};
 use bollard::query_parameters as q;
 use bytes::Bytes;
 use docker_credential::DockerCredential;
@@ -28,13 +27,14 @@ use self::answers::{Inspected, Listed, lenient};
 use self::body::body;
 use self::ends::Running;
 use self::forwarding::Forwarding;
+use self::streams::outputs;
 use super::context::{EngineEnv, connects};
 use super::credentials::{credentials_for, with_tag};
 use super::error::{refused, start_error};
 use super::files::FileStat;
 use super::{
     Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
-    Found, Output,
+    Found,
 };
 use crate::model::image::env_map;
 use crate::model::{ImageFacts, ImageId, condition::nearest};
@@ -48,8 +48,6 @@ const REQUEST_WITHIN_S: u64 = 120;
 const LOAD_WITHIN: Duration = Duration::from_secs(900);
 /// How often a stream of events is opened again.
 const MOST_STREAMS: usize = 1000;
-/// Largest piece of the output of a command in a container, in bytes.
-const EXEC_BUFFER: usize = 64 << 10;
 /// A removal that takes longer is an error.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -136,7 +134,7 @@ impl DockerEngine {
         }
     }
 
-    async fn image_names(&self) -> Vec<String> {
+    async fn known_images(&self) -> Vec<String> {
         let all = self.client.list_images(None::<q::ListImagesOptions>).await.unwrap_or_default();
         all.into_iter().flat_map(|i| i.repo_tags).collect()
     }
@@ -247,16 +245,6 @@ fn micros(text: Option<String>) -> Option<i64> {
     (at.as_second() > 0).then(|| at.as_microsecond())
 }
 
-fn outputs(
-    output: Pin<Box<dyn Stream<Item = Result<LogOutput, Cause>> + Send>>,
-) -> impl Stream<Item = EngineResult<Output>> + Send {
-    output.map(|item| match item {
-        Ok(LogOutput::StdErr { message }) => Ok(Output::Stderr(message)),
-        Ok(other) => Ok(Output::Stdout(other.into_bytes())),
-        Err(e) => Err(EngineError::Broken { action: "reading a container's output".to_owned(), message: chain(&e) }),
-    })
-}
-
 #[async_trait]
 impl Engine for DockerEngine {
     async fn info(&self) -> EngineResult<EngineInfo> {
@@ -311,7 +299,7 @@ impl Engine for DockerEngine {
         let image = match self.client.inspect_image(reference).await {
             Ok(image) => image,
             Err(Cause::DockerResponseServerError { status_code: 404, .. }) => {
-                let names = self.image_names().await;
+                let names = self.known_images().await;
                 let near = nearest(reference, names.iter().map(String::as_str)).map(ToOwned::to_owned);
                 return Err(EngineError::ImageNotFound { name: reference.to_owned(), nearest: near });
             }
@@ -439,26 +427,9 @@ impl Engine for DockerEngine {
     }
 
     async fn exec(&self, container: &str, command: &[&str]) -> EngineResult<Attached> {
-        let config = ExecConfig {
-            attach_stdin: Some(true),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
-            ..ExecConfig::default()
-        };
-        let created = self.client.create_exec(container, config).await;
-        let id = created.map_err(|e| self.error("running a command in a container", e))?.id;
-        let options = StartExecOptions { output_capacity: Some(EXEC_BUFFER), ..StartExecOptions::default() };
-        match self.client.start_exec(&id, Some(options)).await {
-            Ok(StartExecResults::Attached { output, input }) => {
-                Ok(Attached { output: Box::pin(outputs(output)), input })
-            }
-            Ok(StartExecResults::Detached) => Err(EngineError::Broken {
-                action: "running a command in a container".to_owned(),
-                message: "the engine detached it".to_owned(),
-            }),
-            Err(e) => Err(self.error("running a command in a container", e)),
-        }
+        streams::exec(&self.client, container, command)
+            .await
+            .map_err(|e| self.error("running a command in a container", e))
     }
 
     async fn state(&self, id: &str) -> EngineResult<ContainerState> {
@@ -575,6 +546,10 @@ impl Engine for DockerEngine {
             ..found(Some(v.name), Some(v.labels))
         };
         Ok(all.volumes.unwrap_or_default().into_iter().map(listed).collect())
+    }
+
+    fn image_names(&self) -> Pin<Box<dyn Stream<Item = EngineResult<String>> + Send>> {
+        Box::pin(streams::image_names(&self.client))
     }
 
     fn events(&self, label: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>> {

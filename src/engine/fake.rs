@@ -65,6 +65,7 @@ struct State {
     containers: BTreeMap<String, Container>,
     volumes: BTreeMap<String, Volume>,
     events: Vec<mpsc::UnboundedSender<EngineResult<EngineEvent>>>,
+    tagged: Vec<mpsc::UnboundedSender<String>>,
     faults: Faults,
     counter: u64,
     most_running: usize,
@@ -305,7 +306,9 @@ impl Engine for FakeEngine {
     async fn tag_image(&self, from: &str, to: &str) -> EngineResult<()> {
         let image = self.lock().images.get(from).cloned();
         let image = image.ok_or_else(|| EngineError::ImageNotFound { name: from.to_owned(), nearest: None })?;
-        self.lock().images.insert(to.to_owned(), image);
+        let mut state = self.lock();
+        state.images.insert(to.to_owned(), image);
+        state.tagged.retain(|told| told.send(to.to_owned()).is_ok());
         Ok(())
     }
 
@@ -508,6 +511,12 @@ impl Engine for FakeEngine {
             ..Found::default()
         };
         Ok(state.volumes.iter().map(found).filter(|volume| matches(&volume.labels, label)).collect())
+    }
+
+    fn image_names(&self) -> Pin<Box<dyn Stream<Item = EngineResult<String>> + Send>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.lock().tagged.push(sender);
+        Box::pin(stream::unfold(receiver, |mut r| async { r.recv().await.map(|item| (Ok(item), r)) }))
     }
 
     fn events(&self, _: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>> {

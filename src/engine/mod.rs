@@ -336,6 +336,8 @@ pub trait Engine: Send + Sync {
     async fn remove_volume(&self, name: &str) -> EngineResult<()>;
     /// Volumes with a label.
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>>;
+    /// Names that images get from now on.
+    fn image_names(&self) -> Pin<Box<dyn Stream<Item = EngineResult<String>> + Send>>;
     /// Events of the containers with a label, from the first such container on: each session has a new label, so none
     /// is missed however late the engine answers.
     fn events(&self, label: &str) -> Pin<Box<dyn Stream<Item = EngineResult<EngineEvent>> + Send>>;

@@ -29,11 +29,23 @@ pub struct Options {
     pub evidence: bool,
     /// Whether to read every file of an image to tell which conditions it can exercise.
     pub whole_images: bool,
+    /// A holder, and with it its candidate, ends after this time, whatever happens.
+    pub lifetime: Duration,
 }
+
+/// Long enough for any run: nothing is left for ever, whatever goes wrong.
+const LIFETIME: Duration = Duration::from_secs(6 * 3600);
 
 impl Default for Options {
     fn default() -> Self {
-        Self { soak: Duration::from_secs(1), real_time: false, first: false, evidence: true, whole_images: true }
+        Self {
+            soak: Duration::from_secs(1),
+            real_time: false,
+            first: false,
+            evidence: true,
+            whole_images: true,
+            lifetime: LIFETIME,
+        }
     }
 }
 

@@ -164,7 +164,7 @@ pub async fn prove(
     let engine = context.engine.as_ref();
     let [image, _] = ensure_planted(engine, info, program).await?;
     let candidate = Candidate { facts: engine.inspect_image(&image).await? };
-    let options = Options { soak: SOAK, real_time: false, first: false, evidence: true, whole_images: false };
+    let options = Options { soak: SOAK, whole_images: false, ..Options::default() };
     let context = Context { options, measures_usage: true, ..context.clone() };
     let run = async |command: &str, failures: u32, conditions: ConditionSet| {
         let mut service = service(defaults, command);

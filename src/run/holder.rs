@@ -20,8 +20,6 @@ use crate::holder::protocol::{
 
 /// Time limit of a holder's answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// A holder ends itself after this time (seconds), whatever happens.
-const LIFETIME_S: u64 = 6 * 3600;
 
 /// What a launch needs.
 #[derive(Clone)]
@@ -34,6 +32,8 @@ pub(crate) struct Launch {
     pub(crate) image: String,
     /// The session's certificate authority.
     pub(crate) authority: Arc<Pair>,
+    /// A holder ends itself after this time.
+    pub(crate) lifetime: Duration,
 }
 
 /// The zero of a run's times: the same moment by two clocks.
@@ -137,7 +137,7 @@ impl Holder {
             version: VERSION,
             ca_cert: launch.authority.cert.clone(),
             ca_key: launch.authority.key.clone(),
-            lifetime_s: LIFETIME_S,
+            lifetime_s: launch.lifetime.as_secs(),
             container: holder.container.clone(),
         };
         holder.send(&ToHolder::Hello(hello)).await?;

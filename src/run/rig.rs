@@ -66,8 +66,13 @@ impl Rig {
             let volume = created?;
             let image = ensure_image(engine.as_ref(), info, program).await?;
             let authority = new_authority().map_err(|e| RunError::host("making the session's authority", e))?;
-            let launch =
-                Launch { engine: engine.clone(), session: session.clone(), image, authority: Arc::new(authority) };
+            let launch = Launch {
+                engine: engine.clone(),
+                session: session.clone(),
+                image,
+                authority: Arc::new(authority),
+                lifetime: setup.options.lifetime,
+            };
             let mode = if info.joins_current_namespace { Mode::Shared } else { Mode::OneRun };
             let ending = watch::Sender::new(false);
             let pool = Pool::new(launch, setup.mode.unwrap_or(mode), setup.jobs, ending.subscribe());

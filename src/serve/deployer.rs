@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::prepare::{NotPrepared, Prepared, World, prepare};
-use super::service::{Change, Ended, Operation, Service, Work, end, rolling_back, serving};
+use super::prepare::{NotPrepared, Prepared, World, local_names, prepare};
+use super::service::settings::{deploys_by_itself, image};
+use super::service::{
+    Change, Ended, Operation, Service, Stamp, Status, Work, deploy, end, rolling_back, serving,
+};
 use super::shared::{Order, Shared, Way, new_id};
 use super::tale;
 use crate::model::outcome::FailureClass;
-use crate::model::{CaseResult, Verdict};
+use crate::model::{CaseResult, ImageId, Verdict};
 use crate::run::RunError;
 use crate::run::context::Context;
 use crate::run::executor::{Executor, Job, JobId, Message};
@@ -38,6 +42,8 @@ struct Instance {
     id: String,
     /// The operation that started it; `None` for one that replaces another.
     operation: Option<Operation>,
+    /// The image that it runs.
+    image: ImageId,
     release: watch::Sender<bool>,
     /// Whether requests go to it.
     serves: bool,
@@ -59,6 +65,8 @@ enum Step {
     Opened { number: Number, way: Result<Way, RunError> },
     /// An instance has no more requests under way.
     Drained(Number),
+    /// An image with a name that services deploy.
+    Named { arns: Vec<String>, image: Option<ImageId> },
 }
 
 /// Carries out orders until the sender of `ending` is dropped or sends true.
@@ -104,6 +112,7 @@ impl Deployer {
 
     /// Carries out orders until there are no more.
     pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>, mut ending: watch::Receiver<bool>) {
+        let mut names = self.context.engine.image_names().fuse();
         loop {
             let due = self.replaced.values().filter_map(|replacement| replacement.due).min();
             let is_due = due.is_some();
@@ -120,6 +129,10 @@ impl Deployer {
                     Err(error) => tracing::error!(%error, "a step of a deployment broke"),
                 },
                 Some(order) = orders.recv() => self.begin(order),
+                Some(name) = names.next() => match name {
+                    Ok(name) => self.on_name(&name),
+                    Err(error) => tracing::warn!(%error, "new images start no deployments any more"),
+                },
                 () = sleep_until(due), if is_due => self.replace_dead(),
             }
         }
@@ -169,11 +182,47 @@ impl Deployer {
         match step {
             Step::Prepared { arn, operation, result } => self.on_prepared(&arn, operation, result),
             Step::Opened { number, way } => self.on_opened(number, way),
+            Step::Named { arns, image } => self.deploy_new(&arns, image.as_ref()),
             Step::Drained(number) => {
                 if let Some(instance) = self.instances.get(&number) {
                     instance.release.send_replace(true);
                 }
             }
+        }
+    }
+
+    /// An image got a name: services that deploy what has that name, and are told to do so by themselves, look at it.
+    fn on_name(&mut self, name: &str) {
+        let of_name = |service: &&Service| {
+            service.status == Status::Running
+                && deploys_by_itself(&service.settings)
+                && image(&service.settings).is_some_and(|image| local_names(image).iter().any(|known| known == name))
+        };
+        let arns: Vec<String> =
+            self.shared.books().state.services.values().filter(of_name).map(|service| service.arn.clone()).collect();
+        if arns.is_empty() {
+            return;
+        }
+        let (engine, name) = (self.context.engine.clone(), name.to_owned());
+        self.steps.spawn(async move {
+            let facts = engine.inspect_image(&name).await;
+            Step::Named { arns, image: facts.ok().map(|facts| facts.id) }
+        });
+    }
+
+    /// Starts a deployment of each service that runs another image than this, as a push does there.
+    fn deploy_new(&mut self, arns: &[String], image: Option<&ImageId>) {
+        for arn in arns {
+            let serving = self.instances.values().find(|instance| instance.arn == *arn && instance.serves);
+            if serving.is_none_or(|instance| Some(&instance.image) == image) {
+                continue;
+            }
+            let Some(service) = self.service(arn) else { continue };
+            let stamp = Stamp { now_ms: self.shared.now_ms(), operation: new_id() };
+            // Refused, because another operation came first.
+            let Ok(begun) = deploy(&service, &stamp) else { continue };
+            self.write(begun.changes);
+            self.begin(Order { arn: arn.clone(), operation: begun.operation, work: begun.work });
         }
     }
 
@@ -217,8 +266,8 @@ impl Deployer {
         };
         let job = self.executor.start(job);
         self.jobs.insert(job, number);
-        let (arn, id) = (arn.to_owned(), new_id());
-        self.instances.insert(number, Instance { arn, id, operation, release, serves: false });
+        let (arn, id, image) = (arn.to_owned(), new_id(), prepared.candidate.facts.id.clone());
+        self.instances.insert(number, Instance { arn, id, operation, image, release, serves: false });
     }
 
     fn on_told(&mut self, number: Number, told: Told) {

@@ -11,7 +11,7 @@ pub(crate) mod seed;
 mod service;
 pub(crate) mod shared;
 pub(crate) mod store;
-mod tale;
+pub(crate) mod tale;
 #[cfg(test)]
 mod tests;
 

@@ -134,7 +134,7 @@ pub(crate) async fn resolved(
 }
 
 /// The names under which an image is looked for.
-fn local_names(identifier: &str) -> Vec<String> {
+pub(crate) fn local_names(identifier: &str) -> Vec<String> {
     let mut names = vec![identifier.to_owned()];
     if let Some((host, rest)) = identifier.split_once('/')
         && host.contains(['.', ':'])

@@ -259,6 +259,22 @@ async fn services_run_again_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn new_image_under_the_same_name_is_deployed() {
+    let local = Local::new().await;
+    let arn = arn(&local.create("nerava", "app:v1").await);
+    local.settled(&arn).await;
+    // The same image again is nothing new.
+    local.engine.tag_image("app:v1", "app:v1").await.expect("tagged");
+    local.engine.tag_image("app:v2", "app:v1").await.expect("tagged");
+    sleep(Duration::from_secs(30)).await;
+    let (service, operation) = local.settled(&arn).await;
+    assert_eq!((&operation["Type"], &operation["Status"]), (&json!("START_DEPLOYMENT"), &json!("SUCCEEDED")));
+    assert_eq!(local.call("ListOperations", json!({ "ServiceArn": arn })).await["OperationSummaryList"].as_array().map(Vec::len), Some(2));
+    assert_eq!(local.get(&service, "/").await.0, StatusCode::OK);
+    local.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn instance_that_dies_is_replaced() {
     let engine = FakeEngine::new(true);
     let act = Act { exits: Some((Duration::from_secs(30), 1)), ..healthy(8000) };

@@ -27,6 +27,7 @@ mod repro;
 mod rows;
 mod scenario;
 mod sees;
+mod serve;
 mod services;
 mod services_real;
 mod shared;

@@ -34,6 +34,13 @@ pub(crate) fn is_public(settings: &Settings) -> bool {
     ingress.is_none_or(|ingress| ingress.is_publicly_accessible)
 }
 
+/// Whether a new image under the same name starts a deployment.
+#[must_use]
+pub(crate) fn deploys_by_itself(settings: &Settings) -> bool {
+    let source = settings.source_configuration.as_ref();
+    source.and_then(|source| source.auto_deployments_enabled).unwrap_or_default()
+}
+
 /// What App Runner says of a service, with every default in it
 /// (<https://docs.aws.amazon.com/apprunner/latest/api/API_CreateService.html>).
 #[must_use]

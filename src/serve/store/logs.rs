@@ -71,14 +71,25 @@ impl Logs {
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         let folder = folder.join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(StoreError::io(&folder))?;
-        let mut groups: BTreeMap<String, BTreeMap<String, Stream>> = BTreeMap::new();
-        for (group, path) in names(&folder)? {
-            let streams = groups.entry(group).or_default();
-            for (stream, path) in names(&path)? {
-                streams.insert(stream, indexed(&path).map_err(StoreError::io(&path))?);
+        let logs = Self { groups: groups(&folder)?, folder, open: None };
+        for (group, streams) in &logs.groups {
+            for (stream, known) in streams {
+                // What follows is the torn end of a server that was killed.
+                let path = logs.file_of(group, stream);
+                let file = OpenOptions::new().write(true).open(&path).map_err(StoreError::io(&path))?;
+                file.set_len(known.end).map_err(StoreError::io(&path))?;
             }
         }
-        Ok(Self { folder, groups, open: None })
+        Ok(logs)
+    }
+
+    /// Looks at the logs of a state folder, which a server may be writing.
+    ///
+    /// # Errors
+    /// A file that cannot be read; there is no such folder.
+    pub(crate) fn look(folder: &Path) -> Result<Self, StoreError> {
+        let folder = folder.join(FOLDER);
+        Ok(Self { groups: groups(&folder)?, folder, open: None })
     }
 
     fn folder_of(&self, group: &str) -> PathBuf {
@@ -158,6 +169,15 @@ impl Logs {
         read().map_err(StoreError::io(&path))
     }
 
+    /// All events of a stream; none if there is no such stream.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn read_all(&self, group: &str, stream: &str) -> Result<Vec<LogEvent>, StoreError> {
+        let known = self.groups.get(group).and_then(|streams| streams.get(stream));
+        self.read(group, stream, known.map_or(0..0, |known| known.between(None, None)))
+    }
+
     /// Deletes a group; whether there was one.
     ///
     /// # Errors
@@ -173,6 +193,17 @@ impl Logs {
             _ => Ok(true),
         }
     }
+}
+
+fn groups(folder: &Path) -> Result<BTreeMap<String, BTreeMap<String, Stream>>, StoreError> {
+    let mut groups: BTreeMap<String, BTreeMap<String, Stream>> = BTreeMap::new();
+    for (group, path) in names(folder)? {
+        let streams = groups.entry(group).or_default();
+        for (stream, path) in names(&path)? {
+            streams.insert(stream, indexed(&path).map_err(StoreError::io(&path))?);
+        }
+    }
+    Ok(groups)
 }
 
 fn appended(path: &Path) -> io::Result<File> {
@@ -215,8 +246,6 @@ fn indexed(path: &Path) -> io::Result<Stream> {
         }
         stream.end += length;
     }
-    // What follows is the torn end of a server that was killed.
-    OpenOptions::new().write(true).open(path)?.set_len(stream.end)?;
     stream.created_ms = stream.index.first().map_or(0, |(at, _)| *at);
     Ok(stream)
 }
