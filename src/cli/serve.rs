@@ -144,7 +144,8 @@ fn read_seed(path: &Path) -> Result<Seed, Failure> {
     let text = read_text(path)?;
     let now = jiff::Timestamp::now().as_millisecond();
     seed::read(&text, now).map_err(|problem| {
-        let failure = Failure::file(format!("{}: not the output of `aws apprunner describe-service`: {problem}", path.display()));
+        let failure =
+            Failure::file(format!("{}: not the output of `aws apprunner describe-service`: {problem}", path.display()));
         failure.with_hint("aws apprunner describe-service --service-arn ARN > service.json")
     })
 }

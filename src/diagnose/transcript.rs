@@ -104,7 +104,11 @@ impl Deployment<'_> {
     /// What `describe-service` would report afterwards: after a rollback it is RUNNING, with the old image.
     #[must_use]
     pub(crate) fn service_status(&self) -> ServiceStatus {
-        if self.class.is_some() && self.trigger == Trigger::Create { ServiceStatus::CreateFailed } else { ServiceStatus::Running }
+        if self.class.is_some() && self.trigger == Trigger::Create {
+            ServiceStatus::CreateFailed
+        } else {
+            ServiceStatus::Running
+        }
     }
 }
 

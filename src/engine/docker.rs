@@ -33,8 +33,7 @@ use super::credentials::{credentials_for, with_tag};
 use super::error::{refused, start_error};
 use super::files::FileStat;
 use super::{
-    Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
-    Found,
+    Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult, Found,
 };
 use crate::model::image::env_map;
 use crate::model::{ImageFacts, ImageId, condition::nearest};

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn host_moves_to_its_header() {
-        let request = Request::get("http://abc.us-east-1.awsapprunner.localhost:8080/otp?to=1").body(()).expect("a request");
+        let request =
+            Request::get("http://abc.us-east-1.awsapprunner.localhost:8080/otp?to=1").body(()).expect("a request");
         let request = as_http1(request);
         assert_eq!(request.uri(), "/otp?to=1");
         assert_eq!(request.headers()[HOST], "abc.us-east-1.awsapprunner.localhost:8080");

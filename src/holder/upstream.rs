@@ -223,8 +223,7 @@ async fn http(
     stub: impl Fn(&str) -> Stub,
     told: Option<(OnRequest, u16)>,
 ) {
-    let service =
-        service_fn(|request: Request<Incoming>| answer(stub(request.uri().path()), request, told.clone()));
+    let service = service_fn(|request: Request<Incoming>| answer(stub(request.uri().path()), request, told.clone()));
     // A client that disconnects is not an error.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

@@ -243,13 +243,12 @@ impl Executor {
             let send = |message| drop(sender.send((id, message)));
             let phase = |phase| send(Message::Phase(phase));
             let tell = |result| send(Message::Provisional(Box::new(result)));
-            let listener =
-                Listener {
-                    phase: &phase,
-                    provisional: provisional.then_some(&tell),
-                    cancelled: Some(&cancelled),
-                    lease: job.lease.as_ref(),
-                };
+            let listener = Listener {
+                phase: &phase,
+                provisional: provisional.then_some(&tell),
+                cancelled: Some(&cancelled),
+                lease: job.lease.as_ref(),
+            };
             Box::new(case::run(&context, &job.service, &job.candidate, &job.case, listener).await)
         });
         self.jobs.insert(handle.id(), id);

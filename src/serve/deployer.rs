@@ -12,9 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::prepare::{NotPrepared, Prepared, World, local_names, prepare};
 use super::service::settings::{deploys_by_itself, image};
-use super::service::{
-    Change, Ended, Operation, Service, Stamp, Status, Work, deploy, end, rolling_back, serving,
-};
+use super::service::{Change, Ended, Operation, Service, Stamp, Status, Work, deploy, end, rolling_back, serving};
 use super::shared::{Order, Shared, Way, new_id};
 use super::tale;
 use crate::model::outcome::FailureClass;
@@ -60,7 +58,7 @@ struct Replacement {
 /// Something that went on in the background.
 enum Step {
     /// A deployment is prepared.
-    Prepared { arn: String, operation: Option<Operation>, result: Result<Prepared, NotPrepared> },
+    Prepared { arn: String, operation: Option<Operation>, result: Result<Box<Prepared>, NotPrepared> },
     /// The way to an instance is open.
     Opened { number: Number, way: Result<Way, RunError> },
     /// An instance has no more requests under way.
@@ -81,7 +79,8 @@ pub(crate) struct Deployer {
     stopping: BTreeMap<String, Operation>,
     /// Services whose instance died.
     replaced: BTreeMap<String, Replacement>,
-    told: (mpsc::UnboundedSender<(Number, Told)>, mpsc::UnboundedReceiver<(Number, Told)>),
+    tell: mpsc::UnboundedSender<(Number, Told)>,
+    told: mpsc::UnboundedReceiver<(Number, Told)>,
     steps: JoinSet<Step>,
     last: Number,
 }
@@ -89,12 +88,8 @@ pub(crate) struct Deployer {
 impl Deployer {
     /// A deployer without instances.
     #[must_use]
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        context: Arc<Context>,
-        room: Room,
-        world: World,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, context: Arc<Context>, room: Room, world: World) -> Self {
+        let (tell, told) = mpsc::unbounded_channel();
         Self {
             executor: Executor::new(context.clone(), room, true),
             shared,
@@ -104,7 +99,8 @@ impl Deployer {
             jobs: BTreeMap::new(),
             stopping: BTreeMap::new(),
             replaced: BTreeMap::new(),
-            told: mpsc::unbounded_channel(),
+            tell,
+            told,
             steps: JoinSet::new(),
             last: 0,
         }
@@ -120,7 +116,7 @@ impl Deployer {
             tokio::select! {
                 biased;
                 _ = ending.wait_for(|ending| *ending) => break,
-                Some((number, told)) = self.told.1.recv() => self.on_told(number, told),
+                Some((number, told)) = self.told.recv() => self.on_told(number, told),
                 Some((job, message)) = self.executor.next(), if !self.executor.is_idle() => {
                     self.on_message(job, message);
                 }
@@ -174,7 +170,7 @@ impl Deployer {
         let (arn, name) = (service.arn.clone(), service.name.clone());
         self.steps.spawn(async move {
             let result = prepare(engine.as_ref(), &name, &settings, &world).await;
-            Step::Prepared { arn, operation, result }
+            Step::Prepared { arn, operation, result: result.map(Box::new) }
         });
     }
 
@@ -226,7 +222,7 @@ impl Deployer {
         }
     }
 
-    fn on_prepared(&mut self, arn: &str, operation: Option<Operation>, result: Result<Prepared, NotPrepared>) {
+    fn on_prepared(&mut self, arn: &str, operation: Option<Operation>, result: Result<Box<Prepared>, NotPrepared>) {
         let Some(service) = self.service(arn) else { return };
         let prepared = match result {
             Ok(prepared) => prepared,
@@ -249,7 +245,7 @@ impl Deployer {
         let number = self.last;
         let (release, released) = watch::channel(false);
         let (tell, mut heard) = mpsc::unbounded_channel();
-        let told = self.told.0.clone();
+        let told = self.tell.clone();
         tokio::spawn(async move {
             while let Some(news) = heard.recv().await {
                 // The deployer outlives its instances.
@@ -343,7 +339,7 @@ impl Deployer {
         };
         let Some(number) = self.jobs.remove(&job) else { return };
         // What it wrote last comes before its end.
-        while let Ok((number, told)) = self.told.1.try_recv() {
+        while let Ok((number, told)) = self.told.try_recv() {
             self.on_told(number, told);
         }
         let Some(instance) = self.instances.remove(&number) else { return };
@@ -419,7 +415,12 @@ impl Deployer {
     fn replace_dead(&mut self) {
         let now = Instant::now();
         let due = self.replaced.iter_mut().filter(|(_, replacement)| replacement.due.is_some_and(|due| due <= now));
-        let due: Vec<String> = due.map(|(arn, replacement)| { replacement.due = None; arn.clone() }).collect();
+        let due: Vec<String> = due
+            .map(|(arn, replacement)| {
+                replacement.due = None;
+                arn.clone()
+            })
+            .collect();
         for arn in due {
             if let Some(service) = self.service(&arn)
                 && !self.stopping.contains_key(&arn)

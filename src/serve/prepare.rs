@@ -80,10 +80,7 @@ pub(crate) async fn prepare(
     let missing: Vec<&str> =
         told.placeholders.iter().filter(|name| !secrets.contains_key(*name)).map(String::as_str).collect();
     if !missing.is_empty() {
-        return refused(format!(
-            "the secrets {} have no value here: pass them with --env-file",
-            missing.join(", ")
-        ));
+        return refused(format!("the secrets {} have no value here: pass them with --env-file", missing.join(", ")));
     }
     let values = told.placeholders.iter().filter_map(|name| Some((name.clone(), secrets.get(name)?.clone())));
     told.service.env.extend(values.collect::<Vec<_>>());
@@ -119,10 +116,7 @@ fn description(name: &str, settings: &Settings) -> serde_json::Value {
 ///
 /// # Errors
 /// The engine's errors.
-pub(crate) async fn resolved(
-    engine: &dyn Engine,
-    identifier: &str,
-) -> Result<Option<ImageFacts>, EngineError> {
+pub(crate) async fn resolved(engine: &dyn Engine, identifier: &str) -> Result<Option<ImageFacts>, EngineError> {
     for name in local_names(identifier) {
         match engine.inspect_image(&name).await {
             Ok(facts) => return Ok(Some(facts)),

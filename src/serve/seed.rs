@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::api::shapes::Settings;
 use super::service::settings::with_defaults;
-use super::service::{Change, Operation, OperationKind, Progress, Service, Status};
+use super::service::{Change, Operation, OperationKind, OperationStatus, Service, Status};
 use super::shared::new_id;
 
 /// What is read of a description.
@@ -70,7 +70,7 @@ pub(crate) fn read(text: &str, now_ms: i64) -> Result<Seed, String> {
     let operation = Operation {
         id: new_id(),
         kind: OperationKind::CreateService,
-        progress: Progress::Succeeded,
+        status: OperationStatus::Succeeded,
         started_ms: created_ms,
         updated_ms: created_ms,
         ended_ms: Some(created_ms),

@@ -95,8 +95,7 @@ impl Shared {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let zero = (i64::try_from(epoch.as_millis()).unwrap_or(i64::MAX), Instant::now());
         let news = broadcast::Sender::new(1024);
-        let shared =
-            Self { place, books: Mutex::new(books), ways: Mutex::default(), orders, news, zero };
+        let shared = Self { place, books: Mutex::new(books), ways: Mutex::default(), orders, news, zero };
         (Arc::new(shared), ordered)
     }
 

@@ -113,7 +113,8 @@ pub(crate) fn ends(shared: &Shared, service: &Service) {
 
 /// Writes what exitone knows, in a stream of its own.
 pub(crate) fn explains(shared: &Shared, service: &Service, operation: Option<&Operation>, lines: &[String]) {
-    let stream = operation.map_or_else(|| "exitone/restart".to_owned(), |operation| format!("exitone/{}", operation.id));
+    let stream =
+        operation.map_or_else(|| "exitone/restart".to_owned(), |operation| format!("exitone/{}", operation.id));
     shared.log(&platform(service), &stream, lines.iter().cloned());
 }
 

@@ -170,17 +170,26 @@ async fn deployment_that_fails_rolls_back_while_the_old_version_serves() {
     assert_eq!((&service["Status"], &operation["Status"]), (&json!("RUNNING"), &json!("SUCCEEDED")));
     let (status, body) = local.get(&service, "/health").await;
     assert_eq!((status, body.contains("app:v1 /health")), (StatusCode::OK, true), "{body}");
-    let update = json!({ "ServiceArn": arn, "SourceConfiguration": source("app:v2"), "NetworkConfiguration": through_vpc() });
+    let update =
+        json!({ "ServiceArn": arn, "SourceConfiguration": source("app:v2"), "NetworkConfiguration": through_vpc() });
     let updated = local.call("UpdateService", update.clone()).await;
     let id = updated["OperationId"].as_str().expect("an id");
-    assert!(updated["Service"]["SourceConfiguration"]["ImageRepository"]["ImageIdentifier"].as_str().is_some_and(|name| name.ends_with("app:v2")));
+    assert!(
+        updated["Service"]["SourceConfiguration"]["ImageRepository"]["ImageIdentifier"]
+            .as_str()
+            .is_some_and(|name| name.ends_with("app:v2"))
+    );
     let second = local.try_call("AppRunner.UpdateService", update).await.expect_err("busy");
     assert_eq!(second["__type"], "InvalidStateException");
     let (status, body) = local.get(&service, "/health").await;
     assert_eq!((status, body.contains("app:v1")), (StatusCode::OK, true), "the old version serves");
     let (service, operation) = local.settled(&arn).await;
     assert_eq!((&service["Status"], &operation["Status"]), (&json!("RUNNING"), &json!("ROLLBACK_SUCCEEDED")));
-    assert!(service["SourceConfiguration"]["ImageRepository"]["ImageIdentifier"].as_str().is_some_and(|name| name.ends_with("app:v1")));
+    assert!(
+        service["SourceConfiguration"]["ImageRepository"]["ImageIdentifier"]
+            .as_str()
+            .is_some_and(|name| name.ends_with("app:v1"))
+    );
     assert_eq!(service["NetworkConfiguration"]["EgressConfiguration"]["EgressType"], "DEFAULT");
     let group = format!("/aws/apprunner/nerava/{}/service", service["ServiceId"].as_str().expect("an id"));
     let lines = local.logs(&group, &format!("deployment/{id}")).await;
@@ -269,7 +278,12 @@ async fn new_image_under_the_same_name_is_deployed() {
     sleep(Duration::from_secs(30)).await;
     let (service, operation) = local.settled(&arn).await;
     assert_eq!((&operation["Type"], &operation["Status"]), (&json!("START_DEPLOYMENT"), &json!("SUCCEEDED")));
-    assert_eq!(local.call("ListOperations", json!({ "ServiceArn": arn })).await["OperationSummaryList"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        local.call("ListOperations", json!({ "ServiceArn": arn })).await["OperationSummaryList"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
     assert_eq!(local.get(&service, "/").await.0, StatusCode::OK);
     local.close().await;
 }
@@ -311,7 +325,10 @@ async fn bad_input_is_the_modelled_exception_that_names_the_member() {
         (wrong(json!({ "HealthCheckConfiguration": { "Interval": 21 } })), "'healthCheckConfiguration.interval'"),
         (wrong(json!({ "InstanceConfiguration": { "Cpu": "3 vCPU" } })), "'instanceConfiguration.cpu'"),
         (wrong(json!({ "InstanceConfiguration": { "Cpu": "256", "Memory": "2048" } })), "Cpu 256 and Memory 2048"),
-        (wrong(json!({ "NetworkConfiguration": { "EgressConfiguration": { "EgressType": "VPC" } } })), "vpcConnectorArn"),
+        (
+            wrong(json!({ "NetworkConfiguration": { "EgressConfiguration": { "EgressType": "VPC" } } })),
+            "vpcConnectorArn",
+        ),
         (wrong(json!({ "Tags": [{ "Key": "aws:x", "Value": "" }] })), "'tags.1.member.key'"),
         (("DescribeService", json!({ "ServiceArn": "nonsense" })), "'serviceArn'"),
         (("DescribeService", json!({ "ServiceArn": other })), other),

@@ -11,6 +11,10 @@ mod broken;
 mod clients;
 mod conditions;
 mod deployments;
+// The driver of the page's tests can do more than these need.
+#[allow(dead_code)]
+#[path = "../page/driver.rs"]
+mod driver;
 mod field;
 mod gate;
 mod healthy;

@@ -1,10 +1,15 @@
 //! `exitone serve` with real clients: the AWS CLI and boto3 from PyPI, against real containers.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use exitone::engine::SESSION_LABEL;
+use serde_json::{Value, json};
+
+use super::driver::{Browser, ENTER, TAB};
 use super::support::{engine, exitone};
 
 /// The versions that were tried; the CLI of PyPI is version 1.
@@ -33,13 +38,16 @@ fn python() -> PathBuf {
 struct Server {
     child: Child,
     port: u16,
-    state: tempfile::TempDir,
+    state: Option<tempfile::TempDir>,
 }
 
 impl Server {
     fn start() -> Self {
+        Self::on(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn on(state: tempfile::TempDir) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-        let state = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(env!("CARGO_BIN_EXE_exitone"));
         command.args(["serve", "--seed", SEED, "--port", &port.to_string(), "--state"]).arg(state.path());
         let mut child = command.current_dir(root()).stderr(Stdio::piped()).spawn().expect("started");
@@ -48,13 +56,64 @@ impl Server {
         assert!(lines.any(|line| line.contains(&format!("http://127.0.0.1:{port}"))), "it says where it listens");
         // What it says later is read, so that it never waits for us.
         std::thread::spawn(move || lines.for_each(|line| eprintln!("serve: {line}")));
-        Self { child, port, state }
+        Self { child, port, state: Some(state) }
+    }
+
+    fn folder(&self) -> &Path {
+        self.state.as_ref().expect("a folder").path()
+    }
+
+    /// Kills it, and returns its state folder.
+    fn killed(mut self) -> tempfile::TempDir {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+        self.state.take().expect("a folder")
+    }
+
+    /// The answer to a request: status and body.
+    fn send(&self, head: &str, body: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let length = body.len();
+        write!(stream, "{head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+    }
+
+    /// Calls the API.
+    fn call(&self, operation: &str, body: &Value) -> Value {
+        let head = format!("POST / HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nx-amz-target: AppRunner.{operation}", self.port);
+        let (status, answer) = self.send(&head, &body.to_string()).expect("an answer");
+        assert_eq!(status, 200, "{operation}: {answer}");
+        serde_json::from_str(&answer).expect("JSON")
+    }
+
+    /// Waits until something holds.
+    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !holds(self) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Whether the service answers at its address.
+    fn serves(&self) -> bool {
+        let service = &self.call("DescribeService", &json!({ "ServiceArn": ARN }))["Service"];
+        let host = service["ServiceUrl"].as_str().expect("an address").to_owned();
+        self.send(&format!("GET /health HTTP/1.1\r\nhost: {host}"), "").is_some_and(|(status, _)| status == 200)
     }
 
     /// Runs a program against it.
     fn run(&self, program: &str) {
-        let environment = exitone().args(["serve", "--print-env", "--seed", SEED, "--port", &self.port.to_string()])
-            .arg("--state").arg(self.state.path()).current_dir(root()).output().expect("it runs");
+        let environment = exitone()
+            .args(["serve", "--print-env", "--seed", SEED, "--port", &self.port.to_string()])
+            .arg("--state")
+            .arg(self.folder())
+            .current_dir(root())
+            .output()
+            .expect("it runs");
         let mut command = Command::new(python());
         for line in String::from_utf8_lossy(&environment.stdout).lines() {
             let (name, value) = line.strip_prefix("export ").and_then(|line| line.split_once('=')).expect("a variable");
@@ -91,6 +150,105 @@ async fn other_clients_wait_as_they_do() {
     let Some((_engine, _one)) = engine().await else { return };
     images().await;
     Server::start().run("waiters.py");
+}
+
+/// Presses Tab until the focus is on an element for which an expression is true.
+fn tab_to(browser: &Browser, expression: &str) {
+    let there = |browser: &Browser| browser.js(expression) == true;
+    let found = (0..60).any(|_| {
+        browser.press([TAB]);
+        there(browser)
+    });
+    assert!(found, "the focus never reached {expression}");
+}
+
+/// Deploys an image with the keyboard alone.
+fn deploy(browser: &Browser, image: &str) {
+    tab_to(browser, "document.activeElement.dataset.action === 'Change the image…'");
+    browser.press([ENTER]);
+    browser.until("document.querySelector('#confirm').open && document.activeElement.id === 'value'");
+    browser.press(image.chars());
+    tab_to(browser, "document.activeElement.id === 'yes'");
+    browser.press([ENTER]);
+    browser.until("!document.querySelector('#confirm').open");
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn page_deploys_and_shows_what_comes_of_it() {
+    let Some((_engine, _one)) = engine().await else { return };
+    let Some(browser) = Browser::start() else { return };
+    images().await;
+    let server = Server::start();
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    browser.size(1280, 1000);
+    browser.visit(&url);
+    browser.until("document.querySelector('#name').innerText === 'nerava-backend RUNNING'");
+    let newest = |status: &str| {
+        browser.until(&format!("document.querySelector('#operations tr td:nth-child(2)').innerText === '{status}'"));
+    };
+    let image = |tag: &str| format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:{tag}");
+    deploy(&browser, &image("v23-fixed-cmd-arm64"));
+    newest("ROLLBACK_SUCCEEDED");
+    browser.until("document.querySelector('#found').innerText.includes('arm64')");
+    browser.holds("document.querySelector('#log').innerText.includes('Container exit code: 1')");
+    browser.media("screen", "light");
+    browser.picture("serve-failed-light");
+    browser.media("screen", "dark");
+    browser.picture("serve-failed-dark");
+    deploy(&browser, &image("v24-lazy-otp"));
+    newest("SUCCEEDED");
+    browser.until("document.querySelector('#name').innerText === 'nerava-backend RUNNING'");
+    browser.until("document.querySelector('#acts tr').innerText.includes('UpdateService nerava-backend')");
+    browser.holds("[...document.querySelectorAll('#acts tr')].every((row) => row.innerText.includes('page'))");
+    browser.picture("serve-good-dark");
+    assert_eq!(browser.log("browser"), Vec::<Value>::new(), "no error, nothing blocked");
+    // Another site's page may not call it.
+    browser.visit("about:blank");
+    let call = format!(
+        "fetch('{url}', {{method: 'POST', headers: {{'X-Amz-Target': 'AppRunner.ListServices'}}, body: '{{}}'}})
+           .then(() => document.title = 'answered', () => document.title = 'refused') && true"
+    );
+    browser.holds(&call);
+    browser.until("document.title === 'refused'");
+}
+
+/// The ids of the service's operations, the newest first.
+fn operations(server: &Server) -> Vec<String> {
+    let all = server.call("ListOperations", &json!({ "ServiceArn": ARN }));
+    let all = all["OperationSummaryList"].as_array().expect("a list").clone();
+    all.iter().map(|operation| operation["Id"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn killed_server_loses_nothing_and_leaves_nothing() {
+    let Some((engine, _one)) = engine().await else { return };
+    images().await;
+    let mut state = tempfile::tempdir().expect("a folder");
+    let mut known: Vec<String> = Vec::new();
+    // Moments of a deployment, in milliseconds: spread over the four seconds that one takes.
+    for round in 0..20_u64 {
+        let server = Server::on(state);
+        assert!(operations(&server).ends_with(&known), "round {round}: operations are missing");
+        server.until("the service runs again", Server::serves);
+        let tag = if round % 2 == 0 { "v20-otp-fix-fixed" } else { "v24-lazy-otp" };
+        let image = format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:{tag}");
+        let source = json!({ "ImageRepository": { "ImageIdentifier": image, "ImageRepositoryType": "ECR" } });
+        server.call("UpdateService", &json!({ "ServiceArn": ARN, "SourceConfiguration": source }));
+        known = operations(&server);
+        tokio::time::sleep(Duration::from_millis(round * 977 % 4000)).await;
+        state = server.killed();
+        let killed = Instant::now();
+        while !engine.containers(SESSION_LABEL).await.expect("a list").is_empty() {
+            assert!(killed.elapsed() < Duration::from_secs(15), "round {round}: containers are left");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        eprintln!("round {round}: nothing left {:.1} s after the kill", killed.elapsed().as_secs_f64());
+    }
+    let server = Server::on(state);
+    assert!(operations(&server).ends_with(&known));
+    server.until("the service runs again", Server::serves);
 }
 
 #[tokio::test]

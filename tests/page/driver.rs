@@ -165,11 +165,16 @@ impl Browser {
         self.command("POST", path, body)
     }
 
+    /// Loads an address.
+    pub(crate) fn visit(&self, url: &str) {
+        self.post("url", &json!({"url": url}));
+    }
+
     /// Loads a file, and waits until its script has finished.
     pub(crate) fn open(&self, page: &Path, fragment: &str) {
         // A different fragment of the same file would not load anything.
-        self.post("url", &json!({"url": "about:blank"}));
-        self.post("url", &json!({"url": format!("file://{}{fragment}", page.display())}));
+        self.visit("about:blank");
+        self.visit(&format!("file://{}{fragment}", page.display()));
         self.until("document.documentElement.dataset.ready !== undefined");
     }
 

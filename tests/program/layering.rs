@@ -33,6 +33,10 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "model",
             ],
         ),
+        (
+            "serve",
+            vec!["model", "profile", "scenario", "diagnose", "engine", "holder::protocol", "holder::authority", "run"],
+        ),
         ("images", vec!["engine", "model"]),
         ("report", vec!["event", "model", "search", "catalogue"]),
         (
@@ -50,6 +54,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "run",
                 "images",
                 "report",
+                "serve",
             ],
         ),
     ])

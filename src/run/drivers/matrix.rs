@@ -80,7 +80,8 @@ impl Matrix<'_, '_> {
         };
         let service = Arc::new(self.plan.part(case).service.clone());
         let again = self.attempts.contains_key(&index);
-        let job = Job { candidate: candidate.clone(), service, case: case.clone(), provisional: false, again, lease: None };
+        let job =
+            Job { candidate: candidate.clone(), service, case: case.clone(), provisional: false, again, lease: None };
         self.jobs.insert(self.conductor.start(job), index);
     }
 

@@ -8,10 +8,8 @@ use super::resources;
 use super::shapes::{CreateServiceRequest, OfService, UpdateServiceRequest};
 use super::validate::{self, Mistakes};
 use super::{arn, input, seconds};
-use crate::serve::service::{
-    self, Begun, Change, Identity, Operation, Service, Stamp, State, Status, Work,
-};
 use crate::serve::service::settings::is_public;
+use crate::serve::service::{self, Begun, Change, Identity, Operation, Service, Stamp, State, Status, Work};
 use crate::serve::shared::{Order, Place, Shared, new_id};
 
 /// Operations that are not simulated.
@@ -238,7 +236,7 @@ fn shown_operation(arn: &str, operation: &Operation) -> Json {
     let mut shown = json!({
         "Id": operation.id,
         "Type": operation.kind,
-        "Status": operation.progress,
+        "Status": operation.status,
         "TargetArn": arn,
         "StartedAt": seconds(operation.started_ms),
         "UpdatedAt": seconds(operation.updated_ms),

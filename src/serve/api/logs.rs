@@ -181,7 +181,7 @@ fn events(shared: &Shared, request: &Request) -> ApiResult<Json> {
         None => within.end.saturating_sub(most).max(within.start)..within.end,
     };
     let read = books.logs.read(group, name, range.clone()).map_err(|e| ApiError::internal(e.to_string()))?;
-    let events: Vec<Json> = read.iter().map(|event| shown_event(event)).collect();
+    let events: Vec<Json> = read.iter().map(shown_event).collect();
     Ok(json!({
         "events": events,
         "nextForwardToken": format!("f/{:056}", range.end),

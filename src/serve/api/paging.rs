@@ -41,9 +41,8 @@ mod tests {
 
     #[test]
     fn pages_of_a_list() {
-        let page = |list: &str, token: Option<&str>| {
-            page(list, (0..5).collect::<Vec<_>>(), Some(2), token, |message| ApiError::invalid(message))
-        };
+        let page =
+            |list: &str, token: Option<&str>| page(list, (0..5).collect::<Vec<_>>(), Some(2), token, ApiError::invalid);
         let (first, token) = page("a", None).expect("a page");
         assert_eq!(first, [0, 1]);
         assert!(page("b", token.as_deref()).is_err(), "a token of another list");

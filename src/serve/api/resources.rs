@@ -13,8 +13,7 @@ use crate::serve::service::{Change, Connector, Service};
 use crate::serve::shared::{Place, Shared, new_id};
 
 /// The scaling that every account has: 100 requests at a time, 1 to 25 instances.
-const DEFAULT_SCALING: &str =
-    "autoscalingconfiguration/DefaultConfiguration/1/00000000000000000000000000000001";
+const DEFAULT_SCALING: &str = "autoscalingconfiguration/DefaultConfiguration/1/00000000000000000000000000000001";
 /// When it was created: with the account.
 const SCALING_CREATED_MS: i64 = 1_577_836_800_000;
 

@@ -212,7 +212,10 @@ function ask(question, consequence, yes, act, harm = false, field) {
   };
   dialog.returnValue = "";
   dialog.showModal();
-  if (field) input.focus();
+  if (field) {
+    input.focus();
+    input.select();
+  }
 }
 
 /** The source as it is, with changes: what an update leaves out stays. */

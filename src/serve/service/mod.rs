@@ -57,7 +57,7 @@ pub(crate) enum OperationKind {
 /// How far an operation is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(crate) enum Progress {
+pub(crate) enum OperationStatus {
     /// Not begun.
     Pending,
     /// Under way.
@@ -74,7 +74,7 @@ pub(crate) enum Progress {
     RollbackSucceeded,
 }
 
-impl Progress {
+impl OperationStatus {
     /// Whether it is over.
     #[must_use]
     pub(crate) fn is_over(self) -> bool {
@@ -90,7 +90,7 @@ pub(crate) struct Operation {
     /// What it does.
     pub(crate) kind: OperationKind,
     /// How far it is.
-    pub(crate) progress: Progress,
+    pub(crate) status: OperationStatus,
     /// When it started.
     pub(crate) started_ms: i64,
     /// When it changed last.
@@ -104,15 +104,15 @@ impl Operation {
         Self {
             id: id.to_owned(),
             kind,
-            progress: Progress::InProgress,
+            status: OperationStatus::InProgress,
             started_ms: now_ms,
             updated_ms: now_ms,
             ended_ms: None,
         }
     }
 
-    fn with(&self, progress: Progress, now_ms: i64) -> Self {
-        Self { progress, updated_ms: now_ms, ended_ms: progress.is_over().then_some(now_ms), ..self.clone() }
+    fn with(&self, status: OperationStatus, now_ms: i64) -> Self {
+        Self { status, updated_ms: now_ms, ended_ms: status.is_over().then_some(now_ms), ..self.clone() }
     }
 }
 
@@ -235,7 +235,7 @@ impl State {
     /// The operation of a service that is under way.
     #[must_use]
     pub(crate) fn under_way(&self, arn: &str) -> Option<&Operation> {
-        self.operations.get(arn)?.iter().rfind(|operation| !operation.progress.is_over())
+        self.operations.get(arn)?.iter().rfind(|operation| !operation.status.is_over())
     }
 }
 

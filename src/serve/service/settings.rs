@@ -106,13 +106,12 @@ fn memory(written: &str) -> String {
 /// an update left out persisted. A map of variables replaces the whole map. Egress that becomes DEFAULT has no connector.
 #[must_use]
 pub(crate) fn merged(known: &Settings, update: Settings) -> Settings {
-    let instance = both(&known.instance_configuration, update.instance_configuration, |known, new| {
-        InstanceConfiguration {
+    let instance =
+        both(&known.instance_configuration, update.instance_configuration, |known, new| InstanceConfiguration {
             cpu: new.cpu.map(|written| cpu(&written)).or(known.cpu),
             memory: new.memory.map(|written| memory(&written)).or(known.memory),
             instance_role_arn: new.instance_role_arn.or(known.instance_role_arn),
-        }
-    });
+        });
     let health = both(&known.health_check_configuration, update.health_check_configuration, |known, new| {
         HealthCheckConfiguration {
             protocol: new.protocol.or(known.protocol),
@@ -123,12 +122,10 @@ pub(crate) fn merged(known: &Settings, update: Settings) -> Settings {
             unhealthy_threshold: new.unhealthy_threshold.or(known.unhealthy_threshold),
         }
     });
-    let network = both(&known.network_configuration, update.network_configuration, |known, new| {
-        NetworkConfiguration {
-            egress_configuration: both(&known.egress_configuration, new.egress_configuration, egress),
-            ingress_configuration: new.ingress_configuration.or(known.ingress_configuration),
-            ip_address_type: new.ip_address_type.or(known.ip_address_type),
-        }
+    let network = both(&known.network_configuration, update.network_configuration, |known, new| NetworkConfiguration {
+        egress_configuration: both(&known.egress_configuration, new.egress_configuration, egress),
+        ingress_configuration: new.ingress_configuration.or(known.ingress_configuration),
+        ip_address_type: new.ip_address_type.or(known.ip_address_type),
     });
     Settings {
         source_configuration: both(&known.source_configuration, update.source_configuration, source),
@@ -163,16 +160,15 @@ fn egress(known: EgressConfiguration, new: EgressConfiguration) -> EgressConfigu
 fn source(known: SourceConfiguration, new: SourceConfiguration) -> SourceConfiguration {
     let repository = match (known.image_repository, new.image_repository) {
         (Some(known), Some(mut new)) => {
-            new.image_configuration = both(&known.image_configuration, new.image_configuration, |known, new| {
-                ImageConfiguration {
+            new.image_configuration =
+                both(&known.image_configuration, new.image_configuration, |known, new| ImageConfiguration {
                     runtime_environment_variables: new
                         .runtime_environment_variables
                         .or(known.runtime_environment_variables),
                     runtime_environment_secrets: new.runtime_environment_secrets.or(known.runtime_environment_secrets),
                     start_command: new.start_command.or(known.start_command),
                     port: new.port.or(known.port),
-                }
-            });
+                });
             Some(new)
         }
         (known, None) if new.code_repository.is_none() => known,

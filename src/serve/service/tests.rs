@@ -49,7 +49,11 @@ impl World {
         &self.state.services[&self.arn]
     }
 
-    fn try_call(&mut self, begin: impl FnOnce(&Service, &Stamp) -> Result<Begun, ApiError>, now: i64) -> Result<Begun, ApiError> {
+    fn try_call(
+        &mut self,
+        begin: impl FnOnce(&Service, &Stamp) -> Result<Begun, ApiError>,
+        now: i64,
+    ) -> Result<Begun, ApiError> {
         let begun = begin(self.service(), &stamp(now))?;
         begun.changes.clone().into_iter().for_each(|change| self.state.apply(change));
         Ok(begun)
@@ -65,9 +69,9 @@ impl World {
         changes.into_iter().for_each(|change| self.state.apply(change));
     }
 
-    fn last(&self) -> (OperationKind, Progress) {
+    fn last(&self) -> (OperationKind, OperationStatus) {
         let operation = self.state.operations[&self.arn].last().expect("an operation");
-        (operation.kind, operation.progress)
+        (operation.kind, operation.status)
     }
 }
 
@@ -84,21 +88,21 @@ fn what_comes_of_each_call() {
     type Call = fn(&Service, &Stamp) -> Result<Begun, ApiError>;
     let update: Call = |service, stamp| to("app:2")(service, stamp);
     // The call, how it ends, the service then, and the operation then.
-    let rows: [(Call, Ended, Status, (Kind, Progress)); 8] = [
-        (update, Ended::Well, Status::Running, (Kind::UpdateService, Progress::Succeeded)),
-        (update, Ended::Badly, Status::Running, (Kind::UpdateService, Progress::RollbackSucceeded)),
-        (deploy, Ended::Well, Status::Running, (Kind::StartDeployment, Progress::Succeeded)),
-        (deploy, Ended::Badly, Status::Running, (Kind::StartDeployment, Progress::RollbackSucceeded)),
-        (pause, Ended::Well, Status::Paused, (Kind::PauseService, Progress::Succeeded)),
-        (pause, Ended::Badly, Status::Running, (Kind::PauseService, Progress::Failed)),
-        (delete, Ended::Well, Status::Deleted, (Kind::DeleteService, Progress::Succeeded)),
-        (delete, Ended::Badly, Status::DeleteFailed, (Kind::DeleteService, Progress::Failed)),
+    let rows: [(Call, Ended, Status, (Kind, OperationStatus)); 8] = [
+        (update, Ended::Well, Status::Running, (Kind::UpdateService, OperationStatus::Succeeded)),
+        (update, Ended::Badly, Status::Running, (Kind::UpdateService, OperationStatus::RollbackSucceeded)),
+        (deploy, Ended::Well, Status::Running, (Kind::StartDeployment, OperationStatus::Succeeded)),
+        (deploy, Ended::Badly, Status::Running, (Kind::StartDeployment, OperationStatus::RollbackSucceeded)),
+        (pause, Ended::Well, Status::Paused, (Kind::PauseService, OperationStatus::Succeeded)),
+        (pause, Ended::Badly, Status::Running, (Kind::PauseService, OperationStatus::Failed)),
+        (delete, Ended::Well, Status::Deleted, (Kind::DeleteService, OperationStatus::Succeeded)),
+        (delete, Ended::Badly, Status::DeleteFailed, (Kind::DeleteService, OperationStatus::Failed)),
     ];
     for (call, ended, status, operation) in rows {
         let mut world = World::running();
         let begun = world.call(call, 3);
         assert_eq!(begun.service.status, Status::OperationInProgress, "at once");
-        assert_eq!(world.last().1, Progress::InProgress);
+        assert_eq!(world.last().1, OperationStatus::InProgress);
         world.end(ended, 4);
         assert_eq!((world.service().status, world.last()), (status, operation));
         assert_eq!(world.service().before, None);
@@ -116,7 +120,7 @@ fn failed_update_restores_what_served() {
     let operation = world.state.under_way("arn:1").expect("under way").clone();
     let back = rolling_back(world.service(), &operation, 4);
     world.state.apply(back);
-    assert_eq!(world.last().1, Progress::RollbackInProgress);
+    assert_eq!(world.last().1, OperationStatus::RollbackInProgress);
     world.end(Ended::Badly, 5);
     assert_eq!(world.service().settings, before);
     world.call(to("app:3"), 6);
@@ -128,14 +132,14 @@ fn failed_update_restores_what_served() {
 fn failed_creation_is_built_again_by_an_update() {
     let mut world = World::created();
     world.end(Ended::Badly, 2);
-    assert_eq!((world.service().status, world.last().1), (Status::CreateFailed, Progress::Failed));
+    assert_eq!((world.service().status, world.last().1), (Status::CreateFailed, OperationStatus::Failed));
     assert!(deploy(world.service(), &stamp(3)).is_err(), "a deployment needs a running service");
     world.call(to("app:2"), 3);
     world.end(Ended::Badly, 4);
-    assert_eq!((world.service().status, world.last().1), (Status::CreateFailed, Progress::Failed));
+    assert_eq!((world.service().status, world.last().1), (Status::CreateFailed, OperationStatus::Failed));
     world.call(to("app:3"), 5);
     world.end(Ended::Well, 6);
-    assert_eq!((world.service().status, world.last().1), (Status::Running, Progress::Succeeded));
+    assert_eq!((world.service().status, world.last().1), (Status::Running, OperationStatus::Succeeded));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The life cycle of a service as a table of calls and their outcomes.
 
 use super::settings::{is_image, merged, with_defaults};
-use super::{Begun, Change, Operation, OperationKind, Progress, Service, State, Status, Work};
+use super::{Begun, Change, Operation, OperationKind, OperationStatus, Service, State, Status, Work};
 use crate::serve::api::error::{ApiError, ApiResult};
 use crate::serve::api::shapes::{CreateServiceRequest, Settings, UpdateServiceRequest};
 
@@ -80,9 +80,8 @@ pub(crate) fn create(
 /// # Errors
 /// When the service is neither RUNNING nor CREATE_FAILED, or its kind of source would change.
 pub(crate) fn update(service: &Service, request: UpdateServiceRequest, stamp: &Stamp) -> ApiResult<Begun> {
-    let refused = |status: &str| {
-        Err(ApiError::state(format!("Service cannot be updated in the current state: {status}.")))
-    };
+    let refused =
+        |status: &str| Err(ApiError::state(format!("Service cannot be updated in the current state: {status}.")));
     match service.status {
         Status::Running | Status::CreateFailed => {}
         Status::OperationInProgress => return refused("OPERATION_IN_PROGRESS"),
@@ -179,15 +178,17 @@ pub(crate) fn end(service: &Service, operation: &Operation, ended: Ended, now_ms
     let kept = |status| Service { before: None, status, updated_ms: now_ms, ..service.clone() };
     let (next, progress) = match (operation.kind, ended) {
         (OperationKind::DeleteService, Ended::Well) => {
-            (Service { deleted_ms: Some(now_ms), ..kept(Status::Deleted) }, Progress::Succeeded)
+            (Service { deleted_ms: Some(now_ms), ..kept(Status::Deleted) }, OperationStatus::Succeeded)
         }
-        (OperationKind::DeleteService, Ended::Badly) => (kept(Status::DeleteFailed), Progress::Failed),
-        (OperationKind::PauseService, Ended::Well) => (kept(Status::Paused), Progress::Succeeded),
-        (OperationKind::PauseService, Ended::Badly) => (kept(Status::Running), Progress::Failed),
-        (OperationKind::ResumeService, Ended::Badly) => (kept(Status::Paused), Progress::Failed),
-        (_, Ended::Well) => (kept(Status::Running), Progress::Succeeded),
-        (_, Ended::Badly) if service.before.is_some() => (restored(Status::Running), Progress::RollbackSucceeded),
-        (_, Ended::Badly) => (kept(Status::CreateFailed), Progress::Failed),
+        (OperationKind::DeleteService, Ended::Badly) => (kept(Status::DeleteFailed), OperationStatus::Failed),
+        (OperationKind::PauseService, Ended::Well) => (kept(Status::Paused), OperationStatus::Succeeded),
+        (OperationKind::PauseService, Ended::Badly) => (kept(Status::Running), OperationStatus::Failed),
+        (OperationKind::ResumeService, Ended::Badly) => (kept(Status::Paused), OperationStatus::Failed),
+        (_, Ended::Well) => (kept(Status::Running), OperationStatus::Succeeded),
+        (_, Ended::Badly) if service.before.is_some() => {
+            (restored(Status::Running), OperationStatus::RollbackSucceeded)
+        }
+        (_, Ended::Badly) => (kept(Status::CreateFailed), OperationStatus::Failed),
     };
     vec![
         Change::Service(Box::new(next)),
@@ -198,7 +199,10 @@ pub(crate) fn end(service: &Service, operation: &Operation, ended: Ended, now_ms
 /// An operation that goes back to the version before.
 #[must_use]
 pub(crate) fn rolling_back(service: &Service, operation: &Operation, now_ms: i64) -> Change {
-    Change::Operation { arn: service.arn.clone(), operation: operation.with(Progress::RollbackInProgress, now_ms) }
+    Change::Operation {
+        arn: service.arn.clone(),
+        operation: operation.with(OperationStatus::RollbackInProgress, now_ms),
+    }
 }
 
 /// The configuration that serves: during an update the one before it.
