@@ -1,16 +1,16 @@
 //! App Runner's operations on services.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::error::{ApiError, ApiResult};
 use super::paging::page;
 use super::resources;
 use super::shapes::{CreateServiceRequest, OfService, UpdateServiceRequest};
+use super::shown::{find, shown, shown_operation, summary, with_token};
 use super::validate::{self, Mistakes};
-use super::{arn, input, seconds};
-use crate::serve::service::settings::is_public;
-use crate::serve::service::{self, Begun, Change, Identity, Operation, Service, Stamp, State, Status, Work};
-use crate::serve::shared::{Order, Place, Shared, new_id};
+use super::{arn, input};
+use crate::serve::service::{self, Begun, Change, Identity, Service, Stamp, State, Status, Work};
+use crate::serve::shared::{Order, Shared, new_id};
 
 /// Operations that are not simulated.
 const LEFT_OUT: [&str; 16] = [
@@ -152,14 +152,6 @@ fn operations(shared: &Shared, of: &OfService) -> ApiResult<Json> {
     Ok(with_token(json!({ "OperationSummaryList": listed }), next))
 }
 
-/// An answer with the token of the next page: absent at the end, because clients go on while it is not null.
-pub(super) fn with_token(mut answer: Json, next: Option<String>) -> Json {
-    if let Some(next) = next {
-        answer["NextToken"] = json!(next);
-    }
-    answer
-}
-
 fn check_arn(arn: &str) -> ApiResult<()> {
     let mut mistakes = Mistakes::default();
     validate::service_arn(arn, &mut mistakes);
@@ -170,81 +162,6 @@ fn check_most(of: &OfService, most: i64) -> ApiResult<()> {
     let mut mistakes = Mistakes::default();
     mistakes.range(of.max_results, "maxResults", [1, most]);
     mistakes.finish()
-}
-
-/// The service with an ARN.
-///
-/// # Errors
-/// When there is none.
-pub(super) fn find<'a>(state: &'a State, arn: &str) -> ApiResult<&'a Service> {
-    let known = state.services.get(arn);
-    known.ok_or_else(|| ApiError::not_found(format!("Service cannot be found with the provided ARN: {arn}")))
-}
-
-/// The address of a service, without a scheme.
-#[must_use]
-pub(crate) fn address(place: &Place, service: &Service) -> String {
-    if !is_public(&service.settings) {
-        return String::new();
-    }
-    format!("{}.awsapprunner.localhost:{}", service.url, place.port)
-}
-
-/// A service as DescribeService shows it.
-#[must_use]
-pub(crate) fn shown(place: &Place, service: &Service) -> Json {
-    let mut shown = Map::new();
-    let mut put = |name: &str, value: Json| drop(shown.insert(name.to_owned(), value));
-    put("ServiceName", json!(service.name));
-    put("ServiceId", json!(service.id));
-    put("ServiceArn", json!(service.arn));
-    put("ServiceUrl", json!(address(place, service)));
-    put("CreatedAt", seconds(service.created_ms));
-    put("UpdatedAt", seconds(service.updated_ms));
-    if let Some(at) = service.deleted_ms {
-        put("DeletedAt", seconds(at));
-    }
-    put("Status", json!(service.status));
-    if let Ok(Json::Object(settings)) = serde_json::to_value(&service.settings) {
-        for (name, value) in settings {
-            if name != "AutoScalingConfigurationArn" {
-                put(&name, value);
-            }
-        }
-    }
-    if let Some(encryption) = &service.encryption {
-        put("EncryptionConfiguration", encryption.clone());
-    }
-    let scaling = service.settings.auto_scaling_configuration_arn.as_deref();
-    put("AutoScalingConfigurationSummary", resources::scaling_summary(place, scaling));
-    Json::Object(shown)
-}
-
-fn summary(place: &Place, service: &Service) -> Json {
-    json!({
-        "ServiceName": service.name,
-        "ServiceId": service.id,
-        "ServiceArn": service.arn,
-        "ServiceUrl": address(place, service),
-        "CreatedAt": seconds(service.created_ms),
-        "UpdatedAt": seconds(service.updated_ms),
-        "Status": service.status,
-    })
-}
-
-fn shown_operation(arn: &str, operation: &Operation) -> Json {
-    let mut shown = json!({
-        "Id": operation.id,
-        "Type": operation.kind,
-        "Status": operation.status,
-        "TargetArn": arn,
-        "StartedAt": seconds(operation.started_ms),
-        "UpdatedAt": seconds(operation.updated_ms),
-    });
-    if let Some(at) = operation.ended_ms {
-        shown["EndedAt"] = seconds(at);
-    }
-    shown
 }
 
 /// What a restart finds under way ended with the server: an update went back, a creation failed, a pause or a deletion is

@@ -8,6 +8,7 @@ pub(crate) mod logs;
 mod paging;
 mod resources;
 pub(crate) mod shapes;
+mod shown;
 pub(crate) mod sts;
 mod validate;
 

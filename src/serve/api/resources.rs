@@ -3,19 +3,14 @@
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::apprunner::{address, find, with_token};
 use super::error::{ApiError, ApiResult};
 use super::paging::page;
 use super::shapes::Tag;
+use super::shown::{DEFAULT_SCALING, address, find, scaling_summary, with_token};
 use super::validate::{self, Mistakes};
 use super::{arn, input, seconds};
 use crate::serve::service::{Change, Connector, Service};
-use crate::serve::shared::{Place, Shared, new_id};
-
-/// The scaling that every account has: 100 requests at a time, 1 to 25 instances.
-const DEFAULT_SCALING: &str = "autoscalingconfiguration/DefaultConfiguration/1/00000000000000000000000000000001";
-/// When it was created: with the account.
-const SCALING_CREATED_MS: i64 = 1_577_836_800_000;
+use crate::serve::shared::{Shared, new_id};
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -167,26 +162,6 @@ fn shown(connector: &Connector) -> Json {
         shown["DeletedAt"] = seconds(at);
     }
     shown
-}
-
-/// The scaling of a service, or the one that every account has. Its status has small letters there, whatever the service
-/// model says.
-#[must_use]
-pub(super) fn scaling_summary(place: &Place, named: Option<&str>) -> Json {
-    let default = arn(place, "apprunner", DEFAULT_SCALING);
-    let arn = named.unwrap_or(&default);
-    let mut parts = arn.rsplit('/').skip(1);
-    let revision = parts.next().and_then(|revision| revision.parse::<u32>().ok()).unwrap_or(1);
-    let name = parts.next().unwrap_or("DefaultConfiguration");
-    json!({
-        "AutoScalingConfigurationArn": arn,
-        "AutoScalingConfigurationName": name,
-        "AutoScalingConfigurationRevision": revision,
-        "Status": "active",
-        "CreatedAt": seconds(SCALING_CREATED_MS),
-        "HasAssociatedService": true,
-        "IsDefault": arn == default,
-    })
 }
 
 fn scaling(shared: &Shared, of: &OfScaling) -> ApiResult<Json> {
