@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use exitone::engine::SESSION_LABEL;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use super::driver::{Browser, ENTER, TAB};
-use super::support::{engine, exitone};
+use super::support::{PLANTED, engine, exitone, load_planted};
 
 /// The versions that were tried; the CLI of PyPI is version 1.
 const CLIENTS: [&str; 2] = ["awscli>=1.44,<2", "boto3"];
@@ -249,6 +252,97 @@ async fn killed_server_loses_nothing_and_leaves_nothing() {
     let server = Server::on(state);
     assert!(operations(&server).ends_with(&known));
     server.until("the service runs again", Server::serves);
+}
+
+/// Waits until no operation of a service is under way, and returns its status.
+fn settled(server: &Server, arn: &str) -> String {
+    let status = |server: &Server| {
+        let service = server.call("DescribeService", &json!({ "ServiceArn": arn }));
+        service["Service"]["Status"].as_str().expect("a status").to_owned()
+    };
+    server.until("the operation ends", |server| status(server) != "OPERATION_IN_PROGRESS");
+    status(server)
+}
+
+/// Sends 2,000 calls, 100 at a time, and returns the milliseconds that each took, sorted.
+async fn describe_2000(port: u16) -> Vec<f64> {
+    async fn client(port: u16) -> Vec<f64> {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
+        tokio::spawn(connection);
+        let mut took = Vec::new();
+        for _ in 0..20 {
+            let body = Full::new(Bytes::from(json!({ "ServiceArn": ARN }).to_string()));
+            let request = hyper::Request::post("/").header("host", format!("127.0.0.1:{port}"));
+            let request = request.header("x-amz-target", "AppRunner.DescribeService").body(body).expect("a request");
+            let begun = Instant::now();
+            let answer = sender.send_request(request).await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            answer.into_body().collect().await.expect("a body");
+            took.push(begun.elapsed().as_secs_f64() * 1000.0);
+        }
+        took
+    }
+    let clients: Vec<_> = (0..100).map(|_| tokio::spawn(client(port))).collect();
+    let mut all = Vec::new();
+    for client in clients {
+        all.extend(client.await.expect("it ends"));
+    }
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+/// Most memory that a process has had, in MB.
+fn peak_mb(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("its status");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).expect("a number") / 1024.0
+}
+
+/// Prints figures; it asserts no time.
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn figures_of_a_server() {
+    let Some((engine, _one)) = engine().await else { return };
+    images().await;
+    load_planted(engine.as_ref()).await;
+    let server = Server::start();
+    server.until("the service runs", Server::serves);
+    let begun = Instant::now();
+    let image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:v24-lazy-otp";
+    let source = json!({ "ImageRepository": { "ImageIdentifier": image, "ImageRepositoryType": "ECR" } });
+    server.call("UpdateService", &json!({ "ServiceArn": ARN, "SourceConfiguration": source }));
+    let took = describe_2000(server.port).await;
+    let (median, late) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+    eprintln!("2,000 calls, 100 at a time, during a deployment: median {median:.1} ms, p99 {late:.1} ms");
+    assert_eq!(settled(&server, ARN), "RUNNING");
+    eprintln!("that deployment: {:.1} s", begun.elapsed().as_secs_f64());
+    for _ in 0..3 {
+        let begun = Instant::now();
+        server.call("StartDeployment", &json!({ "ServiceArn": ARN }));
+        assert_eq!(settled(&server, ARN), "RUNNING");
+        eprintln!("a deployment by itself: {:.2} s", begun.elapsed().as_secs_f64());
+    }
+    let deployments = std::env::var("EXITONE_SERVE_DEPLOYMENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_u32);
+    let source = json!({ "ImageRepository": {
+        "ImageIdentifier": PLANTED, "ImageRepositoryType": "ECR",
+        "ImageConfiguration": { "StartCommand": "/planted chat 5000 0.0.0.0 8080" },
+    } });
+    let created = server.call("CreateService", &json!({ "ServiceName": "chatty", "SourceConfiguration": source }));
+    let arn = created["Service"]["ServiceArn"].as_str().expect("an ARN").to_owned();
+    let begun = Instant::now();
+    assert_eq!(settled(&server, &arn), "RUNNING");
+    for _ in 1..deployments {
+        server.call("StartDeployment", &json!({ "ServiceArn": arn }));
+        assert_eq!(settled(&server, &arn), "RUNNING");
+    }
+    eprintln!(
+        "{deployments} deployments and {} lines of log in {:.0} s: at most {:.0} MB",
+        deployments * 5000,
+        begun.elapsed().as_secs_f64(),
+        peak_mb(server.child.id()),
+    );
 }
 
 #[tokio::test]
