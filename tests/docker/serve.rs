@@ -4,13 +4,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use exitone::engine::SESSION_LABEL;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::driver::{Browser, ENTER, TAB};
 use super::support::{PLANTED, engine, exitone, load_planted};
@@ -93,11 +94,11 @@ impl Server {
     }
 
     /// Waits until something holds.
-    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !holds(self) {
             assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-            std::thread::sleep(Duration::from_millis(100));
+            sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -234,33 +235,33 @@ async fn killed_server_loses_nothing_and_leaves_nothing() {
     for round in 0..20_u64 {
         let server = Server::on(state);
         assert!(operations(&server).ends_with(&known), "round {round}: operations are missing");
-        server.until("the service runs again", Server::serves);
+        server.until("the service runs again", Server::serves).await;
         let tag = if round % 2 == 0 { "v20-otp-fix-fixed" } else { "v24-lazy-otp" };
         let image = format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:{tag}");
         let source = json!({ "ImageRepository": { "ImageIdentifier": image, "ImageRepositoryType": "ECR" } });
         server.call("UpdateService", &json!({ "ServiceArn": ARN, "SourceConfiguration": source }));
         known = operations(&server);
-        tokio::time::sleep(Duration::from_millis(round * 977 % 4000)).await;
+        sleep(Duration::from_millis(round * 977 % 4000)).await;
         state = server.killed();
         let killed = Instant::now();
         while !engine.containers(SESSION_LABEL).await.expect("a list").is_empty() {
             assert!(killed.elapsed() < Duration::from_secs(15), "round {round}: containers are left");
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(200)).await;
         }
         eprintln!("round {round}: nothing left {:.1} s after the kill", killed.elapsed().as_secs_f64());
     }
     let server = Server::on(state);
     assert!(operations(&server).ends_with(&known));
-    server.until("the service runs again", Server::serves);
+    server.until("the service runs again", Server::serves).await;
 }
 
 /// Waits until no operation of a service is under way, and returns its status.
-fn settled(server: &Server, arn: &str) -> String {
+async fn settled(server: &Server, arn: &str) -> String {
     let status = |server: &Server| {
         let service = server.call("DescribeService", &json!({ "ServiceArn": arn }));
         service["Service"]["Status"].as_str().expect("a status").to_owned()
     };
-    server.until("the operation ends", |server| status(server) != "OPERATION_IN_PROGRESS");
+    server.until("the operation ends", |server| status(server) != "OPERATION_IN_PROGRESS").await;
     status(server)
 }
 
@@ -308,7 +309,7 @@ async fn figures_of_a_server() {
     images().await;
     load_planted(engine.as_ref()).await;
     let server = Server::start();
-    server.until("the service runs", Server::serves);
+    server.until("the service runs", Server::serves).await;
     let begun = Instant::now();
     let image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:v24-lazy-otp";
     let source = json!({ "ImageRepository": { "ImageIdentifier": image, "ImageRepositoryType": "ECR" } });
@@ -316,12 +317,12 @@ async fn figures_of_a_server() {
     let took = describe_2000(server.port).await;
     let (median, late) = (took[took.len() / 2], took[took.len() * 99 / 100]);
     eprintln!("2,000 calls, 100 at a time, during a deployment: median {median:.1} ms, p99 {late:.1} ms");
-    assert_eq!(settled(&server, ARN), "RUNNING");
+    assert_eq!(settled(&server, ARN).await, "RUNNING");
     eprintln!("that deployment: {:.1} s", begun.elapsed().as_secs_f64());
     for _ in 0..3 {
         let begun = Instant::now();
         server.call("StartDeployment", &json!({ "ServiceArn": ARN }));
-        assert_eq!(settled(&server, ARN), "RUNNING");
+        assert_eq!(settled(&server, ARN).await, "RUNNING");
         eprintln!("a deployment by itself: {:.2} s", begun.elapsed().as_secs_f64());
     }
     let deployments = std::env::var("EXITONE_SERVE_DEPLOYMENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_u32);
@@ -332,10 +333,10 @@ async fn figures_of_a_server() {
     let created = server.call("CreateService", &json!({ "ServiceName": "chatty", "SourceConfiguration": source }));
     let arn = created["Service"]["ServiceArn"].as_str().expect("an ARN").to_owned();
     let begun = Instant::now();
-    assert_eq!(settled(&server, &arn), "RUNNING");
+    assert_eq!(settled(&server, &arn).await, "RUNNING");
     for _ in 1..deployments {
         server.call("StartDeployment", &json!({ "ServiceArn": arn }));
-        assert_eq!(settled(&server, &arn), "RUNNING");
+        assert_eq!(settled(&server, &arn).await, "RUNNING");
     }
     eprintln!(
         "{deployments} deployments and {} lines of log in {:.0} s: at most {:.0} MB",
