@@ -22,9 +22,10 @@ static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(r"^(\[[A-Za-z]
 /// `(APIServer pid=1) text` (vLLM, Ray), `stderr: text`: a process that prints what its children write.
 static CHILD: LazyLock<Option<Regex>> =
     LazyLock::new(|| compiled(r"^(?:\([A-Za-z][\w:.]*(?: [\w=]+)* pid=\d+\) ?|(?:stdout|stderr): )"));
-/// A time with its zone, or without one.
+/// A time with its zone, after which a text may follow at once (TrueNAS), or without one.
 static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    compiled(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)(?: UTC)?(?:\s|$)")
+    let time = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?";
+    compiled(&format!(r"^({time}(?:Z|[+-]\d\d:?\d\d)?)(?: UTC)?(?:\s|$)|^({time}[+-]\d\d:\d\d)"))
 });
 /// `Nov 28 10:00:00 host app[12]: text` (the journal).
 static JOURNAL: LazyLock<Option<Regex>> =
@@ -75,7 +76,8 @@ fn times(lines: &mut [Raw]) {
     }
     for line in lines.iter_mut() {
         let Some(found) = time.captures(&line.text) else { continue };
-        let (whole, written) = (found[0].len(), found[1].to_owned());
+        let Some(written) = found.get(1).or(found.get(2)).map(|time| time.as_str().to_owned()) else { continue };
+        let whole = found[0].len();
         // The indentation of a stack's line belongs to it: only one space is the prefix's.
         line.text.drain(..whole);
         line.ms = line.ms.or_else(|| millis(&written));
