@@ -184,7 +184,7 @@ fn table() -> Vec<(&'static str, Scene, Scene)> {
         log("database-missing", "FATAL:  database \"app\\n\" does not exist", "FATAL:  role \"app\" does not exist"),
         log(
             "migration-failed",
-            "alembic.util.exc.CommandError: Can't locate revision identified by '3f2a'",
+            "django.db.utils.ProgrammingError: column \"active\" of relation \"users\" does not exist",
             "alembic.util.exc.CommandError: No config file 'alembic.ini'",
         ),
         (
