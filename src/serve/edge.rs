@@ -12,12 +12,15 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, UPGRADE};
 use hyper::{Request, Response, StatusCode, Uri};
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::shared::{Shared, Way};
 
 /// A body of any kind.
-pub(crate) type AnyBody = UnsyncBoxBody<Bytes, hyper::Error>;
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, AnyError>;
+
+/// An error of a body.
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Limit of a whole request (<https://docs.aws.amazon.com/apprunner/latest/dg/develop.html>).
 const WITHIN: Duration = Duration::from_secs(120);
@@ -55,8 +58,12 @@ pub(crate) async fn pass_on(
     let Some(request) = onward(request, host, is_secure) else {
         return text(StatusCode::BAD_REQUEST, "the request has no valid address");
     };
+    let begun = Instant::now();
     match timeout(WITHIN, sender.send_request(request)).await {
-        Ok(Ok(response)) => response.map(|body| Busy { body, _busy: busy }.boxed_unsync()),
+        Ok(Ok(response)) => {
+            let late = Box::pin(sleep_until(begun + WITHIN));
+            response.map(|body| Busy { body, late, _busy: busy }.boxed_unsync())
+        }
         Ok(Err(error)) => {
             tracing::debug!(%error, "passing a request on");
             text(StatusCode::SERVICE_UNAVAILABLE, "upstream connect error or disconnect/reset before headers")
@@ -94,18 +101,23 @@ pub(crate) fn full(bytes: Bytes) -> AnyBody {
 /// A body during which its instance is not stopped.
 struct Busy {
     body: Incoming,
+    /// When the whole request has taken too long.
+    late: Pin<Box<Sleep>>,
     _busy: Arc<()>,
 }
 
 impl Body for Busy {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Bytes>, AnyError>>> {
+        if self.late.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err("the request took too long".into())));
+        }
+        Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {

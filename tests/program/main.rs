@@ -13,6 +13,7 @@ mod mutations;
 mod run;
 mod schema;
 mod search;
+mod serve;
 mod sessions;
 mod support;
 mod whole;

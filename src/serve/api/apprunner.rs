@@ -13,7 +13,7 @@ use crate::serve::service::{self, Begun, Change, Identity, Service, Stamp, State
 use crate::serve::shared::{Order, Shared, new_id};
 
 /// Operations that are not simulated.
-const LEFT_OUT: [&str; 16] = [
+const LEFT_OUT: [&str; 18] = [
     "AssociateCustomDomain",
     "CreateAutoScalingConfiguration",
     "CreateConnection",
@@ -30,8 +30,9 @@ const LEFT_OUT: [&str; 16] = [
     "ListObservabilityConfigurations",
     "ListServicesForAutoScalingConfiguration",
     "ListVpcIngressConnections",
+    "UpdateDefaultAutoScalingConfiguration",
+    "UpdateVpcIngressConnection",
 ];
-const LEFT_OUT_TOO: [&str; 2] = ["UpdateDefaultAutoScalingConfiguration", "UpdateVpcIngressConnection"];
 
 /// Carries out one operation.
 ///
@@ -48,9 +49,7 @@ pub(crate) fn call(shared: &Shared, operation: &str, body: &[u8]) -> ApiResult<J
         "ResumeService" => on_service(shared, &input(body)?, service::resume),
         "StartDeployment" => start(shared, &input(body)?),
         "ListOperations" => operations(shared, &input(body)?),
-        _ if LEFT_OUT.contains(&operation) || LEFT_OUT_TOO.contains(&operation) => {
-            Err(ApiError::not_implemented(&format!("AppRunner.{operation}")))
-        }
+        _ if LEFT_OUT.contains(&operation) => Err(ApiError::not_implemented(&format!("AppRunner.{operation}"))),
         _ => resources::call(shared, operation, body),
     }
 }

@@ -1,7 +1,9 @@
 //! The operations of CloudWatch Logs that read logs, and the one that deletes a group
 //! (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_Operations.html>).
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -199,57 +201,63 @@ fn filtered(shared: &Shared, request: &Request) -> ApiResult<Json> {
     let books = shared.books();
     let known = books.logs.streams(group).ok_or_else(no_group)?;
     let prefix = request.log_stream_name_prefix.as_deref().unwrap_or_default();
-    let is_asked = |name: &&String| match &request.log_stream_names {
+    let is_asked = |name: &String| match &request.log_stream_names {
         Some(names) => names.contains(name),
         None => name.starts_with(prefix),
     };
-    // Where the next page goes on in each stream.
+    // Where this page begins in each stream.
     let starts = match request.next_token.as_deref() {
         Some(token) => positions(token).ok_or_else(|| ApiError::parameter("The specified nextToken is invalid."))?,
         None => BTreeMap::new(),
     };
-    let mut all = Vec::new();
-    for name in known.keys().filter(is_asked) {
-        let within = known[name].between(request.start_time, request.end_time);
-        let from = starts.get(name).map_or(within.start, |start| (*start).clamp(within.start, within.end));
-        let upto = within.end.min(from.saturating_add(most));
-        let read = books.logs.read(group, name, from..upto).map_err(|e| ApiError::internal(e.to_string()))?;
-        all.extend(read.into_iter().enumerate().map(|(at, event)| (event.at_ms, name, from + at, event)));
-    }
-    all.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
-    let more = all.len() > most || all.len() < remaining(known, &is_asked, &starts, request);
-    all.truncate(most);
-    let mut next = starts;
-    for (_, name, at, _) in &all {
-        next.insert((*name).clone(), at + 1);
-    }
-    let matching = all.iter().filter(|(.., event)| terms.iter().all(|term| term.accepts(&event.message)));
-    let events: Vec<Json> = matching
-        .map(|(_, name, at, event)| {
-            let mut shown = shown_event(event);
-            shown["logStreamName"] = json!(name);
-            // The same event has the same id in every answer.
-            shown["eventId"] = json!(format!("{:020}{at:036}", event.at_ms));
-            shown
+    let asked: Vec<(&String, &Stream, Range<usize>)> = known
+        .iter()
+        .filter(|(name, _)| is_asked(name))
+        .map(|(name, stream)| {
+            let within = stream.between(request.start_time, request.end_time);
+            let from = starts.get(name).map_or(within.start, |start| (*start).clamp(within.start, within.end));
+            (name, stream, from..within.end)
         })
         .collect();
-    let token = more.then(|| serde_json::to_string(&next).unwrap_or_default());
+    let order = oldest(&asked, most);
+    let mut next = starts;
+    let mut pages = Vec::new();
+    for (at, (name, _, left)) in asked.iter().enumerate() {
+        let taken = order.iter().filter(|of| **of == at).count();
+        let page = left.start..left.start + taken;
+        next.insert((*name).clone(), page.end);
+        let read = books.logs.read(group, name, page.clone()).map_err(|e| ApiError::internal(e.to_string()))?;
+        pages.push(page.zip(read));
+    }
+    let is_over = asked.iter().map(|(.., left)| left.len()).sum::<usize>() == order.len();
+    let mut events = Vec::new();
+    for at in order {
+        let Some((position, event)) = pages[at].next() else { continue };
+        if terms.iter().all(|term| term.accepts(&event.message)) {
+            let mut shown = shown_event(&event);
+            shown["logStreamName"] = json!(asked[at].0);
+            // The same event has the same id in every answer.
+            shown["eventId"] = json!(format!("{:020}{position:036}", event.at_ms));
+            events.push(shown);
+        }
+    }
+    let token = if is_over { None } else { serde_json::to_string(&next).ok() };
     Ok(with_token(json!({ "events": events, "searchedLogStreams": [] }), token))
 }
 
-/// How many events are left to look at.
-fn remaining(
-    known: &BTreeMap<String, Stream>,
-    is_asked: &impl Fn(&&String) -> bool,
-    starts: &BTreeMap<String, usize>,
-    request: &Request,
-) -> usize {
-    let of = |name: &String| {
-        let within = known[name].between(request.start_time, request.end_time);
-        let from = starts.get(name).map_or(within.start, |start| (*start).clamp(within.start, within.end));
-        within.end - from
+/// Of which stream each of the oldest events is, in the order of their times.
+fn oldest(asked: &[(&String, &Stream, Range<usize>)], most: usize) -> Vec<usize> {
+    let time = |at: usize, position: usize| {
+        let (_, stream, left) = &asked[at];
+        stream.time(position).filter(|_| left.contains(&position)).map(|time| Reverse((time, at, position)))
     };
-    known.keys().filter(is_asked).map(of).sum()
+    let mut heads: BinaryHeap<_> = (0..asked.len()).filter_map(|at| time(at, asked[at].2.start)).collect();
+    let mut order = Vec::new();
+    while let Some(Reverse((_, at, position))) = heads.pop().filter(|_| order.len() < most) {
+        order.push(at);
+        heads.extend(time(at, position + 1));
+    }
+    order
 }
 
 fn positions(token: &str) -> Option<BTreeMap<String, usize>> {

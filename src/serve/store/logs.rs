@@ -46,6 +46,12 @@ impl Stream {
         Some((self.index.first()?.0, self.index.last()?.0))
     }
 
+    /// The time of the event at a position.
+    #[must_use]
+    pub(crate) fn time(&self, position: usize) -> Option<i64> {
+        self.index.get(position).map(|(at, _)| *at)
+    }
+
     /// Positions of the events from `start` until before `end`.
     #[must_use]
     pub(crate) fn between(&self, start: Option<i64>, end: Option<i64>) -> Range<usize> {
