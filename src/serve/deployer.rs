@@ -224,6 +224,11 @@ impl Deployer {
 
     fn on_prepared(&mut self, arn: &str, operation: Option<Operation>, result: Result<Box<Prepared>, NotPrepared>) {
         let Some(service) = self.service(arn) else { return };
+        if operation.is_none() && !matches!(service.status, Status::Running | Status::OperationInProgress)
+            || self.stopping.contains_key(arn)
+        {
+            return;
+        }
         let prepared = match result {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -291,8 +296,17 @@ impl Deployer {
     }
 
     fn on_opened(&mut self, number: Number, way: Result<Way, RunError>) {
+        let Some(arn) = self.instances.get(&number).map(|instance| instance.arn.clone()) else { return };
+        // One that took its time may come after one that was started later.
+        let is_late = self.instances.range(number + 1..).any(|(_, newer)| newer.arn == arn && newer.serves);
         let Some(instance) = self.instances.get_mut(&number) else { return };
-        let (arn, operation) = (instance.arn.clone(), instance.operation.clone());
+        if is_late {
+            instance.release.send_replace(true);
+        }
+        if *instance.release.borrow() {
+            return;
+        }
+        let operation = instance.operation.clone();
         let Some(service) = self.shared.books().state.services.get(&arn).cloned() else { return };
         let way = match way {
             Ok(way) => way,
@@ -308,12 +322,8 @@ impl Deployer {
         instance.serves = true;
         self.replaced.remove(&arn);
         let before = self.shared.lead(&service.url, Some(way));
-        let old: Vec<Number> = self
-            .instances
-            .iter()
-            .filter(|(known, instance)| **known != number && instance.arn == arn)
-            .map(|(known, _)| *known)
-            .collect();
+        let old: Vec<Number> =
+            self.instances.range(..number).filter(|(_, old)| old.arn == arn).map(|(known, _)| *known).collect();
         let begun = Instant::now();
         for old in old {
             let busy = before.as_ref().map(|way| Arc::downgrade(&way.busy));

@@ -288,6 +288,34 @@ async fn new_image_under_the_same_name_is_deployed() {
     local.close().await;
 }
 
+/// The version that runs again after a restart may be healthy before or after the one that is deployed meanwhile.
+#[tokio::test(start_paused = true)]
+async fn newest_version_serves_whichever_is_healthy_first() {
+    for (again, next) in [(1, 6), (6, 1)] {
+        let engine = FakeEngine::new(true);
+        for (name, seconds) in [("app:v1", again), ("app:v2", next)] {
+            let open = Duration::from_secs(seconds);
+            let mut act = healthy(8000);
+            act.listens = act.listens.map(|(_, address, port)| (open, address, port));
+            act.status.0 = open;
+            engine.image(name, &[], Arc::new(move |_: &Situation| act.clone()));
+        }
+        let local = Local::on(engine, tempfile::tempdir().expect("a folder")).await;
+        let arn = arn(&local.create("nerava", "app:v1").await);
+        local.settled(&arn).await;
+        let (engine, folder) = local.close().await;
+        let local = Local::on(engine, folder).await;
+        local.call("UpdateService", json!({ "ServiceArn": arn, "SourceConfiguration": source("app:v2") })).await;
+        let (service, operation) = local.settled(&arn).await;
+        assert_eq!(operation["Status"], "SUCCEEDED");
+        for _ in 0..20 {
+            assert!(local.get(&service, "/").await.1.contains("app:v2"), "{again} s against {next} s");
+            sleep(Duration::from_secs(1)).await;
+        }
+        local.close().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn instance_that_dies_is_replaced() {
     let engine = FakeEngine::new(true);
