@@ -178,7 +178,6 @@ fn deploy(browser: &Browser, image: &str) {
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
 async fn page_deploys_and_shows_what_comes_of_it() {
     let Some((_engine, _one)) = engine().await else { return };
     let Some(browser) = Browser::start() else { return };

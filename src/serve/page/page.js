@@ -46,12 +46,13 @@ function rows(body, lines) {
 }
 
 async function events(group, name) {
-  try {
-    const answer = await call(`${LOGS}GetLogEvents`, { logGroupName: group, logStreamName: name, limit: MOST_LINES });
-    return answer.events;
-  } catch {
-    return [];
-  }
+  return (await call(`${LOGS}GetLogEvents`, { logGroupName: group, logStreamName: name, limit: MOST_LINES })).events;
+}
+
+/** The log groups that exist: each does from its first line on. */
+async function groups(prefix) {
+  const answer = await call(`${LOGS}DescribeLogGroups`, { logGroupNamePrefix: prefix });
+  return answer.logGroups.map((group) => group.logGroupName);
 }
 
 async function showServices() {
@@ -147,12 +148,12 @@ function paint(service, operations) {
 async function showLogs(service, operations) {
   const group = `/aws/apprunner/${service.ServiceName}/${service.ServiceId}`;
   const all = [];
-  for (const kind of ["service", "application"]) {
-    try {
-      const answer = await call(`${LOGS}DescribeLogStreams`, { logGroupName: `${group}/${kind}`, orderBy: "LastEventTime", descending: true });
-      all.push(...answer.logStreams.map((known) => `${kind} ${known.logStreamName}`));
-    } catch { /* no such group yet */ }
+  for (const logGroupName of await groups(`${group}/`)) {
+    const kind = logGroupName.slice(group.length + 1);
+    const answer = await call(`${LOGS}DescribeLogStreams`, { logGroupName, orderBy: "LastEventTime", descending: true });
+    all.push(...answer.logStreams.map((known) => `${kind} ${known.logStreamName}`));
   }
+  const ours = (name) => (all.includes(`service ${name}`) ? events(`${group}/service`, name) : []);
   const list = byId("streams");
   if (!all.includes(stream)) stream = all.find((name) => name.startsWith("service deployment/")) ?? all[0] ?? "";
   if ([...list.options].map((option) => option.value).join() !== all.join()) {
@@ -169,10 +170,10 @@ async function showLogs(service, operations) {
   }
   const newest = operations[0];
   const failed = newest && look(newest.Status) === "bad";
-  const found = failed ? await events(`${group}/service`, `exitone/${newest.Id}`) : [];
+  const found = failed ? await ours(`exitone/${newest.Id}`) : [];
   byId("diagnosis").hidden = found.length === 0;
   byId("found").replaceChildren(...found.map((event) => element("p", event.message)));
-  const sent = (await events(`${group}/service`, "exitone/outbox")).reverse();
+  const sent = [...await ours("exitone/outbox")].reverse();
   byId("nothing-sent").hidden = sent.length > 0;
   rows(byId("outbox"), sent.map((event) => {
     const request = JSON.parse(event.message);
@@ -181,7 +182,8 @@ async function showLogs(service, operations) {
 }
 
 async function showActions() {
-  const acts = (await events(ACTIONS.group, ACTIONS.stream)).reverse();
+  const known = (await groups(ACTIONS.group)).length > 0;
+  const acts = known ? (await events(ACTIONS.group, ACTIONS.stream)).reverse() : [];
   byId("calls").hidden = acts.length === 0;
   rows(byId("acts"), acts.map((event) => {
     const act = JSON.parse(event.message);
