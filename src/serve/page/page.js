@@ -9,6 +9,9 @@ const MOST_LINES = 500;
 
 let chosen = location.hash.slice(1);
 let stream = "";
+// The log follows the newest deployment until another stream is picked.
+let picked = false;
+let newestShown = "";
 let shown = { services: "", service: "" };
 
 async function call(target, body = {}) {
@@ -78,7 +81,7 @@ async function showServices() {
 
 function choose(arn) {
   chosen = arn;
-  stream = "";
+  picked = false;
   history.replaceState(null, "", `#${arn}`);
   refresh();
 }
@@ -155,7 +158,15 @@ async function showLogs(service, operations) {
   }
   const ours = (name) => (all.includes(`service ${name}`) ? events(`${group}/service`, name) : []);
   const list = byId("streams");
-  if (!all.includes(stream)) stream = all.find((name) => name.startsWith("service deployment/")) ?? all[0] ?? "";
+  const newest = operations[0];
+  if (newest && newest.Id !== newestShown) {
+    newestShown = newest.Id;
+    picked = false;
+  }
+  if (!picked || !all.includes(stream)) {
+    const deployments = all.filter((name) => name.startsWith("service deployment/"));
+    stream = deployments.find((name) => name.endsWith(newest?.Id)) ?? deployments[0] ?? all[0] ?? "";
+  }
   if ([...list.options].map((option) => option.value).join() !== all.join()) {
     list.replaceChildren(...all.map((name) => element("option", name, { value: name })));
   }
@@ -168,7 +179,6 @@ async function showLogs(service, operations) {
     log.textContent = text;
     log.scrollTop = log.scrollHeight;
   }
-  const newest = operations[0];
   const failed = newest && look(newest.Status) === "bad";
   const found = failed ? await ours(`exitone/${newest.Id}`) : [];
   byId("diagnosis").hidden = found.length === 0;
@@ -268,7 +278,11 @@ async function refresh() {
   }
 }
 
-byId("streams").addEventListener("change", (event) => { stream = event.target.value; refresh(); });
+byId("streams").addEventListener("change", (event) => {
+  stream = event.target.value;
+  picked = true;
+  refresh();
+});
 const live = new EventSource("/events");
 live.addEventListener("open", () => { byId("live").textContent = "live"; refresh(); });
 live.addEventListener("error", () => { byId("live").textContent = "not connected: is the server running?"; });
