@@ -2,13 +2,14 @@
 //! ones before, and writes what App Runner would write.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::prepare::{NotPrepared, Prepared, World, local_names, prepare};
 use super::service::settings::{deploys_by_itself, image};
@@ -25,7 +26,6 @@ use crate::run::schedule::Room;
 
 /// Requests under way on an instance that is replaced have this long (the platform's limit of a request).
 const DRAIN_WITHIN: Duration = Duration::from_secs(120);
-const DRAIN_AGAIN: Duration = Duration::from_millis(20);
 /// Pause before an instance that died is replaced, and its limit: doubled each time.
 const REPLACE_AFTER: Duration = Duration::from_secs(1);
 const REPLACE_MOST: Duration = Duration::from_secs(60);
@@ -43,8 +43,23 @@ struct Instance {
     /// The image that it runs.
     image: ImageId,
     release: watch::Sender<bool>,
-    /// Whether requests go to it.
-    serves: bool,
+    stage: Stage,
+}
+
+/// How far an instance is.
+enum Stage {
+    /// It is not healthy yet.
+    Starting,
+    /// Requests go to it. The receiver hears of the end of the last one once no more do.
+    Serving(mpsc::Receiver<Infallible>),
+    /// Another one took its place; it answers what it was asked before.
+    Leaving,
+}
+
+impl Instance {
+    fn serves(&self) -> bool {
+        matches!(self.stage, Stage::Serving(_))
+    }
 }
 
 /// An instance in place of one that died.
@@ -60,7 +75,7 @@ enum Step {
     /// A deployment is prepared.
     Prepared { arn: String, operation: Option<Operation>, result: Result<Box<Prepared>, NotPrepared> },
     /// The way to an instance is open.
-    Opened { number: Number, way: Result<Way, RunError> },
+    Opened { number: Number, way: Result<(Way, mpsc::Receiver<Infallible>), RunError> },
     /// An instance has no more requests under way.
     Drained(Number),
     /// An image with a name that services deploy.
@@ -209,7 +224,7 @@ impl Deployer {
     /// Starts a deployment of each service that runs another image than this, as a push does there.
     fn deploy_new(&mut self, arns: &[String], image: Option<&ImageId>) {
         for arn in arns {
-            let serving = self.instances.values().find(|instance| instance.arn == *arn && instance.serves);
+            let serving = self.instances.values().find(|instance| instance.arn == *arn && instance.serves());
             if serving.is_none_or(|instance| Some(&instance.image) == image) {
                 continue;
             }
@@ -268,7 +283,7 @@ impl Deployer {
         let job = self.executor.start(job);
         self.jobs.insert(job, number);
         let (arn, id, image) = (arn.to_owned(), new_id(), prepared.candidate.facts.id.clone());
-        self.instances.insert(number, Instance { arn, id, operation, image, release, serves: false });
+        self.instances.insert(number, Instance { arn, id, operation, image, release, stage: Stage::Starting });
     }
 
     fn on_told(&mut self, number: Number, told: Told) {
@@ -289,16 +304,17 @@ impl Deployer {
                 let engine = self.context.engine.clone();
                 self.steps.spawn(async move {
                     let way = lease::open(engine.as_ref(), &holder).await;
-                    Step::Opened { number, way: way.map(|sender| Way { sender, busy: Arc::default() }) }
+                    let (busy, idle) = mpsc::channel(1);
+                    Step::Opened { number, way: way.map(|sender| (Way { sender, busy }, idle)) }
                 });
             }
         }
     }
 
-    fn on_opened(&mut self, number: Number, way: Result<Way, RunError>) {
+    fn on_opened(&mut self, number: Number, way: Result<(Way, mpsc::Receiver<Infallible>), RunError>) {
         let Some(arn) = self.instances.get(&number).map(|instance| instance.arn.clone()) else { return };
         // One that took its time may come after one that was started later.
-        let is_late = self.instances.range(number + 1..).any(|(_, newer)| newer.arn == arn && newer.serves);
+        let is_late = self.instances.range(number + 1..).any(|(_, newer)| newer.arn == arn && newer.serves());
         let Some(instance) = self.instances.get_mut(&number) else { return };
         if is_late {
             instance.release.send_replace(true);
@@ -308,8 +324,8 @@ impl Deployer {
         }
         let operation = instance.operation.clone();
         let Some(service) = self.shared.books().state.services.get(&arn).cloned() else { return };
-        let way = match way {
-            Ok(way) => way,
+        let (way, idle) = match way {
+            Ok(opened) => opened,
             Err(error) => {
                 instance.release.send_replace(true);
                 tale::explains(&self.shared, &service, operation.as_ref(), &[error.to_string()]);
@@ -319,22 +335,20 @@ impl Deployer {
                 return;
             }
         };
-        instance.serves = true;
+        instance.stage = Stage::Serving(idle);
         self.replaced.remove(&arn);
-        let before = self.shared.lead(&service.url, Some(way));
-        let old: Vec<Number> =
-            self.instances.range(..number).filter(|(_, old)| old.arn == arn).map(|(known, _)| *known).collect();
-        let begun = Instant::now();
-        for old in old {
-            let busy = before.as_ref().map(|way| Arc::downgrade(&way.busy));
-            self.steps.spawn(async move {
-                while busy.as_ref().is_some_and(|busy| busy.strong_count() > 0) && begun.elapsed() < DRAIN_WITHIN {
-                    sleep(DRAIN_AGAIN).await;
-                }
-                Step::Drained(old)
-            });
+        // Requests under way keep their way; no new one takes it.
+        drop(self.shared.lead(&service.url, Some(way)));
+        for (&old, instance) in self.instances.range_mut(..number).filter(|(_, old)| old.arn == arn) {
+            match std::mem::replace(&mut instance.stage, Stage::Leaving) {
+                Stage::Serving(mut idle) => drop(self.steps.spawn(async move {
+                    drop(timeout(DRAIN_WITHIN, idle.recv()).await);
+                    Step::Drained(old)
+                })),
+                Stage::Starting => _ = instance.release.send_replace(true),
+                Stage::Leaving => {}
+            }
         }
-        drop(before);
         if let Some(operation) = operation {
             tale::succeeds(&self.shared, &service, &operation);
             self.finish(&service, &operation, Ended::Well);
@@ -354,12 +368,14 @@ impl Deployer {
         }
         let Some(instance) = self.instances.remove(&number) else { return };
         let Some(service) = self.service(&instance.arn) else { return };
-        let was_released = *instance.release.borrow();
-        if instance.serves && !was_released {
-            self.shared.lead(&service.url, None);
-            self.replace_later(&instance.arn);
-        } else if !instance.serves && !was_released {
-            self.never_served(&service, &instance, result.as_deref());
+        match instance.stage {
+            _ if *instance.release.borrow() => {}
+            Stage::Serving(_) => {
+                self.shared.lead(&service.url, None);
+                self.replace_later(&instance.arn);
+            }
+            Stage::Starting => self.never_served(&service, &instance, result.as_deref()),
+            Stage::Leaving => {}
         }
         self.finish_stopping(&instance.arn);
     }

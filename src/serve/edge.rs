@@ -1,6 +1,7 @@
 //! The public address of a service: HTTP and HTTPS requests go to the instance that serves, as App Runner's load balancer
 //! passes them on.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -12,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, UPGRADE};
 use hyper::{Request, Response, StatusCode, Uri};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::shared::{Shared, Way};
@@ -103,7 +105,7 @@ struct Busy {
     body: Incoming,
     /// When the whole request has taken too long.
     late: Pin<Box<Sleep>>,
-    _busy: Arc<()>,
+    _busy: mpsc::Sender<Infallible>,
 }
 
 impl Body for Busy {

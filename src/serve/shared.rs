@@ -1,6 +1,7 @@
 //! What every part of the server shares: the state and its journal, the logs, and the ways to the instances.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -41,8 +42,8 @@ pub(crate) struct Order {
 pub(crate) struct Way {
     /// Sends requests.
     pub(crate) sender: SendRequest<Incoming>,
-    /// Requests under way keep a reference to this.
-    pub(crate) busy: Arc<()>,
+    /// Requests under way keep a copy of this: its receiver hears of the end of the last one.
+    pub(crate) busy: mpsc::Sender<Infallible>,
 }
 
 /// State and logs; the journal is written before the state changes.
