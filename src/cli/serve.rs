@@ -33,6 +33,9 @@ pub(crate) const ABOUT: &str = "Serve a local App Runner that AWS clients deploy
 
 /// The account of a server without a seed.
 const ACCOUNT: &str = "000000000000";
+/// Where systems keep the certificates that they trust (Debian, Fedora, Alpine and macOS).
+const TRUSTED: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 /// How long an instance may run before another takes its place.
 const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 /// The file with the certificate that signs the services' names.
@@ -150,9 +153,12 @@ fn read_seed(path: &Path) -> Result<Seed, Failure> {
     })
 }
 
+/// Writes the certificate that signs the services' names, behind those that this machine trusts: a shell that uses the file
+/// still reaches other servers.
 fn write_authority(folder: &Path, cert: &str) -> Result<(), Failure> {
     let path = folder.join(AUTHORITY);
-    std::fs::write(&path, cert).map_err(|e| Failure::unwritable(format!("{}: {e}", path.display())))
+    let known = TRUSTED.iter().find_map(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+    std::fs::write(&path, known + cert).map_err(|e| Failure::unwritable(format!("{}: {e}", path.display())))
 }
 
 /// The requests that services sent to others, a line each: time, service, request, body.

@@ -248,8 +248,10 @@ impl Deployer {
             Ok(prepared) => prepared,
             Err(error) => {
                 tale::explains(&self.shared, &service, operation.as_ref(), &[error.to_string()]);
+                // An engine that failed says nothing about the image.
+                let class = matches!(error, NotPrepared::Refused(_)).then_some(FailureClass::A);
                 match operation {
-                    Some(operation) => self.fail(&service, &operation, Some(FailureClass::A), None),
+                    Some(operation) => self.fail(&service, &operation, class, None),
                     None => self.replace_later(arn),
                 }
                 return;
