@@ -15,13 +15,18 @@ pub(crate) struct WatchdogArgs {
     session: String,
 }
 
-/// Serves as a holder until standard input ends.
 #[cfg(target_os = "linux")]
-pub(crate) fn holder() -> ExitCode {
-    match crate::holder::serve() {
+fn exit_code(ended: Result<(), impl std::fmt::Display>) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => Failure::internal(e.to_string()).report(),
     }
+}
+
+/// Serves as a holder until standard input ends.
+#[cfg(target_os = "linux")]
+pub(crate) fn holder() -> ExitCode {
+    exit_code(crate::holder::serve())
 }
 
 /// Only Linux has network namespaces.
@@ -33,10 +38,7 @@ pub(crate) fn holder() -> ExitCode {
 /// Copies standard input to the holder's relay, and its answers to standard output.
 #[cfg(target_os = "linux")]
 pub(crate) fn relay() -> ExitCode {
-    match crate::holder::relay::stdio() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => Failure::internal(e.to_string()).report(),
-    }
+    exit_code(crate::holder::relay::stdio())
 }
 
 /// Only a holder has a relay.
@@ -48,10 +50,7 @@ pub(crate) fn relay() -> ExitCode {
 /// Keeps directories full until standard input ends.
 #[cfg(target_os = "linux")]
 pub(crate) fn keeper() -> ExitCode {
-    match crate::holder::keeper::serve() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => Failure::internal(e.to_string()).report(),
-    }
+    exit_code(crate::holder::keeper::serve())
 }
 
 /// Only Linux has in-memory volumes.

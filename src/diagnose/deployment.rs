@@ -233,7 +233,7 @@ fn suspects(deployment: &Deployment, fitting: &[Candidate<'_>], runs: &Runs<'_>)
     best.iter().map(|candidate| settled(candidate)).collect()
 }
 
-/// How certain it is that a candidate of the best rank, one of so many, broke the deployment.
+/// How certain it is that `of`, one of `rivals` candidates of the best rank, broke the deployment.
 fn certainty(deployment: &Deployment, of: &Candidate<'_>, rivals: usize, runs: &Runs<'_>) -> (Certainty, String) {
     let undecided = |because: &str| (Certainty::Undecided, because.to_owned());
     let likely = |because: &str| (Certainty::Likely, because.to_owned());

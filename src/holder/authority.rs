@@ -4,9 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::Acceptor;
+use tokio_rustls::server::TlsStream;
+
+/// The first byte of a TLS handshake record (RFC 8446, 5.1).
+pub(crate) const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A certificate and its key, PEM. The key is never shown.
 #[derive(Clone)]
@@ -63,6 +70,17 @@ impl Signer {
         let config = Arc::new(self.sign(name)?);
         configs.insert(name.to_owned(), config.clone());
         Ok(config)
+    }
+
+    /// Accepts a TLS handshake as the server that the client names, else as `name`. `None` if the client does not finish it.
+    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        name: &str,
+    ) -> Option<TlsStream<S>> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
+        let config = self.config_for(start.client_hello().server_name().unwrap_or(name)).ok()?;
+        start.into_stream(config).await.ok()
     }
 
     fn sign(&self, name: &str) -> Result<ServerConfig, String> {

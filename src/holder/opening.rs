@@ -14,8 +14,6 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader};
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::rustls::server::Acceptor;
 
 use super::authority::Signer;
 use crate::model::observation::Spoken;
@@ -55,12 +53,7 @@ impl Talk<'_> {
 
     /// Accepts a TLS handshake. `None` if the client does not finish it: it may know another authority.
     pub(super) async fn secure(&mut self, stream: Stream) -> Option<Stream> {
-        let secure = async {
-            let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
-            let config = self.signer.config_for(start.client_hello().server_name().unwrap_or(&self.host)).ok()?;
-            Some(Box::new(start.into_stream(config).await.ok()?) as Stream)
-        };
-        let secure = secure.await;
+        let secure = self.signer.accept(stream, &self.host).await.map(|stream| Box::new(stream) as Stream);
         match &secure {
             Some(_) => self.is_secure = true,
             None => self.refuse("a TLS handshake"),

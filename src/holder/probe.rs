@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
+use hyper::body::Body;
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{CONTENT_TYPE, HOST, LOCATION};
 use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
@@ -53,7 +55,7 @@ pub(crate) async fn request(request: &protocol::Request) -> (ProbeResult, String
 }
 
 /// Connects to the candidate from outside its namespace.
-pub(super) async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
+async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
     let open = async {
         let socket = TcpSocket::new_v4()?;
         // A probe's source address is chosen before its route, so probes are never delayed.
@@ -67,12 +69,26 @@ pub(super) async fn connect(port: u16) -> Result<TcpStream, ProbeResult> {
     })
 }
 
+/// A connection that sends HTTP requests to the candidate.
+///
+/// # Errors
+/// What became of the attempt.
+pub(super) async fn client<B>(port: u16) -> Result<SendRequest<B>, ProbeResult>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = TokioIo::new(connect(port).await?);
+    let handshake = hyper::client::conn::http1::handshake(stream).await;
+    let (sender, connection) = handshake.map_err(|e| ProbeResult::Broken(e.to_string()))?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
 async fn exchange(port: u16, head: Builder, body: Option<String>) -> Result<Answered, ProbeResult> {
     let broken = |e: &dyn std::fmt::Display| ProbeResult::Broken(e.to_string());
-    let stream = connect(port).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
-    tokio::spawn(connection);
+    let mut sender = client(port).await?;
     let own_host = head.headers_ref().is_some_and(|headers| headers.contains_key(HOST));
     let mut request = if own_host { head } else { head.header(HOST, format!("{OWN}:{port}")) };
     if body.is_some() {

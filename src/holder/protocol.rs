@@ -55,6 +55,14 @@ pub(crate) const RESOLV_CONF: &str = "resolv.conf";
 /// Where a holder accepts the controller's requests to a candidate: HTTP/2 without TLS. No candidate sees this file.
 pub(crate) const RELAY_SOCKET: &str = "/relay";
 
+/// How much one request over the relay, and all of them, may send before the other side has read it, in bytes: uploads wait
+/// for the candidate, not for the way to it.
+pub(crate) const RELAY_STREAM_WINDOW: u32 = 1 << 20;
+pub(crate) const RELAY_WINDOW: u32 = 8 << 20;
+/// What the load balancer says when the instance does not answer: Envoy's words.
+/// <https://www.envoyproxy.io/docs/envoy/latest/faq/debugging/why_is_envoy_sending_internal_responses>
+pub(crate) const NO_ANSWER: &str = "upstream connect error or disconnect/reset before headers";
+
 /// Messages from the controller to the holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]

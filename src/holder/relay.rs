@@ -15,16 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-use super::probe::connect;
-use super::protocol::RELAY_SOCKET;
+use super::probe::client;
+use super::protocol::{NO_ANSWER, RELAY_SOCKET, RELAY_STREAM_WINDOW, RELAY_WINDOW};
 
-/// What the load balancer says when the instance does not answer: Envoy's words.
-/// <https://www.envoyproxy.io/docs/envoy/latest/faq/debugging/why_is_envoy_sending_internal_responses>
-const NO_ANSWER: &str = "upstream connect error or disconnect/reset before headers";
-/// How much a stream, and all of them, may send before the other side has read it: uploads wait for the candidate, not for
-/// the way to it.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
 /// Most requests at a time; App Runner's own limit for an instance is 200.
 const MOST_STREAMS: u32 = 1000;
 
@@ -67,8 +60,8 @@ pub(crate) async fn serve(listener: StdListener, port: u16) {
         connections.spawn(async move {
             let service = service_fn(move |request| async move { Ok::<_, Infallible>(forward(request, port).await) });
             let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
+                .initial_stream_window_size(RELAY_STREAM_WINDOW)
+                .initial_connection_window_size(RELAY_WINDOW)
                 .max_concurrent_streams(MOST_STREAMS)
                 .serve_connection(TokioIo::new(stream), service);
             // The controller is gone.
@@ -93,10 +86,7 @@ async fn forward(request: Request<Incoming>, port: u16) -> Answer {
 
 /// The candidate's answer; `None` if there is none.
 async fn exchange(request: Request<Incoming>, port: u16) -> Option<Response<Incoming>> {
-    let stream = connect(port).await.ok()?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
-    tokio::spawn(connection);
-    sender.send_request(as_http1(request)).await.ok()
+    client(port).await.ok()?.send_request(as_http1(request)).await.ok()
 }
 
 /// HTTP/2 names the host in the address, HTTP/1 in a header.

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::authority::Signer;
+use super::authority::{Signer, TLS_HANDSHAKE};
 use super::deny;
 use super::net::service_address;
 use super::opening::{Stream, Talk, is_secure_port, recognise, spoken_first};
@@ -28,8 +28,6 @@ use crate::model::condition::{MetadataFault, ResponseFault};
 use crate::model::observation::Reply;
 use crate::model::service::{Step, Stub};
 
-/// The first byte of a TLS handshake record (RFC 8446, 5.1).
-const TLS_HANDSHAKE: u8 = 0x16;
 /// The beginning of an HTTP/1 request; other protocols may also start with letters.
 const METHODS: [&str; 7] = ["GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS"];
 /// A client that is silent for this long is disconnected.

@@ -1,6 +1,7 @@
 //! A lease keeps a healthy candidate running, for whoever sends requests to it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -8,21 +9,18 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncRead;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::io::StreamReader;
 
 use super::RunError;
 use super::program::PROGRAM;
 use crate::engine::{Engine, Output};
-use crate::holder::protocol::Sent;
+use crate::holder::protocol::{RELAY_STREAM_WINDOW, RELAY_WINDOW, Sent};
 use crate::model::Redactor;
 use crate::model::redact::REDACTED;
 
 /// Longest line of output in bytes; the rest of a longer one is the next line.
 const LONGEST_LINE: usize = 64 << 10;
-/// How much a stream, and all of them, may send before the other side has read it.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
 
 /// What a lease tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +37,14 @@ pub(crate) enum Told {
 #[derive(Clone)]
 pub(crate) struct Lease {
     released: watch::Receiver<bool>,
-    told: mpsc::UnboundedSender<Told>,
+    tell: Arc<dyn Fn(Told) + Send + Sync>,
 }
 
 impl Lease {
-    /// A lease that ends when the sender of `released` sends true, or is dropped.
+    /// A lease that ends when the sender of `released` sends true, or is dropped. `tell` is called with all there is to tell.
     #[must_use]
-    pub(crate) fn new(released: watch::Receiver<bool>, told: mpsc::UnboundedSender<Told>) -> Self {
-        Self { released, told }
+    pub(crate) fn new(released: watch::Receiver<bool>, tell: impl Fn(Told) + Send + Sync + 'static) -> Self {
+        Self { released, tell: Arc::new(tell) }
     }
 
     /// Whether the candidate is no longer needed.
@@ -63,14 +61,14 @@ impl Lease {
 
     /// Tells that the candidate takes requests by way of a holder.
     pub(crate) fn serve(&self, holder: &str) {
-        self.tell(Told::Serving(holder.to_owned()));
+        (self.tell)(Told::Serving(holder.to_owned()));
     }
 
     /// Tells a request of the candidate. What it sends to others is as private as its log; passwords that are good once are
     /// secrets, too.
     pub(crate) fn send(&self, request: Sent, redactor: &Redactor) {
         let clean = |text: &str| without_codes(&redactor.clean(text));
-        self.tell(Told::Sent(Sent { path: redactor.clean(&request.path), body: clean(&request.body), ..request }));
+        (self.tell)(Told::Sent(Sent { path: redactor.clean(&request.path), body: clean(&request.body), ..request }));
     }
 
     /// Tells the lines that a piece of output completes; `line` keeps the rest.
@@ -88,13 +86,8 @@ impl Lease {
         let whole = std::mem::take(line);
         if !whole.is_empty() {
             let text = String::from_utf8_lossy(&whole);
-            self.tell(Told::Line(redactor.clean(text.trim_end_matches(['\n', '\r']))));
+            (self.tell)(Told::Line(redactor.clean(text.trim_end_matches(['\n', '\r']))));
         }
-    }
-
-    fn tell(&self, told: Told) {
-        // Whoever holds the lease may be gone.
-        drop(self.told.send(told));
     }
 }
 
@@ -134,8 +127,8 @@ pub(crate) async fn open(engine: &dyn Engine, holder: &str) -> Result<SendReques
     let reader: Pin<Box<dyn AsyncRead + Send>> = Box::pin(StreamReader::<_, Bytes>::new(Box::pin(output)));
     let stream = TokioIo::new(tokio::io::join(reader, attached.input));
     let opened = http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(RELAY_STREAM_WINDOW)
+        .initial_connection_window_size(RELAY_WINDOW)
         .handshake(stream)
         .await;
     let (sender, connection) = opened.map_err(|e| RunError::Holder(format!("opening a way to it: {e}")))?;
@@ -155,9 +148,9 @@ mod tests {
 
     #[test]
     fn lines_are_whole_and_without_secrets() {
-        let (told, mut lines) = mpsc::unbounded_channel();
+        let (told, lines) = std::sync::mpsc::channel();
         let (_release, released) = watch::channel(false);
-        let lease = Lease::new(released, told);
+        let lease = Lease::new(released, move |news| told.send(news).expect("heard"));
         let redactor = Redactor::new([("KEY", "s3cret-value")], &BTreeSet::from(["KEY".to_owned()]));
         let mut line = Vec::new();
         for piece in ["one\ntw", "o s3cr", "et-value\r\nth"] {
@@ -188,9 +181,8 @@ mod tests {
 
     #[tokio::test]
     async fn dropped_sender_is_a_release() {
-        let (told, _lines) = mpsc::unbounded_channel();
         let (release, released) = watch::channel(false);
-        let lease = Lease::new(released, told);
+        let lease = Lease::new(released, |_| {});
         assert!(!lease.is_released());
         drop(release);
         lease.released().await;

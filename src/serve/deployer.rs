@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::prepare::{NotPrepared, Prepared, World, local_names, prepare};
 use super::service::settings::{deploys_by_itself, image};
-use super::service::{Change, Ended, Operation, Service, Stamp, Status, Work, deploy, end, rolling_back, serving};
+use super::service::{Change, Ended, Operation, Service, Status, Work, deploy, end, rolling_back, serving};
 use super::shared::{Order, Shared, Way, new_id};
 use super::tale;
 use crate::model::outcome::FailureClass;
@@ -36,8 +36,9 @@ type Number = u64;
 /// An instance of a service.
 struct Instance {
     arn: String,
-    /// 32 hexadecimal digits; the name of its log stream.
-    id: String,
+    /// Where its lines are written.
+    group: String,
+    stream: String,
     /// The operation that started it; `None` for one that replaces another.
     operation: Option<Operation>,
     /// The image that it runs.
@@ -228,12 +229,10 @@ impl Deployer {
             if serving.is_none_or(|instance| Some(&instance.image) == image) {
                 continue;
             }
-            let Some(service) = self.service(arn) else { continue };
-            let stamp = Stamp { now_ms: self.shared.now_ms(), operation: new_id() };
-            // Refused, because another operation came first.
-            let Ok(begun) = deploy(&service, &stamp) else { continue };
-            self.write(begun.changes);
-            self.begin(Order { arn: arn.clone(), operation: begun.operation, work: begun.work });
+            // Refused if another operation came first.
+            if let Err(error) = self.shared.carry_out(|state| deploy(state.find(arn)?, &self.shared.stamp())) {
+                tracing::debug!(%error, "a new image is not deployed");
+            }
         }
     }
 
@@ -266,14 +265,9 @@ impl Deployer {
         self.last += 1;
         let number = self.last;
         let (release, released) = watch::channel(false);
-        let (tell, mut heard) = mpsc::unbounded_channel();
-        let told = self.tell.clone();
-        tokio::spawn(async move {
-            while let Some(news) = heard.recv().await {
-                // The deployer outlives its instances.
-                drop(told.send((number, news)));
-            }
-        });
+        let tell = self.tell.clone();
+        // The deployer outlives its instances.
+        let tell = move |told| drop(tell.send((number, told)));
         let job = Job {
             candidate: prepared.candidate.clone(),
             service: Arc::new(prepared.service.clone()),
@@ -284,18 +278,23 @@ impl Deployer {
         };
         let job = self.executor.start(job);
         self.jobs.insert(job, number);
-        let (arn, id, image) = (arn.to_owned(), new_id(), prepared.candidate.facts.id.clone());
-        self.instances.insert(number, Instance { arn, id, operation, image, release, stage: Stage::Starting });
+        let instance = Instance {
+            arn: arn.to_owned(),
+            group: tale::application(&service),
+            stream: format!("instance/{}", new_id()),
+            operation,
+            image: prepared.candidate.facts.id.clone(),
+            release,
+            stage: Stage::Starting,
+        };
+        self.instances.insert(number, instance);
     }
 
     fn on_told(&mut self, number: Number, told: Told) {
         let Some(instance) = self.instances.get(&number) else { return };
         match told {
             Told::Line(line) => {
-                if let Some(service) = self.service(&instance.arn) {
-                    let stream = format!("instance/{}", instance.id);
-                    self.shared.log(&tale::application(&service), &stream, [line]);
-                }
+                self.shared.log(&instance.group, &instance.stream, [line]);
             }
             Told::Sent(request) => {
                 if let Some(service) = self.service(&instance.arn) {
@@ -315,6 +314,7 @@ impl Deployer {
 
     fn on_opened(&mut self, number: Number, way: Result<(Way, mpsc::Receiver<Infallible>), RunError>) {
         let Some(arn) = self.instances.get(&number).map(|instance| instance.arn.clone()) else { return };
+        let Some(service) = self.service(&arn) else { return };
         // One that took its time may come after one that was started later.
         let is_late = self.instances.range(number + 1..).any(|(_, newer)| newer.arn == arn && newer.serves());
         let Some(instance) = self.instances.get_mut(&number) else { return };
@@ -325,7 +325,6 @@ impl Deployer {
             return;
         }
         let operation = instance.operation.clone();
-        let Some(service) = self.shared.books().state.services.get(&arn).cloned() else { return };
         let (way, idle) = match way {
             Ok(opened) => opened,
             Err(error) => {
@@ -412,7 +411,7 @@ impl Deployer {
     fn finish(&self, service: &Service, operation: &Operation, ended: Ended) {
         self.write(end(service, operation, ended, self.shared.now_ms()));
         if let Some(service) = self.service(&service.arn) {
-            tale::ends(&self.shared, &service);
+            tale::status(&self.shared, &service);
         }
     }
 

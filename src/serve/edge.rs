@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::shared::{Shared, Way};
+use crate::holder::protocol::NO_ANSWER;
 
 /// A body of any kind.
 pub(crate) type AnyBody = UnsyncBoxBody<Bytes, AnyError>;
@@ -34,8 +35,13 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// The address of the service that a host names, without domain and port.
 #[must_use]
 pub(crate) fn service_of(host: &str) -> Option<&str> {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    DOMAINS.iter().find_map(|domain| name.strip_suffix(domain))
+    DOMAINS.iter().find_map(|domain| without_port(host).strip_suffix(domain))
+}
+
+/// A host without its port. An address in brackets has colons of its own.
+#[must_use]
+pub(crate) fn without_port(host: &str) -> &str {
+    host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name)
 }
 
 /// Passes a request on to the service with this address.
@@ -68,7 +74,7 @@ pub(crate) async fn pass_on(
         }
         Ok(Err(error)) => {
             tracing::debug!(%error, "passing a request on");
-            text(StatusCode::SERVICE_UNAVAILABLE, "upstream connect error or disconnect/reset before headers")
+            text(StatusCode::SERVICE_UNAVAILABLE, NO_ANSWER)
         }
         Err(_) => text(StatusCode::GATEWAY_TIMEOUT, "upstream request timeout"),
     }

@@ -16,18 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::rustls::server::Acceptor;
 
 use super::api::{self, error::ApiError, sts};
 use super::edge::{self, AnyBody, full, text};
 use super::page;
 use super::shared::{Shared, new_id};
 use crate::engine::Engine;
-use crate::holder::authority::Signer;
+use crate::holder::authority::{Signer, TLS_HANDSHAKE};
 
-/// The first byte of a TLS handshake record (RFC 8446, 5.1).
-const TLS_HANDSHAKE: u8 = 0x16;
 /// Largest body of a call.
 const MOST_BODY: usize = 1 << 20;
 /// A client that says nothing for this long after it connected is disconnected.
@@ -77,12 +73,7 @@ async fn converse(front: Arc<Front>, stream: TcpStream) {
     if first[0] != TLS_HANDSHAKE {
         return speak(front, stream, false).await;
     }
-    let secure = async {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
-        let config = front.signer.config_for(start.client_hello().server_name().unwrap_or("127.0.0.1")).ok()?;
-        start.into_stream(config).await.ok()
-    };
-    if let Some(stream) = secure.await {
+    if let Some(stream) = front.signer.accept(stream, "127.0.0.1").await {
         speak(front, stream, true).await;
     }
 }
@@ -112,8 +103,7 @@ async fn answer(front: &Arc<Front>, request: Request<Incoming>, is_secure: bool)
     if let Some(url) = edge::service_of(&host) {
         return edge::pass_on(&front.shared, url, &host, request, is_secure).await;
     }
-    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host.as_str(), |(n, _)| n);
-    if !OWN_HOSTS.contains(&name) {
+    if !OWN_HOSTS.contains(&edge::without_port(&host)) {
         return text(StatusCode::FORBIDDEN, "this server answers to loopback names alone");
     }
     // A page of another site may send a request, but it cannot leave out its origin.

@@ -27,7 +27,7 @@ use crate::run::schedule::Room;
 use deployer::Deployer;
 use http::Front;
 use prepare::World;
-use service::{Change, Status, Work};
+use service::{Interrupted, Status, Work, interrupted};
 use shared::{Books, Order, Place, Shared};
 use store::journal::StoreError;
 
@@ -80,19 +80,12 @@ pub(crate) enum ServeError {
 }
 
 fn resume(shared: &Shared) -> Result<(), StoreError> {
-    let ended = api::apprunner::interrupted(&shared.books().state, shared.now_ms());
-    for (arn, changes) in ended {
-        let operation = changes.iter().find_map(|change| match change {
-            Change::Operation { operation, .. } => Some(operation.clone()),
-            _ => None,
-        });
-        let service = shared.books().state.services.get(&arn).cloned();
+    let all = interrupted(&shared.books().state, shared.now_ms());
+    for Interrupted { service, operation, changes } in all {
         shared.change(changes)?;
-        if let (Some(service), Some(operation)) = (service, operation) {
-            let line = "the server ended while this was under way".to_owned();
-            tale::explains(shared, &service, Some(&operation), &[line]);
-            tale::fails(shared, &service, &operation, None, None);
-        }
+        let line = "the server ended while this was under way".to_owned();
+        tale::explains(shared, &service, Some(&operation), &[line]);
+        tale::fails(shared, &service, &operation, None, None);
     }
     let running: Vec<String> = {
         let books = shared.books();

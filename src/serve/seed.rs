@@ -7,6 +7,7 @@ use super::api::shapes::Settings;
 use super::service::settings::with_defaults;
 use super::service::{Change, Operation, OperationKind, OperationStatus, Service, Status};
 use super::shared::new_id;
+use crate::scenario::import::operations::millis;
 
 /// What is read of a description.
 #[derive(Deserialize)]
@@ -51,7 +52,7 @@ pub(crate) fn read(text: &str, now_ms: i64) -> Result<Seed, String> {
     let id = described.service_id.or_else(|| resource.rsplit('/').next().map(str::to_owned)).unwrap_or_else(new_id);
     let name = described.service_url.as_deref().and_then(|url| url.split('.').next()).unwrap_or_default();
     let name = if name.is_empty() { new_id()[..10].to_owned() } else { name.to_owned() };
-    let created_ms = described.created_at.as_ref().and_then(millis).unwrap_or(now_ms);
+    let created_ms = described.created_at.as_ref().and_then(time).unwrap_or(now_ms);
     let service = Service {
         name: described.service_name,
         id,
@@ -79,11 +80,7 @@ pub(crate) fn read(text: &str, now_ms: i64) -> Result<Seed, String> {
     Ok(Seed { changes, account: account.to_owned(), region: region.to_owned(), arn })
 }
 
-/// A time as the AWS CLI prints it: seconds since 1970 (version 1), or ISO 8601 (version 2).
-fn millis(time: &Json) -> Option<i64> {
-    match time {
-        Json::Number(seconds) => Some((seconds.as_f64()? * 1000.0) as i64),
-        Json::String(text) => text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond()),
-        _ => None,
-    }
+/// Seconds since 1970 (version 1 of the CLI), or ISO 8601 (version 2).
+fn time(written: &Json) -> Option<i64> {
+    written.as_str().map_or_else(|| millis(&written.to_string()), millis)
 }

@@ -11,7 +11,8 @@ use hyper::client::conn::http2::SendRequest;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
-use super::service::{Change, Operation, State, Work};
+use super::api::error::ApiResult;
+use super::service::{Begun, Change, Operation, Stamp, State, Work};
 use super::store::journal::{Journal, StoreError};
 use super::store::logs::Logs;
 
@@ -124,6 +125,32 @@ impl Shared {
             Ok(()) => self.tell(),
             Err(error) => tracing::error!(%error, "writing a log"),
         }
+    }
+
+    /// When, and the id of a new operation.
+    #[must_use]
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp { now_ms: self.now_ms(), operation: new_id() }
+    }
+
+    /// Writes down what a call changes, orders its work, and returns what it answers.
+    ///
+    /// # Errors
+    /// The call's, and the journal's.
+    pub(crate) fn carry_out(&self, begin: impl FnOnce(&State) -> ApiResult<Begun>) -> ApiResult<Begun> {
+        // Nothing comes between the check of the state and the change.
+        let begun = {
+            let mut books = self.books();
+            let begun = begin(&books.state)?;
+            books.change(begun.changes.clone())?;
+            begun
+        };
+        if begun.work != Work::Nothing {
+            let arn = begun.service.arn.clone();
+            self.order(Order { arn, operation: begun.operation.clone(), work: begun.work.clone() });
+        }
+        self.tell();
+        Ok(begun)
     }
 
     /// Makes changes and tells the page.

@@ -69,10 +69,10 @@ fn write(shared: &Shared, service: &Service, operation: &Operation, lines: impl 
     }
 }
 
-fn status(shared: &Shared, service: &Service) {
-    let status = serde_json::to_value(service.status).ok();
-    let status = status.as_ref().and_then(|status| status.as_str()).unwrap_or_default();
-    shared.log(&platform(service), EVENTS, [format!("[AppRunner] Service status is set to {status}.")]);
+/// The service has another status.
+pub(crate) fn status(shared: &Shared, service: &Service) {
+    let line = format!("[AppRunner] Service status is set to {}.", service.status.name());
+    shared.log(&platform(service), EVENTS, [line]);
 }
 
 /// An operation begins.
@@ -104,11 +104,6 @@ pub(crate) fn fails(
     let all = lines(service, operation, class.or(Some(FailureClass::A)), exit_code);
     let skipped = if class.is_some() { written } else { all.len() - 1 };
     write(shared, service, operation, all.into_iter().skip(skipped));
-}
-
-/// An operation is over.
-pub(crate) fn ends(shared: &Shared, service: &Service) {
-    status(shared, service);
 }
 
 /// Writes what exitone knows, in a stream of its own.

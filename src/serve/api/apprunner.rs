@@ -3,14 +3,14 @@
 use serde_json::{Value as Json, json};
 
 use super::error::{ApiError, ApiResult};
-use super::paging::page;
+use super::paging::{page, with_token};
 use super::resources;
 use super::shapes::{CreateServiceRequest, OfService, UpdateServiceRequest};
-use super::shown::{find, shown, shown_operation, summary, with_token};
+use super::shown::{shown, shown_operation, summary};
 use super::validate::{self, Mistakes};
 use super::{arn, input};
-use crate::serve::service::{self, Begun, Change, Identity, Service, Stamp, State, Status, Work};
-use crate::serve::shared::{Order, Shared, new_id};
+use crate::serve::service::{self, Begun, Identity, Service, Stamp, Status};
+use crate::serve::shared::{Shared, new_id};
 
 /// Operations that are not simulated.
 const LEFT_OUT: [&str; 18] = [
@@ -54,28 +54,6 @@ pub(crate) fn call(shared: &Shared, operation: &str, body: &[u8]) -> ApiResult<J
     }
 }
 
-fn stamp(shared: &Shared) -> Stamp {
-    Stamp { now_ms: shared.now_ms(), operation: new_id() }
-}
-
-/// Writes down what a call changes, orders its work, and returns what it answers.
-fn carry_out(shared: &Shared, begin: impl FnOnce(&State) -> ApiResult<Begun>) -> ApiResult<Begun> {
-    // Nothing comes between the check of the state and the change.
-    let begun = {
-        let mut books = shared.books();
-        let begun = begin(&books.state)?;
-        let written = books.change(begun.changes.clone());
-        written.map_err(|e| ApiError::internal(e.to_string()))?;
-        begun
-    };
-    if begun.work != Work::Nothing {
-        let arn = begun.service.arn.clone();
-        shared.order(Order { arn, operation: begun.operation.clone(), work: begun.work.clone() });
-    }
-    shared.tell();
-    Ok(begun)
-}
-
 fn answer(shared: &Shared, begun: &Begun) -> Json {
     let mut answer = json!({ "Service": shown(&shared.place, &begun.service) });
     if let Some(operation) = &begun.operation {
@@ -90,15 +68,15 @@ fn create(shared: &Shared, request: CreateServiceRequest) -> ApiResult<Json> {
     let resource = format!("service/{}/{id}", request.service_name);
     let url = format!("{}.{}", &new_id()[..10], shared.place.region);
     let identity = Identity { arn: arn(&shared.place, "apprunner", &resource), id, url };
-    let begun = carry_out(shared, |state| service::create(state, request, identity, &stamp(shared)))?;
+    let begun = shared.carry_out(|state| service::create(state, request, identity, &shared.stamp()))?;
     Ok(answer(shared, &begun))
 }
 
 fn update(shared: &Shared, request: UpdateServiceRequest) -> ApiResult<Json> {
     validate::update(&request)?;
-    let begun = carry_out(shared, |state| {
-        let known = find(state, &request.service_arn)?;
-        let begun = service::update(known, request.clone(), &stamp(shared))?;
+    let begun = shared.carry_out(|state| {
+        let known = state.find(&request.service_arn)?;
+        let begun = service::update(known, request.clone(), &shared.stamp())?;
         validate::whole(&begun.service.settings)?;
         Ok(begun)
     })?;
@@ -111,7 +89,7 @@ fn on_service(
     begin: impl FnOnce(&Service, &Stamp) -> ApiResult<Begun>,
 ) -> ApiResult<Json> {
     check_arn(&of.service_arn)?;
-    let begun = carry_out(shared, |state| begin(find(state, &of.service_arn)?, &stamp(shared)))?;
+    let begun = shared.carry_out(|state| begin(state.find(&of.service_arn)?, &shared.stamp()))?;
     Ok(answer(shared, &begun))
 }
 
@@ -123,7 +101,7 @@ fn start(shared: &Shared, of: &OfService) -> ApiResult<Json> {
 fn describe(shared: &Shared, of: &OfService) -> ApiResult<Json> {
     check_arn(&of.service_arn)?;
     let books = shared.books();
-    Ok(json!({ "Service": shown(&shared.place, find(&books.state, &of.service_arn)?) }))
+    Ok(json!({ "Service": shown(&shared.place, books.state.find(&of.service_arn)?) }))
 }
 
 fn list(shared: &Shared, of: &OfService) -> ApiResult<Json> {
@@ -135,20 +113,20 @@ fn list(shared: &Shared, of: &OfService) -> ApiResult<Json> {
     all.sort_by_key(|service| (service.created_ms, &service.arn));
     let all = all.into_iter().map(|service| summary(&shared.place, service)).collect();
     let (listed, next) = page("ListServices", all, of.max_results, of.next_token.as_deref(), ApiError::invalid)?;
-    Ok(with_token(json!({ "ServiceSummaryList": listed }), next))
+    Ok(with_token(json!({ "ServiceSummaryList": listed }), "NextToken", next))
 }
 
 fn operations(shared: &Shared, of: &OfService) -> ApiResult<Json> {
     check_arn(&of.service_arn)?;
     check_most(of, 20)?;
     let books = shared.books();
-    let arn = &find(&books.state, &of.service_arn)?.arn;
+    let arn = &books.state.find(&of.service_arn)?.arn;
     // The first is the one that started last.
     let known = books.state.operations.get(arn).into_iter().flatten().rev();
     let all: Vec<Json> = known.map(|operation| shown_operation(arn, operation)).collect();
     let list = format!("ListOperations {arn}");
     let (listed, next) = page(&list, all, of.max_results, of.next_token.as_deref(), ApiError::invalid)?;
-    Ok(with_token(json!({ "OperationSummaryList": listed }), next))
+    Ok(with_token(json!({ "OperationSummaryList": listed }), "NextToken", next))
 }
 
 fn check_arn(arn: &str) -> ApiResult<()> {
@@ -161,20 +139,4 @@ fn check_most(of: &OfService, most: i64) -> ApiResult<()> {
     let mut mistakes = Mistakes::default();
     mistakes.range(of.max_results, "maxResults", [1, most]);
     mistakes.finish()
-}
-
-/// What a restart finds under way ended with the server: an update went back, a creation failed, a pause or a deletion is
-/// done when nothing runs.
-#[must_use]
-pub(crate) fn interrupted(state: &State, now_ms: i64) -> Vec<(String, Vec<Change>)> {
-    let mut all = Vec::new();
-    for service in state.services.values() {
-        let Some(operation) = state.under_way(&service.arn) else { continue };
-        let ended = match operation.kind {
-            service::OperationKind::PauseService | service::OperationKind::DeleteService => service::Ended::Well,
-            _ => service::Ended::Badly,
-        };
-        all.push((service.arn.clone(), service::end(service, operation, ended, now_ms)));
-    }
-    all
 }

@@ -102,8 +102,7 @@ fn create(shared: &Shared, request: &Request) -> ApiResult<Json> {
         )));
     }
     let created_ms = shared.now_ms();
-    let written = books.change(vec![Change::Repository { name: name.clone(), created_ms }]);
-    written.map_err(|e| ApiError::internal(e.to_string()))?;
+    books.change(vec![Change::Repository { name: name.clone(), created_ms }])?;
     Ok(json!({ "repository": shown(&shared.place, &name, created_ms) }))
 }
 
@@ -116,7 +115,7 @@ async fn images(shared: &Shared, engine: &dyn Engine, request: &Request) -> ApiR
             (None, Some(digest)) => format!("{}/{name}@{digest}", registry(&shared.place)),
             (None, None) => return Err(ApiError::parameter("imageIds must have an imageTag or an imageDigest.")),
         };
-        let found = resolved(engine, &reference).await.map_err(|e| ApiError::internal(e.to_string()))?;
+        let found = resolved(engine, &reference).await?;
         let Some(facts) = found else {
             return Err(ApiError::image_not_found(format!(
                 "The image with imageId {{imageDigest:'null', imageTag:'{}'}} does not exist within the repository \

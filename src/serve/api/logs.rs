@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::error::{ApiError, ApiResult};
 use super::input;
-use super::paging::page;
+use super::paging::{page, with_token};
 use super::validate::Mistakes;
 use crate::serve::shared::{Place, Shared};
 use crate::serve::store::logs::{LogEvent, Stream};
@@ -94,7 +94,7 @@ fn groups(shared: &Shared, request: &Request) -> ApiResult<Json> {
         })
         .collect();
     let (listed, next) = paged("DescribeLogGroups", all, most, request)?;
-    Ok(with_token(json!({ "logGroups": listed }), next))
+    Ok(with_token(json!({ "logGroups": listed }), "nextToken", next))
 }
 
 fn paged(list: &str, all: Vec<Json>, most: usize, request: &Request) -> ApiResult<(Vec<Json>, Option<String>)> {
@@ -102,13 +102,6 @@ fn paged(list: &str, all: Vec<Json>, most: usize, request: &Request) -> ApiResul
     page(list, all, Some(most), request.next_token.as_deref(), |_| {
         ApiError::parameter("The specified nextToken is invalid.")
     })
-}
-
-fn with_token(mut answer: Json, next: Option<String>) -> Json {
-    if let Some(next) = next {
-        answer["nextToken"] = json!(next);
-    }
-    answer
 }
 
 fn streams(shared: &Shared, request: &Request) -> ApiResult<Json> {
@@ -140,7 +133,7 @@ fn streams(shared: &Shared, request: &Request) -> ApiResult<Json> {
     let all = named.into_iter().map(|(name, stream)| shown(&arn, name, stream)).collect();
     let list = format!("DescribeLogStreams {group} {by_time} {} {prefix}", request.descending);
     let (listed, next) = paged(&list, all, most, request)?;
-    Ok(with_token(json!({ "logStreams": listed }), next))
+    Ok(with_token(json!({ "logStreams": listed }), "nextToken", next))
 }
 
 fn shown(arn: &str, name: &str, stream: &Stream) -> Json {
@@ -182,7 +175,7 @@ fn events(shared: &Shared, request: &Request) -> ApiResult<Json> {
         None if request.start_from_head => within.start..within.end.min(within.start + most),
         None => within.end.saturating_sub(most).max(within.start)..within.end,
     };
-    let read = books.logs.read(group, name, range.clone()).map_err(|e| ApiError::internal(e.to_string()))?;
+    let read = books.logs.read(group, name, range.clone())?;
     let events: Vec<Json> = read.iter().map(shown_event).collect();
     Ok(json!({
         "events": events,
@@ -226,7 +219,7 @@ fn filtered(shared: &Shared, request: &Request) -> ApiResult<Json> {
         let taken = order.iter().filter(|of| **of == at).count();
         let page = left.start..left.start + taken;
         next.insert((*name).clone(), page.end);
-        let read = books.logs.read(group, name, page.clone()).map_err(|e| ApiError::internal(e.to_string()))?;
+        let read = books.logs.read(group, name, page.clone())?;
         pages.push(page.zip(read));
     }
     let is_over = asked.iter().map(|(.., left)| left.len()).sum::<usize>() == order.len();
@@ -242,7 +235,7 @@ fn filtered(shared: &Shared, request: &Request) -> ApiResult<Json> {
         }
     }
     let token = if is_over { None } else { serde_json::to_string(&next).ok() };
-    Ok(with_token(json!({ "events": events, "searchedLogStreams": [] }), token))
+    Ok(with_token(json!({ "events": events, "searchedLogStreams": [] }), "nextToken", token))
 }
 
 /// Of which stream each of the oldest events is, in the order of their times.
@@ -298,11 +291,7 @@ fn terms(pattern: &str) -> Vec<Term> {
 
 fn delete(shared: &Shared, request: &Request) -> ApiResult<Json> {
     let group = request.group()?;
-    match shared.books().logs.delete(group) {
-        Ok(true) => Ok(json!({})),
-        Ok(false) => Err(no_group()),
-        Err(e) => Err(ApiError::internal(e.to_string())),
-    }
+    if shared.books().logs.delete(group)? { Ok(json!({})) } else { Err(no_group()) }
 }
 
 #[cfg(test)]

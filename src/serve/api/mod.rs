@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
 use super::shared::{Place, Shared};
-use crate::engine::Engine;
+use super::store::journal::StoreError;
+use crate::engine::{Engine, EngineError};
 use error::{ApiError, ApiResult};
 
 /// The prefix of each API's targets.
@@ -54,6 +55,20 @@ pub(crate) fn content_type(target: &str) -> &'static str {
 fn input<T: DeserializeOwned>(body: &[u8]) -> ApiResult<T> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|e| ApiError::serialization(e.to_string()))
+}
+
+/// A change that cannot be written down, a log that cannot be read.
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+/// The engine failed.
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        Self::internal(error.to_string())
+    }
 }
 
 /// Milliseconds as the seconds that the APIs write.

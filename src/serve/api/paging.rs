@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value as Json, json};
 
 use super::error::{ApiError, ApiResult};
 
@@ -27,6 +28,14 @@ pub(crate) fn page<T>(
     let end = start.saturating_add(most).min(all.len());
     let next = (end < all.len()).then(|| URL_SAFE_NO_PAD.encode(format!("{end} {list}")));
     Ok((all.into_iter().skip(start).take(end - start).collect(), next))
+}
+
+/// An answer with the token of the next page under this name: absent at the end, because clients go on while it is not null.
+pub(crate) fn with_token(mut answer: Json, name: &str, next: Option<String>) -> Json {
+    if let Some(next) = next {
+        answer[name] = json!(next);
+    }
+    answer
 }
 
 fn decoded(list: &str, token: &str) -> Option<usize> {

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::error::{ApiError, ApiResult};
-use super::paging::page;
+use super::paging::{page, with_token};
 use super::shapes::Tag;
-use super::shown::{DEFAULT_SCALING, address, find, scaling_summary, with_token};
+use super::shown::{DEFAULT_SCALING, address, scaling_summary};
 use super::validate::{self, Mistakes};
 use super::{arn, input, seconds};
 use crate::serve::service::{Change, Connector, Service};
@@ -67,10 +67,9 @@ pub(super) fn call(shared: &Shared, operation: &str, body: &[u8]) -> ApiResult<J
 /// Changes the tags of a service.
 fn with_tags(shared: &Shared, arn: &str, change: impl FnOnce(&mut Service)) -> ApiResult<Json> {
     let mut books = shared.books();
-    let mut service = find(&books.state, arn)?.clone();
+    let mut service = books.state.find(arn)?.clone();
     change(&mut service);
-    let written = books.change(vec![Change::Service(Box::new(service))]);
-    written.map_err(|e| ApiError::internal(e.to_string()))?;
+    books.change(vec![Change::Service(Box::new(service))])?;
     Ok(json!({}))
 }
 
@@ -88,7 +87,7 @@ fn untag(shared: &Shared, of: &OfResource) -> ApiResult<Json> {
 
 fn tags(shared: &Shared, of: &OfResource) -> ApiResult<Json> {
     let books = shared.books();
-    let service = find(&books.state, &of.resource_arn)?;
+    let service = books.state.find(&of.resource_arn)?;
     let tags: Vec<Json> = service.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     Ok(json!({ "Tags": tags }))
 }
@@ -113,8 +112,7 @@ fn create(shared: &Shared, of: OfConnector) -> ApiResult<Json> {
         created_ms: shared.now_ms(),
         deleted_ms: None,
     };
-    let written = books.change(vec![Change::Connector(connector.clone())]);
-    written.map_err(|e| ApiError::internal(e.to_string()))?;
+    books.change(vec![Change::Connector(connector.clone())])?;
     Ok(json!({ "VpcConnector": shown(&connector) }))
 }
 
@@ -136,15 +134,14 @@ fn list(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
     let all: Vec<Json> = active.map(shown).collect();
     let token = of.next_token.as_deref();
     let (listed, next) = page("ListVpcConnectors", all, of.max_results, token, ApiError::invalid)?;
-    Ok(with_token(json!({ "VpcConnectors": listed }), next))
+    Ok(with_token(json!({ "VpcConnectors": listed }), "NextToken", next))
 }
 
 fn delete(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
     let mut books = shared.books();
     let connector = known(books.state.connectors.values(), &of.vpc_connector_arn)?;
     let connector = Connector { deleted_ms: Some(shared.now_ms()), ..connector.clone() };
-    let written = books.change(vec![Change::Connector(connector.clone())]);
-    written.map_err(|e| ApiError::internal(e.to_string()))?;
+    books.change(vec![Change::Connector(connector.clone())])?;
     Ok(json!({ "VpcConnector": shown(&connector) }))
 }
 
@@ -187,7 +184,7 @@ fn scalings(shared: &Shared, of: &OfScaling) -> ApiResult<Json> {
 
 fn domains(shared: &Shared, of: &OfDomains) -> ApiResult<Json> {
     let books = shared.books();
-    let service = find(&books.state, &of.service_arn)?;
+    let service = books.state.find(&of.service_arn)?;
     Ok(json!({
         "DNSTarget": address(&shared.place, service),
         "ServiceArn": service.arn,

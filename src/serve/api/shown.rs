@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::error::{ApiError, ApiResult};
 use super::{arn, seconds};
 use crate::serve::service::settings::is_public;
-use crate::serve::service::{Operation, Service, State};
+use crate::serve::service::{Operation, Service};
 use crate::serve::shared::Place;
 
 /// The scaling that every account has: 100 requests at a time, 1 to 25 instances.
@@ -13,23 +12,6 @@ pub(super) const DEFAULT_SCALING: &str =
     "autoscalingconfiguration/DefaultConfiguration/1/00000000000000000000000000000001";
 /// When it was created: with the account.
 const SCALING_CREATED_MS: i64 = 1_577_836_800_000;
-
-/// An answer with the token of the next page: absent at the end, because clients go on while it is not null.
-pub(super) fn with_token(mut answer: Json, next: Option<String>) -> Json {
-    if let Some(next) = next {
-        answer["NextToken"] = json!(next);
-    }
-    answer
-}
-
-/// The service with an ARN.
-///
-/// # Errors
-/// When there is none.
-pub(super) fn find<'a>(state: &'a State, arn: &str) -> ApiResult<&'a Service> {
-    let known = state.services.get(arn);
-    known.ok_or_else(|| ApiError::not_found(format!("Service cannot be found with the provided ARN: {arn}")))
-}
 
 /// The address of a service, without a scheme.
 #[must_use]

@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::api::error::{ApiError, ApiResult};
 use super::api::shapes::Settings;
 
 pub(crate) use transitions::{
-    Ended, Identity, Stamp, create, delete, deploy, end, pause, resume, rolling_back, serving, update,
+    Ended, Identity, Interrupted, Stamp, create, delete, deploy, end, interrupted, pause, resume, rolling_back,
+    serving, update,
 };
 
 /// The status of a service.
@@ -34,6 +36,21 @@ pub(crate) enum Status {
     Paused,
     /// An operation is under way.
     OperationInProgress,
+}
+
+impl Status {
+    /// Its name in the API and in the log.
+    #[must_use]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::CreateFailed => "CREATE_FAILED",
+            Self::Running => "RUNNING",
+            Self::Deleted => "DELETED",
+            Self::DeleteFailed => "DELETE_FAILED",
+            Self::Paused => "PAUSED",
+            Self::OperationInProgress => "OPERATION_IN_PROGRESS",
+        }
+    }
 }
 
 /// What an operation does.
@@ -230,6 +247,15 @@ impl State {
             .iter()
             .map(|(name, created_ms)| Change::Repository { name: name.clone(), created_ms: *created_ms });
         services.chain(operations).chain(connectors).chain(repositories)
+    }
+
+    /// The service with an ARN.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn find(&self, arn: &str) -> ApiResult<&Service> {
+        let known = self.services.get(arn);
+        known.ok_or_else(|| ApiError::not_found(format!("Service cannot be found with the provided ARN: {arn}")))
     }
 
     /// The operation of a service that is under way.

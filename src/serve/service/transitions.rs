@@ -80,15 +80,9 @@ pub(crate) fn create(
 /// # Errors
 /// When the service is neither RUNNING nor CREATE_FAILED, or its kind of source would change.
 pub(crate) fn update(service: &Service, request: UpdateServiceRequest, stamp: &Stamp) -> ApiResult<Begun> {
-    let refused =
-        |status: &str| Err(ApiError::state(format!("Service cannot be updated in the current state: {status}.")));
-    match service.status {
-        Status::Running | Status::CreateFailed => {}
-        Status::OperationInProgress => return refused("OPERATION_IN_PROGRESS"),
-        // https://docs.aws.amazon.com/apprunner/latest/dg/manage-pause.html
-        Status::Paused => return refused("PAUSED"),
-        Status::Deleted => return refused("DELETED"),
-        Status::DeleteFailed => return refused("DELETE_FAILED"),
+    // PAUSED: https://docs.aws.amazon.com/apprunner/latest/dg/manage-pause.html
+    if !matches!(service.status, Status::Running | Status::CreateFailed) {
+        return Err(not_in("updated", service.status));
     }
     let settings = merged(&service.settings, request.settings);
     if is_image(&service.settings) != is_image(&settings) {
@@ -149,11 +143,9 @@ pub(crate) fn delete(service: &Service, stamp: &Stamp) -> ApiResult<Begun> {
     }
 }
 
-/// In the words of the refusal of an update; those of these operations were not found.
+/// The refusal of an update in App Runner's words; those of the other operations were not found, and are taken to be alike.
 fn not_in(done: &str, status: Status) -> ApiError {
-    let status = serde_json::to_value(status).ok();
-    let status = status.as_ref().and_then(|status| status.as_str()).unwrap_or_default();
-    ApiError::state(format!("Service cannot be {done} in the current state: {status}."))
+    ApiError::state(format!("Service cannot be {done} in the current state: {}.", status.name()))
 }
 
 /// How an operation ended.
@@ -209,4 +201,31 @@ pub(crate) fn rolling_back(service: &Service, operation: &Operation, now_ms: i64
 #[must_use]
 pub(crate) fn serving(service: &Service) -> &Settings {
     service.before.as_ref().unwrap_or(&service.settings)
+}
+
+/// An operation that ended with the server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Interrupted {
+    /// The service as it was.
+    pub(crate) service: Service,
+    /// The operation as it was.
+    pub(crate) operation: Operation,
+    /// What comes of its end.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// What a restart finds under way: an update goes back, a creation has failed, a pause or a deletion is done when nothing
+/// runs.
+#[must_use]
+pub(crate) fn interrupted(state: &State, now_ms: i64) -> Vec<Interrupted> {
+    let of_service = |service: &Service| {
+        let operation = state.under_way(&service.arn)?.clone();
+        let ended = match operation.kind {
+            OperationKind::PauseService | OperationKind::DeleteService => Ended::Well,
+            _ => Ended::Badly,
+        };
+        let changes = end(service, &operation, ended, now_ms);
+        Some(Interrupted { service: service.clone(), operation, changes })
+    };
+    state.services.values().filter_map(of_service).collect()
 }

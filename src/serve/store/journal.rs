@@ -89,7 +89,7 @@ impl Journal {
     /// Everything in [`StoreError`].
     pub(crate) fn open(folder: &Path) -> Result<(Self, State), StoreError> {
         std::fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
-        private(folder, 0o700)?;
+        private(folder)?;
         let lock_path = folder.join(LOCK);
         let lock = File::create(&lock_path).map_err(StoreError::io(&lock_path))?;
         match lock.try_lock() {
@@ -121,14 +121,16 @@ impl Journal {
     }
 }
 
-/// Lets nobody but the user read it: variables of services may be secrets.
-fn private(path: &Path, mode: u32) -> Result<(), StoreError> {
+/// Lets nobody but the user read a folder: variables of services may be secrets.
+fn private(folder: &Path) -> Result<(), StoreError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(StoreError::io(path))?;
+        let mine = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(folder, mine).map_err(StoreError::io(folder))?;
     }
-    let _ = mode;
+    #[cfg(not(unix))]
+    let _ = folder;
     Ok(())
 }
 
