@@ -12,10 +12,12 @@ use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
 use super::session::{candidates, engine, room, run_plan};
 use super::signals::Signals;
+use crate::event::{Event, Stamped};
 use crate::model::deployment::Deployment;
 use crate::model::search::{Search, SearchRequest};
 use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
 use crate::profile::{Battery, Profile, battery};
+use crate::report::first::first;
 use crate::report::live::{Live, Named};
 use crate::report::why::text;
 use crate::run::schedule::How;
@@ -39,6 +41,9 @@ pub(crate) struct Args {
     /// Stop after this time and list what was not tried
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
     budget: Option<Duration>,
+    /// Stop at the first set of conditions that makes it fail
+    #[arg(long)]
+    quick: bool,
     /// Do not try what would heal an image that fails under friendly conditions
     #[arg(long)]
     no_repair: bool,
@@ -74,6 +79,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
         confidence: args.confidence,
         by_hand: args.evidence.flags().map(|files| by_hand(&image, &files, &args.on)).unwrap_or_default(),
         repairs: !args.no_repair,
+        quick: args.quick,
         deployment: Some(Arc::new(deployment)),
         ..Search::new(&SearchRequest { image, conditions: battery.conditions, named: Vec::new(), others: None })
     };
@@ -84,8 +90,14 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
         resume(run, &plan, &mut how)?;
     }
     let folder = args.kept.open(&how)?;
-    let mut live = Live::new(common.progress(), Named::ByConditions, "the image itself");
-    let mut reporters = Reporters::new(move |event| live.on(event), Some(folder));
+    let is_drawn = common.progress();
+    let mut live = Live::new(is_drawn, Named::ByConditions, "the image itself");
+    let on_event = move |stamped: &Stamped| match &stamped.event {
+        // A file keeps what it was told.
+        Event::SearchTold { told, .. } if !is_drawn && !told.tentative => say(&first(told)),
+        _ => live.on(stamped),
+    };
+    let mut reporters = Reporters::new(on_event, Some(folder));
     let tell = &mut |event: &_| reporters.on(event);
     let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
     let Some(answer) = finished.run.searches.get(&id).map(|report| &report.answer) else {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::counts::Counts;
 pub(crate) use self::entry::{Attempts, judge};
 pub use self::entry::{Entry, Standing};
+use crate::model::answer::Told;
 use crate::model::outcome::{CaseResult, Phase};
 use crate::model::search::SearchReport;
 use crate::model::verdicts::Verdicts;
@@ -191,6 +192,13 @@ pub enum Event {
         doing: String,
         /// The smallest failing sets found so far.
         found: Vec<ConditionSet>,
+    },
+    /// A search says a minimal set ahead of its answer.
+    SearchTold {
+        /// The search.
+        id: CaseId,
+        /// What it says.
+        told: Told,
     },
     /// A search has its answer, which judges its cases.
     SearchFinished {

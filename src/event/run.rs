@@ -86,6 +86,7 @@ impl Run {
             Event::CaseStarted { .. }
             | Event::SearchStarted { .. }
             | Event::SearchProgress { .. }
+            | Event::SearchTold { .. }
             | Event::CasePhase { .. }
             | Event::CaseConfirming { .. }
             | Event::CaseRetrying { .. }

@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     waited_ms: Option<f64>,
     /// CPU time of all CPUs in ticks: busy, and total.
     ticks: Option<(u64, u64)>,
+    /// The share of a CPU that a task which is ready to run gets at least.
+    pub(crate) share: f64,
 }
 
 impl Machine {
@@ -28,6 +30,7 @@ impl Machine {
         Self {
             waited_ms: read("/proc/pressure/cpu").as_deref().and_then(waited_ms),
             ticks: read("/proc/stat").as_deref().and_then(ticks),
+            share: read("/proc/loadavg").as_deref().and_then(ready).map_or(0.0, |ready| least_share(ready, cpus())),
         }
     }
 
@@ -66,6 +69,22 @@ fn ticks(text: &str) -> Option<(u64, u64)> {
     Some((all.checked_sub(idle)?, all))
 }
 
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Number of tasks of the whole machine that run or are ready to (Documentation/filesystems/proc.rst).
+fn ready(text: &str) -> Option<u32> {
+    text.split_whitespace().nth(3)?.split('/').next()?.parse().ok()
+}
+
+/// The share of a CPU that one of these tasks gets at least. The scheduler is fair among groups, and within each: it is
+/// worst for one in a group that has half of the tasks, beside as many tasks without a group.
+fn least_share(ready: u32, cpus: usize) -> f64 {
+    let half = f64::from(ready + 1) / 2.0;
+    (cpus as f64 / (half * half)).min(1.0)
+}
+
 /// How long a candidate has been quiet.
 #[derive(Default)]
 pub(crate) struct Quiet {
@@ -74,16 +93,18 @@ pub(crate) struct Quiet {
     last: Option<(Instant, f64)>,
 }
 
-/// If a quiet candidate coincides with waiting for this share of the time, it may be the one that waits.
+/// If a quiet candidate coincides with waiting for this share of the time, it may be the one that waits, unless it used
+/// less than this part of what it would have got.
 const WAITING: f64 = 0.5;
+const PART: f64 = 0.5;
 
 impl Quiet {
-    /// Updates it: `busy` CPUs in the last second, and the total waiting time. Returns for how long the candidate has
-    /// been quiet.
-    pub(crate) fn look(&mut self, now: Instant, busy: f64, waited_ms: f64) -> Duration {
+    /// Updates it: `busy` CPUs in the last second, the total waiting time, and the `share` of a CPU that it would get at
+    /// least. Returns for how long the candidate has been quiet.
+    pub(crate) fn look(&mut self, now: Instant, busy: f64, waited_ms: f64, share: f64) -> Duration {
         let waits = self.last.replace((now, waited_ms)).is_some_and(|(then, before)| {
             let length = (now - then).as_secs_f64() * 1000.0;
-            length > 0.0 && (waited_ms - before) / length >= WAITING
+            length > 0.0 && (waited_ms - before) / length >= WAITING && busy >= share * PART
         });
         if busy >= QUIET || waits {
             self.since = Some(now);
@@ -110,7 +131,7 @@ mod tests {
 
     #[test]
     fn contention_excludes_the_candidates_own_use() {
-        let at = |waited, used, all| Machine { waited_ms: Some(waited), ticks: Some((used, all)) };
+        let at = |waited, used, all| Machine { waited_ms: Some(waited), ticks: Some((used, all)), share: 0.0 };
         let (before, after) = (at(100.0, 1000, 5000), at(600.0, 1150, 5200));
         // 2 s of CPU time passed, 1.5 s were used, half a second of that by the candidate.
         let found = after.since(&before, None, (500.0, 0.0)).expect("counted");
@@ -126,10 +147,22 @@ mod tests {
     #[test]
     fn quiet_starts_when_it_stops_computing() {
         let (mut quiet, begun) = (Quiet::default(), Instant::now());
-        let mut look = |second, busy, waited| quiet.look(begun + Duration::from_secs(second), busy, waited).as_secs();
-        let calm = [look(0, 0.0, 0.0), look(3, 0.9, 100.0), look(4, 0.05, 200.0), look(9, 0.0, 300.0)];
+        let mut look = |second, busy, waited, share| {
+            quiet.look(begun + Duration::from_secs(second), busy, waited, share).as_secs()
+        };
+        let calm = [(0, 0.0, 0.0), (3, 0.9, 100.0), (4, 0.05, 200.0), (9, 0.0, 300.0)]
+            .map(|(second, busy, waited)| look(second, busy, waited, 0.1));
         assert_eq!(calm, [0, 0, 1, 6]);
         // It may be quiet because others keep it from the CPUs.
-        assert_eq!([look(10, 0.05, 1200.0), look(11, 0.05, 1250.0)], [0, 1]);
+        assert_eq!([look(10, 0.05, 1200.0, 0.1), look(11, 0.05, 1250.0, 0.1)], [0, 1]);
+        // It would have got more than that if it had anything to do.
+        assert_eq!(look(12, 0.05, 2250.0, 0.5), 2);
+    }
+
+    #[test]
+    fn few_tasks_leave_a_share_for_each() {
+        assert_eq!(ready("5.63 6.84 7.75 3/160 22923\n"), Some(3));
+        assert_eq!(ready("5.63"), None);
+        assert_eq!([least_share(1, 2), least_share(3, 2), least_share(7, 2)], [1.0, 0.5, 0.125]);
     }
 }

@@ -151,9 +151,10 @@ impl Meter {
             if length > 0.0 { (read.cpu_ms - from.1) / length } else { 0.0 }
         };
         let window = self.marks.iter().rev().find(|(at, _)| now - *at >= WINDOW);
-        let machine = Machine::now().since(&self.machine, self.pressure(), (read.cpu_ms, read.throttled_ms));
+        let now_of_all = Machine::now();
+        let machine = now_of_all.since(&self.machine, self.pressure(), (read.cpu_ms, read.throttled_ms));
         let waited_ms = machine.map_or(0.0, |found| found.waited_ms);
-        let quiet = self.quiet.look(now, self.marks.first().map_or(0.0, rate), waited_ms);
+        let quiet = self.quiet.look(now, self.marks.first().map_or(0.0, rate), waited_ms, now_of_all.share);
         self.usage = Some(Usage {
             contention: machine.map(|found| Contention { quiet_ms: quiet.as_secs_f64() * 1000.0, ..found }),
             memory_peak: read.memory_peak.max(before.memory_peak),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::ConditionSet;
 use super::deployment::Broke;
 use super::id::CaseId;
-use super::outcome::{Cause, FailureClass, Finding, Need, NotExercised, Verdict};
+use super::outcome::{Cause, FailureClass, Finding, Need, NotExercised, Outcome, Verdict};
 
 /// Something that was not run, and why.
 pub(crate) type Left = NotExercised;
@@ -77,6 +77,25 @@ pub struct Healed {
     pub healers: ConditionSet,
     /// What fails without them.
     pub heals: ConditionSet,
+}
+
+/// A minimal set that was said ahead of the answer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Told {
+    /// The conditions; none if the image always fails.
+    pub conditions: ConditionSet,
+    /// How it failed.
+    pub outcome: Option<Outcome>,
+    /// The exit code, if there was one.
+    pub exit_code: Option<i64>,
+    /// The first cause.
+    pub cause: Option<String>,
+    /// Whether further runs may contradict it: a health check that goes on may yet pass.
+    pub tentative: bool,
+    /// Number of runs by then.
+    pub runs: usize,
+    /// Seconds since the search began.
+    pub seconds: f64,
 }
 
 /// A failure that differs from those of all minimal sets.
@@ -157,6 +176,9 @@ pub struct Answer {
     /// For how many seconds a healthy run was watched: what happens later is unseen.
     #[serde(default)]
     pub watched_s: f64,
+    /// What was said ahead of this answer, in chronological order.
+    #[serde(default)]
+    pub told: Vec<Told>,
     /// Total number of runs.
     pub runs: usize,
     /// Wall time in seconds.
@@ -207,6 +229,7 @@ impl Answer {
             uncombined: 0,
             not_tried: Vec::new(),
             notes: Vec::new(),
+            told: Vec::new(),
             watched_s: 1.0,
             runs: 0,
             seconds: 0.0,

@@ -42,6 +42,8 @@ pub struct Search {
     pub suffix: String,
     /// Whether repairs are tried if the image fails under friendly conditions.
     pub repairs: bool,
+    /// Whether to stop at the first minimal set.
+    pub quick: bool,
     /// What is known of the deployment that failed, if the search is about one.
     pub deployment: Option<Arc<Deployment>>,
 }
@@ -108,6 +110,7 @@ impl Search {
             others: asked.others.clone(),
             suffix: String::new(),
             repairs: true,
+            quick: false,
             deployment: None,
         }
     }

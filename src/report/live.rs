@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::first::first;
 use super::progress::stopping;
 use super::style::{mark, shorten_end, styled, width};
 use super::view;
@@ -38,6 +39,8 @@ pub(crate) struct Live {
     doing: String,
     running: BTreeMap<CaseId, (String, Phase)>,
     found: Vec<String>,
+    /// Sets that were said.
+    said: Vec<ConditionSet>,
     runs: usize,
 }
 
@@ -52,7 +55,15 @@ impl Live {
         if wanted {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { bar, named, doing: doing.to_owned(), running: BTreeMap::new(), found: Vec::new(), runs: 0 }
+        Self {
+            bar,
+            named,
+            doing: doing.to_owned(),
+            running: BTreeMap::new(),
+            found: Vec::new(),
+            said: Vec::new(),
+            runs: 0,
+        }
     }
 
     /// Shows what an event changes.
@@ -73,6 +84,12 @@ impl Live {
                 }
             }
             Event::CaseFinished { result, .. } => self.finished(result),
+            Event::SearchTold { told, .. } => {
+                if !self.said.contains(&told.conditions) {
+                    self.said.push(told.conditions.clone());
+                    self.bar.println(format!("\n{}\n", first(told)));
+                }
+            }
             Event::SearchProgress { doing, found, .. } => {
                 self.doing.clone_from(doing);
                 let short = |set: &ConditionSet| if set.is_empty() { "always".to_owned() } else { set.to_string() };

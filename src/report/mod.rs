@@ -7,6 +7,7 @@ pub(crate) mod causes;
 mod deployed;
 pub(crate) mod evidence;
 pub(crate) mod explain;
+pub(crate) mod first;
 #[cfg(test)]
 mod fixture;
 pub mod folder;

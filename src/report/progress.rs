@@ -105,6 +105,7 @@ impl Progress {
             | Event::Draining { .. }
             | Event::SearchStarted { .. }
             | Event::SearchProgress { .. }
+            | Event::SearchTold { .. }
             | Event::SearchFinished { .. }
             | Event::SearchNotRun { .. }
             | Event::BisectFinished { .. } => {}

@@ -25,8 +25,8 @@ pub(super) const OUT_OF_TIME: &str = "the budget ran out";
 pub(super) enum RunnerEvent {
     /// A job reached a phase.
     Phase(JobId, Phase),
-    /// A job is healthy; this is its result unless something else happens.
-    Provisional(Box<CaseResult>),
+    /// A job is healthy, or does nothing any more; this is its result unless something else happens.
+    Provisional(JobId, Box<CaseResult>),
     /// A job has its result.
     Finished(JobId, Box<CaseResult>),
     /// A job's task panicked.
@@ -236,7 +236,7 @@ impl<'a> Conductor<'a> {
                 self.stamp(Event::CasePhase { id: case, phase });
                 Some(RunnerEvent::Phase(id, phase))
             }
-            Message::Provisional(result) => Some(RunnerEvent::Provisional(result)),
+            Message::Provisional(result) => Some(RunnerEvent::Provisional(id, result)),
             Message::Finished(result) => {
                 self.cases.remove(&id);
                 Some(RunnerEvent::Finished(id, result))

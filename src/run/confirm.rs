@@ -1,10 +1,10 @@
 //! Confirms results that depend on timing. A class C failure in parallel with other cases may be their fault, so the
 //! case runs again, alone. A steady client error from the probe (401, 404 …) does not depend on timing, nor does a
-//! socket on the probed port that cannot be reached. A candidate that other work on the machine starved of CPU time is
+//! socket on the probed port that cannot be reached, nor a server that promptly answers on another port. A candidate that other work on the machine starved of CPU time is
 //! unresolved.
 
-use crate::holder::protocol::OWN;
-use crate::model::observation::{Contention, ProbeResult};
+use super::idle::{client_error, is_bound_elsewhere, serves_elsewhere};
+use crate::model::observation::Contention;
 use crate::model::outcome::Cause;
 use crate::model::{CaseResult, FailureClass, Verdict};
 
@@ -21,33 +21,13 @@ fn watched_ms(result: &CaseResult) -> f64 {
 }
 
 fn is_time_dependent(result: &CaseResult, port: u16) -> bool {
-    result.class == Some(FailureClass::C) && !is_answered_with_client_error(result) && !is_bound_elsewhere(result, port)
+    let evidence = &result.evidence;
+    let is_plain = client_error(evidence).is_some() || is_bound_elsewhere(evidence, port);
+    result.class == Some(FailureClass::C) && !is_plain && !serves_elsewhere(evidence, port)
 }
 
 fn contention(result: &CaseResult) -> Option<Contention> {
     result.evidence.usage.and_then(|usage| usage.contention)
-}
-
-/// Number of scheduled probes at the end that must agree.
-const AGREE: usize = 3;
-
-/// Whether the probed port has been open since before the last probes, and on addresses that they do not reach: with more
-/// time, a program does not bind it once more.
-fn is_bound_elsewhere(result: &CaseResult, port: u16) -> bool {
-    let scheduled = result.evidence.probes.iter().rev().filter(|probe| !probe.early);
-    let Some(first) = scheduled.take(AGREE).nth(AGREE - 1) else { return false };
-    let mut of_port = result.evidence.listens.iter().filter(|listening| listening.port == port).peekable();
-    of_port.peek().is_some() && of_port.all(|listening| listening.at_ms < first.at_ms && !listening.reachable_at(OWN))
-}
-
-/// Whether the last probes were all answered with the same 4xx status. A slow or starting server answers 5xx, or not at
-/// all.
-fn is_answered_with_client_error(result: &CaseResult) -> bool {
-    let scheduled = result.evidence.probes.iter().rev().filter(|probe| !probe.early).take(AGREE);
-    let of = |probe: &ProbeResult| if let ProbeResult::Status(status) = probe { Some(*status) } else { None };
-    let last: Vec<Option<u16>> = scheduled.map(|probe| of(&probe.result)).collect();
-    let mistake = last.first().copied().flatten().is_some_and(|status| (400..500).contains(&status));
-    mistake && last.len() == AGREE && last.iter().all(|status| *status == last[0])
 }
 
 /// The final result of a case that ran in parallel (`first`) and then alone. An unresolved second run leaves the first

@@ -16,7 +16,7 @@ use super::lease::Lease;
 use super::schedule::{MemoryNeeds, Room, load};
 use super::spec;
 use crate::model::outcome::Phase;
-use crate::model::{Candidate, Case, CaseResult, Evidence, Service};
+use crate::model::{Candidate, Case, CaseResult, Evidence, Service, Verdict};
 
 /// A job's number, in the order of creation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -54,7 +54,7 @@ pub(crate) enum Message {
     Confirming,
     /// It reached a phase.
     Phase(Phase),
-    /// It is healthy; this is its result unless something else happens.
+    /// It is healthy, or does nothing any more; this is its result unless something else happens.
     Provisional(Box<CaseResult>),
     /// It has its result.
     Finished(Box<CaseResult>),
@@ -70,6 +70,8 @@ struct Running {
     beside: bool,
     /// The furthest phase so far.
     phase: Phase,
+    /// Whether it does nothing any more: then it takes no slot.
+    is_stuck: bool,
     cancel: watch::Sender<bool>,
 }
 
@@ -180,8 +182,8 @@ impl Executor {
 
     /// Number of slots in use.
     fn slots_taken(&self) -> f64 {
-        let undecided = self.running.values().filter(|running| !running.is_held());
-        undecided.map(|running| self.load(&running.job, running.phase)).sum()
+        let busy = self.running.values().filter(|running| !running.is_held() && !running.is_stuck);
+        busy.map(|running| self.load(&running.job, running.phase)).sum()
     }
 
     fn load(&self, job: &Job, phase: Phase) -> f64 {
@@ -232,7 +234,8 @@ impl Executor {
         let (cancel, cancelled) = watch::channel(false);
         // Its provisional result in parallel was reported; the result alone may differ.
         let provisional = job.provisional && first.is_none();
-        let running = Running { job: job.clone(), first, beside: false, phase: Phase::Prepare, cancel };
+        let running =
+            Running { job: job.clone(), first, beside: false, phase: Phase::Prepare, is_stuck: false, cancel };
         self.running.insert(id, running);
         if self.undecided() > 1 {
             self.running.values_mut().for_each(|running| running.beside = true);
@@ -285,7 +288,10 @@ impl Executor {
     fn accept(&mut self, id: JobId, message: Message) -> Option<Message> {
         match &message {
             Message::Phase(phase) => self.running.get_mut(&id)?.phase = *phase,
-            Message::Provisional(result) => self.note_network_use(&result.evidence),
+            Message::Provisional(result) => {
+                self.note_network_use(&result.evidence);
+                self.running.get_mut(&id)?.is_stuck = result.verdict != Verdict::Pass;
+            }
             _ => {}
         }
         self.running.get(&id).filter(|running| !*running.cancel.borrow()).map(|_| message)
@@ -367,8 +373,8 @@ mod tests {
     use super::*;
     use crate::engine::Engine;
     use crate::engine::fake::{Act, FakeEngine, exits, healthy};
+    use crate::model::ConditionSet;
     use crate::model::observation::{ConnectAttempt, Fate, Observation};
-    use crate::model::{ConditionSet, Verdict};
     use crate::run::context::Options;
     use crate::run::rig::{Rig, Setup};
 

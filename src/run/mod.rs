@@ -15,6 +15,7 @@ pub(crate) mod executor;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod holder;
+mod idle;
 pub(crate) mod inspect;
 pub(crate) mod inspector;
 pub(crate) mod lease;

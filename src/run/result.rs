@@ -373,10 +373,18 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
     if attempt.outcome.class() == Some(FailureClass::C) {
         let check = &service.health_check;
         let (limit, interval, times) = (check.limit().as_secs(), check.interval, check.unhealthy_threshold);
-        notes.push(format!(
-            "given up after {limit} s: {times} failed probes, one every {interval} s, no grace period{}",
-            late(attempt, &service.platform)
-        ));
+        let scheduled = attempt.evidence.probes.iter().filter(|probe| !probe.early);
+        notes.push(match scheduled.clone().count() < times as usize {
+            true => format!(
+                "time compression: given up after {:.0} s instead of {limit} s, since nothing changed any more \
+                 (--real-time switches it off)",
+                attempt.evidence.probes.last().map_or(0.0, |probe| probe.at_ms) / 1000.0
+            ),
+            false => format!(
+                "given up after {limit} s: {times} failed probes, one every {interval} s, no grace period{}",
+                late(attempt, &service.platform)
+            ),
+        });
     }
     // From the first request after healthy on, everything runs in real time.
     let compressed = |at_ms: f64| attempt.checks.is_empty() || attempt.healthy_ms.is_none_or(|healthy| at_ms < healthy);

@@ -13,10 +13,10 @@ use super::context::Options;
 use super::deaths::Death;
 use super::health::{Decision, HealthMachine};
 use super::holder::{Holder, Zero, millis_between};
+use super::idle::{Done, IDLE_AGAIN, IDLE_FROM, STEADY, answers, is_settled, to_ask};
 use super::lease::Lease;
 use super::logs::Log;
 use super::result::Attempt;
-use crate::diagnose::repairs::PATHS;
 use crate::engine::{ContainerState, Engine, EngineResult, Output};
 use crate::holder::protocol::{FromHolder, OWN, Probe, Request, ToHolder};
 use crate::model::observation::{Asked, Observation, ProbeAttempt, ProbeResult};
@@ -36,15 +36,6 @@ const EARLY_MORE: Duration = Duration::from_millis(50);
 /// (compressed) gives up after 3 s, a DNS client after 10 s.
 const WAITING_AGAIN: Duration = Duration::from_millis(100);
 const WAITING_WITHIN: Duration = Duration::from_secs(15);
-
-/// When a candidate that is not healthy is first looked at for whether it still does anything, and how often from then
-/// on.
-const IDLE_FROM: Duration = Duration::from_secs(3);
-const IDLE_AGAIN: Duration = Duration::from_secs(1);
-/// Most ports that are asked.
-const MOST_PORTS: usize = 4;
-/// CPU time in milliseconds that one that does nothing may use between two looks.
-const IDLE_CPU_MS: f64 = 20.0;
 
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
@@ -68,25 +59,6 @@ struct Waiting {
     early: bool,
     /// When the holder's answer is due.
     due: Instant,
-}
-
-/// What a candidate has done so far.
-#[derive(Clone, Copy, PartialEq, Debug)]
-struct Done {
-    /// Questions, connections and ports.
-    observations: usize,
-    /// Bytes written.
-    written: u64,
-    /// CPU time in milliseconds.
-    cpu_ms: f64,
-}
-
-impl Done {
-    /// Whether it did nothing since an earlier look.
-    fn is_idle_since(&self, earlier: &Self) -> bool {
-        let same = (self.observations, self.written) == (earlier.observations, earlier.written);
-        same && self.cpu_ms - earlier.cpu_ms <= IDLE_CPU_MS
-    }
 }
 
 /// What a watch needs.
@@ -146,6 +118,10 @@ pub(crate) struct Watch<'a> {
     idle: Option<Instant>,
     /// What it had done at the last look.
     done: Option<Done>,
+    /// Since which look it has done nothing new.
+    quiet_since: Option<Instant>,
+    /// Whether the attempt so far was reported, or nobody wants it.
+    is_told: bool,
     /// Requests to one that does nothing any more, one after the other: those to come, the one under way, and the answers.
     to_ask: VecDeque<(u16, String)>,
     asking: Option<(u64, (u16, String))>,
@@ -185,8 +161,10 @@ impl<'a> Watch<'a> {
             healthy_at: None,
             soaked: None,
             checks: Vec::new(),
-            idle: begin.on_provisional.map(|_| Instant::now() + IDLE_FROM),
+            idle: Some(now + IDLE_FROM),
             done: None,
+            quiet_since: None,
+            is_told: begin.on_provisional.is_none(),
             to_ask: VecDeque::new(),
             asking: None,
             asked: Vec::new(),
@@ -316,7 +294,7 @@ impl<'a> Watch<'a> {
                     lease.serve(&self.holder.container);
                 }
             }
-            FromHolder::SoFar { run, seen } if run == self.run => self.on_seen(seen).await?,
+            FromHolder::SoFar { run, seen } if run == self.run => return self.on_seen(seen).await,
             FromHolder::Probed { run, seq, result, location } if run == self.run => {
                 return self.probed(seq, result, location).await;
             }
@@ -338,42 +316,43 @@ impl<'a> Watch<'a> {
     }
 
     /// Reports the attempt so far if the candidate is healthy. If it has done nothing since the last look, it is asked what
-    /// else it answers, and then reported.
-    async fn on_seen(&mut self, seen: Vec<Observation>) -> Result<(), RunError> {
+    /// else it answers, and then reported; later, it is given up ahead of its time if nothing can change any more.
+    async fn on_seen(&mut self, seen: Vec<Observation>) -> Result<Option<End>, RunError> {
         let mut evidence = self.evidence.clone();
         seen.into_iter().for_each(|observation| evidence.add(observation));
         if self.healthy_at.is_some() {
             self.report_provisional(Outcome::Healthy, evidence);
-            return Ok(());
+            return Ok(None);
         }
-        if !self.evidence.asked.is_empty() {
+        if !self.is_told && !self.evidence.asked.is_empty() {
+            self.is_told = true;
             self.report_provisional(self.unhealthy(&evidence), evidence);
-            return Ok(());
+            return Ok(None);
+        }
+        // What is asked meanwhile is no sign of life.
+        if self.asking.is_some() {
+            return Ok(None);
         }
         self.idle = Some(Instant::now() + IDLE_AGAIN);
-        let Some(usage) = evidence.usage else { return Ok(()) };
-        let Evidence { dns, connects, listens, .. } = &evidence;
-        let observations = dns.len() + connects.len() + listens.len();
-        let now = Done { observations, written: self.log.written(), cpu_ms: usage.cpu_ms };
+        let Some(now) = Done::of(&evidence, self.log.written()) else { return Ok(None) };
         let earlier = self.done.replace(now);
-        let is_idle = earlier.is_some_and(|earlier| now.is_idle_since(&earlier));
-        // One that answers probes may write a line for each of them, and use CPU time; so may one that serves elsewhere.
-        let serves_elsewhere = listens.iter().any(|listening| listening.reachable_at(OWN))
-            && earlier.is_some_and(|done| done.observations == observations);
-        let answers = match self.evidence.probes.last().map(|probe| &probe.result) {
-            Some(ProbeResult::Status(status)) => *status < 500,
-            Some(ProbeResult::Broken(_)) => true,
-            _ => serves_elsewhere,
-        };
-        if !is_idle && !answers {
-            return Ok(());
+        let is_quiet = earlier.is_some_and(|earlier| now.is_idle_since(&earlier) || answers(&evidence, &now, &earlier));
+        if !is_quiet {
+            self.quiet_since = None;
+            return Ok(None);
         }
-        self.idle = None;
-        self.to_ask = to_ask(self.service, &evidence).into();
-        if self.to_ask.is_empty() {
-            self.report_provisional(self.unhealthy(&evidence), evidence);
+        let since = *self.quiet_since.get_or_insert_with(Instant::now);
+        if !self.is_told {
+            self.to_ask = to_ask(self.service, &evidence).into();
+            if self.to_ask.is_empty() {
+                self.is_told = true;
+                self.report_provisional(self.unhealthy(&evidence), evidence);
+            }
+            self.ask_next().await?;
+            return Ok(None);
         }
-        self.ask_next().await
+        let is_over = since.elapsed() >= STEADY && is_settled(&evidence, self.service.port);
+        Ok((is_over && !self.options.real_time && self.held_from.is_none()).then_some(End::Unhealthy))
     }
 
     /// Sends the next request, one at a time, so that a server that answers slowly still answers its health check.
@@ -593,21 +572,6 @@ async fn released(lease: Option<&Lease>) {
         Some(lease) => lease.released().await,
         None => std::future::pending().await,
     }
-}
-
-/// Requests that tell where a server that is not healthy would be: every port that is open, and the usual paths.
-fn to_ask(service: &Service, evidence: &Evidence) -> Vec<(u16, String)> {
-    let check = &service.health_check;
-    if check.protocol != Protocol::Http {
-        return Vec::new();
-    }
-    let mut ports: Vec<u16> = evidence.listens.iter().filter(|l| l.reachable_at(OWN)).map(|l| l.port).collect();
-    ports.sort_by_key(|port| (*port != service.port, *port));
-    ports.dedup();
-    ports.truncate(MOST_PORTS);
-    let paths = || std::iter::once(check.path.as_str()).chain(PATHS.into_iter().filter(|path| *path != check.path));
-    let asks = ports.into_iter().flat_map(|port| paths().map(move |path| (port, path.to_owned())));
-    asks.filter(|(port, path)| (*port, path.as_str()) != (service.port, check.path.as_str())).collect()
 }
 
 /// The next piece of output; pending forever after its end.

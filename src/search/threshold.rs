@@ -19,30 +19,45 @@ pub(crate) struct Threshold {
     /// This form and every one above it fail.
     high: usize,
     count: usize,
+    /// The mildest form that is expected to fail, until one has run.
+    expected: Option<usize>,
     unresolved: bool,
 }
 
 impl Threshold {
-    /// A search over `count` forms.
+    /// A search over `count` forms, of which the mildest that fails is probably the `expected` one.
     #[must_use]
-    pub(crate) fn new(count: usize) -> Self {
-        Self { low: 0, high: count, count, unresolved: false }
+    pub(crate) fn new(count: usize, expected: Option<usize>) -> Self {
+        Self { low: 0, high: count, count, expected, unresolved: false }
     }
 
-    /// The form to run next; `None` when the search is over, or an unresolved run ended it.
+    /// The forms to run next, at most `room` of them: those around the expected one, later evenly spaced ones. None when
+    /// the search is over, or an unresolved run ended it.
     #[must_use]
-    pub(crate) fn next(&self) -> Option<usize> {
-        (self.low < self.high && !self.unresolved).then(|| self.low + (self.high - self.low) / 2)
+    pub(crate) fn next(&self, room: usize) -> Vec<usize> {
+        let open = self.high.saturating_sub(self.low);
+        if self.unresolved || open == 0 {
+            return Vec::new();
+        }
+        let mut forms: Vec<usize> = match self.expected {
+            Some(expected) => expected.checked_sub(1).into_iter().chain([expected]).collect(),
+            None => (1..=room).map(|n| self.low + open * n / (room + 1)).collect(),
+        };
+        forms.retain(|form| (self.low..self.high).contains(form));
+        forms.dedup();
+        forms.truncate(room);
+        forms
     }
 
-    /// Records the answer for the form that [`Self::next`] returned.
-    pub(crate) fn record(&mut self, answer: Answer) {
-        let Some(asked) = self.next() else { return };
+    /// Records the answer of a form. Answers that contradict each other end the search.
+    pub(crate) fn record(&mut self, form: usize, answer: Answer) {
+        self.expected = None;
         match answer {
-            Answer::Pass => self.low = asked + 1,
-            Answer::Fail => self.high = asked,
+            Answer::Pass => self.low = self.low.max(form + 1),
+            Answer::Fail => self.high = self.high.min(form),
             Answer::Unresolved => self.unresolved = true,
         }
+        self.unresolved |= self.low > self.high;
     }
 
     /// Where the failure begins; `None` until that is known.
@@ -57,30 +72,61 @@ impl Threshold {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_threshold_is_found() {
-        for count in 0..9 {
-            for first_bad in 0..=count {
-                let mut threshold = Threshold::new(count);
-                let mut runs = 0;
-                while let Some(level) = threshold.next() {
-                    runs += 1;
-                    threshold.record(if level >= first_bad { Answer::Fail } else { Answer::Pass });
-                }
-                let found = threshold.found().expect("a threshold");
-                assert_eq!(
-                    (found.passes, found.fails),
-                    (first_bad.checked_sub(1), (first_bad < count).then_some(first_bad))
-                );
-                assert!(runs <= 4, "{runs} runs for {count}");
+    /// Searches `count` forms of which those from `first_bad` on fail. Returns what was found, the rounds and the runs.
+    fn search(count: usize, first_bad: usize, expected: Option<usize>, room: usize) -> (Between, usize, usize) {
+        let mut threshold = Threshold::new(count, expected);
+        let (mut rounds, mut runs) = (0, 0);
+        loop {
+            let forms = threshold.next(room);
+            if forms.is_empty() {
+                return (threshold.found().expect("a threshold"), rounds, runs);
+            }
+            rounds += 1;
+            runs += forms.len();
+            for form in forms {
+                threshold.record(form, if form >= first_bad { Answer::Fail } else { Answer::Pass });
             }
         }
     }
 
     #[test]
+    fn every_threshold_is_found() {
+        for room in 1..5 {
+            for count in 0..9 {
+                for first_bad in 0..=count {
+                    for expected in [None, Some(0), Some(count / 2), Some(count)] {
+                        let (found, rounds, _) = search(count, first_bad, expected, room);
+                        assert_eq!(
+                            (found.passes, found.fails),
+                            (first_bad.checked_sub(1), (first_bad < count).then_some(first_bad))
+                        );
+                        assert!(rounds <= 5, "{rounds} rounds for {count} forms with room for {room}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_expected_takes_one_round_of_two_runs() {
+        for first_bad in 0..=8 {
+            let (_, rounds, runs) = search(8, first_bad, Some(first_bad), 2);
+            assert!(rounds == 1 && runs <= 2, "{rounds} rounds, {runs} runs for {first_bad}");
+        }
+    }
+
+    #[test]
     fn unresolved_run_ends_the_search() {
-        let mut threshold = Threshold::new(4);
-        threshold.record(Answer::Unresolved);
-        assert_eq!((threshold.next(), threshold.found()), (None, None));
+        let mut threshold = Threshold::new(4, None);
+        threshold.record(2, Answer::Unresolved);
+        assert_eq!((threshold.next(2), threshold.found()), (Vec::new(), None));
+    }
+
+    #[test]
+    fn answers_that_contradict_each_other_end_the_search() {
+        let mut threshold = Threshold::new(4, None);
+        threshold.record(3, Answer::Pass);
+        threshold.record(1, Answer::Fail);
+        assert_eq!((threshold.next(2), threshold.found()), (Vec::new(), None));
     }
 }

@@ -1,7 +1,10 @@
 //! Limits that the engine sets: `cpu.limit`, `memory.limit`, `nofile.limit`.
 
+use std::time::Duration;
+
 use super::kind::{Each, within};
 use super::{Argument, ByHand, Changes, Condition, Family, Kind, Wait};
+use crate::model::observation::Usage;
 use crate::model::platform::Platform;
 use crate::model::units::{parse_bytes, parse_cpu, show_bytes, show_cpu};
 
@@ -108,6 +111,14 @@ impl Family for Limit {
             Self::Nofile(files) => {
                 FILES.iter().filter(|f| *f > files).map(|f| Condition::Limit(Self::Nofile(*f))).collect()
             }
+        }
+    }
+
+    fn is_short_of(&self, used: &Usage, within: Duration) -> Option<bool> {
+        match self {
+            Self::Cpu(milli) => Some(f64::from(*milli) * within.as_secs_f64() < used.cpu_ms),
+            Self::Memory(bytes) => Some(*bytes < used.memory_peak),
+            Self::Nofile(_) => None,
         }
     }
 

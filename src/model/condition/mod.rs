@@ -47,6 +47,7 @@ pub use target::Host;
 pub(crate) use target::{Reach, Target, is_in};
 pub(crate) use upstream::{Upstream, UpstreamFault};
 
+use super::observation::Usage;
 use super::platform::Platform;
 
 /// One difference between a friendly local run and the platform.
@@ -130,6 +131,12 @@ trait Family {
     /// The milder forms of a condition with a size, mildest first.
     fn milder(&self, _platform: &Platform) -> Vec<Condition> {
         Vec::new()
+    }
+
+    /// Whether it allows less than a clean start used, which has to be healthy within a time; `None` if it limits nothing
+    /// that is measured.
+    fn is_short_of(&self, _used: &Usage, _within: Duration) -> Option<bool> {
+        None
     }
 
     /// True when this form of a condition teaches nothing new once `failing` is known to fail.
@@ -383,6 +390,13 @@ impl Condition {
     #[must_use]
     pub(crate) fn milder(&self, platform: &Platform) -> Vec<Self> {
         self.family().milder(platform)
+    }
+
+    /// Whether it allows less than a clean start used, which has to be healthy within a time; `None` if it limits nothing
+    /// that is measured.
+    #[must_use]
+    pub(crate) fn is_short_of(&self, used: &Usage, within: Duration) -> Option<bool> {
+        self.family().is_short_of(used, within)
     }
 
     /// True when this form of a condition teaches nothing new once `failing` is known to fail.

@@ -62,7 +62,7 @@ pub(in crate::run) async fn run(conductor: &mut Conductor<'_>, plan: &Plan, how:
                 }
             }
             RunnerEvent::Stopped(left) => matrix.stop(&left),
-            RunnerEvent::Phase(..) | RunnerEvent::Provisional(_) => {}
+            RunnerEvent::Phase(..) | RunnerEvent::Provisional(..) => {}
         }
     }
     // Cases whose last attempt was aborted.

@@ -85,7 +85,7 @@ async fn run_missing(conductor: &mut Conductor<'_>, question: &Question<'_>, ans
         match event {
             RunnerEvent::Finished(_, result) => ran(conductor, question.plan, &Arc::from(result)),
             RunnerEvent::Broken(_) => conductor.drain(BROKEN),
-            RunnerEvent::Phase(..) | RunnerEvent::Provisional(_) | RunnerEvent::Stopped(_) => {}
+            RunnerEvent::Phase(..) | RunnerEvent::Provisional(..) | RunnerEvent::Stopped(_) => {}
         }
     }
 }

@@ -167,6 +167,7 @@ impl Inquiry<'_, '_> {
             uncombined: 0,
             not_tried: Vec::new(),
             notes: Vec::new(),
+            told: self.told.clone(),
             watched_s: self.conductor.context.options.soak.as_secs_f64(),
             runs: self.restored + self.conductor.runs() - self.runs_before,
             seconds: (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
@@ -299,6 +300,9 @@ impl Inquiry<'_, '_> {
             return "it fails even under friendly conditions, so no condition is needed; fix that first, then search \
                     for other failures"
                 .to_owned();
+        }
+        if self.is_answered() {
+            return format!("the search stopped at its first answer (--quick), after {} runs", answer.runs);
         }
         if self.stopped {
             return format!("the search stopped early, after {} runs", answer.runs);

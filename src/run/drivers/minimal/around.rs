@@ -14,7 +14,6 @@ use crate::search::descent::descend;
 use crate::search::minimal::Findings;
 use crate::search::noise::Answer;
 use crate::search::set::{MOST, Set};
-use crate::search::threshold::Threshold;
 
 /// Confidence needed for a form: lower than the main search's, which has measured how flaky the image is.
 const CONFIDENCE: f64 = 0.9;
@@ -350,47 +349,5 @@ impl Inquiry<'_, '_> {
         }
         let last = runs.last()?;
         Some(if last.verdict == Verdict::Pass { Answer::Pass } else { Answer::Unresolved })
-    }
-
-    /// Finds the smallest limit and the longest delay that pass.
-    async fn limits_of(&mut self, sets: &[ConditionSet], around: &mut Around) {
-        for set in sets {
-            for condition in set.iter() {
-                let levels = condition.milder(&self.question.service.platform);
-                if levels.is_empty() {
-                    continue;
-                }
-                if self.is_over() {
-                    around.not_tried.push(format!("milder forms of {condition}"));
-                    continue;
-                }
-                self.report_activity("measuring limits and delays");
-                if let Some(text) = self.limit_of(set, condition, &levels).await {
-                    around.limits.push((set.clone(), text));
-                }
-            }
-        }
-    }
-
-    /// Bisects between the mildest form and the one that fails.
-    async fn limit_of(&mut self, set: &ConditionSet, condition: &Condition, levels: &[Condition]) -> Option<String> {
-        let mut threshold = Threshold::new(levels.len());
-        while let Some(level) = threshold.next() {
-            let with = |c: &Condition| if c == condition { levels[level].clone() } else { c.clone() };
-            let milder = ConditionSet::new(set.iter().map(with)).ok()?;
-            if self.is_over() {
-                return None;
-            }
-            self.start(milder.clone());
-            self.wait_until_idle().await;
-            threshold.record(self.memory.last_answer(&milder)?);
-        }
-        let found = threshold.found()?;
-        let text = match (found.passes.map(|n| &levels[n]), found.fails.map(|n| &levels[n])) {
-            (Some(passes), Some(fails)) => format!("passes with {passes}, fails with {fails}"),
-            (Some(passes), None) => format!("passes with {passes}, fails with {condition}"),
-            (None, _) => format!("fails with every milder form tried, down to {}", levels.first()?),
-        };
-        Some(text)
     }
 }

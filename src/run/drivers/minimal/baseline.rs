@@ -34,7 +34,7 @@ impl Inquiry<'_, '_> {
             }
             // All conditions together may take longer; the baseline is enough to go on.
             self.wait_for_baseline().await;
-            if self.stuck.is_some() && self.is_baseline_open() {
+            if self.stuck(&ConditionSet::baseline()).is_some() && self.is_baseline_open() {
                 self.go_ahead_of_failure().await;
             }
         }
@@ -84,6 +84,7 @@ impl Inquiry<'_, '_> {
     /// it. Whether it fails is decided by the whole window.
     async fn go_ahead_of_failure(&mut self) {
         let baseline = ConditionSet::baseline();
+        self.start_deployed();
         if self.conductor.free() > 0 && self.running.values().filter(|run| run.conditions == baseline).count() == 1 {
             self.start(baseline);
         }
@@ -95,7 +96,7 @@ impl Inquiry<'_, '_> {
 
     /// Waits until the baseline is healthy, has ended, or does nothing any more.
     async fn wait_for_baseline(&mut self) {
-        while self.is_baseline_open() && self.stuck.is_none() && !self.is_over() {
+        while self.is_baseline_open() && self.stuck(&ConditionSet::baseline()).is_none() && !self.is_over() {
             self.next_result().await;
         }
     }

@@ -16,7 +16,7 @@ const MOST_ALONE: usize = 24;
 const CONFIDENCE: f64 = 0.9;
 
 impl Inquiry<'_, '_> {
-    fn deployment(&self) -> Option<&Deployment> {
+    pub(super) fn deployment(&self) -> Option<&Deployment> {
         self.question.search.deployment.as_deref()
     }
 
@@ -55,6 +55,15 @@ impl Inquiry<'_, '_> {
         let mut in_force = self.standing(deployment);
         in_force.retain(|of| !self.skipped.iter().any(|left| left.condition == of.condition));
         Some(deployed(&in_force))
+    }
+
+    /// Starts a run of everything that was in force together if there is room, unless that is known.
+    pub(super) fn start_deployed(&mut self) {
+        let Some(set) = self.deployed_set() else { return };
+        let is_known = set.is_empty() || self.memory.last_answer(&set).is_some() || self.is_running(&set);
+        if !is_known && self.conductor.free() > 0 {
+            self.start(set);
+        }
     }
 
     /// Runs everything that was in force together, unless that is known.

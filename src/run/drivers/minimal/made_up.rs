@@ -11,17 +11,21 @@ use crate::model::{Condition, ConditionSet, Verdict};
 const MOST_SERVERS: usize = 8;
 
 impl Inquiry<'_, '_> {
-    /// The servers whose made-up answers a failed baseline depends on: when all of them refuse it, it fails in another
-    /// way, or not at all. This takes one run.
-    pub(super) async fn made_up_answers(&mut self) -> Vec<Need> {
-        let baseline = ConditionSet::baseline();
-        let Some(failed) = self.memory.failure(&baseline) else { return Vec::new() };
+    /// The servers whose made-up answers a failed baseline may depend on.
+    pub(super) fn made_up_servers(&self) -> Vec<StandIn> {
+        let Some(failed) = self.memory.failure(&ConditionSet::baseline()) else { return Vec::new() };
         if !failed.outcome.as_ref().is_some_and(|of| may_depend_on_servers(of, &failed.evidence, &failed.causes)) {
             return Vec::new();
         }
         let is_made_up = |server: &&StandIn| server.reply == Reply::Http && server.name.is_some();
-        let mut servers: Vec<StandIn> = failed.evidence.stand_ins.iter().filter(is_made_up).cloned().collect();
-        servers.truncate(MOST_SERVERS);
+        failed.evidence.stand_ins.iter().filter(is_made_up).take(MOST_SERVERS).cloned().collect()
+    }
+
+    /// The servers whose made-up answers a failed baseline depends on: when all of them refuse it, it fails in another
+    /// way, or not at all. This takes one run.
+    pub(super) async fn made_up_answers(&mut self) -> Vec<Need> {
+        let baseline = ConditionSet::baseline();
+        let servers = self.made_up_servers();
         let refuses = |server: &StandIn| format!("upstream.denied:{}", server.name.as_deref()?).parse().ok();
         let Ok(refused) = ConditionSet::new(servers.iter().filter_map(refuses).collect::<Vec<Condition>>()) else {
             return Vec::new();

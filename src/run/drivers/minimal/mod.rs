@@ -5,7 +5,9 @@ mod answer;
 mod around;
 mod baseline;
 mod deployed;
+mod first;
 mod made_up;
+mod margins;
 mod memory;
 mod repairs;
 
@@ -16,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::diagnose::statics::{decides, findings};
 use crate::event::Event;
-use crate::model::answer::{Answer, Left};
+use crate::model::answer::{Answer, Left, Told};
 use crate::model::files::ImageFiles;
 use crate::model::outcome::{Finding, Need, Phase};
 use crate::model::search::Search;
@@ -95,6 +97,8 @@ struct Running {
     conditions: ConditionSet,
     /// Whether it is healthy and in its soak.
     is_watched: bool,
+    /// Its failure, if it does nothing any more and is not healthy.
+    stuck: Option<Arc<CaseResult>>,
 }
 
 /// Whether any result so far exercises a condition. Each result is checked once.
@@ -128,8 +132,6 @@ struct Inquiry<'a, 'c> {
     restored: usize,
     /// The provisional result of the baseline, once it is healthy.
     provisional: Option<Arc<CaseResult>>,
-    /// The provisional result of the baseline, if it does nothing any more and is not healthy.
-    stuck: Option<Arc<CaseResult>>,
     /// Sets of repairs that were run.
     repairs: Vec<ConditionSet>,
     /// Repairs that were run with a minimal set.
@@ -151,6 +153,8 @@ struct Inquiry<'a, 'c> {
     stopped: bool,
     /// The last progress reported: the activity, and the smallest failing sets.
     reported: (String, Vec<ConditionSet>),
+    /// What was said ahead of the answer.
+    told: Vec<Told>,
 }
 
 /// Answers the question.
@@ -162,7 +166,6 @@ pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_
         restored: 0,
         conductor,
         provisional: None,
-        stuck: None,
         repairs: Vec::new(),
         healers: Vec::new(),
         made_up: Vec::new(),
@@ -176,6 +179,7 @@ pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_
         searching: false,
         stopped: false,
         reported: Default::default(),
+        told: Vec::new(),
     };
     inquiry.restore();
     inquiry.answer().await
@@ -194,6 +198,7 @@ impl Inquiry<'_, '_> {
         let baseline = loop {
             let baseline = self.baseline().await;
             let was_provisional = self.provisional.is_some();
+            self.start_deployed();
             if baseline == Verdict::Pass && !self.is_over() {
                 self.files = self.all_files().await;
                 self.exercises.clear();
@@ -224,7 +229,7 @@ impl Inquiry<'_, '_> {
             }
         }
         let stopped = self.is_over();
-        if !stopped {
+        if !self.conductor.is_stopping() {
             self.cancel_speculative();
         }
         // When the run stops, running jobs finish and their results count.
@@ -418,17 +423,18 @@ impl Inquiry<'_, '_> {
     }
 
     /// Starts as many runs that the search wants as there is room for. At the end of the main search, this includes
-    /// runs of the search among forms that follows. A healthy candidate counts as passed.
+    /// runs of the search among forms that follows. A healthy candidate counts as passed, one that does nothing any more
+    /// as failed.
     async fn start_wanted(&mut self, search: &mut Machine, universe: &Universe, is_main: bool) {
         let free = self.conductor.free();
         if free == 0 {
             return;
         }
-        let (healthy, mut open) = self.healthy_and_open(search, universe);
+        let (likely, mut open) = self.likely_and_open(search, universe);
         let running = open.clone();
-        let mut guess = (!healthy.is_empty()).then(|| search.clone());
+        let mut guess = (!likely.is_empty()).then(|| search.clone());
         let asked = guess.as_mut().unwrap_or(search);
-        healthy.iter().for_each(|set| asked.record(*set, Reply::Pass));
+        likely.iter().for_each(|(set, reply)| asked.record(*set, *reply));
         let mut wanted = search_off_thread(asked, move |asked| asked.next(free, &running)).await;
         // The longest first.
         let length = |set: &Set| estimate(&universe.conditions(*set)).0;
@@ -453,14 +459,20 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// The running sets in bits: those that are healthy and may pass, and all others.
-    fn healthy_and_open(&self, search: &Machine, universe: &Universe) -> (Vec<Set>, Vec<Set>) {
-        let in_bits = |run: &Running| Some((universe.bits(&run.conditions)?, run.is_watched));
-        let runs = self.running.values().filter_map(in_bits);
-        let (healthy, open): (Vec<_>, Vec<_>) =
-            runs.partition(|(bits, is_watched)| *is_watched && search.may_pass(*bits));
-        let bits = |runs: Vec<(Set, bool)>| runs.into_iter().map(|(bits, _)| bits).collect();
-        (bits(healthy), bits(open))
+    /// The running sets in bits: those whose answer can be foretold (healthy, or doing nothing any more), and all others.
+    fn likely_and_open(&self, search: &Machine, universe: &Universe) -> (Vec<(Set, Reply)>, Vec<Set>) {
+        let (mut likely, mut open) = (Vec::new(), Vec::new());
+        for run in self.running.values() {
+            let Some(bits) = universe.bits(&run.conditions) else { continue };
+            if run.stuck.is_some() {
+                likely.push((bits, Reply::Fail));
+            } else if run.is_watched && search.may_pass(bits) {
+                likely.push((bits, Reply::Pass));
+            } else {
+                open.push(bits);
+            }
+        }
+        (likely, open)
     }
 
     /// A search that knows all earlier results.
@@ -508,11 +520,11 @@ impl Inquiry<'_, '_> {
 
     fn start(&mut self, conditions: ConditionSet) {
         tracing::debug!(%conditions, "begun");
-        // A healthy baseline shows at once what it needs.
-        let job = self.question.job(&conditions, conditions.is_empty());
+        // A healthy baseline shows at once what it needs; what is stuck shows how it will fail.
+        let job = self.question.job(&conditions, true);
         super::add_step(self.conductor, self.question.plan, self.question.search, &job.case);
         let id = self.conductor.start(job);
-        self.running.insert(id, Running { conditions, is_watched: false });
+        self.running.insert(id, Running { conditions, is_watched: false, stuck: None });
     }
 
     /// Waits for the next result and records it; `None` for another event that may change what to run next.
@@ -526,13 +538,27 @@ impl Inquiry<'_, '_> {
                     }
                     run.is_watched = true;
                 }
-                Some(RunnerEvent::Provisional(result)) if result.verdict == Verdict::Pass => {
-                    self.provisional = Some(Arc::from(result));
+                Some(RunnerEvent::Provisional(id, result)) => {
+                    let Some(run) = self.running.get_mut(&id) else { continue };
+                    match result.verdict {
+                        Verdict::Pass if !run.conditions.is_empty() => continue,
+                        Verdict::Pass => self.provisional = Some(Arc::from(result)),
+                        Verdict::Fail => {
+                            run.stuck = Some(Arc::from(result));
+                            let set = run.conditions.clone();
+                            self.tell_stuck(&set);
+                            if self.end_stuck(&set) {
+                                return Some(set);
+                            }
+                        }
+                        Verdict::Unresolved => {}
+                    }
                 }
-                Some(RunnerEvent::Provisional(result)) => self.stuck = Some(Arc::from(result)),
                 Some(RunnerEvent::Finished(id, result)) => {
                     let Some(run) = self.running.remove(&id) else { continue };
                     self.keep(&run.conditions, Arc::from(result));
+                    self.end_stuck(&run.conditions);
+                    self.tell_confirmed();
                     return Some(run.conditions);
                 }
                 Some(RunnerEvent::Broken(id)) => {
@@ -549,7 +575,7 @@ impl Inquiry<'_, '_> {
     fn keep(&mut self, set: &ConditionSet, result: Arc<CaseResult>) {
         super::ran(self.conductor, self.question.plan, &result);
         if set.is_empty() {
-            (self.provisional, self.stuck) = (None, None);
+            self.provisional = None;
         }
         if let (Some(condition), Some(because)) = (&result.cannot_impose, &result.skipped) {
             self.skip(condition, because);
@@ -577,15 +603,9 @@ impl Inquiry<'_, '_> {
         self.conductor.stamp(Event::SearchProgress { id: self.question.search.id.clone(), doing, found });
     }
 
-    /// Waits until no job runs.
-    async fn wait_until_idle(&mut self) {
-        while !self.conductor.is_idle() && !self.is_over() {
-            self.next_result().await;
-        }
-    }
-
+    /// Whether nothing more is to be run.
     fn is_over(&self) -> bool {
-        self.conductor.is_stopping()
+        self.conductor.is_stopping() || self.is_answered()
     }
 
     /// Removes a condition that this host cannot impose from the search.

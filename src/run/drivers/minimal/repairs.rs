@@ -32,8 +32,8 @@ impl Inquiry<'_, '_> {
             return;
         }
         let failed = self.memory.failure(&ConditionSet::baseline());
-        let stuck = self.stuck.as_deref().filter(|stuck| stuck.verdict == Verdict::Fail);
-        let Some(failed) = failed.or(stuck) else { return };
+        let stuck = self.stuck(&ConditionSet::baseline());
+        let Some(failed) = failed.or(stuck.as_deref()) else { return };
         let super::Question { service, candidate, .. } = self.question;
         let mut sets = repairs(failed, service, &candidate.facts);
         sets.truncate(MOST_SETS);

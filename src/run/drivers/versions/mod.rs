@@ -266,7 +266,7 @@ impl<'a, 'c> Bisection<'a, 'c> {
                     self.conductor.drain(BROKEN);
                 }
                 Some(RunnerEvent::Stopped(left)) => self.running.retain(|id, _| !left.contains(id)),
-                Some(RunnerEvent::Phase(..) | RunnerEvent::Provisional(_)) => {}
+                Some(RunnerEvent::Phase(..) | RunnerEvent::Provisional(..)) => {}
                 None => {
                     self.running.clear();
                     return None;

@@ -1,0 +1,110 @@
+//! What is said ahead of the answer: a set as soon as its runs confirm it, and a failure that is under way.
+
+use std::sync::Arc;
+
+use super::Inquiry;
+use crate::diagnose::deployment::shows_another;
+use crate::diagnose::signature::signature;
+use crate::event::Event;
+use crate::model::answer::Told;
+use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
+use crate::run::executor::JobId;
+
+impl Inquiry<'_, '_> {
+    /// The failure of a running set that does nothing any more.
+    pub(super) fn stuck(&self, set: &ConditionSet) -> Option<Arc<CaseResult>> {
+        self.running.values().filter(|run| run.conditions == *set).find_map(|run| run.stuck.clone())
+    }
+
+    /// Ends the runs of a set that do nothing any more, in the same way as one that its health check gave up: they fail as
+    /// that one did. Returns whether there was one.
+    pub(super) fn end_stuck(&mut self, set: &ConditionSet) -> bool {
+        let Some(failed) = self.memory.failure(set).filter(|failed| failed.class == Some(FailureClass::C)) else {
+            return false;
+        };
+        let before = signature(failed);
+        let same = |stuck: &&Arc<CaseResult>| signature(stuck) == before;
+        let runs = self.running.iter().filter(|(_, run)| run.conditions == *set);
+        let ended: Vec<(JobId, Arc<CaseResult>)> =
+            runs.filter_map(|(id, run)| Some((*id, run.stuck.as_ref().filter(same)?.clone()))).collect();
+        for (id, stuck) in &ended {
+            self.running.remove(id);
+            self.conductor.cancel(*id);
+            let mut result = CaseResult::clone(stuck);
+            result.notes = vec!["ended early: it did nothing any more, as the run that was given up".to_owned()];
+            self.keep(set, Arc::new(result));
+        }
+        !ended.is_empty()
+    }
+
+    /// Says each set that its runs have confirmed since.
+    pub(super) fn tell_confirmed(&mut self) {
+        for set in self.memory.smallest_failing() {
+            let is_new = self.told.iter().all(|told| told.conditions != set || told.tentative);
+            if is_new && self.is_confirmed(&set) && self.is_about_deployment(&set) {
+                let failed = self.memory.failure(&set).cloned();
+                failed.into_iter().for_each(|failed| self.tell(&failed, false));
+            }
+        }
+    }
+
+    /// Says how a baseline that does nothing any more will fail.
+    pub(super) fn tell_stuck(&mut self, set: &ConditionSet) {
+        let Some(stuck) = self.stuck(set).filter(|_| set.is_empty() && self.told.is_empty()) else { return };
+        if self.is_about_deployment(set) {
+            self.tell(&stuck, true);
+        }
+    }
+
+    fn tell(&mut self, failed: &CaseResult, tentative: bool) {
+        let causes = self.not_contradicted(failed, failed.causes.clone());
+        let told = Told {
+            conditions: failed.conditions.clone(),
+            outcome: failed.outcome.clone(),
+            exit_code: failed.exit_code,
+            cause: causes.first().map(|cause| cause.text.clone()),
+            tentative,
+            runs: self.restored + self.conductor.runs() - self.runs_before,
+            seconds: (self.begun.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+        };
+        self.told.push(told.clone());
+        self.conductor.stamp(Event::SearchTold { id: self.question.search.id.clone(), told });
+    }
+
+    /// Whether a set fails whenever it was run, and passes without each of its conditions. An image that fails always is
+    /// confirmed by its second failure, unless that rests on answers that are made up.
+    fn is_confirmed(&self, set: &ConditionSet) -> bool {
+        let tally = self.memory.tally(set);
+        if set.is_empty() {
+            let is_settled = tally.fails >= 2 && self.made_up_servers().is_empty();
+            return is_settled && tally.passes == 0;
+        }
+        let passes_without = |condition: &Condition| {
+            let part = ConditionSet::new(set.iter().filter(|other| *other != condition).cloned()).unwrap_or_default();
+            let passed = |result: &CaseResult| {
+                result.verdict == Verdict::Pass
+                    && part.is_subset(&result.conditions)
+                    && !result.conditions.has(condition)
+            };
+            let is_healthy = part.is_empty() && self.provisional.is_some();
+            is_healthy || self.memory.results().iter().any(|result| passed(result))
+        };
+        tally.fails > 0 && tally.passes == 0 && set.iter().all(passes_without)
+    }
+
+    /// Whether a set may be what the deployment shows; true if the search is about none.
+    fn is_about_deployment(&self, set: &ConditionSet) -> bool {
+        let Some(deployment) = self.deployment().filter(|deployment| deployment.is_told) else { return true };
+        let in_force = self.deployed_set().unwrap_or_default();
+        let differs = deployment
+            .seen
+            .as_ref()
+            .is_some_and(|seen| self.memory.failure(set).is_some_and(|failed| shows_another(seen, failed)));
+        set.is_subset(&in_force) && !differs
+    }
+
+    /// Whether the first answer is enough, and there is one.
+    pub(super) fn is_answered(&self) -> bool {
+        self.question.search.quick && self.told.iter().any(|told| !told.tentative)
+    }
+}
