@@ -36,6 +36,8 @@ struct World {
     variants: Vec<Condition>,
     confidence: f64,
     repairs: bool,
+    quick: bool,
+    real_time: bool,
     interrupts: watch::Receiver<u32>,
     room: Room,
 }
@@ -59,6 +61,8 @@ impl World {
             variants,
             confidence: 0.95,
             repairs: false,
+            quick: false,
+            real_time: false,
             interrupts,
             room: 4.into(),
         }
@@ -70,7 +74,8 @@ impl World {
 
     async fn heard(&self, tell: &mut dyn FnMut(&Event)) -> Explained {
         let state = tempfile::tempdir().expect("a temporary folder");
-        let rig = open(&self.engine, state.path(), 4, Options::default()).await;
+        let options = Options { real_time: self.real_time, ..Options::default() };
+        let rig = open(&self.engine, state.path(), 4, options).await;
         let asked = SearchRequest {
             image: "app:1".to_owned(),
             conditions: self.battery.clone(),
@@ -81,6 +86,7 @@ impl World {
             forms: self.variants.clone(),
             confidence: self.confidence,
             repairs: self.repairs,
+            quick: self.quick,
             by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
             ..Search::new(&asked)
         };
@@ -210,6 +216,111 @@ async fn repairs_begin_while_the_health_check_still_waits() {
     let check = world.service.health_check;
     let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
     assert!(begun.elapsed() < window * 3 / 2, "{:?} of {window:?}", begun.elapsed());
+}
+
+/// What a search said ahead of its answer: the conditions, and whether further runs may contradict it.
+fn told(explained: &Explained) -> Vec<(String, bool)> {
+    explained.answer.told.iter().map(|told| (told.conditions.to_string(), told.tentative)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn sets_are_said_as_they_are_confirmed() {
+    let world = World::new(|s| if has(s, "C") && (has(s, "F") || has(s, "H")) { healthy(8000) } else { boom("no") });
+    let mut heard = Vec::new();
+    let explained = world
+        .heard(&mut |event| match event {
+            Event::SearchTold { told, .. } => heard.push(told.conditions.to_string()),
+            Event::SearchFinished { .. } => heard.push("answer".to_owned()),
+            _ => {}
+        })
+        .await;
+    assert_eq!(heard, ["env.unset:C", "env.unset:F + env.unset:H", "answer"]);
+    let pair = "env.unset:F + env.unset:H".to_owned();
+    assert_eq!(told(&explained), [("env.unset:C".to_owned(), false), (pair, false)]);
+    let [first, second] = &explained.answer.told[..] else { panic!("two sets") };
+    assert!(
+        first.seconds < second.seconds && second.seconds <= explained.answer.seconds,
+        "{:?}",
+        explained.answer.told
+    );
+    assert!(first.runs < second.runs && second.runs <= explained.answer.runs, "{:?}", explained.answer.told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn quick_search_stops_at_the_first_set() {
+    let act = |s: &Situation| if has(s, "C") && (has(s, "F") || has(s, "H")) { healthy(8000) } else { boom("no") };
+    let whole = World::new(act).ask().await;
+    let mut world = World::new(act);
+    world.quick = true;
+    let quick = world.ask().await;
+    assert_eq!(sets(&quick), ["env.unset:C"]);
+    assert_eq!((quick.answer.verdict, quick.answer.complete, quick.cut), (Verdict::Fail, false, false));
+    assert!(quick.answer.runs < whole.answer.runs, "{} and {} runs", quick.answer.runs, whole.answer.runs);
+    assert!(text(&quick.answer, &quick.results, false).contains("--quick"));
+    // Without a set that fails there is nothing to stop at.
+    let mut world = World::new(|_| healthy(8000));
+    world.quick = true;
+    let healthy = world.ask().await;
+    assert_eq!((healthy.answer.verdict, healthy.answer.complete), (Verdict::Pass, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_under_way_is_said_ahead_and_counts_twice_in_one_window() {
+    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
+    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    let begun = tokio::time::Instant::now();
+    // It listens on another port, which may be that of its metrics: its whole health check decides.
+    let world = World::new(move |_| Act { seen: vec![usage.clone()], ..healthy(3000) });
+    let explained = world.ask().await;
+    assert_eq!(told(&explained), [("baseline".to_owned(), true), ("baseline".to_owned(), false)]);
+    assert!(explained.answer.told[0].seconds <= 6.0, "{:?}", explained.answer.told);
+    assert_eq!(explained.answer.minimal_sets[0].fails, [2, 2]);
+    let check = world.service.health_check;
+    let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
+    assert!(begun.elapsed() >= window && begun.elapsed() < window + SECOND * 2, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_candidate_is_no_failure_whatever_it_looked_like() {
+    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
+    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    for seconds in [8, 14, 20] {
+        let usage = usage.clone();
+        let late = move |_: &Situation| Act {
+            seen: vec![usage.clone()],
+            listens: healthy(8000).listens.map(|(_, address, port)| (SECOND * seconds, address, port)),
+            status: (SECOND * seconds, 200),
+            ..Act::default()
+        };
+        let mut world = World::new(late);
+        world.repairs = true;
+        let explained = world.ask().await;
+        assert_eq!(explained.answer.baseline, Verdict::Pass, "{seconds} s");
+        assert_eq!(sets(&explained), Vec::<String>::new(), "{seconds} s");
+        assert!(told(&explained).iter().all(|(_, tentative)| *tentative), "{seconds} s: {:?}", told(&explained));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_change_is_given_up_early_unless_in_real_time() {
+    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
+    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    let loopback = Some((SECOND, std::net::Ipv4Addr::LOCALHOST.into(), 8000));
+    let bound = Act { seen: vec![usage.clone()], listens: loopback, ..Act::default() };
+    let refuses = Act { seen: vec![usage], status: (Duration::ZERO, 401), ..healthy(8000) };
+    for act in [bound, refuses] {
+        let mut world = World::new(move |_| act.clone());
+        let explained = world.ask().await;
+        assert_eq!(sets(&explained), ["baseline"]);
+        assert!(explained.answer.seconds <= 12.0, "{} s", explained.answer.seconds);
+        world.real_time = true;
+        let whole = world.ask().await;
+        assert_eq!(sets(&whole), ["baseline"]);
+        assert!(whole.answer.seconds >= 25.0, "{} s", whole.answer.seconds);
+        let notes: Vec<&String> = explained.results.iter().flat_map(|result| &result.notes).collect();
+        let early = "time compression: given up after 10 s instead of 25 s, since nothing changed any more";
+        assert!(notes.iter().any(|note| note.starts_with(early)), "{notes:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,25 +16,28 @@ impl Inquiry<'_, '_> {
         self.running.values().filter(|run| run.conditions == *set).find_map(|run| run.stuck.clone())
     }
 
-    /// Ends the runs of a set that do nothing any more, in the same way as one that its health check gave up: they fail as
-    /// that one did. Returns whether there was one.
-    pub(super) fn end_stuck(&mut self, set: &ConditionSet) -> bool {
-        let Some(failed) = self.memory.failure(set).filter(|failed| failed.class == Some(FailureClass::C)) else {
-            return false;
+    /// Ends the runs that do nothing any more in the same way as one that its health check gave up, under the same conditions
+    /// or some of them: they fail as that one did.
+    pub(super) fn end_stuck(&mut self) {
+        let given_up = |stuck: &CaseResult| {
+            let how = signature(stuck);
+            let mut failed = self.memory.results().iter().filter(|result| result.class == Some(FailureClass::C));
+            failed.any(|result| result.conditions.is_subset(&stuck.conditions) && signature(result) == how)
         };
-        let before = signature(failed);
-        let same = |stuck: &&Arc<CaseResult>| signature(stuck) == before;
-        let runs = self.running.iter().filter(|(_, run)| run.conditions == *set);
-        let ended: Vec<(JobId, Arc<CaseResult>)> =
-            runs.filter_map(|(id, run)| Some((*id, run.stuck.as_ref().filter(same)?.clone()))).collect();
-        for (id, stuck) in &ended {
-            self.running.remove(id);
-            self.conductor.cancel(*id);
-            let mut result = CaseResult::clone(stuck);
-            result.notes = vec!["ended early: it did nothing any more, as the run that was given up".to_owned()];
-            self.keep(set, Arc::new(result));
+        let stuck = |(id, run): (&JobId, &super::Running)| {
+            let stuck = run.stuck.as_ref().filter(|stuck| given_up(stuck))?;
+            Some((*id, stuck.clone()))
+        };
+        let ended: Vec<(JobId, Arc<CaseResult>)> = self.running.iter().filter_map(stuck).collect();
+        for (id, stuck) in ended {
+            self.running.remove(&id);
+            self.conductor.cancel(id);
+            let set = stuck.conditions.clone();
+            let mut result = CaseResult::clone(&stuck);
+            result.notes = vec!["ended early: it did nothing any more, like another run that was given up".to_owned()];
+            self.keep(&set, Arc::new(result));
+            self.ended.push(set);
         }
-        !ended.is_empty()
     }
 
     /// Says each set that its runs have confirmed since.

@@ -155,6 +155,8 @@ struct Inquiry<'a, 'c> {
     reported: (String, Vec<ConditionSet>),
     /// What was said ahead of the answer.
     told: Vec<Told>,
+    /// The sets of runs that were ended beside the last result.
+    ended: Vec<ConditionSet>,
 }
 
 /// Answers the question.
@@ -180,6 +182,7 @@ pub(super) async fn search(conductor: &mut Conductor<'_>, question: &Question<'_
         stopped: false,
         reported: Default::default(),
         told: Vec::new(),
+        ended: Vec::new(),
     };
     inquiry.restore();
     inquiry.answer().await
@@ -384,6 +387,8 @@ impl Inquiry<'_, '_> {
         confidence: f64,
         adapts: bool,
     ) -> (Vec<Findings>, Option<End>) {
+        // A new search knows what ended before.
+        self.ended.clear();
         let mut searches: Vec<Machine> = universes.iter().map(|u| self.new_search(u, confidence)).collect();
         let findings = |searches: &mut Vec<Machine>| searches.iter_mut().map(Machine::findings).collect::<Vec<_>>();
         loop {
@@ -409,7 +414,8 @@ impl Inquiry<'_, '_> {
             if self.skipped.len() > skipped || (adapts && self.prune()) {
                 return (Vec::new(), None);
             }
-            if let Some(answer) = self.memory.last_answer(&set) {
+            for set in std::iter::once(set).chain(std::mem::take(&mut self.ended)) {
+                let Some(answer) = self.memory.last_answer(&set) else { continue };
                 let (fails, passes) = self.memory.costs();
                 for (search, universe) in searches.iter_mut().zip(universes) {
                     let Some(bits) = universe.bits(&set) else { continue };
@@ -547,7 +553,9 @@ impl Inquiry<'_, '_> {
                             run.stuck = Some(Arc::from(result));
                             let set = run.conditions.clone();
                             self.tell_stuck(&set);
-                            if self.end_stuck(&set) {
+                            self.end_stuck();
+                            self.tell_confirmed();
+                            if let Some(set) = self.ended.pop() {
                                 return Some(set);
                             }
                         }
@@ -557,7 +565,7 @@ impl Inquiry<'_, '_> {
                 Some(RunnerEvent::Finished(id, result)) => {
                     let Some(run) = self.running.remove(&id) else { continue };
                     self.keep(&run.conditions, Arc::from(result));
-                    self.end_stuck(&run.conditions);
+                    self.end_stuck();
                     self.tell_confirmed();
                     return Some(run.conditions);
                 }
