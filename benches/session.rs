@@ -6,6 +6,7 @@
 //! * `demo`: the demo's wall time against `by-hand/cells.sh`, which runs the same cells sequentially.
 //! * `cells`: 40 cells of a scenario against the truth table, and their wall time against the longest cell, the
 //!   processor time, and the same script.
+//! * `shot`: `exitone run` of one image, as a command, against `docker run --rm` of it, alternating.
 //! * `kill`: `kill -9` of a demo's controller at random moments, and what is left two seconds later.
 //! * `truth`: the demo's cells against `tests/fixtures/truth.yaml`, three times in a row.
 //!
@@ -46,13 +47,14 @@ async fn main() {
         Arc::new(DockerEngine::connect(&EngineEnv::of_process()).expect("an engine's address"));
     let info = engine.info().await.expect("an engine");
     println!("engine {} {}, {} CPUs", info.name, info.version, info.cpus);
-    for name in ["case", "verdict", "evidence", "kill", "truth", "cells", "demo"] {
+    for name in ["case", "verdict", "evidence", "shot", "kill", "truth", "cells", "demo"] {
         if !all && !what.iter().any(|w| w == name) {
             continue;
         }
         match name {
             "case" | "verdict" => case(&engine, name).await,
             "evidence" => evidence(&engine).await,
+            "shot" => shot(engine.as_ref()).await,
             "kill" => kill(engine.as_ref()).await,
             "truth" => truth(),
             "cells" => cells(),
@@ -240,6 +242,28 @@ async fn evidence(engine: &Arc<dyn Engine>) {
          MB against {without:.1} MB",
         on / off
     );
+}
+
+/// One image, once, as a command.
+async fn shot(engine: &dyn Engine) {
+    const ROUNDS: usize = 20;
+    load_planted(engine).await;
+    let seconds = |program: &str, args: &[&str]| {
+        let begun = Instant::now();
+        let output = Command::new(program).args(args).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        begun.elapsed().as_secs_f64() * 1000.0
+    };
+    let ours = || seconds(EXITONE, &["run", "--image", PLANTED]);
+    // The first proves the engine.
+    ours();
+    let (mut shots, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        shots.push(ours());
+        plain.push(seconds("docker", &["run", "--rm", PLANTED]));
+    }
+    let (shot, plain) = (median(shots), median(plain));
+    println!("shot: {shot:.0} ms, docker run {plain:.0} ms: {:.2}", shot / plain);
 }
 
 async fn kill(engine: &dyn Engine) {

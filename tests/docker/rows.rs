@@ -347,3 +347,40 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(items: &[T], at_a_time: usize, each
     });
     done.into_inner().expect("whole").into_values().collect()
 }
+
+/// Prints how long answers took, by class: until the sentence that ranks first was said, and as a whole. Each is the answer
+/// of `why` and the wall time of its command in seconds.
+pub(crate) fn report_times<'a>(answers: impl Iterator<Item = (&'a Value, f64)>) {
+    let mut by_class: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut retracted = 0;
+    for (answer, seconds) in answers {
+        let sets = || answer["minimal_sets"].as_array().into_iter().flatten().map(|set| &set["conditions"]);
+        let told = || answer["told"].as_array().into_iter().flatten();
+        let first =
+            told().find(|told| sets().next() == Some(&told["conditions"])).and_then(|told| told["seconds"].as_f64());
+        retracted += told().filter(|told| sets().all(|set| *set != told["conditions"])).count();
+        // What was not said ahead was said at the end.
+        let times = (first.unwrap_or(seconds), seconds);
+        for class in ["all", answer["class"].as_str().unwrap_or("none")] {
+            by_class.entry(class).or_default().push(times);
+        }
+    }
+    for (class, times) in by_class {
+        let share = |share: f64, of: fn(&(f64, f64)) -> f64| {
+            let mut sorted: Vec<f64> = times.iter().map(of).collect();
+            sorted.sort_by(f64::total_cmp);
+            sorted[((sorted.len() - 1) as f64 * share).round() as usize]
+        };
+        eprintln!(
+            "class {class}: {} answers; first sentence: median {:.1} s, p90 {:.1} s; whole answer: median {:.1} s, p90 {:.1} s, \
+             longest {:.1} s",
+            times.len(),
+            share(0.5, |t| t.0),
+            share(0.9, |t| t.0),
+            share(0.5, |t| t.1),
+            share(0.9, |t| t.1),
+            share(1.0, |t| t.1),
+        );
+    }
+    eprintln!("{retracted} sentences said ahead are not in the answers");
+}

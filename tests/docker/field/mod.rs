@@ -43,6 +43,7 @@ async fn diagnoses_every_field_failure() {
     super::rows::build(&*engine, &rows).await;
     let update = std::env::var_os("EXITONE_UPDATE_DOCS").is_some();
     let said = all(&wanted, if update { 1 } else { ROWS });
+    super::rows::report_times(said.values().map(|why| (&why.answer, why.seconds)));
     let mut wrong: Vec<String> = wanted.iter().flat_map(|case| case.wrong(&said[&case.id].answer)).collect();
     let whole = which.is_all();
     let told: Vec<Case> = cases.into_iter().filter(|case| whole || update || said.contains_key(&case.id)).collect();
