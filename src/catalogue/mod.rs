@@ -4,8 +4,10 @@
 //! words for its text. [`crate::diagnose`] decides which of several entries is named.
 
 pub(crate) mod entry;
+mod packed;
 pub(crate) mod pattern;
 pub(crate) mod read;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -16,30 +18,30 @@ pub use pattern::{NotAPattern, Pattern};
 
 use crate::scenario::Refused;
 
-/// The embedded files: the field and its text. The order decides between entries that are equal in everything else.
-pub const FILES: [(&str, &str); 22] = [
-    ("python", include_str!("python.yaml")),
-    ("node", include_str!("node.yaml")),
-    ("jvm", include_str!("jvm.yaml")),
-    ("go", include_str!("go.yaml")),
-    ("dotnet", include_str!("dotnet.yaml")),
-    ("ruby", include_str!("ruby.yaml")),
-    ("php", include_str!("php.yaml")),
-    ("rust", include_str!("rust.yaml")),
-    ("beam", include_str!("beam.yaml")),
-    ("native", include_str!("native.yaml")),
-    ("shell", include_str!("shell.yaml")),
-    ("proxy", include_str!("proxy.yaml")),
-    ("database", include_str!("database.yaml")),
-    ("datastores", include_str!("datastores.yaml")),
-    ("cloud", include_str!("cloud.yaml")),
-    ("kernel", include_str!("kernel.yaml")),
-    ("platform", include_str!("platform.yaml")),
-    ("container", include_str!("container.yaml")),
-    ("program", include_str!("program.yaml")),
-    ("network", include_str!("network.yaml")),
-    ("serving", include_str!("serving.yaml")),
-    ("end", include_str!("end.yaml")),
+/// The fields, each with a file of its name. The order decides between entries that are equal in everything else.
+pub const FIELDS: [&str; 22] = [
+    "python",
+    "node",
+    "jvm",
+    "go",
+    "dotnet",
+    "ruby",
+    "php",
+    "rust",
+    "beam",
+    "native",
+    "shell",
+    "proxy",
+    "database",
+    "datastores",
+    "cloud",
+    "kernel",
+    "platform",
+    "container",
+    "program",
+    "network",
+    "serving",
+    "end",
 ];
 
 /// Entries, ready to be matched.
@@ -118,10 +120,12 @@ pub(crate) fn extend(own: Vec<Entry>) {
 /// The embedded entries.
 ///
 /// # Panics
-/// Never: a test reads every embedded file.
+/// Never: a test compares them with the files.
 #[must_use]
 pub fn embedded() -> Vec<Entry> {
-    FILES.iter().flat_map(|(field, text)| entries(field, text).unwrap_or_else(|refused| panic!("{refused}"))).collect()
+    let packed = packed::unpacked().unwrap_or_else(|error| panic!("the embedded catalogue: {error}"));
+    let files = FIELDS.iter().filter_map(|field| Some((*field, packed.fields.get(*field)?)));
+    files.flat_map(|(field, root)| read::unchecked(root, field, &packed.words)).collect()
 }
 
 /// The entries of a file; a variant follows its entry. `field`: what they are listed under.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::entry::{Basis, Entry, FATES, NearMiss, PLAIN, Rank, Seen};
-use super::pattern::Pattern;
+use super::packed::Words;
 use super::required_words;
 use crate::model::Condition;
 use crate::model::condition::{kinds, nearest, repairs};
@@ -109,7 +109,7 @@ pub(crate) fn parse(file: &str, source: &str, field: &str) -> Result<(Vec<Locate
     let mut all: Vec<Located> = Vec::new();
     for node in root.items() {
         let before = problems.len();
-        let mut one = located(node, field, &mut problems);
+        let mut one = located(node, field, &Words::default(), &mut problems);
         one.is_whole = problems.len() == before;
         if all.iter().any(|known| known.entry.id == one.entry.id) {
             problems.push(Problem::of(one.place, format!("duplicate id `{}`", one.entry.id)));
@@ -119,7 +119,14 @@ pub(crate) fn parse(file: &str, source: &str, field: &str) -> Result<(Vec<Locate
     Ok((all, problems))
 }
 
-fn located(node: &Node, field: &str, problems: &mut Vec<Problem>) -> Located {
+/// The entries of a file that was checked before.
+pub(super) fn unchecked(root: &Node, field: &str, words: &Words) -> Vec<Entry> {
+    let mut problems = Vec::new();
+    let located = root.items().iter().map(|node| located(node, field, words, &mut problems));
+    located.flat_map(Located::entries).collect()
+}
+
+fn located(node: &Node, field: &str, words: &Words, problems: &mut Vec<Problem>) -> Located {
     let text = |key: &str| node.get(key).map(|node| node.text().trim_end().to_owned()).unwrap_or_default();
     let items = |key: &str| node.get(key).map(Node::items).unwrap_or_default();
     let place = node.get("id").map_or(node.place, |id| id.place);
@@ -134,9 +141,9 @@ fn located(node: &Node, field: &str, problems: &mut Vec<Problem>) -> Located {
         basis: basis_of(&basis).unwrap_or_default(),
         rank: RANKS.iter().find(|(name, _)| *name == rank).map(|(_, rank)| *rank).unwrap_or_default(),
         harmless: word("harmless") == "true",
-        seen: items("seen").iter().filter_map(|node| seen(node, problems)).collect(),
-        unless: items("unless").iter().filter_map(|node| seen(node, problems)).collect(),
-        also: items("also").iter().filter_map(|node| seen(node, problems)).collect(),
+        seen: items("seen").iter().filter_map(|node| seen(node, words, problems)).collect(),
+        unless: items("unless").iter().filter_map(|node| seen(node, words, problems)).collect(),
+        also: items("also").iter().filter_map(|node| seen(node, words, problems)).collect(),
         cause: text("cause"),
         fix: text("fix"),
         fix_on: node
@@ -169,7 +176,7 @@ fn located(node: &Node, field: &str, problems: &mut Vec<Problem>) -> Located {
     if entry.seen.is_empty() && node.get("seen").is_some_and(|seen| seen.items().is_empty()) {
         problems.push(Problem::of(place, "`seen` is empty: the entry would fire for every failure"));
     }
-    let variants = items("variants").iter().map(|node| variant(node, &entry, problems)).collect();
+    let variants = items("variants").iter().map(|node| variant(node, &entry, words, problems)).collect();
     let near = |node: &Node| node.get("log").map_or(node.place, |log| log.place);
     Located {
         entry,
@@ -211,10 +218,10 @@ fn basis_of(name: &str) -> Option<Basis> {
 }
 
 /// The entry as a variant of it says.
-fn variant(node: &Node, entry: &Entry, problems: &mut Vec<Problem>) -> Entry {
+fn variant(node: &Node, entry: &Entry, words: &Words, problems: &mut Vec<Problem>) -> Entry {
     let text = |key: &str, other: &str| node.get(key).map_or(other, Node::text).trim_end().to_owned();
     let mut sightings = |key: &str, other: &[Seen]| match node.get(key) {
-        Some(list) => list.items().iter().filter_map(|node| seen(node, problems)).collect(),
+        Some(list) => list.items().iter().filter_map(|node| seen(node, words, problems)).collect(),
         None => other.to_vec(),
     };
     Entry {
@@ -231,7 +238,7 @@ fn variant(node: &Node, entry: &Entry, problems: &mut Vec<Problem>) -> Entry {
 }
 
 /// Something that must be seen.
-fn seen(node: &Node, problems: &mut Vec<Problem>) -> Option<Seen> {
+fn seen(node: &Node, words: &Words, problems: &mut Vec<Problem>) -> Option<Seen> {
     if node.is_scalar() {
         let known = PLAIN.iter().find(|(name, ..)| *name == node.text());
         if known.is_none() {
@@ -250,7 +257,7 @@ fn seen(node: &Node, problems: &mut Vec<Problem>) -> Option<Seen> {
     match only.key.as_str() {
         "line" => {
             let pattern = |value: &&Node| {
-                let read: Result<Pattern, _> = value.text().parse();
+                let read = words.pattern(value.text());
                 read.map_err(|e| problems.push(value.problem(e.to_string()))).ok()
             };
             Some(Seen::Line(values.iter().filter_map(pattern).collect()))

@@ -1,7 +1,10 @@
 //! A document as a tree in which every key and value has its place.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::problem::{Place, Problem};
 use crate::model::units::parse_duration;
@@ -104,6 +107,48 @@ impl Node {
             Value::List(items) => items.iter().map(Node::json).collect(),
             Value::Map(entries) => entries.iter().map(|e| (e.key.clone(), e.node.json())).collect(),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    /// From a document without places, in which every scalar is a string.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = deserializer.deserialize_any(OfValue)?;
+        Ok(Self { place: Place::default(), value })
+    }
+}
+
+struct OfValue;
+
+impl<'de> Visitor<'de> for OfValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a list, a mapping or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Scalar { text: text.to_owned(), plain: false })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Value::List(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some((key, node)) = entries.next_entry()? {
+            all.push(Entry { key, place: Place::default(), node });
+        }
+        Ok(Value::Map(all))
     }
 }
 

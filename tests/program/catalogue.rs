@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use exitone::catalogue::{Basis, Catalogue, Entry, FILES, Rank, catalogue, entries};
+use exitone::catalogue::{Basis, Catalogue, Entry, FIELDS, Rank, catalogue, embedded, entries};
 use exitone::diagnose::samples::{causes_of, wrong};
 use exitone::scenario::{apprunner, service};
 
 /// The entries as the files have them now: a change needs no new build.
 fn of_files() -> Vec<Entry> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalogue");
-    let of_file = |(field, _): &(&str, &str)| {
+    let of_file = |field: &&str| {
         let text = std::fs::read_to_string(folder.join(format!("{field}.yaml"))).expect("a file");
         entries(field, &text)
     };
     let (mut all, mut refused) = (Vec::new(), Vec::new());
-    for file in FILES.iter().map(of_file) {
+    for file in FIELDS.iter().map(of_file) {
         match file {
             Ok(entries) => all.extend(entries),
             Err(problems) => refused.push(problems.to_string()),
@@ -23,6 +23,22 @@ fn of_files() -> Vec<Entry> {
     }
     assert!(refused.is_empty(), "{}", refused.join("\n"));
     all
+}
+
+#[test]
+fn program_has_the_entries_of_the_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalogue");
+    let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path());
+    let files: BTreeSet<String> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    assert_eq!(files, FIELDS.iter().map(ToString::to_string).collect());
+    let (embedded, of_files) = (embedded(), of_files());
+    assert_eq!(embedded.len(), of_files.len());
+    for (embedded, of_file) in embedded.iter().zip(&of_files) {
+        assert_eq!(embedded, of_file);
+    }
 }
 
 #[test]
