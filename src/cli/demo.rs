@@ -1,5 +1,7 @@
 //! `exitone demo`: the bundled incident, from start to answer.
 
+mod stand_in;
+
 use std::path::Path;
 
 use super::console::{print, say};
@@ -8,7 +10,7 @@ use super::flags::{Common, Form, Format, Running};
 use super::session::{candidates, engine, how, run_plan};
 use super::signals::{Signals, exit_code};
 use crate::event::{Counts, Stamped};
-use crate::images::build;
+use crate::images::{build, is_missing};
 use crate::model::Plan;
 use crate::report::progress::Progress;
 use crate::report::story::Story;
@@ -40,10 +42,13 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let source = args.source.source(common);
+    if args.form.format == Format::Text && is_missing(engine.as_ref()).await? {
+        stand_in::show(common, &args.running, (engine.clone(), info.clone()), &scenario.service, &signals).await?;
+    }
     let progress = |step: &str| say(&format!("  {step}"));
     let built = signals.unless_asked(build(engine.as_ref(), &[], &source, &progress)).await??;
     if !built.built.is_empty() {
-        say(&format!("  built {} images; the next demo reuses them", built.built.len()));
+        say(&format!("  built {}; the next demo reuses them", plural(built.built.len(), "image")));
     }
     for (image, why) in &built.skipped {
         say(&format!("  skipped {image}: {why}"));

@@ -44,8 +44,7 @@ pub async fn build(
     let mut report = Built::default();
     let mut missing = Vec::new();
     for one in select(names)? {
-        let content = one.content(engine).await?;
-        if has(engine, &one.name(), &content).await? {
+        if one.is_built(engine).await? {
             report.present.push(one.name());
         } else {
             missing.push(one);
@@ -82,6 +81,19 @@ pub async fn build(
     Ok(report)
 }
 
+/// Whether a candidate for the platform's architecture must still be built.
+///
+/// # Errors
+/// The engine's errors; an image of this name that is not ours.
+pub(crate) async fn is_missing(engine: &dyn Engine) -> Result<bool, BuildError> {
+    for recipe in CANDIDATES.iter().filter(|recipe| recipe.architecture == "amd64") {
+        if !Target::Candidate(recipe).is_built(engine).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Something to build.
 #[derive(Clone, Copy)]
 enum Target {
@@ -99,6 +111,11 @@ impl Target {
             Self::Candidate(recipe) => Some(recipe),
             Self::Postgres => None,
         }
+    }
+
+    /// Whether the engine has it with the current sources.
+    async fn is_built(self, engine: &dyn Engine) -> Result<bool, BuildError> {
+        has(engine, &self.name(), &self.content(engine).await?).await
     }
 
     async fn content(self, engine: &dyn Engine) -> Result<String, BuildError> {

@@ -10,6 +10,7 @@ mod registry;
 mod tree;
 
 pub use base::{compile as python_compile, make as python_base, packages as python_packages};
+pub(crate) use build::is_missing;
 pub use build::{build, digest, has};
 pub use recipe::{POSTGRES, candidate_names};
 pub use registry::{Saved, take};

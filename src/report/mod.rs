@@ -23,6 +23,7 @@ pub(crate) mod progress;
 pub(crate) mod repro;
 pub mod schema;
 pub(crate) mod searches;
+pub(crate) mod stand_in;
 pub mod story;
 pub(crate) mod style;
 pub mod table;

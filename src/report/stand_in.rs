@@ -1,0 +1,29 @@
+//! The first answer of the demo, from a stand-in for the incident's service.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::style::{HEAD, causes, mark, styled, wrap};
+use crate::model::{CaseResult, Verdict};
+
+const ABOUT: &str = "The service calls verify.twilio.com while it starts, and serves only once that has answered. Here exitone \
+                     itself plays it, with real sockets and DNS, in containers like those of any image:";
+const NEXT: &str = "The same question about an image of yours: exitone why IMAGE --service service.json. Now the real images \
+                    of the incident are built and run.";
+
+/// The first answer; the results are of the friendly run and of the one without egress.
+#[must_use]
+pub(crate) fn text(results: &[&CaseResult], taken: Duration) -> String {
+    let title = format!("The first answer, after {:.1} s", taken.as_secs_f64());
+    let mut text = format!("\n{}\n{}\n\n", styled(HEAD, &title), wrap(ABOUT, 0));
+    for result in results {
+        let (mark, style) = mark(Some(result));
+        let name = if result.conditions.is_empty() { "friendly".to_owned() } else { result.conditions.to_string() };
+        let _ = writeln!(text, "  {name:12} {}", styled(style, &mark));
+    }
+    for failed in results.iter().filter(|result| result.verdict == Verdict::Fail) {
+        text.push_str(&causes(failed));
+    }
+    let _ = writeln!(text, "\n{}\n", wrap(NEXT, 0));
+    text
+}
