@@ -8,6 +8,8 @@ use clap::CommandFactory;
 use exitone::cli::Cli;
 use serde_json::Value;
 
+use crate::support::executable;
+
 /// Files with scripts.
 const FILES: [&str; 6] = [
     "action.yml",
@@ -137,13 +139,6 @@ fn examples_of_the_ci_page_are_valid_yaml() {
     assert_eq!((&hook["pass_filenames"], &hook["always_run"]), (&Value::from(false), &Value::from(true)));
 }
 
-fn executable(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-    std::fs::write(path, text).expect("written");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("may be run");
-}
-
 /// A step of the action in a folder, with the programs of another one.
 fn action_step(at: usize, folder: &Path, programs: &Path) -> Command {
     let action = yaml("action.yml", &read("action.yml"));
@@ -171,25 +166,32 @@ fn step(folder: &Path, code: u8, given: &[(&str, &str)]) -> std::process::Output
     command.output().expect("bash")
 }
 
-/// Runs the action's first step for a tag, with a `curl` that copies from a folder.
-fn install(folder: &Path, sums: &str) -> std::process::Output {
+/// Runs the action's first step with a `curl` that copies from a folder, and a `cargo` that builds nothing. `sums` changes
+/// the release.
+fn install(folder: &Path, sums: &str, build: &str) -> std::process::Output {
     let write = |name: &str, text: &str| executable(&folder.join(name), text);
     // `TO FROM` are the last words.
-    let wanted = concat!("releases/v", env!("CARGO_PKG_VERSION"), "/");
+    let wanted = concat!("releases/download/v", env!("CARGO_PKG_VERSION"), "/");
     let curl = format!(
         "while [ $# -gt 2 ]; do shift; done\ncase $2 in *{wanted}*) cp \"$RELEASE/${{2##*/}}\" \"$1\" ;; *) exit 22 ;; esac"
     );
     write("bin/curl", &format!("#!/bin/sh\n{curl}\n"));
     write("bin/uname", "#!/bin/sh\n[ \"$1\" = -m ] && echo x86_64 || echo Linux\n");
+    write("bin/cargo", "#!/bin/sh\n: >built\n");
     write("exitone-linux-amd64/exitone", "#!/bin/sh\necho released\n");
     let script = format!(
         "set -e; tar -czf exitone-linux-amd64.tar.gz exitone-linux-amd64; sha256sum *.tar.gz >SHA256SUMS; {sums}\n"
     );
     let packed = Command::new("bash").args(["-c", &script]).current_dir(folder).status().expect("bash");
     assert!(packed.success());
+    // What a build would be made of.
+    std::fs::create_dir(folder.join("source")).expect("made");
+    for file in ["Cargo.toml", "install.sh"] {
+        std::fs::copy(root().join(file), folder.join("source").join(file)).expect("copied");
+    }
     action_step(0, folder, &folder.join("bin"))
-        .envs([("REF", "v0"), ("BINARY", ""), ("RELEASES", "https://example.com/releases")])
-        .env("SOURCE", root())
+        .envs([("BINARY", ""), ("BUILD", build)])
+        .env("SOURCE", folder.join("source"))
         .env("RELEASE", folder)
         .env("GITHUB_PATH", folder.join("path"))
         .output()
@@ -197,16 +199,41 @@ fn install(folder: &Path, sums: &str) -> std::process::Output {
 }
 
 #[test]
-fn action_installs_the_release_of_its_tag() {
+fn action_installs_the_release_of_its_version() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = install(folder.path(), "");
+    let output = install(folder.path(), "", "false");
     assert!(output.status.success(), "{output:?}");
     let said = Command::new(folder.path().join("exitone/bin/exitone")).output().expect("installed");
     assert_eq!(String::from_utf8_lossy(&said.stdout), "released\n");
-    let tampered = tempfile::tempdir().expect("a folder");
-    let output = install(tampered.path(), "sed -i s/^./g/ SHA256SUMS");
-    assert!(!output.status.success(), "{output:?}");
-    assert!(!tampered.path().join("exitone/bin/exitone").exists());
+    for wrong in ["sed -i s/^./g/ SHA256SUMS", "printf x >>exitone-linux-amd64.tar.gz", "rm SHA256SUMS"] {
+        let tampered = tempfile::tempdir().expect("a folder");
+        let output = install(tampered.path(), wrong, "false");
+        assert!(!output.status.success(), "{wrong}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("::error::"), "{wrong}: {output:?}");
+        assert!(!tampered.path().join("exitone/bin/exitone").exists(), "{wrong}");
+        assert!(!tampered.path().join("built").exists(), "{wrong}: it is built on request alone");
+    }
+}
+
+#[test]
+fn action_builds_its_source_on_request() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = install(folder.path(), "rm SHA256SUMS", "true");
+    assert!(output.status.success() && folder.path().join("built").exists(), "{output:?}");
+}
+
+#[test]
+fn actions_are_pinned_to_commits() {
+    for file in FILES {
+        for line in
+            read(file).lines().filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix("uses: "))
+        {
+            let is_own = line.starts_with("./");
+            let pinned = line.split_once('@').and_then(|(_, rest)| rest.split_once(" # v"));
+            let is_commit = |hash: &str| hash.len() == 40 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+            assert!(is_own || pinned.is_some_and(|(hash, _)| is_commit(hash)), "{file}: {line}");
+        }
+    }
 }
 
 #[test]

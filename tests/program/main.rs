@@ -10,6 +10,7 @@ mod docs;
 mod engine_proof;
 mod layering;
 mod mutations;
+mod release;
 mod run;
 mod schema;
 mod search;

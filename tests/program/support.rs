@@ -20,6 +20,14 @@ pub(crate) fn service(env: &[&str]) -> Service {
     service
 }
 
+/// Writes an executable file, and the folders above it.
+pub(crate) fn executable(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("may be run");
+}
+
 /// The facts of these images.
 pub(crate) async fn candidates<S: AsRef<str>>(engine: &FakeEngine, images: &[S]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
