@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::deployment::{Files, Read};
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
-use super::flags::{Common, Fetch, On, Running, duration, share};
+use super::flags::{CONDITIONS, Common, Fetch, On, Running, WHAT, duration, share};
 use super::input::{conditions, flags, folder_of, read_text};
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
@@ -40,22 +40,26 @@ pub(crate) const ABOUT: &str = "Find the first bad image of an ordered list\n\nA
 /// Arguments of `bisect`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Images, oldest first: tags, digests, or `docker save` archives (loaded, and kept on the engine)
-    #[arg(value_name = "IMAGE")]
+    /// Images, oldest first: tags, digests or `docker save` archives
+    ///
+    /// An archive is loaded, and its image kept on the engine.
+    #[arg(value_name = "IMAGE", help_heading = WHAT)]
     images: Vec<String>,
-    /// Condition to impose on every image, such as egress.drop or env.unset:NAME; may be repeated
-    #[arg(long, value_name = "CONDITION")]
+    /// Condition to impose on every image; may be repeated
+    #[arg(long, value_name = "CONDITION", help_heading = CONDITIONS)]
     with: Vec<String>,
-    /// Scenario file: supplies the service, and the images and conditions unless given here
-    #[arg(long, value_name = "FILE")]
+    /// Take service, images and conditions from a scenario
+    ///
+    /// Images and conditions that are given here take precedence.
+    #[arg(long, value_name = "FILE", help_heading = WHAT)]
     scenario: Option<PathBuf>,
     #[command(flatten)]
     files: Files,
     /// Assume that results are flaky, and test until the culprit is this certain [default: repeat only if results differ]
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = CONDITIONS, hide_short_help = true)]
     confidence: Option<f64>,
     /// Stop after this time and report what is known
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = CONDITIONS)]
     budget: Option<Duration>,
     /// Test one image, for `git bisect run`
     ///
@@ -64,7 +68,7 @@ pub(crate) struct Args {
     /// anything from 1 to 127 for "bad" and stops at 128. Where the image is built first, a build that fails is skipped:
     /// `git bisect run sh -c 'docker build -q -t app:bisect . || exit 125; exitone bisect --git-bisect app:bisect --with
     /// egress.drop'`
-    #[arg(long, conflicts_with = "confidence")]
+    #[arg(long, conflicts_with = "confidence", help_heading = WHAT)]
     git_bisect: bool,
     #[command(flatten)]
     on: On,

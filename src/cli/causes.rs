@@ -8,6 +8,7 @@ use super::own::{Own, checked};
 use crate::catalogue::{Entry, catalogue};
 use crate::model::condition::nearest;
 use crate::report::causes::{explained, list};
+use crate::report::view::plural;
 use crate::scenario::apprunner;
 
 /// What `exitone causes --help` says.
@@ -38,7 +39,8 @@ pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
     if let Some(path) = &args.check {
         let located = checked(path)?.map_err(|refused| Failure::file(refused.to_string()))?;
         let logs: usize = located.iter().map(|one| one.entry.fires.len() + one.entry.near.len()).sum();
-        print(&format!("{}: {} entries and their {logs} logs are right\n", path.display(), located.len()))?;
+        let entries = if located.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", located.len()) };
+        print(&format!("{}: {entries}, {} checked\n", path.display(), plural(logs, "log")))?;
         return Ok(0);
     }
     Own::default().install()?;

@@ -7,6 +7,7 @@ use super::session::engine;
 use super::{gate, repro};
 use crate::engine::SESSION_LABEL;
 use crate::images::candidate_names;
+use crate::report::view::plural;
 use crate::run::cleanup::{self, EngineSession, Life, RemovedImages};
 use crate::run::inspector;
 use crate::run::session::state_dir;
@@ -53,8 +54,10 @@ pub(crate) async fn execute(_: &Common, args: &Args) -> Result<u8, Failure> {
         }
     }
     print(&format!(
-        "removed {} containers, {} volumes, {} images\n",
-        removed.containers, removed.volumes, images.removed
+        "removed {}, {}, {}\n",
+        plural(removed.containers, "container"),
+        plural(removed.volumes, "volume"),
+        plural(images.removed, "image")
     ))?;
     Ok(0)
 }
@@ -67,7 +70,8 @@ fn described(session: &EngineSession, all: bool) -> String {
         Some(Life::Opening) => "it began less than a minute ago",
         Some(Life::Elsewhere) | None => "its holder runs",
     };
-    let has = format!("session {name} ({who}; {containers} containers, {volumes} volumes)");
+    let (containers, volumes) = (plural(*containers, "container"), plural(*volumes, "volume"));
+    let has = format!("session {name} ({who}; {containers}, {volumes})");
     if all { format!("ending {has}") } else { format!("{has} stays; `exitone clean --all` ends it") }
 }
 
@@ -79,7 +83,7 @@ mod tests {
     fn describes_a_session_in_use() {
         let session =
             EngineSession { name: "0123456789ab".to_owned(), containers: 3, volumes: 1, life: Some(Life::Elsewhere) };
-        let has = "session 0123456789ab (its holder runs; 3 containers, 1 volumes)";
+        let has = "session 0123456789ab (its holder runs; 3 containers, 1 volume)";
         assert_eq!(described(&session, true), format!("ending {has}"));
         assert_eq!(described(&session, false), format!("{has} stays; `exitone clean --all` ends it"));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::console::say;
 use super::failure::Failure;
-use super::flags::On;
+use super::flags::{On, WHAT};
 use super::input::{folder_of, read_compose, read_env, read_text};
 use super::logs::Log;
 use crate::diagnose::explain::seen;
@@ -23,17 +23,19 @@ use crate::scenario::{apprunner, service};
 /// The files of a deployment.
 #[derive(clap::Args, Default)]
 pub(crate) struct Files {
-    /// Service file (port, environment, health check), or `aws apprunner describe-service` output
-    #[arg(long, value_name = "FILE")]
+    /// Service file, or `aws apprunner describe-service` JSON
+    ///
+    /// It has the port, the environment, the start command and the health check. Without it, the platform's defaults hold.
+    #[arg(long, value_name = "FILE", help_heading = WHAT)]
     pub(crate) service: Option<PathBuf>,
     /// Env file with more variables (NAME=VALUE lines)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = WHAT)]
     pub(crate) env_file: Option<PathBuf>,
     /// Compose file whose services with an image run beside every case
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = WHAT, hide_short_help = true)]
     pub(crate) compose: Option<PathBuf>,
     /// Input of the `aws apprunner update-service` that failed, or its CloudTrail event
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = WHAT, hide_short_help = true)]
     pub(crate) update: Option<PathBuf>,
 }
 
@@ -42,17 +44,19 @@ pub(crate) struct Files {
 pub(crate) struct Evidence {
     #[command(flatten)]
     pub(crate) files: Files,
-    /// Service log or application log of the failed deployment; may be repeated
-    #[arg(long, value_name = "FILE")]
+    /// Log of the failed deployment; may be repeated
+    #[arg(long, value_name = "FILE", help_heading = WHAT)]
     log: Vec<PathBuf>,
     /// `aws apprunner list-operations` output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = WHAT, hide_short_help = true)]
     operations: Option<PathBuf>,
-    /// Fetch all of these with your `aws` command; nothing is changed in the account
-    #[arg(long, value_name = "ARN", conflicts_with_all = ["log", "operations", "service"])]
+    /// Fetch all of these with your `aws` command
+    ///
+    /// Nothing is changed in the account.
+    #[arg(long, value_name = "ARN", help_heading = WHAT, conflicts_with_all = ["log", "operations", "service"])]
     arn: Option<String>,
     /// Profile for the `aws` command
-    #[arg(long, value_name = "NAME", requires = "arn")]
+    #[arg(long, value_name = "NAME", requires = "arn", help_heading = WHAT, hide_short_help = true)]
     profile: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::console::print;
 use super::failure::Failure;
-use super::flags::{Common, Format};
+use super::flags::{Common, Format, OUTPUT};
 use super::session::engine;
 use super::signals::Signals;
 use crate::engine::{Engine, EngineInfo};
@@ -33,7 +33,7 @@ const SOAK: Duration = Duration::from_millis(100);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = OUTPUT)]
     format: Format,
 }
 

@@ -9,7 +9,8 @@ use crate::images::BuildError;
 use crate::run::RunError;
 use crate::scenario::Refused;
 
-const USAGE: u8 = 2;
+/// The exit code of an invalid command line.
+pub(crate) const USAGE: u8 = 2;
 const BAD_SCENARIO: u8 = 3;
 const NO_ENGINE: u8 = 4;
 const NO_REPORT: u8 = 6;

@@ -11,23 +11,30 @@ use crate::model::condition::{kind_named, kinds};
 use crate::profile::Profile;
 use crate::scenario::profile;
 
-/// The heading of the flags that every command has.
-const GLOBAL: &str = "Global options";
+/// Heading of the flags that say what runs.
+pub(crate) const WHAT: &str = "What to run";
+/// Heading of the flags that say under which conditions.
+pub(crate) const CONDITIONS: &str = "Conditions";
+/// Heading of the flags that say what is written, and where.
+pub(crate) const OUTPUT: &str = "Output";
+/// Heading of the flags for the container engine and this machine.
+pub(crate) const ENGINE: &str = "Engine";
 
 /// Flags of every command.
 #[derive(Args)]
 pub(crate) struct Common {
     /// Log more to standard error; repeat for debug output
-    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = GLOBAL)]
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = OUTPUT, hide_short_help = true)]
     verbose: u8,
     /// When to use color
-    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true, help_heading = GLOBAL)]
+    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true, help_heading = OUTPUT)]
+    #[arg(hide_short_help = true)]
     color: Colour,
     /// Hide the live progress display
-    #[arg(long, global = true, help_heading = GLOBAL)]
+    #[arg(long, global = true, help_heading = OUTPUT, hide_short_help = true)]
     no_progress: bool,
     /// Never contact a registry or package index; name what is missing instead
-    #[arg(long, global = true, help_heading = GLOBAL)]
+    #[arg(long, global = true, help_heading = ENGINE, hide_short_help = true)]
     pub(crate) offline: bool,
 }
 
@@ -69,12 +76,14 @@ enum Colour {
 pub(crate) struct Running {
     /// Cases to run in parallel [default: 2 × the engine's CPUs (1.5 × for a search), more while some only wait]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(help_heading = ENGINE, hide_short_help = true)]
     pub(crate) jobs: Option<u16>,
     /// How long to watch a healthy image; a later failure goes unseen
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(help_heading = CONDITIONS, hide_short_help = true)]
     pub(crate) soak: Duration,
     /// Use the real timeouts of the kernel and the platform instead of shortened ones
-    #[arg(long)]
+    #[arg(long, help_heading = CONDITIONS, hide_short_help = true)]
     pub(crate) real_time: bool,
     #[command(flatten)]
     pub(crate) own: Own,
@@ -91,22 +100,23 @@ pub(crate) struct Running {
 pub(crate) struct Require {
     /// Condition that this engine must be able to impose, such as cpu.limit; its cases are unresolved instead of skipped
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', value_parser = condition_name)]
+    #[arg(help_heading = ENGINE, hide_short_help = true)]
     pub(crate) require: Vec<String>,
 }
 
 /// The flag of commands that run images of the user's.
 #[derive(Args)]
 pub(crate) struct Fetch {
-    /// Pull images that the engine does not have, with the credentials of Docker's configuration
-    #[arg(long, conflicts_with = "offline")]
+    /// Pull missing images, with the credentials of Docker's configuration
+    #[arg(long, conflicts_with = "offline", help_heading = ENGINE)]
     pub(crate) pull: bool,
 }
 
 /// The flag of commands that simulate a platform.
 #[derive(Args)]
 pub(crate) struct On {
-    /// Platform to simulate: apprunner or ecs-express; overrides the scenario's [default: apprunner]
-    #[arg(long, value_name = "PROFILE", value_parser = profile)]
+    /// apprunner or ecs-express [default: the scenario's, or apprunner]
+    #[arg(long, value_name = "PLATFORM", value_parser = profile, help_heading = CONDITIONS)]
     pub(crate) platform: Option<Profile>,
 }
 
@@ -114,7 +124,7 @@ pub(crate) struct On {
 #[derive(Args)]
 pub(crate) struct Form {
     /// Output format
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = OUTPUT)]
     pub(crate) format: Format,
 }
 

@@ -2,7 +2,7 @@
 
 use super::console::{print, say};
 use super::failure::Failure;
-use super::flags::Common;
+use super::flags::{Common, ENGINE, WHAT};
 use super::session::engine;
 use super::signals::Signals;
 use crate::images::{Source, build};
@@ -18,7 +18,10 @@ pub(crate) struct Args {
 enum Command {
     /// Build the bundled images that do not exist yet
     Build {
-        /// Names such as v19-photo-fix, or `postgres`, a database for scenarios [default: all candidates]
+        /// Such as v19-photo-fix, or `postgres` [default: all candidates]
+        ///
+        /// `postgres` is a database for scenarios.
+        #[arg(value_name = "NAME", help_heading = WHAT)]
         names: Vec<String>,
         #[command(flatten)]
         source: SourceArgs,
@@ -28,8 +31,10 @@ enum Command {
 /// Where base images come from.
 #[derive(clap::Args)]
 pub(crate) struct SourceArgs {
-    /// Registry with python:3.12-slim and postgres:16 [default: Debian packages on Debian, else the engine's images]
-    #[arg(long, value_name = "HOST:PORT", env = "EXITONE_REGISTRY")]
+    /// Registry with python:3.12-slim and postgres:16
+    ///
+    /// By default they are made of Debian's packages on Debian, and taken from the engine elsewhere.
+    #[arg(long, value_name = "HOST:PORT", env = "EXITONE_REGISTRY", hide_env_values = true, help_heading = ENGINE)]
     registry: Option<String>,
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::flags::OUTPUT;
 use crate::event::run::Run;
 use crate::event::{Attempts, Planned};
 use crate::model::search::SearchReport;
@@ -21,10 +22,10 @@ const RUNS: &str = "runs";
 #[derive(clap::Args)]
 pub(crate) struct RunFolder {
     /// Keep the run (its events and logs) in this folder [default: one of the last 20 in the state folder]
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = OUTPUT, hide_short_help = true)]
     pub(crate) folder: Option<PathBuf>,
     /// Resume an interrupted run; cases with a verdict do not run again
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = OUTPUT, hide_short_help = true)]
     pub(crate) resume: Option<PathBuf>,
 }
 

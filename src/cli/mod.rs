@@ -60,8 +60,7 @@ pub struct Cli {
 enum Command {
     /// Run the bundled example end to end
     Demo(demo::Args),
-    /// Find every minimal set of conditions that breaks an image, with cause and fix
-    #[command(after_help = help::conditions(), after_long_help = help::conditions_at_length())]
+    /// Find what breaks an image: every minimal set of conditions, cause and fix
     Why(why::Args),
     /// Explain the failure in an App Runner log
     #[command(long_about = explain::ABOUT)]
@@ -70,23 +69,22 @@ enum Command {
     #[command(long_about = causes::ABOUT)]
     Causes(causes::Args),
     /// Find the first bad image of an ordered list
-    #[command(long_about = bisect::ABOUT, after_help = help::conditions(), after_long_help = help::conditions_at_length())]
+    #[command(long_about = bisect::ABOUT)]
     Bisect(bisect::Args),
     /// Run images under conditions and report each case
-    #[command(after_help = help::conditions(), after_long_help = help::conditions_at_length())]
     Run(run::Args),
-    /// List the cases that `run` would run, or print a matrix for a CI job
+    /// List the cases that `run` would run, as text or as a matrix for CI
     Plan(plan::Args),
     /// Render a finished run, or merge its shards, in any format
     Report(report::Args),
-    /// Check the engine, and prove which conditions this host can impose
+    /// Check the engine, and prove which conditions it can impose
     Doctor(doctor::Args),
     /// Test the commit about to be pushed (git pre-push hook)
     #[command(long_about = gate::ABOUT)]
     Gate(gate::Args),
     /// Print a shell script that reproduces a case with docker alone
     Repro(repro::Args),
-    /// Turn `aws apprunner describe-service` output, an apprunner.yaml or an env file into a scenario
+    /// Turn describe-service output, apprunner.yaml or an env file into a scenario
     #[command(long_about = import::ABOUT)]
     Import(import::Args),
     /// Serve a local App Runner that AWS clients deploy to
@@ -122,6 +120,10 @@ enum Command {
 #[must_use]
 pub fn start() -> ExitCode {
     let for_git = bisect::is_for_git(std::env::args_os());
+    if std::env::args_os().len() < 2 {
+        console::say(help::FIRST_STEPS);
+        return ExitCode::from(failure::USAGE);
+    }
     match help::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) if for_git => bisect::for_git(|| cli.execute()),
         Ok(cli) => cli.execute(),

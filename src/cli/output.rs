@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::console::{print, say};
 use super::failure::Failure;
+use super::flags::OUTPUT;
 use crate::event::Stamped;
 use crate::event::run::Run;
 use crate::report::folder::Folder;
@@ -60,13 +61,13 @@ impl FromStr for ReportFile {
 #[derive(Args)]
 pub(crate) struct Output {
     /// Output format
-    #[arg(long, value_enum, default_value_t = ReportForm::Text)]
+    #[arg(long, value_enum, default_value_t = ReportForm::Text, help_heading = OUTPUT)]
     pub(crate) format: ReportForm,
-    /// Write the result to this file instead of standard output
-    #[arg(long, short = 'o', value_name = "FILE")]
+    /// Write the result to this file
+    #[arg(long, short = 'o', value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) output: Option<PathBuf>,
     /// Write an additional report; may be repeated
-    #[arg(long, value_name = "FORMAT=FILE")]
+    #[arg(long, value_name = "FORMAT=FILE", help_heading = OUTPUT)]
     pub(crate) report: Vec<ReportFile>,
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use super::flags::OUTPUT;
 use crate::catalogue::read::{Located, parse};
 use crate::catalogue::{Catalogue, catalogue, embedded, extend};
 use crate::diagnose::samples::{Sample, wrong};
@@ -16,7 +17,7 @@ const OWN: &str = ".exitone/causes.yaml";
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct Own {
     /// File of your own causes; may be repeated
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, hide_short_help = true)]
     causes: Vec<PathBuf>,
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::console::print;
 use super::failure::Failure;
-use super::flags::On;
+use super::flags::{OUTPUT, On, WHAT};
 use super::scenarios::requests;
 use crate::model::image::short_name;
 use crate::model::shard::Shard;
@@ -37,18 +37,18 @@ enum Form {
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Scenario files
-    #[arg(value_name = "SCENARIO.yaml", required = true)]
+    #[arg(value_name = "SCENARIO.yaml", required = true, help_heading = WHAT)]
     scenarios: Vec<PathBuf>,
     /// Image to use instead of the scenario's; may be repeated
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = WHAT)]
     image: Vec<String>,
     /// Number of shards [default: enough for each to take about two minutes]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256), help_heading = OUTPUT)]
     shards: Option<u64>,
     #[command(flatten)]
     on: On,
     /// Output format
-    #[arg(long, value_enum, default_value_t = Form::Text)]
+    #[arg(long, value_enum, default_value_t = Form::Text, help_heading = OUTPUT)]
     format: Form,
 }
 

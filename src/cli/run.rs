@@ -7,7 +7,7 @@ use super::builder;
 use super::console::say;
 use super::deployment::{Files, Read};
 use super::failure::{Failure, or_errors, unless_engine_lost};
-use super::flags::{Common, Fetch, On, Require, Running};
+use super::flags::{CONDITIONS, Common, Fetch, On, Require, Running, WHAT};
 use super::input::conditions;
 use super::kept::{self, RunFolder, absolute};
 use super::output::{Output, Reporters};
@@ -27,39 +27,43 @@ const FEW: usize = 4;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Scenario files
-    #[arg(value_name = "SCENARIO.yaml")]
+    #[arg(value_name = "SCENARIO.yaml", help_heading = WHAT)]
     scenarios: Vec<PathBuf>,
     /// Image to run; may be repeated
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", help_heading = WHAT)]
     image: Vec<String>,
-    /// Condition to impose, such as egress.drop or env.unset:NAME; may be repeated
-    #[arg(long, value_name = "CONDITION")]
+    /// Condition to impose, such as egress.drop; may be repeated
+    #[arg(long, value_name = "CONDITION", help_heading = CONDITIONS)]
     with: Vec<String>,
-    /// Repair to try, such as check.path:/health or user.root; may be repeated
-    #[arg(long, value_name = "REPAIR")]
+    /// Repair to try, such as user.root; may be repeated
+    #[arg(long, value_name = "REPAIR", help_heading = CONDITIONS)]
     repair: Vec<String>,
     #[command(flatten)]
     files: Files,
-    /// Impose what the service's files say was in force, and what the platform always does
-    #[arg(long)]
+    /// Impose what the service's files say was in force
+    ///
+    /// And what the platform always does.
+    #[arg(long, help_heading = CONDITIONS)]
     deployed: bool,
     /// Simulate the first deployment of the service: nothing to roll back to
-    #[arg(long)]
+    #[arg(long, help_heading = CONDITIONS, hide_short_help = true)]
     first_deployment: bool,
     /// Run one shard of the cases, such as 2/4; the split is the same on every machine
-    #[arg(long, value_name = "K/N", value_parser = str::parse::<Shard>)]
+    #[arg(long, value_name = "K/N", value_parser = str::parse::<Shard>, help_heading = WHAT, hide_short_help = true)]
     shard: Option<Shard>,
     /// Start no more cases after the first unexpected result
-    #[arg(long)]
+    #[arg(long, help_heading = WHAT)]
     fail_fast: bool,
     /// Run each case N times; one failure fails it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = WHAT)]
     repeat: Option<u32>,
     /// Retry an unexpected or unresolved case up to N times; if a retry is as expected, the case is flaky
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100), conflicts_with = "repeat")]
+    #[arg(help_heading = WHAT, hide_short_help = true)]
     retries: Option<u32>,
     /// Start no more cases after this time
-    #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::flags::duration, help_heading = WHAT)]
+    #[arg(hide_short_help = true)]
     budget: Option<Duration>,
     #[command(flatten)]
     require: Require,

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 
-use super::Cli;
 use super::console::print;
 use super::failure::Failure;
+use super::help;
 
 /// Arguments of `completions`.
 #[derive(clap::Args)]
@@ -60,9 +60,12 @@ fn page(command: Command) -> Result<String, Failure> {
 
 /// The command line without internal commands.
 fn visible() -> Command {
-    let whole = Cli::command();
+    let whole = help::command();
     // clap cannot remove a subcommand, so the definition is assembled anew.
     let mut plain = Command::new("exitone").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
+    if let Some(examples) = whole.get_after_help() {
+        plain = plain.after_help(examples.clone());
+    }
     if let Some(about) = whole.get_about() {
         plain = plain.about(about.clone());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::console::say;
 use super::deployment::{Evidence, Read};
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
-use super::flags::{Common, Fetch, On, Running, share};
+use super::flags::{CONDITIONS, Common, Fetch, OUTPUT, On, Running, WHAT, share};
 use super::input::by_hand;
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
@@ -27,28 +27,32 @@ use crate::search::set::MOST;
 /// Arguments of `why`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Image to test [default: the image of the service file]
-    #[arg(value_name = "IMAGE")]
+    /// Image to test [default: the service file's]
+    #[arg(value_name = "IMAGE", help_heading = WHAT)]
     image: Option<String>,
-    /// Condition to search among; may be repeated [default: everything that differs on the platform]
-    #[arg(long, value_name = "CONDITION")]
+    /// Condition to search among [default: the platform's]
+    ///
+    /// May be repeated. Without it, everything that differs on the platform is tried, with a condition for every variable
+    /// of the service.
+    #[arg(long, value_name = "CONDITION", help_heading = CONDITIONS)]
     with: Vec<String>,
     #[command(flatten)]
     evidence: Evidence,
     /// Required confidence; a higher one takes more runs
     #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = share)]
+    #[arg(help_heading = CONDITIONS, hide_short_help = true)]
     confidence: f64,
     /// Stop after this time and list what was not tried
-    #[arg(long, value_name = "TIME", value_parser = super::flags::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::flags::duration, help_heading = CONDITIONS)]
     budget: Option<Duration>,
     /// Stop at the first set of conditions that makes it fail
     #[arg(long)]
     quick: bool,
     /// Do not try what would heal an image that fails under friendly conditions
-    #[arg(long)]
+    #[arg(long, help_heading = CONDITIONS, hide_short_help = true)]
     no_repair: bool,
     /// Show every run
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     explain: bool,
     #[command(flatten)]
     on: On,

@@ -20,7 +20,7 @@ pub(crate) use cache::FOLDER;
 
 use super::console::{print, say};
 use super::failure::{Failure, INTERNAL, unless_engine_lost};
-use super::flags::{Common, On, Require, Running, condition_name};
+use super::flags::{Common, On, Require, Running, WHAT, condition_name};
 use super::session::{candidates, engine, how, run_plan};
 use super::signals::{Signals, exit_code};
 use crate::engine::{Engine, EngineError};
@@ -58,23 +58,25 @@ const KEPT_IMAGES: usize = 8;
 /// Arguments of `gate`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Install the pre-push hook; an existing hook is kept and runs first
-    #[arg(long, conflicts_with_all = ["uninstall", "platform"])]
+    /// Install the pre-push hook
+    ///
+    /// An existing hook is kept and runs first.
+    #[arg(long, conflicts_with_all = ["uninstall", "platform"], help_heading = WHAT)]
     install: bool,
     /// Remove the hook and restore the previous one
-    #[arg(long, conflicts_with_all = ["scenario", "no_cache", "max_age", "lenient", "platform"])]
+    #[arg(long, conflicts_with_all = ["scenario", "no_cache", "max_age", "lenient", "platform"], help_heading = WHAT)]
     uninstall: bool,
-    /// Scenario to run; with --install it is saved in the repository's git config
-    #[arg(long, value_name = "FILE")]
+    /// Scenario to run; --install saves it in git's config
+    #[arg(long, value_name = "FILE", help_heading = WHAT)]
     scenario: Option<PathBuf>,
     /// Ignore cached verdicts
-    #[arg(long, conflicts_with = "install")]
+    #[arg(long, conflicts_with = "install", help_heading = WHAT)]
     no_cache: bool,
     /// Ignore cached verdicts older than this [default: 7d]
-    #[arg(long, value_name = "TIME", value_parser = named::age)]
+    #[arg(long, value_name = "TIME", value_parser = named::age, help_heading = WHAT)]
     max_age: Option<Duration>,
     /// Allow the push if it could not be tested
-    #[arg(long)]
+    #[arg(long, help_heading = WHAT)]
     lenient: bool,
     #[command(flatten)]
     require: Require,

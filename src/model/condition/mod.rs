@@ -299,7 +299,7 @@ fn meant(word: &str) -> String {
         .unwrap_or_default();
     match (nearest(&word, names()).or_else(|| names().find(part)), members.as_slice()) {
         (Some(name), _) => format!("; did you mean `{name}`?"),
-        (None, []) => String::new(),
+        (None, []) => "; `exitone run --help` lists all conditions".to_owned(),
         (None, members) => format!("; expected one of {}", members.join(", ")),
     }
 }
@@ -501,7 +501,7 @@ mod tests {
     fn a_mistake_is_named_with_what_was_expected() {
         let message = |text: &str| text.parse::<Condition>().expect_err(text).to_string();
         assert_eq!(message("egres.drop"), "unknown condition `egres.drop`; did you mean `egress.drop`?");
-        assert_eq!(message("zzz"), "unknown condition `zzz`");
+        assert_eq!(message("zzz"), "unknown condition `zzz`; `exitone run --help` lists all conditions");
         assert_eq!(
             message("metadata.timeout"),
             "unknown condition `metadata.timeout`; expected one of `metadata.none`, `metadata.denied`, `metadata.slow`"
