@@ -405,8 +405,8 @@ fn command_words(command: &str) -> Option<Finding> {
     }
     let words: Vec<&str> = command.split_whitespace().collect();
     let text = format!(
-        "The start command has signs that only a shell understands ({}). {NAME} splits it at white space and starts \
-         no shell: quotes stay in the words, `&&` and what follows are arguments, variables are not filled in. The \
+        "The start command uses {}, which need a shell, and {NAME} starts none: it splits the command at white space, so \
+         that quotes stay in the words, `&&` and what follows are arguments, and variables are not filled in. The \
          program would get {} words. Seen in the field: `sh -c \"uv run x\"` dies with exit code 2 (`Unterminated \
          quoted string`).",
         signs.join(" "),

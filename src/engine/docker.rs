@@ -36,7 +36,8 @@ use super::{
     Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult, Found,
 };
 use crate::model::image::env_map;
-use crate::model::{ImageFacts, ImageId, condition::nearest};
+use crate::model::image::nearest_name;
+use crate::model::{ImageFacts, ImageId};
 
 /// The lowest API version with everything used here (Docker 20.10, December 2020).
 const LOWEST_API: (u32, u32) = (1, 41);
@@ -299,7 +300,7 @@ impl Engine for DockerEngine {
             Ok(image) => image,
             Err(Cause::DockerResponseServerError { status_code: 404, .. }) => {
                 let names = self.known_images().await;
-                let near = nearest(reference, names.iter().map(String::as_str)).map(ToOwned::to_owned);
+                let near = nearest_name(reference, &names).map(ToOwned::to_owned);
                 return Err(EngineError::ImageNotFound { name: reference.to_owned(), nearest: near });
             }
             Err(e) => return Err(self.error("inspecting an image", e)),

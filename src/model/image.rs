@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::condition::nearest;
+
 /// The content address of an image (`sha256:…`).
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -102,9 +104,30 @@ pub(crate) fn short_name(reference: &str) -> &str {
     }
 }
 
+/// The name that is probably meant by one that no image has: the same repository and tag in another registry or in none,
+/// else one that is written almost alike.
+pub(crate) fn nearest_name<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    let own = |name: &'a str| name.rsplit('/').next().unwrap_or(name);
+    let wanted = name.rsplit('/').next().unwrap_or(name);
+    let wanted = if wanted.contains([':', '@']) { wanted.to_owned() } else { format!("{wanted}:latest") };
+    let elsewhere = known.iter().map(String::as_str).find(|known| own(known) == wanted);
+    elsewhere.or_else(|| nearest(name, known.iter().map(String::as_str)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::short_name;
+    use super::{nearest_name, short_name};
+
+    #[test]
+    fn name_of_another_registry_is_the_nearest() {
+        let known = ["app:v1", "app:v2", "team/web:latest"].map(str::to_owned);
+        let ecr = "123456789012.dkr.ecr.us-east-1.amazonaws.com/shop/app:v2";
+        for (name, expected) in
+            [(ecr, Some("app:v2")), ("web", Some("team/web:latest")), ("ap:v1", Some("app:v1")), ("other:v2", None)]
+        {
+            assert_eq!(nearest_name(name, &known), expected, "{name}");
+        }
+    }
 
     #[test]
     fn shortens_names_to_versions() {

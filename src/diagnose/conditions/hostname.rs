@@ -1,7 +1,7 @@
 //! `hostname.*`.
 
 use super::super::run::Seen;
-use super::{Failure, Knowledge, Meaning, SWALLOWED, Undone, nothing_excludes_it};
+use super::{Failure, Knowledge, Meaning, Undone, nothing_excludes_it};
 use crate::catalogue::fix_of;
 use crate::model::condition::HostnameFault;
 use crate::model::deployment::{Ground, Revision};
@@ -11,7 +11,8 @@ impl Knowledge for HostnameFault {
     fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
         let own = |l: &Listening| !l.address.is_unspecified() && !l.address.is_loopback();
         let bound = run.evidence.listens.iter().any(own);
-        (run.healthy && !bound).then(|| format!("nothing was bound to the host name's address{SWALLOWED}"))
+        (run.healthy && !bound)
+            .then(|| "the program did not bind its host name (a silent attempt would be invisible)".to_owned())
     }
 
     fn suspicion(&self, failure: &Failure<'_>) -> f64 {
