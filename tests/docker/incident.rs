@@ -1,8 +1,12 @@
 //! The whole incident: every cell of the truth table against the real engine, and its diagnosis.
 
+#[path = "../program/docs/page.rs"]
+mod page;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 use testcontainers::core::WaitFor;
@@ -117,4 +121,54 @@ async fn second_build_builds_nothing() {
     let output = exitone().args(["images", "build", "--offline"]).output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.lines().all(|l| l.starts_with("exists")), "{text}");
+}
+
+/// An answer without what differs in every run: figures, the time line, the remarks about what was left out.
+fn compared(answer: &str) -> String {
+    let answer = answer.split("\n\n  ruled out: ").next().unwrap_or_default();
+    let timed = Regex::new(r"^ +([0-9.]+ s  |started |at most |connected at )").expect("a pattern");
+    let figures = Regex::new(r"[0-9]+(\.[0-9]+)?").expect("a pattern");
+    let lines = answer.lines().filter(|line| !timed.is_match(line));
+    let text = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+    figures.replace_all(&text, "#").into_owned()
+}
+
+/// The answers on `docs/what-broke.md` are reported from recorded runs; each run again gives the same answer.
+/// `EXITONE_UPDATE_DOCS=1` records them; then `cargo test --test program docs::` writes the page.
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn recorded_answers_are_current() {
+    let Some((_engine, _one)) = engine().await else { return };
+    exitone().args(["images", "build"]).assert().success();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/what-broke.md")).expect("the page");
+    let report = |folder: &Path| {
+        let output = exitone().arg("report").arg(folder).output().expect("it runs");
+        compared(&String::from_utf8(output.stdout).expect("text"))
+    };
+    let mut wrong = Vec::new();
+    for (mark, command) in page::marks(&text, "answer") {
+        let name = mark.split(',').next().unwrap_or_default();
+        let line = command.unwrap_or_else(|| panic!("{name}: no command"));
+        let recorded = root.join("tests/fixtures/incident").join(name);
+        // The log is explained without an engine, whenever the page is tested.
+        if line.words()[1] == "explain" {
+            continue;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = folder.path().join(name);
+        let mut run = exitone();
+        run.current_dir(root.join(&line.folder)).args(&line.words()[1..]).arg("--folder").arg(&kept);
+        let output = run.output().expect("it runs");
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        if std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
+            std::fs::create_dir_all(&recorded).expect("a folder");
+            std::fs::copy(kept.join("events.jsonl"), recorded.join("events.jsonl")).expect("copied");
+        }
+        let (then, now) = (report(&recorded), report(&kept));
+        if then != now {
+            wrong.push(format!("{name}\n  recorded {then}\n  now      {now}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

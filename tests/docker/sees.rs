@@ -1,4 +1,4 @@
-//! What a C program, a Python program and a static Rust program observe under every condition: `docs/conditions.md`.
+//! What a C program, a Python program and a static Rust program observe under every condition: `docs/measured.md`.
 //! `EXITONE_UPDATE_DOCS=1 cargo test --test docker sees:: -- --include-ignored` regenerates it.
 
 use std::fmt::Write;
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::support::{engine, exitone, service_with, set};
 
 const IMAGE: &str = "exitone-test/sees:latest";
-const PAGE: &str = "docs/conditions.md";
+const PAGE: &str = "docs/measured.md";
 /// The host that the programs need.
 const NEEDED: &str = "planted.example";
 /// The prefix of a line that is not compared.
@@ -39,21 +39,22 @@ const DOCKERFILE: &str = "FROM exitone/python-base:latest\nLABEL exitone.image=t
 const HEAD: &str = "\
 # What a program sees of each condition
 
-A C program (dynamic, glibc), a Python program and a static Rust program do the same small thing as user 1000, once,
-right after their start, with no time limit of their own (but for the answer to a UDP packet, from a connected socket,
-they wait 2 s). What each is told, and after how long: `at once` is less than 0.9 s. C names the errno, Python the
-exception, Rust the `ErrorKind`.
+You want to know which error your program gets under a condition, and after how long: look up the condition.
 
-Made by `tests/docker/sees.rs` from `tests/fixtures/sees.{c,py,rs}` on a real engine; the test compares every cell
-(`EXITONE_UPDATE_DOCS=1 cargo test --test docker sees:: -- --include-ignored` writes it anew).
+A C program (dynamic, glibc), a Python program and a static Rust program each do the same small thing as user 1000, once,
+right after their start, with no time limit of their own. (For the answer to a UDP packet, from a connected socket, they
+wait 2 s.) `at once` is less than 0.9 s. C names the errno, Python the exception, Rust the `ErrorKind`.
 
 - A connection that nobody answers is given up early here; with `--real-time` it takes the kernel's own time, about two
   minutes.
-- In the baseline nobody answers UDP either, save the resolver.
-- `198.18.0.0/15` is where the simulated internet puts names; `169.254.170.2` is where a container finds its
-  credentials, and has nothing (404) at `/`.
+- In the baseline nobody answers UDP either, except the resolver.
+- The simulated internet gives names an address of `198.18.0.0/15`. A container finds its credentials at
+  `169.254.170.2`, which has nothing (404) at `/`.
 - `/kept` is a volume of the image, which belongs to user 1000.
 - The image has an `ENTRYPOINT` that sets the variable `ENTRYPOINT`, and the service sets `PLANTED=yes`.
+
+`tests/docker/sees.rs` makes this page from `tests/fixtures/sees.{c,py,rs}` on a real engine, and compares every cell
+(`EXITONE_UPDATE_DOCS=1 cargo test --test docker sees:: -- --include-ignored` writes it anew).
 ";
 
 /// Conditions, and the actions under them. In an action, `CREDENTIALS` stands for the path of the credentials.

@@ -190,10 +190,12 @@ struct Judged {
 
 /// The page of all services (`EXITONE_UPDATE_DOCS=1` writes it).
 fn page(cases: &[Case], judged: &[Judged]) -> String {
-    let mut page = "<!-- Made by `EXITONE_UPDATE_DOCS=1 cargo test --test docker services_real::`. -->\n\n# Real services\n\n\
-                    Twelve services from PyPI, each from the Dockerfile that people write first, step by step until it is \
-                    healthy\n(`tests/docker/services_real`). What is wrong was found by hand, before any answer was looked \
-                    at. The last column is\nwhat `exitone why IMAGE --service service.yaml` says.\n\n\
+    let mut page = "# Real services\n\n\
+                    You want to see what repairing a service looks like: these are twelve from PyPI, each from the \
+                    Dockerfile that people write first,\nstep by step until it is healthy \
+                    (`tests/docker/services_real`).\n\nWhat is wrong was found by hand, before any answer was looked at. \
+                    The last column is what `exitone why IMAGE --service\nservice.yaml` says. \
+                    `EXITONE_UPDATE_DOCS=1 cargo test --test docker services_real::` writes this page.\n\n\
                     | service | step | what is so | found |\n|---|---|---|---|\n"
         .to_owned();
     for (case, of) in cases.iter().zip(judged) {

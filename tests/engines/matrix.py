@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs exitone against container engines in small virtual machines, and writes docs/engines.md.
+"""Runs exitone against container engines in small virtual machines, and writes docs/engines-measured.md.
 
     tests/engines/build.sh FOLDER              once: the kernel and the disks
     tests/engines/matrix.py FOLDER [ROW…]      boots a machine for each row, and keeps what it showed in FOLDER/rows
@@ -350,7 +350,7 @@ def main():
     (folder / "rows").mkdir(exist_ok=True)
     if arguments[1:] == ["--page"]:
         from page import page
-        (ROOT / "docs/engines.md").write_text(page([r.name for r in ROWS], folder / "rows"))
+        (ROOT / "docs/engines-measured.md").write_text(page([r.name for r in ROWS], folder / "rows"))
         return
     unknown = set(arguments[1:]) - {row.name for row in ROWS}
     if unknown:

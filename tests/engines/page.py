@@ -1,11 +1,12 @@
-"""The page docs/engines.md, from the rows that matrix.py kept."""
+"""The page docs/engines-measured.md, from the rows that matrix.py kept."""
 
 import json
 
 HEAD = """\
-# Engines
+# What each engine showed
 
-What `exitone` showed on each engine in a small virtual machine, made by `tests/engines/matrix.py`: Debian packages, one CPU,
+You want to know how exitone does on an engine that you do not have. This is what it
+showed on each one in a small virtual machine, made by `tests/engines/matrix.py`: Debian packages, one CPU,
 3 GB, cgroup v2, no AppArmor, nothing to reach outside. Docker 20.10 with cgroup v1 is where the tests run every day. Seconds
 are those of such a machine, several times slower than a laptop.
 

@@ -1,16 +1,18 @@
 //! The documents match the program. `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::` regenerates them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod answers;
+mod causes;
+mod commands;
+mod links;
+mod page;
+
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
-use exitone::catalogue::embedded;
-use exitone::cli::Cli;
 use exitone::images::candidate_names;
-use exitone::model::condition::{Argument, kinds};
 use exitone::report;
-use exitone::scenario::{apprunner, file, profile, schema, service};
+use exitone::scenario::{file, schema};
 use serde::Deserialize;
 
 fn root() -> PathBuf {
@@ -21,9 +23,33 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).expect(path)
 }
 
+/// The files below a folder of the repository with this ending, sorted.
+fn below(folder: &str, extension: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root().join(folder)).expect(folder) {
+        let entry = entry.expect("an entry");
+        let path = format!("{folder}/{}", entry.file_name().to_str().expect("a name"));
+        if entry.path().is_dir() {
+            found.extend(below(&path, extension));
+        } else if Path::new(&path).extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every document with its path.
+fn pages() -> Vec<(String, String)> {
+    let mut paths = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    paths.extend(below("docs", "md"));
+    paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
+}
+
 /// Compares a document with its expected content, or writes it.
 fn in_step(path: &str, expected: &str) {
     if std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(root().join(path).parent().expect("a folder")).expect(path);
         std::fs::write(root().join(path), expected).expect(path);
     }
     let found = std::fs::read_to_string(root().join(path)).unwrap_or_default();
@@ -43,11 +69,12 @@ fn truth() -> Truth {
 #[test]
 fn truth_page_is_up_to_date() {
     let truth = truth();
-    let mut page =
-        "# The truth about the bundled candidates\n\nMade from `tests/fixtures/truth.yaml`, which the tests \
-                    compare with the real engine cell by cell.\n\n**1** exits with code 1 · ok healthy · ok* healthy, \
-                    but the OTP request fails · - not exercised\n\n| conditions |"
-            .to_owned();
+    let mut page = "# The truth about the bundled candidates\n\nYou want to know what each bundled image does under each \
+                    condition (`exitone run scenarios/incident.yaml`): here is every\ncell. [Each \
+                    hypothesis](hypotheses.md) reads it. Made from `tests/fixtures/truth.yaml`, which the tests compare \
+                    with the real\nengine cell by cell.\n\n**1** exits with code 1 · ok healthy · ok* healthy, but \
+                    the OTP request fails · - not exercised\n\n| conditions |"
+        .to_owned();
     for image in &truth.images {
         let _ = write!(page, " {image} |");
     }
@@ -111,121 +138,6 @@ fn scenario_schema_is_up_to_date() {
 fn event_and_result_schemas_are_up_to_date() {
     in_step("docs/events.schema.json", &format!("{:#}\n", report::schema::events()));
     in_step("docs/result.schema.json", &format!("{:#}\n", report::schema::result()));
-}
-
-#[test]
-fn causes_page_is_up_to_date() {
-    let all = embedded();
-    let count = all.iter().map(|entry| &entry.id).collect::<BTreeSet<_>>().len();
-    let mut page = format!(
-        "# Causes\n\nThe {count} causes that `exitone` knows, by field. `exitone causes ID` prints one with the logs that show \
-         it and those that only look alike. A cause is named only if everything it needs is seen; words in braces are filled \
-         in.\n\nGenerated from `src/catalogue/*.yaml` by `EXITONE_UPDATE_DOCS=1 cargo test --test program docs::`. Answers of \
-         `why` also have a cause for each condition that a failure needs, where nothing that was seen explains it.\n"
-    );
-    // In App Runner's words; other platforms have their own.
-    let ways = apprunner().platform.ways;
-    let in_words =
-        |text: &str| ways.iter().fold(text.to_owned(), |text, (name, way)| text.replace(&format!("{{{name}}}"), way));
-    let mut field = String::new();
-    for entry in &all {
-        if entry.field != field {
-            field.clone_from(&entry.field);
-            let _ = write!(page, "\n## {field}\n");
-        }
-        let _ = write!(page, "\n### {}\n\n> {}\n", entry.id, entry.cause);
-        if entry.harmless {
-            let _ = writeln!(page, "\nHarmless: a healthy start prints it too.");
-        } else {
-            let _ = writeln!(page, "\n{}", in_words(&entry.fix));
-        }
-        if let Some(log) = entry.fires.first() {
-            let _ = write!(page, "\n```text\n{}\n```\n", log.trim_end());
-        }
-        for (name, address) in [("reference", &entry.reference), ("source", &entry.source)] {
-            if !address.is_empty() {
-                let _ = write!(page, "\n[{name}]({address})");
-            }
-        }
-        page.push('\n');
-    }
-    page.push_str("\n## Competing entries\n\nOne log fires both; the first is named.\n\n");
-    for (winner, other) in super::catalogue::competing() {
-        let _ = writeln!(page, "- {winner} before {other}");
-    }
-    in_step("docs/causes.md", &page);
-}
-
-#[test]
-fn every_platform_defines_the_words_that_fixes_use() {
-    let names = |ways: &BTreeMap<String, String>| ways.keys().cloned().collect::<Vec<_>>();
-    let own = names(&apprunner().platform.ways);
-    for name in exitone::profile::NAMES {
-        let ways = profile(name).expect("known").platform.ways;
-        assert_eq!(names(&ways), own, "{name}");
-        assert_eq!(name == "apprunner", ways.values().any(|way| way.contains("apprunner")), "{name}");
-    }
-    let fixes: String = embedded().into_iter().map(|entry| entry.fix).collect();
-    for name in own {
-        let needed = ["more_cpu", "network"].contains(&name.as_str());
-        assert!(needed || fixes.contains(&format!("{{{name}}}")), "no fix says {{{name}}}");
-    }
-}
-
-#[test]
-fn condition_table_is_up_to_date() {
-    let mut table = "| condition | what it does |\n|---|---|\n".to_owned();
-    for kind in kinds() {
-        let mut forms = vec![kind.example()];
-        match kind.argument {
-            Argument::Optional(argument) => forms.push(format!("{}:{argument}", kind.name)),
-            _ if kind.takes_name => forms.push(format!("{}@NAME", kind.example())),
-            _ => {}
-        }
-        let _ = writeln!(table, "| `{}` | {} |", forms.join("`, `"), kind.about);
-    }
-    let page = read("docs/reference.md");
-    let (before, rest) = page.split_once("tests/program/docs.rs -->\n").expect("a mark");
-    let (_, after) = rest.split_once("<!-- end -->").expect("a mark");
-    in_step("docs/reference.md", &format!("{before}tests/program/docs.rs -->\n{table}<!-- end -->{after}"));
-}
-
-/// Lines of code blocks that start with a program's name, without comments.
-fn commands(page: &str, program: &str) -> Vec<Vec<String>> {
-    let mut inside = false;
-    let mut found = Vec::new();
-    for line in page.lines() {
-        if line.starts_with("```") {
-            inside = !inside;
-        } else if inside && line.starts_with(program) {
-            let line = line.split(" #").next().unwrap_or(line).split(" > ").next().unwrap_or(line);
-            found.push(line.split_whitespace().map(ToOwned::to_owned).collect());
-        }
-    }
-    found
-}
-
-#[test]
-fn readme_commands_parse() {
-    let mut count = 0;
-    for command in commands(&read("README.md"), "exitone ") {
-        assert!(Cli::try_parse_from(&command).is_ok(), "{command:?}");
-        count += 1;
-    }
-    assert!(count >= 5, "{count}");
-    assert_eq!(
-        commands(&read("README.md"), "cargo "),
-        [vec!["cargo", "run", "--release", "--", "demo"], vec!["cargo", "test"]]
-    );
-    assert!(read(".ci/run").contains("cargo test"), ".ci/run calls the README's test command");
-}
-
-#[test]
-fn readme_service_file_is_valid() {
-    let page = read("README.md");
-    let text = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
-    let (service, _) = service::read_file("service.yaml", text, Path::new("."), &apprunner()).expect("it is good");
-    assert_eq!((service.port, service.checks.len()), (8000, 1));
 }
 
 /// The words in backticks in `CONTRIBUTING.md` that look like paths of this repository: `src/…`, `tests/…`.

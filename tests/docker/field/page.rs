@@ -11,12 +11,19 @@ use serde_json::Value;
 use super::WhyRun;
 use super::table::{Case, joined, texts};
 
-const HEAD: &str = "# Failures of the field\n\n\
-    Deployments to App Runner that failed, as people reported them, each reproduced as a small image \
-    (`tests/docker/field/`) and given to `exitone why` with nothing but its service file. Written by `EXITONE_UPDATE_DOCS=1 \
-    cargo test --release --test docker field::`, which runs one row at a time; `EXITONE_ALL=1 cargo test --test docker field::` compares.\n\n\
-    A row has all smallest sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why. \
-    `healed by` has the repairs that were tried and verified.\n";
+const HEAD: &str = "\
+# Failures of the field
+
+You want to know whether exitone finds causes that people really had: these are deployments to App Runner that failed, as they
+were reported.
+
+Each is reproduced as a small image (`tests/docker/field/`) and given to `exitone why` with nothing but its service file.
+A row has all smallest sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why. `healed
+by` has the repairs that were tried and verified.
+
+`EXITONE_UPDATE_DOCS=1 cargo test --release --test docker field::` writes this page, one row at a time;
+`EXITONE_ALL=1 cargo test --test docker field::` compares it.
+";
 
 /// What differs in every run.
 static VARIES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+\.\d+ (CPUs|s)\b").expect("a pattern"));
