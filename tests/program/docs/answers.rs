@@ -3,15 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use anstyle_svg::Term;
+use anstyle_svg::{Term, WIN10_CONSOLE};
 use assert_cmd::Command;
 
 use super::page::{Line, marks};
 use super::{Truth, in_step, read, root, truth};
 
 const PAGES: [&str; 2] = ["docs/what-broke.md", "docs/getting-started.md"];
-/// Where the remarks of an answer of `why` begin, which not every place shows.
-const REMARKS: &str = "\n\n  ruled out: ";
 
 /// The page with new content between each mark `<!-- KEY: VALUE -->` and the next `<!-- end -->`.
 fn filled(page: &str, key: &str, content: impl Fn(&str) -> String) -> String {
@@ -43,6 +41,11 @@ fn output(name: &str, command: Option<&Line>, color: &str) -> String {
     text
 }
 
+/// An answer of `why` about a deployment without the remarks after it: what broke it, the proof, what else would fail.
+fn without_remarks(text: &str) -> String {
+    text.split("\n\n").take(3).collect::<Vec<_>>().join("\n\n")
+}
+
 /// `NAME`, or `NAME, without remarks`.
 fn shown(mark: &str, command: Option<&Line>) -> String {
     let (name, short) = match mark.split_once(", ") {
@@ -50,7 +53,7 @@ fn shown(mark: &str, command: Option<&Line>) -> String {
         None => (mark, false),
     };
     let text = output(name, command, "never");
-    let text = if short { text.split(REMARKS).next().unwrap_or_default() } else { &text };
+    let text = if short { without_remarks(&text) } else { text };
     let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     format!("\n```text\n{}\n```\n", text.trim_end())
 }
@@ -73,11 +76,11 @@ fn picture_of_the_answer_is_current() {
     let command = command.expect("a command");
     assert!(read("README.md").contains(&command.text), "the README's first task is the picture's: {}", command.text);
     let text = output("why", None, "always");
-    let answer = text.split(REMARKS).next().expect("an answer");
+    let answer = without_remarks(&text);
     assert!(answer.contains('\u{1b}') && answer.len() < text.len(), "{text}");
     let prompt = anstyle::Style::new().bold();
     let screen = format!("{prompt}$ {}{prompt:#}\n\n{answer}\n", command.text);
-    in_step("docs/answer.svg", &format!("{}\n", Term::new().render_svg(&screen).trim_end()));
+    in_step("docs/answer.svg", &format!("{}\n", Term::new().palette(WIN10_CONSOLE).render_svg(&screen).trim_end()));
 }
 
 /// Rows of the truth table for some images: a mark lists them, `IMAGE, IMAGE` and a set of conditions on each line after.
