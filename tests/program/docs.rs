@@ -48,11 +48,12 @@ fn pages() -> Vec<(String, String)> {
 
 /// Compares a document with its expected content, or writes it.
 fn in_step(path: &str, expected: &str) {
-    if std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
+    let found = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+    if found != expected && std::env::var_os("EXITONE_UPDATE_DOCS").is_some() {
         std::fs::create_dir_all(root().join(path).parent().expect("a folder")).expect(path);
         std::fs::write(root().join(path), expected).expect(path);
+        return;
     }
-    let found = std::fs::read_to_string(root().join(path)).unwrap_or_default();
     assert!(found == expected, "{path} is out of date; run EXITONE_UPDATE_DOCS=1 cargo test --test program docs::");
 }
 

@@ -86,11 +86,15 @@ fn causes_pages_are_up_to_date() {
         expected.insert(path);
     }
     let count = all.iter().map(|entry| &entry.id).collect::<BTreeSet<_>>().len();
-    let _ = writeln!(table, "\n{count} causes in all. One log may fire two entries; [which is named](causes/competing.md) is fixed.");
+    let _ = writeln!(
+        table,
+        "\n{count} causes in all. One log may fire two entries; [which is named](causes/competing.md) is fixed."
+    );
     in_step("docs/causes.md", &with_part(&read("docs/causes.md"), &table));
-    let mut page = "# Competing causes\n\nYou expected another cause for a log: where one log fires two entries, the first \
+    let mut page =
+        "# Competing causes\n\nYou expected another cause for a log: where one log fires two entries, the first \
                     is named, and `exitone explain LOG --format\njson` has the other under `also`.\n\n"
-        .to_owned();
+            .to_owned();
     for (winner, other) in super::super::catalogue::competing() {
         let _ = writeln!(page, "- {winner} before {other}");
     }

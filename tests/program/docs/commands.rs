@@ -91,7 +91,8 @@ fn readme_is_short() {
 fn readme_names_the_two_commands() {
     let page = read("README.md");
     let all: Vec<Line> = blocks(&page, "sh").into_iter().flat_map(lines).collect();
-    let cargo: Vec<&str> = all.iter().map(|line| line.text.as_str()).filter(|text| text.starts_with("cargo ")).collect();
+    let cargo: Vec<&str> =
+        all.iter().map(|line| line.text.as_str()).filter(|text| text.starts_with("cargo ")).collect();
     assert_eq!(cargo, ["cargo install --locked --path .", "cargo run --release -- demo", "cargo test"]);
     assert!(read(".ci/run").contains("cargo test"), ".ci/run calls the README's test command");
     parses(&["exitone", "demo"].map(str::to_owned)).expect("valid");
@@ -130,7 +131,9 @@ fn readme_commands_run() {
         let mut command = assert_cmd::Command::cargo_bin("exitone").expect("built");
         command.current_dir(folder.path().join(&line.folder)).args(&words[1..]);
         // No engine answers, and no setting of this machine counts.
-        command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").env("XDG_STATE_HOME", folder.path().join("state"));
+        command
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .env("XDG_STATE_HOME", folder.path().join("state"));
         command.env("HOME", folder.path()).env("GIT_CONFIG_NOSYSTEM", "1");
         let output = command.output().expect("it runs");
         let (code, err) = (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned());
