@@ -6,12 +6,11 @@
 //! a route there refuses. A candidate's own namespace contains only loopback, one link and one default route, and
 //! nothing that a candidate can do there (it has no NET_ADMIN) affects a rule.
 
+pub(crate) mod accept;
 pub(crate) mod authority;
 pub mod protocol;
 mod wire;
 
-#[cfg(target_os = "linux")]
-mod accept;
 #[cfg(target_os = "linux")]
 mod contention;
 #[cfg(target_os = "linux")]

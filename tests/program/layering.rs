@@ -35,7 +35,17 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ),
         (
             "serve",
-            vec!["model", "profile", "scenario", "diagnose", "engine", "holder::protocol", "holder::authority", "run"],
+            vec![
+                "model",
+                "profile",
+                "scenario",
+                "diagnose",
+                "engine",
+                "holder::protocol",
+                "holder::authority",
+                "holder::accept",
+                "run",
+            ],
         ),
         ("images", vec!["engine", "model"]),
         ("report", vec!["event", "model", "search", "catalogue"]),
