@@ -1,5 +1,7 @@
 //! `exitone serve`: a local App Runner.
 
+mod clients;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,13 +10,14 @@ use tokio::net::TcpListener;
 
 use super::console::{print, say};
 use super::failure::Failure;
-use super::flags::{Common, Running};
+use super::flags::{Common, Running, duration};
 use super::input::{read_compose, read_env, read_text};
 use super::session::{close, engine, open, room};
 use super::signals::Signals;
 use crate::holder::authority::new_authority;
 use crate::holder::protocol::Sent;
 use crate::run::session::state_dir;
+use crate::serve::platform::{Pace, Platform};
 use crate::serve::prepare::World;
 use crate::serve::seed::{self, Seed};
 use crate::serve::shared::{Books, Place};
@@ -33,13 +36,8 @@ pub(crate) const ABOUT: &str = "Serve a local App Runner that AWS clients deploy
 
 /// The account of a server without a seed.
 const ACCOUNT: &str = "000000000000";
-/// Where systems keep the certificates that they trust (Debian, Fedora, Alpine and macOS).
-const TRUSTED: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 /// How long an instance may run before another takes its place.
 const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
-/// The file with the certificate that signs the services' names.
-const AUTHORITY: &str = "ca.pem";
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -62,9 +60,21 @@ pub(crate) struct Args {
     /// Folder with services, operations and logs; they are there again after a restart [default: one of the user's]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Custom domain of the seed's service; repeatable
+    #[arg(long, value_name = "HOST", requires = "seed", value_parser = clients::domain)]
+    domain: Vec<String>,
     /// Region of the services [default: the seed's, or us-east-1]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
+    /// How long deployments take
+    #[arg(long, value_name = "PACE", value_enum, default_value_t = PaceChoice::Fast)]
+    pace: PaceChoice,
+    /// The first deletion of each service fails, and leaves it DELETE_FAILED
+    #[arg(long)]
+    fail_delete: bool,
+    /// Begin with maintenance of this length: services run, and calls that change them are refused
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    maintenance: Option<Duration>,
     /// Print what the services sent to others, and exit
     #[arg(long)]
     outbox: bool,
@@ -73,6 +83,15 @@ pub(crate) struct Args {
     print_env: bool,
     #[command(flatten)]
     running: Running,
+}
+
+/// How long deployments take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum PaceChoice {
+    /// As long as the container needs
+    Fast,
+    /// As long as on App Runner: minutes
+    Real,
 }
 
 /// Runs the command.
@@ -87,9 +106,10 @@ pub(crate) async fn execute(_: &Common, mut args: Args) -> Result<u8, Failure> {
         account: seed.as_ref().map_or_else(|| ACCOUNT.to_owned(), |seed| seed.account.clone()),
         region: region.unwrap_or_else(|| "us-east-1".to_owned()),
         port: args.port,
+        domains: seed.iter().flat_map(|seed| args.domain.iter().map(|host| (host.clone(), seed.arn.clone()))).collect(),
     };
     if args.print_env {
-        print(&environment(&place, &folder))?;
+        print(&clients::environment(&place, &folder))?;
         return Ok(0);
     }
     if args.outbox {
@@ -104,6 +124,11 @@ pub(crate) async fn execute(_: &Common, mut args: Args) -> Result<u8, Failure> {
         nat: args.nat.then_some(true),
         upstreams: compose.map(|compose| compose.upstreams).unwrap_or_default(),
     };
+    let platform = Platform {
+        pace: if args.pace == PaceChoice::Real { Pace::REAL } else { Pace::default() },
+        fails_deletions: args.fail_delete,
+        maintenance: args.maintenance,
+    };
     let listener = listen(args.port).await?;
     let mut books = Books::open(&folder)?;
     if let Some(seed) = &seed
@@ -112,7 +137,9 @@ pub(crate) async fn execute(_: &Common, mut args: Args) -> Result<u8, Failure> {
         books.change(seed.changes.clone())?;
     }
     let authority = new_authority().map_err(|e| Failure::internal(format!("making a certificate: {e}")))?;
-    write_authority(&folder, &authority.cert)?;
+    clients::write_authority(&folder, &authority.cert)?;
+    let own = books.state.services.values().map(|service| format!("{}.awsapprunner.com", service.url));
+    clients::write_curl(&folder, place.port, own.chain(place.domains.keys().cloned()))?;
     let signals = Signals::listen();
     let (engine, info) = engine().await?;
     let room = room(&args.running, &info);
@@ -122,7 +149,7 @@ pub(crate) async fn execute(_: &Common, mut args: Args) -> Result<u8, Failure> {
         place.account, place.region, place.port, place.port
     );
     say(&ready);
-    let setup = Setup { place, books, world, room, authority };
+    let setup = Setup { place, books, world, platform, room, authority };
     let (end, ending) = tokio::sync::watch::channel(false);
     let context = rig.context.clone();
     let mut asked = signals.asked();
@@ -153,14 +180,6 @@ fn read_seed(path: &Path) -> Result<Seed, Failure> {
     })
 }
 
-/// Writes the certificate that signs the services' names, behind those that this machine trusts: a shell that uses the file
-/// still reaches other servers.
-fn write_authority(folder: &Path, cert: &str) -> Result<(), Failure> {
-    let path = folder.join(AUTHORITY);
-    let known = TRUSTED.iter().find_map(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
-    std::fs::write(&path, known + cert).map_err(|e| Failure::unwritable(format!("{}: {e}", path.display())))
-}
-
 /// The requests that services sent to others, a line each: time, service, request, body.
 fn outbox(folder: &Path) -> Result<String, Failure> {
     let logs = Logs::look(folder)?;
@@ -180,24 +199,6 @@ fn outbox(folder: &Path) -> Result<String, Failure> {
         text.push_str(&format!("{at}  {name}  {method} {host}{path}  {status}  {body}\n"));
     }
     Ok(text)
-}
-
-/// Shell commands that point AWS clients to a server. The credentials are made up: nothing checks them.
-fn environment(place: &Place, folder: &Path) -> String {
-    let endpoint = format!("http://127.0.0.1:{}", place.port);
-    let mut lines = String::new();
-    for service in ["APPRUNNER", "CLOUDWATCH_LOGS", "ECR", "STS"] {
-        lines.push_str(&format!("export AWS_ENDPOINT_URL_{service}={endpoint}\n"));
-    }
-    let authority = folder.join(AUTHORITY).display().to_string();
-    let authority = shlex::try_quote(&authority).map(|quoted| quoted.into_owned()).unwrap_or(authority);
-    lines.push_str(&format!(
-        "export AWS_ACCESS_KEY_ID={account}\nexport AWS_SECRET_ACCESS_KEY=exitone\nexport AWS_REGION={region}\n\
-         export AWS_DEFAULT_REGION={region}\nexport CURL_CA_BUNDLE={authority}\n",
-        account = place.account,
-        region = place.region,
-    ));
-    lines
 }
 
 impl From<StoreError> for Failure {

@@ -71,6 +71,8 @@ struct State {
     most_running: usize,
     /// The images of all started containers.
     started: Vec<String>,
+    /// Every request to a candidate that is under way has a copy.
+    requests: Arc<()>,
 }
 
 /// The scripted engine.

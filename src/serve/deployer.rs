@@ -9,11 +9,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::platform::Platform;
 use super::prepare::{NotPrepared, Prepared, World, local_names, prepare};
 use super::service::settings::{deploys_by_itself, image};
-use super::service::{Change, Ended, Operation, Service, Status, Work, deploy, end, rolling_back, serving};
+use super::service::{
+    Change, Ended, Operation, Service, State, Status, Work, deploy, end, maintained, maintenance, rolling_back, serving,
+};
 use super::shared::{Order, Shared, Way, new_id};
 use super::tale;
 use crate::model::outcome::FailureClass;
@@ -79,6 +82,12 @@ enum Step {
     Opened { number: Number, way: Result<(Way, mpsc::Receiver<Infallible>), RunError> },
     /// An instance has no more requests under way.
     Drained(Number),
+    /// The platform noticed that a deployment failed.
+    Failed { arn: String, operation: Operation, class: Option<FailureClass>, exit_code: Option<i64> },
+    /// The version before a deployment that failed serves.
+    Restored { arn: String, operation: Operation },
+    /// Maintenance is over.
+    Maintained,
     /// An image with a name that services deploy.
     Named { arns: Vec<String>, image: Option<ImageId> },
 }
@@ -89,6 +98,7 @@ pub(crate) struct Deployer {
     context: Arc<Context>,
     executor: Executor,
     world: Arc<World>,
+    platform: Platform,
     instances: BTreeMap<Number, Instance>,
     jobs: BTreeMap<JobId, Number>,
     /// Pauses and deletions that wait for the end of instances.
@@ -104,13 +114,20 @@ pub(crate) struct Deployer {
 impl Deployer {
     /// A deployer without instances.
     #[must_use]
-    pub(crate) fn new(shared: Arc<Shared>, context: Arc<Context>, room: Room, world: World) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        context: Arc<Context>,
+        room: Room,
+        world: World,
+        platform: Platform,
+    ) -> Self {
         let (tell, told) = mpsc::unbounded_channel();
         Self {
             executor: Executor::new(context.clone(), room, true),
             shared,
             context,
             world: Arc::new(world),
+            platform,
             instances: BTreeMap::new(),
             jobs: BTreeMap::new(),
             stopping: BTreeMap::new(),
@@ -119,6 +136,29 @@ impl Deployer {
             told,
             steps: JoinSet::new(),
             last: 0,
+        }
+    }
+
+    /// Begins with maintenance, if the platform does. During it running services serve and no call changes them
+    /// (<https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html>).
+    pub(crate) fn maintain(&mut self) {
+        let Some(length) = self.platform.maintenance else { return };
+        self.change_each(maintenance);
+        self.steps.spawn(async move {
+            sleep(length).await;
+            Step::Maintained
+        });
+    }
+
+    /// Changes every service for which there is a change.
+    fn change_each(&self, change: impl Fn(&State, &Service) -> Option<Service>) {
+        let changed: Vec<Service> = {
+            let books = self.shared.books();
+            books.state.services.values().filter_map(|service| change(&books.state, service)).collect()
+        };
+        for service in changed {
+            tale::status(&self.shared, &service);
+            self.write(vec![Change::Service(Box::new(service))]);
         }
     }
 
@@ -159,7 +199,7 @@ impl Deployer {
         let Some(service) = self.service(&arn) else { return };
         match work {
             Work::Nothing => {}
-            Work::Deploy | Work::Resume => {
+            Work::Deploy => {
                 if let Some(operation) = &operation {
                     tale::begins(&self.shared, &service, operation);
                 }
@@ -179,13 +219,22 @@ impl Deployer {
         }
     }
 
+    /// When a step of an operation is due that comes so long after its start.
+    fn due(&self, operation: &Operation, after: Duration) -> Instant {
+        self.shared.instant(operation.started_ms) + after
+    }
+
     /// Prepares an instance: of the new configuration for an operation, else of the one that serves.
     fn prepare(&mut self, service: &Service, operation: Option<Operation>) {
         let settings = if operation.is_some() { service.settings.clone() } else { serving(service).clone() };
         let (engine, world) = (self.context.engine.clone(), self.world.clone());
         let (arn, name) = (service.arn.clone(), service.name.clone());
+        let due = operation.as_ref().map(|operation| self.due(operation, self.platform.pace.provisioned));
         self.steps.spawn(async move {
             let result = prepare(engine.as_ref(), &name, &settings, &world).await;
+            if let Some(due) = due {
+                sleep_until(due).await;
+            }
             Step::Prepared { arn, operation, result: result.map(Box::new) }
         });
     }
@@ -195,6 +244,13 @@ impl Deployer {
             Step::Prepared { arn, operation, result } => self.on_prepared(&arn, operation, result),
             Step::Opened { number, way } => self.on_opened(number, way),
             Step::Named { arns, image } => self.deploy_new(&arns, image.as_ref()),
+            Step::Failed { arn, operation, class, exit_code } => self.on_failed(&arn, operation, class, exit_code),
+            Step::Restored { arn, operation } => {
+                if let Some(service) = self.service(&arn) {
+                    self.finish(&service, &operation, Ended::Badly);
+                }
+            }
+            Step::Maintained => self.change_each(maintained),
             Step::Drained(number) => {
                 if let Some(instance) = self.instances.get(&number) {
                     instance.release.send_replace(true);
@@ -250,7 +306,7 @@ impl Deployer {
                 // An engine that failed says nothing about the image.
                 let class = matches!(error, NotPrepared::Refused(_)).then_some(FailureClass::A);
                 match operation {
-                    Some(operation) => self.fail(&service, &operation, class, None),
+                    Some(operation) => self.fail(arn, &operation, class, None),
                     None => self.replace_later(arn),
                 }
                 return;
@@ -303,7 +359,11 @@ impl Deployer {
             }
             Told::Serving(holder) => {
                 let engine = self.context.engine.clone();
+                let due = instance.operation.as_ref().map(|operation| self.due(operation, self.platform.pace.serves));
                 self.steps.spawn(async move {
+                    if let Some(due) = due {
+                        sleep_until(due).await;
+                    }
                     let way = lease::open(engine.as_ref(), &holder).await;
                     let (busy, idle) = mpsc::channel(1);
                     Step::Opened { number, way: way.map(|sender| (Way { sender, busy }, idle)) }
@@ -331,7 +391,7 @@ impl Deployer {
                 instance.release.send_replace(true);
                 tale::explains(&self.shared, &service, operation.as_ref(), &[error.to_string()]);
                 if let Some(operation) = operation {
-                    self.fail(&service, &operation, None, None);
+                    self.fail(&arn, &operation, None, None);
                 }
                 return;
             }
@@ -392,20 +452,35 @@ impl Deployer {
             Some(operation) => {
                 let failed = result.filter(|result| result.verdict == Verdict::Fail);
                 let class = failed.and_then(|result| result.class);
-                self.fail(service, operation, class, failed.and_then(|result| result.exit_code));
+                self.fail(&service.arn, operation, class, failed.and_then(|result| result.exit_code));
             }
             None => self.replace_later(&instance.arn),
         }
     }
 
-    /// Ends an operation whose instance does not serve. Without a class, something but the image failed.
-    fn fail(&mut self, service: &Service, operation: &Operation, class: Option<FailureClass>, exit_code: Option<i64>) {
-        tale::fails(&self.shared, service, operation, class, exit_code);
-        if service.before.is_some() {
-            let change = rolling_back(service, operation, self.shared.now_ms());
-            self.write(vec![change]);
+    /// Ends an operation whose instance does not serve, when the platform would notice. Without a class, something but the
+    /// image failed.
+    fn fail(&mut self, arn: &str, operation: &Operation, class: Option<FailureClass>, exit_code: Option<i64>) {
+        let due = self.due(operation, self.platform.pace.failed(class));
+        let (arn, operation) = (arn.to_owned(), operation.clone());
+        self.steps.spawn(async move {
+            sleep_until(due).await;
+            Step::Failed { arn, operation, class, exit_code }
+        });
+    }
+
+    fn on_failed(&mut self, arn: &str, operation: Operation, class: Option<FailureClass>, exit_code: Option<i64>) {
+        let Some(service) = self.service(arn) else { return };
+        tale::fails(&self.shared, &service, &operation, class, exit_code);
+        if service.before.is_none() {
+            return self.finish(&service, &operation, Ended::Badly);
         }
-        self.finish(service, operation, Ended::Badly);
+        self.write(vec![rolling_back(&service, &operation, self.shared.now_ms())]);
+        let (arn, restored) = (arn.to_owned(), self.platform.pace.restored);
+        self.steps.spawn(async move {
+            sleep(restored).await;
+            Step::Restored { arn, operation }
+        });
     }
 
     fn finish(&self, service: &Service, operation: &Operation, ended: Ended) {
@@ -429,7 +504,15 @@ impl Deployer {
         if let Some(operation) = self.stopping.remove(arn)
             && let Some(service) = self.service(arn)
         {
-            self.finish(&service, &operation, Ended::Well);
+            let fails = {
+                let books = self.shared.books();
+                self.platform.fails(&operation, books.state.operations.get(arn).map_or(&[], Vec::as_slice))
+            };
+            if fails {
+                let line = "this deletion fails because of --fail-delete: the next one succeeds".to_owned();
+                tale::explains(&self.shared, &service, Some(&operation), &[line]);
+            }
+            self.finish(&service, &operation, if fails { Ended::Badly } else { Ended::Well });
         }
     }
 

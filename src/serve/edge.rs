@@ -34,8 +34,18 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 
 /// The address of the service that a host names, without domain and port.
 #[must_use]
-pub(crate) fn service_of(host: &str) -> Option<&str> {
+fn service_of(host: &str) -> Option<&str> {
     DOMAINS.iter().find_map(|domain| without_port(host).strip_suffix(domain))
+}
+
+/// The address of the service that a host leads to, by its own name or by a custom domain.
+#[must_use]
+pub(crate) fn address_of(shared: &Shared, host: &str) -> Option<String> {
+    if let Some(address) = service_of(host) {
+        return Some(address.to_owned());
+    }
+    let arn = shared.place.domains.get(&without_port(host).to_ascii_lowercase())?;
+    shared.books().state.services.get(arn).map(|service| service.url.clone())
 }
 
 /// A host without its port. An address in brackets has colons of its own.

@@ -22,6 +22,7 @@ use super::edge::{self, AnyBody, full, text};
 use super::page;
 use super::shared::{Shared, new_id};
 use crate::engine::Engine;
+use crate::holder::accept::accept;
 use crate::holder::authority::{Signer, TLS_HANDSHAKE};
 
 /// Largest body of a call.
@@ -51,14 +52,7 @@ pub(crate) async fn serve(front: Arc<Front>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => drop(connections.spawn(converse(front.clone(), stream))),
-            // Too many open files, or a client that is gone: others go on.
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection");
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
+        connections.spawn(converse(front.clone(), accept(&listener).await));
     }
 }
 
@@ -100,8 +94,8 @@ async fn answer(front: &Arc<Front>, request: Request<Incoming>, is_secure: bool)
     let Some(host) = request.uri().authority().map(|of| of.as_str()).or(named).map(str::to_owned) else {
         return text(StatusCode::BAD_REQUEST, "a request must name its host");
     };
-    if let Some(url) = edge::service_of(&host) {
-        return edge::pass_on(&front.shared, url, &host, request, is_secure).await;
+    if let Some(url) = edge::address_of(&front.shared, &host) {
+        return edge::pass_on(&front.shared, &url, &host, request, is_secure).await;
     }
     if !OWN_HOSTS.contains(&edge::without_port(&host)) {
         return text(StatusCode::FORBIDDEN, "this server answers to loopback names alone");

@@ -6,6 +6,7 @@ mod deployer;
 mod edge;
 mod http;
 mod page;
+pub(crate) mod platform;
 pub(crate) mod prepare;
 pub(crate) mod seed;
 mod service;
@@ -26,8 +27,9 @@ use crate::run::context::Context;
 use crate::run::schedule::Room;
 use deployer::Deployer;
 use http::Front;
+use platform::Platform;
 use prepare::World;
-use service::{Interrupted, Status, Work, interrupted};
+use service::{Change, Interrupted, Status, Work, interrupted, maintained};
 use shared::{Books, Order, Place, Shared};
 use store::journal::StoreError;
 
@@ -39,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) books: Books,
     /// What the services find around them.
     pub(crate) world: World,
+    /// How the platform behaves.
+    pub(crate) platform: Platform,
     /// How many instances may be deployed at a time.
     pub(crate) room: Room,
     /// Signs the names of services.
@@ -60,7 +64,8 @@ pub(crate) async fn serve(
     let (shared, orders) = Shared::new(setup.place, setup.books);
     resume(&shared)?;
     let front = Front { shared: shared.clone(), engine: context.engine.clone(), signer };
-    let deployer = Deployer::new(shared, context, setup.room, setup.world);
+    let mut deployer = Deployer::new(shared, context, setup.room, setup.world, setup.platform);
+    deployer.maintain();
     tokio::select! {
         () = http::serve(Arc::new(front), listener) => {}
         () = deployer.run(orders, ending) => {}
@@ -87,6 +92,12 @@ fn resume(shared: &Shared) -> Result<(), StoreError> {
         tale::explains(shared, &service, Some(&operation), &[line]);
         tale::fails(shared, &service, &operation, None, None);
     }
+    let unfinished: Vec<Change> = {
+        let books = shared.books();
+        let back = books.state.services.values().filter_map(|service| maintained(&books.state, service));
+        back.map(|service| Change::Service(Box::new(service))).collect()
+    };
+    shared.change(unfinished)?;
     let running: Vec<String> = {
         let books = shared.books();
         let running = books.state.services.values().filter(|service| service.status == Status::Running);

@@ -95,6 +95,9 @@ pub(crate) async fn prepare(
         }
     };
     let mut notes = vec![format!("{identifier} is {} here", facts.id)];
+    if !is_of_ecr(identifier) {
+        notes.push(format!("App Runner refuses {identifier}: it takes images of ECR and ECR Public alone"));
+    }
     let conditions = battery(&profile, &told.service).with(&told.revision.changed).conditions;
     let (set, assumed) = to_impose(&conditions, &told.revision, &told.service);
     notes.extend(assumed.iter().map(|condition| {
@@ -127,6 +130,15 @@ pub(crate) async fn resolved(engine: &dyn Engine, identifier: &str) -> Result<Op
     Ok(None)
 }
 
+/// Whether App Runner takes an image of this name
+/// (<https://docs.aws.amazon.com/apprunner/latest/api/API_ImageRepository.html>).
+fn is_of_ecr(identifier: &str) -> bool {
+    let Some((host, _)) = identifier.split_once('/') else { return false };
+    let (account, rest) = host.split_at_checked(12).unwrap_or_default();
+    let is_account = !account.is_empty() && account.bytes().all(|c| c.is_ascii_digit());
+    host == "public.ecr.aws" || (is_account && rest.starts_with(".dkr.ecr.") && rest.contains(".amazonaws.com"))
+}
+
 /// The names under which an image is looked for.
 pub(crate) fn local_names(identifier: &str) -> Vec<String> {
     let mut names = vec![identifier.to_owned()];
@@ -146,6 +158,20 @@ pub(crate) fn local_names(identifier: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_app_runner_takes() {
+        for (name, is_taken) in [
+            ("123456789012.dkr.ecr.us-east-1.amazonaws.com/app:1", true),
+            ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/app:1", true),
+            ("public.ecr.aws/docker/library/nginx:1", true),
+            ("app:1", false),
+            ("docker.io/library/nginx:1", false),
+            ("12345678901x.dkr.ecr.us-east-1.amazonaws.com/app:1", false),
+        ] {
+            assert_eq!(is_of_ecr(name), is_taken, "{name}");
+        }
+    }
 
     #[test]
     fn image_is_looked_for_without_its_registry() {

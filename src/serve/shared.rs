@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
@@ -16,7 +16,7 @@ use super::service::{Begun, Change, Operation, Stamp, State, Work};
 use super::store::journal::{Journal, StoreError};
 use super::store::logs::Logs;
 
-/// Account, region and port of a server.
+/// Account, region, port and domains of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// 12 digits.
@@ -25,6 +25,8 @@ pub(crate) struct Place {
     pub(crate) region: String,
     /// The port it listens on.
     pub(crate) port: u16,
+    /// Custom domains, each with the ARN of its service.
+    pub(crate) domains: BTreeMap<String, String>,
 }
 
 /// What the deployer must do.
@@ -105,6 +107,12 @@ impl Shared {
     #[must_use]
     pub(crate) fn now_ms(&self) -> i64 {
         self.zero.0 + i64::try_from(self.zero.1.elapsed().as_millis()).unwrap_or_default()
+    }
+
+    /// A moment in milliseconds since 1970 by tokio's clock; the start of the server for one before it.
+    #[must_use]
+    pub(crate) fn instant(&self, ms: i64) -> Instant {
+        self.zero.1 + Duration::from_millis(u64::try_from(ms - self.zero.0).unwrap_or_default())
     }
 
     /// State and logs, for this thread alone.

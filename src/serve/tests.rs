@@ -1,5 +1,11 @@
 //! The whole server on the scripted engine, with a paused clock: HTTP over streams in memory.
 
+mod disconnects;
+mod edge;
+mod platform;
+mod refusals;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,9 +34,13 @@ struct Local {
 }
 
 const PORT: u16 = 8765;
+/// A service to begin with, and its custom domain.
+const ARN: &str = "arn:aws:apprunner:us-east-1:123456789012:service/seeded/0123456789abcdef0123456789abcdef";
+const DOMAIN: &str = "api.example.com";
 
 fn place() -> Place {
-    Place { account: "123456789012".to_owned(), region: "us-east-1".to_owned(), port: PORT }
+    let domains = BTreeMap::from([(DOMAIN.to_owned(), ARN.to_owned())]);
+    Place { account: "123456789012".to_owned(), region: "us-east-1".to_owned(), port: PORT, domains }
 }
 
 /// A candidate that serves unless egress is blocked.
@@ -41,15 +51,23 @@ fn needs_egress(situation: &Situation) -> Act {
 
 impl Local {
     async fn new() -> Self {
+        Self::behaving(Platform::default()).await
+    }
+
+    async fn behaving(platform: Platform) -> Self {
         let engine = FakeEngine::new(true);
         engine.image("app:v1", &[], Arc::new(|_: &Situation| healthy(8000)));
         engine.image("app:v2", &[], Arc::new(needs_egress));
         engine.image("app:broken", &[], Arc::new(|_: &Situation| exits(Duration::from_secs(1), 1, "boom")));
         let folder = tempfile::tempdir().expect("a folder");
-        Self::on(engine, folder).await
+        Self::with(engine, folder, platform).await
     }
 
     async fn on(engine: FakeEngine, folder: tempfile::TempDir) -> Self {
+        Self::with(engine, folder, Platform::default()).await
+    }
+
+    async fn with(engine: FakeEngine, folder: tempfile::TempDir, platform: Platform) -> Self {
         let shared_engine: Arc<dyn Engine> = Arc::new(engine.clone());
         let info = shared_engine.info().await.expect("an engine");
         let setup = rig::Setup {
@@ -67,7 +85,8 @@ impl Local {
         let signer = Signer::new(&new_authority().expect("an authority").key).expect("a signer");
         let front = Arc::new(Front { shared: shared.clone(), engine: shared_engine, signer });
         let (end, ending) = watch::channel(false);
-        let deployer = Deployer::new(shared, rig.context.clone(), 4.into(), World::default());
+        let mut deployer = Deployer::new(shared, rig.context.clone(), 4.into(), World::default(), platform);
+        deployer.maintain();
         let deployer = tokio::spawn(deployer.run(orders, ending));
         Self { front, engine, rig, deployer, end, folder }
     }
@@ -133,7 +152,16 @@ impl Local {
                 let all = self.call("ListOperations", json!({ "ServiceArn": arn })).await;
                 return (service, all["OperationSummaryList"][0].clone());
             }
-            assert!(begun.elapsed() < Duration::from_secs(600), "{service:#}");
+            assert!(begun.elapsed() < Duration::from_secs(1200), "{service:#}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until a service answers.
+    async fn serves(&self, service: &Json) {
+        let begun = Instant::now();
+        while self.get(service, "/").await.0 != StatusCode::OK {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not serve: {service:#}");
             sleep(Duration::from_millis(100)).await;
         }
     }
@@ -258,11 +286,7 @@ async fn services_run_again_after_a_restart() {
     let local = Local::on(engine, folder).await;
     let (service, operation) = local.settled(&arn).await;
     assert_eq!((&service["Status"], &operation["Status"]), (&json!("RUNNING"), &json!("ROLLBACK_SUCCEEDED")));
-    let begun = Instant::now();
-    while local.get(&service, "/").await.0 != StatusCode::OK {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the version that served runs again");
-        sleep(Duration::from_millis(100)).await;
-    }
+    local.serves(&service).await;
     assert!(local.get(&service, "/").await.1.contains("app:v1"));
     local.close().await;
 }
@@ -336,61 +360,24 @@ async fn instance_that_dies_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_input_is_the_modelled_exception_that_names_the_member() {
-    let local = Local::new().await;
-    let arn = arn(&local.create("nerava", "app:v1").await);
-    local.settled(&arn).await;
-    let other = "arn:aws:apprunner:us-east-1:999999999999:service/nerava/0123456789abcdef0123456789abcdef";
-    let wrong = |settings: Json| {
-        let mut body = json!({ "ServiceName": "second", "SourceConfiguration": source("app:v1") });
-        body.as_object_mut().expect("an object").extend(settings.as_object().expect("an object").clone());
-        ("CreateService", body)
-    };
-    let rows = [
-        (("CreateService", json!({})), "'serviceName'"),
-        (wrong(json!({ "ServiceName": "a b" })), "'serviceName'"),
-        (wrong(json!({ "ServiceName": "nerava" })), "already exists: nerava."),
-        (wrong(json!({ "HealthCheckConfiguration": { "Interval": 21 } })), "'healthCheckConfiguration.interval'"),
-        (wrong(json!({ "InstanceConfiguration": { "Cpu": "3 vCPU" } })), "'instanceConfiguration.cpu'"),
-        (wrong(json!({ "InstanceConfiguration": { "Cpu": "256", "Memory": "2048" } })), "Cpu 256 and Memory 2048"),
-        (
-            wrong(json!({ "NetworkConfiguration": { "EgressConfiguration": { "EgressType": "VPC" } } })),
-            "vpcConnectorArn",
-        ),
-        (wrong(json!({ "Tags": [{ "Key": "aws:x", "Value": "" }] })), "'tags.1.member.key'"),
-        (("DescribeService", json!({ "ServiceArn": "nonsense" })), "'serviceArn'"),
-        (("DescribeService", json!({ "ServiceArn": other })), other),
-        (("ListServices", json!({ "MaxResults": 21 })), "'maxResults'"),
-        (("ListServices", json!({ "NextToken": "x" })), "NextToken"),
-        (("ListServices", json!({ "MaxResults": "ten" })), "invalid type"),
-        (("CreateConnection", json!({})), "CreateConnection"),
-        (("Nonsense", json!({})), "Nonsense"),
-    ];
-    for ((operation, body), named) in rows {
-        let refused = local.try_call(&format!("AppRunner.{operation}"), body).await.expect_err(operation);
-        assert!(refused["message"].as_str().is_some_and(|text| text.contains(named)), "{operation}: {refused:#}");
+async fn custom_domain_leads_to_its_service() {
+    let engine = FakeEngine::new(true);
+    engine.image("app:v1", &[], Arc::new(|_: &Situation| healthy(8000)));
+    let folder = tempfile::tempdir().expect("a folder");
+    let described = json!({
+        "ServiceName": "seeded", "ServiceArn": ARN, "ServiceUrl": "abcdefghij.us-east-1.awsapprunner.com",
+        "SourceConfiguration": source("app:v1"),
+    });
+    let seed = seed::read(&described.to_string(), 0).expect("a seed");
+    Books::open(&folder.path().join("serve")).expect("opened").change(seed.changes).expect("written");
+    let local = Local::on(engine, folder).await;
+    local.serves(&json!({ "ServiceUrl": DOMAIN })).await;
+    for host in ["API.example.com:443", "abcdefghij.us-east-1.awsapprunner.com"] {
+        let (status, body) = local.get(&json!({ "ServiceUrl": host }), "/health").await;
+        assert_eq!((status, body.contains("app:v1 /health")), (StatusCode::OK, true), "{host}: {body}");
     }
-    local.close().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn other_sites_are_refused() {
-    let local = Local::new().await;
-    let own = format!("127.0.0.1:{PORT}");
-    let rows = [
-        (own.as_str(), Some("http://evil.example"), StatusCode::FORBIDDEN),
-        ("evil.example", None, StatusCode::FORBIDDEN),
-        (own.as_str(), None, StatusCode::OK),
-        ("localhost:8765", Some("http://localhost:8765"), StatusCode::OK),
-        ("unknown.us-east-1.awsapprunner.localhost:8765", None, StatusCode::NOT_FOUND),
-    ];
-    for (host, origin, status) in rows {
-        let mut request = Request::post("/").header("host", host).header("x-amz-target", "AppRunner.ListServices");
-        if let Some(origin) = origin {
-            request = request.header("origin", origin);
-        }
-        let request = request.body(Full::new(Bytes::from_static(b"{}"))).expect("a request");
-        assert_eq!(local.send(request).await.0, status, "{host} {origin:?}");
-    }
+    assert_eq!(local.get(&json!({ "ServiceUrl": "other.example.com" }), "/").await.0, StatusCode::FORBIDDEN);
+    let domains = local.call("DescribeCustomDomains", json!({ "ServiceArn": ARN })).await;
+    assert_eq!(domains["CustomDomains"][0]["DomainName"], DOMAIN);
     local.close().await;
 }

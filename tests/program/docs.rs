@@ -57,11 +57,23 @@ fn in_step(path: &str, expected: &str) {
     assert!(found == expected, "{path} is out of date; run EXITONE_UPDATE_DOCS=1 cargo test --test program docs::");
 }
 
+/// Compares the generated table of a document with its expected content, or writes it.
+fn table_in_step(path: &str, table: &str) {
+    let page = read(path);
+    let (before, rest) = page.split_once("tests/program/docs.rs -->\n").expect("a mark");
+    let (_, after) = rest.split_once("<!-- end -->").expect("a mark");
+    in_step(path, &format!("{before}tests/program/docs.rs -->\n{table}<!-- end -->{after}"));
+}
+
 #[derive(Deserialize)]
 struct Truth {
     images: Vec<String>,
     cells: BTreeMap<String, Vec<String>>,
 }
+
+/// Rows of the truth table: what the incident's service has set, with egress open and blocked.
+const OPEN: &str = "env.set:OTP_PROVIDER=twilio_verify";
+const BLOCKED: &str = "egress.drop + env.set:OTP_PROVIDER=twilio_verify";
 
 fn truth() -> Truth {
     serde_saphyr::from_str(&read("tests/fixtures/truth.yaml")).expect("the table")
@@ -85,6 +97,24 @@ fn truth_page_is_up_to_date() {
         let _ = writeln!(page, "| {conditions} | {} |", cells.join(" | "));
     }
     in_step("docs/truth.md", &page);
+}
+
+/// tests/docker/serve.rs compares each cell with the real engine.
+#[test]
+fn serve_page_has_the_table_of_deployments() {
+    let truth = truth();
+    let mut table = "| image | egress DEFAULT | egress VPC, no NAT |\n|---|---|---|\n".to_owned();
+    let words = |row: &str, column: usize| match truth.cells[row][column].as_str() {
+        "ok" => "SUCCEEDED; `/health` 200, the OTP is sent",
+        "ok*" => "SUCCEEDED; `/health` 200, the OTP request fails",
+        "1" => "ROLLBACK_SUCCEEDED",
+        other => panic!("{other}"),
+    };
+    for (column, image) in truth.images.iter().enumerate() {
+        let cells = [OPEN, BLOCKED].map(|row| words(row, column));
+        let _ = writeln!(table, "| {image} | {} | {} |", cells[0], cells[1]);
+    }
+    table_in_step("docs/serve.md", &table);
 }
 
 #[test]

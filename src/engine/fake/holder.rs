@@ -1,5 +1,7 @@
 //! The holders and candidates of the scripted engine.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -97,16 +99,17 @@ impl FakeEngine {
         self.lock().containers.remove(&id);
     }
 
-    /// The image of the candidate in a holder's namespace, and what it answers on the port that it opens.
-    pub(super) fn tenant_answer(&self, holder: &str) -> Option<(String, ProbeResult)> {
-        let (_, _, port) = self.tenant(holder)?.1.listens?;
+    /// The image of the candidate in a holder's namespace, how long it takes to answer on the port that it opens, and what.
+    pub(super) fn tenant_answer(&self, holder: &str) -> Option<(String, Duration, ProbeResult)> {
+        let act = self.tenant(holder)?.1;
+        let (_, _, port) = act.listens?;
         let joined = Network::Container(holder.to_owned());
         let image = {
             let state = self.lock();
             let mut running = state.containers.values().filter(|c| c.state.running && c.spec.network == joined);
             running.next()?.spec.image.clone()
         };
-        Some((image, self.answer(holder, port, true)))
+        Some((image, act.takes, self.answer(holder, port, true)))
     }
 
     fn answer(&self, holder: &str, port: u16, http: bool) -> ProbeResult {

@@ -1,18 +1,22 @@
 //! The relay of a scripted holder: answers requests as its candidate does.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use futures_util::{StreamExt, stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncReadExt;
+use tokio::time::sleep;
 
 use super::FakeEngine;
 use crate::engine::{Attached, Output};
+use crate::holder::protocol::{RELAY_STREAM_WINDOW, RELAY_WINDOW};
 use crate::model::observation::ProbeResult;
 
 impl FakeEngine {
@@ -25,7 +29,8 @@ impl FakeEngine {
             async move { Ok::<_, Infallible>(engine.respond(&holder, request).await) }
         });
         tokio::spawn(async move {
-            let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            builder.initial_stream_window_size(RELAY_STREAM_WINDOW).initial_connection_window_size(RELAY_WINDOW);
             drop(builder.serve_connection(TokioIo::new(theirs), answer).await);
         });
         let (reader, writer) = tokio::io::split(ours);
@@ -38,17 +43,26 @@ impl FakeEngine {
         Attached { output: Box::pin(output), input: Box::pin(writer) }
     }
 
-    /// The candidate's answer: the image's name and the request's body; 503 if nothing listens.
-    async fn respond(&self, holder: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let path = request.uri().path().to_owned();
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    /// Requests to candidates that are under way.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        // One copy is the engine's own.
+        Arc::strong_count(&self.lock().requests) - 1
+    }
+
+    /// The candidate's answer: the image's name, and the request's body as it comes; 503 if nothing listens.
+    async fn respond(&self, holder: &str, request: Request<Incoming>) -> Response<UnsyncBoxBody<Bytes, hyper::Error>> {
+        let under_way = self.lock().requests.clone();
         let (status, text) = match self.tenant_answer(holder) {
-            Some((image, ProbeResult::Status(status))) => {
-                (status, format!("{image} {path} {}", String::from_utf8_lossy(&body)))
+            Some((image, takes, ProbeResult::Status(status))) => {
+                sleep(takes).await;
+                (status, format!("{image} {} ", request.uri().path()))
             }
             _ => (503, String::new()),
         };
-        let mut response = Response::new(Full::new(Bytes::from(text)));
+        let first = stream::iter([Ok(Frame::data(Bytes::from(text)))]);
+        let all = first.chain(BodyStream::new(request.into_body())).inspect(move |_| _ = &under_way);
+        let mut response = Response::new(StreamBody::new(all).boxed_unsync());
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
         response
     }

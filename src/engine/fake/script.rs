@@ -36,6 +36,8 @@ pub struct Act {
     pub listens: Option<(Duration, std::net::IpAddr, u16)>,
     /// The status that it answers probes with, and from when on.
     pub status: (Duration, u16),
+    /// How long it takes to answer a request that is passed on to it.
+    pub takes: Duration,
     /// When it exits, and with which code.
     pub exits: Option<(Duration, i64)>,
     /// Whether the kernel kills it for exceeding its memory.

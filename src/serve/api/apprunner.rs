@@ -131,7 +131,7 @@ fn operations(shared: &Shared, of: &OfService) -> ApiResult<Json> {
 
 fn check_arn(arn: &str) -> ApiResult<()> {
     let mut mistakes = Mistakes::default();
-    validate::service_arn(arn, &mut mistakes);
+    mistakes.needed_arn(arn, "serviceArn");
     mistakes.finish()
 }
 

@@ -89,11 +89,13 @@ fn repositories(shared: &Shared, request: &Request) -> ApiResult<Json> {
     Ok(json!({ "repositories": all }))
 }
 
+fn needed_name(request: &Request) -> ApiResult<&String> {
+    let name = &request.repository_name;
+    if name.is_empty() { Err(ApiError::parameter("repositoryName must be given.")) } else { Ok(name) }
+}
+
 fn create(shared: &Shared, request: &Request) -> ApiResult<Json> {
-    let name = request.repository_name.clone();
-    if name.is_empty() {
-        return Err(ApiError::parameter("repositoryName must be given."));
-    }
+    let name = needed_name(request)?.clone();
     let mut books = shared.books();
     if books.state.repositories.contains_key(&name) {
         return Err(ApiError::repository_exists(format!(
@@ -107,9 +109,14 @@ fn create(shared: &Shared, request: &Request) -> ApiResult<Json> {
 }
 
 async fn images(shared: &Shared, engine: &dyn Engine, request: &Request) -> ApiResult<Json> {
-    let name = &request.repository_name;
+    let name = needed_name(request)?;
+    let Some(ids) = request.image_ids.as_ref().filter(|ids| !ids.is_empty()) else {
+        return Err(ApiError::parameter(
+            "imageIds must be given: which images belong to a repository is not known here.",
+        ));
+    };
     let mut details = Vec::new();
-    for id in request.image_ids.iter().flatten() {
+    for id in ids {
         let reference = match (&id.image_tag, &id.image_digest) {
             (Some(tag), _) => format!("{}/{name}:{tag}", registry(&shared.place)),
             (None, Some(digest)) => format!("{}/{name}@{digest}", registry(&shared.place)),

@@ -54,6 +54,10 @@ pub(crate) fn content_type(target: &str) -> &'static str {
 /// When it is not JSON, or a member has another type.
 fn input<T: DeserializeOwned>(body: &[u8]) -> ApiResult<T> {
     let body = if body.is_empty() { b"{}" } else { body };
+    // A list would be read as the members in order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::serialization("invalid type: a list, expected an object"));
+    }
     serde_json::from_slice(body).map_err(|e| ApiError::serialization(e.to_string()))
 }
 

@@ -16,8 +16,8 @@ use crate::serve::shared::{Shared, new_id};
 #[serde(rename_all = "PascalCase", default)]
 struct OfResource {
     resource_arn: String,
-    tags: Vec<Tag>,
-    tag_keys: Vec<String>,
+    tags: Option<Vec<Tag>>,
+    tag_keys: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -36,12 +36,16 @@ struct OfConnector {
 struct OfScaling {
     auto_scaling_configuration_arn: String,
     auto_scaling_configuration_name: Option<String>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct OfDomains {
     service_arn: String,
+    max_results: Option<i64>,
+    next_token: Option<String>,
 }
 
 /// Carries out one operation.
@@ -51,7 +55,7 @@ struct OfDomains {
 pub(super) fn call(shared: &Shared, operation: &str, body: &[u8]) -> ApiResult<Json> {
     match operation {
         "TagResource" => tag(shared, input(body)?),
-        "UntagResource" => untag(shared, &input(body)?),
+        "UntagResource" => untag(shared, input(body)?),
         "ListTagsForResource" => tags(shared, &input(body)?),
         "CreateVpcConnector" => create(shared, input(body)?),
         "DescribeVpcConnector" => describe(shared, &input(body)?),
@@ -73,19 +77,41 @@ fn with_tags(shared: &Shared, arn: &str, change: impl FnOnce(&mut Service)) -> A
     Ok(json!({}))
 }
 
-fn tag(shared: &Shared, of: OfResource) -> ApiResult<Json> {
+/// Checks the members of an input.
+fn check(check: impl FnOnce(&mut Mistakes)) -> ApiResult<()> {
     let mut mistakes = Mistakes::default();
-    validate::tags(of.tags.iter(), &mut mistakes);
-    mistakes.finish()?;
-    let new = of.tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())));
+    check(&mut mistakes);
+    mistakes.finish()
+}
+
+fn tag(shared: &Shared, of: OfResource) -> ApiResult<Json> {
+    check(|mistakes| {
+        mistakes.needed_arn(&of.resource_arn, "resourceArn");
+        if of.tags.is_none() {
+            mistakes.missing("tags");
+        }
+        validate::tags(of.tags.iter().flatten(), mistakes);
+    })?;
+    let new = of.tags.into_iter().flatten().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())));
     with_tags(shared, &of.resource_arn, |service| service.tags.extend(new))
 }
 
-fn untag(shared: &Shared, of: &OfResource) -> ApiResult<Json> {
-    with_tags(shared, &of.resource_arn, |service| service.tags.retain(|key, _| !of.tag_keys.contains(key)))
+fn untag(shared: &Shared, of: OfResource) -> ApiResult<Json> {
+    check(|mistakes| {
+        mistakes.needed_arn(&of.resource_arn, "resourceArn");
+        if of.tag_keys.is_none() {
+            mistakes.missing("tagKeys");
+        }
+        for (at, key) in of.tag_keys.iter().flatten().enumerate() {
+            mistakes.length(key, &format!("tagKeys.{}.member", at + 1), [1, 128]);
+        }
+    })?;
+    let keys = of.tag_keys.unwrap_or_default();
+    with_tags(shared, &of.resource_arn, |service| service.tags.retain(|key, _| !keys.contains(key)))
 }
 
 fn tags(shared: &Shared, of: &OfResource) -> ApiResult<Json> {
+    check(|mistakes| mistakes.needed_arn(&of.resource_arn, "resourceArn"))?;
     let books = shared.books();
     let service = books.state.find(&of.resource_arn)?;
     let tags: Vec<Json> = service.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
@@ -93,12 +119,12 @@ fn tags(shared: &Shared, of: &OfResource) -> ApiResult<Json> {
 }
 
 fn create(shared: &Shared, of: OfConnector) -> ApiResult<Json> {
-    let mut mistakes = Mistakes::default();
-    mistakes.length(&of.vpc_connector_name, "vpcConnectorName", [4, 40]);
-    if of.subnets.is_empty() {
-        mistakes.add(None, "subnets", "not be null");
-    }
-    mistakes.finish()?;
+    check(|mistakes| {
+        mistakes.name(&of.vpc_connector_name, "vpcConnectorName");
+        if of.subnets.is_empty() {
+            mistakes.missing("subnets");
+        }
+    })?;
     let mut books = shared.books();
     let name = of.vpc_connector_name;
     let same = books.state.connectors.values().filter(|connector| connector.name == name);
@@ -123,12 +149,18 @@ fn known<'a>(all: impl Iterator<Item = &'a Connector>, arn: &str) -> ApiResult<&
     newest.ok_or_else(|| ApiError::not_found(format!("VpcConnector cannot be found with the provided ARN: {arn}")))
 }
 
+fn check_connector(of: &OfConnector) -> ApiResult<()> {
+    check(|mistakes| mistakes.needed_arn(&of.vpc_connector_arn, "vpcConnectorArn"))
+}
+
 fn describe(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
+    check_connector(of)?;
     let books = shared.books();
     Ok(json!({ "VpcConnector": shown(known(books.state.connectors.values(), &of.vpc_connector_arn)?) }))
 }
 
 fn list(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
+    check(|mistakes| mistakes.range(of.max_results, "maxResults", [1, 100]))?;
     let books = shared.books();
     let active = books.state.connectors.values().filter(|connector| connector.deleted_ms.is_none());
     let all: Vec<Json> = active.map(shown).collect();
@@ -138,6 +170,7 @@ fn list(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
 }
 
 fn delete(shared: &Shared, of: &OfConnector) -> ApiResult<Json> {
+    check_connector(of)?;
     let mut books = shared.books();
     let connector = known(books.state.connectors.values(), &of.vpc_connector_arn)?;
     let connector = Connector { deleted_ms: Some(shared.now_ms()), ..connector.clone() };
@@ -164,6 +197,7 @@ fn shown(connector: &Connector) -> Json {
 fn scaling(shared: &Shared, of: &OfScaling) -> ApiResult<Json> {
     let default = arn(&shared.place, "apprunner", DEFAULT_SCALING);
     let asked = &of.auto_scaling_configuration_arn;
+    check(|mistakes| mistakes.needed_arn(asked, "autoScalingConfigurationArn"))?;
     if *asked != default && !default.starts_with(&format!("{asked}/")) {
         let message = format!("AutoScalingConfiguration cannot be found with the provided ARN: {asked}");
         return Err(ApiError::not_found(message));
@@ -177,18 +211,32 @@ fn scaling(shared: &Shared, of: &OfScaling) -> ApiResult<Json> {
 }
 
 fn scalings(shared: &Shared, of: &OfScaling) -> ApiResult<Json> {
+    check(|mistakes| mistakes.range(of.max_results, "maxResults", [1, 100]))?;
     let is_other = of.auto_scaling_configuration_name.as_deref().is_some_and(|name| name != "DefaultConfiguration");
     let all = if is_other { Vec::new() } else { vec![scaling_summary(&shared.place, None)] };
-    Ok(json!({ "AutoScalingConfigurationSummaryList": all }))
+    let token = of.next_token.as_deref();
+    let (listed, next) = page("ListAutoScalingConfigurations", all, of.max_results, token, ApiError::invalid)?;
+    Ok(with_token(json!({ "AutoScalingConfigurationSummaryList": listed }), "NextToken", next))
 }
 
 fn domains(shared: &Shared, of: &OfDomains) -> ApiResult<Json> {
+    check(|mistakes| {
+        mistakes.needed_arn(&of.service_arn, "serviceArn");
+        mistakes.range(of.max_results, "maxResults", [1, 5]);
+    })?;
     let books = shared.books();
     let service = books.state.find(&of.service_arn)?;
-    Ok(json!({
+    let domains = shared.place.domains.iter().filter(|(_, arn)| **arn == service.arn);
+    // https://docs.aws.amazon.com/apprunner/latest/api/API_CustomDomain.html
+    let domain = |(name, _)| json!({ "DomainName": name, "EnableWWWSubdomain": false, "Status": "active" });
+    let list = format!("DescribeCustomDomains {}", service.arn);
+    let token = of.next_token.as_deref();
+    let (listed, next) = page(&list, domains.map(domain).collect(), of.max_results, token, ApiError::invalid)?;
+    let answer = json!({
         "DNSTarget": address(&shared.place, service),
         "ServiceArn": service.arn,
-        "CustomDomains": [],
+        "CustomDomains": listed,
         "VpcDNSTargets": [],
-    }))
+    });
+    Ok(with_token(answer, "NextToken", next))
 }

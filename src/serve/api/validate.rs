@@ -19,6 +19,11 @@ const MEMORIES: [&str; 18] = [
     "512", "1024", "2048", "3072", "4096", "6144", "8192", "10240", "12288", "0.5 GB", "1 GB", "2 GB", "3 GB", "4 GB",
     "6 GB", "8 GB", "10 GB", "12 GB",
 ];
+/// The name of a service, a connector.
+const NAME: &str = "[A-Za-z0-9][A-Za-z0-9-_]{3,39}";
+/// The ARN of a role.
+const ROLE: &str =
+    r"arn:(aws|aws-us-gov|aws-cn|aws-iso|aws-iso-b):iam::[0-9]{12}:(role|role\/service-role)\/[\w+=,.@\-/]{1,1000}";
 /// Variables with this prefix are App Runner's own.
 const RESERVED: &str = "AWSAPPRUNNER";
 
@@ -33,7 +38,8 @@ impl Mistakes {
         self.0.push(format!("Value {value} at '{member}' failed to satisfy constraint: Member must {constraint}"));
     }
 
-    fn missing(&mut self, member: &str) {
+    /// Records a member that must be there.
+    pub(crate) fn missing(&mut self, member: &str) {
         self.add(None, member, "not be null");
     }
 
@@ -64,6 +70,39 @@ impl Mistakes {
             self.add(Some(&text), member, &format!("have value greater than or equal to {least}"));
         } else if value > most {
             self.add(Some(&text), member, &format!("have value less than or equal to {most}"));
+        }
+    }
+
+    /// A name of 4 to 40 characters.
+    pub(crate) fn name(&mut self, name: &str, member: &str) {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let is_good = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(word);
+        match name {
+            "" => self.missing(member),
+            _ if !is_good => self.add(Some(name), member, &format!("satisfy regular expression pattern: {NAME}")),
+            _ => self.length(name, member, [4, 40]),
+        }
+    }
+
+    fn role(&mut self, role: &str, member: &str) {
+        self.length(role, member, [29, 1024]);
+        let mut parts = role.splitn(6, ':');
+        let is_good = parts.next() == Some("arn")
+            && parts.next().is_some_and(|partition| partition.starts_with("aws"))
+            && parts.next() == Some("iam")
+            && parts.next() == Some("")
+            && parts.next().is_some_and(|account| account.len() == 12 && account.bytes().all(|c| c.is_ascii_digit()))
+            && parts.next().is_some_and(|resource| resource.starts_with("role/") && resource.len() > 5);
+        if !is_good && role.len() >= 29 {
+            self.add(Some(role), member, &format!("satisfy regular expression pattern: {ROLE}"));
+        }
+    }
+
+    /// An ARN that must be there.
+    pub(crate) fn needed_arn(&mut self, value: &str, member: &str) {
+        match value {
+            "" => self.missing(member),
+            value => self.arn(value, member),
         }
     }
 
@@ -107,19 +146,19 @@ impl Mistakes {
 /// Every mistake in it.
 pub(crate) fn create(request: &CreateServiceRequest) -> ApiResult<()> {
     let mut mistakes = Mistakes::default();
-    let name = &request.service_name;
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let is_good = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(word);
-    match name.as_str() {
-        "" => mistakes.missing("serviceName"),
-        _ if !is_good => {
-            let pattern = "[A-Za-z0-9][A-Za-z0-9-_]{3,39}";
-            mistakes.add(Some(name), "serviceName", &format!("satisfy regular expression pattern: {pattern}"));
+    mistakes.name(&request.service_name, "serviceName");
+    match &request.settings.source_configuration {
+        None => mistakes.missing("sourceConfiguration"),
+        Some(source) if source.image_repository.is_none() && source.code_repository.is_none() => {
+            mistakes.add(None, "sourceConfiguration", "have codeRepository or imageRepository");
         }
-        _ => mistakes.length(name, "serviceName", [4, 40]),
+        Some(_) => {}
     }
-    if request.settings.source_configuration.is_none() {
-        mistakes.missing("sourceConfiguration");
+    if let Some(encryption) = &request.encryption_configuration {
+        match encryption["KmsKey"].as_str() {
+            None => mistakes.missing("encryptionConfiguration.kmsKey"),
+            Some(key) => mistakes.length(key, "encryptionConfiguration.kmsKey", [0, 256]),
+        }
     }
     settings(&request.settings, &mut mistakes);
     tags(request.tags.iter().flatten(), &mut mistakes);
@@ -133,17 +172,9 @@ pub(crate) fn create(request: &CreateServiceRequest) -> ApiResult<()> {
 /// Every mistake in it.
 pub(crate) fn update(request: &UpdateServiceRequest) -> ApiResult<()> {
     let mut mistakes = Mistakes::default();
-    service_arn(&request.service_arn, &mut mistakes);
+    mistakes.needed_arn(&request.service_arn, "serviceArn");
     settings(&request.settings, &mut mistakes);
     mistakes.finish()
-}
-
-/// Checks the ARN of a service.
-pub(crate) fn service_arn(arn: &str, mistakes: &mut Mistakes) {
-    match arn {
-        "" => mistakes.missing("serviceArn"),
-        arn => mistakes.arn(arn, "serviceArn"),
-    }
 }
 
 /// Checks tags.
@@ -166,21 +197,33 @@ fn settings(settings: &Settings, mistakes: &mut Mistakes) {
         match (&source.image_repository, &source.code_repository) {
             (Some(image), None) => image_repository(image, mistakes),
             (None, Some(code)) => {
-                if code.get("RepositoryUrl").and_then(|url| url.as_str()).unwrap_or_default().is_empty() {
-                    mistakes.missing("sourceConfiguration.codeRepository.repositoryUrl");
+                let member = |name: &str| format!("sourceConfiguration.codeRepository.{name}");
+                if code["RepositoryUrl"].as_str().unwrap_or_default().is_empty() {
+                    mistakes.missing(&member("repositoryUrl"));
                 }
+                let version = &code["SourceCodeVersion"];
+                for (name, shown) in [("Type", "sourceCodeVersion.type"), ("Value", "sourceCodeVersion.value")] {
+                    if version[name].as_str().unwrap_or_default().is_empty() {
+                        mistakes.missing(&member(shown));
+                    }
+                }
+                mistakes.one_of(version["Type"].as_str(), &member("sourceCodeVersion.type"), &["BRANCH"]);
             }
             (Some(_), Some(_)) => {
                 mistakes.add(None, "sourceConfiguration", "have either codeRepository or imageRepository");
             }
             (None, None) => {}
         }
+        let access = source.authentication_configuration.as_ref();
+        if let Some(role) = access.and_then(|access| access["AccessRoleArn"].as_str()) {
+            mistakes.role(role, "sourceConfiguration.authenticationConfiguration.accessRoleArn");
+        }
     }
     if let Some(instance) = &settings.instance_configuration {
         mistakes.one_of(instance.cpu.as_deref(), "instanceConfiguration.cpu", &CPUS);
         mistakes.one_of(instance.memory.as_deref(), "instanceConfiguration.memory", &MEMORIES);
         if let Some(role) = &instance.instance_role_arn {
-            mistakes.length(role, "instanceConfiguration.instanceRoleArn", [29, 1024]);
+            mistakes.role(role, "instanceConfiguration.instanceRoleArn");
         }
     }
     if let Some(health) = &settings.health_check_configuration {
@@ -213,6 +256,10 @@ fn settings(settings: &Settings, mistakes: &mut Mistakes) {
     }
     if let Some(arn) = &settings.auto_scaling_configuration_arn {
         mistakes.arn(arn, "autoScalingConfigurationArn");
+    }
+    let tracing = settings.observability_configuration.as_ref();
+    if let Some(arn) = tracing.and_then(|tracing| tracing.observability_configuration_arn.as_deref()) {
+        mistakes.arn(arn, "observabilityConfiguration.observabilityConfigurationArn");
     }
 }
 

@@ -16,8 +16,8 @@ use super::api::error::{ApiError, ApiResult};
 use super::api::shapes::Settings;
 
 pub(crate) use transitions::{
-    Ended, Identity, Interrupted, Stamp, create, delete, deploy, end, interrupted, pause, resume, rolling_back,
-    serving, update,
+    Ended, Identity, Interrupted, Stamp, create, delete, deploy, end, interrupted, maintained, maintenance, pause,
+    resume, rolling_back, serving, update,
 };
 
 /// The status of a service.
@@ -270,8 +270,6 @@ impl State {
 pub(crate) enum Work {
     /// Start instances of the service's configuration; the old ones serve until they are healthy.
     Deploy,
-    /// Start instances of the configuration that served last.
-    Resume,
     /// Stop the instances.
     Stop,
     /// Nothing: it is so already.

@@ -166,7 +166,7 @@ fn paused_service_is_resumed_and_not_updated() {
     world.end(Ended::Well, 4);
     assert_eq!(world.call(pause, 5).operation, None, "it is paused already");
     assert!(world.try_call(to("app:2"), 5).is_err());
-    assert_eq!(world.call(resume, 6).work, Work::Resume);
+    assert_eq!(world.call(resume, 6).work, Work::Deploy);
     world.end(Ended::Badly, 7);
     assert_eq!(world.service().status, Status::Paused);
     world.call(delete, 8);
@@ -224,6 +224,14 @@ fn update_keeps_what_it_leaves_out() {
     assert_eq!(image.port.as_deref(), Some("8080"));
     let size = next.instance_configuration.as_ref().expect("a size");
     assert_eq!((size.cpu.as_deref(), size.memory.as_deref()), (Some("1024"), Some("4096")));
+    let mut port = of_image("app:2");
+    let image = port.source_configuration.as_mut().and_then(|source| source.image_repository.as_mut());
+    image.expect("an image").image_configuration =
+        Some(ImageConfiguration { port: Some("9000".to_owned()), ..ImageConfiguration::default() });
+    let port = settings::merged(&known, port);
+    let image = settings::image_configuration(&port).expect("a configuration");
+    assert_eq!(image.port.as_deref(), Some("9000"));
+    assert_eq!(image.runtime_environment_variables, variables("A"), "a port alone keeps the variables");
     assert!(settings::is_public(&next), "what goes in stays as it was");
     let back = Settings { network_configuration: Some(egress("DEFAULT", None)), ..Settings::default() };
     let back = settings::merged(&next, back);

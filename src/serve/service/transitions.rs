@@ -125,7 +125,7 @@ pub(crate) fn pause(service: &Service, stamp: &Stamp) -> ApiResult<Begun> {
 /// When the service is neither PAUSED nor RUNNING.
 pub(crate) fn resume(service: &Service, stamp: &Stamp) -> ApiResult<Begun> {
     match service.status {
-        Status::Paused => Ok(begun(service.clone(), OperationKind::ResumeService, stamp, Work::Resume)),
+        Status::Paused => Ok(begun(service.clone(), OperationKind::ResumeService, stamp, Work::Deploy)),
         Status::Running => Ok(nothing(service)),
         _ => Err(not_in("resumed", service.status)),
     }
@@ -195,6 +195,20 @@ pub(crate) fn rolling_back(service: &Service, operation: &Operation, now_ms: i64
         arn: service.arn.clone(),
         operation: operation.with(OperationStatus::RollbackInProgress, now_ms),
     }
+}
+
+/// The service during maintenance, for one that runs: as if an operation were under way, though there is none.
+#[must_use]
+pub(crate) fn maintenance(_: &State, service: &Service) -> Option<Service> {
+    let runs = service.status == Status::Running;
+    runs.then(|| Service { status: Status::OperationInProgress, ..service.clone() })
+}
+
+/// The service after maintenance, for one that was in it.
+#[must_use]
+pub(crate) fn maintained(state: &State, service: &Service) -> Option<Service> {
+    let was_in_it = service.status == Status::OperationInProgress && state.under_way(&service.arn).is_none();
+    was_in_it.then(|| Service { status: Status::Running, ..service.clone() })
 }
 
 /// The configuration that serves: during an update the one before it.
