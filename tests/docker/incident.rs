@@ -17,12 +17,12 @@ use super::support::{engine, exitone};
 
 /// The truth table.
 #[derive(Deserialize)]
-struct Truth {
-    images: Vec<String>,
-    cells: BTreeMap<String, Vec<String>>,
+pub(crate) struct Truth {
+    pub(crate) images: Vec<String>,
+    pub(crate) cells: BTreeMap<String, Vec<String>>,
 }
 
-fn truth() -> Truth {
+pub(crate) fn truth() -> Truth {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/truth.yaml");
     serde_saphyr::from_str(&std::fs::read_to_string(path).expect("the table")).expect("a table")
 }

@@ -1,5 +1,7 @@
 //! `exitone serve` with real clients: the AWS CLI and boto3 from PyPI, against real containers.
 
+mod edge;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -7,18 +9,20 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
-use exitone::engine::SESSION_LABEL;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::driver::{Browser, ENTER, TAB};
-use super::support::{PLANTED, engine, exitone, load_planted};
+use super::incident::truth;
+use super::support::{PLANTED, STATE_HOME, engine, exitone, left_by, load_planted};
 
 /// The versions that were tried; the CLI of PyPI is version 1.
 const CLIENTS: [&str; 2] = ["awscli>=1.44,<2", "boto3"];
 const SEED: &str = "scenarios/incident/vpc-without-nat/service.json";
+/// A custom domain of the seed's service.
+const DOMAIN: &str = "api.example.com";
 const ARN: &str = "arn:aws:apprunner:us-east-1:123456789012:service/nerava-backend/7b13e5d9a0c64f2ab8d7c61e94f0a358";
 
 fn root() -> &'static Path {
@@ -72,7 +76,9 @@ impl Server {
 
     fn by(mut command: Command, state: tempfile::TempDir) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-        command.args(["serve", "--seed", SEED, "--port", &port.to_string(), "--state"]).arg(state.path());
+        command.args(["serve", "--seed", SEED, "--domain", DOMAIN, "--port", &port.to_string(), "--state"]);
+        command.arg(state.path());
+        command.env("XDG_STATE_HOME", STATE_HOME);
         let mut child = command.current_dir(root()).stderr(Stdio::piped()).spawn().expect("started");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let mut lines = lines.map_while(Result::ok);
@@ -93,9 +99,14 @@ impl Server {
         self.state.take().expect("a folder")
     }
 
-    /// The answer to a request: status and body.
+    /// The answer to a request: status and body; `None` if there is none within half a minute.
     fn send(&self, head: &str, body: &str) -> Option<(u16, String)> {
+        self.send_within(Duration::from_secs(30), head, body)
+    }
+
+    fn send_within(&self, limit: Duration, head: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(limit)).expect("a limit");
         let length = body.len();
         write!(stream, "{head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").ok()?;
         let mut answer = String::new();
@@ -116,16 +127,22 @@ impl Server {
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !holds(self) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            assert!(begun.elapsed() < Duration::from_secs(120), "{what}");
             sleep(Duration::from_millis(100)).await;
         }
     }
 
     /// Whether the service answers at its address.
     fn serves(&self) -> bool {
-        let service = &self.call("DescribeService", &json!({ "ServiceArn": ARN }))["Service"];
-        let host = service["ServiceUrl"].as_str().expect("an address").to_owned();
-        self.send(&format!("GET /health HTTP/1.1\r\nhost: {host}"), "").is_some_and(|(status, _)| status == 200)
+        let head = format!("GET /health HTTP/1.1\r\nhost: {DOMAIN}");
+        self.send(&head, "").is_some_and(|(status, body)| status == 200 && body.replace(' ', "") == r#"{"ok":true}"#)
+    }
+
+    /// Whether the service sends a one-time password in time.
+    fn sends_otp(&self) -> bool {
+        let head = format!("POST /v1/auth/otp/start HTTP/1.1\r\nhost: {DOMAIN}\r\ncontent-type: application/json");
+        let answer = self.send_within(Duration::from_secs(6), &head, r#"{"phone":"+15555550100"}"#);
+        answer.is_some_and(|(status, body)| status == 200 && body.replace(' ', "") == r#"{"otp_sent":true}"#)
     }
 
     /// Runs a program against it.
@@ -146,6 +163,7 @@ impl Server {
             command.env(name, value);
         }
         command.env("EXITONE_SERVE_PORT", self.port.to_string()).env("EXITONE_SERVE_ARN", ARN);
+        command.env("EXITONE_SERVE_DOMAIN", DOMAIN);
         let done = command.arg(root().join("tests/fixtures/serve").join(program)).status().expect("it runs");
         assert!(done.success(), "{program}");
     }
@@ -168,6 +186,60 @@ async fn commands_of_the_documents_run_unchanged() {
     let Some((_engine, _one)) = engine().await else { return };
     images().await;
     Server::alone().run("commands.py");
+}
+
+/// Deploys an image with an egress, and says what comes of it as the table of truth does.
+async fn cell(server: &Server, image: &str, egress: &Value) -> &'static str {
+    let before = operations(server);
+    let image = format!("123456789012.dkr.ecr.us-east-1.amazonaws.com/nerava-backend:{image}");
+    let update = json!({
+        "ServiceArn": ARN,
+        "NetworkConfiguration": { "EgressConfiguration": egress },
+        "SourceConfiguration": { "ImageRepository": { "ImageIdentifier": image, "ImageRepositoryType": "ECR" } },
+    });
+    server.call("UpdateService", &update);
+    assert_eq!(settled(server, ARN).await, "RUNNING");
+    let all = server.call("ListOperations", &json!({ "ServiceArn": ARN }));
+    let newest = &all["OperationSummaryList"][0];
+    assert!(!before.contains(&newest["Id"].as_str().expect("an id").to_owned()));
+    assert!(server.serves(), "whatever was deployed, /health is answered");
+    match newest["Status"].as_str() {
+        Some("SUCCEEDED") if server.sends_otp() => "ok",
+        Some("SUCCEEDED") => "ok*",
+        Some("ROLLBACK_SUCCEEDED") => "1",
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_image_under_every_egress() {
+    let Some((_engine, _one)) = engine().await else { return };
+    images().await;
+    let server = Server::start();
+    server.until("the service runs", Server::serves).await;
+    let truth = truth();
+    let connector = "arn:aws:apprunner:us-east-1:123456789012:vpcconnector/nerava/1/5f0c6a1de7b34c0d9c4f9be7c3a1d2e4";
+    let rows = [
+        ("env.set:OTP_PROVIDER=twilio_verify", json!({ "EgressType": "DEFAULT" })),
+        (
+            "egress.drop + env.set:OTP_PROVIDER=twilio_verify",
+            json!({ "EgressType": "VPC", "VpcConnectorArn": connector }),
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (row, egress) in rows {
+        let mut cells: Vec<(&String, &String)> = truth.images.iter().zip(&truth.cells[row]).collect();
+        // After a rollback the version before answers: those that hang on an OTP request come last.
+        cells.sort_by_key(|(_, expected)| *expected != "1");
+        for (image, expected) in cells {
+            let found = cell(&server, image, &egress).await;
+            eprintln!("{image} under {row}: {found}");
+            if found != expected {
+                wrong.push(format!("{image} under {row}: {found} instead of {expected}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]
@@ -265,7 +337,7 @@ async fn killed_server_loses_nothing_and_leaves_nothing() {
         sleep(Duration::from_millis(round * 977 % 4000)).await;
         state = server.killed();
         let killed = Instant::now();
-        while !engine.containers(SESSION_LABEL).await.expect("a list").is_empty() {
+        while !left_by(engine.as_ref(), Path::new(STATE_HOME)).await.is_empty() {
             assert!(killed.elapsed() < Duration::from_secs(15), "round {round}: containers are left");
             sleep(Duration::from_millis(200)).await;
         }
