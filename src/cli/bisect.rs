@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::deployment::{Files, Read};
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
-use super::flags::{CONDITIONS, Common, Fetch, On, Running, WHAT, duration, share};
+use super::flags::{Common, Fetch, On, Running, duration, share};
+use super::headings::{CONDITIONS, WHAT};
 use super::input::{conditions, flags, folder_of, read_text};
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
@@ -39,11 +40,12 @@ pub(crate) const ABOUT: &str = "Find the first bad image of an ordered list\n\nA
 
 /// Arguments of `bisect`.
 #[derive(clap::Args)]
+#[command(next_display_order = 1)]
 pub(crate) struct Args {
     /// Images, oldest first: tags, digests or `docker save` archives
     ///
     /// An archive is loaded, and its image kept on the engine.
-    #[arg(value_name = "IMAGE", help_heading = WHAT)]
+    #[arg(value_name = "IMAGE", help_heading = WHAT, display_order = 0)]
     images: Vec<String>,
     /// Condition to impose on every image; may be repeated
     #[arg(long, value_name = "CONDITION", help_heading = CONDITIONS)]
@@ -73,13 +75,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     on: On,
     #[command(flatten)]
-    fetch: Fetch,
-    #[command(flatten)]
-    running: Running,
-    #[command(flatten)]
     kept: RunFolder,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    fetch: Fetch,
+    #[command(flatten)]
+    running: Running,
 }
 
 /// The validated request.

@@ -26,11 +26,11 @@ const INCIDENT: &str = include_str!("../../scenarios/incident.yaml");
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
     source: super::images::SourceArgs,
     #[command(flatten)]
     running: Running,
-    #[command(flatten)]
-    form: Form,
 }
 
 /// Runs the command.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::console::say;
 use super::failure::Failure;
-use super::flags::{On, WHAT};
+use super::flags::On;
+use super::headings::WHAT;
 use super::input::{folder_of, read_compose, read_env, read_text};
 use super::logs::Log;
 use crate::diagnose::explain::seen;

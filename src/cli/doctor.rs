@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::console::print;
 use super::failure::Failure;
-use super::flags::{Common, Format, OUTPUT};
+use super::flags::{Common, Format};
+use super::headings::OUTPUT;
 use super::session::engine;
 use super::signals::Signals;
 use crate::engine::{Engine, EngineInfo};

@@ -1,5 +1,6 @@
 //! Flags shared by commands, and their value parsers.
 
+use super::headings::{CONDITIONS, ENGINE, OUTPUT};
 use super::own::Own;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -10,15 +11,6 @@ use tracing_subscriber::EnvFilter;
 use crate::model::condition::{kind_named, kinds};
 use crate::profile::Profile;
 use crate::scenario::profile;
-
-/// Heading of the flags that say what runs.
-pub(crate) const WHAT: &str = "What to run";
-/// Heading of the flags that say under which conditions.
-pub(crate) const CONDITIONS: &str = "Conditions";
-/// Heading of the flags that say what is written, and where.
-pub(crate) const OUTPUT: &str = "Output";
-/// Heading of the flags for the container engine and this machine.
-pub(crate) const ENGINE: &str = "Engine";
 
 /// Flags of every command.
 #[derive(Args)]
@@ -107,7 +99,9 @@ pub(crate) struct Require {
 /// The flag of commands that run images of the user's.
 #[derive(Args)]
 pub(crate) struct Fetch {
-    /// Pull missing images, with the credentials of Docker's configuration
+    /// Pull missing images with Docker's credentials
+    ///
+    /// Those of its configuration and its credential helpers.
     #[arg(long, conflicts_with = "offline", help_heading = ENGINE)]
     pub(crate) pull: bool,
 }
@@ -115,7 +109,9 @@ pub(crate) struct Fetch {
 /// The flag of commands that simulate a platform.
 #[derive(Args)]
 pub(crate) struct On {
-    /// apprunner or ecs-express [default: the scenario's, or apprunner]
+    /// apprunner or ecs-express [default: apprunner]
+    ///
+    /// It takes precedence over the scenario's.
     #[arg(long, value_name = "PLATFORM", value_parser = profile, help_heading = CONDITIONS)]
     pub(crate) platform: Option<Profile>,
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 
 use super::Cli;
-use super::flags::OUTPUT;
+use super::headings::OUTPUT;
 use crate::model::condition::kinds;
 
 /// Visible commands by purpose, most used first.
@@ -17,12 +17,13 @@ const GROUPS: [(&str, &[&str]); 3] = [
 
 /// What `exitone` alone says.
 pub(super) const FIRST_STEPS: &str = "\
-exitone finds the condition that makes a container image exit with code 1 on AWS App Runner.
+exitone finds the condition that makes a container image exit with code 1 on
+AWS App Runner.
 
 Start with one of these:
-  exitone doctor                               check the container engine and this machine
-  exitone demo                                 watch a real incident being solved
-  exitone why IMAGE --service service.json     what breaks your image, why, and how to fix it
+  exitone doctor                            check the container engine
+  exitone demo                              watch a real incident being solved
+  exitone why IMAGE --service service.json  what breaks your image, and what to do
 
 `exitone --help` lists every command.";
 
@@ -73,14 +74,14 @@ const OF_COMMANDS: [(&str, [(&str, &str); 2]); 19] = [
     (
         "repro",
         [
-            ("exitone repro CASE", "print the script of a case that `run` or `why` named"),
+            ("exitone repro CASE", "print its script"),
             ("exitone repro CASE > repro.sh && sh repro.sh", "run it, without exitone"),
         ],
     ),
     (
         "demo",
         [
-            ("exitone demo", "build the images of the incident, and solve it"),
+            ("exitone demo", "a real incident, solved"),
             ("exitone demo --registry localhost:5000", "base images from this registry"),
         ],
     ),
@@ -112,8 +113,8 @@ const OF_COMMANDS: [(&str, [(&str, &str); 2]); 19] = [
     (
         "import",
         [
-            ("exitone import service.json -o exitone.yaml", "from describe-service output"),
-            ("exitone import .env --image app:v1 --image app:v2", "from an env file"),
+            ("exitone import service.json -o exitone.yaml", "describe-service output"),
+            ("exitone import .env --image app:v1 --image app:v2", "an env file"),
         ],
     ),
     (
@@ -199,7 +200,9 @@ fn helpful(command: Command, path: &str) -> Command {
         false => (String::new(), String::new()),
     };
     let examples = examples(lines);
-    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).help_heading(OUTPUT);
+    let is_grouped = |arg: &Arg| arg.get_help_heading().is_some() && !arg.is_hide_short_help_set();
+    let heading = command.get_arguments().any(is_grouped).then_some(OUTPUT);
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).help_heading(heading);
     let nested: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     let command = command
         .disable_help_flag(true)

@@ -2,7 +2,8 @@
 
 use super::console::{print, say};
 use super::failure::Failure;
-use super::flags::{Common, ENGINE, WHAT};
+use super::flags::Common;
+use super::headings::{ENGINE, WHAT};
 use super::session::engine;
 use super::signals::Signals;
 use crate::images::{Source, build};

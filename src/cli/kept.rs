@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::flags::OUTPUT;
+use super::headings::OUTPUT;
 use crate::event::run::Run;
 use crate::event::{Attempts, Planned};
 use crate::model::search::SearchReport;

@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod flags;
 mod gate;
+mod headings;
 mod help;
 mod images;
 mod import;
@@ -60,7 +61,10 @@ pub struct Cli {
 enum Command {
     /// Run the bundled example end to end
     Demo(demo::Args),
-    /// Find what breaks an image: every minimal set of conditions, cause and fix
+    /// Find what breaks an image, why, and what fixes it
+    ///
+    /// Finds every minimal set of conditions under which the image fails, and says of each what the cause is and what to do.
+    /// With the description, the update or the logs of a deployment, it says what broke that deployment.
     Why(why::Args),
     /// Explain the failure in an App Runner log
     #[command(long_about = explain::ABOUT)]
@@ -84,7 +88,7 @@ enum Command {
     Gate(gate::Args),
     /// Print a shell script that reproduces a case with docker alone
     Repro(repro::Args),
-    /// Turn describe-service output, apprunner.yaml or an env file into a scenario
+    /// Turn describe-service JSON, apprunner.yaml or .env into a scenario
     #[command(long_about = import::ABOUT)]
     Import(import::Args),
     /// Serve a local App Runner that AWS clients deploy to

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::console::{print, say};
 use super::failure::Failure;
-use super::flags::OUTPUT;
+use super::headings::OUTPUT;
 use crate::event::Stamped;
 use crate::event::run::Run;
 use crate::report::folder::Folder;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::flags::OUTPUT;
+use super::headings::OUTPUT;
 use crate::catalogue::read::{Located, parse};
 use crate::catalogue::{Catalogue, catalogue, embedded, extend};
 use crate::diagnose::samples::{Sample, wrong};

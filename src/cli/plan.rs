@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::console::print;
 use super::failure::Failure;
-use super::flags::{OUTPUT, On, WHAT};
+use super::flags::On;
+use super::headings::{OUTPUT, WHAT};
 use super::scenarios::requests;
 use crate::model::image::short_name;
 use crate::model::shard::Shard;
@@ -35,18 +36,19 @@ enum Form {
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]
+#[command(next_display_order = 1)]
 pub(crate) struct Args {
     /// Scenario files
-    #[arg(value_name = "SCENARIO.yaml", required = true, help_heading = WHAT)]
+    #[arg(value_name = "SCENARIO.yaml", required = true, help_heading = WHAT, display_order = 0)]
     scenarios: Vec<PathBuf>,
     /// Image to use instead of the scenario's; may be repeated
     #[arg(long, value_name = "IMAGE", help_heading = WHAT)]
     image: Vec<String>,
+    #[command(flatten)]
+    on: On,
     /// Number of shards [default: enough for each to take about two minutes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256), help_heading = OUTPUT)]
     shards: Option<u64>,
-    #[command(flatten)]
-    on: On,
     /// Output format
     #[arg(long, value_enum, default_value_t = Form::Text, help_heading = OUTPUT)]
     format: Form,

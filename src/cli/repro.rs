@@ -161,7 +161,7 @@ fn load(state: &Path, wanted: &str) -> Result<Record, Failure> {
             let near = nearest(wanted, known.iter().map(String::as_str));
             let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
             let message = format!("unknown case `{wanted}`: no such case has run on this machine{near}");
-            return Err(Failure::usage(message));
+            return Err(Failure::usage(message).with_hint("`exitone run`, `why` and `demo` print the id of each case."));
         }
         several => {
             let list: Vec<&str> = several.iter().take(8).map(|id| id.as_str()).collect();

@@ -7,7 +7,8 @@ use super::builder;
 use super::console::say;
 use super::deployment::{Files, Read};
 use super::failure::{Failure, or_errors, unless_engine_lost};
-use super::flags::{CONDITIONS, Common, Fetch, On, Require, Running, WHAT};
+use super::flags::{Common, Fetch, On, Require, Running};
+use super::headings::{CONDITIONS, WHAT};
 use super::input::conditions;
 use super::kept::{self, RunFolder, absolute};
 use super::output::{Output, Reporters};
@@ -25,14 +26,15 @@ const FEW: usize = 4;
 
 /// Arguments of `run`.
 #[derive(clap::Args)]
+#[command(next_display_order = 1)]
 pub(crate) struct Args {
     /// Scenario files
-    #[arg(value_name = "SCENARIO.yaml", help_heading = WHAT)]
+    #[arg(value_name = "SCENARIO.yaml", help_heading = WHAT, display_order = 0)]
     scenarios: Vec<PathBuf>,
     /// Image to run; may be repeated
     #[arg(long, value_name = "IMAGE", help_heading = WHAT)]
     image: Vec<String>,
-    /// Condition to impose, such as egress.drop; may be repeated
+    /// Condition such as egress.drop; may be repeated
     #[arg(long, value_name = "CONDITION", help_heading = CONDITIONS)]
     with: Vec<String>,
     /// Repair to try, such as user.root; may be repeated
@@ -66,13 +68,13 @@ pub(crate) struct Args {
     #[arg(hide_short_help = true)]
     budget: Option<Duration>,
     #[command(flatten)]
-    require: Require,
-    #[command(flatten)]
     kept: RunFolder,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
     on: On,
+    #[command(flatten)]
+    require: Require,
     #[command(flatten)]
     fetch: Fetch,
     #[command(flatten)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::console::say;
 use super::deployment::{Evidence, Read};
 use super::failure::{Failure, INTERNAL, or_errors, unless_engine_lost};
-use super::flags::{CONDITIONS, Common, Fetch, OUTPUT, On, Running, WHAT, share};
+use super::flags::{Common, Fetch, On, Running, share};
+use super::headings::{CONDITIONS, OUTPUT, WHAT};
 use super::input::by_hand;
 use super::kept::{RunFolder, resume};
 use super::output::{Output, ReportForm, Reporters};
@@ -26,9 +27,10 @@ use crate::search::set::MOST;
 
 /// Arguments of `why`.
 #[derive(clap::Args)]
+#[command(next_display_order = 1)]
 pub(crate) struct Args {
     /// Image to test [default: the service file's]
-    #[arg(value_name = "IMAGE", help_heading = WHAT)]
+    #[arg(value_name = "IMAGE", help_heading = WHAT, display_order = 0)]
     image: Option<String>,
     /// Condition to search among [default: the platform's]
     ///
@@ -57,13 +59,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     on: On,
     #[command(flatten)]
-    fetch: Fetch,
-    #[command(flatten)]
-    running: Running,
-    #[command(flatten)]
     kept: RunFolder,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    fetch: Fetch,
+    #[command(flatten)]
+    running: Running,
 }
 
 /// Runs the command.

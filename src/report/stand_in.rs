@@ -27,3 +27,26 @@ pub(crate) fn text(results: &[&CaseResult], taken: Duration) -> String {
     let _ = writeln!(text, "\n{}\n", wrap(NEXT, 0));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn shows_both_runs_and_the_cause_of_the_failure() {
+        let run = fixture::every_kind();
+        let of = |verdict: Verdict| {
+            let mut found = run.results.values().map(Arc::as_ref).filter(move |result| result.verdict == verdict);
+            found.find(|result| verdict == Verdict::Pass || !result.causes.is_empty()).expect("a result")
+        };
+        let (passed, failed) = (of(Verdict::Pass), of(Verdict::Fail));
+        let text = text(&[passed, failed], Duration::from_millis(3210));
+        assert!(text.starts_with(&format!("\n{}\n", styled(HEAD, "The first answer, after 3.2 s"))), "{text}");
+        assert!(text.contains(&format!("  {}", failed.conditions)), "{text}");
+        assert!(text.contains(&mark(Some(failed)).0) && text.contains("fix"), "{text}");
+        assert!(text.trim_end().ends_with("are built and run."), "{text}");
+    }
+}

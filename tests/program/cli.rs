@@ -100,6 +100,10 @@ fn image_in_place_of_a_scenario_suggests_the_flag() {
 #[test]
 fn prints_help_and_version() {
     exitone().arg("--help").assert().success().stdout(contains("demo").and(contains("clean")));
+    exitone()
+        .assert()
+        .code(2)
+        .stderr(contains("exitone doctor").and(contains("exitone demo")).and(contains("exitone why")));
     exitone().arg("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
 }
 
@@ -314,6 +318,11 @@ fn gate_rejects_invalid_requests() {
     assert!(!repository.work().join(".git/hooks/pre-push").exists(), "nothing is installed then");
     repository.write("bad.yaml", "build: {image: app, context: ..}\n");
     bad().stderr(contains("is outside the repository"));
+    std::fs::create_dir(repository.work().join("below")).expect("made");
+    repository.write("below/gate.yaml", "build: {image: app, dockerfile: Dockerfile}\n");
+    let below = ["--scenario", "below/gate.yaml", "--install"];
+    repository.gate(&below).assert().success().stderr(contains("no below/Dockerfile here yet"));
+    repository.gate(&["--uninstall"]).assert().success();
     repository.write("bad.yaml", "# about\nbuild:\n  image: app\nconditions: [egres.drop]\n");
     bad().stderr(contains("bad.yaml:4:14").and(contains("did you mean `egress.drop`?")));
     repository.write(".exitone.yaml", SCENARIO);

@@ -20,7 +20,8 @@ pub(crate) use cache::FOLDER;
 
 use super::console::{print, say};
 use super::failure::{Failure, INTERNAL, unless_engine_lost};
-use super::flags::{Common, On, Require, Running, WHAT, condition_name};
+use super::flags::{Common, On, Require, Running, condition_name};
+use super::headings::WHAT;
 use super::session::{candidates, engine, how, run_plan};
 use super::signals::{Signals, exit_code};
 use crate::engine::{Engine, EngineError};
@@ -180,7 +181,11 @@ fn request(args: &Args) -> Result<Request, Failure> {
 
 async fn install(repo: &Repo, args: &Args) -> Result<u8, Failure> {
     let path = named::find(repo, args.scenario.as_deref()).await?;
-    named::read(repo, &path, &args.on)?;
+    let named = named::read(repo, &path, &args.on)?;
+    if let Some(build) = named.build.filter(|build| !repo.top.join(&build.dockerfile).is_file()) {
+        let (scenario, dockerfile) = (named.path.display(), build.dockerfile);
+        say(&format!("warning: {scenario}: no {dockerfile} here yet; `build` is relative to the scenario's folder"));
+    }
     let folder = hook::folder(repo).await?;
     let done = hook::install(&folder)?;
     let written = named::within(repo, &path).unwrap_or_else(|| path.clone());

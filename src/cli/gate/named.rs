@@ -81,12 +81,10 @@ pub(crate) async fn find(repo: &Repo, asked: Option<&Path>) -> Result<PathBuf, F
     }
     let found = PLACES.iter().map(|place| repo.top.join(place)).find(|path| path.exists());
     found.ok_or_else(|| {
-        Failure::usage(format!(
-            "no scenario to run: none of {} exists in {}; set one with `exitone gate --install --scenario FILE`, \
-             or skip the gate with `git push --no-verify`",
-            PLACES.join(", "),
-            repo.top.display()
-        ))
+        let (places, top) = (PLACES.join(", "), repo.top.display());
+        Failure::usage(format!("no scenario to run: none of {places} exists in {top}")).with_hint(
+            "Write one with `exitone import service.json -o exitone.yaml`, or name one with `exitone gate --scenario FILE`.",
+        )
     })
 }
 

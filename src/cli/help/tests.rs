@@ -2,6 +2,7 @@
 
 use clap::{CommandFactory, Parser};
 
+use super::super::headings::{CONDITIONS, ENGINE, WHAT};
 use super::*;
 
 /// Most lines of a short help: a screen of 40 lines shows all of it, with the prompt below.
@@ -78,7 +79,7 @@ fn every_command_has_two_examples_that_parse() {
 
 #[test]
 fn options_of_commands_that_run_images_are_grouped() {
-    let known = [super::super::flags::WHAT, super::super::flags::CONDITIONS, OUTPUT, super::super::flags::ENGINE];
+    let known = [WHAT, CONDITIONS, OUTPUT, ENGINE];
     for (path, command) in visible() {
         if !["why", "run", "bisect", "gate"].contains(&path.as_str()) {
             continue;
