@@ -106,8 +106,7 @@ fn every_page_starts_with_a_task() {
     for (path, page) in pages() {
         if path.starts_with("docs/") && path != "docs/SUMMARY.md" {
             let text = prose(&path, &page);
-            let first =
-                text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).next().unwrap_or_default();
+            let first = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
             assert!(first.starts_with("You "), "{path}: {first}");
         }
     }
