@@ -47,8 +47,8 @@ pub(crate) struct Args {
     /// Stop after this time and list what was not tried
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration, help_heading = CONDITIONS)]
     budget: Option<Duration>,
-    /// Stop at the first set of conditions that makes it fail
-    #[arg(long)]
+    /// Stop at the first minimal set
+    #[arg(long, help_heading = CONDITIONS)]
     quick: bool,
     /// Do not try what would heal an image that fails under friendly conditions
     #[arg(long, help_heading = CONDITIONS, hide_short_help = true)]
