@@ -89,7 +89,7 @@ pub(crate) async fn execute(common: &Common, args: &Args) -> Result<u8, Failure>
     let closed = rig.close(broken_off).await;
     let (engine_proof, conditions, measured) = proved??;
     let failed = !engine_proof.passed() || conditions.iter().any(|p| p.imposed == Some(false));
-    if !failed && engine_proof.wrong_usage().is_none() {
+    if !failed && engine_proof.is_lasting() {
         proven.remember(engine_proof.measures_usage(), &engine_proof.ineffective);
     }
     let report = Report {

@@ -114,6 +114,9 @@ pub struct EngineProof {
     /// Limits that the engine accepts and does not set, each with what was seen.
     #[serde(skip)]
     pub(crate) ineffective: Ineffective,
+    /// Whether every limit was decided: a busy machine may keep a planted candidate from it.
+    #[serde(skip)]
+    decided: bool,
 }
 
 impl EngineProof {
@@ -127,6 +130,12 @@ impl EngineProof {
     #[must_use]
     pub fn measures_usage(&self) -> bool {
         self.checks.iter().any(|check| check.claim == Claim::Usage && check.holds == Some(true))
+    }
+
+    /// Whether it says something of the engine, and not only of this moment, so that it is worth remembering.
+    #[must_use]
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.passed() && self.decided && self.wrong_usage().is_none()
     }
 
     /// What was seen, when CPU and memory figures are not the candidate's own.
@@ -194,7 +203,7 @@ pub async fn prove(
         async move { (set, run(&command, 20, conditions).await) }
     };
     let (checks, limited) = tokio::join!(both, join_all(LIMITS.map(limited)));
-    Ok(EngineProof { checks, ineffective: ineffective(&limited) })
+    Ok(EngineProof { checks, ineffective: ineffective(&limited), decided: are_decided(&limited) })
 }
 
 /// Limits, and what a planted candidate cannot do under them. A second of CPU time per second is a whole CPU; a full disk
@@ -205,6 +214,11 @@ const LIMITS: [(&str, &str); 4] = [
     ("cpu.limit:0.05", "spin 0.1 1"),
     ("disk.full", "full /tmp/of-image"),
 ];
+
+/// Whether each planted candidate under a limit had a verdict, or was skipped. Pure.
+fn are_decided(limited: &[(&str, CaseResult)]) -> bool {
+    limited.iter().all(|(_, result)| result.skipped.is_some() || result.verdict != Verdict::Unresolved)
+}
 
 /// The limits under which planted candidates did what they cannot do, or could not be started. Pure.
 fn ineffective(limited: &[(&str, CaseResult)]) -> Ineffective {
@@ -343,4 +357,34 @@ fn usage(friendly: &CaseResult, dropped: &CaseResult, cpus: usize) -> Check {
     let most_cpu = |result: &CaseResult| result.total_ms * cpus.max(1) as f64;
     let own_cpu = [(one, friendly), (other, dropped)].iter().all(|(u, r)| u.cpu_ms > 0.0 && u.cpu_ms <= most_cpu(r));
     Check::of(Claim::Usage, own_memory && own_cpu, seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof(limited: &[(&'static str, CaseResult)]) -> EngineProof {
+        let checks = vec![Check::of(Claim::Sandbox, true, String::new())];
+        EngineProof { checks, ineffective: ineffective(limited), decided: are_decided(limited) }
+    }
+
+    #[test]
+    fn limit_without_a_verdict_is_no_lasting_proof() {
+        let of = |verdict, outcome, skipped: Option<&str>| {
+            let result = CaseResult::some("a", "app:1", ConditionSet::baseline());
+            CaseResult { verdict, outcome, skipped: skipped.map(str::to_owned), ..result }
+        };
+        let imposed = || of(Verdict::Fail, Some(Outcome::Exited), None);
+        for (result, lasts, denied) in [
+            (imposed(), true, false),
+            (of(Verdict::Pass, Some(Outcome::Healthy), None), true, true),
+            (of(Verdict::Unresolved, None, Some("host cannot: disk.full")), true, false),
+            // Its heartbeat stopped: this session cannot rely on the limit, the next one asks again.
+            (of(Verdict::Unresolved, None, None), false, true),
+        ] {
+            let proof = proof(&[("memory.limit:48m", imposed()), ("cpu.limit:0.05", result)]);
+            assert_eq!((proof.is_lasting(), proof.ineffective.contains_key("cpu.limit")), (lasts, denied), "{proof:?}");
+            assert!(proof.passed());
+        }
+    }
 }

@@ -144,12 +144,14 @@ impl Rig {
         let proof = prove(&rig.context, info, defaults, program.as_deref()).await;
         match proof.and_then(|proof| proof.require().map(|()| proof)) {
             Ok(proof) => {
-                match proof.wrong_usage() {
-                    Some(seen) => tracing::warn!(
+                if let Some(seen) = proof.wrong_usage() {
+                    tracing::warn!(
                         seen,
                         "CPU and memory figures on this engine are not the candidate's own; ignoring them"
-                    ),
-                    None => proven.remember(proof.measures_usage(), &proof.ineffective),
+                    );
+                }
+                if proof.is_lasting() {
+                    proven.remember(proof.measures_usage(), &proof.ineffective);
                 }
                 Ok(rig.with(proof.measures_usage(), proof.ineffective))
             }
