@@ -21,7 +21,7 @@ impl Inquiry<'_, '_> {
     }
 
     /// The standing of every condition that the search is about.
-    fn standing(&self, deployment: &Deployment) -> Vec<ConditionStanding> {
+    pub(super) fn standing(&self, deployment: &Deployment) -> Vec<ConditionStanding> {
         let super::Question { search, service, candidate, .. } = self.question;
         let image = (&candidate.facts, self.image_of(deployment));
         let all = search.conditions.iter().chain(&search.forms);

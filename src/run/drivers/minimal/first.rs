@@ -7,6 +7,7 @@ use crate::diagnose::deployment::shows_another;
 use crate::diagnose::signature::signature;
 use crate::event::Event;
 use crate::model::answer::Told;
+use crate::model::deployment::Applies;
 use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
 use crate::run::executor::JobId;
 
@@ -95,15 +96,20 @@ impl Inquiry<'_, '_> {
         tally.fails > 0 && tally.passes == 0 && set.iter().all(passes_without)
     }
 
-    /// Whether a set may be what the deployment shows; true if the search is about none.
+    /// Whether a set may be what the deployment shows: files speak for all of it, and the log does not speak against it.
+    /// True if the search is about no deployment.
     fn is_about_deployment(&self, set: &ConditionSet) -> bool {
         let Some(deployment) = self.deployment().filter(|deployment| deployment.is_told) else { return true };
-        let in_force = self.deployed_set().unwrap_or_default();
+        let standing = self.standing(deployment);
+        let may_have_applied = |condition: &Condition| {
+            let ground = standing.iter().find(|of| of.condition == *condition).map(|of| &of.ground);
+            ground.is_some_and(|ground| ground.is == Applies::InForce || ground.is_hinted())
+        };
         let differs = deployment
             .seen
             .as_ref()
             .is_some_and(|seen| self.memory.failure(set).is_some_and(|failed| shows_another(seen, failed)));
-        set.is_subset(&in_force) && !differs
+        set.iter().all(may_have_applied) && !differs
     }
 
     /// Whether the first answer is enough, and there is one.
