@@ -23,7 +23,7 @@ AWS App Runner.
 Start with one of these:
   exitone doctor                            check the container engine
   exitone demo                              watch a real incident being solved
-  exitone why IMAGE --service service.json  what breaks your image, and the fix
+  exitone why IMAGE --service service.json  what breaks your image, and why
 
 `exitone --help` lists every command.";
 
