@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::driver::{Browser, ENTER, TAB};
+use super::rows::Wanted;
 use super::incident::truth;
 use super::support::{PLANTED, STATE_HOME, engine, exitone, left_by, load_planted};
 
@@ -211,6 +212,9 @@ async fn cell(server: &Server, image: &str, egress: &Value) -> &'static str {
     }
 }
 
+/// The images that run without more; `commands.py` deploys others.
+const FEW: [&str; 1] = ["v21-fresh"];
+
 #[tokio::test]
 async fn every_image_under_every_egress() {
     let Some((_engine, _one)) = engine().await else { return };
@@ -218,6 +222,7 @@ async fn every_image_under_every_egress() {
     let server = Server::start();
     server.until("the service runs", Server::serves).await;
     let truth = truth();
+    let wanted = Wanted::of("EXITONE_SERVED", &FEW);
     let connector = "arn:aws:apprunner:us-east-1:123456789012:vpcconnector/nerava/1/5f0c6a1de7b34c0d9c4f9be7c3a1d2e4";
     let rows = [
         ("env.set:OTP_PROVIDER=twilio_verify", json!({ "EgressType": "DEFAULT" })),
@@ -229,6 +234,7 @@ async fn every_image_under_every_egress() {
     let mut wrong = Vec::new();
     for (row, egress) in rows {
         let mut cells: Vec<(&String, &String)> = truth.images.iter().zip(&truth.cells[row]).collect();
+        cells.retain(|(image, _)| wanted.has(image));
         // After a rollback the version before answers: those that hang on an OTP request come last.
         cells.sort_by_key(|(_, expected)| *expected != "1");
         for (image, expected) in cells {
