@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::driver::{Browser, ENTER, TAB};
-use super::rows::Wanted;
 use super::incident::truth;
+use super::rows::Wanted;
 use super::support::{PLANTED, STATE_HOME, engine, exitone, left_by, load_planted};
 
 /// The versions that were tried; the CLI of PyPI is version 1.

@@ -246,6 +246,34 @@ async fn sets_are_said_as_they_are_confirmed() {
     assert!(first.runs < second.runs && second.runs <= explained.answer.runs, "{:?}", explained.answer.told);
 }
 
+/// Where a variable's absence prevents failures, a run that passes without it confirms nothing.
+#[tokio::test(start_paused = true)]
+async fn no_set_is_said_that_is_not_minimal() {
+    // Without the first, nothing fails; with it, each of the others is needed.
+    for (healer, needed) in [
+        ("A", &["B", "C"][..]),
+        ("A", &["B", "C", "D"]),
+        ("H", &["A", "B", "C"]),
+        ("D", &["A", "F", "G"]),
+        ("A", &["E", "F", "G", "H"]),
+        ("D", &["E", "F"]),
+        ("B", &["A", "H"]),
+        ("C", &["A", "B"]),
+        ("H", &["F", "G"]),
+        ("E", &["A", "B", "C", "D"]),
+        ("F", &["A", "C", "E", "G"]),
+    ] {
+        let is_healthy = move |s: &Situation| !has(s, healer) || needed.iter().all(|name| has(s, name));
+        let world = World::new(move |s| if is_healthy(s) { healthy(8000) } else { boom("no") });
+        let explained = world.ask().await;
+        let minimal = sets(&explained);
+        assert!(!explained.answer.told.is_empty(), "{healer}: {minimal:?}");
+        for (said, _) in told(&explained) {
+            assert!(minimal.contains(&said), "{healer}, {needed:?}: {said} is not among {minimal:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn quick_search_stops_at_the_first_set() {
     let act = |s: &Situation| if has(s, "C") && (has(s, "F") || has(s, "H")) { healthy(8000) } else { boom("no") };

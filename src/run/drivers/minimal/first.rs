@@ -85,10 +85,13 @@ impl Inquiry<'_, '_> {
         }
         let passes_without = |condition: &Condition| {
             let part = ConditionSet::new(set.iter().filter(|other| *other != condition).cloned()).unwrap_or_default();
+            // What else was imposed must not have prevented the failure.
+            let beside = |c: &Condition| !part.has(c) && c.changes_program();
             let passed = |result: &CaseResult| {
                 result.verdict == Verdict::Pass
                     && part.is_subset(&result.conditions)
                     && !result.conditions.has(condition)
+                    && !result.conditions.iter().any(beside)
             };
             let is_healthy = part.is_empty() && self.provisional.is_some();
             is_healthy || self.memory.results().iter().any(|result| passed(result))
