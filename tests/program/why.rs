@@ -303,6 +303,7 @@ async fn failure_under_way_is_said_ahead_and_counts_twice_in_one_window() {
     assert_eq!(told(&explained), [("baseline".to_owned(), true), ("baseline".to_owned(), false)]);
     assert!(explained.answer.told[0].seconds <= 6.0, "{:?}", explained.answer.told);
     assert_eq!(explained.answer.minimal_sets[0].fails, [2, 2]);
+    assert!(explained.results.iter().all(|result| result.total_ms > 10_000.0), "each took its time");
     let check = world.service.health_check;
     let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
     assert!(begun.elapsed() >= window && begun.elapsed() < window + SECOND * 2, "{:?}", begun.elapsed());

@@ -1,6 +1,7 @@
 //! What is said ahead of the answer: a set as soon as its runs confirm it, and a failure that is under way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Inquiry;
 use crate::diagnose::deployment::shows_another;
@@ -27,14 +28,15 @@ impl Inquiry<'_, '_> {
         };
         let stuck = |(id, run): (&JobId, &super::Running)| {
             let stuck = run.stuck.as_ref().filter(|stuck| given_up(stuck))?;
-            Some((*id, stuck.clone()))
+            Some((*id, stuck.clone(), run.begun.elapsed()))
         };
-        let ended: Vec<(JobId, Arc<CaseResult>)> = self.running.iter().filter_map(stuck).collect();
-        for (id, stuck) in ended {
+        let ended: Vec<(JobId, Arc<CaseResult>, Duration)> = self.running.iter().filter_map(stuck).collect();
+        for (id, stuck, took) in ended {
             self.running.remove(&id);
             self.conductor.cancel(id);
             let set = stuck.conditions.clone();
             let mut result = CaseResult::clone(&stuck);
+            result.total_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
             result.notes = vec!["ended early: it did nothing any more, like another run that was given up".to_owned()];
             self.keep(&set, Arc::new(result));
             self.ended.push(set);

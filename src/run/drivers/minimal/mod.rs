@@ -95,6 +95,7 @@ enum End {
 /// A running job.
 struct Running {
     conditions: ConditionSet,
+    begun: Instant,
     /// Whether it is healthy and in its soak.
     is_watched: bool,
     /// Its failure, if it does nothing any more and is not healthy.
@@ -530,7 +531,7 @@ impl Inquiry<'_, '_> {
         let job = self.question.job(&conditions, true);
         super::add_step(self.conductor, self.question.plan, self.question.search, &job.case);
         let id = self.conductor.start(job);
-        self.running.insert(id, Running { conditions, is_watched: false, stuck: None });
+        self.running.insert(id, Running { conditions, begun: Instant::now(), is_watched: false, stuck: None });
     }
 
     /// Waits for the next result and records it; `None` for another event that may change what to run next.
