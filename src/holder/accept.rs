@@ -28,22 +28,41 @@ async fn retry<T, F: Future<Output = io::Result<T>>>(mut accept: impl FnMut() ->
 /// Whether the error belongs to the accepted connection, which is gone (accept(2), "Error handling").
 fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) || is_of_protocol(error)
 }
 
+/// An error that has no kind of its own.
+#[cfg(target_os = "linux")]
+fn is_of_protocol(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EPROTO)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_of_protocol(_: &io::Error) -> bool {
+    false
+}
+
+// The numbers of errors are Linux'.
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use nix::libc;
     use tokio::time::Instant;
+
+    use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn accept_waits_instead_of_spinning_without_descriptors() {
-        use io::ErrorKind::{ConnectionAborted, Other, OutOfMemory};
-        for (error, wait) in [(Other, RETRY_AFTER), (OutOfMemory, RETRY_AFTER), (ConnectionAborted, Duration::ZERO)] {
+        for (error, wait) in [
+            (libc::EMFILE, RETRY_AFTER),
+            (libc::ENOBUFS, RETRY_AFTER),
+            (libc::ECONNABORTED, Duration::ZERO),
+            (libc::EPROTO, Duration::ZERO),
+        ] {
             let (begun, mut tries) = (Instant::now(), 0);
             let accepted = retry(|| {
                 tries += 1;
-                let tried = if tries <= 5 { Err(io::Error::from(error)) } else { Ok("accepted") };
+                let tried = if tries <= 5 { Err(io::Error::from_raw_os_error(error)) } else { Ok("accepted") };
                 std::future::ready(tried)
             });
             assert_eq!(accepted.await, "accepted");

@@ -8,8 +8,7 @@ use crate::model::observation::{ProbeAttempt, ProbeResult};
 use crate::model::service::Protocol;
 use crate::model::{Evidence, Service};
 
-/// When a candidate that is not healthy is first looked at for whether it still does anything, and how often from then
-/// on.
+/// When to check first whether a candidate that is not healthy still does anything, and how often from then on.
 pub(super) const IDLE_FROM: Duration = Duration::from_secs(3);
 pub(super) const IDLE_AGAIN: Duration = Duration::from_secs(1);
 /// How long a candidate has to do nothing new before it may be given up ahead of its time.
@@ -72,7 +71,7 @@ pub(super) fn is_settled(evidence: &Evidence, port: u16) -> bool {
 
 /// The 4xx status that the last probes were all answered with, two scheduled ones among them. A slow or starting server
 /// answers 5xx, or not at all.
-pub(super) fn client_error(evidence: &Evidence) -> Option<u16> {
+fn client_error(evidence: &Evidence) -> Option<u16> {
     let probes = &evidence.probes;
     let scheduled = |n: &usize| !probes[*n].early;
     let first = (0..probes.len()).rev().filter(scheduled).nth(AGREE - 1)?;
@@ -83,7 +82,7 @@ pub(super) fn client_error(evidence: &Evidence) -> Option<u16> {
 
 /// Whether the probed port has been open since before the last scheduled probes, and on addresses that they do not reach:
 /// with more time, a program does not bind it once more.
-pub(super) fn is_bound_elsewhere(evidence: &Evidence, port: u16) -> bool {
+fn is_bound_elsewhere(evidence: &Evidence, port: u16) -> bool {
     let scheduled = evidence.probes.iter().rev().filter(|probe| !probe.early);
     let Some(first) = scheduled.take(AGREE).nth(AGREE - 1) else { return false };
     let mut of_port = evidence.listens.iter().filter(|listening| listening.port == port).peekable();

@@ -161,7 +161,8 @@ impl<'a> Watch<'a> {
             healthy_at: None,
             soaked: None,
             checks: Vec::new(),
-            idle: Some(now + IDLE_FROM),
+            // In real time, what nobody wants to hear of changes nothing.
+            idle: (begin.on_provisional.is_some() || !begin.options.real_time).then(|| now + IDLE_FROM),
             done: None,
             quiet_since: None,
             is_told: begin.on_provisional.is_none(),

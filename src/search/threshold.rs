@@ -95,12 +95,13 @@ mod tests {
             for count in 0..9 {
                 for first_bad in 0..=count {
                     for expected in [None, Some(0), Some(count / 2), Some(count)] {
-                        let (found, rounds, _) = search(count, first_bad, expected, room);
+                        let (found, rounds, runs) = search(count, first_bad, expected, room);
                         assert_eq!(
                             (found.passes, found.fails),
                             (first_bad.checked_sub(1), (first_bad < count).then_some(first_bad))
                         );
                         assert!(rounds <= 5, "{rounds} rounds for {count} forms with room for {room}");
+                        assert!(runs <= 4 || room > 1 || expected.is_some(), "{runs} runs for {count}");
                     }
                 }
             }

@@ -152,7 +152,7 @@ impl Local {
                 let all = self.call("ListOperations", json!({ "ServiceArn": arn })).await;
                 return (service, all["OperationSummaryList"][0].clone());
             }
-            assert!(begun.elapsed() < Duration::from_secs(1200), "{service:#}");
+            assert!(begun.elapsed() < Duration::from_secs(600), "{service:#}");
             sleep(Duration::from_millis(100)).await;
         }
     }

@@ -128,7 +128,7 @@ impl Server {
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !holds(self) {
-            assert!(begun.elapsed() < Duration::from_secs(120), "{what}");
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
             sleep(Duration::from_millis(100)).await;
         }
     }

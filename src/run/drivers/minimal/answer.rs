@@ -193,17 +193,9 @@ impl Inquiry<'_, '_> {
     ) -> Option<MinimalSet> {
         let failed: &CaseResult = self.memory.failure(set)?;
         let tally = self.memory.tally(set);
-        let passed_without = |c: &Condition| {
-            let part = ConditionSet::new(set.iter().filter(|other| *other != c).cloned()).unwrap_or_default();
-            // A larger set that passes implies it.
-            self.memory
-                .results()
-                .iter()
-                .any(|r| r.verdict == Verdict::Pass && part.is_subset(&r.conditions) && !r.conditions.has(c))
-        };
         let of_form = around.sets.iter().find(|(known, _)| known == set);
         let confidence = of_form.map_or(main.confidence, |(_, share)| share.min(main.confidence));
-        let proved = set.iter().all(passed_without);
+        let proved = set.iter().all(|condition| self.memory.passed_without(set, condition).next().is_some());
         // A condition is needed only if the failure goes away without it.
         let needed = if proved { set.clone() } else { ConditionSet::baseline() };
         let runs = [tally.fails, tally.fails + tally.passes];

@@ -9,7 +9,7 @@ use crate::diagnose::signature::signature;
 use crate::event::Event;
 use crate::model::answer::Told;
 use crate::model::deployment::Applies;
-use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
+use crate::model::{CaseResult, Condition, ConditionSet, FailureClass};
 use crate::run::executor::JobId;
 
 impl Inquiry<'_, '_> {
@@ -85,18 +85,11 @@ impl Inquiry<'_, '_> {
             let is_settled = tally.fails >= 2 && self.made_up_servers().is_empty();
             return is_settled && tally.passes == 0;
         }
+        let is_healthy_alone = set.iter().count() == 1 && self.provisional.is_some();
         let passes_without = |condition: &Condition| {
-            let part = ConditionSet::new(set.iter().filter(|other| *other != condition).cloned()).unwrap_or_default();
             // What else was imposed must not have prevented the failure.
-            let beside = |c: &Condition| !part.has(c) && c.changes_program();
-            let passed = |result: &CaseResult| {
-                result.verdict == Verdict::Pass
-                    && part.is_subset(&result.conditions)
-                    && !result.conditions.has(condition)
-                    && !result.conditions.iter().any(beside)
-            };
-            let is_healthy = part.is_empty() && self.provisional.is_some();
-            is_healthy || self.memory.results().iter().any(|result| passed(result))
+            let is_plain = |result: &CaseResult| result.conditions.iter().all(|c| set.has(c) || !c.changes_program());
+            is_healthy_alone || self.memory.passed_without(set, condition).any(is_plain)
         };
         tally.fails > 0 && tally.passes == 0 && set.iter().all(passes_without)
     }

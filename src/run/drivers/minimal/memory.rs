@@ -171,6 +171,19 @@ impl Memory {
         (fails.unwrap_or(other), passes.unwrap_or(other))
     }
 
+    /// The runs that passed with all other conditions of a set, without this one. One with further conditions counts: that
+    /// these prevent the failure is for the caller to exclude.
+    pub(super) fn passed_without<'a>(
+        &'a self,
+        set: &ConditionSet,
+        condition: &'a Condition,
+    ) -> impl Iterator<Item = &'a CaseResult> + use<'a> {
+        let part = ConditionSet::new(set.iter().filter(|other| *other != condition).cloned()).unwrap_or_default();
+        self.results.iter().map(Arc::as_ref).filter(move |result| {
+            result.verdict == Verdict::Pass && part.is_subset(&result.conditions) && !result.conditions.has(condition)
+        })
+    }
+
     /// The last failed run of a set.
     pub(super) fn failure(&self, set: &ConditionSet) -> Option<&CaseResult> {
         self.results.iter().map(Arc::as_ref).rfind(|r| r.conditions == *set && r.verdict == Verdict::Fail)

@@ -236,12 +236,7 @@ impl Inquiry<'_, '_> {
     /// What is so without each condition of a set, where a run passed without it.
     fn undone(&self, set: &ConditionSet) -> Vec<Repair> {
         let without = |condition| {
-            let part = ConditionSet::new(set.iter().filter(|other| *other != condition).cloned()).unwrap_or_default();
-            let passed = self.memory.results().iter().filter(|result| {
-                result.verdict == Verdict::Pass
-                    && part.is_subset(&result.conditions)
-                    && !result.conditions.has(condition)
-            });
+            let passed = self.memory.passed_without(set, condition);
             passed.min_by_key(|result| result.conditions.iter().count()).map(|passed| undone(condition, passed))
         };
         set.iter().filter_map(without).collect()
