@@ -191,6 +191,7 @@ impl Seen {
             Self::File(FileState::Missing | FileState::There) => &["place"],
             Self::File(FileState::OtherCase) => &["place", "like"],
             Self::File(FileState::NotWritable | FileState::NotReadable) => &["place", "owner", "mode", "user"],
+            Self::Variable(_) => &["state"],
             Self::Says | Self::SaysInside | Self::SaysOther => &["address", "other_port"],
             _ => &[],
         }

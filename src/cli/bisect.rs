@@ -23,6 +23,7 @@ use crate::model::verdicts::{Culprit, Verdicts};
 use crate::model::{Candidate, CaseResult, ConditionSet, Plan, Service, Verdict};
 use crate::report::bisect::{json, sentence, text};
 use crate::report::live::{Live, Named};
+use crate::run::drivers::Finished;
 use crate::run::schedule::How;
 use crate::scenario::{apprunner, file, service};
 
@@ -122,7 +123,14 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     let mut live = Live::new(common.progress(), Named::ByImage, "looking for the first bad image");
     let mut reporters = Reporters::new(move |event| live.on(event), Some(folder));
     let tell = &mut |event: &_| reporters.on(event);
-    let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
+    let (finished, leftovers) = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
+    let code = answered(&args, &finished, &reporters, &signals);
+    leftovers.close(&signals).await;
+    code
+}
+
+/// Writes the answer, and returns the exit code.
+fn answered(args: &Args, finished: &Finished, reporters: &Reporters, signals: &Signals) -> Result<u8, Failure> {
     let Some(verdicts) = &finished.run.verdicts else {
         unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
         return Err(Failure::internal("the search ended without an answer"));
@@ -135,7 +143,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
     match reporters.failed() {
         Some(failed) => Err(Failure::unwritten(failed)),
-        None => ended(&args, verdicts, finished.broken, &signals),
+        None => ended(args, verdicts, finished.broken, signals),
     }
 }
 

@@ -70,19 +70,22 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     let mut progress = Progress::new(common.progress());
     let how = how(&args.running, &info, plan.cases.len());
     let tell = &mut |event: &Stamped| progress.on(event);
-    let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
+    let (finished, leftovers) = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
     let run = &finished.run;
     let story = Story::of(&images, &finished.results);
-    match args.form.format {
-        Format::Json => print(&format!("{:#}\n", json::demo(run, &story)))?,
+    let text = match args.form.format {
+        Format::Json => format!("{:#}\n", json::demo(run, &story)),
         Format::Text => {
             let mut text: String = tables(run).iter().map(terminal::matrix).collect();
             text.push_str(&terminal::story(&story, &finished.results));
             text.push_str(NEXT);
             text.push_str(&terminal::summary(&finished.summary));
-            print(&text)?;
+            text
         }
-    }
+    };
+    let printed = print(&text);
+    leftovers.close(&signals).await;
+    printed?;
     unless_engine_lost(finished.engine_lost.as_deref(), None)?;
     // The incident's failures are what the demo shows.
     let expected = Counts { unexpected: 0, ..finished.summary };

@@ -256,8 +256,8 @@ fn outdated(sources: &Sources, told: &Told, seen: Option<&Seen>) -> Option<Strin
     let is_older = operations::millis(updated)? < seen.began_ms?;
     is_older.then(|| {
         format!(
-            "{service} is older than the deployment in {log}: it was last changed at {updated}. What it says is assumed \
-             to hold still; save it again with `aws apprunner describe-service`."
+            "{service} is older than the deployment in {log}: it was last changed at {updated}. exitone assumes \
+             that it still applies; to be sure, save it again with `aws apprunner describe-service`."
         )
     })
 }

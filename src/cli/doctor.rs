@@ -225,7 +225,7 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
         return proved(None, why);
     }
     if friendly.verdict != Verdict::Pass && !proof.of_image {
-        return proved(Some(false), format!("the planted candidate fails without it: {}", describe_end(friendly)));
+        return proved(Some(false), format!("the test program fails even without it: {}", describe_end(friendly)));
     }
     let held_back = |r: &CaseResult| r.evidence.usage.is_some_and(|usage| usage.throttled_ms > 0.0);
     if proof.name == "cpu.limit" && friendly.evidence.usage.is_some() {
@@ -233,19 +233,16 @@ fn judge(proof: &Proof, friendly: &CaseResult, met: &CaseResult, unmet: &CaseRes
         return proved(Some(held_back(met) && !held_back(friendly)), what);
     }
     if met.verdict != Verdict::Fail {
-        return proved(Some(false), format!("the planted candidate does not fail under it: {}", describe_end(met)));
+        return proved(Some(false), format!("the test program does not fail under it: {}", describe_end(met)));
     }
     if !met.not_exercised.is_empty() {
-        return proved(
-            Some(false),
-            format!("a candidate that meets it is reported as not meeting it: {}", met.not_exercised[0].because),
-        );
+        return proved(Some(false), format!("wrongly reported as not exercised: {}", met.not_exercised[0].because));
     }
     // What every planted program does by starting cannot be left out.
     let always = ["command.split", "command.no-entrypoint"].contains(&proof.name);
     if !always && (unmet.verdict != Verdict::Pass || unmet.not_exercised.is_empty()) {
         let end = describe_end(unmet);
-        return proved(Some(false), format!("a candidate that never meets it is not recognised: {end}"));
+        return proved(Some(false), format!("not reported as \"not exercised\" although it was not: {end}"));
     }
     proved(Some(true), describe_end(met))
 }

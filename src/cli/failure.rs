@@ -102,12 +102,11 @@ pub(super) fn unless_engine_lost(lost: Option<&str>, folder: Option<&Path>) -> R
     let again = match folder {
         Some(folder) => {
             let folder = folder.display();
-            format!("the results so far are kept; to go on, run the same command with `--resume {folder}`")
+            format!("the results so far are kept; to continue, add `--resume {folder}` once the engine answers again")
         }
-        None => "run the command again".to_owned(),
+        None => "once the engine answers again, run the command again".to_owned(),
     };
-    Err(Failure::no_engine(format!("the container engine stopped answering: {why}"))
-        .with_hint(format!("once the engine answers again, {again}")))
+    Err(Failure::no_engine(format!("the container engine stopped answering: {why}")).with_hint(again))
 }
 
 impl From<EngineError> for Failure {

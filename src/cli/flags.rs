@@ -2,12 +2,19 @@
 
 use super::headings::{CONDITIONS, ENGINE, OUTPUT};
 use super::own::Own;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_chrome::{ChromeLayerBuilder, FlushGuard, TraceStyle};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use super::console::say;
+use super::failure::Failure;
 use crate::model::condition::{kind_named, kinds};
 use crate::profile::Profile;
 use crate::scenario::profile;
@@ -32,23 +39,47 @@ pub(crate) struct Common {
 
 impl Common {
     /// Starts logging to standard error: `-v`, or `EXITONE_LOG` in the syntax of tracing-subscriber.
-    pub(crate) fn start_tracing(&self) {
+    ///
+    /// With `EXITONE_TRACE=chrome` and `traced`, every request to the engine and every case is also written to a file for a
+    /// browser's trace viewer, which is complete when the guard is dropped.
+    ///
+    /// # Errors
+    /// `EXITONE_TRACE` asks for something else.
+    pub(crate) fn start_tracing(&self, traced: bool) -> Result<Option<FlushGuard>, Failure> {
         match self.color {
             Colour::Auto => {}
             Colour::Always => anstream::ColorChoice::Always.write_global(),
             Colour::Never => anstream::ColorChoice::Never.write_global(),
         }
+        let (trace, guard) = if traced { trace()? } else { None }.unzip();
         let default = ["warn", "exitone=info", "exitone=debug"][usize::from(self.verbose.min(2))];
         let filter = EnvFilter::try_from_env("EXITONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time().with_target(false);
+        let log = log.with_ansi(anstream::stderr().is_terminal() && coloured()).with_filter(filter);
         // A second start within one process (tests) keeps the first.
-        let _ = subscriber.with_target(false).with_ansi(anstream::stderr().is_terminal() && coloured()).try_init();
+        let _ = tracing_subscriber::registry().with(trace).with(log).try_init();
+        Ok(guard)
     }
 
     /// Whether live progress is wanted and visible.
     pub(crate) fn progress(&self) -> bool {
         !self.no_progress && std::io::stderr().is_terminal()
     }
+}
+
+/// Writes spans to `exitone-trace-PID.json`, if `EXITONE_TRACE` asks for it.
+fn trace() -> Result<Option<(impl Layer<Registry>, FlushGuard)>, Failure> {
+    let Some(form) = std::env::var_os("EXITONE_TRACE").filter(|form| !form.is_empty()) else { return Ok(None) };
+    if form != "chrome" {
+        return Err(Failure::usage("EXITONE_TRACE: the only format of a trace is `chrome`"));
+    }
+    let path = format!("exitone-trace-{}.json", std::process::id());
+    say(&format!("note: writing a trace to {path}; open it in chrome://tracing or https://ui.perfetto.dev"));
+    let file = File::create(&path).map_err(|e| Failure::file(format!("{path}: {e}")))?;
+    let (layer, guard) =
+        ChromeLayerBuilder::new().writer(file).trace_style(TraceStyle::Async).include_args(true).build();
+    // Its clients' spans say nothing of what we ask them.
+    Ok(Some((layer.with_filter(Targets::new().with_target("exitone", LevelFilter::INFO)), guard)))
 }
 
 /// Whether colours are wanted on standard error.

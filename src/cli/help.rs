@@ -106,10 +106,7 @@ const OF_COMMANDS: [(&str, [(&str, &str); 2]); 19] = [
             ("exitone report shard-1 shard-2 --report junit=out.xml", "merge shards"),
         ],
     ),
-    (
-        "doctor",
-        [("exitone doctor", "is this engine good enough?"), ("exitone doctor --format json", "the same for a program")],
-    ),
+    ("doctor", [("exitone doctor", "test this engine"), ("exitone doctor --format json", "for scripts")]),
     (
         "import",
         [
@@ -139,7 +136,7 @@ const OF_COMMANDS: [(&str, [(&str, &str); 2]); 19] = [
         "clean",
         [
             ("exitone clean", "what earlier sessions left"),
-            ("exitone clean --all", "sessions in use too, also those of others"),
+            ("exitone clean --all", "including sessions in use by others"),
         ],
     ),
     (

@@ -140,7 +140,14 @@ impl Cli {
     /// Executes the command.
     #[must_use]
     pub(crate) fn execute(self) -> ExitCode {
-        self.common.start_tracing();
+        let internal = matches!(
+            self.command,
+            Command::Holder | Command::Relay | Command::Keeper | Command::Plant { .. } | Command::Watchdog(_)
+        );
+        let _trace = match self.common.start_tracing(!internal) {
+            Ok(guard) => guard,
+            Err(failure) => return failure.report(),
+        };
         if let Some((terminal_size::Width(columns), _)) = terminal_size::terminal_size_of(std::io::stdout()) {
             style::fit(usize::from(columns));
         }

@@ -11,10 +11,9 @@ use super::failure::Failure;
 use super::flags::On;
 use super::headings::{OUTPUT, WHAT};
 use super::scenarios::requests;
-use crate::model::image::short_name;
 use crate::model::shard::Shard;
 use crate::model::{Case, Plan};
-use crate::report::view::plural;
+use crate::report::view::{name, plural};
 use crate::run::schedule::{estimate, estimate_all, estimate_search};
 
 /// The default work for a CI worker in seconds, and the default limit of workers.
@@ -80,16 +79,20 @@ pub(crate) fn execute(args: &Args) -> Result<u8, Failure> {
 
 fn text(plan: &Plan, shards: &[Shard], seconds: f64) -> String {
     let mut text = String::new();
+    let searched = plan.searches.iter().map(|search| search.image.as_str());
+    let mut images: Vec<&str> = plan.cases.iter().map(|case| case.image.as_str()).chain(searched).collect();
+    images.sort_unstable();
+    images.dedup();
     let ids = plan.cases.iter().map(|case| &case.id).chain(plan.searches.iter().map(|search| &search.id));
     let width = ids.map(|id| id.0.chars().count()).max().unwrap_or_default();
     for case in &plan.cases {
         let expect = case.expect.as_ref().map(|e| format!("  → {e}")).unwrap_or_default();
-        let (id, image) = (&case.id.0, short_name(&case.image));
+        let (id, image) = (&case.id.0, name(&case.image, &images));
         let _ = writeln!(text, "  {id:width$}  {image} under {}{expect}", case.conditions);
     }
     for search in &plan.searches {
         let (runs, seconds) = estimate_search(&search.conditions, SLOTS);
-        let (image, among) = (short_name(&search.image), plural(search.conditions.len(), "condition"));
+        let (image, among) = (name(&search.image, &images), plural(search.conditions.len(), "condition"));
         let _ = writeln!(
             text,
             "  {:width$}  {image}: a search among {among}, about {runs} runs, {seconds:.0} s",

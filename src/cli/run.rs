@@ -141,11 +141,13 @@ pub(crate) async fn execute(common: &Common, mut args: Args) -> Result<u8, Failu
     let mut progress = Progress::new(common.progress());
     let mut reporters = Reporters::new(move |event| progress.on(event), Some(folder));
     let tell = &mut |event: &_| reporters.on(event);
-    let finished = run_plan(&args.running, (engine, info), (plan, how), args.first_deployment, &signals, tell).await?;
+    let (finished, leftovers) =
+        run_plan(&args.running, (engine, info), (plan, how), args.first_deployment, &signals, tell).await?;
     let written = args.output.write(&reporters.run);
     if many && reporters.failed().is_none() {
         say(&format!("run folder: {shown}"));
     }
+    leftovers.close(&signals).await;
     written?;
     unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
     let code = exit_code(&finished.summary, finished.broken, &signals);

@@ -109,9 +109,7 @@ pub(crate) fn in_force(profile: &Profile, service: &Service, revision: &Revision
     let battery = battery(profile, service).with(&revision.changed);
     let (set, assumed) = to_impose(&battery.conditions, revision, service);
     for condition in assumed {
-        say(&format!(
-            "note: {condition} is imposed: no file says that it did not apply (`nat: yes` in a service file does)"
-        ));
+        say(&format!("note: imposing {condition}: no file rules it out (`nat: yes` in a service file would)"));
     }
     set
 }

@@ -42,7 +42,7 @@ const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 /// Arguments of `serve`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Port to listen on, on 127.0.0.1 alone
+    /// Port to listen on (127.0.0.1 only)
     #[arg(long, value_name = "PORT", default_value_t = 8765)]
     port: u16,
     /// Start with the service that `aws apprunner describe-service` printed, under its own ARN
@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// VPCs have a NAT gateway: egress through them reaches the internet
     #[arg(long)]
     nat: bool,
-    /// Folder with services, operations and logs; they are there again after a restart [default: one of the user's]
+    /// Folder that keeps services, operations and logs across restarts [default: in the state folder]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Custom domain of the seed's service; repeatable

@@ -10,10 +10,11 @@ use super::signals::Signals;
 use crate::engine::context::EngineEnv;
 use crate::engine::docker::DockerEngine;
 use crate::engine::{Engine, EngineError, EngineInfo};
+use crate::event::run::Run;
 use crate::event::{Entry, Event, Planned, Stamped, Standing};
-use crate::model::image::short_name;
 use crate::model::service::UpstreamKind;
 use crate::model::{Candidate, Case, Plan, Service};
+use crate::report::view::name;
 use crate::run::context::Options;
 use crate::run::drivers::{self, Finished};
 use crate::run::rig::{Rig, Setup, unknown_variables};
@@ -113,8 +114,25 @@ pub(crate) fn how(running: &Running, info: &EngineInfo, cases: usize) -> How {
     How { room: Room { jobs: jobs.min(cases), most: most.min(cases), memory }, ..How::from(1) }
 }
 
-/// Opens a session, runs a plan, and closes the session; without a case to run, there is no session. `tell` receives
-/// every event.
+/// What remains to be closed when a plan has run: the answer comes before it.
+#[must_use]
+pub(crate) struct Leftovers {
+    /// `None` without a session, and when the engine is lost: one that does not answer removes nothing.
+    rig: Option<Rig>,
+    /// Whether cases were ended before they were decided.
+    broken_off: bool,
+}
+
+impl Leftovers {
+    /// Closes the session.
+    pub(crate) async fn close(self, signals: &Signals) {
+        if let Some(rig) = self.rig {
+            close(rig, signals, self.broken_off).await;
+        }
+    }
+}
+
+/// Opens a session and runs a plan; without a case to run, there is no session. `tell` receives every event.
 ///
 /// # Errors
 /// Errors of the engine and of this machine.
@@ -125,7 +143,7 @@ pub(crate) async fn run_plan(
     first: bool,
     signals: &Signals,
     tell: &mut dyn FnMut(&Stamped),
-) -> Result<Finished, Failure> {
+) -> Result<(Finished, Leftovers), Failure> {
     let mut known = plan.clone();
     let plan = Arc::new(plan);
     let mut tell = |event: &Stamped| {
@@ -139,21 +157,26 @@ pub(crate) async fn run_plan(
         tell(event);
     };
     if let Some(finished) = drivers::without_session(&plan, &how, &mut tell) {
-        return Ok(finished);
+        return Ok((finished, Leftovers { rig: None, broken_off: false }));
     }
     let rig = signals.unless_asked(open(running, engine, &info, how.room.most, first)).await??;
     let (context, asked) = (rig.context.clone(), signals.asked());
     let finished = drivers::run(context, plan.clone(), how, asked, tell).await;
+    say_undecided(&finished.run);
+    // Then the watchdog tries, and so does the next session.
+    let rig = Some(rig).filter(|_| finished.engine_lost.is_none());
+    let broken_off = finished.cut;
+    Ok((finished, Leftovers { rig, broken_off }))
+}
+
+/// Says why cases have no verdict.
+fn say_undecided(run: &Run) {
+    let images: Vec<String> = run.entries().map(|entry| entry.planned.image.clone()).collect();
     let undecided = |entry: &Entry<'_>| matches!(entry.standing, Standing::Unresolved | Standing::Skipped);
-    for result in finished.run.entries().filter(undecided).filter_map(|entry| entry.result) {
+    for result in run.entries().filter(undecided).filter_map(|entry| entry.result) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
-        say(&format!("unresolved: {} under {}: {why}", short_name(&result.image), result.conditions));
+        say(&format!("unresolved: {} under {}: {why}", name(&result.image, &images), result.conditions));
     }
-    // An engine that does not answer removes nothing; the watchdog tries, and so does the next session.
-    if finished.engine_lost.is_none() {
-        close(rig, signals, finished.cut).await;
-    }
-    Ok(finished)
 }
 
 /// A case that a search added to a plan.

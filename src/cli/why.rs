@@ -16,11 +16,12 @@ use super::signals::Signals;
 use crate::event::{Event, Stamped};
 use crate::model::deployment::Deployment;
 use crate::model::search::{Search, SearchRequest};
-use crate::model::{Condition, ConditionSet, Plan, Service, Verdict};
+use crate::model::{CaseId, Condition, ConditionSet, Plan, Service, Verdict};
 use crate::profile::{Battery, Profile, battery};
 use crate::report::first::first;
 use crate::report::live::{Live, Named};
 use crate::report::why::text;
+use crate::run::drivers::Finished;
 use crate::run::schedule::How;
 use crate::scenario::apprunner;
 use crate::search::set::MOST;
@@ -50,7 +51,7 @@ pub(crate) struct Args {
     /// Stop at the first minimal set
     #[arg(long, help_heading = CONDITIONS)]
     quick: bool,
-    /// Do not try what would heal an image that fails under friendly conditions
+    /// Do not try repairs
     #[arg(long, help_heading = CONDITIONS, hide_short_help = true)]
     no_repair: bool,
     /// Show every run
@@ -105,8 +106,21 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
     };
     let mut reporters = Reporters::new(on_event, Some(folder));
     let tell = &mut |event: &_| reporters.on(event);
-    let finished = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
-    let Some(answer) = finished.run.searches.get(&id).map(|report| &report.answer) else {
+    let (finished, leftovers) = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;
+    let code = answered(&args, &id, &finished, &reporters, &signals);
+    leftovers.close(&signals).await;
+    code
+}
+
+/// Writes the answer, and returns the exit code.
+fn answered(
+    args: &Args,
+    id: &CaseId,
+    finished: &Finished,
+    reporters: &Reporters,
+    signals: &Signals,
+) -> Result<u8, Failure> {
+    let Some(answer) = finished.run.searches.get(id).map(|report| &report.answer) else {
         unless_engine_lost(finished.engine_lost.as_deref(), reporters.folder())?;
         return match signals.exit_code() {
             Some(code) => Ok(code),

@@ -16,14 +16,14 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error as Cause;
-use bollard::models::{ImageInspect, SystemInfo, VolumeCreateRequest};
+use bollard::models::{ImageInspect, VolumeCreateRequest};
 use bollard::query_parameters as q;
 use bytes::Bytes;
 use docker_credential::DockerCredential;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use self::answers::{Inspected, Listed, lenient};
+use self::answers::{Inspected, Listed, lenient, micros, parts};
 use self::body::body;
 use self::ends::Running;
 use self::forwarding::Forwarding;
@@ -200,20 +200,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The parts of an engine that may change under the same version. Its status identifies the containerd store.
-fn parts(info: &SystemInfo) -> Vec<String> {
-    let cgroups = info.cgroup_driver.map(|driver| driver.to_string());
-    let runc = info.runc_commit.as_ref().and_then(|commit| commit.id.clone());
-    let [storage, runtime] = [&info.driver, &info.default_runtime].map(Clone::clone);
-    let single = [("cgroups", cgroups), ("storage", storage), ("runtime", runtime), ("runc", runc)];
-    let single = single.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
-    let stores =
-        info.driver_status.iter().flatten().filter(|pair| pair.first().is_some_and(|name| name == "driver-type"));
-    let stores = stores.map(|pair| format!("store={}", pair.join(":")));
-    let security = info.security_options.iter().flatten().map(|option| format!("security={option}"));
-    single.chain(stores).chain(security).collect()
-}
-
 /// Credentials as the engine takes them.
 fn in_request(credential: DockerCredential) -> DockerCredentials {
     match credential {
@@ -239,14 +225,9 @@ fn found(id: Option<String>, labels: Option<HashMap<String, String>>) -> Found {
     Found { id: id.unwrap_or_default(), labels, ..Found::default() }
 }
 
-/// Microseconds since the epoch; the engine writes `0001-01-01T00:00:00Z` for never.
-fn micros(text: Option<String>) -> Option<i64> {
-    let at: jiff::Timestamp = text?.parse().ok()?;
-    (at.as_second() > 0).then(|| at.as_microsecond())
-}
-
 #[async_trait]
 impl Engine for DockerEngine {
+    #[tracing::instrument(skip_all)]
     async fn info(&self) -> EngineResult<EngineInfo> {
         let asked = tokio::join!(self.client.version(), self.client.info());
         let version = asked.0.map_err(|e| self.error("identifying the engine", e))?;
@@ -290,11 +271,13 @@ impl Engine for DockerEngine {
         })
     }
 
+    #[tracing::instrument(skip_all)]
     async fn clock_us(&self) -> EngineResult<Option<i64>> {
         let info = self.client.info().await.map_err(|e| self.error("reading the engine's clock", e))?;
         Ok(micros(info.system_time))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts> {
         let image = match self.client.inspect_image(reference).await {
             Ok(image) => image,
@@ -329,6 +312,7 @@ impl Engine for DockerEngine {
         })
     }
 
+    #[tracing::instrument(skip_all)]
     async fn load_image(&self, archive: Archive) -> EngineResult<()> {
         let options = q::ImportImageOptionsBuilder::new().quiet(true).build();
         let chunks: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>> = match archive {
@@ -346,6 +330,7 @@ impl Engine for DockerEngine {
         })
     }
 
+    #[tracing::instrument(skip_all)]
     async fn save_image(&self, reference: &str, to: &Path) -> EngineResult<()> {
         let mut file = tokio::fs::File::create(to).await.map_err(|e| broken_file("saving", to, &e))?;
         let mut stream = std::pin::pin!(self.client.export_image(reference));
@@ -356,6 +341,7 @@ impl Engine for DockerEngine {
         file.flush().await.map_err(|e| broken_file("saving", to, &e))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn pull_image(&self, reference: &str, platform: &str) -> EngineResult<()> {
         // Without a tag the engine would pull all of them.
         let name = with_tag(reference);
@@ -377,12 +363,14 @@ impl Engine for DockerEngine {
         })
     }
 
+    #[tracing::instrument(skip_all)]
     async fn tag_image(&self, from: &str, to: &str) -> EngineResult<()> {
         let (repository, tag) = to.rsplit_once(':').unwrap_or((to, "latest"));
         let options = q::TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
         self.client.tag_image(from, Some(options)).await.map_err(|e| self.error("tagging an image", e))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn remove_image(&self, reference: &str) -> EngineResult<()> {
         let options = q::RemoveImageOptionsBuilder::new().force(true).build();
         match self.client.remove_image(reference, Some(options), None).await {
@@ -391,6 +379,7 @@ impl Engine for DockerEngine {
         }
     }
 
+    #[tracing::instrument(skip_all)]
     async fn images(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListImagesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
         let images = self.client.list_images(Some(options)).await.map_err(|e| self.error("listing images", e))?;
@@ -404,6 +393,7 @@ impl Engine for DockerEngine {
         Ok(images.into_iter().map(named).collect())
     }
 
+    #[tracing::instrument(skip_all)]
     async fn create(&self, spec: &ContainerSpec) -> EngineResult<String> {
         let body = body(spec, self.is_podman());
         match self.client.create_container(None::<q::CreateContainerOptions>, body).await {
@@ -412,6 +402,7 @@ impl Engine for DockerEngine {
         }
     }
 
+    #[tracing::instrument(skip_all)]
     async fn attach(&self, id: &str, stdin: bool) -> EngineResult<Attached> {
         let options =
             q::AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).stdin(stdin).build();
@@ -421,17 +412,20 @@ impl Engine for DockerEngine {
         Ok(Attached { output: Box::pin(outputs(attached.output)), input: attached.input })
     }
 
+    #[tracing::instrument(skip_all)]
     async fn start(&self, id: &str) -> EngineResult<()> {
         let started = self.client.start_container(id, None::<q::StartContainerOptions>).await;
         started.map_err(|e| start_error(self.error("starting a container", e)))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn exec(&self, container: &str, command: &[&str]) -> EngineResult<Attached> {
         streams::exec(&self.client, container, command)
             .await
             .map_err(|e| self.error("running a command in a container", e))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn state(&self, id: &str) -> EngineResult<ContainerState> {
         let inspected = self.client.inspect_container(id, None::<q::InspectContainerOptions>).await;
         let state = match inspected {
@@ -447,6 +441,7 @@ impl Engine for DockerEngine {
         })
     }
 
+    #[tracing::instrument(skip_all)]
     async fn kill(&self, id: &str, signal: &str) -> EngineResult<()> {
         let options = q::KillContainerOptionsBuilder::new().signal(signal).build();
         match self.client.kill_container(id, Some(options)).await {
@@ -456,6 +451,7 @@ impl Engine for DockerEngine {
         }
     }
 
+    #[tracing::instrument(skip_all)]
     async fn remove(&self, id: &str) -> EngineResult<()> {
         let options = q::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         match self.client.remove_container(id, Some(options)).await {
@@ -466,6 +462,7 @@ impl Engine for DockerEngine {
         }
     }
 
+    #[tracing::instrument(skip_all)]
     async fn containers(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListContainersOptionsBuilder::new().all(true).filters(&filters(&[("label", label)])).build();
         let all: Vec<Listed> = match self.client.list_containers(Some(options)).await {
@@ -481,6 +478,7 @@ impl Engine for DockerEngine {
         Ok(all.into_iter().map(listed).collect())
     }
 
+    #[tracing::instrument(skip_all)]
     async fn stat(&self, container: &str, path: &str) -> EngineResult<Option<FileStat>> {
         let options = q::ContainerArchiveInfoOptionsBuilder::new().path(path).build();
         match self.client.get_container_archive_info(container, Some(options)).await {
@@ -490,6 +488,7 @@ impl Engine for DockerEngine {
         }
     }
 
+    #[tracing::instrument(skip_all)]
     async fn archive_start(&self, container: &str, path: &str, most: usize) -> EngineResult<Option<Vec<u8>>> {
         let options = q::DownloadFromContainerOptionsBuilder::new().path(path).build();
         let mut stream = std::pin::pin!(self.client.download_from_container(container, Some(options)));
@@ -512,6 +511,7 @@ impl Engine for DockerEngine {
         Box::pin(self.client.export_container(container).map_err(broken))
     }
 
+    #[tracing::instrument(skip_all)]
     async fn create_volume(&self, name: &str, labels: &BTreeMap<String, String>, memory: bool) -> EngineResult<String> {
         let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=50%")];
         let request = VolumeCreateRequest {
@@ -524,6 +524,7 @@ impl Engine for DockerEngine {
         Ok(created.mountpoint)
     }
 
+    #[tracing::instrument(skip_all)]
     async fn remove_volume(&self, name: &str) -> EngineResult<()> {
         let options = q::RemoveVolumeOptionsBuilder::new().force(true).build();
         match self.client.remove_volume(name, Some(options)).await {
@@ -535,6 +536,7 @@ impl Engine for DockerEngine {
         }
     }
 
+    #[tracing::instrument(skip_all)]
     async fn volumes(&self, label: &str) -> EngineResult<Vec<Found>> {
         let options = q::ListVolumesOptionsBuilder::new().filters(&filters(&[("label", label)])).build();
         let all = self.client.list_volumes(Some(options)).await.map_err(|e| self.error("listing volumes", e))?;

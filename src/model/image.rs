@@ -91,17 +91,28 @@ const SHORT: usize = 12;
 #[must_use]
 pub(crate) fn short_name(reference: &str) -> &str {
     let name = reference.rsplit('/').next().unwrap_or(reference);
+    match (short_digest(name), name.split_once(':')) {
+        (Some(digest), _) => digest,
+        (None, Some((_, tag))) if tag != "latest" => tag,
+        (None, Some((repository, _))) => repository,
+        (None, None) => name,
+    }
+}
+
+/// The beginning of the digest in a name, if it has one.
+fn short_digest(name: &str) -> Option<&str> {
     let id = name.strip_prefix("sha256:").or_else(|| name.split_once("@sha256:").map(|(_, digest)| digest));
     // A full id may lack its prefix: no image can have such a name.
     let whole = || Some(name).filter(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()));
-    if let Some(digest) = id.or_else(whole) {
-        return digest.get(..SHORT).unwrap_or(digest);
-    }
-    match name.split_once(':') {
-        Some((_, tag)) if tag != "latest" => tag,
-        Some((repository, _)) => repository,
-        None => name,
-    }
+    let digest = id.or_else(whole)?;
+    Some(digest.get(..SHORT).unwrap_or(digest))
+}
+
+/// A name for where no other image is named: the repository and the tag, without a registry, or the short digest.
+#[must_use]
+pub(crate) fn plain_name(reference: &str) -> &str {
+    let name = reference.rsplit('/').next().unwrap_or(reference);
+    short_digest(name).unwrap_or(name)
 }
 
 /// The name that is probably meant by one that no image has: the same repository and tag in another registry or in none,
@@ -116,7 +127,7 @@ pub(crate) fn nearest_name<'a>(name: &str, known: &'a [String]) -> Option<&'a st
 
 #[cfg(test)]
 mod tests {
-    use super::{nearest_name, short_name};
+    use super::{nearest_name, plain_name, short_name};
 
     #[test]
     fn name_of_another_registry_is_the_nearest() {
@@ -140,5 +151,21 @@ mod tests {
         assert_eq!(short_name("a@sha256:0123456789aä"), "0123456789aä");
         assert_eq!(short_name(&"0123456789abcdef".repeat(4)), "0123456789ab");
         assert_eq!(short_name("0123456789abcdef"), "0123456789abcdef");
+    }
+
+    #[test]
+    fn plain_names_have_the_repository() {
+        let id = "0123456789abcdef".repeat(4);
+        for (reference, expected) in [
+            ("nerava-backend:v19-photo-fix", "nerava-backend:v19-photo-fix"),
+            ("registry:5000/team/app:v1", "app:v1"),
+            ("registry:5000/team/app:latest", "app:latest"),
+            ("team/app", "app"),
+            ("a/b@sha256:0123456789abcdef", "0123456789ab"),
+            ("sha256:0123456789abcdef", "0123456789ab"),
+            (id.as_str(), "0123456789ab"),
+        ] {
+            assert_eq!(plain_name(reference), expected, "{reference}");
+        }
     }
 }

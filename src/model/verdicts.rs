@@ -65,6 +65,9 @@ pub struct Also {
     pub any_of: Vec<String>,
     /// Their signature.
     pub signature: String,
+    /// The command that compares the first image known to fail so with the last good one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub compare: Option<String>,
 }
 
 /// The complete answer.

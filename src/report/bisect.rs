@@ -104,6 +104,9 @@ pub fn text(verdicts: &Verdicts, shown: Option<&CaseResult>) -> String {
     }
     for also in &verdicts.also {
         let _ = writeln!(text, "{}", wrap(&another(verdicts, also), 0));
+        if let Some(command) = &also.compare {
+            let _ = writeln!(text, "  {} {command}", styled(HEAD, "compare"));
+        }
     }
     for note in &verdicts.notes {
         let _ = writeln!(text, "{}", styled(DIM, &wrap(note, 0)));
@@ -239,7 +242,7 @@ fn another(verdicts: &Verdicts, also: &crate::model::verdicts::Also) -> String {
     let good = also.last_good.as_ref().filter(|_| also.first_bad.is_some());
     let good =
         good.map(|good| format!(" ({}, before it, passes)", view::name(good, &verdicts.images))).unwrap_or_default();
-    format!("The newest, {newest}, fails in another way ({}); that failure {begins}{good}.", also.signature)
+    format!("The newest image, {newest}, has a different failure ({}), which {begins}{good}.", also.signature)
 }
 
 /// What changed, in about twenty lines at most.
@@ -274,7 +277,7 @@ fn changed(change: &ImageChange, before: &str, after: &str) -> String {
 fn again(verdicts: &Verdicts) -> String {
     let mut text = "\n".to_owned();
     if let Some(repro) = &verdicts.repro {
-        let _ = writeln!(text, "  {} {repro}", styled(HEAD, "again"));
+        let _ = writeln!(text, "  {} {repro}", styled(HEAD, "rerun"));
     }
     if let Some(case) = &verdicts.case {
         let _ = writeln!(text, "  {}", styled(DIM, &format!("by hand: exitone repro {case} > case.sh && sh case.sh")));

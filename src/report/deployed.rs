@@ -4,12 +4,12 @@ use super::story::{FailingSet, clauses};
 use super::view::plural;
 use crate::model::answer::{Answer, MinimalSet, Repair, RepairKind};
 use crate::model::deployment::{Applies, Broke, Certainty, NOT_PUSHED, Shown, Suspect};
-use crate::model::image::short_name;
+use crate::model::image::plain_name;
 use crate::model::outcome::{Cause, Outcome};
 use crate::model::{Condition, ConditionSet};
 
 /// What comes before the rest of what fails.
-pub(super) const ALSO: &str = "It would also fail, which is not what your deployment shows:";
+pub(super) const ALSO: &str = "These would also make it fail, but do not match your deployment:";
 
 /// The answer about a deployment.
 pub(super) struct Deployed {
@@ -73,7 +73,7 @@ pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&Minimal
     let next = broke.likely.iter().filter(|suspect| suspect.certainty != certainty);
     let next: Vec<FailingSet> = next.filter_map(|suspect| set_of(answer, suspect)).map(failing).collect();
     if !next.is_empty() {
-        lines.push(("next", format!("if it is not that: it {}", clauses(&next))));
+        lines.push(("next", format!("otherwise: it {}", clauses(&next))));
     }
     lines.extend(answer.needs.iter().map(|need| ("needs", format!("{}; {}", need.text, need.how()))));
     Deployed { headline, certainty, lines, also: also(answer, broke) }
@@ -88,22 +88,23 @@ pub(super) fn healed<'a>(repairs: impl IntoIterator<Item = &'a Repair>) -> Vec<S
         .map(|repair| match repair.kind {
             RepairKind::Fix => format!("✓ verified: healthy{} when {}", seconds(repair.healthy_ms), repair.text),
             RepairKind::Proof => {
-                format!("healthy{} when {}: a proof of the cause, not a fix", seconds(repair.healthy_ms), repair.text)
+                let (seconds, text) = (seconds(repair.healthy_ms), &repair.text);
+                format!("healthy{seconds} when {text}: this confirms the cause but is not a fix")
             }
         })
         .collect();
     let useless: Vec<&str> =
         decided.iter().filter(|repair| repair.verified == Some(false)).map(|repair| repair.id.as_str()).collect();
     if !useless.is_empty() {
-        lines.push(format!("tried without success: {}", useless.join(", ")));
+        lines.push(format!("did not help: {}", useless.join(", ")));
     }
     lines
 }
 
 fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String {
-    let (name, platform) = (short_name(&answer.image), &answer.platform_name);
+    let (name, platform) = (plain_name(&answer.image), &answer.platform_name);
     let Some(first) = first else {
-        return format!("What broke {name} on {platform} is undecided: nothing that was tried shows what the log has.");
+        return format!("What broke {name} on {platform} is undecided: no run failed as in the log.");
     };
     match (first.part.split(':').next(), first.certainty) {
         (Some("class_a"), _) => {
@@ -218,6 +219,6 @@ mod tests {
     #[test]
     fn finding_of_the_log_is_not_one_of_the_architecture() {
         assert!(headline_for(NOT_PUSHED).contains("another architecture"));
-        assert_eq!(headline_for("missing-dependency"), "The log names what probably broke 1 on App Runner.");
+        assert_eq!(headline_for("missing-dependency"), "The log names what probably broke app:1 on App Runner.");
     }
 }

@@ -1,5 +1,6 @@
 //! The evidence of a case as readable lines.
 
+use super::view::plural;
 use crate::model::observation::{ConnectAttempt, Evidence, Fate, ProbeResult};
 use crate::model::outcome::CaseResult;
 
@@ -11,7 +12,7 @@ const MOST_LINES: usize = 14;
 pub(crate) fn timeline(evidence: &Evidence) -> Vec<String> {
     let mut lines: Vec<(f64, String)> = Vec::new();
     for q in evidence.questions().filter(|q| q.record != "AAAA") {
-        lines.push((q.at_ms, format!("asked for {} ({}): {}", q.name, q.record, q.answer)));
+        lines.push((q.at_ms, format!("looked up {} ({}): {}", q.name, q.record, q.answer)));
     }
     lines.extend(evidence.connects.iter().map(|c| (c.at_ms, attempt(c))));
     lines.extend(evidence.listens.iter().map(|l| (l.at_ms, format!("opened {}", socket(l.address, l.port)))));
@@ -33,16 +34,19 @@ pub(crate) fn timeline(evidence: &Evidence) -> Vec<String> {
     if left > 0 {
         shown.push(format!("{:>10}  … and {left} more (--format json has them)", ""));
     }
-    if evidence.more_questions > 0 {
-        shown.push(format!("{:>10}  {} more questions to the resolver", "", evidence.more_questions));
-    }
-    if evidence.no_route > 0 {
-        shown.push(format!("{:>10}  {} packets had no route", "", evidence.no_route));
-    }
-    if evidence.full_disk_writes > 0 {
-        shown.push(format!("{:>10}  {} writes into full folders", "", evidence.full_disk_writes));
-    }
+    shown.extend(counted(evidence).iter().map(|line| format!("{:>10}  {line}", "")));
     shown
+}
+
+/// What was only counted, one per line.
+pub(super) fn counted(evidence: &Evidence) -> Vec<String> {
+    let (queries, packets, writes) = (evidence.more_questions, evidence.no_route, evidence.full_disk_writes);
+    let all = [
+        (queries, format!("{queries} more DNS {}", if queries == 1 { "query" } else { "queries" })),
+        (packets, format!("no route for {}", plural(packets, "packet"))),
+        (writes, format!("{} failed: disk full", plural(writes, "write"))),
+    ];
+    all.into_iter().filter(|(count, _)| *count > 0).map(|(_, line)| line).collect()
 }
 
 pub(super) fn socket(address: std::net::IpAddr, port: u16) -> String {
@@ -56,7 +60,7 @@ pub(super) fn attempt(c: &ConnectAttempt) -> String {
         Fate::Refused => "refused".to_owned(),
         Fate::Unreachable => "host unreachable".to_owned(),
         Fate::Silent if c.protocol == "udp" => "sent, nothing came back".to_owned(),
-        Fate::Silent => format!("nothing came back, tried {} times", c.sent),
+        Fate::Silent => format!("no answer after {}", plural(c.sent, "attempt")),
     };
     let verb = if c.protocol == "udp" { "sent to" } else { "connected to" };
     format!("{verb} {host} port {}: {fate}", c.port)
@@ -86,12 +90,13 @@ pub(crate) fn usage(evidence: &Evidence) -> Option<String> {
         text.push_str(&format!(", held back by its CPU limit for {:.2} s", usage.throttled_ms / 1000.0));
     }
     if usage.memory_limit_hits > 0 {
-        text.push_str(&format!(", met its memory limit {} times", usage.memory_limit_hits));
+        text.push_str(&format!(", hit its memory limit {}", plural(usage.memory_limit_hits, "time")));
     }
     if usage.oom_kills > 0 {
-        text.push_str(&format!(", {} of its processes killed by the kernel for want of memory", usage.oom_kills));
+        let processes = if usage.oom_kills == 1 { "process" } else { "processes" };
+        text.push_str(&format!(", {} {processes} killed by the kernel (out of memory)", usage.oom_kills));
     } else if usage.oom_kills_at_end > 0 {
-        text.push_str(", gone when the kernel killed for want of memory");
+        text.push_str(", ended while the kernel was killing processes (out of memory)");
     }
     Some(text)
 }
@@ -132,15 +137,17 @@ mod tests {
             usage: Some(Usage { memory_peak: 3 << 20, cpu_peak: 0.5, cpu_ms: 20.0, ..Usage::default() }),
             more_questions: 20_000,
             no_route: 2,
+            full_disk_writes: 1,
             ..Evidence::default()
         };
         let expected = [
             "   0.005 s  opened [::1]:8000",
-            "   0.010 s  asked for a.b (A): 198.18.0.1",
-            "   0.011 s  connected to a.b (198.18.0.1) port 443: nothing came back, tried 3 times",
+            "   0.010 s  looked up a.b (A): 198.18.0.1",
+            "   0.011 s  connected to a.b (198.18.0.1) port 443: no answer after 3 attempts",
             "   5.000 s  probe: refused",
-            "            20000 more questions to the resolver",
-            "            2 packets had no route",
+            "            20000 more DNS queries",
+            "            no route for 2 packets",
+            "            1 write failed: disk full",
         ];
         assert_eq!(timeline(&evidence), expected);
         assert_eq!(usage(&evidence).as_deref(), Some("at most 3 MB of memory and 0.50 CPUs, 0.02 s of CPU time"));

@@ -39,7 +39,7 @@ pub(crate) struct WorstFailure {
     pub(crate) what: String,
     /// The cause and its fix, if known.
     pub(crate) why: Option<(String, String)>,
-    /// Number of other sets of conditions under which it fails.
+    /// Number of other cases that fail.
     pub(crate) more: usize,
 }
 
@@ -62,7 +62,7 @@ impl Judged {
                 Some(WorstFailure {
                     case: entry.planned.id.to_string(),
                     image: entry.planned.image.clone(),
-                    what: what(&entry),
+                    what: what(&entry, counts.unexpected == counts.cases),
                     why: cause.map(|cause| (cause.text.clone(), cause.fix.clone())),
                     more: counts.unexpected - 1,
                 })
@@ -81,14 +81,19 @@ impl Judged {
     }
 }
 
-fn what(entry: &Entry<'_>) -> String {
+/// What the image does, and when; `always`: whether it fails in every case.
+fn what(entry: &Entry<'_>, always: bool) -> String {
     let Some(result) = entry.result else { return "was not run".to_owned() };
     let mut does = view::does(result.outcome.as_ref(), result.exit_code);
     if let Some(check) = result.checks.iter().find(|check| !check.passed) {
         does = format!("{does}, and its check {} fails ({})", check.name, check.text);
     }
     let when = in_words(&result.conditions);
-    let does = if result.conditions.is_empty() { format!("{does}, {when}") } else { format!("{does} when {when}") };
+    let does = match (result.conditions.is_empty(), always) {
+        (true, true) => format!("{does} under all conditions tried"),
+        (true, false) => format!("{does}, {when}"),
+        (false, _) => format!("{does} when {when}"),
+    };
     match entry.expected {
         Some(expected) => format!("{does} (expected: {expected})"),
         None => does,
@@ -156,8 +161,11 @@ pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String 
             let (failed, all) = (judged.failed, cases(judged.cases));
             let does = if failed == 1 { "fails" } else { "fail" };
             let mut text = format!("exitone gate: {name} {stopped}: {failed} of {all} {does} ({took})\n");
-            let more =
-                if worst.more > 0 { format!(" (and fails under {})", others(worst.more)) } else { String::new() };
+            let more = match worst.more {
+                0 => String::new(),
+                1 => "; 1 other case fails too".to_owned(),
+                n => format!("; {n} other cases fail too"),
+            };
             let sentence = format!("{} {}{more}.", worst.image, worst.what);
             let _ = writeln!(text, "  {}", wrap(&sentence, 2));
             if let Some((why, fix)) = &worst.why {
@@ -171,10 +179,6 @@ pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String 
             text
         }
     }
-}
-
-fn others(n: usize) -> String {
-    format!("{n} other set{} of conditions", if n == 1 { "" } else { "s" })
 }
 
 /// An age with its unit; below a minute in whole seconds.

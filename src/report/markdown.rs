@@ -73,7 +73,7 @@ fn end(page: Page, left_out: usize) -> String {
     let mut text = page.text;
     if page.cut {
         let what = match left_out {
-            0 => "Some of it is".to_owned(),
+            0 => "Part of this report is".to_owned(),
             1 => "1 case to look at is".to_owned(),
             _ => format!("{left_out} cases to look at are"),
         };

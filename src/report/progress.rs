@@ -8,7 +8,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::view;
 use crate::event::{Event, Planned, Stamped, Standing, judge};
 use crate::model::CaseId;
-use crate::model::image::short_name;
 use crate::model::outcome::Phase;
 
 /// A running case.
@@ -26,6 +25,8 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     running: BTreeMap<String, Running>,
     planned: BTreeMap<CaseId, Planned>,
+    /// The images of the run.
+    images: Vec<String>,
     /// Cases with a result. A search may run one of them again.
     finished: BTreeSet<String>,
     /// Number of cases that were not as expected.
@@ -46,6 +47,7 @@ impl Progress {
             bar,
             running: BTreeMap::new(),
             planned: BTreeMap::new(),
+            images: Vec::new(),
             finished: BTreeSet::new(),
             failed: 0,
             failed_word: "failed",
@@ -58,10 +60,13 @@ impl Progress {
             Event::RunStarted(header) => {
                 self.bar.set_length(header.cases.len() as u64);
                 self.planned = header.cases.iter().map(|planned| (planned.id.clone(), planned.clone())).collect();
+                self.images = header.cases.iter().map(|planned| planned.image.clone()).collect();
+                self.images.sort();
+                self.images.dedup();
                 self.bar.enable_steady_tick(Duration::from_millis(250));
             }
             Event::CaseStarted { id, image, conditions } => {
-                let name = format!("{} · {conditions}", short_name(image));
+                let name = format!("{} · {conditions}", view::name(image, &self.images));
                 let since_ms = stamped.at_ms;
                 self.running.insert(id.0.clone(), Running { name, phase: Phase::Prepare, since_ms });
             }

@@ -7,7 +7,7 @@ use super::{bisect, why};
 use crate::event::run::{Ran, Run};
 use crate::event::{Kind, PlannedSearch, Standing};
 use crate::model::answer::MinimalSet;
-use crate::model::image::short_name;
+use crate::model::image::plain_name;
 use crate::model::search::{JudgedSet, SearchReport};
 use crate::model::verdicts::Verdicts;
 use crate::model::{CaseId, ConditionSet, Verdict};
@@ -74,7 +74,7 @@ pub(crate) fn headline(run: &Run) -> (Option<Verdict>, String) {
     match (run.header.kind, searches(run).first()) {
         (Kind::Run, _) | (_, None) => view::headline(&run.counts()),
         (Kind::Why, Some(search)) => {
-            let image = search.image.map(|image| one_line(short_name(image))).unwrap_or_default();
+            let image = search.image.map(|image| one_line(plain_name(image))).unwrap_or_default();
             let is_sentence = search.verdict.contains(&image);
             (verdict, if is_sentence { search.verdict.clone() } else { format!("{image}: {}", search.verdict) })
         }
@@ -151,7 +151,7 @@ fn set(run: &Run, report: &SearchReport, judged: &JudgedSet) -> Line {
         let lines = [format!("why: {}", cause.text), format!("fix: {}", cause.fix)];
         because.extend(lines.into_iter().filter(|line| !because.contains(line)).collect::<Vec<_>>());
     }
-    because.extend(minimal.map(|set| format!("again: {}", set.repro)));
+    because.extend(minimal.map(|set| format!("rerun: {}", set.repro)));
     line(run, &judged.case, &format!("{kind}{}", judged.conditions), &because)
 }
 
@@ -167,7 +167,7 @@ fn line(run: &Run, case: &CaseId, what: &str, because: &[String]) -> Line {
     let expected_words = match (entry.and_then(|entry| entry.expected), good, run.header.kind) {
         (_, None, _) | (None, _, Kind::Why | Kind::Bisect) => String::new(),
         (None, Some(true), Kind::Run) | (Some(_), Some(true), _) => ", as expected".to_owned(),
-        (None, Some(false), Kind::Run) => ", nothing of it was expected".to_owned(),
+        (None, Some(false), Kind::Run) => ", unexpected".to_owned(),
         (Some(expected), Some(false), _) => format!(", expected: {}", one_line(expected)),
     };
     let because = because.iter().map(|text| one_line(text)).collect();
@@ -211,7 +211,7 @@ fn run_line(ran: &Ran, what: &str, lesson: String) -> RunLine {
 fn lesson(verdict: Verdict, set: &ConditionSet, failing: &[&ConditionSet], minimal: &[&ConditionSet]) -> String {
     let count = set.iter().count();
     match verdict {
-        Verdict::Unresolved => "says nothing".to_owned(),
+        Verdict::Unresolved => "no verdict".to_owned(),
         Verdict::Pass if count == 0 => "a failure needs a condition".to_owned(),
         Verdict::Pass if count == 1 => "not enough by itself".to_owned(),
         Verdict::Pass => format!("no set among these {count} fails"),
@@ -238,8 +238,8 @@ fn of_bisection<'a>(run: &Run, verdicts: &Verdicts) -> SearchView<'a> {
     });
     let changes = bisect::changes(verdicts).into_iter().map(|(what, text)| format!("{what}: {text}"));
     let causes = verdicts.causes.iter().flat_map(|c| [format!("why: {}", c.text), format!("fix: {}", c.fix)]);
-    let again = verdicts.repro.iter().map(|repro| format!("again: {repro}"));
-    let remarks = causes.chain(again).chain(changes).chain(verdicts.notes.iter().cloned());
+    let rerun = verdicts.repro.iter().map(|repro| format!("rerun: {repro}"));
+    let remarks = causes.chain(rerun).chain(changes).chain(verdicts.notes.iter().cloned());
     let under =
         if verdicts.conditions.is_empty() { "friendly conditions".to_owned() } else { verdicts.conditions.to_string() };
     let runs = run.runs.iter().filter_map(|ran| {
@@ -247,7 +247,7 @@ fn of_bisection<'a>(run: &Run, verdicts: &Verdicts) -> SearchView<'a> {
         let lesson = match ran.verdict {
             Verdict::Pass => "good",
             Verdict::Fail => "bad",
-            Verdict::Unresolved => "says nothing",
+            Verdict::Unresolved => "no verdict",
         };
         Some(run_line(ran, name(image, &verdicts.images), lesson.to_owned()))
     });

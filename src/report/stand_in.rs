@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::style::{HEAD, causes, mark, styled, wrap};
 use crate::model::{CaseResult, Verdict};
 
-const ABOUT: &str = "The service calls verify.twilio.com while it starts, and serves only once that has answered. Here exitone \
-                     itself plays it, with real sockets and DNS, in containers like those of any image:";
-const NEXT: &str = "The same question about an image of yours: exitone why IMAGE --service service.json. Now the real images \
-                    of the incident are built and run.";
+const ABOUT: &str = "The service calls verify.twilio.com at startup and waits for the answer. Here exitone stands in \
+                     for the service, in real containers with real sockets and DNS:";
+const NEXT: &str = "To ask this about your own image: exitone why IMAGE --service service.json. Next, the incident's \
+                    real images are built and run.";
 
 /// The first answer; the results are of the friendly run and of the one without egress.
 #[must_use]

@@ -3,7 +3,6 @@
 use std::borrow::Borrow;
 
 use super::view;
-use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Cause, Outcome, Verdict};
 use crate::model::{Condition, ConditionSet};
 use crate::search::table::{FirstBad, first_bad, minimal};
@@ -28,6 +27,8 @@ pub(crate) struct FailingSet {
 pub(crate) struct Version {
     /// The image's name.
     pub(crate) image: String,
+    /// Its name in sentences: the short one, where that is unambiguous.
+    pub(crate) name: String,
     /// Pass only if every case passed.
     pub(crate) verdict: Verdict,
     /// The minimal failing sets among those that were run.
@@ -71,7 +72,7 @@ impl Story {
     #[must_use]
     pub fn of(images: &[String], results: &[impl Borrow<CaseResult>]) -> Self {
         let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
-        let versions: Vec<Version> = images.iter().map(|image| version(image, results)).collect();
+        let versions: Vec<Version> = images.iter().map(|image| version(image, images, results)).collect();
         Self { common: common(&versions), versions, first_bad: transitions(images, results) }
     }
 }
@@ -80,7 +81,7 @@ fn died(result: &CaseResult) -> bool {
     result.verdict == Verdict::Fail && result.outcome != Some(Outcome::Healthy)
 }
 
-fn version(image: &str, results: &[&CaseResult]) -> Version {
+fn version(image: &str, images: &[String], results: &[&CaseResult]) -> Version {
     let own: Vec<&CaseResult> = results.iter().copied().filter(|r| r.image == image).collect();
     let failing: Vec<&ConditionSet> = own.iter().filter(|r| died(r)).map(|r| &r.conditions).collect();
     let smallest = minimal(&failing, ConditionSet::is_subset);
@@ -112,7 +113,8 @@ fn version(image: &str, results: &[&CaseResult]) -> Version {
         (false, 0) => Verdict::Pass,
         _ => Verdict::Unresolved,
     };
-    Version { image: image.to_owned(), verdict, sets, failed_checks, passed, unresolved, wrong_architecture }
+    let name = view::name(image, images).to_owned();
+    Version { image: image.to_owned(), name, verdict, sets, failed_checks, passed, unresolved, wrong_architecture }
 }
 
 /// The failing sets that all versions share, except images for another architecture.
@@ -184,13 +186,14 @@ impl Version {
     /// One sentence: `v20-otp-fix exits with code 1 when …`.
     #[must_use]
     pub(crate) fn sentence(&self) -> String {
-        let name = short_name(&self.image);
+        let name = &self.name;
         if let Some(cause) = &self.wrong_architecture {
             return format!("{name} exits with code 1 under every condition: {}", first_sentence(&cause.text));
         }
-        let tail = if self.unresolved > 0 { format!(" ({} cases unresolved)", self.unresolved) } else { String::new() };
+        let unresolved = || format!(" ({} unresolved)", view::plural(self.unresolved, "case"));
+        let tail = if self.unresolved > 0 { unresolved() } else { String::new() };
         if self.sets.is_empty() && self.passed == 0 {
-            return format!("{name}: the runs say nothing{tail}.");
+            return format!("{name}: no verdict{tail}.");
         }
         if self.sets.is_empty() {
             return format!("{name} starts and stays healthy under every condition that was tried{tail}.");
@@ -210,10 +213,10 @@ impl Version {
             return self.sentence();
         }
         if own.is_empty() {
-            let name = short_name(&self.image);
+            let name = &self.name;
             return match self.unresolved {
                 0 => format!("{name} is healthy under everything else."),
-                n => format!("{name} fails under nothing else that could be resolved ({n} cases unresolved)."),
+                n => format!("{name} has no other failure ({n} unresolved)."),
             };
         }
         Self { sets: own, ..self.clone() }.sentence()
@@ -327,6 +330,7 @@ mod tests {
     fn shared_sets_are_described_once() {
         let version = |image: &str, sets: Vec<FailingSet>| Version {
             image: image.to_owned(),
+            name: view::name(image, &[image]).to_owned(),
             verdict: Verdict::Fail,
             sets,
             failed_checks: Vec::new(),

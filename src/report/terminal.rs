@@ -13,7 +13,6 @@ use super::view::{self, LEGEND};
 use crate::event::run::Run;
 use crate::event::{Counts, Entry, Kind, Standing};
 use crate::model::ConditionSet;
-use crate::model::image::short_name;
 use crate::model::outcome::{CaseResult, Verdict};
 use crate::model::search::SearchReport;
 
@@ -60,6 +59,8 @@ fn result<'a>(cell: &Option<Entry<'a>>) -> Option<&'a CaseResult> {
 #[must_use]
 pub fn story(story: &Story, results: &[impl Borrow<CaseResult>]) -> String {
     let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
+    let images: Vec<&str> = story.versions.iter().map(|version| version.image.as_str()).collect();
+    let name = |image| view::name(image, &images);
     let mut text = format!("\n{}\n", styled(HEAD, "What each version does"));
     if !story.common.is_empty() {
         let sentence = format!("every version {}.", clauses(&story.common));
@@ -76,18 +77,17 @@ pub fn story(story: &Story, results: &[impl Borrow<CaseResult>]) -> String {
         if let Some((set, what)) = version.failed_checks.first() {
             let more = version.failed_checks.len() - 1;
             let more = if more > 0 { format!(" (and under {more} more)") } else { String::new() };
-            let note = format!("healthy, but when {}: {what}{more}", in_words(set));
+            let when = if set.is_empty() { in_words(set) } else { format!("when {}", in_words(set)) };
+            let note = format!("healthy, but its check fails {when}: {what}{more}");
             let _ = writeln!(text, "    {}", styled(DIM, &wrap(&note, 4)));
         }
     }
     let _ = writeln!(text, "\n{}", styled(HEAD, "First bad version"));
     for transition in &story.first_bad {
-        let good = transition.last_good.as_deref().map(|g| format!(" ({} is good)", short_name(g))).unwrap_or_default();
-        let among: Vec<&str> = transition.any_of.iter().map(|i| short_name(i)).collect();
-        let bad = transition
-            .image
-            .as_deref()
-            .map_or_else(|| format!("one of {}", among.join(", ")), |i| short_name(i).to_owned());
+        let good = transition.last_good.as_deref().map(|g| format!(" ({} is good)", name(g))).unwrap_or_default();
+        let among: Vec<&str> = transition.any_of.iter().map(|i| name(i)).collect();
+        let bad =
+            transition.image.as_deref().map_or_else(|| format!("one of {}", among.join(", ")), |i| name(i).to_owned());
         let _ = writeln!(text, "  {:<58} {}{good}", transition.conditions.to_string(), styled(BAD, &bad));
     }
     if let Some(failed) = example(story, results) {
@@ -95,7 +95,7 @@ pub fn story(story: &Story, results: &[impl Borrow<CaseResult>]) -> String {
             text,
             "\n{} {}",
             styled(HEAD, "One failed deployment as App Runner would log it:"),
-            styled(DIM, &format!("{} under {}", short_name(&failed.image), failed.conditions))
+            styled(DIM, &format!("{} under {}", name(&failed.image), failed.conditions))
         );
         for line in &failed.apprunner_log {
             let _ = writeln!(text, "  {line}");
@@ -126,13 +126,13 @@ fn example<'a>(story: &Story, results: &[&'a CaseResult]) -> Option<&'a CaseResu
         .max_by_key(|r| (r.conditions.iter().count() > 1, r.exit_code == Some(1), r.causes.len()))
 }
 
-/// One case in full.
-fn case(entry: &Entry<'_>, result: &CaseResult) -> String {
+/// One case in full; `images` are those of the run.
+fn case(entry: &Entry<'_>, result: &CaseResult, images: &[&str]) -> String {
     let (_, style) = mark(Some(result));
     let mut text = format!(
         "{} {}  {}\n",
         styled(style, &result.cell()),
-        short_name(&result.image),
+        view::name(&result.image, images),
         styled(DIM, &format!("under {}", result.conditions))
     );
     let times = [
@@ -167,15 +167,16 @@ fn case(entry: &Entry<'_>, result: &CaseResult) -> String {
 }
 
 /// A summary of many passes: conditions that were not exercised, and time compression.
-fn not_exercised(entries: &[&Entry<'_>]) -> String {
+fn not_exercised(entries: &[&Entry<'_>], all: &[&str]) -> String {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
     let results = || entries.iter().filter_map(|entry| entry.result);
     for result in results().filter(|r| r.verdict == Verdict::Pass) {
+        let name = view::name(&result.image, all);
         for line in evidence::not_exercised(result) {
             match groups.iter_mut().find(|(known, _)| *known == line) {
-                Some((_, images)) if images.contains(&short_name(&result.image)) => {}
-                Some((_, images)) => images.push(short_name(&result.image)),
-                None => groups.push((line, vec![short_name(&result.image)])),
+                Some((_, images)) if images.contains(&name) => {}
+                Some((_, images)) => images.push(name),
+                None => groups.push((line, vec![name])),
             }
         }
     }
@@ -192,7 +193,7 @@ fn not_exercised(entries: &[&Entry<'_>]) -> String {
 }
 
 /// Findings about the images, each once.
-fn findings<'a>(results: impl IntoIterator<Item = &'a Arc<CaseResult>>) -> String {
+fn findings<'a>(results: impl IntoIterator<Item = &'a Arc<CaseResult>>, images: &[&str]) -> String {
     let mut shown: Vec<(&str, &str)> = Vec::new();
     let mut text = String::new();
     for result in results {
@@ -204,7 +205,7 @@ fn findings<'a>(results: impl IntoIterator<Item = &'a Arc<CaseResult>>) -> Strin
             }
             shown.push(one);
             let mark = if finding.fatal { styled(BAD, "image") } else { styled(HEAD, "image") };
-            let about = format!("{}: {}", short_name(&result.image), finding.cause.text);
+            let about = format!("{}: {}", view::name(&result.image, images), finding.cause.text);
             let _ = writeln!(text, "{mark} {}", wrap(&about, 6));
             let _ = writeln!(text, "  {} {}", styled(HEAD, "fix"), wrap(&finding.cause.fix, 6));
         }
@@ -299,6 +300,7 @@ pub fn run(run: &Run) -> String {
         _ => {}
     }
     let mut text = String::new();
+    let images = run.images();
     let tables = tables(run);
     for table in &tables {
         let of_table = |entry: &Entry<'_>| entry.planned.scenario.as_deref() == table.scenario;
@@ -319,22 +321,23 @@ pub fn run(run: &Run) -> String {
         let standalone: Vec<&Entry<'_>> = entries.iter().filter(standalone).collect();
         let few = standalone.len() <= 4;
         if !few {
-            text += &not_exercised(&standalone);
+            text += &not_exercised(&standalone, &images);
         }
         let odd = |entry: &Entry<'_>| {
             let failed = entry.result.is_some_and(|result| result.verdict != Verdict::Pass);
             failed || entry.standing != Standing::Expected || entry.attempts.flaky().is_some()
         };
         let shown = standalone.iter().filter(|entry| few || odd(entry));
-        text.extend(shown.filter_map(|entry| Some(case(entry, entry.result?) + "\n")));
+        text.extend(shown.filter_map(|entry| Some(case(entry, entry.result?, &images) + "\n")));
         if searches().next().is_none() {
-            text += &findings(entries.iter().filter_map(|entry| entry.result));
+            text += &findings(entries.iter().filter_map(|entry| entry.result), &images);
         }
         let views = found.iter().filter(|view| view.scenario == table.scenario);
         text.extend(views.zip(searches()).map(|(view, (_, report))| search(run, view, report.ok())));
     }
     for (planned, because) in run.without_result() {
-        let line = format!("not run: {} under {}: {because}", short_name(&planned.image), planned.conditions);
+        let name = view::name(&planned.image, &images);
+        let line = format!("not run: {name} under {}: {because}", planned.conditions);
         let _ = writeln!(text, "{}", styled(DIM, &line));
     }
     text + &summary(&run.counts())

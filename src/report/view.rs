@@ -1,5 +1,7 @@
 //! The words that all reports share; each format only lays them out.
 
+use std::fmt::Display;
+
 use super::plain::one_line;
 use crate::event::{Counts, Entry, Standing};
 use crate::model::image::short_name;
@@ -7,8 +9,8 @@ use crate::model::outcome::{CaseResult, Outcome, Phase, Verdict};
 
 /// `1 case`, `2 cases`.
 #[must_use]
-pub(crate) fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+pub(crate) fn plural<N: Copy + Display + From<u8> + PartialEq>(count: N, what: &str) -> String {
+    format!("{count} {what}{}", if count == N::from(1_u8) { "" } else { "s" })
 }
 
 /// The short name of an image, or the whole name if another image has the same short one.

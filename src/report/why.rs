@@ -10,7 +10,7 @@ use super::view::plural;
 use crate::model::FailureClass;
 use crate::model::answer::{Answer, Left, MinimalSet, Repair};
 use crate::model::deployment::{Broke, Certainty};
-use crate::model::image::short_name;
+use crate::model::image::plain_name;
 use crate::model::outcome::{CaseResult, Outcome, Verdict};
 
 /// The answer for a terminal. `explain`: whether to list every run.
@@ -20,7 +20,7 @@ pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool)
     if let Some(broke) = &answer.deployment {
         let mut text = deployment(answer, broke, results);
         text.push_str(&around(answer));
-        text.push_str(&certain(answer));
+        text.push_str(&certain(answer, results));
         if explain {
             text.push_str(&runs(results));
         }
@@ -38,7 +38,7 @@ pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool)
         text.push_str(&log(results));
     }
     text.push_str(&around(answer));
-    text.push_str(&certain(answer));
+    text.push_str(&certain(answer, results));
     if explain {
         text.push_str(&runs(results));
     }
@@ -62,19 +62,24 @@ fn deployment(answer: &Answer, broke: &Broke, results: &[&CaseResult]) -> String
     text
 }
 
+/// The last run of a set that failed.
+fn failed<'a>(set: &MinimalSet, results: &[&'a CaseResult]) -> Option<&'a CaseResult> {
+    results.iter().copied().rev().find(|r| r.id == set.case && r.verdict == Verdict::Fail)
+}
+
 /// How a set failed.
 fn outcome(set: &MinimalSet, results: &[&CaseResult]) -> Option<Outcome> {
-    results.iter().rev().find(|r| r.id == set.case && r.verdict == Verdict::Fail)?.outcome.clone()
+    failed(set, results)?.outcome.clone()
 }
 
 fn headline(answer: &Answer) -> String {
-    let name = short_name(&answer.image);
+    let name = plain_name(&answer.image);
     let style = match answer.verdict {
         Verdict::Pass => GOOD,
         Verdict::Unresolved => WARN,
         Verdict::Fail => BAD,
     };
-    let flaky = if answer.flaky { "  (flaky: the same case does not always answer the same)" } else { "" };
+    let flaky = if answer.flaky { "  (flaky: results differ between runs)" } else { "" };
     format!("{}  {}{flaky}\n", styled(HEAD, name), styled(style, &verdict(answer)))
 }
 
@@ -100,7 +105,15 @@ pub(super) fn verdict(answer: &Answer) -> String {
         (Verdict::Fail, Verdict::Fail) => "fails under every condition".to_owned(),
         (Verdict::Fail, _) if count == 1 => "one set of conditions makes it fail".to_owned(),
         (Verdict::Fail, _) if count == 0 => "fails; the minimal set is not known".to_owned(),
-        (Verdict::Fail, _) => format!("{count} minimal sets of conditions make it fail"),
+        (Verdict::Fail, _) => {
+            // The answer has a paragraph for each failure.
+            let failures = match grouped(&answer.minimal_sets).len() {
+                1 => " (the same failure)".to_owned(),
+                groups if groups < count => format!(" ({groups} different failures)"),
+                _ => String::new(),
+            };
+            format!("{count} minimal sets of conditions make it fail{failures}")
+        }
     }
 }
 
@@ -133,14 +146,12 @@ fn grouped(sets: &[MinimalSet]) -> Vec<Vec<&MinimalSet>> {
 
 fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseResult]) -> String {
     let number = if of > 1 { format!("{number}. ") } else { String::new() };
-    let outcome =
-        |set: &MinimalSet| results.iter().copied().rev().find(|r| r.id == set.case && r.verdict == Verdict::Fail);
     let failing: Vec<FailingSet> = group
         .iter()
         .map(|set| FailingSet {
             conditions: set.conditions.clone(),
             signature: set.signature.clone(),
-            outcome: outcome(set).and_then(|r| r.outcome.clone()).or(Some(crate::model::Outcome::Exited)),
+            outcome: outcome(set, results).or(Some(Outcome::Exited)),
             exit_code: set.exit_code,
             causes: Vec::new(),
         })
@@ -163,7 +174,7 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseRe
         }
     }
     if shown.is_empty() {
-        text.push_str(&log_of(outcome(group[0])));
+        text.push_str(&log_of(failed(group[0], results)));
     }
     // That it passes without its conditions is in the proof already.
     let was_run = |repair: &&Repair| repair.runs > 0;
@@ -173,9 +184,9 @@ fn paragraph(number: usize, of: usize, group: &[&MinimalSet], results: &[&CaseRe
     if group[0].fails[1] > 0 {
         let script = format!("exitone repro {} > case.sh && sh case.sh", group[0].case);
         if script.starts_with(&group[0].repro) {
-            let _ = writeln!(text, "  {} {}", styled(HEAD, "again"), styled(DIM, &script));
+            let _ = writeln!(text, "  {} {}", styled(HEAD, "rerun"), styled(DIM, &script));
         } else {
-            let _ = writeln!(text, "  {} {}", styled(HEAD, "again"), group[0].repro);
+            let _ = writeln!(text, "  {} {}", styled(HEAD, "rerun"), group[0].repro);
             let _ = writeln!(text, "        {}", styled(DIM, &script));
         }
     }
@@ -187,16 +198,13 @@ fn proof(set: &MinimalSet) -> String {
     if set.fails[1] == 0 {
         return "judged from the image".to_owned();
     }
-    let runs = match set.fails {
-        [1, 1] => "failed once of 1".to_owned(),
-        [fails, runs] => format!("failed {fails} of {runs}"),
-    };
+    let [fails, runs] = set.fails;
     let without = match (set.passes_without_each, set.conditions.iter().count()) {
         (true, 1) => ", passes without it",
         (true, _) => ", passes without any one of them",
         (false, _) => "",
     };
-    format!("{runs}{without}")
+    format!("failed {fails} of {runs}{without}")
 }
 
 /// The end of the log, for a failure of unknown cause.
@@ -236,11 +244,11 @@ fn around(answer: &Answer) -> String {
 pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for healed in &answer.healed {
-        lines.push(format!("{} takes the failure of {} away", healed.healers, healed.heals));
+        lines.push(format!("{} prevents the failure under {}", healed.healers, healed.heals));
     }
     for other in &answer.other_failures {
         lines.push(format!(
-            "under {} it fails in another way, which {} alone hides: {}",
+            "under {} it fails differently; {} alone hides this: {}",
             other.conditions, other.behind, other.signature
         ));
     }
@@ -269,7 +277,7 @@ pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
 pub(super) fn certainty(answer: &Answer) -> String {
     let percent = format!("{:.1} %", answer.confidence * 100.0);
     if answer.verdict == Verdict::Unresolved && !answer.needs.is_empty() {
-        return "Without that, nothing can be said of the image.".to_owned();
+        return "Without it, there is no verdict on the image.".to_owned();
     }
     let untried =
         (!answer.untried.is_empty()).then(|| format!("{} not tried", plural(answer.untried.len(), "condition")));
@@ -277,16 +285,14 @@ pub(super) fn certainty(answer: &Answer) -> String {
     let but: Vec<String> = untried.into_iter().chain(apart).collect();
     let but = if but.is_empty() { String::new() } else { format!(" but for {}", but.join(" and ")) };
     match (answer.settled, answer.baseline) {
-        (true, _) => format!("The list is complete ({percent}){but}, assuming that {}.", answer.assumption),
-        (false, Verdict::Unresolved) => {
-            "The run under friendly conditions has no result: nothing can be said.".to_owned()
-        }
+        (true, _) => format!("The list is complete ({percent} sure){but}. This assumes that {}.", answer.assumption),
+        (false, Verdict::Unresolved) => "The baseline has no result, so there is no verdict.".to_owned(),
         (false, _) => format!("The list may not be complete: {}.", answer.assumption),
     }
 }
 
-/// The certainty, the platform's failure class, and the number of runs.
-fn certain(answer: &Answer) -> String {
+/// The certainty, the platform's failure class, notes on the run that shows it, and the number of runs.
+fn certain(answer: &Answer, results: &[&CaseResult]) -> String {
     let list = certainty(answer);
     let class = match answer.class {
         Some(FailureClass::B) => " would report that the container exited (class B).",
@@ -300,7 +306,11 @@ fn certain(answer: &Answer) -> String {
         Verdict::Fail | Verdict::Unresolved => String::new(),
     };
     let runs = format!("{} in {:.1} s{watched}", plural(answer.runs, "run"), answer.seconds);
-    format!("\n{}\n{runs}\n", wrap(&format!("{list}{class}"), 0))
+    // In real time, the class may be another one.
+    let shown = answer.minimal_sets.first().filter(|_| answer.class.is_some()).and_then(|set| failed(set, results));
+    let notes = shown.into_iter().flat_map(|result| &result.notes);
+    let notes: String = notes.map(|note| format!("  {}\n", styled(DIM, &format!("note: {}", wrap(note, 8))))).collect();
+    format!("\n{}\n{notes}{runs}\n", wrap(&format!("{list}{class}"), 0))
 }
 
 /// Every run, in chronological order.
@@ -320,4 +330,55 @@ fn runs(results: &[&CaseResult]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn failing(conditions: &[&str], signature: &str) -> MinimalSet {
+        let conditions = fixture::set(conditions);
+        MinimalSet {
+            case: crate::model::CaseId(conditions.to_string()),
+            conditions,
+            confidence: 1.0,
+            fails: [1, 1],
+            passes_without_each: true,
+            signature: signature.to_owned(),
+            class: Some(FailureClass::B),
+            exit_code: Some(1),
+            causes: Vec::new(),
+            limits: Vec::new(),
+            repairs: Vec::new(),
+            repro: String::new(),
+        }
+    }
+
+    #[test]
+    fn verdict_has_the_numbers_of_sets_and_of_failures() {
+        let of = |minimal_sets: Vec<MinimalSet>| {
+            verdict(&Answer { verdict: Verdict::Fail, baseline: Verdict::Pass, minimal_sets, ..Answer::some() })
+        };
+        let (a, b, c) = (failing(&["env.unset:A"], "x"), failing(&["env.unset:B"], "x"), failing(&["dns.drop"], "y"));
+        assert_eq!(of(vec![a.clone()]), "one set of conditions makes it fail");
+        assert_eq!(of(vec![a.clone(), c.clone()]), "2 minimal sets of conditions make it fail");
+        assert_eq!(of(vec![a.clone(), b.clone()]), "2 minimal sets of conditions make it fail (the same failure)");
+        assert_eq!(of(vec![a, b, c]), "3 minimal sets of conditions make it fail (2 different failures)");
+    }
+
+    #[test]
+    fn class_comes_with_the_notes_of_the_run_that_shows_it() {
+        let set = failing(&["egress.drop"], "exit 1");
+        let note = "in real time the health check's limit of 25 s would come first (class C)";
+        let died = fixture::died(&set.case.0, "app:1", set.conditions.clone());
+        let died = CaseResult { notes: vec![note.to_owned()], ..died };
+        let class = Some(FailureClass::B);
+        let answer = Answer { verdict: Verdict::Fail, class, minimal_sets: vec![set], ..Answer::some() };
+        let said = anstream::adapter::strip_str(&certain(&answer, &[&died])).to_string();
+        assert!(said.contains("(class B).\n  note: in real time") && said.contains("(class C)\n"), "{said}");
+        let other = CaseResult { id: crate::model::CaseId("other".to_owned()), ..died };
+        let said = certain(&Answer { class: None, ..answer }, &[&other]);
+        assert!(!said.contains("note:"), "{said}");
+    }
 }

@@ -53,6 +53,7 @@ impl Listener<'_> {
 }
 
 /// Runs one case.
+#[tracing::instrument(name = "case", skip_all, fields(id = %case.id))]
 pub async fn run(
     context: &Context,
     service: &Service,

@@ -164,6 +164,7 @@ impl EngineProof {
 ///
 /// # Errors
 /// When their images cannot be built or loaded. Faults of the engine are in the proof.
+#[tracing::instrument(skip_all)]
 pub async fn prove(
     context: &Context,
     info: &EngineInfo,

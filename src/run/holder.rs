@@ -96,6 +96,7 @@ impl Holder {
     ///
     /// # Errors
     /// The engine's and the holder's.
+    #[tracing::instrument(skip_all)]
     pub(crate) async fn launch(launch: &Launch, counted: Arc<()>) -> Result<Self, RunError> {
         let engine = &launch.engine;
         let spec = ContainerSpec {
@@ -227,6 +228,7 @@ impl Holder {
     ///
     /// # Errors
     /// When the holder is gone, or cannot impose a condition.
+    #[tracing::instrument(skip_all)]
     pub(crate) async fn prepare(&mut self, prepare: Prepare) -> Result<Zero, RunError> {
         let wanted = prepare.run;
         self.send(&ToHolder::Prepare(Box::new(prepare))).await?;
@@ -270,6 +272,7 @@ impl Holder {
     ///
     /// # Errors
     /// When the holder is gone.
+    #[tracing::instrument(skip_all)]
     pub(crate) async fn finish(&mut self, run: u64, mut on_message: impl FnMut(FromHolder)) -> Result<(), RunError> {
         self.send(&ToHolder::Finish { run }).await?;
         let finished = |message| match message {

@@ -32,6 +32,7 @@ const ELSEWHERE: &str = "s390x";
 ///
 /// # Errors
 /// When the executable cannot be read or does not fit the engine's platform, or the engine refuses the image.
+#[tracing::instrument(skip_all)]
 pub(crate) async fn ensure_image(
     engine: &dyn Engine,
     info: &EngineInfo,

@@ -53,6 +53,7 @@ impl Rig {
     ///
     /// # Errors
     /// The engine's and this machine's. Nothing is left on the engine then.
+    #[tracing::instrument(skip_all)]
     pub async fn open(engine: Arc<dyn Engine>, info: &EngineInfo, setup: Setup) -> Result<Self, RunError> {
         let session = Arc::new(Session::begin(&setup.state)?);
         let program = setup.program.as_deref();
@@ -182,6 +183,7 @@ impl Rig {
     ///
     /// # Errors
     /// The engine's; the watchdog then tries again.
+    #[tracing::instrument(skip_all)]
     pub async fn close(self, aborted: bool) -> Result<(), RunError> {
         self.context.ending.send_replace(true);
         let mut teardowns = std::mem::take(&mut *self.context.teardowns.lock().await);

@@ -97,6 +97,7 @@ struct Grace {
     ending: watch::Receiver<bool>,
 }
 
+#[tracing::instrument(skip_all)]
 async fn tear_down(engine: Arc<dyn Engine>, ids: Vec<String>, volumes: Vec<String>, grace: Option<Grace>) {
     if let (Some(Grace { death, mut ending }), Some(id)) = (grace, ids.first()) {
         if let Err(error) = engine.kill(id, "SIGTERM").await {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::rows::{self, Row};
+use super::rows::{self, Row, Wanted};
 use super::support::{engine, exitone};
 
 const IMAGE: &str = "exitone-test/clients:latest";
@@ -48,11 +48,15 @@ fn ask(command: &str, client: &str, asks: bool) -> (Option<i32>, Value) {
     (output.status.code(), document)
 }
 
+/// A protocol whose client speaks first, and one whose server does.
+const FEW: [&str; 2] = ["postgresql", "smtp"];
+
 #[tokio::test]
 async fn client_that_only_connects_goes_on() {
     let Some((engine, _one)) = engine().await else { return };
     rows::build(engine.as_ref(), &[row()]).await;
-    for (client, server, add) in CLIENTS {
+    let wanted = Wanted::of("EXITONE_CLIENTS", &FEW);
+    for (client, server, add) in CLIENTS.into_iter().filter(|(client, ..)| wanted.has(client)) {
         let (code, run) = ask("run", client, false);
         let case = &run["cases"][0];
         assert_eq!((code, &case["verdict"]), (Some(0), &Value::from("pass")), "{client}: {case:#}");

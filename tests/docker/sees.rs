@@ -53,8 +53,8 @@ wait 2 s.) `at once` is less than 0.9 s. C names the errno, Python the exception
 - `/kept` is a volume of the image, which belongs to user 1000.
 - The image has an `ENTRYPOINT` that sets the variable `ENTRYPOINT`, and the service sets `PLANTED=yes`.
 
-`tests/docker/sees.rs` makes this page from `tests/fixtures/sees.{c,py,rs}` on a real engine, and compares every cell
-(`EXITONE_UPDATE_DOCS=1 cargo test --test docker sees:: -- --include-ignored` writes it anew).
+`tests/docker/sees.rs` generates this page from `tests/fixtures/sees.{c,py,rs}` on a real engine, and compares every cell
+(`EXITONE_UPDATE_DOCS=1 cargo test --test docker sees:: -- --include-ignored` rewrites it).
 ";
 
 /// Conditions, and the actions under them. In an action, `CREDENTIALS` stands for the path of the credentials.

@@ -196,7 +196,7 @@ fn page(cases: &[Case], judged: &[Judged]) -> String {
                     (`tests/docker/services_real`).\n\nWhat is wrong was found by hand, before any answer was looked at. \
                     The last column is what `exitone why IMAGE --service\nservice.yaml` says. \
                     `EXITONE_UPDATE_DOCS=1 cargo test --test docker services_real::` writes this page.\n\n\
-                    | service | step | what is so | found |\n|---|---|---|---|\n"
+                    | service | step | problem | answer of `why` |\n|---|---|---|---|\n"
         .to_owned();
     for (case, of) in cases.iter().zip(judged) {
         let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
@@ -207,8 +207,8 @@ fn page(cases: &[Case], judged: &[Judged]) -> String {
     page
 }
 
-/// One that says itself what it lacks, and of one behind a redirect the steps that wait for no health check.
-const FEW: [&str; 3] = ["03-pypiserver", "12-https-redirect:3", "12-https-redirect:4"];
+/// One that says itself what it lacks.
+const FEW: [&str; 1] = ["03-pypiserver"];
 
 #[tokio::test]
 async fn services_are_repaired_step_by_step() {

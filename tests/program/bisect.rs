@@ -167,7 +167,7 @@ async fn finds_where_another_failure_of_the_newest_starts() {
     if let [also] = apart.also.as_slice() {
         assert_eq!((&also.first_bad, &also.last_good), (&name(4), &name(3)));
     }
-    assert!(text(&found, None).contains("The newest, v5, fails in another way"), "{}", text(&found, None));
+    assert!(text(&found, None).contains("The newest image, v5, has a different failure"), "{}", text(&found, None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,10 +82,10 @@ fn truth() -> Truth {
 #[test]
 fn truth_page_is_up_to_date() {
     let truth = truth();
-    let mut page = "# The truth about the bundled candidates\n\nYou want to know what each bundled image does under each \
+    let mut page = "# What each bundled image does\n\nYou want to know what each bundled image does under each \
                     condition (`exitone run scenarios/incident.yaml`): here is every\ncell. [Each \
-                    hypothesis](hypotheses.md) reads it. Made from `tests/fixtures/truth.yaml`, which the tests compare \
-                    with the real\nengine cell by cell.\n\n**1** exits with code 1 · ok healthy · ok* healthy, but \
+                    hypothesis](hypotheses.md) explains it. Generated from `tests/fixtures/truth.yaml`, which the tests \
+                    compare with\nthe real engine cell by cell.\n\n**1** exits with code 1 · ok healthy · ok* healthy, but \
                     the OTP request fails · - not exercised\n\n| conditions |"
         .to_owned();
     for image in &truth.images {

@@ -309,7 +309,7 @@ async fn every_report_includes_the_search() {
         "✓ env.unset:B: exit 1, as expected",
         "✗ env.unset:C + env.unset:D: exit 3, expected: pass",
         "The list is complete",
-        "assuming that",
+        "This assumes that",
         "steps of a search",
         "1 not as expected",
     ] {
@@ -352,7 +352,7 @@ async fn why_run_in_every_format() {
     let counts = run.counts();
 
     let text = anstream::adapter::strip_str(&terminal::run(&run)).to_string();
-    assert!(text.starts_with("v2  2 minimal sets of conditions make it fail\n"), "{text}");
+    assert!(text.starts_with("app:v2  2 minimal sets of conditions make it fail\n"), "{text}");
     assert_eq!(json::of_run(&run)["minimal_sets"].as_array().map(Vec::len), Some(2));
 
     // A test case for the baseline, for each minimal set, and for the search.
@@ -361,7 +361,7 @@ async fn why_run_in_every_format() {
     assert!(xml.contains(&format!("name=\"steps of a search\" value=\"{}\"", counts.steps)), "{xml}");
 
     let page = markdown::render(&run);
-    assert!(page.starts_with("## ❌ exitone: v2: 2 minimal sets of conditions make it fail\n"), "{page}");
+    assert!(page.starts_with("## ❌ exitone: app:v2: 2 minimal sets of conditions make it fail\n"), "{page}");
     for said in
         ["- ✅ friendly conditions: healthy", "- ❌ env.unset:B: exit 1\n", "- ❌ env.unset:C + env.unset:D: exit 3\n"]
     {

@@ -43,8 +43,10 @@ pub(super) async fn show(
     let how = how(running, &info, plan.cases.len());
     let mut progress = Progress::new(common.progress());
     let tell = &mut |event: &Stamped| progress.on(event);
-    let finished = run_plan(running, (engine, info), (plan, how), false, signals, tell).await?;
+    let (finished, leftovers) = run_plan(running, (engine, info), (plan, how), false, signals, tell).await?;
     unless_engine_lost(finished.engine_lost.as_deref(), None)?;
     let results: Vec<&CaseResult> = finished.results.iter().map(Arc::as_ref).collect();
-    print(&stand_in::text(&results, begun.elapsed()))
+    let printed = print(&stand_in::text(&results, begun.elapsed()));
+    leftovers.close(signals).await;
+    printed
 }

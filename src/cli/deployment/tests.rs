@@ -264,7 +264,7 @@ fn what_the_files_lack_is_said() {
     assert_eq!(
         notes(&service.replace("2025-12-01T10:22", "2025-11-20T08:05"), &log),
         ["service.json is older than the deployment in service.log: it was last changed at \
-          2025-11-20T08:05:40.500000+00:00. What it says is assumed to hold still; save it again with `aws apprunner \
-          describe-service`."]
+          2025-11-20T08:05:40.500000+00:00. exitone assumes that it still applies; to be sure, save it again with \
+          `aws apprunner describe-service`."]
     );
 }

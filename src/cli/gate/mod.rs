@@ -388,7 +388,8 @@ impl Gate<'_> {
         let mut how = how(&running, &target.1, plan.cases.len());
         how.require.clone_from(&self.require);
         let tell = &mut |event: &Stamped| progress.on(event);
-        let finished = run_plan(&running, target, (plan, how), false, signals, tell).await?;
+        let (finished, leftovers) = run_plan(&running, target, (plan, how), false, signals, tell).await?;
+        leftovers.close(signals).await;
         unless_engine_lost(finished.engine_lost.as_deref(), None)?;
         let judged = Judged::of(&finished.run);
         match exit_code(&finished.summary, finished.broken, signals) {

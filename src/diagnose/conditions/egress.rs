@@ -34,8 +34,9 @@ fn not_tried(reach: &Reach, run: &Seen<'_>) -> Option<String> {
     }
 }
 
-const NAT: &str = "Do not need the network to start: connect when the first request needs it, with a time-out and retries; or \
-                   give the subnets of {network} a NAT gateway (or a VPC endpoint of the service that is called).";
+const NAT: &str = "Do not depend on the network at startup: connect when the first request needs it, with a timeout \
+                   and retries; or give the subnets of {network} a NAT gateway (or a VPC endpoint of the service that \
+                   is called).";
 const COVERED_BY: &[&str] =
     &["outbound-call-at-startup", "database-unreachable", "never-listened", "name-not-resolved"];
 
@@ -128,7 +129,7 @@ impl Knowledge for EgressFault {
                     }
                 };
                 needed(format!(
-                    "The program needs to reach the network to start: it fails when what it sends to {what} {how}."
+                    "The program needs to reach the network to start: it fails when traffic to {what} {how}."
                 ))
             }
             Self::Reject | Self::Unreachable | Self::None => needed(
@@ -138,10 +139,10 @@ impl Knowledge for EgressFault {
             Self::Late(length) => Meaning {
                 id: "network-not-ready",
                 text: format!(
-                    "The program needs the network at once: it fails when that comes only after {} s.",
+                    "The program needs the network immediately: it fails if the network is ready only after {} s.",
                     length.as_secs_f64()
                 ),
-                fix: "Try again with growing pauses instead of giving up with the first attempt.",
+                fix: "Retry with exponential backoff instead of giving up after the first attempt.",
                 told_by: &[],
             },
             Self::Latency(length) => Meaning {
@@ -150,8 +151,7 @@ impl Knowledge for EgressFault {
                     "The program gives up too soon: it fails when every packet takes {} ms longer.",
                     length.as_millis()
                 ),
-                fix: "Give connections to what is far away longer time-outs, and make fewer round trips before the port \
-                      opens.",
+                fix: "Use longer timeouts for remote connections, and make fewer round trips before the port opens.",
                 told_by: &[],
             },
         }

@@ -33,8 +33,7 @@ impl Knowledge for Env {
         let named = !run.files.is_some_and(|files| files.never_mentions(name)) || command.contains(name);
         let system = OF_THE_SYSTEM.iter().any(|s| name.starts_with(s));
         (!named && !system).then(|| {
-            "the name occurs in no file of the image (one that is put together from parts would not be found)"
-                .to_owned()
+            "the name occurs in no file of the image (a name assembled at run time would be missed)".to_owned()
         })
     }
 
@@ -128,12 +127,10 @@ impl Knowledge for Env {
             EnvChange::Set(value) => of(
                 "variable-value",
                 format!(
-                    "`{name}={}` leads the program into a branch that fails; with the value that the service has it \
-                     starts.",
+                    "`{name}={}` triggers code that fails; with the service's current value, the program starts.",
                     value.shown(name)
                 ),
-                "Run that branch in a test, with the value that the platform has; or set the variable to the value that \
-                 works.",
+                "Test that code with the platform's value; or set the variable to a value that works.",
             ),
             EnvChange::Quoted => of(
                 "quoted-value",

@@ -57,8 +57,8 @@ impl Knowledge for FileFault {
                 text: "The program writes to the container's root file system when it starts, and fails when that is \
                        read-only."
                     .to_owned(),
-                fix: "Mount a volume on the folder that it writes to (on /tmp a tmpfs will do), or let it write nothing \
-                      when it starts, logs included; else leave the root file system writable.",
+                fix: "Mount a volume on the folder that it writes to (on /tmp a tmpfs will do), or write nothing at \
+                      startup, including logs; otherwise keep the root file system writable.",
                 told_by: &["missing-file", "file-permission"],
             },
         }

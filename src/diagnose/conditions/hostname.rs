@@ -30,8 +30,8 @@ impl Knowledge for HostnameFault {
     fn meaning(&self) -> Meaning {
         Meaning {
             id: "bind-host-name",
-            text: "The program listens on the address that its host name resolves to, and there that is none of the \
-                   container's."
+            text: "The program listens on the address that its host name resolves to, which on the platform is not an \
+                   address of the container."
                 .to_owned(),
             fix: fix_of("bind-host-name"),
             told_by: &["bound-to-host-name"],

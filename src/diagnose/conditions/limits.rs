@@ -90,7 +90,7 @@ impl Knowledge for Limit {
             Self::Cpu(milli) => Meaning {
                 id: "slow-start",
                 text: format!(
-                    "The program is too slow with {} vCPU: the health check gives up, or a time-out of its own does.",
+                    "The program is too slow with {} vCPU: the health check, or a timeout of its own, expires first.",
                     f64::from(*milli) / 1000.0
                 ),
                 fix: "Give the instance more CPU ({more_cpu}), start faster, or give the health check more time \

@@ -64,7 +64,7 @@ impl Knowledge for MetadataFault {
         Meaning {
             id: "aws-credentials",
             text: format!("The program needs AWS credentials to start: it fails when {text}."),
-            fix: "Give the service {role}, and do not need AWS to start.",
+            fix: "Give the service {role}, or call AWS only after startup.",
             told_by: &["aws-region"],
         }
     }

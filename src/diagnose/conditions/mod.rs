@@ -98,7 +98,7 @@ const NETWORK: [&str; 5] =
     ["name-not-resolved", "outbound-call-at-startup", "database-unreachable", "aws-credentials", "never-listened"];
 
 /// After a reason that is drawn from what succeeded.
-const SWALLOWED: &str = " (a failure that the program got over in silence cannot be seen from outside)";
+const SWALLOWED: &str = " (a failed attempt that the program ignored would be invisible)";
 
 /// What a condition means, and what to do.
 pub(super) struct Meaning {
@@ -159,7 +159,7 @@ impl Failure<'_> {
 
 /// The standing of a condition that no file mentions.
 fn nothing_excludes_it() -> Ground {
-    Ground::new(Applies::Possible, "nothing that is known of the deployment excludes it")
+    Ground::new(Applies::Possible, "nothing known about the deployment rules it out")
 }
 
 fn if_fits(fits: bool) -> f64 {
@@ -169,6 +169,5 @@ fn if_fits(fits: bool) -> f64 {
 /// What cannot be seen from outside shows in the log; a healthy process that says nothing of it has not met it.
 fn unseen(run: &Seen<'_>, words: &[&str], what: &str) -> Option<String> {
     let said = words.iter().any(|word| run.log.contains(word));
-    (run.healthy && !said)
-        .then(|| format!("it stayed healthy, and nothing that can be seen from outside shows that {what}"))
+    (run.healthy && !said).then(|| format!("it stayed healthy, and there is no sign that {what}"))
 }

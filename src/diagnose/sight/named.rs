@@ -61,7 +61,8 @@ fn said(file: &NamedFile, user: Option<u32>) -> String {
     }
 }
 
-/// Whether the variable that the word `variable` names has such a value. Its value is not shown.
+/// Whether the variable that the word `variable` names has such a value. What was seen of it becomes the word `state`;
+/// the value is not shown.
 pub(super) fn variable(state: VariableState, facts: &Facts<'_>, found: &mut Found) -> bool {
     let (Some(env), Some(name)) = (facts.env, found.words.get("variable")) else { return false };
     let value = env.get(name);
@@ -79,6 +80,7 @@ pub(super) fn variable(state: VariableState, facts: &Facts<'_>, found: &mut Foun
         return false;
     }
     found.evidence.push(format!("variable: {name} {what}"));
+    found.words.insert("state".to_owned(), what.to_owned());
     true
 }
 

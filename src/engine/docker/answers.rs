@@ -69,6 +69,26 @@ impl From<models::ContainerState> for State {
     }
 }
 
+/// The parts of an engine that may change under the same version. Its status identifies the containerd store.
+pub(super) fn parts(info: &models::SystemInfo) -> Vec<String> {
+    let cgroups = info.cgroup_driver.map(|driver| driver.to_string());
+    let runc = info.runc_commit.as_ref().and_then(|commit| commit.id.clone());
+    let [storage, runtime] = [&info.driver, &info.default_runtime].map(Clone::clone);
+    let single = [("cgroups", cgroups), ("storage", storage), ("runtime", runtime), ("runc", runc)];
+    let single = single.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+    let stores =
+        info.driver_status.iter().flatten().filter(|pair| pair.first().is_some_and(|name| name == "driver-type"));
+    let stores = stores.map(|pair| format!("store={}", pair.join(":")));
+    let security = info.security_options.iter().flatten().map(|option| format!("security={option}"));
+    single.chain(stores).chain(security).collect()
+}
+
+/// Microseconds since the epoch; the engine writes `0001-01-01T00:00:00Z` for never.
+pub(super) fn micros(text: Option<String>) -> Option<i64> {
+    let at: jiff::Timestamp = text?.parse().ok()?;
+    (at.as_second() > 0).then(|| at.as_microsecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -383,11 +383,7 @@ impl Case {
         let status: Vec<String> = status.into_iter().flatten().collect();
         let times = [result.started_ms, result.first_listen_ms, result.healthy_ms, result.exited_ms];
         let mut counted: Vec<String> = evidence::usage(evidence).into_iter().collect();
-        let questions = evidence.more_questions;
-        counted.extend((questions > 0).then(|| format!("{questions} more questions to the resolver")));
-        counted.extend((evidence.no_route > 0).then(|| format!("{} packets had no route", evidence.no_route)));
-        let writes = evidence.full_disk_writes;
-        counted.extend((writes > 0).then(|| format!("{writes} writes into full folders")));
+        counted.extend(evidence::counted(evidence));
         let mut numbers = |lines: &[String]| lines.iter().map(|line| texts.number(line)).collect::<Vec<_>>();
         let notes: Vec<String> = view::notes(entry).collect();
         let attempts = entry.attempts;
@@ -445,7 +441,7 @@ fn events(evidence: &Evidence, passed: bool, texts: &mut Texts) -> (Vec<Timeline
             _ if q.failed() => 'r',
             _ => 'a',
         };
-        all.push((q.at_ms, 'd', fate, format!("asked for {} ({}): {}", q.name, q.record, q.answer)));
+        all.push((q.at_ms, 'd', fate, format!("looked up {} ({}): {}", q.name, q.record, q.answer)));
     }
     for c in &evidence.connects {
         let fate = match c.fate {

@@ -20,7 +20,7 @@ pub(crate) fn of(entry: &Entry<'_>) -> String {
             let _ = write!(text, " It is flaky: {often}.");
         }
         None if attempts.decided > 1 => {
-            let _ = write!(text, " It failed {} times of {}.", attempts.failed, attempts.decided);
+            let _ = write!(text, " It failed {} of {}.", attempts.failed, view::plural(attempts.decided, "time"));
         }
         None => {}
     }

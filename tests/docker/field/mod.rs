@@ -20,8 +20,8 @@ use table::{Case, folder, table};
 /// Number of rows run in parallel, unless their durations are recorded.
 const ROWS: usize = 3;
 
-/// One row of each kind: an image for another processor; a start command; variables and the network.
-const FEW: [&str; 3] = ["F10", "F14", "F50"];
+/// A start command; variables and the network.
+const FEW: [&str; 2] = ["F14", "F50"];
 
 /// The answer of `why` for a row.
 pub(crate) struct WhyRun {

@@ -12,13 +12,13 @@ use super::WhyRun;
 use super::table::{Case, joined, texts};
 
 const HEAD: &str = "\
-# Failures of the field
+# Reported failures
 
 You want to know whether exitone finds causes that people really had: these are deployments to App Runner that failed, as they
 were reported.
 
 Each is reproduced as a small image (`tests/docker/field/`) and given to `exitone why` with nothing but its service file.
-A row has all smallest sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why. `healed
+A row has all minimal sets of conditions; `baseline` stands for none: it fails everywhere, and the cause says why. `healed
 by` has the repairs that were tried and verified.
 
 `EXITONE_UPDATE_DOCS=1 cargo test --release --test docker field::` writes this page, one row at a time;

@@ -10,14 +10,14 @@ const PAGE: &str = "docs/healthy.md";
 const HEAD: &str = "\
 # Healthy servers, and what `exitone why` says of them
 
-You want to know whether exitone blames an image that is right: here is what it says of ordinary servers with
+You want to know whether exitone blames images that have no fault: here is what it says of ordinary servers with
 configurations that a careful person would ship.
 
-`tests/docker/healthy` makes them of Debian packages. Each is run under friendly conditions, where nothing may be said
-against it, and then searched under everything that differs on the platform (`exitone why IMAGE --service FILE`). Whatever
-is said of one is true: `tests/docker/healthy/servers.yaml` has the proof.
+`tests/docker/healthy` builds them from Debian packages. Each is run under friendly conditions, where exitone must find
+nothing wrong, and then searched under everything that differs on the platform (`exitone why IMAGE --service FILE`). What
+exitone does report is true: `tests/docker/healthy/servers.yaml` has the proof.
 
-`EXITONE_UPDATE_DOCS=1 cargo test --test docker healthy::` writes this page anew; the test compares all but runs and seconds
+`EXITONE_UPDATE_DOCS=1 cargo test --test docker healthy::` rewrites this page; the test compares all but runs and seconds
 (four images side by side, on a machine with two cores).
 ";
 

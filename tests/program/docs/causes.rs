@@ -61,7 +61,8 @@ fn causes_pages_are_up_to_date() {
         let count = entries.iter().map(|entry| &entry.id).collect::<BTreeSet<_>>().len();
         let mut page = format!(
             "# Causes: {title}\n\nYou have a line of a log and want its cause: search this page for words of the line, or let \
-             `exitone explain LOG` do it.\n\nMade from `src/catalogue/{field}.yaml`. Words in braces are filled in.\n"
+             `exitone explain LOG` do it.\n\nGenerated from `src/catalogue/{field}.yaml`; exitone replaces the words in \
+             braces.\n"
         );
         for entry in entries {
             let _ = write!(page, "\n## {}\n\n> {}\n", entry.id, text(&entry.cause));
@@ -88,12 +89,13 @@ fn causes_pages_are_up_to_date() {
     let count = all.iter().map(|entry| &entry.id).collect::<BTreeSet<_>>().len();
     let _ = writeln!(
         table,
-        "\n{count} causes in all. One log may fire two entries; [which is named](causes/competing.md) is fixed."
+        "\n{count} causes in all. If a log matches two entries, [a fixed order](causes/competing.md) decides which is \
+         named."
     );
     in_step("docs/causes.md", &with_part(&read("docs/causes.md"), &table));
     let mut page =
-        "# Competing causes\n\nYou expected another cause for a log: where one log fires two entries, the first \
-                    is named, and `exitone explain LOG --format\njson` has the other under `also`.\n\n"
+        "# Competing causes\n\nYou expected another cause for a log: if it matches two entries, the first of the two \
+                    here is named, and `exitone explain LOG\n--format json` has the other under `also`.\n\n"
             .to_owned();
     for (winner, other) in super::super::catalogue::competing() {
         let _ = writeln!(page, "- {winner} before {other}");

@@ -63,10 +63,15 @@ impl Bisection<'_, '_> {
     /// cannot be passed to `run`.
     fn repro(&self, verdicts: &Verdicts) -> Option<String> {
         verdicts.case.as_ref()?;
-        let (image, flags) = (verdicts.known_bad()?, self.bisect.by_hand.as_ref()?);
-        let words = ["exitone", "run", "--image", image].map(str::to_owned).into_iter().chain(flags.iter().cloned());
-        let with = verdicts.conditions.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]);
-        Some(command_line(words.chain(with)))
+        self.by_hand(&["run", "--image", verdicts.known_bad()?])
+    }
+
+    /// A command about images with the service and the conditions of this one.
+    fn by_hand(&self, words: &[&str]) -> Option<String> {
+        let flags = self.bisect.by_hand.as_ref()?;
+        let words = std::iter::once("exitone").chain(words.iter().copied()).map(str::to_owned);
+        let with = self.bisect.conditions.iter().flat_map(|c| ["--with".to_owned(), c.to_string()]);
+        Some(command_line(words.chain(flags.iter().cloned()).chain(with)))
     }
 
     fn empty(&self, culprit: verdicts::Culprit) -> Verdicts {
@@ -122,7 +127,9 @@ impl Bisection<'_, '_> {
 
     fn also(&self, another: &NewestFailure) -> Also {
         let (first_bad, last_good, any_of) = self.range(another.culprit);
-        Also { first_bad, last_good, any_of, signature: another.signature.to_string() }
+        let bad = first_bad.as_ref().or(any_of.last());
+        let compare = last_good.as_ref().zip(bad).and_then(|(good, bad)| self.by_hand(&["bisect", good, bad]));
+        Also { first_bad, last_good, any_of, signature: another.signature.to_string(), compare }
     }
 
     fn add_tested(&self, verdicts: &mut Verdicts, culprit: Option<Culprit>) {
