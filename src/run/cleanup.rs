@@ -157,7 +157,6 @@ pub async fn sessions(engine: &dyn Engine, state: &Path, label: &str) -> EngineR
     if containers.is_empty() && volumes.is_empty() {
         return Ok(Vec::new());
     }
-    let now_us = engine.clock_us().await?;
     let own = known_owner(state);
     let mut found: BTreeMap<&String, (Vec<&Found>, Vec<&Found>)> = BTreeMap::new();
     for container in &containers {
@@ -170,30 +169,39 @@ pub async fn sessions(engine: &dyn Engine, state: &Path, label: &str) -> EngineR
             found.entry(name).or_default().1.push(volume);
         }
     }
-    let life = |name: &str, containers: &[&Found], volumes: &[&Found]| {
+    // Whether it lives; `None` if its age decides.
+    let told = |name: &str, containers: &[&Found], volumes: &[&Found]| {
         if lives(state, name) {
-            return Some(Life::Here);
+            return Some(Some(Life::Here));
         }
         let mut all = containers.iter().chain(volumes);
         // The locks of this owner are in this folder: without one, the session is dead.
-        if name == OLD_IMAGE_SESSION || all.clone().any(|one| one.labels.get(OWNER_LABEL) == own.as_ref()) {
-            return None;
+        if name == OLD_IMAGE_SESSION || all.any(|one| one.labels.get(OWNER_LABEL) == own.as_ref()) {
+            return Some(None);
         }
         let serves = |one: &&Found| one.running && is_holder(one);
-        if containers.iter().any(serves) {
-            return Some(Life::Elsewhere);
-        }
-        let opening = i64::try_from(OPENING.as_micros()).unwrap_or(i64::MAX);
-        let young = |created: i64| now_us.is_some_and(|now| now - created < opening);
-        all.any(|one| one.created_us.is_none_or(young)).then_some(Life::Opening)
+        containers.iter().any(serves).then_some(Some(Life::Elsewhere))
     };
-    let of = |(name, (containers, volumes)): (&String, (Vec<&Found>, Vec<&Found>))| EngineSession {
-        life: life(name, &containers, &volumes),
-        name: name.clone(),
-        containers: containers.len(),
-        volumes: volumes.len(),
-    };
-    Ok(found.into_iter().map(of).collect())
+    let mut now_us = None;
+    let mut all = Vec::new();
+    for (name, (containers, volumes)) in found {
+        let life = match told(name, &containers, &volumes) {
+            Some(life) => life,
+            None => {
+                let now_us = match now_us {
+                    Some(now_us) => now_us,
+                    None => *now_us.insert(engine.clock_us().await?),
+                };
+                let opening = i64::try_from(OPENING.as_micros()).unwrap_or(i64::MAX);
+                let young = |created: i64| now_us.is_some_and(|now| now - created < opening);
+                let opens = containers.iter().chain(&volumes).any(|one| one.created_us.is_none_or(young));
+                opens.then_some(Life::Opening)
+            }
+        };
+        let (containers, volumes) = (containers.len(), volumes.len());
+        all.push(EngineSession { name: name.clone(), containers, volumes, life });
+    }
+    Ok(all)
 }
 
 /// Removes the containers and volumes of some sessions.

@@ -22,11 +22,12 @@ type Key = (String, Vec<String>, bool);
 /// The cache's folder in the state folder.
 pub(crate) const FOLDER: &str = "images";
 /// Version of the cache's format. Only the version of exitone that wrote an entry reads it.
-const FORMAT: &str = concat!("1 ", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("2 ", env!("CARGO_PKG_VERSION"));
 /// Maximum number of cached images.
-const MOST_CACHED: usize = 256;
+const MOST_CACHED: usize = 512;
 
-/// A cached image. Reading every file takes seconds, and an image's id is a digest of its content.
+/// A cached image, whose id is a digest of its content. Reading every file takes seconds, and reading some keeps the engine
+/// busy while the first case starts.
 #[derive(Serialize, Deserialize)]
 struct Cached {
     format: String,
@@ -37,7 +38,7 @@ struct Cached {
     files: ImageFiles,
 }
 
-/// Reads images. Every answer is cached for the session; those that took a full read also go to the cache.
+/// Reads images. Every answer is kept for the session, and cached for those to come.
 pub struct Inspector {
     engine: Arc<dyn Engine>,
     session: Arc<Session>,
@@ -90,14 +91,13 @@ impl Inspector {
         };
         let labels = self.session.labels("inspected");
         let read = async || {
-            if let Some(files) = self.cached(&facts.id.0, &words, &wanted).filter(|_| deep) {
+            let path = self.path(&facts.id.0, deep);
+            if let Some(files) = cached(&path, &words, &wanted, deep) {
                 return Some(files);
             }
             match inspect(self.engine.as_ref(), labels, facts, &words, &wanted, deep).await {
                 Ok(files) => {
-                    if deep {
-                        self.store(&facts.id.0, &words, &wanted, &files);
-                    }
+                    self.store(&path, &words, &wanted, &files);
                     Some(files)
                 }
                 Err(error) => {
@@ -111,19 +111,15 @@ impl Inspector {
 }
 
 impl Inspector {
-    fn path(&self, image: &str) -> PathBuf {
+    /// Where an image is cached; a full read has a file of its own.
+    fn path(&self, image: &str, deep: bool) -> PathBuf {
         let name: String = image.chars().filter(char::is_ascii_alphanumeric).collect();
-        self.folder.join(format!("{name}.json"))
-    }
-
-    fn cached(&self, image: &str, words: &[String], wanted: &BTreeSet<String>) -> Option<ImageFiles> {
-        let cached: Cached = serde_json::from_slice(&std::fs::read(self.path(image)).ok()?).ok()?;
-        (cached.format == FORMAT && cached.command == digest(words) && wanted.is_subset(&cached.wanted))
-            .then_some(cached.files)
+        let read = if deep { "all" } else { "some" };
+        self.folder.join(format!("{name}-{read}.json"))
     }
 
     /// Caches what was read. A folder that is not writable only costs time.
-    fn store(&self, image: &str, words: &[String], wanted: &BTreeSet<String>, files: &ImageFiles) {
+    fn store(&self, path: &Path, words: &[String], wanted: &BTreeSet<String>, files: &ImageFiles) {
         let cached =
             Cached { format: FORMAT.to_owned(), command: digest(words), wanted: wanted.clone(), files: files.clone() };
         let written = std::fs::create_dir_all(&self.folder).and_then(|()| {
@@ -132,12 +128,18 @@ impl Inspector {
                 others.sort_by_key(|entry| entry.metadata().and_then(|m| m.modified()).ok());
                 std::fs::remove_file(others[0].path())?;
             }
-            std::fs::write(self.path(image), serde_json::to_vec(&cached)?)
+            std::fs::write(path, serde_json::to_vec(&cached)?)
         });
         if let Err(error) = written {
             tracing::debug!(%error, "cannot cache the files of an image");
         }
     }
+}
+
+fn cached(path: &Path, words: &[String], wanted: &BTreeSet<String>, deep: bool) -> Option<ImageFiles> {
+    let cached: Cached = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let covers = !deep || wanted.is_subset(&cached.wanted);
+    (cached.format == FORMAT && cached.command == digest(words) && covers).then_some(cached.files)
 }
 
 fn digest(words: &[String]) -> String {

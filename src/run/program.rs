@@ -4,8 +4,12 @@
 //! in the memory map of this process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use object::read::ReadCache;
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::{Endianness, Object};
 use sha2::{Digest, Sha256};
 
 use super::RunError;
@@ -85,7 +89,7 @@ fn labelled(tag: String, role: &str) -> NewImage {
     NewImage { tag, labels: [(IMAGE_LABEL.to_owned(), role.to_owned())].into(), ..NewImage::default() }
 }
 
-/// Loads images that contain the exitone executable unless all are there. Their tags are a digest of the executable.
+/// Loads images that contain the exitone executable unless all are there. Their tags identify the executable.
 async fn ensure(
     engine: &dyn Engine,
     info: &EngineInfo,
@@ -97,9 +101,8 @@ async fn ensure(
         Some(program) => program.to_owned(),
         None => linux_program(info)?,
     };
-    let bytes = read(&program)?;
-    let hash = &hex(&Sha256::digest(&bytes))[..16];
-    let tags: Vec<String> = repositories.iter().map(|repository| format!("{repository}:{hash}")).collect();
+    let identity = &identity(&program)?[..16];
+    let tags: Vec<String> = repositories.iter().map(|repository| format!("{repository}:{identity}")).collect();
     let mut there = true;
     for tag in &tags {
         match engine.inspect_image(tag).await {
@@ -111,6 +114,7 @@ async fn ensure(
     if there {
         return Ok(tags);
     }
+    let bytes = read(&program)?;
     let libraries = if is_dynamic(&bytes) { mapped_libraries()? } else { Vec::new() };
     let (layer, env) = layer(&bytes, &libraries)?;
     let images: Vec<NewImage> = images(tags.clone())
@@ -150,10 +154,22 @@ fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     std::fs::read(path).map_err(|e| RunError::host(format!("reading {}", path.display()), e))
 }
 
+/// What identifies an executable, in hexadecimal: its build ID, which the linker makes of its content, or else a digest of
+/// the file, which takes a while longer to read.
+fn identity(program: &Path) -> Result<String, RunError> {
+    let linked = File::open(program).ok().map(ReadCache::new).and_then(|file| {
+        let parsed = ElfFile64::<Endianness, _>::parse(&file).ok()?;
+        parsed.build_id().ok()?.filter(|id| id.len() >= 8).map(hex)
+    });
+    match linked {
+        Some(id) => Ok(id),
+        None => Ok(hex(&Sha256::digest(read(program)?))),
+    }
+}
+
 /// Whether the executable names a loader (PT_INTERP).
 fn is_dynamic(bytes: &[u8]) -> bool {
-    use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-    let Ok(file) = ElfFile64::<object::Endianness>::parse(bytes) else { return false };
+    let Ok(file) = ElfFile64::<Endianness>::parse(bytes) else { return false };
     let endian = file.endian();
     let segments = file.elf_header().program_headers(endian, bytes).unwrap_or_default();
     segments.iter().any(|segment| segment.p_type(endian) == object::elf::PT_INTERP)
@@ -213,8 +229,7 @@ fn tmp(layer: &mut tar::Builder<Vec<u8>>) -> Result<(), RunError> {
 
 /// A link from the loader's name in the executable to the mapped file, when they differ.
 fn loader_link(program: &[u8], libraries: &[PathBuf]) -> Option<(String, PathBuf)> {
-    use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-    let file = ElfFile64::<object::Endianness>::parse(program).ok()?;
+    let file = ElfFile64::<Endianness>::parse(program).ok()?;
     let endian = file.endian();
     let segments = file.elf_header().program_headers(endian, program).ok()?;
     let interpreter = segments.iter().find_map(|s| s.interpreter(endian, program).ok().flatten())?;
