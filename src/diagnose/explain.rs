@@ -167,13 +167,13 @@ fn sentence(
         ),
         None if succeeded => "The last deployment in this log succeeded: there is no failure to explain.".to_owned(),
         None if is_unrecognized(causes) => {
-            "No line of App Runner is in this log, and no other line is a known cause of a failure.".to_owned()
+            "This log has no lines from App Runner, and no other line is a known cause of a failure.".to_owned()
         }
         None if !causes.is_empty() => {
-            "No line of App Runner is in this log; what the others show is enough to break a deployment.".to_owned()
+            "The application failed. (This log has no lines from App Runner itself.)".to_owned()
         }
         None => {
-            "No line of this log is a failure that is known: it may be cut, or be the log of something else.".to_owned()
+            "No line in this log is a known failure: it may be cut off, or be the log of something else.".to_owned()
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod announced;
 mod named;
+mod said;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use regex::Regex;
 
 use super::facts::{Facts, Witness};
 use super::log::json_line;
+use super::log::spelled::spelled;
 use super::signature::{error_at, names_an_error, short};
 use super::traceback::{Crash, crash};
 use super::waiting::{is_computing, unanswered, waiting_for};
@@ -19,6 +21,7 @@ use crate::model::observation::{ConnectAttempt, Fate, Listening, ProbeResult};
 use crate::model::outcome::Outcome;
 use crate::model::service::Protocol;
 use crate::model::units::show_bytes;
+use said::said;
 pub(super) use zones::Zone;
 use zones::zones;
 
@@ -100,6 +103,7 @@ impl<'a> Sight<'a> {
     pub(super) fn of(facts: &'a Facts<'a>, catalogue: &'a Catalogue) -> Self {
         // Escape sequences for a terminal are neither read nor shown.
         let log = anstream::adapter::strip_str(facts.log).to_string();
+        let log = spelled(&log);
         let log = json_line::plain(&log);
         let all: Vec<&str> = log.lines().collect();
         // What a program printed and got over is not how it ended.
@@ -294,7 +298,8 @@ impl<'a> Sight<'a> {
                 found.words.insert(name.to_owned(), short(unquoted(value.as_str()), MOST_QUOTED));
             }
         }
-        found.words.entry("said".to_owned()).or_insert_with(|| short(line.trim(), MOST_QUOTED));
+        let below = self.lines.get(n + 1).map(|line| line.text.as_str());
+        found.words.entry("said".to_owned()).or_insert_with(|| short(&said(line, below), MOST_QUOTED));
         found.cite(&self.lines[n], n, detail);
         true
     }
@@ -304,7 +309,7 @@ impl<'a> Sight<'a> {
         let lines = self.lines.iter().filter(|line| line.zone < Zone::Chat);
         let texts: Vec<&str> = lines.map(|line| line.text.as_str()).collect();
         let Some(at) = error_at(&texts) else { return false };
-        found.words.insert("said".to_owned(), short(texts[at].trim(), MOST_QUOTED));
+        found.words.insert("said".to_owned(), short(&said(texts[at], texts.get(at + 1).copied()), MOST_QUOTED));
         let continues = |line: &&&str| line.starts_with([' ', '\t']) || line.starts_with("Caused by");
         let below = texts[at + 1..].iter().take_while(continues).take(MOST_CONTINUED);
         found.evidence.extend(std::iter::once(&texts[at]).chain(below).map(|line| format!("log: {}", line.trim_end())));

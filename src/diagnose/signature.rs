@@ -51,7 +51,28 @@ pub(super) fn error_at(lines: &[&str]) -> Option<usize> {
     let reports = |line: &&str| !is_code(line) && !ENDS.iter().any(|words| line.to_ascii_lowercase().contains(words));
     let named = lines.iter().rposition(|line| names_an_error(line) && reports(line));
     let spoken = || lines.iter().position(|line| speaks_of_an_error(line) && reports(line));
-    named.or_else(spoken).or_else(|| lines.iter().position(|line| speaks_of_an_error(line)))
+    let complained = || lines.iter().position(|line| complains(line) && reports(line));
+    named.or_else(spoken).or_else(complained).or_else(|| lines.iter().position(|line| speaks_of_an_error(line)))
+}
+
+/// Words of a program that refuses what it was given.
+const COMPLAINTS: [&str; 10] = [
+    "not set",
+    "is required",
+    "required flag",
+    "invalid",
+    "missing",
+    "must be",
+    "not found",
+    "no such file",
+    "unable to",
+    "needs an argument",
+];
+
+/// Whether a line says what a program lacks or does not take, without the word error.
+fn complains(line: &str) -> bool {
+    let low = line.to_ascii_lowercase();
+    COMPLAINTS.iter().any(|words| low.contains(words))
 }
 
 /// Words of lines that report the end of a process and not what ended it.
@@ -233,6 +254,8 @@ mod tests {
             "Node.js v18.16.0",
         ];
         assert_eq!(error_at(&node), Some(3));
+        assert_eq!(error_at(&["starting", "Required flag \"token\" not set", "bye"]), Some(1));
+        assert_eq!(error_at(&["FOO is not set, using 1", "cannot open /x"]), Some(1), "an error comes first");
         assert_eq!(
             decisive_line("sqlalchemy.exc.OperationalError: (psycopg) x\n(Background on this error at: …)"),
             Some("sqlalchemy.exc.OperationalError: (psycopg) x")

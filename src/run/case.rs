@@ -214,6 +214,10 @@ async fn attempt(
     if let Some(disk) = &disk {
         container.volumes.extend(disk.volumes().iter().cloned());
     }
+    // Podman puts no container into the network of one that does not run yet.
+    if !context.pool.fresh() {
+        holder.ready().await?;
+    }
     let run = holder.next_run();
     let services = Services::start(context, service, holder, run).await?;
     let prepare = Prepare {

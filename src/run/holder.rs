@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -66,14 +66,17 @@ pub(crate) fn millis_between(from_us: i64, to_us: i64) -> f64 {
     (to_us - from_us) as f64 / 1000.0
 }
 
-/// A holder that is ready for runs.
+/// A holder. Its container is there; it may still be starting until its first run.
 pub struct Holder {
     /// The holder's container, whose network namespace candidates join.
     pub(crate) container: String,
     input: Arc<Mutex<Input>>,
     inbox: mpsc::UnboundedReceiver<Result<FromHolder, RunError>>,
     runs: u64,
+    /// Starts it, then sends heartbeats.
     heartbeat: Option<AbortHandle>,
+    /// Whether it could be started; `None` once it has said that it is ready.
+    started: Option<oneshot::Receiver<Result<(), RunError>>>,
     failed: bool,
     occupied: bool,
     // The pool counts the holders that exist by the references to this.
@@ -92,7 +95,7 @@ impl Drop for Holder {
 }
 
 impl Holder {
-    /// Creates and starts a holder and waits until it is ready. It keeps `counted` for as long as it exists.
+    /// Creates a holder, which then starts by itself. It keeps `counted` for as long as it exists.
     ///
     /// # Errors
     /// The engine's and the holder's.
@@ -123,29 +126,48 @@ impl Holder {
         let attached = engine.attach(&container, true).await?;
         let (sender, inbox) = mpsc::unbounded_channel();
         tokio::spawn(read(attached.output, sender));
-        let mut holder = Self {
-            container,
-            input: Arc::new(Mutex::new(attached.input)),
-            inbox,
-            runs: 0,
-            heartbeat: None,
-            failed: false,
-            occupied: false,
-            _counted: counted,
-        };
-        engine.start(&holder.container).await?;
+        let input = Arc::new(Mutex::new(attached.input));
         let hello = Hello {
             version: VERSION,
             ca_cert: launch.authority.cert.clone(),
             ca_key: launch.authority.key.clone(),
             lifetime_s: launch.lifetime.as_secs(),
-            container: holder.container.clone(),
+            container: container.clone(),
         };
-        holder.send(&ToHolder::Hello(hello)).await?;
-        holder.heartbeat = Some(tokio::spawn(heartbeat(holder.input.clone())).abort_handle());
-        match holder.answer(Some).await? {
-            FromHolder::Ready { version: VERSION } => Ok(holder),
-            other => Err(RunError::Holder(format!("expected `ready`, got {other:?}"))),
+        let (tell, started) = oneshot::channel();
+        let heartbeat = tokio::spawn(start(engine.clone(), hello, input.clone(), tell)).abort_handle();
+        Ok(Self {
+            container,
+            input,
+            inbox,
+            runs: 0,
+            heartbeat: Some(heartbeat),
+            started: Some(started),
+            failed: false,
+            occupied: false,
+            _counted: counted,
+        })
+    }
+
+    /// Waits until it is ready for its first run.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) async fn ready(&mut self) -> Result<(), RunError> {
+        let Some(started) = &mut self.started else { return Ok(()) };
+        let started = started.await.unwrap_or_else(|_| Err(RunError::Holder("it was not started".to_owned())));
+        let ready = match started {
+            Ok(()) => self.answer(Some).await,
+            Err(error) => Err(error),
+        };
+        self.started = None;
+        self.failed |= ready.is_err();
+        match ready? {
+            FromHolder::Ready { version: VERSION } => Ok(()),
+            other => {
+                self.failed = true;
+                Err(RunError::Holder(format!("expected `ready`, got {other:?}")))
+            }
         }
     }
 
@@ -230,6 +252,7 @@ impl Holder {
     /// When the holder is gone, or cannot impose a condition.
     #[tracing::instrument(skip_all)]
     pub(crate) async fn prepare(&mut self, prepare: Prepare) -> Result<Zero, RunError> {
+        self.ready().await?;
         let wanted = prepare.run;
         self.send(&ToHolder::Prepare(Box::new(prepare))).await?;
         let prepared = |message| match message {
@@ -248,6 +271,7 @@ impl Holder {
     /// # Errors
     /// When the holder is gone, or cannot make the namespace.
     pub async fn place_service(&mut self, run: u64, number: u32) -> Result<(), RunError> {
+        self.ready().await?;
         self.occupied = true;
         self.send(&ToHolder::Place { run, number }).await?;
         self.answer(|message| (message == FromHolder::Placed { run, number }).then_some(())).await
@@ -290,6 +314,27 @@ async fn write(input: &Mutex<Input>, bytes: &[u8]) -> std::io::Result<()> {
     let mut input = input.lock().await;
     input.write_all(bytes).await?;
     input.flush().await
+}
+
+/// Starts a holder, tells how that went, and sends heartbeats to it.
+async fn start(
+    engine: Arc<dyn Engine>,
+    hello: Hello,
+    input: Arc<Mutex<Input>>,
+    tell: oneshot::Sender<Result<(), RunError>>,
+) {
+    let begin = async {
+        engine.start(&hello.container).await?;
+        let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("cannot write to it: {e}"));
+        let bytes = line(&ToHolder::Hello(hello)).map_err(|e| gone(&e))?;
+        write(&input, &bytes).await.map_err(|e| gone(&e))
+    };
+    let begun = begin.await;
+    let runs = begun.is_ok();
+    // Nobody waits for a holder that was given up.
+    if tell.send(begun).is_ok() && runs {
+        heartbeat(input).await;
+    }
 }
 
 /// Sends heartbeats to a holder until it can no longer be written to.
@@ -353,6 +398,7 @@ mod tests {
                 inbox,
                 runs: 2,
                 heartbeat: None,
+                started: None,
                 failed: false,
                 occupied: false,
                 _counted: Arc::new(()),

@@ -25,9 +25,9 @@ pub enum Mode {
 
 type Task = JoinHandle<Result<Holder, RunError>>;
 
-/// A holder that is ready or about to be.
+/// A holder that is there or about to be.
 enum Idle {
-    /// It is being launched.
+    /// It is being created.
     Launching(Task),
     /// It waits for its last candidate to end.
     Returning(Task),
@@ -181,7 +181,11 @@ impl Pool {
     }
 }
 
-async fn discard(engine: &dyn Engine, holder: Holder) {
+async fn discard(engine: &dyn Engine, mut holder: Holder) {
+    // No engine likes to remove what it starts.
+    if let Err(error) = holder.ready().await {
+        tracing::debug!(%error, "removing a holder that did not start");
+    }
     if let Err(error) = engine.remove(&holder.container).await {
         tracing::debug!(%error, "cannot remove a holder; the end of the session removes it");
     }

@@ -474,3 +474,19 @@ fn missing_build_files_are_reported_without_an_engine() {
     let (_folder, path) = with_file("s.yaml", "build: {image: c, context: nowhere}\n");
     exitone().args(["run", &path]).assert().code(3).stderr(contains("cannot build c: no such folder"));
 }
+
+#[test]
+fn trace_is_written_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let doctor = |form: &str| {
+        let mut command = exitone();
+        command.current_dir(folder.path()).env("EXITONE_TRACE", form).arg("doctor");
+        command
+    };
+    doctor("perfetto").assert().code(2).stderr(contains("the only format of a trace is `chrome`"));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    doctor("chrome").assert().code(4).stderr(contains("writing a trace to exitone-trace-"));
+    let file = std::fs::read_dir(folder.path()).expect("a folder").next().expect("a trace").expect("an entry");
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).expect("read")).expect("whole");
+    assert!(trace.is_array(), "{trace}");
+}

@@ -63,7 +63,7 @@ const MOST_FIELDS: usize = 400;
 /// A log whose JSON lines are plain lines: below an error the level stands first, then the message, then the stack. A
 /// line that is not such JSON stays as it is.
 pub(crate) fn plain(log: &str) -> Cow<'_, str> {
-    if !log.lines().any(|line| line.trim_start().starts_with('{')) {
+    if !log.lines().any(|line| line.trim_start().starts_with('{') || line.trim_end().ends_with('}')) {
         return Cow::Borrowed(log);
     }
     let mut out = String::with_capacity(log.len());
@@ -82,15 +82,23 @@ pub(super) fn is_event(line: &str) -> bool {
     event(line).is_some()
 }
 
+/// The event behind a program's name: `kibana[7]: {…}` (syslog). It has a level and a message, as no other text does.
+fn tagged(line: &str) -> Option<&str> {
+    let (tag, json) = line.split_once(": {").map(|(tag, _)| (tag, &line[tag.len() + 2..]))?;
+    let is_name = !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-[]".contains(&b));
+    let has = |keys: &[&str]| keys.iter().any(|key| json.contains(&format!("\"{key}\":")));
+    (is_name && has(&LEVEL) && has(&MESSAGE)).then_some(json)
+}
+
 /// The plain lines of an event; `None` if the line is not one.
 fn event(line: &str) -> Option<String> {
     let line = line.trim();
     // One of a list, which has a line of its own there (`aws logs filter-log-events`).
     let line = line.strip_suffix(',').unwrap_or(line);
-    if !line.starts_with('{') || !line.ends_with('}') {
+    let json = if line.starts_with('{') { line } else { tagged(line)? };
+    let Some(Value::Object(event)) = json.ends_with('}').then(|| serde_json::from_str(json).ok()).flatten() else {
         return None;
-    }
-    let Ok(Value::Object(event)) = serde_json::from_str::<Value>(line) else { return None };
+    };
     let inner = INSIDE.iter().filter_map(|key| event.get(*key)?.as_object());
     let all: Vec<&Map<String, Value>> = std::iter::once(&event).chain(inner).collect();
     let find = |keys: &[&str]| keys.iter().find_map(|key| all.iter().find_map(|map| map.get(*key)));
@@ -264,6 +272,7 @@ mod tests {
     fn reads_what_loggers_write() {
         for (line, expected) in [
             (r#"{"level":30,"time":1,"msg":"listening"}"#, "INFO: listening"),
+            (r#"kibana[744]: {"level":30,"msg":"listening"}"#, "INFO: listening"),
             (
                 r#"{"level":60,"err":{"type":"Error","message":"x y","stack":"Error: x y\n    at f (/app/a.js:1:2)"},"msg":"x y"}"#,
                 "Error: x y\n    at f (/app/a.js:1:2)",
@@ -301,7 +310,7 @@ mod tests {
 
     #[test]
     fn leaves_other_lines_alone() {
-        for line in ["{ not json }", "{\"a\": 1}", "plain {\"msg\": \"x\"}", "}"] {
+        for line in ["{ not json }", "{\"a\": 1}", "plain {\"msg\": \"x\"}", "failed: {\"msg\": \"x\"}", "}"] {
             assert_eq!(plain(line).trim_end(), line);
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod json_line;
 mod kept;
 pub(crate) mod platform;
 mod prefix;
+pub(crate) mod spelled;
 
 use std::io::{self, BufRead, Cursor, Read};
 

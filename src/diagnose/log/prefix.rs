@@ -40,12 +40,26 @@ static AFTER_TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// The lines without their prefixes, in the order of their times.
 pub(super) fn parsed(mut lines: Vec<Raw>) -> Vec<Raw> {
+    single_spaced(&mut lines);
     strip(&mut lines, &SOURCE);
     strip(&mut lines, &NAMED);
     strip(&mut lines, &JOURNAL);
     times(&mut lines);
     strip(&mut lines, &CHILD);
     ordered(lines)
+}
+
+/// Fewer lines than these show no spacing.
+const FEWEST_SPACED: usize = 6;
+
+/// Drops the empty lines of a log that was copied from a page with one below each line.
+fn single_spaced(lines: &mut Vec<Raw>) {
+    let is_empty = |line: &Raw| line.text.trim().is_empty();
+    let full = lines.iter().filter(|line| !is_empty(line)).count();
+    let followed = lines.windows(2).filter(|pair| !is_empty(&pair[0]) && !is_empty(&pair[1])).count();
+    if full >= FEWEST_SPACED && followed * 10 <= full {
+        lines.retain(|line| !is_empty(line) || line.meaning.is_some());
+    }
 }
 
 /// Whether enough lines satisfy a predicate.

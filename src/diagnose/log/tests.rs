@@ -169,3 +169,16 @@ fn keeps_the_beginning_and_the_end_of_a_huge_log() {
     let long = of_text(&format!("{}\nend", "z".repeat(10 << 20))).expect("a log");
     assert!(long[0].text.len() <= 64 << 10 && long[1].text == "end");
 }
+
+#[test]
+fn empty_lines_below_every_line_are_no_part_of_a_log() {
+    let spaced =
+        "Traceback (most recent call last):\n\n  File \"a.py\", line 1\n\n    f()\n\nKeyError: 'A'\n\nbye\n\nend\n";
+    let texts = |log: &str| of_text(log).expect("a log").into_iter().map(|line| line.text).collect::<Vec<_>>();
+    let lines = texts(spaced);
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    assert_eq!(lines[3], "KeyError: 'A'");
+    assert_eq!(of_text(spaced).expect("a log")[3].number, 7, "places in the file stay");
+    let usual = "one\ntwo\nthree\n\nfour\nfive\nsix\nseven\n";
+    assert_eq!(texts(usual).len(), 8);
+}
