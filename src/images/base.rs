@@ -29,8 +29,13 @@ pub struct Base {
 /// Makes the base for an architecture, in a work directory.
 ///
 /// # Errors
-/// When it is available neither from Debian's mirror nor from the registry.
+/// When it is available neither from Debian's mirror nor from the registry, and when there is no pip for what goes onto it.
 pub async fn make(engine: &dyn Engine, source: &Source, architecture: &str, work: &Path) -> Result<Base, BuildError> {
+    if !source.offline {
+        // Before anything is fetched.
+        let step = format!("fetching the Python packages for {architecture}");
+        host::run(&step, Command::new("python3").args(["-m", "pip", "--version"]), PIP_HINT).await?;
+    }
     debian::or_registry(
         source,
         from_debian(architecture, source, work),

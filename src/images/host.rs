@@ -15,7 +15,8 @@ pub(crate) fn has(program: &str) -> bool {
 /// Runs a program; its output goes into the error.
 pub(crate) async fn run(step: &str, command: &mut Command, hint: &'static str) -> Result<(), BuildError> {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
-    let output = output.map_err(|e| BuildError::step(step, e, hint))?;
+    let program = command.as_std().get_program().display();
+    let output = output.map_err(|e| BuildError::step(step, format!("{program} cannot be run: {e}"), hint))?;
     if output.status.success() {
         return Ok(());
     }
