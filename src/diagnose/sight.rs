@@ -427,7 +427,7 @@ fn common(facts: &Facts<'_>, crash: Option<&Crash>) -> Words {
         ("memory", memory.map_or_else(|| "its limit".to_owned(), show_bytes)),
         ("waiting", waiting_for(evidence).join("; ")),
     ]);
-    words.extend((check.protocol == Protocol::Http).then(|| ("path", check.path.clone())));
+    words.extend((check.protocol == Protocol::Http).then(|| ("check_path", check.path.clone())));
     words.extend(exit_code.map(|code| ("code", code.to_string())));
     // The words may be secret: only their existence is mentioned.
     words.extend(service.start_command.is_some().then(|| ("start_command", "start command".to_owned())));

@@ -110,6 +110,12 @@ fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String
         (Some("class_a"), _) => {
             format!("The deployment failed before {name} was started, which no local run can show.")
         }
+        (_, Certainty::Likely | Certainty::Undecided) if !answer.settled => {
+            let runs = plural(answer.runs, "run");
+            format!(
+                "What broke {name} on {platform} is not known yet: the search ended before it was done, after {runs}."
+            )
+        }
         (Some("static"), _) if finding_of(answer, first).is_some_and(|cause| cause.id == NOT_PUSHED) => {
             format!("{name} was probably pushed for another architecture than {platform} has.")
         }
@@ -189,7 +195,7 @@ mod tests {
     use crate::model::deployment::Reproduced;
     use crate::model::outcome::Finding;
 
-    fn headline_for(id: &str) -> String {
+    fn headline_for(id: &str, settled: bool) -> String {
         let cause = Cause {
             id: id.to_owned(),
             text: String::new(),
@@ -213,12 +219,18 @@ mod tests {
             matches: Vec::new(),
             notes: Vec::new(),
         };
-        deployed(&Answer { findings, ..Answer::some() }, &broke, |_| None).headline
+        deployed(&Answer { findings, settled, ..Answer::some() }, &broke, |_| None).headline
     }
 
     #[test]
     fn finding_of_the_log_is_not_one_of_the_architecture() {
-        assert!(headline_for(NOT_PUSHED).contains("another architecture"));
-        assert_eq!(headline_for("missing-dependency"), "The log names what probably broke app:1 on App Runner.");
+        assert!(headline_for(NOT_PUSHED, true).contains("another architecture"));
+        assert_eq!(headline_for("missing-dependency", true), "The log names what probably broke app:1 on App Runner.");
+    }
+
+    #[test]
+    fn search_that_was_cut_short_has_no_guess_for_an_answer() {
+        let said = headline_for(NOT_PUSHED, false);
+        assert!(said.starts_with("What broke app:1 on App Runner is not known yet: the search ended"), "{said}");
     }
 }

@@ -210,9 +210,14 @@ fn proof(set: &MinimalSet) -> String {
 /// The end of the log, for a failure of unknown cause.
 fn log_of(result: Option<&CaseResult>) -> String {
     let Some(result) = result else { return String::new() };
-    let tail = &result.evidence.log_tail;
+    // One that was given up early has no tail of its own yet.
+    let whole = result.log.lines().filter(|line| !line.trim().is_empty());
+    let tail: Vec<&str> = match result.evidence.log_tail.as_slice() {
+        [] => whole.collect(),
+        tail => tail.iter().map(String::as_str).collect(),
+    };
     if tail.is_empty() {
-        return format!("  {}   nothing\n", styled(HEAD, "log"));
+        return format!("  {}   empty\n", styled(HEAD, "log"));
     }
     let mut text = format!("  {}\n", styled(HEAD, "last lines of its log"));
     for line in &tail[tail.len().saturating_sub(6)..] {

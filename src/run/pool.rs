@@ -182,7 +182,7 @@ impl Pool {
 }
 
 async fn discard(engine: &dyn Engine, mut holder: Holder) {
-    // No engine likes to remove what it starts.
+    // An engine may refuse to remove a container that it is starting.
     if let Err(error) = holder.ready().await {
         tracing::debug!(%error, "removing a holder that did not start");
     }

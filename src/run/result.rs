@@ -396,7 +396,10 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
         let limit = service.health_check.limit().as_secs();
         let class = attempt.outcome.class() == Some(FailureClass::B) && limit < KERNEL_GIVES_UP_S;
         let more = if class {
-            format!("; in real time the health check's limit of {limit} s would come first (class C)")
+            format!(
+                "; in real time the health check's limit of {limit} s would come first (class C), unless the program gives \
+                 up before"
+            )
         } else {
             String::new()
         };

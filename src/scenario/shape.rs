@@ -181,6 +181,24 @@ fn once(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     kept
 }
 
+/// Keys of another kind of file: the key that shows which kind this one is, those that are misplaced in it, what to do.
+const MISPLACED: [(&str, &[&str], &str); 4] = [
+    ("health_check", &["service"], "in a service file, its keys stand at the top level"),
+    (
+        "health_check",
+        &["candidates", "conditions", "build", "expect"],
+        "it belongs in a scenario file, which `exitone run` reads",
+    ),
+    ("candidates", &["image"], "write `candidates: [IMAGE]`"),
+    ("candidates", &["port", "env", "health_check", "start_command"], "it belongs under `service:`"),
+];
+
+/// What to do with a key that belongs elsewhere.
+fn misplaced(key: &str, keys: &[Key]) -> Option<&'static str> {
+    let is_here = |name: &str| keys.iter().any(|key| key.name == name);
+    MISPLACED.iter().find(|(kind, wrong, _)| is_here(kind) && wrong.contains(&key)).map(|(_, _, what)| *what)
+}
+
 /// The entries with known keys, and the unknown keys.
 fn known(entries: Vec<Entry>, keys: &[Key], problems: &mut Vec<Problem>) -> (Vec<Entry>, Vec<String>) {
     let names = || keys.iter().map(|key| key.name);
@@ -192,9 +210,10 @@ fn known(entries: Vec<Entry>, keys: &[Key], problems: &mut Vec<Problem>) -> (Vec
         let key = if plain { format!("unknown key `{}`", entry.key) } else { "unknown key".to_owned() };
         problems.push(Problem::of(
             entry.place,
-            match nearest(&entry.key, names()) {
-                Some(near) => format!("{key}; did you mean `{near}`?"),
-                None => format!("{key}; expected one of {}", names().collect::<Vec<_>>().join(", ")),
+            match (misplaced(&entry.key, keys), nearest(&entry.key, names())) {
+                (Some(what), _) => format!("{key}: {what}"),
+                (None, Some(near)) => format!("{key}; did you mean `{near}`?"),
+                (None, None) => format!("{key}; expected one of {}", names().collect::<Vec<_>>().join(", ")),
             },
         ));
     }

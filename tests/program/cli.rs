@@ -490,3 +490,24 @@ fn trace_is_written_where_it_is_asked_for() {
     let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).expect("read")).expect("whole");
     assert!(trace.is_array(), "{trace}");
 }
+
+#[test]
+fn key_of_another_kind_of_file_says_where_it_belongs() {
+    let run = |scenario: &str, service: &str| {
+        let (_one, scenario) = with_file("s.yaml", scenario);
+        let (_other, service) = with_file("service.yaml", service);
+        let runs = exitone().args(["run", &scenario]).assert().code(3);
+        let said = String::from_utf8_lossy(&runs.get_output().stderr).into_owned();
+        let asks = exitone().args(["why", "app:1", "--service", &service]).assert().code(3);
+        said + &String::from_utf8_lossy(&asks.get_output().stderr)
+    };
+    let said = run("image: app:1\nport: 8000\n", "service:\n  port: 8000\nconditions: [egress.drop]\n");
+    for expected in [
+        "unknown key `image`: write `candidates: [IMAGE]`",
+        "unknown key `port`: it belongs under `service:`",
+        "unknown key `service`: in a service file, its keys stand at the top level",
+        "unknown key `conditions`: it belongs in a scenario file, which `exitone run` reads",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
-    ResourcesUlimits,
+    MountVolumeOptionsDriverConfig, ResourcesUlimits,
 };
 
 use super::super::{ContainerSpec, Network, VolumeMount};
@@ -17,6 +17,26 @@ pub(super) fn body(spec: &ContainerSpec, is_podman: bool) -> ContainerCreateBody
         volume_options: Some(MountVolumeOptions { no_copy: Some(!volume.copy), ..Default::default() }),
         ..Default::default()
     };
+    // A volume of its own: runc gives a `tmpfs` the mode of the image's folder, if there is one. Podman does not.
+    let empty = |path: &String| Mount {
+        target: Some(path.clone()),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            labels: Some(spec.labels.clone().into_iter().collect()),
+            driver_config: Some(MountVolumeOptionsDriverConfig {
+                name: Some("local".to_owned()),
+                options: Some(
+                    [("type", "tmpfs"), ("device", "tmpfs"), ("o", "mode=1777")]
+                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                        .into(),
+                ),
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let empties = spec.empty_folders.iter().filter(|_| !is_podman);
     let limit = |files: u64| i64::try_from(files).unwrap_or(i64::MAX);
     let ulimit = |n| ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(limit(n)), hard: Some(limit(n)) };
     let groups = holder.and_then(|h| h.groups.as_ref());
@@ -26,7 +46,7 @@ pub(super) fn body(spec: &ContainerSpec, is_podman: bool) -> ContainerCreateBody
             Network::None => "none".to_owned(),
             Network::Container(id) => format!("container:{id}"),
         }),
-        mounts: Some(spec.volumes.iter().map(mount).collect()),
+        mounts: Some(spec.volumes.iter().map(mount).chain(empties.map(empty)).collect()),
         binds: Some(
             (groups.map(|target| format!("/sys/fs/cgroup:{target}:ro")).into_iter())
                 .chain(names.iter().flat_map(|names| &names.files).map(|(from, to)| format!("{from}:{to}:ro")))
@@ -34,7 +54,7 @@ pub(super) fn body(spec: &ContainerSpec, is_podman: bool) -> ContainerCreateBody
         ),
         ulimits: spec.nofile.map(|n| vec![ulimit(n)]),
         readonly_rootfs: Some(spec.read_only),
-        tmpfs: (!spec.empty_folders.is_empty())
+        tmpfs: (is_podman && !spec.empty_folders.is_empty())
             .then(|| spec.empty_folders.iter().map(|path| (path.clone(), "mode=1777".to_owned())).collect()),
         nano_cpus: spec.cpu_milli.map(|milli| i64::from(milli) * 1_000_000),
         memory: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),

@@ -141,7 +141,10 @@ impl Family for Repair {
             Self::Root => options("--user 0".to_owned()),
             Self::Nobody => options(format!("--user {NOBODY_ID}:{NOBODY_ID}")),
             Self::Shell => ByHand::Planned,
-            Self::EmptyFolder(path) => options(format!("--tmpfs {}:mode=1777", crate::model::words::quote(path))),
+            Self::EmptyFolder(path) => options(format!(
+                "--mount type=volume,volume-nocopy,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-opt=o=mode=1777,dst={}",
+                crate::model::words::quote(path)
+            )),
             Self::Port(_) | Self::Path(_) | Self::Tcp | Self::Patience => {
                 ByHand::Impossible("is about the health check alone: change the request at the end".to_owned())
             }

@@ -74,12 +74,10 @@ fn causes_pages_are_up_to_date() {
             if let Some(log) = entry.fires.first() {
                 let _ = write!(page, "\n```text\n{}\n```\n", log.trim_end());
             }
-            for (name, address) in [("reference", &entry.reference), ("source", &entry.source)] {
-                if !address.is_empty() {
-                    let _ = write!(page, "\n[{name}]({address})");
-                }
-            }
-            page.push('\n');
+            let links = [("reference", &entry.reference), ("source", &entry.source)];
+            let links = links.into_iter().filter(|(_, address)| !address.is_empty());
+            let links: Vec<String> = links.map(|(name, address)| format!("[{name}]({address})")).collect();
+            let _ = writeln!(page, "\n{}", links.join(" ·\n"));
         }
         let path = format!("docs/causes/{field}.md");
         in_step(&path, &page);
