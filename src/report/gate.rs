@@ -163,6 +163,8 @@ pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String 
             let mut text = format!("exitone gate: {name} {stopped}: {failed} of {all} {does} ({took})\n");
             let more = match worst.more {
                 0 => String::new(),
+                // It says that it always fails.
+                n if n + 1 == judged.cases => String::new(),
                 1 => "; 1 other case fails too".to_owned(),
                 n => format!("; {n} other cases fail too"),
             };
@@ -172,9 +174,9 @@ pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String 
                 let _ = writeln!(text, "  why  {}\n  fix  {}", wrap(why, 7), wrap(fix, 7));
             }
             let run = command_line(["exitone", "run", scenario, "--image", &worst.image].map(str::to_owned));
-            let _ = writeln!(text, "  more {run}\n       exitone repro {}", worst.case);
+            let _ = writeln!(text, "  details: {run}\n           exitone repro {}", worst.case);
             if *push {
-                text.push_str("  past git push --no-verify\n");
+                text.push_str("  to push anyway: git push --no-verify\n");
             }
             text
         }

@@ -168,7 +168,7 @@ async fn judges_a_push() {
     let (good, text, _) = world.push(&["origin", "main"]);
     assert!(!good && text.contains("is not pushed: 2 of 2 cases fail"), "{text}");
     for words in [
-        "exits with code 3, even under friendly",
+        "exits with code 3 under all conditions tried.",
         "exitone run .exitone.yaml --image exitone-gate/gated:",
         "--no-verify",
     ] {

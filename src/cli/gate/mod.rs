@@ -441,7 +441,7 @@ impl Gate<'_> {
         let stopped = if self.push { "is not pushed" } else { "fails" };
         let mut text = format!("exitone gate: {} {stopped}: cannot build its image\n{}\n", commit.name, why.trim_end());
         if self.push {
-            text.push_str("  past git push --no-verify\n");
+            text.push_str("  to push anyway: git push --no-verify\n");
         }
         print(&text)?;
         Ok(1)
