@@ -67,7 +67,7 @@ pub(crate) async fn execute(common: &Common, args: Args) -> Result<u8, Failure> 
             plural(cases, "case")
         ));
     }
-    let mut progress = Progress::new(common.progress());
+    let mut progress = Progress::new(common.progress(), common.progress_lines());
     let how = how(&args.running, &info, plan.cases.len());
     let tell = &mut |event: &Stamped| progress.on(event);
     let (finished, leftovers) = run_plan(&args.running, (engine, info), (plan, how), false, &signals, tell).await?;

@@ -17,6 +17,7 @@ use super::console::say;
 use super::failure::Failure;
 use crate::model::condition::{kind_named, kinds};
 use crate::profile::Profile;
+use crate::report::progress::Lines;
 use crate::scenario::profile;
 
 /// Flags of every command.
@@ -59,6 +60,11 @@ impl Common {
         // A second start within one process (tests) keeps the first.
         let _ = tracing_subscriber::registry().with(trace).with(log).try_init();
         Ok(guard)
+    }
+
+    /// What writes progress where nothing live is visible.
+    pub(crate) fn progress_lines(&self) -> Option<Lines> {
+        (!self.no_progress && !std::io::stderr().is_terminal()).then(|| Box::new(say) as Lines)
     }
 
     /// Whether live progress is wanted and visible.

@@ -138,7 +138,7 @@ pub(crate) async fn execute(common: &Common, mut args: Args) -> Result<u8, Failu
     let folder = args.kept.open(&how)?;
     let shown = folder.path().display().to_string();
     let many = plan.cases.len() > FEW || !plan.searches.is_empty();
-    let mut progress = Progress::new(common.progress());
+    let mut progress = Progress::new(common.progress(), common.progress_lines());
     let mut reporters = Reporters::new(move |event| progress.on(event), Some(folder));
     let tell = &mut |event: &_| reporters.on(event);
     let (finished, leftovers) =

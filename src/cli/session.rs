@@ -14,7 +14,7 @@ use crate::event::run::Run;
 use crate::event::{Entry, Event, Planned, Stamped, Standing};
 use crate::model::service::UpstreamKind;
 use crate::model::{Candidate, Case, Plan, Service};
-use crate::report::view::name;
+use crate::report::view::{name, plural};
 use crate::run::context::Options;
 use crate::run::drivers::{self, Finished};
 use crate::run::rig::{Rig, Setup, unknown_variables};
@@ -169,13 +169,20 @@ pub(crate) async fn run_plan(
     Ok((finished, Leftovers { rig, broken_off }))
 }
 
+/// Most cases without a verdict that are named.
+const MOST_UNDECIDED: usize = 5;
+
 /// Says why cases have no verdict.
 fn say_undecided(run: &Run) {
     let images: Vec<String> = run.entries().map(|entry| entry.planned.image.clone()).collect();
     let undecided = |entry: &Entry<'_>| matches!(entry.standing, Standing::Unresolved | Standing::Skipped);
-    for result in run.entries().filter(undecided).filter_map(|entry| entry.result) {
+    let all: Vec<_> = run.entries().filter(undecided).filter_map(|entry| entry.result.cloned()).collect();
+    for result in all.iter().take(MOST_UNDECIDED) {
         let why = result.notes.first().map(String::as_str).unwrap_or_default();
         say(&format!("unresolved: {} under {}: {why}", name(&result.image, &images), result.conditions));
+    }
+    if all.len() > MOST_UNDECIDED {
+        say(&format!("unresolved: {} more; the report has them", plural(all.len() - MOST_UNDECIDED, "case")));
     }
 }
 

@@ -1,4 +1,4 @@
-//! A live progress bar on standard error, if that is a terminal.
+//! A live progress bar on standard error if that is a terminal, else a line now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,9 +20,19 @@ struct Running {
 /// Number of running cases named, those that have run longest.
 const NAMED: usize = 3;
 
+/// Time between two lines where there is no bar: a run that says nothing for minutes looks as if it hung.
+const LINE_EVERY_MS: u64 = 30_000;
+
+/// Where lines go.
+pub(crate) type Lines = Box<dyn FnMut(&str)>;
+
 /// A progress bar with the longest-running cases in its last line.
 pub(crate) struct Progress {
     bar: ProgressBar,
+    /// Instead of a bar.
+    lines: Option<Lines>,
+    /// When the last line was due, by the events' clock.
+    line_ms: u64,
     running: BTreeMap<String, Running>,
     planned: BTreeMap<CaseId, Planned>,
     /// The images of the run.
@@ -36,15 +46,17 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A bar, drawn only if it is wanted and standard error is a terminal.
+    /// A bar, drawn only if it is wanted and standard error is a terminal; without one, `lines` are written.
     #[must_use]
-    pub(crate) fn new(wanted: bool) -> Self {
+    pub(crate) fn new(wanted: bool, lines: Option<Lines>) -> Self {
         let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len}  {prefix}\n     {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self {
             bar,
+            lines,
+            line_ms: 0,
             running: BTreeMap::new(),
             planned: BTreeMap::new(),
             images: Vec::new(),
@@ -117,11 +129,20 @@ impl Progress {
             Event::RunFinished { .. } => self.bar.finish_and_clear(),
         }
         self.bar.set_message(self.slowest(stamped.at_ms));
-        self.bar.set_prefix(if self.failed == 0 {
-            String::new()
-        } else {
-            format!("{} {}", self.failed, self.failed_word)
-        });
+        let failed = if self.failed == 0 { String::new() } else { format!("{} {}", self.failed, self.failed_word) };
+        self.line(stamped.at_ms, &failed);
+        self.bar.set_prefix(failed);
+    }
+
+    /// Writes a line if one is due.
+    fn line(&mut self, now_ms: u64, failed: &str) {
+        let Some(lines) = &mut self.lines else { return };
+        if now_ms >= self.line_ms + LINE_EVERY_MS {
+            self.line_ms = now_ms;
+            let all = view::plural(self.bar.length().unwrap_or_default(), "case");
+            let failed = if failed.is_empty() { String::new() } else { format!(", {failed}") };
+            lines(&format!("  {} of {all} after {} s{failed}", self.finished.len(), now_ms / 1000));
+        }
     }
 
     /// The longest-running cases, each with its seconds and phase.
@@ -143,4 +164,27 @@ impl Progress {
 /// The message that no further case starts.
 pub(super) fn stopping(because: &str) -> String {
     format!("stopping ({because}): running cases finish first; press Ctrl-C again to abort them")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn without_a_bar_a_line_comes_every_thirty_seconds() {
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let kept = lines.clone();
+        let mut progress = Progress::new(false, Some(Box::new(move |line| kept.borrow_mut().push(line.to_owned()))));
+        let phase = |at_ms| {
+            let id = CaseId("a".to_owned());
+            Stamped { seq: 0, at_ms, event: Event::CasePhase { id, phase: Phase::Listen } }
+        };
+        for at_ms in [0, 29_999, 30_000, 45_000, 60_001] {
+            progress.on(&phase(at_ms));
+        }
+        assert_eq!(*lines.borrow(), ["  0 of 0 cases after 30 s", "  0 of 0 cases after 60 s"]);
+    }
 }

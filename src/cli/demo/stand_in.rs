@@ -41,7 +41,7 @@ pub(super) async fn show(
     let cases = [ConditionSet::baseline(), dropped].map(|set| (images[0].clone(), set));
     let plan = Plan::new(service, found, cases);
     let how = how(running, &info, plan.cases.len());
-    let mut progress = Progress::new(common.progress());
+    let mut progress = Progress::new(common.progress(), common.progress_lines());
     let tell = &mut |event: &Stamped| progress.on(event);
     let (finished, leftovers) = run_plan(running, (engine, info), (plan, how), false, signals, tell).await?;
     unless_engine_lost(finished.engine_lost.as_deref(), None)?;

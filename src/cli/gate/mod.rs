@@ -384,7 +384,7 @@ impl Gate<'_> {
         // By the current image ids: a name may refer to another image when the run ends.
         let key = self.verdict_key(&images, engine.as_ref()).await?;
         let running = running()?;
-        let mut progress = Progress::new(self.common.progress());
+        let mut progress = Progress::new(self.common.progress(), self.common.progress_lines());
         let mut how = how(&running, &target.1, plan.cases.len());
         how.require.clone_from(&self.require);
         let tell = &mut |event: &Stamped| progress.on(event);
