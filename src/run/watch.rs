@@ -192,7 +192,8 @@ impl<'a> Watch<'a> {
             let checked = self.checks.len() == self.service.checks.len();
             let overdue = self.waiting.values().map(|w| w.due).min().unwrap_or(far);
             let soaked = self.soaked.filter(|_| checked).unwrap_or(far);
-            let idle = self.idle.filter(|_| waiting).unwrap_or(far);
+            // Of a look and a scheduled probe of the same moment, the probe comes first.
+            let idle = self.idle.filter(|at| waiting && *at != tick).unwrap_or(far);
             tokio::select! {
                 died = &mut self.death => {
                     self.ended = died.map_err(|_| RunError::Holder("the event stream ended".to_owned()))??;
