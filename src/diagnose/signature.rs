@@ -46,27 +46,61 @@ pub(super) fn error_line<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + C
     lines.clone().rfind(|line| names_an_error(line)).or_else(|| lines.clone().rfind(|line| speaks_of_an_error(line)))
 }
 
-/// The line that says what went wrong: the last that begins with the name of an error, else the first that speaks of one.
+/// The line that says what went wrong: the last that begins with the name of an error, else the first that a logger marked as
+/// one, else the first that speaks of one, else the last that complains.
 pub(super) fn error_at(lines: &[&str]) -> Option<usize> {
-    let reports = |line: &&str| !is_code(line) && !ENDS.iter().any(|words| line.to_ascii_lowercase().contains(words));
-    let named = lines.iter().rposition(|line| names_an_error(line) && reports(line));
+    let reports = |line: &&str| {
+        let low = line.to_ascii_lowercase();
+        !is_code(line) && !is_help(line) && !ENDS.iter().any(|words| low.contains(words))
+    };
+    // Lua names no class.
+    let is_traced = |n: usize| lines.get(n + 1).is_some_and(|next| next.trim() == "stack traceback:");
+    let named = (0..lines.len()).rfind(|n| (names_an_error(lines[*n]) || is_traced(*n)) && reports(&lines[*n]));
+    let marked = || lines.iter().position(|line| is_marked(line) && reports(line));
     let spoken = || lines.iter().position(|line| speaks_of_an_error(line) && reports(line));
-    let complained = || lines.iter().position(|line| complains(line) && reports(line));
-    named.or_else(spoken).or_else(complained).or_else(|| lines.iter().position(|line| speaks_of_an_error(line)))
+    let complained = || lines.iter().rposition(|line| complains(line) && reports(line));
+    named
+        .or_else(marked)
+        .or_else(spoken)
+        .or_else(complained)
+        .or_else(|| lines.iter().position(|line| speaks_of_an_error(line)))
+}
+
+/// Levels with which a line of an error begins.
+const MARKS: [&str; 5] = ["error", "fatal", "panic", "critical", "emerg"];
+
+/// Whether a line begins with the level of an error: `ERROR: …`, `[error] …`.
+fn is_marked(line: &str) -> bool {
+    let word = line.trim_start().trim_start_matches('[').split([':', ' ', ']']).next().unwrap_or_default();
+    MARKS.iter().any(|mark| word.eq_ignore_ascii_case(mark))
+}
+
+/// Whether a line explains an option: `-q, --quiet   Turns off …`.
+fn is_help(line: &str) -> bool {
+    let text = line.trim();
+    text.starts_with('-') && text.contains("  ")
 }
 
 /// Words of a program that refuses what it was given.
-const COMPLAINTS: [&str; 10] = [
+const COMPLAINTS: [&str; 18] = [
     "not set",
     "is required",
     "required flag",
     "invalid",
     "missing",
-    "must be",
+    "must ",
     "not found",
     "no such file",
     "unable to",
     "needs an argument",
+    "couldn't",
+    "could not",
+    "can't",
+    "requires ",
+    "not supported",
+    "unsupported",
+    "is not in the correct",
+    "you skipped",
 ];
 
 /// Whether a line says what a program lacks or does not take, without the word error.
@@ -256,6 +290,11 @@ mod tests {
         assert_eq!(error_at(&node), Some(3));
         assert_eq!(error_at(&["starting", "Required flag \"token\" not set", "bye"]), Some(1));
         assert_eq!(error_at(&["FOO is not set, using 1", "cannot open /x"]), Some(1), "an error comes first");
+        assert_eq!(error_at(&["KEY must exactly be 32 bytes long", "bye"]), Some(0));
+        let usage = ["ERROR: D is not a recognized option", "  -q, --quiet    Turns off output/error streams"];
+        assert_eq!(error_at(&usage), Some(0));
+        assert_eq!(error_at(&["failed to read x, using y", "ERROR: no z"]), Some(1), "a level comes first");
+        assert_eq!(error_at(&["luajit: a.lua:3: bad argument #1", "stack traceback:", "\t[C]: in f"]), Some(0));
         assert_eq!(
             decisive_line("sqlalchemy.exc.OperationalError: (psycopg) x\n(Background on this error at: …)"),
             Some("sqlalchemy.exc.OperationalError: (psycopg) x")

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Runs exitone against container engines in small virtual machines, and writes docs/engines-measured.md.
+"""Runs exitone against container engines in small virtual machines or in chroots, and writes docs/engines-measured.md.
 
     tests/engines/build.sh FOLDER              once: the kernel and the disks
     tests/engines/matrix.py FOLDER [ROW…]      boots a machine for each row, and keeps what it showed in FOLDER/rows
+    tests/engines/matrix.py FOLDER --here [ROW…]   runs the engines in a chroot on this machine instead: its kernel,
+                                               its control groups, and minutes instead of hours
     tests/engines/matrix.py FOLDER --page      writes the page from all rows that were kept
 
 Needs root (a network namespace with a tap device, and no way out of it), the images of `exitone images build` on this
@@ -12,9 +14,7 @@ machine's engine, and `cargo build --release` (or EXITONE=/path/to/exitone). Not
 import itertools
 import json
 import os
-import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -22,11 +22,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from machine import ADDRESS, ROOTLESS, Here, Machine, client
+
 ROOT = Path(__file__).resolve().parents[2]
 EXITONE = Path(os.environ.get("EXITONE", ROOT / "target/release/exitone"))
-NAMESPACE = "exitone-engines"
-ADDRESS = "10.99.0.2"
-BOOT_S = 180
 # After a kill, nothing may be left for longer than this.
 GONE_S = 10
 IMAGES = [f"nerava-backend:{tag}" for tag in (
@@ -56,7 +55,6 @@ DOCKER = "systemctl start docker"
 DOCKER_VERSION = "docker version --format '{{.Server.Version}}'"
 PODMAN_VERSION = "podman version --format '{{.Server.Version}}'"
 SOCKET = "/run/docker.sock"
-ROOTLESS = "/run/user/1000"
 
 
 def docker(name, title, release, **more):
@@ -88,135 +86,6 @@ ROWS = [
         " /usr/share/docker.io/contrib/dockerd-rootless.sh --iptables=false --ip6tables=false --bridge=none",
         DOCKER_VERSION, f"{ROOTLESS}/docker.sock", user="ann"),
 ]
-
-
-class Machine:
-    """A virtual machine with an engine. It ends with `with`."""
-
-    def __init__(self, folder, row):
-        self.folder, self.row = folder, row
-        self.disk = f"running-{row.name}.disk"
-        self.children = []
-
-    def __enter__(self):
-        make_namespace()
-        subprocess.run(["cp", "--sparse=always", f"{self.row.release}.disk", self.disk], cwd=self.folder, check=True)
-        boot = self.folder / "boot.sh"
-        boot.write_text(BOOT)
-        log = open(self.folder / "rows" / f"{self.row.name}.boot.log", "wb")
-        command = inside(["unshare", "--mount", "bash", str(boot), self.disk])
-        self.children.append(subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
-                                              stderr=log, start_new_session=True))
-        until(BOOT_S, lambda: self.ssh("true", check=False).returncode == 0, "the machine answers")
-        return self
-
-    def __exit__(self, *_):
-        for child in reversed(self.children):
-            try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            child.wait()
-        (self.folder / self.disk).unlink(missing_ok=True)
-
-    def ssh_options(self):
-        known = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
-        return ["-i", str(self.folder / "key"), *known, "-o", "ConnectTimeout=3"]
-
-    def ssh(self, command, user="root", check=True):
-        words = ["ssh", *self.ssh_options(), f"{user}@{ADDRESS}", command]
-        return subprocess.run(inside(words), stdin=subprocess.DEVNULL, text=True, capture_output=True, check=check)
-
-    def start(self):
-        """Starts the engine; returns the environment in which a client reaches it."""
-        row = self.row
-        # The kernel has no NAT; candidates do not need the bridge.
-        config = json.dumps({"iptables": False, "ip6tables": False, "bridge": "none", **row.daemon})
-        self.ssh(f"mkdir -p /etc/docker; echo {shlex.quote(config)} >/etc/docker/daemon.json")
-        if row.reach == "tls":
-            self.ssh(CERTIFICATES)
-            self.ssh("mkdir -p /etc/systemd/system/docker.service.d; printf '[Service]\\nExecStart=\\nExecStart="
-                     "/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376 --tlsverify --tlscacert=/tls/ca.pem"
-                     " --tlscert=/tls/cert.pem --tlskey=/tls/key.pem\\n' >/etc/systemd/system/docker.service.d/tls.conf;"
-                     "systemctl daemon-reload")
-        environment = "XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "
-        prefix = environment if row.user != "root" else ""
-        self.ssh(prefix + row.start, user=row.user)
-        until(60, lambda: self.ssh(f"test -S {row.socket}", user=row.user, check=False).returncode == 0, "the socket is there")
-        self.version = self.ssh(prefix + (f"DOCKER_HOST=unix://{row.socket} " if "docker" in row.version else "")
-                                + row.version, user=row.user).stdout.strip()
-        if row.reach == "tls":
-            tls = self.folder / "tls"
-            shutil.rmtree(tls, ignore_errors=True)
-            tls.mkdir()
-            for name in ("ca.pem", "cert.pem", "key.pem"):
-                (tls / name).write_text(self.ssh(f"cat /tls/client-{name}" if name != "ca.pem" else "cat /tls/ca.pem").stdout)
-            return {"DOCKER_HOST": f"tcp://{ADDRESS}:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tls)}
-        if row.reach == "ssh":
-            # `ssh` takes its options from a file.
-            home = self.folder / "home"
-            (home / ".ssh").mkdir(parents=True, exist_ok=True)
-            wrapper = home / "bin"
-            wrapper.mkdir(exist_ok=True)
-            ssh = wrapper / "ssh"
-            ssh.write_text("#!/bin/sh\nexec /usr/bin/ssh " + " ".join(self.ssh_options()) + ' "$@"\n')
-            ssh.chmod(0o755)
-            return {"DOCKER_HOST": f"ssh://root@{ADDRESS}", "PATH": f"{wrapper}:{os.environ['PATH']}"}
-        local = self.folder / f"{row.name}.sock"
-        local.unlink(missing_ok=True)
-        forward = ["ssh", "-N", *self.ssh_options(), "-L", f"{local}:{row.socket}", f"{row.user}@{ADDRESS}"]
-        self.children.append(subprocess.Popen(inside(forward), stdin=subprocess.DEVNULL, start_new_session=True))
-        until(20, local.exists, "the forwarded socket is there")
-        return {"DOCKER_HOST": f"unix://{local}"}
-
-
-# The machine's files are in a chroot, because the kernel needs a newer C library than most hosts have.
-BOOT = """\
-set -e
-mount --make-rprivate /
-mount -t proc proc kernel/proc
-mount --bind /dev kernel/dev
-mount -t tmpfs tmpfs kernel/tmp
-mount -t tmpfs -o size=4g tmpfs kernel/dev/shm
-mount --bind . kernel/disks
-HOME=/tmp exec chroot kernel /usr/bin/linux.uml ubd0=/disks/$1 root=/dev/ubda rw mem=3G \\
-    vec0:transport=tap,ifname=tap0 net.ifnames=0 con0=null,fd:1 con=null
-"""
-
-CERTIFICATES = f"""
-set -e; mkdir -p /tls; cd /tls
-openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=engines -keyout ca-key.pem -out ca.pem 2>/dev/null
-sign() {{ openssl req -newkey rsa:2048 -nodes -subj /CN=$1 -keyout $2key.pem -out $2csr.pem 2>/dev/null
-          echo "subjectAltName=IP:{ADDRESS}\\nextendedKeyUsage=$3" >$2ext
-          openssl x509 -req -in $2csr.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile $2ext -out $2cert.pem 2>/dev/null; }}
-sign server '' serverAuth; sign client client- clientAuth
-"""
-
-
-def inside(words):
-    return ["ip", "netns", "exec", NAMESPACE, *words]
-
-
-def make_namespace():
-    """A network namespace with a tap device and no way out."""
-    if NAMESPACE in subprocess.run(["ip", "netns", "list"], text=True, capture_output=True).stdout.split():
-        return
-    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
-    for words in ("link set lo up", "tuntap add tap0 mode tap", "addr add 10.99.0.1/24 dev tap0", "link set tap0 up"):
-        subprocess.run(inside(["ip", *words.split()]), check=True)
-
-
-def until(seconds, is_so, what):
-    end = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {seconds} s: {what}")
-        time.sleep(0.5)
-
-
-def client(words, env):
-    """A command in the namespace that reaches the engine. `ip netns exec` and `env` become the command."""
-    return inside(["env", *(f"{name}={value}" for name, value in env.items()), *map(str, words)])
 
 
 def run(words, env, within=1800):
@@ -350,20 +219,24 @@ def main():
     (folder / "rows").mkdir(exist_ok=True)
     if arguments[1:] == ["--page"]:
         from page import page
-        (ROOT / "docs/engines-measured.md").write_text(page([r.name for r in ROWS], folder / "rows"))
+        (ROOT / "docs/engines-measured.md").write_text(page([name for r in ROWS for name in (r.name, f"{r.name}-here")], folder / "rows"))
         return
-    unknown = set(arguments[1:]) - {row.name for row in ROWS}
+    here = "--here" in arguments
+    wanted = [name for name in arguments[1:] if name != "--here"]
+    unknown = set(wanted) - {row.name for row in ROWS}
     if unknown:
         sys.exit(f"no such row: {', '.join(sorted(unknown))}; rows: {', '.join(row.name for row in ROWS)}")
     for row in ROWS:
-        if arguments[1:] and row.name not in arguments[1:]:
+        if wanted and row.name not in wanted or here and row.reach != "socket":
             continue
-        seen = {"name": row.name, "title": row.title, "date": time.strftime("%Y-%m-%d"), "user": row.user}
+        name = f"{row.name}-here" if here else row.name
+        title = f"{row.title}, on {os.uname().release} without a virtual machine" if here else row.title
+        seen = {"name": name, "title": title, "date": time.strftime("%Y-%m-%d"), "user": row.user}
         print(f"== {row.title}", flush=True)
-        state = folder / "state" / row.name
+        state = folder / "state" / name
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True)
-        with Machine(folder, row) as machine:
+        with (Here if here else Machine)(folder, row) as machine:
             begun = time.monotonic()
             try:
                 env = {**machine.start(), "XDG_STATE_HOME": str(state)}

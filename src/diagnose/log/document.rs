@@ -1,5 +1,5 @@
 //! Logs in documents: JSON of `aws logs get-log-events` and `filter-log-events`, of `aws ecs describe-tasks`, of
-//! `gcloud logging read`, its YAML, and the CSV of CloudWatch Logs Insights.
+//! `gcloud logging read`, its YAML, and CSV as consoles export it.
 
 use std::fmt;
 use std::io::BufRead;
@@ -37,7 +37,7 @@ pub(super) fn shape(sample: &str) -> Option<Shape> {
             (!is_event).then_some(Shape::Json)
         }
         Some(b'[') if is_json && inside.starts_with(['{', ']']) => Some(Shape::Json),
-        _ if first.contains("@message") && first.contains(',') => Some(Shape::Csv),
+        _ if Columns::of(first).is_some() => Some(Shape::Csv),
         _ if first.starts_with("---") || first.starts_with("insertId:") => text
             .lines()
             .any(|line| line.starts_with("textPayload:") || line.starts_with("jsonPayload:"))
@@ -256,24 +256,49 @@ impl<'de> Visitor<'de> for &mut Top<'_> {
     }
 }
 
-/// Rows of Insights, usually newest first: `@timestamp,@message`, with other columns between them.
+/// Names of a column with times and of one with messages, in lower case: CloudWatch Logs Insights, Cloud Logging, Log
+/// Analytics, Datadog, Grafana, Kibana.
+const TIMES: [&str; 7] =
+    ["@timestamp", "timestamp", "time", "date", "timegenerated", "timegenerated [utc]", "datetime"];
+const MESSAGES: [&str; 10] =
+    ["@message", "message", "textpayload", "msg", "log", "line", "content", "logentry", "log_s", "resultdescription"];
+
+/// Where the times and the messages are in a table.
+struct Columns {
+    time: usize,
+    message: usize,
+}
+
+impl Columns {
+    /// The columns that the first line of a table names; `None` for anything else.
+    fn of(line: &str) -> Option<Self> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+        let names = reader.records().next()?.ok()?;
+        let name = |name: &str| name.trim_start_matches('\u{feff}').trim().to_lowercase();
+        let names: Vec<String> = names.iter().map(name).collect();
+        let column = |of: &[&str]| of.iter().find_map(|one| names.iter().position(|name| name == one));
+        Some(Self { time: column(&TIMES)?, message: column(&MESSAGES)? })
+    }
+}
+
+/// Rows with a time and a message, often newest first.
 fn csv(source: &mut impl BufRead, kept: &mut Kept) -> Result<(), NotALog> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
+    let mut first = Vec::new();
+    super::kept::line(source, &mut first)?;
+    let Some(Columns { time, message }) = Columns::of(&String::from_utf8_lossy(&first)) else { return Ok(()) };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(source);
+    let mut record = csv::ByteRecord::new();
+    let mut number = 1;
     let wrong = |e: csv::Error| match e.into_kind() {
         csv::ErrorKind::Io(e) => NotALog::Io(e),
         other => NotALog::OtherJson { what: format!("{other:?}") },
     };
-    let names = reader.headers().map_err(wrong)?.clone();
-    let column = |name: &str| names.iter().position(|known| known.trim_start_matches('\u{feff}') == name);
-    let (time, message) = (column("@timestamp"), column("@message"));
-    let mut record = csv::ByteRecord::new();
-    let mut number = 1;
-    while reader.read_byte_record(&mut record).map_err(|e| NotALog::OtherJson { what: e.to_string() })? {
+    while reader.read_byte_record(&mut record).map_err(wrong)? {
         number += 1;
-        let field = |at: Option<usize>| at.and_then(|at| record.get(at)).map(String::from_utf8_lossy);
-        let time = field(time).map(std::borrow::Cow::into_owned);
+        let field = |at: usize| record.get(at).map(String::from_utf8_lossy).unwrap_or_default();
+        let time = Some(field(time).into_owned()).filter(|time| !time.is_empty());
         let ms = time.as_deref().and_then(millis);
-        for line in field(message).unwrap_or_default().lines() {
+        for line in field(message).lines() {
             kept.push(Raw { number, time: time.clone(), ms, text: line.to_owned(), meaning: None });
         }
     }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::diagnose::signature::speaks_of_an_error;
+
 /// Keys of the message, in order of preference.
 const MESSAGE: [&str; 10] =
     ["message", "msg", "@m", "event", "textPayload", "log", "text", "@mt", "body", "errorMessage"];
@@ -60,8 +62,8 @@ const BESIDE: [&str; 24] = [
 /// Maximum length of the fields of an event, in characters.
 const MOST_FIELDS: usize = 400;
 
-/// A log whose JSON lines are plain lines: below an error the level stands first, then the message, then the stack. A
-/// line that is not such JSON stays as it is.
+/// A log whose JSON lines are plain lines: the level unless it is an error's, then the message, then the stack. A line that
+/// is not such JSON stays as it is.
 pub(crate) fn plain(log: &str) -> Cow<'_, str> {
     if !log.lines().any(|line| line.trim_start().starts_with('{') || line.trim_end().ends_with('}')) {
         return Cow::Borrowed(log);
@@ -136,6 +138,10 @@ fn event(line: &str) -> Option<String> {
             text.push_str(if error.trim_end().contains('\n') { "\n" } else { ": " });
         }
         text.push_str(error.trim_end());
+    }
+    // So that the line is known for an error without the level, too.
+    if level == Some(Level::Error) && !text.contains('\n') && !speaks_of_an_error(&text) {
+        text.insert_str(0, "ERROR: ");
     }
     // Below the first line nothing is added to a stack.
     if !fields.is_empty() {
@@ -294,7 +300,8 @@ mod tests {
                 r#"{"message":"bad","level":"ERROR","stack_trace":"java.lang.E: bad\n\tat a.B.c(B.java:1)"}"#,
                 "java.lang.E: bad\n\tat a.B.c(B.java:1)",
             ),
-            (r#"{"severity":"ERROR","jsonPayload":{"message":"boom"}}"#, "boom"),
+            (r#"{"severity":"ERROR","jsonPayload":{"message":"boom"}}"#, "ERROR: boom"),
+            (r#"{"level":"FATAL","error":{"message":"disk a: corrupted"}}"#, "ERROR: disk a: corrupted"),
             (
                 r#"{"log.level":"ERROR","message":"fatal","error.type":"java.lang.E","error.message":"bad","error.stack_trace":"java.lang.E: bad\n\tat a.B.c(B.java:1)"}"#,
                 "fatal\njava.lang.E: bad\n\tat a.B.c(B.java:1)",

@@ -41,6 +41,7 @@ static AFTER_TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// The lines without their prefixes, in the order of their times.
 pub(super) fn parsed(mut lines: Vec<Raw>) -> Vec<Raw> {
     single_spaced(&mut lines);
+    outdented(&mut lines);
     strip(&mut lines, &SOURCE);
     strip(&mut lines, &NAMED);
     strip(&mut lines, &JOURNAL);
@@ -59,6 +60,20 @@ fn single_spaced(lines: &mut Vec<Raw>) {
     let followed = lines.windows(2).filter(|pair| !is_empty(&pair[0]) && !is_empty(&pair[1])).count();
     if full >= FEWEST_SPACED && followed * 10 <= full {
         lines.retain(|line| !is_empty(line) || line.meaning.is_some());
+    }
+}
+
+/// Drops the indentation of a log that was copied from a text, or quoted in one (`> `).
+fn outdented(lines: &mut [Raw]) {
+    let full = || lines.iter().filter(|line| !line.text.trim().is_empty());
+    if full().count() < 2 {
+        return;
+    }
+    let width = |text: &str| text.len() - text.trim_start_matches([' ', '>']).len();
+    let common = full().map(|line| width(&line.text)).min().unwrap_or(0);
+    for line in lines.iter_mut() {
+        let width = common.min(width(&line.text));
+        line.text.drain(..width);
     }
 }
 
@@ -135,17 +150,24 @@ fn is_path(word: &str) -> bool {
     word.contains('/') && !word.contains("://")
 }
 
-/// A time in milliseconds since 1970: ISO 8601, with a space for the `T`, without a zone (UTC), or as App Runner writes
-/// it, `12-01-2025 10:15:02 AM`.
+/// Forms of a time besides ISO 8601: App Runner's, those of consoles that export a table, and Go's.
+const FORMS: [&str; 5] = [
+    "%m-%d-%Y %I:%M:%S %p",
+    "%m/%d/%Y, %I:%M:%S%.f %p",
+    "%m/%d/%Y %I:%M:%S%.f %p",
+    "%m/%d/%Y %H:%M:%S%.f",
+    "%Y/%m/%d %H:%M:%S%.f",
+];
+
+/// A time in milliseconds since 1970: ISO 8601, with a space for the `T`, without a zone (UTC), or one of [`FORMS`].
 pub(super) fn millis(time: &str) -> Option<i64> {
-    let time = time.trim().replace(',', ".");
-    if let Ok(time) = time.parse::<jiff::Timestamp>() {
+    let time = time.trim();
+    let iso = time.replace(',', ".");
+    if let Ok(time) = iso.parse::<jiff::Timestamp>() {
         return Some(time.as_millisecond());
     }
-    let civil = time
-        .parse::<jiff::civil::DateTime>()
-        .ok()
-        .or_else(|| jiff::fmt::strtime::parse("%m-%d-%Y %I:%M:%S %p", &time).ok()?.to_datetime().ok())?;
+    let formed = |form: &&str| jiff::fmt::strtime::parse(form, time).ok()?.to_datetime().ok();
+    let civil = iso.parse::<jiff::civil::DateTime>().ok().or_else(|| FORMS.iter().find_map(formed))?;
     Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }
 

@@ -26,6 +26,13 @@ fn reads_one_log_in_every_form() {
     let newest_first: Vec<_> = events.iter().rev().cloned().collect();
     let csv = |n: usize, line: &str| format!("2026-11-28 10:00:0{n}.000,\"{}\"", line.replace('"', "\"\""));
     let rows: Vec<String> = PLAIN.iter().enumerate().map(|(n, line)| csv(n, line)).rev().collect();
+    let quoted = |line: &str| line.replace('"', "\"\"");
+    let analytics: Vec<String> = (PLAIN.iter().enumerate().rev())
+        .map(|(n, line)| format!("\"11/28/2026, 10:00:0{n}.123 AM\",web,\"{}\"", quoted(line)))
+        .collect();
+    let datadog: Vec<String> = (PLAIN.iter().enumerate().rev())
+        .map(|(n, line)| format!("2026-11-28T10:00:0{n}.000Z,i-01,web,\"{}\"", quoted(line)))
+        .collect();
     let gcloud = |n: usize, line: &str| serde_json::json!({"timestamp": format!("2026-11-28T10:00:0{n}Z"), "textPayload": line, "severity": "ERROR"});
     for (form, log) in [
         ("text", each(&|_, line| line.to_owned())),
@@ -34,6 +41,8 @@ fn reads_one_log_in_every_form() {
         ("docker logs -t", each(&|n, line| format!("2026-11-28T10:00:00.00000000{n}Z {line}"))),
         ("kubectl logs --timestamps", each(&|n, line| format!("2026-11-28T10:00:00.00000000{n}Z {line}"))),
         ("compose", each(&|_, line| format!("web-1  | {line}"))),
+        ("compose, indented", each(&|_, line| format!("    web-1  | {line}"))),
+        ("compose, quoted", each(&|_, line| format!("> web-1  | {line}"))),
         ("compose -t", each(&|n, line| format!("web-1  | 2026-11-28T10:00:00.00000000{n}Z {line}"))),
         ("kubectl logs --prefix", each(&|_, line| format!("[pod/web-0/app] {line}"))),
         ("aws logs tail", each(&|n, line| format!("2026-11-28T10:00:0{n}.000000+00:00 instance/0123abcd {line}"))),
@@ -54,6 +63,8 @@ fn reads_one_log_in_every_form() {
         ("filter-log-events, newest first", format!("{:#}", serde_json::json!({"events": newest_first}))),
         ("events on one line", serde_json::json!(events).to_string()),
         ("Insights", format!("@timestamp,@message\n{}\n", rows.join("\n"))),
+        ("Log Analytics", format!("\"TimeGenerated [UTC]\",ContainerName_s,Log_s\n{}\n", analytics.join("\n"))),
+        ("Datadog", format!("Date,Host,Service,Content\n{}\n", datadog.join("\n"))),
         (
             "gcloud JSON",
             serde_json::json!(PLAIN.iter().enumerate().map(|(n, line)| gcloud(n, line)).collect::<Vec<_>>())

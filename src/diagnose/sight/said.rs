@@ -4,9 +4,13 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// The value of a key in logfmt: `msg="cannot start" err=closed`.
+/// The value of a key in logfmt: `msg="cannot start" err=closed`. Without quotes it goes on until the next key.
 fn value(keys: &str) -> Option<Regex> {
-    Regex::new(&format!(r#"(?:^|\s)(?:{keys})=(?:"((?:[^"\\]|\\.)*)"|(\S+))"#)).ok()
+    let word = r#"(?:[^\s="]+|[^\w\s"]\S*)"#;
+    Regex::new(&format!(
+        r#"(?:^|\s)(?:{keys})=(?:"((?:[^"\\]|\\.)*)"|([^\s"]\S*(?: {word})*?)(?:\s+[\w.]+=|\s*$))"#
+    ))
+    .ok()
 }
 
 static MESSAGE: LazyLock<Option<Regex>> = LazyLock::new(|| value("msg|message"));
@@ -50,6 +54,11 @@ mod tests {
                 r#"cannot start: port "x" is no number"#,
             ),
             ("time=1 level=fatal msg=boom", Some("next"), "boom"),
+            (
+                "level=error msg=Unable to start. audience=app error=map[message: length must be >= 16, but got 11]",
+                None,
+                "Unable to start.: map[message: length must be >= 16, but got 11]",
+            ),
             ("level=error error=closed", None, "level=error error=closed"),
             ("no msg= here", None, "no msg= here"),
         ] {
