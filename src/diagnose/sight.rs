@@ -11,8 +11,8 @@ use regex::Regex;
 
 use super::facts::{Facts, Witness};
 use super::log::json_line;
-use super::log::spelled::spelled;
-use super::signature::{error_at, names_an_error, short};
+use super::log::spelled::{spelled, unescaped};
+use super::signature::{error_at, is_numbered, names_an_error, short};
 use super::traceback::{Crash, crash};
 use super::waiting::{is_computing, unanswered, waiting_for};
 use crate::catalogue::pattern::Candidates;
@@ -105,6 +105,7 @@ impl<'a> Sight<'a> {
         let log = anstream::adapter::strip_str(facts.log).to_string();
         let log = spelled(&log);
         let log = json_line::plain(&log);
+        let log = unescaped(&log);
         let all: Vec<&str> = log.lines().collect();
         // What a program printed and got over is not how it ended.
         let (survived, crash) = match crash(&log) {
@@ -117,6 +118,10 @@ impl<'a> Sight<'a> {
         }
         let spoken = |(zone, line): (Zone, &&str)| Spoken { zone, text: line.trim_end().to_owned() };
         let mut lines: Vec<Spoken> = zones.into_iter().zip(&all).map(spoken).collect();
+        // What a runtime quotes of a source behind line numbers says nothing by itself.
+        for line in lines.iter_mut().filter(|line| is_numbered(&line.text)) {
+            line.text.clear();
+        }
         let look = |lines: &[Spoken]| catalogue.patterns.candidates(lines.iter().map(|line| line.text.as_str()));
         let candidates = look(&lines);
         let harmless = harmless(catalogue, &lines, &candidates);

@@ -69,9 +69,13 @@ pub(super) fn error_at(lines: &[&str]) -> Option<usize> {
 /// Levels with which a line of an error begins.
 const MARKS: [&str; 5] = ["error", "fatal", "panic", "critical", "emerg"];
 
-/// Whether a line begins with the level of an error: `ERROR: …`, `[error] …`.
+/// Whether a line begins with the level of an error: `ERROR: …`, `[0.01s][error] …`.
 fn is_marked(line: &str) -> bool {
-    let word = line.trim_start().trim_start_matches('[').split([':', ' ', ']']).next().unwrap_or_default();
+    let behind = line.trim_start().split("][").take(2);
+    behind.map(|part| part.trim_start_matches('[').split([':', ' ', ']']).next().unwrap_or_default()).any(is_mark)
+}
+
+fn is_mark(word: &str) -> bool {
     MARKS.iter().any(|mark| word.eq_ignore_ascii_case(mark))
 }
 
@@ -82,7 +86,7 @@ fn is_help(line: &str) -> bool {
 }
 
 /// Words of a program that refuses what it was given.
-const COMPLAINTS: [&str; 18] = [
+const COMPLAINTS: [&str; 21] = [
     "not set",
     "is required",
     "required flag",
@@ -101,6 +105,9 @@ const COMPLAINTS: [&str; 18] = [
     "unsupported",
     "is not in the correct",
     "you skipped",
+    "does not exist",
+    "not defined",
+    " lost",
 ];
 
 /// Whether a line says what a program lacks or does not take, without the word error.
@@ -110,7 +117,7 @@ fn complains(line: &str) -> bool {
 }
 
 /// Words of lines that report the end of a process and not what ended it.
-const ENDS: [&str; 14] = [
+const ENDS: [&str; 16] = [
     "npm err!",
     "npm error",
     "elifecycle",
@@ -125,11 +132,21 @@ const ENDS: [&str; 14] = [
     "failed to start containers",
     "shutting down",
     "will retry",
+    // What was under way when something else failed.
+    "a task was canceled",
+    "operation was canceled",
 ];
 
-/// Whether a line is one of a source that a runtime quotes: indented, and the end of a statement.
+/// Whether a line is one of a source that a runtime quotes: indented, and the end of a statement, or behind its number.
 fn is_code(line: &str) -> bool {
-    line.starts_with([' ', '\t']) && line.trim_end().ends_with(';')
+    line.starts_with([' ', '\t']) && line.trim_end().ends_with(';') || is_numbered(line)
+}
+
+/// Whether a line is one of a source, behind its number: `242 |   } catch (error) {`.
+pub(super) fn is_numbered(line: &str) -> bool {
+    let text = line.trim_start_matches([' ', '>', '\t']);
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    digits > 0 && text[digits..].starts_with(" |")
 }
 
 /// Whether a line begins with the name of an error: `ValueError: …`, `java.net.ConnectException: …`.
@@ -290,6 +307,8 @@ mod tests {
         assert_eq!(error_at(&node), Some(3));
         assert_eq!(error_at(&["starting", "Required flag \"token\" not set", "bye"]), Some(1));
         assert_eq!(error_at(&["FOO is not set, using 1", "cannot open /x"]), Some(1), "an error comes first");
+        assert_eq!(error_at(&[" 12 | throw new Error(x)", "bot: invalid intent"]), Some(1), "a source is no error");
+        assert_eq!(error_at(&["[0.1s][error][gc] no heap", "error: x"]), Some(0));
         assert_eq!(error_at(&["KEY must exactly be 32 bytes long", "bye"]), Some(0));
         let usage = ["ERROR: D is not a recognized option", "  -q, --quiet    Turns off output/error streams"];
         assert_eq!(error_at(&usage), Some(0));

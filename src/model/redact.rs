@@ -100,6 +100,12 @@ const REMARKS: [&str; 21] = [
     "operation",
 ];
 
+/// Words with which a message about a name begins, if more words follow (`jwt-secret: illegal base64 data`).
+const BEGINNINGS: [&str; 20] = [
+    "illegal", "is", "are", "has", "failed", "cannot", "could", "unable", "expected", "unknown", "wrong", "bad",
+    "value", "length", "too", "should", "input", "string", "error", "jwt",
+];
+
 /// A log line as it may be shown: without passwords of URLs, and without the values of names that look like a
 /// credential (`NAME=value`, `NAME: value`, `"name":"value"`).
 #[must_use]
@@ -124,9 +130,15 @@ pub(crate) fn shown_line(line: &str) -> String {
             let is_path = line[..name.start()].ends_with("/etc/");
             // `the key :basic_auth` is a name in Elixir and Ruby.
             let is_atom = name_text == "key" && &line[name.end()..value.start()] == " :";
-            REMARKS.contains(&word.as_str()) || is_path || is_atom
+            let goes_on =
+                line[value.end()..].strip_prefix(' ').is_some_and(|next| next.starts_with(|c: char| c.is_alphabetic()));
+            let begins = goes_on && BEGINNINGS.contains(&word.as_str());
+            REMARKS.contains(&word.as_str()) || begins || is_path || is_atom
         };
-        if !looks_like_credential(name_text) || of_error || of_prose || text.is_empty() {
+        // `SECRET: [ 'Required' ]`, and a call that makes it.
+        let is_empty = !text.contains(char::is_alphanumeric);
+        let is_code = &found["sign"] == "=" && value.as_str().ends_with("(...)");
+        if !looks_like_credential(name_text) || of_error || of_prose || is_empty || is_code {
             continue;
         }
         out.push_str(&line[end..value.start()]);

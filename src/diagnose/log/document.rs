@@ -36,13 +36,22 @@ pub(super) fn shape(sample: &str) -> Option<Shape> {
                 && (is_event(first) || text.lines().filter(|line| !line.trim().is_empty()).count() > 1);
             (!is_event).then_some(Shape::Json)
         }
-        Some(b'[') if is_json && inside.starts_with(['{', ']']) => Some(Shape::Json),
+        Some(b'[') if is_json && inside.starts_with(['{', ']']) && begins_as_json(text) => Some(Shape::Json),
         _ if Columns::of(first).is_some() => Some(Shape::Csv),
         _ if first.starts_with("---") || first.starts_with("insertId:") => text
             .lines()
             .any(|line| line.starts_with("textPayload:") || line.starts_with("jsonPayload:"))
             .then_some(Shape::Yaml),
         _ => None,
+    }
+}
+
+/// Whether a text begins with JSON, as far as it goes. Node.js prints objects that only look like it.
+fn begins_as_json(text: &str) -> bool {
+    match serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>().next() {
+        Some(Err(e)) => e.is_eof(),
+        Some(Ok(_)) => true,
+        None => false,
     }
 }
 

@@ -13,7 +13,7 @@ const MESSAGE: [&str; 10] =
 /// Keys of the level.
 const LEVEL: [&str; 8] = ["level", "severity", "@l", "levelname", "log.level", "lvl", "loglevel", "s"];
 /// Keys of an error: a text, or an object with a message and a stack.
-const ERROR: [&str; 12] = [
+const ERROR: [&str; 11] = [
     "err",
     "error",
     "exception",
@@ -23,7 +23,6 @@ const ERROR: [&str; 12] = [
     "stack",
     "stacktrace",
     "exc_text",
-    "Exception",
     "cause",
     "reason",
 ];
@@ -33,7 +32,7 @@ const PARTS: [&str; 7] = ["stack", "stack_trace", "stackTrace", "backtrace", "me
 const INSIDE: [&str; 3] = ["fields", "jsonPayload", "attr"];
 
 /// Fields that say nothing about what happened.
-const BESIDE: [&str; 24] = [
+const BESIDE: [&str; 26] = [
     "time",
     "timestamp",
     "ts",
@@ -58,6 +57,8 @@ const BESIDE: [&str; 24] = [
     "@i",
     "id",
     "ctx",
+    "stream",
+    "location",
 ];
 /// Maximum length of the fields of an event, in characters.
 const MOST_FIELDS: usize = 400;
@@ -101,6 +102,7 @@ fn event(line: &str) -> Option<String> {
     let Some(Value::Object(event)) = json.ends_with('}').then(|| serde_json::from_str(json).ok()).flatten() else {
         return None;
     };
+    let event = uncapitalized(event);
     let inner = INSIDE.iter().filter_map(|key| event.get(*key)?.as_object());
     let all: Vec<&Map<String, Value>> = std::iter::once(&event).chain(inner).collect();
     let find = |keys: &[&str]| keys.iter().find_map(|key| all.iter().find_map(|map| map.get(*key)));
@@ -149,6 +151,20 @@ fn event(line: &str) -> Option<String> {
         text.insert_str(end, &fields);
     }
     Some(text)
+}
+
+/// The keys with a small first letter: some loggers write `Level` and `Message`.
+fn uncapitalized(event: Map<String, Value>) -> Map<String, Value> {
+    let small = |key: String| {
+        let mut letters = key.chars();
+        letters.next().map(|first| first.to_ascii_lowercase().to_string() + letters.as_str()).unwrap_or_default()
+    };
+    let (capital, mut all): (Map<_, _>, Map<_, _>) =
+        event.into_iter().partition(|(key, _)| key.starts_with(|c: char| c.is_ascii_uppercase()));
+    for (key, value) in capital {
+        all.entry(small(key)).or_insert(value);
+    }
+    all
 }
 
 /// The message in an object: a text, or an object that has one.
@@ -301,6 +317,10 @@ mod tests {
                 "java.lang.E: bad\n\tat a.B.c(B.java:1)",
             ),
             (r#"{"severity":"ERROR","jsonPayload":{"message":"boom"}}"#, "ERROR: boom"),
+            (
+                r#"{"Event":"cannot start","Level":"fatal","Location":"main.go:190","Time":"10:00","error":"no key"}"#,
+                "cannot start: no key",
+            ),
             (r#"{"level":"FATAL","error":{"message":"disk a: corrupted"}}"#, "ERROR: disk a: corrupted"),
             (
                 r#"{"log.level":"ERROR","message":"fatal","error.type":"java.lang.E","error.message":"bad","error.stack_trace":"java.lang.E: bad\n\tat a.B.c(B.java:1)"}"#,

@@ -22,6 +22,8 @@ static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(r"^(\[[A-Za-z]
 /// `(APIServer pid=1) text` (vLLM, Ray), `stderr: text`: a process that prints what its children write.
 static CHILD: LazyLock<Option<Regex>> =
     LazyLock::new(|| compiled(r"^(?:\([A-Za-z][\w:.]*(?: [\w=]+)* pid=\d+\) ?|(?:stdout|stderr): )"));
+/// `web-1  | text` behind a time (Docker Desktop), or the bar alone (Loguru). A level in this place stays.
+static BAR: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(r"^(?:[a-z0-9][a-z0-9_.-]*)?\s*\| ?"));
 /// A time with its zone, after which a text may follow at once (TrueNAS), or without one.
 static TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let time = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?";
@@ -46,6 +48,7 @@ pub(super) fn parsed(mut lines: Vec<Raw>) -> Vec<Raw> {
     strip(&mut lines, &NAMED);
     strip(&mut lines, &JOURNAL);
     times(&mut lines);
+    strip(&mut lines, &BAR);
     strip(&mut lines, &CHILD);
     ordered(lines)
 }

@@ -41,6 +41,8 @@ fn reads_one_log_in_every_form() {
         ("docker logs -t", each(&|n, line| format!("2026-11-28T10:00:00.00000000{n}Z {line}"))),
         ("kubectl logs --timestamps", each(&|n, line| format!("2026-11-28T10:00:00.00000000{n}Z {line}"))),
         ("compose", each(&|_, line| format!("web-1  | {line}"))),
+        ("Docker Desktop", each(&|n, line| format!("2026-11-28 10:00:0{n} web  | {line}"))),
+        ("Loguru's times", each(&|n, line| format!("2026-11-28 10:00:0{n}.123 | {line}"))),
         ("compose, indented", each(&|_, line| format!("    web-1  | {line}"))),
         ("compose, quoted", each(&|_, line| format!("> web-1  | {line}"))),
         ("compose -t", each(&|n, line| format!("web-1  | 2026-11-28T10:00:00.00000000{n}Z {line}"))),

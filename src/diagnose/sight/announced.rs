@@ -23,7 +23,8 @@ impl Announced {
 }
 
 /// Words for a server that is ready.
-const VERBS: &str = "listening|listens|running|serving|started|responding|launched|available|accessible|bound|ready|up";
+const VERBS: &str =
+    "listening|listens|running|serving|started|responding|launched|starting|available|accessible|bound|ready|up";
 /// Hosts as servers print them.
 const HOST: &str = r"[\w.-]+|\[[0-9a-fA-F:.]*\]|\*|\+";
 
@@ -57,6 +58,8 @@ const OTHERS: [&str; 11] = [
 /// What a line announces.
 pub(super) fn announced(line: &str) -> Option<Announced> {
     let low = line.to_ascii_lowercase();
+    // The level of the line is no word about it.
+    let low = low.trim_start().trim_start_matches(['[', '<']).trim_start_matches("debug");
     if OTHERS.iter().any(|word| low.contains(word)) {
         return None;
     }

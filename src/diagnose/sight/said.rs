@@ -7,10 +7,8 @@ use regex::Regex;
 /// The value of a key in logfmt: `msg="cannot start" err=closed`. Without quotes it goes on until the next key.
 fn value(keys: &str) -> Option<Regex> {
     let word = r#"(?:[^\s="]+|[^\w\s"]\S*)"#;
-    Regex::new(&format!(
-        r#"(?:^|\s)(?:{keys})=(?:"((?:[^"\\]|\\.)*)"|([^\s"]\S*(?: {word})*?)(?:\s+[\w.]+=|\s*$))"#
-    ))
-    .ok()
+    Regex::new(&format!(r#"(?:^|\s)(?:{keys})=(?:"((?:[^"\\]|\\.)*)"|([^\s"]\S*(?: {word})*?)(?:\s+[\w.]+=|\s*$))"#))
+        .ok()
 }
 
 static MESSAGE: LazyLock<Option<Regex>> = LazyLock::new(|| value("msg|message"));

@@ -137,9 +137,12 @@ static CHAT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     level(words, &others)
 });
 
+/// What supervisord says of a program that failed, at the level of a remark.
+const FAILED: [&str; 3] = ["spawnerr:", "; not expected)", "gave up:"];
+
 /// Whether a logger marked the line as less than an error.
 fn is_chat(line: &str) -> bool {
-    CHAT.as_ref().is_some_and(|chat| chat.is_match(line))
+    CHAT.as_ref().is_some_and(|chat| chat.is_match(line)) && !FAILED.iter().any(|words| line.contains(words))
 }
 
 #[cfg(test)]
