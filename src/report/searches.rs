@@ -215,7 +215,7 @@ fn lesson(verdict: Verdict, set: &ConditionSet, failing: &[&ConditionSet], minim
         Verdict::Pass if count == 0 => "a failure needs a condition".to_owned(),
         Verdict::Pass if count == 1 => "not enough by itself".to_owned(),
         Verdict::Pass => format!("no set among these {count} fails"),
-        Verdict::Fail if count == 0 => "fails under every condition".to_owned(),
+        Verdict::Fail if count == 0 => "fails without any condition".to_owned(),
         Verdict::Fail if minimal.contains(&set) => "a minimal set".to_owned(),
         Verdict::Fail => match failing.iter().find(|known| **known != set && known.is_subset(set)) {
             Some(known) => format!("contains {known}, which fails already"),

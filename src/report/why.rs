@@ -19,7 +19,7 @@ pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool)
     let results: &[&CaseResult] = &results.iter().map(Borrow::borrow).collect::<Vec<_>>();
     if let Some(broke) = &answer.deployment {
         let mut text = deployment(answer, broke, results);
-        text.push_str(&around(answer));
+        text.push_str(&around(answer, explain));
         text.push_str(&certain(answer, results));
         if explain {
             text.push_str(&runs(results));
@@ -37,7 +37,7 @@ pub fn text(answer: &Answer, results: &[impl Borrow<CaseResult>], explain: bool)
     if answer.baseline == Verdict::Fail && answer.minimal_sets.iter().all(|set| set.conditions.is_empty()) {
         text.push_str(&log(results));
     }
-    text.push_str(&around(answer));
+    text.push_str(&around(answer, explain));
     text.push_str(&certain(answer, results));
     if explain {
         text.push_str(&runs(results));
@@ -102,7 +102,7 @@ pub(super) fn verdict(answer: &Answer) -> String {
             "undecided: something that it needs is missing".to_owned()
         }
         (Verdict::Unresolved, _) => "no answer".to_owned(),
-        (Verdict::Fail, Verdict::Fail) => "fails under every condition".to_owned(),
+        (Verdict::Fail, Verdict::Fail) => "fails without any condition".to_owned(),
         (Verdict::Fail, _) if count == 1 => "one set of conditions makes it fail".to_owned(),
         (Verdict::Fail, _) if count == 0 => "fails; the minimal set is not known".to_owned(),
         (Verdict::Fail, _) => {
@@ -236,8 +236,8 @@ fn log(results: &[&CaseResult]) -> String {
 }
 
 /// The remarks below the sets.
-fn around(answer: &Answer) -> String {
-    let lines = around_lines(answer);
+fn around(answer: &Answer, explain: bool) -> String {
+    let lines = if explain { around_lines(answer) } else { brief(answer) };
     if lines.is_empty() {
         return String::new();
     }
@@ -245,8 +245,8 @@ fn around(answer: &Answer) -> String {
     format!("\n{lines}")
 }
 
-/// Remarks, one per line: conditions that prevent failures, other failures, notes, conditions not searched.
-pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
+/// Remarks, one per line: conditions that prevent failures, other failures, notes.
+fn remarks(answer: &Answer) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for healed in &answer.healed {
         lines.push(format!("{} prevents the failure under {}", healed.healers, healed.heals));
@@ -258,24 +258,49 @@ pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
         ));
     }
     lines.extend(answer.notes.iter().cloned());
-    let grouped = |left: &[Left], what: &str| {
-        let mut by: Vec<(String, Vec<String>)> = Vec::new();
-        for one in left {
-            match by.iter_mut().find(|(because, _)| *because == one.because) {
-                Some((_, all)) => all.push(one.condition.to_string()),
-                None => by.push((one.because.clone(), vec![one.condition.to_string()])),
-            }
-        }
-        by.into_iter().map(|(because, all)| format!("{what}: {} ({because})", all.join(", "))).collect::<Vec<_>>()
-    };
-    lines.extend(grouped(&answer.pruned, "ruled out"));
-    lines.extend(grouped(&answer.skipped, "skipped"));
-    if !answer.not_exercised.is_empty() {
-        lines.push(format!("not exercised: {}", answer.not_exercised.join(", ")));
-    }
-    lines.extend(grouped(&answer.untried, "not tried"));
+    lines
+}
+
+/// The remarks, and the conditions that were not searched, with the reason.
+pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
+    let mut lines = remarks(answer);
+    lines.extend(reasons(&answer.pruned, "ruled out"));
+    lines.extend(reasons(&answer.skipped, "skipped"));
+    lines.extend(not_exercised(answer));
+    lines.extend(reasons(&answer.untried, "not tried"));
     lines.extend(answer.not_tried.iter().map(|what| format!("not tried: {what}")));
     lines
+}
+
+/// The same; what `--explain` gives the reason for is only named.
+fn brief(answer: &Answer) -> Vec<String> {
+    let named = |left: &[Left], what: &str| {
+        let names: Vec<String> = left.iter().map(|one| one.condition.to_string()).collect();
+        (!names.is_empty()).then(|| format!("{what}: {} (--explain says why)", names.join(", ")))
+    };
+    let mut lines = remarks(answer);
+    lines.extend(named(&answer.pruned, "ruled out"));
+    lines.extend(reasons(&answer.skipped, "skipped"));
+    lines.extend(not_exercised(answer));
+    lines.extend(named(&answer.untried, "not tried"));
+    lines.extend(answer.not_tried.iter().map(|what| format!("not tried: {what}")));
+    lines
+}
+
+fn not_exercised(answer: &Answer) -> Option<String> {
+    (!answer.not_exercised.is_empty()).then(|| format!("not exercised: {}", answer.not_exercised.join(", ")))
+}
+
+/// Conditions that were left out, one line for each reason.
+fn reasons(left: &[Left], what: &str) -> Vec<String> {
+    let mut by: Vec<(&str, Vec<String>)> = Vec::new();
+    for one in left {
+        match by.iter_mut().find(|(because, _)| *because == one.because) {
+            Some((_, all)) => all.push(one.condition.to_string()),
+            None => by.push((&one.because, vec![one.condition.to_string()])),
+        }
+    }
+    by.into_iter().map(|(because, all)| format!("{what}: {} ({because})", all.join(", "))).collect()
 }
 
 /// Whether the list of sets is complete, with confidence and assumption.
