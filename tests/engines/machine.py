@@ -208,6 +208,8 @@ mkdir over/upper over/work
 mount -t overlay overlay -o lowerdir=lower,upperdir=over/upper,workdir=over/work root
 mount -t proc proc root/proc
 mount --rbind /sys root/sys
+# crun refuses a second hierarchy beside those of version 1.
+[ ! -d root/sys/fs/cgroup/unified ] || umount root/sys/fs/cgroup/unified
 mount --rbind /dev root/dev
 mount -t tmpfs tmpfs root/run
 mount -t tmpfs tmpfs root/tmp
