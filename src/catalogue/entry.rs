@@ -190,7 +190,7 @@ impl Seen {
         match self {
             Self::File(FileState::Missing | FileState::There) => &["place"],
             Self::File(FileState::OtherCase) => &["place", "like"],
-            Self::File(FileState::NotWritable | FileState::NotReadable) => &["place", "owner", "mode", "user"],
+            Self::File(FileState::NotWritable | FileState::NotReadable) => &["place", "owner", "mode", "user", "uid"],
             Self::Variable(_) => &["state"],
             Self::Says | Self::SaysInside | Self::SaysOther => &["address", "other_port"],
             _ => &[],

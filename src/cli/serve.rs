@@ -60,7 +60,7 @@ pub(crate) struct Args {
     /// Folder that keeps services, operations and logs across restarts [default: in the state folder]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Custom domain of the seed's service; repeatable
+    /// Custom domain of the seed's service; may be repeated
     #[arg(long, value_name = "HOST", requires = "seed", value_parser = clients::domain)]
     domain: Vec<String>,
     /// Region of the services [default: the seed's, or us-east-1]

@@ -54,7 +54,7 @@ pub(crate) struct Args {
     /// Do not try repairs
     #[arg(long, help_heading = CONDITIONS, hide_short_help = true)]
     no_repair: bool,
-    /// Show every run
+    /// Show every run, and why conditions were left out
     #[arg(long, help_heading = OUTPUT)]
     explain: bool,
     #[command(flatten)]

@@ -315,7 +315,9 @@ fn other_architecture(seen: Option<&Seen>, answer: &Answer, runs: &Runs<'_>) -> 
     (seen.silent && fits && runs.image != SameImage::Same).then(|| Suspect {
         part: format!("static:{at}"),
         certainty: Certainty::Likely,
-        because: "the process printed nothing, and the image that was pushed may be of another architecture".to_owned(),
+        because:
+            "no line of the application is in the logs, and the image that was pushed may be of another architecture"
+                .to_owned(),
         settles: seen.image.as_ref().map(|image| format!("docker manifest inspect --verbose {image}")),
     })
 }

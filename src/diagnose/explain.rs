@@ -90,7 +90,8 @@ const MISLEADING: &str = "While it rolls back the platform may print another fai
                           first failure line in time is the true one.";
 /// Where the failure stays visible.
 const AFTER_ROLLBACK: &str = "After a rollback `describe-service` says RUNNING again, with the old image: only `aws \
-                              apprunner list-operations` shows the failure.";
+                              apprunner list-operations` shows the failure. If you have the input of the update that failed, \
+                              give it to `why` with `--update`.";
 
 /// The lines of the deployment to explain: the last that failed, else all of them.
 fn deployment(all: &[Line]) -> (usize, usize) {

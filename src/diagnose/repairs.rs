@@ -79,6 +79,7 @@ pub(crate) fn undone(condition: &Condition, passed: &CaseResult) -> Repair {
         kind: if undone.is_setting { RepairKind::Fix } else { RepairKind::Proof },
         verified: Some(true),
         healthy_ms: passed.healthy_ms,
+        uncovers: false,
         runs: 0,
     }
 }
@@ -339,7 +340,7 @@ pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
     let kind = if set.iter().all(is_setting) { RepairKind::Fix } else { RepairKind::Proof };
     let healthy_ms = runs.iter().find_map(|run| run.healthy_ms);
     let id = set.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-    Repair { id, text, kind, verified, healthy_ms, runs: runs.len() }
+    Repair { id, text, kind, verified, healthy_ms, uncovers: false, runs: runs.len() }
 }
 
 /// Whether a repair is a setting of the service or the image, which can be kept; a stand-in, root and a feature that is

@@ -65,6 +65,9 @@ pub struct Repair {
     pub(crate) verified: Option<bool>,
     /// Milliseconds until a run with it was healthy.
     pub(crate) healthy_ms: Option<f64>,
+    /// Whether the image then fails in another way: something else is wrong as well.
+    #[serde(default)]
+    pub(crate) uncovers: bool,
     /// Number of runs that tried it; 0 if the search's own runs show it.
     #[serde(default)]
     pub(crate) runs: usize,

@@ -249,6 +249,11 @@ pub struct Broke {
 }
 
 impl Broke {
+    /// Whether what broke it is proved.
+    pub(crate) fn is_proved(&self) -> bool {
+        self.likely.first().is_some_and(|suspect| suspect.certainty == Certainty::Proved)
+    }
+
     /// Whether the likeliest answer waits for values of secrets.
     pub(crate) fn is_open_for_secrets(&self) -> bool {
         self.likely.first().is_some_and(|suspect| suspect.part == BASELINE && suspect.certainty == Certainty::Undecided)

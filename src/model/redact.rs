@@ -14,7 +14,11 @@ const WORD: usize = 6;
 /// Minimum length of a part of a value next to dots that counts as abbreviated.
 const CUT: usize = 6;
 /// Values that are never secret, whatever the variable is called.
-const PLAIN: [&str; 10] = ["", "0", "1", "true", "false", "yes", "no", "on", "off", "none"];
+const PLAIN: [&str; 22] = [
+    "", "0", "1", "true", "false", "yes", "no", "on", "off", "none", // What examples have, and every text.
+    "secret", "password", "passwd", "changeme", "postgres", "root", "admin", "user", "test", "example", "health",
+    "image",
+];
 
 /// Parts of a variable's name that suggest a credential.
 const CREDENTIAL_WORDS: [&str; 12] = [

@@ -93,8 +93,8 @@ pub(super) fn healed<'a>(repairs: impl IntoIterator<Item = &'a Repair>) -> Vec<S
             }
         })
         .collect();
-    let useless: Vec<&str> =
-        decided.iter().filter(|repair| repair.verified == Some(false)).map(|repair| repair.id.as_str()).collect();
+    let useless = decided.iter().filter(|repair| repair.verified == Some(false) && !repair.uncovers);
+    let useless: Vec<&str> = useless.map(|repair| repair.id.as_str()).collect();
     if !useless.is_empty() {
         lines.push(format!("did not help: {}", useless.join(", ")));
     }
@@ -157,7 +157,7 @@ fn proof(set: &MinimalSet, answer: &Answer) -> String {
     } else {
         format!("with {}", set.conditions)
     };
-    let without = if set.passes_without_each { ", passes without" } else { "" };
+    let without = if set.passes_without_each && !set.conditions.is_empty() { ", passes without" } else { "" };
     format!("fails {fails} of {runs} {with}{without} · {} in {:.0} s", plural(answer.runs, "run"), answer.seconds)
 }
 

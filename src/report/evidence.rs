@@ -1,11 +1,14 @@
 //! The evidence of a case as readable lines.
 
 use super::view::plural;
-use crate::model::observation::{ConnectAttempt, Evidence, Fate, ProbeResult};
+use crate::model::observation::{ConnectAttempt, Evidence, Fate, ProbeAttempt, ProbeResult};
 use crate::model::outcome::CaseResult;
 
 /// Maximum number of events shown.
 const MOST_LINES: usize = 14;
+
+/// A port is seen to be open at most this many milliseconds late.
+const LATE_MS: f64 = 100.0;
 
 /// What a candidate did and what stopped it, in chronological order.
 #[must_use]
@@ -15,7 +18,11 @@ pub(crate) fn timeline(evidence: &Evidence) -> Vec<String> {
         lines.push((q.at_ms, format!("looked up {} ({}): {}", q.name, q.record, q.answer)));
     }
     lines.extend(evidence.connects.iter().map(|c| (c.at_ms, attempt(c))));
-    lines.extend(evidence.listens.iter().map(|l| (l.at_ms, format!("opened {}", socket(l.address, l.port)))));
+    // What is open is asked for now and then: a probe may find it first.
+    let answered = |probe: &&ProbeAttempt| matches!(probe.result, ProbeResult::Status(_));
+    let first = evidence.probes.iter().find(answered).map_or(f64::INFINITY, |probe| probe.at_ms);
+    let opened = |at_ms: f64| if (first..first + LATE_MS).contains(&at_ms) { first } else { at_ms };
+    lines.extend(evidence.listens.iter().map(|l| (opened(l.at_ms), format!("opened {}", socket(l.address, l.port)))));
     let mut last = String::new();
     for probe in &evidence.probes {
         let text = format!("probe: {}", probed(&probe.result));

@@ -13,6 +13,7 @@ use super::view::{self, LEGEND};
 use crate::event::run::Run;
 use crate::event::{Counts, Entry, Kind, Standing};
 use crate::model::ConditionSet;
+use crate::model::image::plain_name;
 use crate::model::outcome::{CaseResult, Verdict};
 use crate::model::search::SearchReport;
 
@@ -129,18 +130,15 @@ fn example<'a>(story: &Story, results: &[&'a CaseResult]) -> Option<&'a CaseResu
 /// One case in full; `images` are those of the run.
 fn case(entry: &Entry<'_>, result: &CaseResult, images: &[&str]) -> String {
     let (_, style) = mark(Some(result));
+    // Beside no other image, a tag alone says nothing.
+    let image = if images.len() < 2 { plain_name(&result.image) } else { view::name(&result.image, images) };
     let mut text = format!(
-        "{} {}  {}\n",
+        "{} {image}  {}\n",
         styled(style, &result.cell()),
-        view::name(&result.image, images),
         styled(DIM, &format!("under {}", result.conditions))
     );
-    let times = [
-        ("started", result.started_ms),
-        ("listened", result.first_listen_ms),
-        ("healthy", result.healthy_ms),
-        ("exited", result.exited_ms),
-    ];
+    // From the start of the process on.
+    let times = [("listened", result.first_listen_ms), ("healthy", result.healthy_ms), ("exited", result.exited_ms)];
     let times: Vec<String> = times.iter().filter_map(|(n, t)| t.map(|t| format!("{n} {:.2} s", t / 1000.0))).collect();
     if !times.is_empty() {
         let _ = writeln!(text, "  {}", times.join(" · "));

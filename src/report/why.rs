@@ -103,8 +103,8 @@ pub(super) fn verdict(answer: &Answer) -> String {
         }
         (Verdict::Unresolved, _) => "no answer".to_owned(),
         (Verdict::Fail, Verdict::Fail) => "fails without any condition".to_owned(),
-        (Verdict::Fail, _) if count == 1 => "one set of conditions makes it fail".to_owned(),
         (Verdict::Fail, _) if count == 0 => "fails; the minimal set is not known".to_owned(),
+        (Verdict::Fail, _) if count == 1 => "healthy as configured; one set of conditions makes it fail".to_owned(),
         (Verdict::Fail, _) => {
             // The answer has a paragraph for each failure.
             let failures = match grouped(&answer.minimal_sets).len() {
@@ -112,7 +112,7 @@ pub(super) fn verdict(answer: &Answer) -> String {
                 groups if groups < count => format!(" ({groups} different failures)"),
                 _ => String::new(),
             };
-            format!("{count} minimal sets of conditions make it fail{failures}")
+            format!("healthy as configured; {count} minimal sets of conditions make it fail{failures}")
         }
     }
 }
@@ -313,7 +313,7 @@ pub(super) fn certainty(answer: &Answer) -> String {
         (!answer.untried.is_empty()).then(|| format!("{} not tried", plural(answer.untried.len(), "condition")));
     let apart = (answer.uncombined > 0).then(|| format!("{} not tried together", plural(answer.uncombined, "pair")));
     let but: Vec<String> = untried.into_iter().chain(apart).collect();
-    let but = if but.is_empty() { String::new() } else { format!(" but for {}", but.join(" and ")) };
+    let but = if but.is_empty() { String::new() } else { format!(", except for {}", but.join(" and ")) };
     match (answer.settled, answer.baseline) {
         (true, _) => format!("The list is complete ({percent} sure){but}. This assumes that {}.", answer.assumption),
         (false, Verdict::Unresolved) => "The baseline has no result, so there is no verdict.".to_owned(),
@@ -337,7 +337,10 @@ fn certain(answer: &Answer, results: &[&CaseResult]) -> String {
     };
     let runs = format!("{} in {:.1} s{watched}", plural(answer.runs, "run"), answer.seconds);
     // In real time, the class may be another one.
-    let shown = answer.minimal_sets.first().filter(|_| answer.class.is_some()).and_then(|set| failed(set, results));
+    // What the log of the deployment proves is not in question.
+    let is_proved = answer.deployment.as_ref().is_some_and(Broke::is_proved);
+    let in_question = answer.class.is_some() && !is_proved;
+    let shown = answer.minimal_sets.first().filter(|_| in_question).and_then(|set| failed(set, results));
     let notes = shown.into_iter().flat_map(|result| &result.notes);
     let notes: String = notes.map(|note| format!("  {}\n", styled(DIM, &format!("note: {}", wrap(note, 8))))).collect();
     format!("\n{}\n{notes}{runs}\n", wrap(&format!("{list}{class}"), 0))
@@ -391,10 +394,16 @@ mod tests {
             verdict(&Answer { verdict: Verdict::Fail, baseline: Verdict::Pass, minimal_sets, ..Answer::some() })
         };
         let (a, b, c) = (failing(&["env.unset:A"], "x"), failing(&["env.unset:B"], "x"), failing(&["dns.drop"], "y"));
-        assert_eq!(of(vec![a.clone()]), "one set of conditions makes it fail");
-        assert_eq!(of(vec![a.clone(), c.clone()]), "2 minimal sets of conditions make it fail");
-        assert_eq!(of(vec![a.clone(), b.clone()]), "2 minimal sets of conditions make it fail (the same failure)");
-        assert_eq!(of(vec![a, b, c]), "3 minimal sets of conditions make it fail (2 different failures)");
+        assert_eq!(of(vec![a.clone()]), "healthy as configured; one set of conditions makes it fail");
+        assert_eq!(of(vec![a.clone(), c.clone()]), "healthy as configured; 2 minimal sets of conditions make it fail");
+        assert_eq!(
+            of(vec![a.clone(), b.clone()]),
+            "healthy as configured; 2 minimal sets of conditions make it fail (the same failure)"
+        );
+        assert_eq!(
+            of(vec![a, b, c]),
+            "healthy as configured; 3 minimal sets of conditions make it fail (2 different failures)"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::holder::Holder;
 use super::lease::Lease;
 use super::named;
 use super::off_thread::off_thread;
-use super::result::{Attempt, ResultBuilder};
+use super::result::{Attempt, ResultBuilder, explain_by_image};
 use super::services::Services;
 use super::spec;
 use super::teardown::Teardown;
@@ -112,6 +112,7 @@ fn cannot_execute() -> RunError {
 async fn with_files(context: &Context, mut result: CaseResult, builder: &ResultBuilder<'_>) -> CaseResult {
     let files = context.inspector.files(builder.service, builder.candidate, builder.case).await;
     result.findings = findings(&builder.candidate.facts, files.as_ref(), builder.service);
+    explain_by_image(&mut result);
     result.cleaned(&redactor(builder.candidate, builder.service, builder.case))
 }
 

@@ -165,6 +165,7 @@ impl ResultBuilder<'_> {
         result.causes = causes;
         result.not_exercised = not_exercised;
         result.findings = findings;
+        explain_by_image(&mut result);
         self.judge_by_image(&mut result);
         result.notes = notes;
         result.log = attempt.log;
@@ -287,6 +288,19 @@ impl ResultBuilder<'_> {
             ..Cause::default()
         });
         result
+    }
+}
+
+/// Exit codes of what cannot be executed, and of what is not there.
+const NOT_EXECUTED: [i64; 2] = [126, 127];
+
+/// Puts first what the image shows of a program that could not be executed: the engine and the shell only say that it was
+/// not found.
+pub(super) fn explain_by_image(result: &mut CaseResult) {
+    let code = result.exit_code.filter(|code| NOT_EXECUTED.contains(code));
+    let finding = result.findings.iter().find(|finding| finding.fatal && code.is_some() && finding.exit_code == code);
+    if let Some(cause) = finding.map(|finding| finding.cause.clone()) {
+        result.causes.insert(0, cause);
     }
 }
 

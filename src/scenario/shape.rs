@@ -125,7 +125,9 @@ fn wrong(node: &Node, shape: Shape, key: &str) -> Option<String> {
         (node.is_scalar(), matches!(node.value, Value::List(_)), matches!(node.value, Value::Map(_)));
     let expected = match shape {
         Shape::Json => return None,
-        Shape::Text | Shape::Scalar if map => "expected a string; quote one that contains `: `",
+        Shape::Text | Shape::Scalar if map => {
+            "expected a string; put one that contains `: `, or JSON, in single quotes"
+        }
         Shape::Text | Shape::Scalar if !scalar => "expected a string",
         Shape::Whole(..) | Shape::Port if !scalar => "expected a number",
         Shape::Time(_) if !scalar => "expected a duration such as 5s",

@@ -304,7 +304,7 @@ async fn every_report_includes_the_search() {
     let text = anstream::adapter::strip_str(&terminal::run(&run)).to_string();
     for said in [
         "v2: a search among 4 conditions",
-        "2 minimal sets of conditions make it fail",
+        "healthy as configured; 2 minimal sets of conditions make it fail",
         "It exits with code 1 when B is missing.",
         "✓ env.unset:B: exit 1, as expected",
         "✗ env.unset:C + env.unset:D: exit 3, expected: pass",
@@ -352,7 +352,7 @@ async fn why_run_in_every_format() {
     let counts = run.counts();
 
     let text = anstream::adapter::strip_str(&terminal::run(&run)).to_string();
-    assert!(text.starts_with("app:v2  2 minimal sets of conditions make it fail\n"), "{text}");
+    assert!(text.starts_with("app:v2  healthy as configured; 2 minimal sets of conditions make it fail\n"), "{text}");
     assert_eq!(json::of_run(&run)["minimal_sets"].as_array().map(Vec::len), Some(2));
 
     // A test case for the baseline, for each minimal set, and for the search.
@@ -361,7 +361,10 @@ async fn why_run_in_every_format() {
     assert!(xml.contains(&format!("name=\"steps of a search\" value=\"{}\"", counts.steps)), "{xml}");
 
     let page = markdown::render(&run);
-    assert!(page.starts_with("## ❌ exitone: app:v2: 2 minimal sets of conditions make it fail\n"), "{page}");
+    assert!(
+        page.starts_with("## ❌ exitone: app:v2: healthy as configured; 2 minimal sets of conditions make it fail\n"),
+        "{page}"
+    );
     for said in
         ["- ✅ friendly conditions: healthy", "- ❌ env.unset:B: exit 1\n", "- ❌ env.unset:C + env.unset:D: exit 3\n"]
     {

@@ -36,7 +36,7 @@ const KNOWN: &[Known] = &[
         text: "the environment differs: a variable is missing or was wiped by an update that replaced the whole map, a \
                production mode is switched on, a value has quotes or a line break in it",
         field_cases: Some(9),
-        check: "exitone why IMAGE --service service.json (every variable unset, empty, quoted, with a line break, as JSON)",
+        check: "exitone why IMAGE --service service.json (every variable unset or empty, every secret with a line break or as JSON)",
         classes: &[B, C],
         codes: &[],
         silent: true,

@@ -34,6 +34,7 @@ pub(super) fn file(state: FileState, facts: &Facts<'_>, found: &mut Found) -> bo
     found.words.insert("mode".to_owned(), format!("{:o}", place.mode));
     if let Some(user) = user {
         found.words.insert("user".to_owned(), user_name(user));
+        found.words.insert("uid".to_owned(), user.to_string());
     }
     if let Some(like) = &file.like {
         found.words.insert("like".to_owned(), like.clone());

@@ -291,6 +291,9 @@ pub(crate) fn kind_named(
 /// have its first part.
 fn meant(word: &str) -> String {
     let word = word.to_ascii_lowercase();
+    if word == "deployed" {
+        return "; use `--deployed`, or `deployed` under `conditions:` of a scenario".to_owned();
+    }
     let names = || kinds().map(|kind| kind.name);
     let part = |name: &&str| word.len() > 2 && name.split('.').any(|part| part == word);
     let group = word.split_once('.').map(|(group, _)| format!("{group}."));
@@ -501,6 +504,7 @@ mod tests {
     fn a_mistake_is_named_with_what_was_expected() {
         let message = |text: &str| text.parse::<Condition>().expect_err(text).to_string();
         assert_eq!(message("egres.drop"), "unknown condition `egres.drop`; did you mean `egress.drop`?");
+        assert!(message("deployed").contains("--deployed"));
         assert_eq!(message("zzz"), "unknown condition `zzz`; `exitone run --help` lists all conditions");
         assert_eq!(
             message("metadata.timeout"),

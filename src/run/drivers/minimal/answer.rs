@@ -19,8 +19,7 @@ use crate::search::minimal::Findings;
 /// The document's version (contract).
 const VERSION: u32 = 2;
 /// The assumption under which the list is complete.
-const MONOTONE: &str = "adding a condition never cures a failure; spot checks (without the conditions on variables \
-                        and the start command: all others together, then without one at a time) found no exception";
+const MONOTONE: &str = "adding a condition never cures a failure; spot checks found no exception";
 
 impl Inquiry<'_, '_> {
     /// The answer for an image that the platform cannot execute. Nothing has to run.

@@ -180,7 +180,14 @@ impl Inquiry<'_, '_> {
 
     /// The repairs that were run for an image that fails always, those that work first, and fixes before proofs.
     pub(super) fn tried_repairs(&self) -> Vec<Repair> {
-        let mut all: Vec<Repair> = self.repairs.iter().map(|set| tried(set, &self.runs_of(set))).collect();
+        let before = self.memory.failure(&ConditionSet::baseline()).and_then(signature);
+        let ends = self.ends();
+        let uncovers = |set: &ConditionSet| {
+            let mut of_set = ends.iter().filter(|(of, _)| *of == set);
+            before.is_some() && of_set.any(|(_, end)| end.is_some() && *end != before)
+        };
+        let repair = |set| Repair { uncovers: uncovers(set), ..tried(set, &self.runs_of(set)) };
+        let mut all: Vec<Repair> = self.repairs.iter().map(repair).collect();
         all.sort_by_key(|repair| (repair.verified != Some(true), repair.kind == RepairKind::Proof));
         all
     }
@@ -220,17 +227,21 @@ impl Inquiry<'_, '_> {
         missing.map(note).collect()
     }
 
-    /// The failures that come after what a repair heals.
+    /// The failures that come after what a repair heals, each with the first repair that leads to it.
     pub(super) fn behind_repairs(&self) -> Vec<String> {
         let Some(before) = self.memory.failure(&ConditionSet::baseline()).and_then(signature) else {
             return Vec::new();
         };
-        let other = |(set, end): &(&ConditionSet, Option<Signature>)| {
-            let end = end.as_ref().filter(|end| **end != before)?;
-            let when: Vec<String> = set.iter().map(Condition::words).collect();
-            Some(format!("when {}, it fails in another way: {end}", when.join(" and ")))
-        };
-        self.ends().iter().filter_map(other).collect()
+        let mut known = vec![before];
+        let mut all = Vec::new();
+        for (set, end) in self.ends() {
+            if let Some(end) = end.filter(|end| !known.contains(end)) {
+                let when: Vec<String> = set.iter().map(Condition::words).collect();
+                all.push(format!("when {}, it fails in another way: {end}", when.join(" and ")));
+                known.push(end);
+            }
+        }
+        all
     }
 
     /// What is so without each condition of a set, where a run passed without it.
