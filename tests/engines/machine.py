@@ -1,4 +1,4 @@
-"""Where an engine of the matrix runs: a small virtual machine, or a chroot on this machine."""
+"""Where an engine of the matrix runs: a small virtual machine, or namespaces on this machine."""
 
 import json
 import os
@@ -57,6 +57,10 @@ class Machine:
         # The kernel has no NAT; candidates do not need the bridge.
         config = json.dumps({"iptables": False, "ip6tables": False, "bridge": "none", **row.daemon})
         self.ssh(f"mkdir -p /etc/docker; echo {shlex.quote(config)} >/etc/docker/daemon.json")
+        if row.environment:
+            lines = "".join(f"Environment={name}={value}\n" for name, value in row.environment.items())
+            self.ssh("mkdir -p /etc/systemd/system/docker.service.d; cat >/etc/systemd/system/docker.service.d/environment.conf"
+                     f" <<'END'\n[Service]\n{lines}END\nsystemctl daemon-reload")
         if row.reach == "tls":
             self.ssh(CERTIFICATES)
             self.ssh("mkdir -p /etc/systemd/system/docker.service.d; printf '[Service]\\nExecStart=\\nExecStart="
@@ -144,7 +148,7 @@ def client(words, env):
 
 
 class Here(Machine):
-    """The same file system as a chroot on this machine, in namespaces of its own: this machine's kernel and control
+    """The same file system on this machine, in namespaces of its own: this machine's kernel and control
     groups, and its speed. There is no systemd in it, so the engine is started by hand."""
 
     def __enter__(self):
@@ -160,7 +164,7 @@ class Here(Machine):
                    str(self.folder / f"{self.row.release}.disk")]
         self.children.append(subprocess.Popen(command, cwd=self.place, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                               start_new_session=True))
-        until(20, (self.place / "sockets/ready").exists, "the chroot is there")
+        until(20, (self.place / "sockets/ready").exists, "the file system is there")
         # What unshare started is the first process of the namespaces.
         self.first = subprocess.run(["pgrep", "-P", str(self.children[0].pid)], text=True, capture_output=True,
                                     check=True).stdout.split()[0]
@@ -174,15 +178,14 @@ class Here(Machine):
         shutil.rmtree(self.place, ignore_errors=True)
 
     def ssh(self, command, user="root", check=True):
-        enter = ["nsenter", "--target", self.first, "--mount", "--net", "--pid", "chroot", str(self.place / "root")]
+        enter = ["nsenter", "--target", self.first, "--mount", "--net", "--pid", "--wd"]
         words = enter + ["su", user, "-s", "/bin/sh", "-c", command]
         return subprocess.run(words, stdin=subprocess.DEVNULL, text=True, capture_output=True, check=check)
 
     def start(self):
         row = self.row
         socket = self.place / "sockets" / "engine.sock"
-        # The place has the same path inside.
-        environment = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+        environment = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1", **row.environment}
         if row.user != "root":
             environment["XDG_RUNTIME_DIR"] = ROOTLESS
         prefix = " ".join(f"{name}={value}" for name, value in environment.items()) + " "
@@ -219,6 +222,12 @@ mount --bind sockets root/sockets
 cp -a root/home/ann/. home; mount --bind home root/home/ann; chown 1000:1000 root/home/ann root/run/user/1000
 chmod 777 sockets root/tmp
 ip link set lo up
-touch sockets/ready
-exec chroot root sleep infinity
+# A process in a mere chroot may make no user namespace.
+mkdir root/old
+cd root
+pivot_root . old
+mount --make-rshared /
+umount -l /old
+touch /sockets/ready
+exec sleep infinity
 """

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs exitone against container engines in small virtual machines or in chroots, and writes docs/engines-measured.md.
+"""Runs exitone against container engines in small virtual machines or in namespaces, and writes docs/engines-measured.md.
 
     tests/engines/build.sh FOLDER              once: the kernel and the disks
     tests/engines/matrix.py FOLDER [ROW…]      boots a machine for each row, and keeps what it showed in FOLDER/rows
-    tests/engines/matrix.py FOLDER --here [ROW…]   runs the engines in a chroot on this machine instead: its kernel,
+    tests/engines/matrix.py FOLDER --here [ROW…]   runs the engines in namespaces of this machine instead: its kernel,
                                                its control groups, and minutes instead of hours
     tests/engines/matrix.py FOLDER --page      writes the page from all rows that were kept
 
@@ -47,6 +47,8 @@ class Row:
     user: str = "root"
     # More of /etc/docker/daemon.json.
     daemon: dict = field(default_factory=lambda: {"storage-driver": "overlay2"})
+    # Variables of the engine's process.
+    environment: dict = field(default_factory=dict)
     # How the client reaches it: a forwarded socket, ssh or tls.
     reach: str = "socket"
 
@@ -74,7 +76,7 @@ ROWS = [
     docker("docker-28-containerd", "Docker 28.5, containerd image store", "sid",
            daemon={"features": {"containerd-snapshotter": True}}),
     docker("docker-28-api-1.44", "Docker 28.5 that refuses clients older than API 1.44, as Docker 29 does", "sid",
-           daemon={"storage-driver": "overlay2", "min-api-version": "1.44"}),
+           environment={"DOCKER_MIN_API_VERSION": "1.44"}),
     docker("docker-26-ssh", "Docker 26.1 over ssh://", "trixie", reach="ssh"),
     docker("docker-26-tls", "Docker 26.1 over TLS", "trixie", reach="tls"),
     podman("podman-5.4", "Podman 5.4, rootful", "trixie"),
