@@ -229,5 +229,6 @@ pivot_root . old
 mount --make-rshared /
 umount -l /old
 touch /sockets/ready
-exec sleep infinity
+# This shell stays, as the first process: it reaps the orphans.
+sleep infinity & wait
 """

@@ -5,17 +5,23 @@ import json
 HEAD = """\
 # What each engine showed
 
-You want to know how exitone does on an engine that you do not have. This is what it
-showed on each one in a small virtual machine, made by `tests/engines/matrix.py`: Debian packages, one CPU,
-3 GB, cgroup v2, no AppArmor, nothing to reach outside. Docker 20.10 with cgroup v1 is where the tests run every day. Seconds
-are those of such a machine, several times slower than a laptop.
+You want to know how exitone does on an engine that you do not have. `tests/engines/matrix.py` tried these, made of
+Debian packages, with nothing to reach outside: in namespaces of a machine with two CPUs,
+or in a small virtual machine (one CPU, 3 GB, cgroup v2, no AppArmor). Docker 20.10 with cgroup v1
+is where the tests run every day.
 
 - **proved**: the conditions that `exitone doctor` proved with planted programs, of all.
 - **slice**: the cases of `scenarios/history.yaml` (v19 to v24 of the bundled incident) that came out as expected.
-- **why**: what makes the images fail, found by `exitone why`.
+- **why**: the minimal sets that `exitone why` found for two of its images.
 - **kill**: the seconds until nothing was left (containers, volumes, ssh processes), after `kill -9` at three moments.
 - **case**: one case in a session ÷ that engine's own `run --rm` of the same program.
 """
+
+
+def kernel(doctor):
+    """`6.18.44, cgroup v1`, without what a distribution adds to the version."""
+    version, _, groups = doctor.get("kernel", "–").partition(", ")
+    return ", ".join(filter(None, [version.split("-")[0], groups]))
 
 
 def row_of(seen):
@@ -33,7 +39,7 @@ def row_of(seen):
     case = overhead[0].rsplit(" ", 1)[-1] if isinstance(overhead, list) and overhead else "–"
     cleaned = seen.get("clean", {})
     left = (cleaned["left"] + cleaned["images"] or "nothing") if cleaned else "–"
-    cells = [seen["title"], seen.get("version", "–"), seen["date"], proved, judged, " · ".join(whys) or "–",
+    cells = [seen["title"], seen.get("version", "–"), kernel(doctor), seen["date"], proved, judged, " · ".join(whys) or "–",
              " · ".join(gone) + " s" if gone else "–", case, str(left)]
     return "| " + " | ".join(cells) + " |"
 
@@ -55,7 +61,7 @@ def reasons(seen):
 
 def page(names, folder):
     rows = [json.loads((folder / f"{name}.json").read_text()) for name in names if (folder / f"{name}.json").exists()]
-    table = ["| engine | version | tried | proved | slice | why | kill | case | left by `clean` |", "|---|---|---|---|---|---|---|---|---|"]
+    table = ["| engine | version | kernel | tried | proved | slice | why | kill | case | left by `clean` |", "|---|---|---|---|---|---|---|---|---|---|"]
     table += [row_of(seen) for seen in rows]
     text = HEAD + "\n" + "\n".join(table) + "\n"
     notes = [(seen["title"], reasons(seen)) for seen in rows]
