@@ -14,8 +14,9 @@ const WORD: usize = 6;
 /// Minimum length of a part of a value next to dots that counts as abbreviated.
 const CUT: usize = 6;
 /// Values that are never secret, whatever the variable is called.
-const PLAIN: [&str; 22] = [
-    "", "0", "1", "true", "false", "yes", "no", "on", "off", "none", // What examples have, and every text.
+const PLAIN: [&str; 10] = ["", "0", "1", "true", "false", "yes", "no", "on", "off", "none"];
+/// Values of examples, which occur in any text.
+const EXAMPLES: [&str; 12] = [
     "secret", "password", "passwd", "changeme", "postgres", "root", "admin", "user", "test", "example", "health",
     "image",
 ];
@@ -222,7 +223,7 @@ impl Redactor {
             values.extend(url_password(value));
         }
         let decoded: Vec<String> = values.iter().filter_map(|value| percent_decoded(value)).collect();
-        let plain = |v: &String| PLAIN.contains(&v.to_ascii_lowercase().as_str());
+        let plain = |v: &String| PLAIN.iter().chain(&EXAMPLES).any(|plain| v.eq_ignore_ascii_case(plain));
         let mut values: Vec<String> =
             values.into_iter().map(ToOwned::to_owned).chain(decoded).filter(|v| !plain(v)).collect();
         // Longest first: a value that contains another must not leave a rest.
