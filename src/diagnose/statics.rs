@@ -273,8 +273,8 @@ fn crlf(path: &str, interpreter: &str, argument: Option<&str>, first_line: &str,
         }
     };
     let text = format!("The first line of {path} ends with a carriage return (Windows line ends), so {what}");
-    let fix = "Give the script Unix line ends: `*.sh text eol=lf` in .gitattributes, and in the Dockerfile \
-               `RUN sed -i 's/\\r$//' PATH`. Check the file out again afterwards (`rm` it, then `git checkout` it).";
+    let fix = "Give the script Unix line ends: `*.sh text eol=lf` in .gitattributes, `git add --renormalize .`, commit, \
+               and check the file out again; or `RUN sed -i 's/\\r$//' PATH` in the Dockerfile.";
     let fix = &fix.replace("PATH", path);
     fatal(exit_code, cause("crlf-shebang", text, fix, vec![format!("first line of {path}: {first_line:?}")]))
 }

@@ -15,7 +15,7 @@ use crate::diagnose::waiting::{is_computing, waiting_for};
 use crate::diagnose::{platform, prune};
 use crate::model::files::ImageFiles;
 use crate::model::observation::{ConnectAttempt, Evidence, Fate};
-use crate::model::outcome::{Cause, CheckResult, FailureClass, Need, NotExercised, Phase};
+use crate::model::outcome::{Cause, CheckResult, FailureClass, Finding, Need, NotExercised, Phase};
 use crate::model::{Candidate, Case, CaseResult, Condition, ConditionSet, Outcome, Platform, Service, Verdict};
 
 /// The outcome and evidence of one attempt.
@@ -291,16 +291,16 @@ impl ResultBuilder<'_> {
     }
 }
 
-/// Exit codes of what cannot be executed, and of what is not there.
-const NOT_EXECUTED: [i64; 2] = [126, 127];
-
-/// Puts first what the image shows of a program that could not be executed: the engine and the shell only say that it was
-/// not found.
+/// What the image shows of a program that cannot be executed is its cause: the engine and the shell only say that it was not
+/// found.
 pub(super) fn explain_by_image(result: &mut CaseResult) {
-    let code = result.exit_code.filter(|code| NOT_EXECUTED.contains(code));
-    let finding = result.findings.iter().find(|finding| finding.fatal && code.is_some() && finding.exit_code == code);
-    if let Some(cause) = finding.map(|finding| finding.cause.clone()) {
-        result.causes.insert(0, cause);
+    let evidence = &result.evidence;
+    let did_nothing = evidence.listens.is_empty() && evidence.connects.is_empty() && evidence.dns.is_empty();
+    let explains = |finding: &&Finding| finding.fatal && finding.exit_code.is_some();
+    let same = |finding: &&Finding| did_nothing && finding.exit_code == result.exit_code;
+    if let Some(mut cause) = result.findings.iter().filter(explains).find(same).map(|finding| finding.cause.clone()) {
+        cause.also.extend(result.causes.drain(..).map(|other| other.id));
+        result.causes.push(cause);
     }
 }
 

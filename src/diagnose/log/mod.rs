@@ -147,7 +147,13 @@ fn line(at: usize, raw: Raw) -> Line {
             let time = time.or_else(|| (!before.is_empty()).then(|| before.to_owned()));
             (Some(PlatformLine::of(statement)), time, statement.to_owned())
         }
-        (None, None) => (None, time, shown),
+        (None, None) => match platform::untagged(&shown) {
+            Some((before, statement)) => {
+                let time = time.or_else(|| Some(before.to_owned()));
+                (Some(PlatformLine::of(statement)), time, statement.to_owned())
+            }
+            None => (None, time, shown),
+        },
     };
     let ms = ms.or_else(|| prefix::millis(time.as_deref()?));
     Line { at, number, time, ms, text, meaning, is_reason }

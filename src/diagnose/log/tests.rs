@@ -16,6 +16,15 @@ const PLAIN: [&str; 5] = [
 ];
 
 #[test]
+fn a_line_of_app_runner_is_known_without_its_prefix() {
+    let lines =
+        of_text("12-01-2025 10:16:27 AM Your application stopped or failed to start. Container exit code: 1\nbye\n");
+    let lines = lines.expect("a log");
+    assert_eq!(lines[0].meaning, Some(PlatformLine::Exited(Some(1))));
+    assert_eq!((lines[0].time.as_deref(), &lines[1].meaning), (Some("12-01-2025 10:16:27 AM"), &None));
+}
+
+#[test]
 fn reads_one_log_in_every_form() {
     let each = |form: &dyn Fn(usize, &str) -> String| {
         PLAIN.iter().enumerate().map(|(n, line)| form(n, line) + "\n").collect::<String>()

@@ -310,15 +310,40 @@ impl Inquiry<'_, '_> {
     }
 }
 
-/// The causes without those that rest on lines which a healthy run writes as well.
+/// The causes without those that rest on nothing but lines which a healthy run writes as well.
 fn not_in_a_healthy_log(mut causes: Vec<Cause>, healthy: &BTreeSet<String>) -> Vec<Cause> {
-    let is_said =
-        |evidence: &String| evidence.strip_prefix("log: ").is_some_and(|line| healthy.contains(&normalised(line)));
-    causes.retain(|cause| !cause.evidence.iter().any(is_said));
+    let lines = |cause: &Cause| -> Vec<String> {
+        cause.evidence.iter().filter_map(|evidence| evidence.strip_prefix("log: ")).map(normalised).collect()
+    };
+    causes.retain(|cause| {
+        let lines = lines(cause);
+        lines.is_empty() || !lines.iter().all(|line| healthy.contains(line))
+    });
     causes
 }
 
 fn round(share: f64) -> f64 {
     // Rounded down: 0.9996 is not certain.
     (share * 1000.0).floor() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_that_a_healthy_run_writes_too_is_no_contradiction() {
+        let healthy = BTreeSet::from([normalised("Loading the model")]);
+        let cause = |lines: &[&str]| Cause {
+            evidence: lines.iter().map(|line| format!("log: {line}")).collect(),
+            ..Cause::default()
+        };
+        let all = vec![
+            cause(&["WORKER TIMEOUT (pid:7)", "Loading the model"]),
+            cause(&["Loading the model"]),
+            Cause { evidence: vec!["probe at 3 ms: no answer".to_owned()], ..Cause::default() },
+        ];
+        let left = not_in_a_healthy_log(all.clone(), &healthy);
+        assert_eq!(left, [all[0].clone(), all[2].clone()]);
+    }
 }
