@@ -40,7 +40,7 @@ pub struct Folder {
     /// Number of events left to repeat before this run replaces the earlier one.
     again: usize,
     /// The events of the run that is resumed, locked while this run is written.
-    _before: Option<File>,
+    before: Option<File>,
 }
 
 impl Folder {
@@ -51,7 +51,7 @@ impl Folder {
     pub fn create(path: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(path.join(LOGS))?;
         let events = locked(OpenOptions::new().write(true).create_new(true).open(path.join(EVENTS))?)?;
-        Ok(Self { path: path.to_owned(), events, again: 0, _before: None })
+        Ok(Self { path: path.to_owned(), events, again: 0, before: None })
     }
 
     /// Opens the folder of a run that is resumed, which first repeats `done` events.
@@ -63,7 +63,7 @@ impl Folder {
         let before = locked(File::open(path.join(EVENTS))?)?;
         let events = locked(File::create(path.join(NEXT))?)?;
         // `run_started`, and the repeated events.
-        Ok(Self { path: path.to_owned(), events, again: 1 + done, _before: Some(before) })
+        Ok(Self { path: path.to_owned(), events, again: 1 + done, before: Some(before) })
     }
 
     /// The folder's path.
@@ -88,6 +88,16 @@ impl Folder {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Folder {
+    /// A child that is being started has inherited the files until it becomes its program: closing them is not enough.
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked when the last of these is closed.
+        for file in [Some(&self.events), self.before.as_ref()].into_iter().flatten() {
+            let _ = file.unlock();
+        }
     }
 }
 

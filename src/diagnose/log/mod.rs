@@ -129,6 +129,14 @@ fn text(source: &mut impl BufRead, kept: &mut Kept) -> Result<(), NotALog> {
     Ok(())
 }
 
+/// The time and the statement of a line of App Runner's whose prefix was left out, as documents quote it.
+fn untagged(line: &str) -> Option<(&str, &str)> {
+    // `12-01-2025 10:16:27 AM Your application stopped …`
+    let end = line.match_indices(' ').nth(2)?.0;
+    let (time, statement) = (&line[..end], line[end..].trim());
+    (prefix::millis(time).is_some() && PlatformLine::of(statement) != PlatformLine::Other).then_some((time, statement))
+}
+
 fn line(at: usize, raw: Raw) -> Line {
     let Raw { number, time, ms, text, meaning } = raw;
     let is_reason = meaning.is_some();
@@ -147,7 +155,7 @@ fn line(at: usize, raw: Raw) -> Line {
             let time = time.or_else(|| (!before.is_empty()).then(|| before.to_owned()));
             (Some(PlatformLine::of(statement)), time, statement.to_owned())
         }
-        (None, None) => match platform::untagged(&shown) {
+        (None, None) => match untagged(&shown) {
             Some((before, statement)) => {
                 let time = time.or_else(|| Some(before.to_owned()));
                 (Some(PlatformLine::of(statement)), time, statement.to_owned())

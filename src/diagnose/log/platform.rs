@@ -5,15 +5,6 @@ use crate::model::outcome::FailureClass;
 /// The prefix of App Runner's lines.
 pub(super) const PREFIX: &str = "[AppRunner] ";
 
-/// The time and the statement of a line of App Runner's whose prefix was left out, as documents quote it.
-pub(super) fn untagged(line: &str) -> Option<(&str, &str)> {
-    // `12-01-2025 10:16:27 AM Your application stopped …`
-    let end = line.match_indices(' ').nth(2)?.0;
-    let (time, statement) = (&line[..end], line[end..].trim());
-    (super::prefix::millis(time).is_some() && PlatformLine::of(statement) != PlatformLine::Other)
-        .then_some((time, statement))
-}
-
 /// The meaning of a platform line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum PlatformLine {
