@@ -237,7 +237,7 @@ fn log(results: &[&CaseResult]) -> String {
 
 /// The remarks below the sets.
 fn around(answer: &Answer, explain: bool) -> String {
-    let lines = if explain { around_lines(answer) } else { brief(answer) };
+    let lines = lines_around(answer, if explain { reasons } else { names });
     if lines.is_empty() {
         return String::new();
     }
@@ -263,32 +263,27 @@ fn remarks(answer: &Answer) -> Vec<String> {
 
 /// The remarks, and the conditions that were not searched, with the reason.
 pub(super) fn around_lines(answer: &Answer) -> Vec<String> {
+    lines_around(answer, reasons)
+}
+
+/// The same; `left_out`: the lines for what was ruled out or not tried. The reason for skipping is always given.
+fn lines_around(answer: &Answer, left_out: fn(&[Left], &str) -> Vec<String>) -> Vec<String> {
     let mut lines = remarks(answer);
-    lines.extend(reasons(&answer.pruned, "ruled out"));
+    lines.extend(left_out(&answer.pruned, "ruled out"));
     lines.extend(reasons(&answer.skipped, "skipped"));
-    lines.extend(not_exercised(answer));
-    lines.extend(reasons(&answer.untried, "not tried"));
+    if !answer.not_exercised.is_empty() {
+        lines.push(format!("not exercised: {}", answer.not_exercised.join(", ")));
+    }
+    lines.extend(left_out(&answer.untried, "not tried"));
     lines.extend(answer.not_tried.iter().map(|what| format!("not tried: {what}")));
     lines
 }
 
-/// The same; what `--explain` gives the reason for is only named.
-fn brief(answer: &Answer) -> Vec<String> {
-    let named = |left: &[Left], what: &str| {
-        let names: Vec<String> = left.iter().map(|one| one.condition.to_string()).collect();
-        (!names.is_empty()).then(|| format!("{what}: {} (--explain says why)", names.join(", ")))
-    };
-    let mut lines = remarks(answer);
-    lines.extend(named(&answer.pruned, "ruled out"));
-    lines.extend(reasons(&answer.skipped, "skipped"));
-    lines.extend(not_exercised(answer));
-    lines.extend(named(&answer.untried, "not tried"));
-    lines.extend(answer.not_tried.iter().map(|what| format!("not tried: {what}")));
-    lines
-}
-
-fn not_exercised(answer: &Answer) -> Option<String> {
-    (!answer.not_exercised.is_empty()).then(|| format!("not exercised: {}", answer.not_exercised.join(", ")))
+/// Conditions that were left out, in one line.
+fn names(left: &[Left], what: &str) -> Vec<String> {
+    let names: Vec<String> = left.iter().map(|one| one.condition.to_string()).collect();
+    let line = (!names.is_empty()).then(|| format!("{what}: {} (--explain says why)", names.join(", ")));
+    line.into_iter().collect()
 }
 
 /// Conditions that were left out, one line for each reason.

@@ -51,12 +51,15 @@ class Machine:
         words = ["ssh", *self.ssh_options(), f"{user}@{ADDRESS}", command]
         return subprocess.run(inside(words), stdin=subprocess.DEVNULL, text=True, capture_output=True, check=check)
 
+    def configure(self):
+        # The kernel has no NAT; candidates do not need the bridge.
+        config = json.dumps({"iptables": False, "ip6tables": False, "bridge": "none", **self.row.daemon})
+        self.ssh(f"mkdir -p /etc/docker; echo {shlex.quote(config)} >/etc/docker/daemon.json")
+
     def start(self):
         """Starts the engine; returns the environment in which a client reaches it."""
         row = self.row
-        # The kernel has no NAT; candidates do not need the bridge.
-        config = json.dumps({"iptables": False, "ip6tables": False, "bridge": "none", **row.daemon})
-        self.ssh(f"mkdir -p /etc/docker; echo {shlex.quote(config)} >/etc/docker/daemon.json")
+        self.configure()
         if row.environment:
             lines = "".join(f"Environment={name}={value}\n" for name, value in row.environment.items())
             self.ssh("mkdir -p /etc/systemd/system/docker.service.d; cat >/etc/systemd/system/docker.service.d/environment.conf"
@@ -189,8 +192,7 @@ class Here(Machine):
         if row.user != "root":
             environment["XDG_RUNTIME_DIR"] = ROOTLESS
         prefix = " ".join(f"{name}={value}" for name, value in environment.items()) + " "
-        config = json.dumps({"iptables": False, "ip6tables": False, "bridge": "none", **row.daemon})
-        self.ssh(f"mkdir -p /etc/docker; echo {shlex.quote(config)} >/etc/docker/daemon.json")
+        self.configure()
         command = (f"podman --cgroup-manager=cgroupfs --events-backend=file system service --time=0 unix:///sockets/{socket.name}"
                    if "podman" in row.start else f"dockerd -H unix:///sockets/{socket.name}")
         self.ssh(prefix + f"setsid {command} >/sockets/engine.log 2>&1 &", user=row.user)

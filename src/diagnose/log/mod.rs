@@ -146,7 +146,8 @@ fn line(at: usize, raw: Raw) -> Line {
     let plain = if plain.contains('\r') { plain.replace("\r'", "\\r'").replace("\r’", "\\r’") } else { plain };
     let plain: String = plain.chars().filter(|c| !c.is_control() || *c == '\t').collect();
     let shown = shown_line(plain.trim_end());
-    let of_platform = shown.split_once(platform::PREFIX).map(|(before, after)| (before.trim(), after.trim()));
+    let tagged = shown.split_once(platform::PREFIX).map(|(before, after)| (before.trim(), after.trim()));
+    let of_platform = tagged.or_else(|| untagged(&shown));
     let (meaning, time, text) = match (meaning, of_platform) {
         (Some(meaning), _) => (Some(meaning), time, shown),
         (None, Some((before, statement))) => {
@@ -155,13 +156,7 @@ fn line(at: usize, raw: Raw) -> Line {
             let time = time.or_else(|| (!before.is_empty()).then(|| before.to_owned()));
             (Some(PlatformLine::of(statement)), time, statement.to_owned())
         }
-        (None, None) => match untagged(&shown) {
-            Some((before, statement)) => {
-                let time = time.or_else(|| Some(before.to_owned()));
-                (Some(PlatformLine::of(statement)), time, statement.to_owned())
-            }
-            None => (None, time, shown),
-        },
+        (None, None) => (None, time, shown),
     };
     let ms = ms.or_else(|| prefix::millis(time.as_deref()?));
     Line { at, number, time, ms, text, meaning, is_reason }

@@ -47,7 +47,7 @@ impl Inquiry<'_, '_> {
             return;
         }
         // Behind what a repair heals there may be another failure, with a repair of its own.
-        let Some(before) = self.memory.failure(&ConditionSet::baseline()).and_then(signature) else { return };
+        let Some(before) = self.without_repairs() else { return };
         let mut pairs: Vec<ConditionSet> = Vec::new();
         for (set, end) in self.ends() {
             let Some(failed) = self.memory.failure(set).filter(|_| end.is_some_and(|end| end != before)) else {
@@ -180,7 +180,7 @@ impl Inquiry<'_, '_> {
 
     /// The repairs that were run for an image that fails always, those that work first, and fixes before proofs.
     pub(super) fn tried_repairs(&self) -> Vec<Repair> {
-        let before = self.memory.failure(&ConditionSet::baseline()).and_then(signature);
+        let before = self.without_repairs();
         let ends = self.ends();
         let uncovers = |set: &ConditionSet| {
             let mut of_set = ends.iter().filter(|(of, _)| *of == set);
@@ -200,6 +200,11 @@ impl Inquiry<'_, '_> {
     pub(super) fn repairs_of(&self, set: &ConditionSet) -> Vec<Repair> {
         let healers = self.healers.iter().filter(|healer| healer.of == *set);
         healers.map(|healer| tried(&healer.repairs, &self.runs_of(&healer.run))).chain(self.undone(set)).collect()
+    }
+
+    /// How the image fails without any repair.
+    fn without_repairs(&self) -> Option<Signature> {
+        self.memory.failure(&ConditionSet::baseline()).and_then(signature)
     }
 
     /// How the image failed with each set of repairs; `None` where it did not.
@@ -229,9 +234,7 @@ impl Inquiry<'_, '_> {
 
     /// The failures that come after what a repair heals, each with the first repair that leads to it.
     pub(super) fn behind_repairs(&self) -> Vec<String> {
-        let Some(before) = self.memory.failure(&ConditionSet::baseline()).and_then(signature) else {
-            return Vec::new();
-        };
+        let Some(before) = self.without_repairs() else { return Vec::new() };
         let mut known = vec![before];
         let mut all = Vec::new();
         for (set, end) in self.ends() {
