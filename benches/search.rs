@@ -171,9 +171,9 @@ fn sets(level: &str, seeds: u64) {
         let (mut runs, mut most, mut right, mut played) = (0, 0, 0, 0);
         let mut wrong: BTreeMap<&str, usize> = BTreeMap::new();
         let mut of_kind: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for case in &cases {
+        for (at, case) in cases.iter().enumerate() {
             for seed in 0..seeds {
-                let (n, good) = play(case, &level, seed_of(seed));
+                let (n, good) = play(case, &level, seed_of(first_seed(at) + seed));
                 runs += n;
                 most = most.max(n);
                 right += usize::from(good);
@@ -245,6 +245,11 @@ fn play_large(settings: Settings, minimal: &[Set]) -> (usize, Vec<Set>, Duration
     (runs, search.findings().sets, longest)
 }
 
+/// The first seed of a case: no two cases share their noise.
+fn first_seed(case: usize) -> u64 {
+    case as u64 * 1000
+}
+
 fn seed_of(n: u64) -> u64 {
     n * 7919 + 1
 }
@@ -295,20 +300,22 @@ fn of_versions() {
 /// The cases for other tools (`benches/others`): those without noise, and those at (0.7, 0.02).
 fn written() -> String {
     let list = |set: &Set| set.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-    let seeds =
-        |noisy: bool| (0..if noisy { SEEDS } else { 1 }).map(|n| seed_of(n).to_string()).collect::<Vec<_>>().join(",");
+    let seeds = |first: u64, noisy: bool| {
+        let count = if noisy { SEEDS } else { 1 };
+        (first..first + count).map(|n| seed_of(n).to_string()).collect::<Vec<_>>().join(",")
+    };
     let levels = [(1.0, 0.0), (0.7, 0.02)];
-    let noise = |(fires, spurious): (f64, f64)| {
-        format!(r#""fires":{fires:?},"spurious":{spurious:?},"seeds":[{}]"#, seeds(fires < 1.0))
+    let noise = |first: u64, (fires, spurious): (f64, f64)| {
+        format!(r#""fires":{fires:?},"spurious":{spurious:?},"seeds":[{}]"#, seeds(first, fires < 1.0))
     };
     let mut sets = Vec::new();
-    for case in planted() {
+    for (at, case) in planted().into_iter().enumerate() {
         let minimal: Vec<String> = case.minimal.iter().map(|m| format!("[{}]", list(m))).collect();
         let heals: Vec<String> = case.heals.iter().map(|(h, of)| format!("[{h},[{}]]", list(of))).collect();
         let (name, kind) = (&case.name, case.kind);
         let (minimal, heals) = (minimal.join(","), heals.join(","));
         sets.extend(levels.map(|level| {
-            let rest = noise(level);
+            let rest = noise(first_seed(at), level);
             format!(
                 r#"{{"name":"{name}","kind":"{kind}","conditions":{CONDITIONS},"minimal":[{minimal}],"heals":[{heals}],{rest}}}"#
             )
@@ -317,7 +324,7 @@ fn written() -> String {
     let mut versions = Vec::new();
     for bad in [1, 4, 7, 10, 13, 16, 19] {
         versions.extend(levels.map(|level| {
-            format!(r#"{{"name":"first bad {bad}","count":{VERSIONS},"first_bad":{bad},{}}}"#, noise(level))
+            format!(r#"{{"name":"first bad {bad}","count":{VERSIONS},"first_bad":{bad},{}}}"#, noise(0, level))
         }));
     }
     format!("{{\"sets\":[\n{}\n],\"versions\":[\n{}\n]}}\n", sets.join(",\n"), versions.join(",\n"))

@@ -7,6 +7,8 @@
 //! * `cells`: 40 cells of a scenario against the truth table, and their wall time against the longest cell, the
 //!   processor time, and the same script.
 //! * `shot`: `exitone run` of one image, as a command, against `docker run --rm` of it, alternating.
+//! * `scale`: 1,000 cases over 20 images: the memory of the controller and of its holders, early and late, and what the
+//!   run leaves in files. Only if it is asked for.
 //! * `kill`: `kill -9` of a demo's controller at random moments, and what is left two seconds later.
 //! * `truth`: the demo's cells against `tests/fixtures/truth.yaml`, three times in a row.
 //!
@@ -47,14 +49,15 @@ async fn main() {
         Arc::new(DockerEngine::connect(&EngineEnv::of_process()).expect("an engine's address"));
     let info = engine.info().await.expect("an engine");
     println!("engine {} {}, {} CPUs", info.name, info.version, info.cpus);
-    for name in ["case", "verdict", "evidence", "shot", "kill", "truth", "cells", "demo"] {
-        if !all && !what.iter().any(|w| w == name) {
+    for name in ["case", "verdict", "evidence", "shot", "scale", "kill", "truth", "cells", "demo"] {
+        if (!all || name == "scale") && !what.iter().any(|w| w == name) {
             continue;
         }
         match name {
             "case" | "verdict" => case(&engine, name).await,
             "evidence" => evidence(&engine).await,
             "shot" => shot(engine.as_ref()).await,
+            "scale" => scale(engine.as_ref()).await,
             "kill" => kill(engine.as_ref()).await,
             "truth" => truth(),
             "cells" => cells(),
@@ -73,6 +76,11 @@ fn root() -> PathBuf {
 }
 
 async fn load_planted(engine: &dyn Engine) {
+    load(engine, &[PLANTED.to_owned()]).await;
+}
+
+/// Loads the planted program once under each tag.
+async fn load(engine: &dyn Engine, tags: &[String]) {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("planted");
     let status = Command::new("cc")
@@ -84,16 +92,20 @@ async fn load_planted(engine: &dyn Engine) {
     let bytes = std::fs::read(&program).expect("compiled");
     let mut tar = tar::Builder::new(Vec::new());
     append_mode(&mut tar, "planted", bytes.len() as u64, 0o755, bytes.as_slice()).expect("packed");
-    let image = NewImage {
-        tag: PLANTED.to_owned(),
+    let layer = Layer::of_bytes(tar.into_inner().expect("packed"));
+    let image = |tag: &String| NewImage {
+        tag: tag.clone(),
         architecture: "amd64".to_owned(),
         cmd: vec!["/planted".to_owned(), "exit".to_owned(), "1".to_owned()],
         labels: BTreeMap::from([(IMAGE_LABEL.to_owned(), "test".to_owned())]),
-        layers: vec![Layer::of_bytes(tar.into_inner().expect("packed"))],
+        // Otherwise they would all be one image.
+        env: BTreeMap::from([("TAG".to_owned(), tag.clone())]),
+        layers: vec![layer.clone()],
         ..NewImage::default()
     };
+    let images: Vec<NewImage> = tags.iter().map(image).collect();
     let mut archive = Vec::new();
-    write(&[image], &mut archive).expect("packed");
+    write(&images, &mut archive).expect("packed");
     engine.load_image(Archive::Bytes(archive.into())).await.expect("loaded");
 }
 
@@ -264,6 +276,70 @@ async fn shot(engine: &dyn Engine) {
     }
     let (shot, plain) = (median(shots), median(plain));
     println!("shot: {shot:.0} ms, docker run {plain:.0} ms: {:.2}", shot / plain);
+}
+
+/// A line of `/proc/PID/status`, in MB; `None` once the process has ended.
+fn status_mb(pid: u32, key: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(key))?;
+    line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kb| kb / 1024.0)
+}
+
+async fn scale(engine: &dyn Engine) {
+    const IMAGES: usize = 20;
+    const CONDITIONS: usize = 49;
+    let tags: Vec<String> = (1..=IMAGES).map(|n| format!("exitone-test/planted:{n}")).collect();
+    load(engine, &tags).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let list = |name: &str, items: Vec<String>| {
+        format!("{name}:\n{}", items.iter().map(|item| format!("  - {item}\n")).collect::<String>())
+    };
+    let conditions = (1..=CONDITIONS).map(|n| format!("env.set:STEP={n}")).collect();
+    let scenario = home.path().join("scale.yaml");
+    std::fs::write(&scenario, list("candidates", tags) + &list("conditions", conditions)).expect("written");
+    let page = home.path().join("page.html");
+    let begun = Instant::now();
+    let mut child = Command::new(EXITONE)
+        .args(["--no-progress", "run", "--report"])
+        .arg(format!("html={}", page.display()))
+        .arg(&scenario)
+        .env("XDG_STATE_HOME", home.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    let (mut controller, mut holders, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
+    while child.try_wait().expect("waited for").is_none() {
+        controller.extend(status_mb(child.id(), "VmRSS:"));
+        peak = status_mb(child.id(), "VmHWM:").map_or(peak, |mb| mb.max(peak));
+        let ours = session::known_owner(&home.path().join("exitone")).map(|owner| format!("{OWNER_LABEL}={owner}"));
+        let all = match ours {
+            Some(label) => engine.containers(&label).await.expect("listed"),
+            None => Vec::new(),
+        };
+        let running = all.iter().filter(|c| c.running && c.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder"));
+        let pids = running.filter_map(|holder| {
+            let output = Command::new("docker").args(["inspect", "--format", "{{.State.Pid}}", &holder.id]).output();
+            String::from_utf8_lossy(&output.expect("docker").stdout).trim().parse::<u32>().ok()
+        });
+        holders.extend(pids.filter_map(|pid| status_mb(pid, "VmRSS:")).reduce(f64::max));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let wall = begun.elapsed().as_secs_f64();
+    let quarter = |values: &[f64], last: bool| {
+        let part = values.len() / 4;
+        median(if last { values[values.len() - part..].to_vec() } else { values[..part].to_vec() })
+    };
+    println!(
+        "scale: {} cases, {wall:.0} s; controller {:.0} MB in the first quarter, {:.0} MB in the last, at most {peak:.0} MB; \
+         holder {:.1} MB, then {:.1} MB; page {:.1} MB",
+        IMAGES * (CONDITIONS + 1),
+        quarter(&controller, false),
+        quarter(&controller, true),
+        quarter(&holders, false),
+        quarter(&holders, true),
+        std::fs::metadata(&page).map_or(0.0, |file| file.len() as f64 / 1e6),
+    );
 }
 
 async fn kill(engine: &dyn Engine) {

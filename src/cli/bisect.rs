@@ -59,7 +59,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     files: Files,
     /// Assume that results are flaky, and test until the culprit is this certain [default: repeat only if results differ]
-    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = CONDITIONS, hide_short_help = true)]
+    #[arg(long = "repeat-until", visible_alias = "confidence", value_name = "SHARE", value_parser = share)]
+    #[arg(help_heading = CONDITIONS, hide_short_help = true)]
     confidence: Option<f64>,
     /// Stop after this time and report what is known
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = CONDITIONS)]

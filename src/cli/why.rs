@@ -41,9 +41,9 @@ pub(crate) struct Args {
     with: Vec<String>,
     #[command(flatten)]
     evidence: Evidence,
-    /// Required confidence; a higher one takes more runs
-    #[arg(long, value_name = "SHARE", default_value = "0.99", value_parser = share)]
-    #[arg(help_heading = CONDITIONS, hide_short_help = true)]
+    /// Repeat runs until the answer is this certain; 0.999 doubles their number
+    #[arg(long = "repeat-until", visible_alias = "confidence", value_name = "SHARE", default_value = "0.99")]
+    #[arg(value_parser = share, help_heading = CONDITIONS, hide_short_help = true)]
     confidence: f64,
     /// Stop after this time and list what was not tried
     #[arg(long, value_name = "TIME", value_parser = super::flags::duration, help_heading = CONDITIONS)]

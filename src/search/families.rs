@@ -32,6 +32,8 @@ pub(crate) const NONE: f64 = 0.55;
 const COUNTS: [f64; MOST_SETS] = [0.65, 0.28, 0.07];
 /// The prior over the size of a set (1 to 4 conditions).
 const SIZES: [f64; 4] = [0.50, 0.34, 0.14, 0.02];
+/// Beyond these, each further set or condition is rarer by this factor.
+const RARER: f64 = 0.25;
 
 /// The size of the largest set in a listed family of `count` sets: it shrinks so that the list stays short.
 #[must_use]
@@ -87,6 +89,8 @@ pub(crate) struct Posterior {
     rates: Vec<Rates>,
     /// One weight per family and rate, grouped by family.
     weights: Vec<f64>,
+    /// The probability of the answers so far under the prior, as a natural logarithm.
+    evidence: f64,
 }
 
 impl Posterior {
@@ -100,6 +104,7 @@ impl Posterior {
             families: Vec::new(),
             rates: noise.rates().iter().map(|(rates, _)| *rates).collect(),
             weights: Vec::new(),
+            evidence: 0.0,
             conditions,
         };
         this.known = known.iter().map(|set| this.narrow(*set)).collect();
@@ -200,6 +205,7 @@ impl Posterior {
             self.weights.clear();
             return;
         }
+        self.evidence += sum.ln();
         let count = self.rates.len();
         let mut at = 0;
         for index in 0..self.families.len() {
@@ -233,6 +239,27 @@ impl Posterior {
         let sets =
             |i: usize| self.known.iter().chain(self.families[i].sets()).map(|s| self.widen(*s)).collect::<Vec<_>>();
         all.into_iter().map(|(i, share)| (smallest(&sets(i)), share)).collect()
+    }
+
+    /// The probability of a family that the posterior does not list, because it has too many or too large sets, given
+    /// that it explains all answers so far if no answer is wrong. `none` is the prior probability that nothing fails,
+    /// `certain` that no answer is wrong.
+    #[must_use]
+    pub(crate) fn unlisted(&self, sets: &[Set], none: f64, certain: f64) -> f64 {
+        let (width, last) = (self.conditions.len(), SIZES.len() - 1);
+        let count = match sets.len() {
+            count @ 1..=MOST_SETS => COUNTS[count - 1],
+            count => COUNTS[MOST_SETS - 1] * RARER.powi((count - MOST_SETS) as i32),
+        };
+        // A certain set of its size is one of many, and so is a certain order of the sets.
+        let of_set = |(n, set): (usize, &Set)| {
+            let size = set.len() - 1;
+            let share = SIZES[size.min(last)] * RARER.powi(size.saturating_sub(last) as i32);
+            (share / choose(width, set.len()) * (n + 1) as f64).ln()
+        };
+        let prior = ((1.0 - none) * certain * count).ln() + sets.iter().enumerate().map(of_set).sum::<f64>();
+        let odds = (prior - self.evidence).exp();
+        if odds.is_finite() { odds / (1.0 + odds) } else { 1.0 }
     }
 
     /// The probability that a run fails.

@@ -18,7 +18,7 @@ use super::noise::{Answer, Noise, Rates, Tally};
 use super::set::{Set, largest_without, smallest};
 
 /// The prior probability that a crash is flaky.
-const FLAKY: f64 = 0.12;
+const FLAKY: f64 = 0.2;
 /// Assumed rates of a flaky crash.
 const ASSUMED: Rates = Rates { fires: 0.7, spurious: 0.02 };
 /// A run is worth a free slot if it has at least this share of the best run's value.
@@ -348,8 +348,8 @@ impl Search {
         if share >= self.settings.confidence {
             return Vec::new();
         }
-        let frame = self.doubting(&smallest(&descent.minimal));
-        let wanted = self.most_informative(&frame, free, running);
+        let wanted = self.most_informative(&self.doubting(), free, running);
+        let wanted = wanted.into_iter().map(|set| self.barer(set)).collect();
         self.enough_repeats(wanted, &descent, running)
     }
 
@@ -402,28 +402,36 @@ impl Search {
         wanted.into_iter().map(|(set, _)| set).filter(|set| !running.contains(set)).collect()
     }
 
-    /// The frame that doubts the sets found, because the crash may be flaky. A posterior has room for a few sets only,
-    /// so the smallest of many are taken for certain; a set that a wrong answer made too large is among the largest.
-    fn doubting(&self, sets: &[Set]) -> Frame {
-        let mut known = sets.to_vec();
-        known.sort_by_key(|set| set.len());
-        known.truncate(sets.len().saturating_sub(2));
-        self.frame(known, Noise::unknown(FLAKY))
+    /// The frame that doubts every answer, because the crash may be flaky.
+    fn doubting(&self) -> Frame {
+        self.frame(Vec::new(), Noise::unknown(FLAKY))
     }
 
     /// The probability that the descent found exactly the failing sets, given that the crash may be flaky; `None` with too
-    /// many conditions or sets.
+    /// many conditions.
+    ///
+    /// Wrong answers lead to many or large sets, which are rarer than a flaky crash: then this is close to 0.
     fn share(&mut self, descent: &Descent) -> Option<f64> {
         if self.universe.len() > families::MOST {
             return None;
         }
         let sets = smallest(&descent.minimal);
-        let frame = self.doubting(&sets);
-        let doubted: Vec<usize> = sets.iter().filter(|set| !frame.known.contains(set)).map(|set| set.len()).collect();
-        let listed = doubted.iter().all(|size| *size <= families::largest(doubted.len()));
-        let found = self.posterior(&frame)?.likeliest(64).into_iter().find(|(family, _)| *family == sets);
-        // A listed family that is not among the likeliest is very unlikely. An unlisted family tells nothing.
-        found.map(|(_, share)| share).or(listed.then_some(0.0))
+        let frame = self.doubting();
+        let posterior = self.posterior(&frame)?;
+        if sets.iter().any(|set| set.len() > families::largest(sets.len())) {
+            return Some(posterior.unlisted(&sets, frame.none, 1.0 - FLAKY));
+        }
+        // A listed family that is not among the likeliest is very unlikely.
+        let found = posterior.likeliest(64).into_iter().find(|(family, _)| *family == sets);
+        Some(found.map_or(0.0, |(_, share)| share))
+    }
+
+    /// A passing set without what may heal, if that ran less often: it can fail in more ways.
+    fn barer(&self, set: Set) -> Set {
+        let bare = set.without(self.settings.may_heal);
+        let passes = self.believed().of(set) == Some(Answer::Pass);
+        let rarer = self.tally(bare).decisive() < self.tally(set).decisive();
+        if passes && rarer && !bare.is_empty() { bare } else { set }
     }
 
     /// Each named condition that has to be run alone; if the evidence is right, that run is needed in any case.

@@ -176,6 +176,11 @@ async fn judges_a_push() {
     }
     let (good, text, _) = world.push(&["origin", "main"]);
     assert!(!good && text.contains("--no-cache"), "known to fail: {text}");
+    assert!(!text.contains("working tree"), "{text}");
+    world.scenario("/planted exit 4");
+    let (good, text, _) = world.push(&["origin", "main"]);
+    assert!(!good && text.contains("gate: .exitone.yaml is read from the working tree; main ("), "{text}");
+    world.scenario("/planted exit 3");
 
     // A tag and a deletion pass immediately, whatever the commit.
     world.git(&["tag", "v1"]);

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # Builds what the matrix boots: the kernel (user-mode Linux) and a disk for each Debian release, with Docker and Podman.
 #
-#   tests/engines/build.sh FOLDER [RELEASE…]      releases: trixie (Docker 26.1, Podman 5.4), sid (Docker 28.5, Podman 5.8)
+#   tests/engines/build.sh FOLDER [RELEASE…]      releases: bookworm (Docker 20.10, Podman 4.3),
+#                                             trixie (Docker 26.1, Podman 5.4), sid (Docker 28.5, Podman 5.8),
+#                                             trixie-arm64 (Docker 26.1; takes minutes more, and runs slowly)
 #
-# Needs root, mmdebstrap, mke2fs and a Debian mirror; takes a few minutes and about 3 GB of FOLDER.
+# Needs root, mmdebstrap, mke2fs and a Debian mirror; takes a few minutes and about 3 GB of FOLDER. For arm64 it also
+# needs qemu-user-static, and the matrix qemu-system-arm.
 set -euo pipefail
 folder=${1:?usage: build.sh FOLDER [RELEASE…]}
 shift
-releases=("${@:-trixie}")
-[ $# != 0 ] || releases=(trixie sid)
+releases=("$@")
+[ $# != 0 ] || releases=(bookworm trixie sid)
 mkdir -p "$folder"
 cd "$folder"
 
@@ -27,46 +30,79 @@ modules=$(echo "$PWD"/kernel/usr/lib/uml/modules/*)
 
 [ -e key ] || ssh-keygen -q -t ed25519 -N '' -C engines -f key
 
-packages=(systemd-sysv dbus dbus-user-session libpam-systemd iproute2 iptables kmod procps ca-certificates openssh-server openssl
-    docker.io docker-cli rootlesskit slirp4netns fuse-overlayfs uidmap
-    podman netavark aardvark-dns crun passt)
+base=(systemd-sysv dbus iproute2 iptables kmod procps ca-certificates openssh-server openssl docker.io)
+rootless=(dbus-user-session libpam-systemd rootlesskit slirp4netns fuse-overlayfs uidmap podman netavark aardvark-dns crun passt)
+# A kernel of its own, and programs for amd64 under emulation.
+emulated=(linux-image-arm64 initramfs-tools qemu-user qemu-user-binfmt)
+
+# Programs for arm64 run on this machine while their packages are configured.
+emulator=/proc/sys/fs/binfmt_misc/qemu-aarch64
+emulate() {
+    mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+    [ -e "$emulator" ] || cat /usr/lib/binfmt.d/qemu-aarch64.conf >/proc/sys/fs/binfmt_misc/register
+}
+# This machine's own candidates must not run under it.
+no_emulation() { [ ! -e "$emulator" ] || echo -1 >"$emulator"; }
+trap no_emulation EXIT
 
 for release in "${releases[@]}"; do
     [ ! -e "$release.disk" ] || continue
     root=$(mktemp -d "$PWD/$release.XXXXXX")
-    "${fetch[@]}" --variant=minbase --include="$(IFS=,; echo "${packages[*]}")" "$release" "$root"
-    install -d "$root/usr/lib/modules"
-    cp -a "$modules" "$root/usr/lib/modules/"
-    chroot "$root" depmod "$(basename "$modules")"
+    suite=${release%-arm64}
+    packages=("${base[@]}")
+    [ "$suite" = bookworm ] || packages+=(docker-cli)
+    if [ "$suite" = "$release" ]; then
+        architecture=amd64 link=vec0 disk=/dev/ubda
+        packages+=("${rootless[@]}")
+    else
+        architecture=arm64 link=eth0 disk=/dev/vda
+        packages+=("${emulated[@]}")
+        emulate
+    fi
+    include=$(IFS=,; echo "${packages[*]}")
+    "${fetch[@]}" --variant=minbase --architectures="$architecture" --include="$include" "$suite" "$root"
+    if [ $architecture = amd64 ]; then
+        install -d "$root/usr/lib/modules"
+        cp -a "$modules" "$root/usr/lib/modules/"
+        chroot "$root" depmod "$(basename "$modules")"
+    else
+        cp "$root"/boot/vmlinuz-* "$release.kernel"
+        cp "$root"/boot/initrd.img-* "$release.initrd"
+    fi
     install -d -m 700 "$root/root/.ssh"
     install -m 600 key.pub "$root/root/.ssh/authorized_keys"
     echo "engine-$release" >"$root/etc/hostname"
-    echo '/dev/ubda / ext4 defaults 0 1' >"$root/etc/fstab"
-    cat >"$root/etc/systemd/system/vec0.service" <<'UNIT'
+    echo "$disk / ext4 defaults 0 1" >"$root/etc/fstab"
+    cat >"$root/etc/systemd/system/link.service" <<UNIT
 [Unit]
 Before=network.target
 
 [Service]
 Type=oneshot
-ExecStart=ip link set vec0 up
-ExecStart=ip address add 10.99.0.2/24 dev vec0
+ExecStart=ip link set $link up
+ExecStart=ip address add 10.99.0.2/24 dev $link
 
 [Install]
 WantedBy=multi-user.target
 UNIT
-    # A user without rights, whose engines are rootless.
-    chroot "$root" useradd --create-home --shell /bin/bash ann
-    install -d -m 700 -o 1000 -g 1000 "$root/home/ann/.ssh"
-    install -m 600 -o 1000 -g 1000 key.pub "$root/home/ann/.ssh/authorized_keys"
-    install -d "$root/var/lib/systemd/linger"
-    touch "$root/var/lib/systemd/linger/ann"
-    # Limits reach a user's containers only where the controllers are delegated.
-    install -d "$root/etc/systemd/system/user@.service.d"
-    printf '[Service]\nDelegate=cpu cpuset io memory pids\n' >"$root/etc/systemd/system/user@.service.d/delegate.conf"
-    chroot "$root" systemctl enable -q vec0 ssh
-    chroot "$root" systemctl disable -q docker docker.socket containerd podman podman.socket podman-auto-update.timer podman-restart
+    if [ $architecture = amd64 ]; then
+        # A user without rights, whose engines are rootless.
+        chroot "$root" useradd --create-home --shell /bin/bash ann
+        install -d -m 700 -o 1000 -g 1000 "$root/home/ann/.ssh"
+        install -m 600 -o 1000 -g 1000 key.pub "$root/home/ann/.ssh/authorized_keys"
+        install -d "$root/var/lib/systemd/linger"
+        touch "$root/var/lib/systemd/linger/ann"
+        # Limits reach a user's containers only where the controllers are delegated.
+        install -d "$root/etc/systemd/system/user@.service.d"
+        printf '[Service]\nDelegate=cpu cpuset io memory pids\n' >"$root/etc/systemd/system/user@.service.d/delegate.conf"
+    fi
+    chroot "$root" systemctl enable -q link ssh
+    for unit in docker docker.socket containerd podman podman.socket podman-auto-update.timer podman-restart; do
+        chroot "$root" systemctl disable -q "$unit" 2>/dev/null || true
+    done
     # A kernel without these makes them fail for nothing.
-    chroot "$root" systemctl mask -q systemd-modules-load apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer getty@tty1
+    [ $architecture = arm64 ] || chroot "$root" systemctl mask -q systemd-modules-load
+    chroot "$root" systemctl mask -q apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer getty@tty1
     truncate -s 14G "$release.disk.new"
     mke2fs -q -t ext4 -d "$root" "$release.disk.new"
     mv "$release.disk.new" "$release.disk"

@@ -9,13 +9,14 @@ import subprocess
 import time
 
 NAMESPACE = "exitone-engines"
-ADDRESS = "10.99.0.2"
-BOOT_S = 180
+BOOT_S = 600
 ROOTLESS = "/run/user/1000"
 
 
 class Machine:
     """A virtual machine with an engine. It ends with `with`."""
+
+    address = "10.99.0.2"
 
     def __init__(self, folder, row):
         self.folder, self.row = folder, row
@@ -25,14 +26,18 @@ class Machine:
     def __enter__(self):
         make_namespace()
         subprocess.run(["cp", "--sparse=always", f"{self.row.release}.disk", self.disk], cwd=self.folder, check=True)
-        boot = self.folder / "boot.sh"
-        boot.write_text(BOOT)
         log = open(self.folder / "rows" / f"{self.row.name}.boot.log", "wb")
-        command = inside(["unshare", "--mount", "bash", str(boot), self.disk])
+        command = inside(self.boot())
         self.children.append(subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
                                               stderr=log, start_new_session=True))
         until(BOOT_S, lambda: self.ssh("true", check=False).returncode == 0, "the machine answers")
         return self
+
+    def boot(self):
+        """The command that boots the machine in this folder."""
+        script = self.folder / "boot.sh"
+        script.write_text(BOOT)
+        return ["unshare", "--mount", "bash", str(script), self.disk]
 
     def __exit__(self, *_):
         for child in reversed(self.children):
@@ -48,7 +53,7 @@ class Machine:
         return ["-i", str(self.folder / "key"), *known, "-o", "ConnectTimeout=3"]
 
     def ssh(self, command, user="root", check=True):
-        words = ["ssh", *self.ssh_options(), f"{user}@{ADDRESS}", command]
+        words = ["ssh", *self.ssh_options(), f"{user}@{self.address}", command]
         return subprocess.run(inside(words), stdin=subprocess.DEVNULL, text=True, capture_output=True, check=check)
 
     def configure(self):
@@ -65,10 +70,9 @@ class Machine:
             self.ssh("mkdir -p /etc/systemd/system/docker.service.d; cat >/etc/systemd/system/docker.service.d/environment.conf"
                      f" <<'END'\n[Service]\n{lines}END\nsystemctl daemon-reload")
         if row.reach == "tls":
-            self.ssh(CERTIFICATES)
+            self.ssh(certificates(self.address))
             self.ssh("mkdir -p /etc/systemd/system/docker.service.d; printf '[Service]\\nExecStart=\\nExecStart="
-                     "/usr/sbin/dockerd -H fd:// -H tcp://0.0.0.0:2376 --tlsverify --tlscacert=/tls/ca.pem"
-                     " --tlscert=/tls/cert.pem --tlskey=/tls/key.pem\\n' >/etc/systemd/system/docker.service.d/tls.conf;"
+                     f"/usr/sbin/dockerd -H fd:// {TLS}\\n' >/etc/systemd/system/docker.service.d/tls.conf;"
                      "systemctl daemon-reload")
         environment = "XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "
         prefix = environment if row.user != "root" else ""
@@ -77,28 +81,45 @@ class Machine:
         self.version = self.ssh(prefix + (f"DOCKER_HOST=unix://{row.socket} " if "docker" in row.version else "")
                                 + row.version, user=row.user).stdout.strip()
         if row.reach == "tls":
-            tls = self.folder / "tls"
-            shutil.rmtree(tls, ignore_errors=True)
-            tls.mkdir()
-            for name in ("ca.pem", "cert.pem", "key.pem"):
-                (tls / name).write_text(self.ssh(f"cat /tls/client-{name}" if name != "ca.pem" else "cat /tls/ca.pem").stdout)
-            return {"DOCKER_HOST": f"tcp://{ADDRESS}:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tls)}
+            return self.over_tls()
         if row.reach == "ssh":
-            # `ssh` takes its options from a file.
-            home = self.folder / "home"
-            (home / ".ssh").mkdir(parents=True, exist_ok=True)
-            wrapper = home / "bin"
-            wrapper.mkdir(exist_ok=True)
-            ssh = wrapper / "ssh"
-            ssh.write_text("#!/bin/sh\nexec /usr/bin/ssh " + " ".join(self.ssh_options()) + ' "$@"\n')
-            ssh.chmod(0o755)
-            return {"DOCKER_HOST": f"ssh://root@{ADDRESS}", "PATH": f"{wrapper}:{os.environ['PATH']}"}
+            return self.over_ssh()
         local = self.folder / f"{row.name}.sock"
         local.unlink(missing_ok=True)
-        forward = ["ssh", "-N", *self.ssh_options(), "-L", f"{local}:{row.socket}", f"{row.user}@{ADDRESS}"]
+        forward = ["ssh", "-N", *self.ssh_options(), "-L", f"{local}:{row.socket}", f"{row.user}@{self.address}"]
         self.children.append(subprocess.Popen(inside(forward), stdin=subprocess.DEVNULL, start_new_session=True))
         until(20, local.exists, "the forwarded socket is there")
         return {"DOCKER_HOST": f"unix://{local}"}
+
+    def over_tls(self):
+        """The environment of a client with the certificates that `certificates` made."""
+        tls = self.folder / "tls"
+        shutil.rmtree(tls, ignore_errors=True)
+        tls.mkdir()
+        for name in ("ca.pem", "cert.pem", "key.pem"):
+            (tls / name).write_text(self.ssh(f"cat /tls/client-{name}" if name != "ca.pem" else "cat /tls/ca.pem").stdout)
+        return {"DOCKER_HOST": f"tcp://{self.address}:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tls)}
+
+    def over_ssh(self):
+        """The environment of a client whose `ssh` finds the key: it takes its options from a wrapper."""
+        wrapper = self.folder / "bin"
+        wrapper.mkdir(exist_ok=True)
+        ssh = wrapper / "ssh"
+        ssh.write_text("#!/bin/sh\nexec /usr/bin/ssh " + " ".join(self.ssh_options()) + ' "$@"\n')
+        ssh.chmod(0o755)
+        return {"DOCKER_HOST": f"ssh://root@{self.address}", "PATH": f"{wrapper}:{os.environ['PATH']}"}
+
+
+class Emulated(Machine):
+    """A virtual machine of another architecture: every instruction is emulated, about twenty times slower."""
+
+    def boot(self):
+        release = self.row.release
+        return ["qemu-system-aarch64", "-machine", "virt", "-cpu", "max,pauth-impdef=on", "-smp", "2", "-m", "3G", "-nographic",
+                "-kernel", f"{release}.kernel", "-initrd", f"{release}.initrd",
+                "-append", "root=/dev/vda rw net.ifnames=0 console=ttyAMA0 quiet",
+                "-drive", f"file={self.disk},format=raw,if=virtio,cache=unsafe",
+                "-netdev", "tap,id=net0,ifname=tap0,script=no,downscript=no", "-device", "virtio-net-pci,netdev=net0,romfile="]
 
 
 # The machine's files are in a chroot, because the kernel needs a newer C library than most hosts have.
@@ -114,11 +135,17 @@ HOME=/tmp exec chroot kernel /usr/bin/linux.uml ubd0=/disks/$1 root=/dev/ubda rw
     vec0:transport=tap,ifname=tap0 net.ifnames=0 con0=null,fd:1 con=null
 """
 
-CERTIFICATES = f"""
+# What dockerd is told to be reached over TLS.
+TLS = "-H tcp://0.0.0.0:2376 --tlsverify --tlscacert=/tls/ca.pem --tlscert=/tls/cert.pem --tlskey=/tls/key.pem"
+
+
+def certificates(address):
+    """A script that makes a certificate authority, and a server and a client of it."""
+    return f"""
 set -e; mkdir -p /tls; cd /tls
 openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=engines -keyout ca-key.pem -out ca.pem 2>/dev/null
 sign() {{ openssl req -newkey rsa:2048 -nodes -subj /CN=$1 -keyout $2key.pem -out $2csr.pem 2>/dev/null
-          echo "subjectAltName=IP:{ADDRESS}\\nextendedKeyUsage=$3" >$2ext
+          printf "subjectAltName=IP:{address}\\nextendedKeyUsage=$3\\n" >$2ext
           openssl x509 -req -in $2csr.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile $2ext -out $2cert.pem 2>/dev/null; }}
 sign server '' serverAuth; sign client client- clientAuth
 """
@@ -154,6 +181,8 @@ class Here(Machine):
     """The same file system on this machine, in namespaces of its own: this machine's kernel and control
     groups, and its speed. There is no systemd in it, so the engine is started by hand."""
 
+    address = "10.99.1.2"
+
     def __enter__(self):
         make_namespace()
         self.place = self.folder / "here" / self.row.name
@@ -171,6 +200,12 @@ class Here(Machine):
         # What unshare started is the first process of the namespaces.
         self.first = subprocess.run(["pgrep", "-P", str(self.children[0].pid)], text=True, capture_output=True,
                                     check=True).stdout.split()[0]
+        if self.row.reach != "socket":
+            # It ends with the namespace that its other end is in.
+            for words in (f"link add here0 type veth peer name eth0 netns {self.first}",
+                          "addr add 10.99.1.1/24 dev here0", "link set here0 up"):
+                subprocess.run(inside(["ip", *words.split()]), check=True)
+            self.ssh(f"ip addr add {self.address}/24 dev eth0; ip link set eth0 up")
         return self
 
     def __exit__(self, *_):
@@ -195,11 +230,22 @@ class Here(Machine):
         self.configure()
         command = (f"podman --cgroup-manager=cgroupfs --events-backend=file system service --time=0 unix:///sockets/{socket.name}"
                    if "podman" in row.start else f"dockerd -H unix:///sockets/{socket.name}")
+        if row.reach == "tls":
+            self.ssh(certificates(self.address))
+            command += f" {TLS}"
+        if row.reach == "ssh":
+            # A server with the limits that it has by default.
+            self.ssh("mkdir -p /run/sshd; /usr/sbin/sshd")
+            command += f" -H unix://{row.socket}"
         self.ssh(prefix + f"setsid {command} >/sockets/engine.log 2>&1 &", user=row.user)
         until(60, socket.exists, "the engine's socket is there")
         version = "podman version --format '{{.Client.Version}}'" if "podman" in row.start else (
             f"docker -H unix:///sockets/{socket.name} version --format '{{{{.Server.Version}}}}'")
         self.version = self.ssh(prefix + version, user=row.user).stdout.strip()
+        if row.reach == "tls":
+            return self.over_tls()
+        if row.reach == "ssh":
+            return self.over_ssh()
         return {"DOCKER_HOST": f"unix://{socket}"}
 
 

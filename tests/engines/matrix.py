@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from machine import ADDRESS, ROOTLESS, Here, Machine, client
+from machine import ROOTLESS, Emulated, Here, Machine, client
 
 ROOT = Path(__file__).resolve().parents[2]
 EXITONE = Path(os.environ.get("EXITONE", ROOT / "target/release/exitone"))
@@ -30,8 +30,7 @@ EXITONE = Path(os.environ.get("EXITONE", ROOT / "target/release/exitone"))
 GONE_S = 10
 IMAGES = [f"nerava-backend:{tag}" for tag in (
     "v19-photo-fix", "v20-otp-fix", "v20-otp-fix-fixed", "v21-fresh", "v22-with-env", "v23-fixed-cmd", "v24-lazy-otp")]
-# Images of which `why` is asked.
-WHY = ["v20-otp-fix-fixed", "v22-with-env"]
+ARM64 = "v23-fixed-cmd-arm64"
 
 
 @dataclass
@@ -51,6 +50,10 @@ class Row:
     environment: dict = field(default_factory=dict)
     # How the client reaches it: a forwarded socket, ssh or tls.
     reach: str = "socket"
+    # Images of which `why` is asked.
+    asked: list = field(default_factory=lambda: ["v20-otp-fix-fixed", "v22-with-env"])
+    # The machine is of another architecture.
+    emulated: bool = False
 
 
 DOCKER = "systemctl start docker"
@@ -71,6 +74,7 @@ def podman(name, title, release, rootless=False):
 
 
 ROWS = [
+    docker("docker-20", "Docker 20.10, overlay2", "bookworm"),
     docker("docker-26", "Docker 26.1, overlay2", "trixie"),
     docker("docker-28", "Docker 28.5, overlay2", "sid"),
     docker("docker-28-containerd", "Docker 28.5, containerd image store", "sid",
@@ -79,6 +83,7 @@ ROWS = [
            environment={"DOCKER_MIN_API_VERSION": "1.44"}),
     docker("docker-26-ssh", "Docker 26.1 over ssh://", "trixie", reach="ssh"),
     docker("docker-26-tls", "Docker 26.1 over TLS", "trixie", reach="tls"),
+    podman("podman-4.3", "Podman 4.3, rootful", "bookworm"),
     podman("podman-5.4", "Podman 5.4, rootful", "trixie"),
     podman("podman-5.4-rootless", "Podman 5.4, rootless", "trixie", rootless=True),
     podman("podman-5.8", "Podman 5.8, rootful", "sid"),
@@ -87,10 +92,12 @@ ROWS = [
         "systemd-run --user --unit=docker-rootless --setenv=DOCKERD_ROOTLESS_ROOTLESSKIT_NET=none"
         " /usr/share/docker.io/contrib/dockerd-rootless.sh --iptables=false --ip6tables=false --bridge=none",
         DOCKER_VERSION, f"{ROOTLESS}/docker.sock", user="ann"),
+    docker("docker-26-arm64", "Docker 26.1 on arm64, amd64 under qemu-user", "trixie-arm64", emulated=True,
+           asked=[ARM64, "v22-with-env"]),
 ]
 
 
-def run(words, env, within=1800):
+def run(words, env, within=3600):
     """Runs a command in the namespace: exit code, standard output, standard error, seconds."""
     begun = time.monotonic()
     done = subprocess.run(client(words, env), cwd=ROOT, stdin=subprocess.DEVNULL, text=True, capture_output=True,
@@ -108,11 +115,12 @@ def left(env):
         docker_left += out.split()
     ssh = []
     if env["DOCKER_HOST"].startswith("ssh:"):
-        ssh = subprocess.run(["pgrep", "-f", f"^/usr/bin/ssh .*{ADDRESS}"], text=True, capture_output=True).stdout.split()
+        host = env["DOCKER_HOST"].rpartition("@")[2]
+        ssh = subprocess.run(["pgrep", "-f", f"^/usr/bin/ssh .*{host}"], text=True, capture_output=True).stdout.split()
     return docker_left, ssh
 
 
-def doctor(env, seen):
+def doctor(_, env, seen):
     code, out, err, seconds = run([EXITONE, "doctor", "--format", "json"], env)
     seen["doctor"] = {"code": code, "seconds": round(seconds, 1), "error": err.strip()[-600:] if not out else ""}
     if not out:
@@ -128,15 +136,15 @@ def doctor(env, seen):
     seen["doctor"]["abilities"] = [a["without"] for a in report["abilities"] if not a["there"]]
 
 
-def load(env, seen):
+def load(row, env, seen):
     begun = time.monotonic()
-    save = subprocess.Popen(["docker", "save", *IMAGES], stdout=subprocess.PIPE)
+    save = subprocess.Popen(["docker", "save", *IMAGES, *([f"nerava-backend:{ARM64}"] if row.emulated else [])], stdout=subprocess.PIPE)
     subprocess.run(client(["docker", "load"], env), stdin=save.stdout, check=True, capture_output=True)
     save.wait()
     seen["load_seconds"] = round(time.monotonic() - begun, 1)
 
 
-def slice_of_truth(env, seen):
+def slice_of_truth(_, env, seen):
     code, out, err, seconds = run([EXITONE, "--no-progress", "run", "scenarios/history.yaml", "--format", "json"], env)
     seen["slice"] = {"code": code, "seconds": round(seconds, 1), "error": err.strip()[-600:] if not out else ""}
     if out:
@@ -145,14 +153,14 @@ def slice_of_truth(env, seen):
         seen["slice"]["skipped"] = sorted({c["skipped"] for c in report["cases"] if c.get("skipped")})
 
 
-def why(env, seen):
+def why(row, env, seen):
     # The service of the scenario, as a file of its own.
     lines = (ROOT / "scenarios/history.yaml").read_text().split("\nservice:\n")[1].splitlines()
     block = itertools.takewhile(lambda line: line.startswith(" ") or not line, lines)
     service = Path(env["XDG_STATE_HOME"]) / "service.yaml"
     service.write_text(textwrap.dedent("\n".join(block)) + "\n")
     seen["why"] = {}
-    for image in WHY:
+    for image in row.asked:
         words = [EXITONE, "--no-progress", "why", f"nerava-backend:{image}", "--service", service, "--format", "json"]
         code, out, err, seconds = run(words, env)
         answer = {"code": code, "seconds": round(seconds, 1)}
@@ -167,7 +175,7 @@ def why(env, seen):
         seen["why"][image] = answer
 
 
-def kill(env, seen):
+def kill(_, env, seen):
     """Kills a run three times; what is left after ten seconds, and when it was gone."""
     seen["kill"] = []
     for delay in (2.0, 5.0, 9.0):
@@ -188,7 +196,7 @@ def kill(env, seen):
         seen["kill"].append({"after": delay, "gone": gone, "left": containers, "processes": len(processes)})
 
 
-def overhead(env, seen):
+def overhead(_, env, seen):
     benches = sorted((EXITONE.parent / "deps").glob("session-*[0-9a-f]"), key=lambda path: path.stat().st_mtime)
     if not benches:
         seen["overhead"] = "no build of the bench: cargo bench --bench session --no-run"
@@ -200,7 +208,7 @@ def overhead(env, seen):
     run(["docker", "rmi", "exitone-test/planted"], env)
 
 
-def clean(env, seen):
+def clean(_, env, seen):
     code, out, err, seconds = run([EXITONE, "clean"], env)
     containers, processes = left(env)
     images = run(["docker", "images", "--quiet", "--filter", "label=exitone.image"], env)[1].split()
@@ -213,6 +221,8 @@ def keep(folder, seen):
 
 
 STEPS = [doctor, load, slice_of_truth, why, kill, overhead, clean]
+# Emulated twice, Python takes longer to start than any health check waits: the slice would prove nothing.
+EMULATED_STEPS = [doctor, load, why, kill, clean]
 
 
 def main():
@@ -231,7 +241,7 @@ def main():
     if unknown:
         sys.exit(f"no such row: {', '.join(sorted(unknown))}; rows: {', '.join(row.name for row in ROWS)}")
     for row in ROWS:
-        if wanted and row.name not in wanted or here and row.reach != "socket":
+        if wanted and row.name not in wanted or here and row.emulated:
             continue
         name = f"{row.name}-here" if here else row.name
         seen = {"name": name, "title": row.title, "date": time.strftime("%Y-%m-%d"), "user": row.user}
@@ -239,13 +249,13 @@ def main():
         state = folder / "state" / name
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True)
-        with (Here if here else Machine)(folder, row) as machine:
+        with (Here if here else Emulated if row.emulated else Machine)(folder, row) as machine:
             begun = time.monotonic()
             try:
                 env = {**machine.start(), "XDG_STATE_HOME": str(state)}
                 seen["version"] = machine.version
-                for step in STEPS:
-                    step(env, seen)
+                for step in EMULATED_STEPS if row.emulated else STEPS:
+                    step(row, env, seen)
                     keep(folder, seen)
                     print(f"   {step.__name__} after {time.monotonic() - begun:.0f} s", flush=True)
             except (subprocess.SubprocessError, TimeoutError, RuntimeError) as error:

@@ -314,6 +314,10 @@ impl Gate<'_> {
         let signals = Signals::listen();
         let (engine, info) = engine().await?;
         for commit in commits {
+            if let Some(has) = self.named.otherwise_in(&self.repo, &commit.oid).await {
+                let (path, name) = (self.named.path.display(), &commit.name);
+                say(&format!("exitone gate: {path} is read from the working tree; {name} {has}"));
+            }
             let code = self.one(commit, (engine.clone(), info.clone()), &signals, begun).await?;
             if code != 0 {
                 return Ok(code);

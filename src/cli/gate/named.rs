@@ -65,6 +65,19 @@ pub(crate) struct Named {
     pub(crate) sources: Vec<String>,
 }
 
+impl Named {
+    /// What a commit has instead of this file, if it has something else. Comments and layout do not matter.
+    pub(crate) async fn otherwise_in(&self, repo: &Repo, commit: &str) -> Option<&'static str> {
+        let path = self.path.to_str().filter(|_| self.path.is_relative())?;
+        let here = std::fs::read_to_string(repo.top.join(path)).ok()?;
+        match repo.text(commit, path).await {
+            None => Some("does not have it"),
+            Some(there) if content(&there) != content(&here) => Some("has another one"),
+            Some(_) => None,
+        }
+    }
+}
+
 /// The scenario to run: the given one, or the first that exists.
 ///
 /// # Errors
