@@ -208,7 +208,7 @@ async fn prove_all(
 /// and memory use could be measured.
 async fn prove(context: &Context, proof: &Proof, here: &Candidate, elsewhere: &Candidate) -> (Proved, bool) {
     let run = async |candidate: &Candidate, command: &str, set: &ConditionSet| {
-        let service = service(&defaults(&apprunner()), command);
+        let service = service(&defaults(&apprunner()), command, &context.architecture);
         let case = Case::new(&candidate.facts.reference, set.clone());
         case::run(context, &service, candidate, &case, Listener::NOBODY).await
     };

@@ -17,7 +17,7 @@ pub(crate) fn standing(
 ) -> ConditionStanding {
     let platform = &service.platform;
     let ground = if condition.is_of_image() {
-        of_image(image)
+        of_image(image, &platform.architecture)
     } else if platform.always.iter().any(|name| name == condition.name()) {
         Ground::new(Applies::InForce, format!("{} always does that", platform.name))
     } else if is_own_size(condition, service) {
@@ -29,8 +29,8 @@ pub(crate) fn standing(
 }
 
 /// The standing of what is judged from the image.
-fn of_image((facts, same): (&ImageFacts, SameImage)) -> Ground {
-    match (facts.runs_on_platform(), same) {
+fn of_image((facts, same): (&ImageFacts, SameImage), architecture: &str) -> Ground {
+    match (facts.runs_on(architecture), same) {
         (false, SameImage::Other) | (true, SameImage::Other | SameImage::Unknown) => {
             Ground::new(Applies::Possible, "the image at hand may not be the one that was deployed")
         }

@@ -31,7 +31,7 @@ fn on(
 ) -> Vec<Finding> {
     let mut all: Vec<Finding> = [foreign_image(facts, platform), foreign_index(facts)].into_iter().flatten().collect();
     let foreign = !all.is_empty();
-    let program = files.and_then(|f| of_program(&f.program, &Executor::Runtime));
+    let program = files.and_then(|f| of_program(&f.program, &Executor::Runtime, &platform.architecture));
     // In an image for another processor, everything is for that processor.
     all.extend(program.filter(|p| !foreign || p.cause.id != PROGRAM));
     let told = foreign || all.iter().any(|f| f.cause.id == PROGRAM);
@@ -169,13 +169,15 @@ impl Executor<'_> {
     }
 }
 
-fn of_program(program: &Program, by: &Executor<'_>) -> Option<Finding> {
+/// A finding about the program that is executed, on a machine of this architecture.
+fn of_program(program: &Program, by: &Executor<'_>, architecture: &str) -> Option<Finding> {
     match program {
         Program::Elf { path, machine, interpreter, interpreter_found, next } => {
             let loader = interpreter.as_deref().filter(|_| !interpreter_found);
-            foreign_program(path, *machine, by)
+            let foreign = (!machine.is(architecture)).then(|| foreign_program(path, *machine, by));
+            foreign
                 .or_else(|| loader.map(|loader| missing_loader(path, loader, by)))
-                .or_else(|| next.as_ref().and_then(|next| of_program(next, &Executor::Wrapper(path))))
+                .or_else(|| next.as_ref().and_then(|next| of_program(next, &Executor::Wrapper(path), architecture)))
         }
         Program::Script { path, first_line, interpreter: None, .. } => no_shebang(path, first_line, by),
         Program::Script { path, interpreter: Some(name), argument, crlf: true, first_line, .. } => {
@@ -183,7 +185,7 @@ fn of_program(program: &Program, by: &Executor<'_>) -> Option<Finding> {
         }
         Program::Script { path, next, .. } => {
             let by = Executor::Kernel { script: path, wrapped: by.wrapped() };
-            next.as_ref().and_then(|next| of_program(next, &by))
+            next.as_ref().and_then(|next| of_program(next, &by, architecture))
         }
         Program::Alien { path, format } => Some(by.unknown_format(cause(
             PROGRAM,
@@ -200,10 +202,7 @@ fn of_program(program: &Program, by: &Executor<'_>) -> Option<Finding> {
     }
 }
 
-fn foreign_program(path: &str, machine: Machine, by: &Executor<'_>) -> Option<Finding> {
-    if machine.is_amd64() {
-        return None;
-    }
+fn foreign_program(path: &str, machine: Machine, by: &Executor<'_>) -> Finding {
     let evidence = vec![format!("ELF header of {path}: {machine}, {} bits", machine.bits)];
     let fix = "Build it for linux/amd64 inside of the image's own build (`docker buildx build --platform linux/amd64`, \
                `GOARCH=amd64`, `--target x86_64-unknown-linux-…`), and copy nothing that a laptop has built.";
@@ -212,13 +211,13 @@ fn foreign_program(path: &str, machine: Machine, by: &Executor<'_>) -> Option<Fi
             "{path}, which is executed, is a program for {machine}. It runs only where the kernel has a mode for it; \
              whether {NAME}'s has is not known."
         );
-        return Some(warning(cause(PROGRAM, text, fix, evidence)));
+        return warning(cause(PROGRAM, text, fix, evidence));
     }
     let text = format!(
         "The image says that it is linux/amd64, but {path}, which is executed, is a program for {machine}. {}",
         by.says(path, "exec format error", None)
     );
-    Some(by.unknown_format(cause(PROGRAM, text, fix, evidence)))
+    by.unknown_format(cause(PROGRAM, text, fix, evidence))
 }
 
 fn missing_loader(path: &str, loader: &str, by: &Executor<'_>) -> Finding {

@@ -152,6 +152,12 @@ impl Machine {
         self == Self::AMD64
     }
 
+    /// Whether it is of this architecture, as images name it.
+    #[must_use]
+    pub(crate) fn is(self, architecture: &str) -> bool {
+        self.bits == 64 && PROCESSORS.contains(&(self.number, architecture))
+    }
+
     /// Whether an x86-64 kernel cannot execute it at all. Programs for 32-bit x86 may run; code for graphics cards and
     /// for the kernel's own virtual machine is not a program.
     #[must_use]
@@ -189,6 +195,8 @@ mod tests {
             assert_eq!((machine.to_string().as_str(), machine.is_foreign()), (name, foreign), "{number}");
         }
         assert!(Machine::AMD64.is_amd64() && !Machine::ARM64.is_amd64());
+        assert!(Machine::ARM64.is("arm64") && !Machine::ARM64.is("amd64"));
+        assert!(Machine::AMD64.is("amd64") && !Machine { bits: 32, ..Machine::AMD64 }.is("amd64"));
     }
 
     #[test]

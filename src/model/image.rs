@@ -67,10 +67,10 @@ impl ImageFacts {
         format!("{}/{}", self.os, self.architecture)
     }
 
-    /// Whether App Runner can execute the image (linux/amd64 only; its pull does not check).
+    /// Whether a Linux machine of this architecture executes the image.
     #[must_use]
-    pub(crate) fn runs_on_platform(&self) -> bool {
-        self.os == "linux" && self.architecture == "amd64"
+    pub(crate) fn runs_on(&self, architecture: &str) -> bool {
+        self.os == "linux" && self.architecture == architecture
     }
 }
 

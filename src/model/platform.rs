@@ -12,6 +12,8 @@ pub struct Platform {
     pub id: String,
     /// Its display name.
     pub name: String,
+    /// What its machines execute, as images name it: `amd64`.
+    pub architecture: String,
     /// Whether the lines of its service log and its statuses are known.
     pub service_log: bool,
     /// Whether the start command is split at white space.
@@ -101,6 +103,7 @@ impl Platform {
         Self {
             id: "apprunner".to_owned(),
             name: "App Runner".to_owned(),
+            architecture: "amd64".to_owned(),
             service_log: true,
             splits_command: true,
             always: ["hostname.platform", "ports.privileged"].map(str::to_owned).to_vec(),

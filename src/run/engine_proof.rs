@@ -177,7 +177,7 @@ pub async fn prove(
     let options = Options { soak: SOAK, whole_images: false, ..Options::default() };
     let context = Context { options, measures_usage: true, ..context.clone() };
     let run = async |command: &str, failures: u32, conditions: ConditionSet| {
-        let mut service = service(defaults, command);
+        let mut service = service(defaults, command, info.architecture());
         service.health_check.unhealthy_threshold = failures;
         let case = Case::new(&candidate.facts.reference, conditions);
         case::run(&context, &service, &candidate, &case, Listener::NOBODY).await

@@ -45,10 +45,12 @@ fn unread() -> String {
     ["UN", "READ", "BY", "ALL"].map(|part| part.chars().rev().collect::<String>()).join("_")
 }
 
-/// The service configuration of a planted candidate.
+/// The service configuration of a planted candidate on an engine of this architecture: it is a native program there,
+/// and what it proves does not depend on the platform's architecture.
 #[must_use]
-pub(crate) fn service(defaults: &Service, command: &str) -> Service {
+pub(crate) fn service(defaults: &Service, command: &str, architecture: &str) -> Service {
     let mut service = defaults.clone();
+    service.platform.architecture = architecture.to_owned();
     service.port = PORT;
     service.env = env();
     service.start_command = Some(command.to_owned());
