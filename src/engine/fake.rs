@@ -81,13 +81,21 @@ pub struct FakeEngine {
     state: Arc<Mutex<State>>,
     zero: Instant,
     shared: bool,
+    /// Its machine's architecture, as the kernel names it.
+    machine: &'static str,
 }
 
 impl FakeEngine {
     /// An engine without images. `shared`: containers join the namespace that the holder is currently in.
     #[must_use]
     pub fn new(shared: bool) -> Self {
-        Self { state: Arc::default(), zero: Instant::now(), shared }
+        Self { state: Arc::default(), zero: Instant::now(), shared, machine: std::env::consts::ARCH }
+    }
+
+    /// The same engine on a machine of another architecture, as the kernel names it.
+    #[must_use]
+    pub fn on(self, machine: &'static str) -> Self {
+        Self { machine, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -237,7 +245,7 @@ impl Engine for FakeEngine {
             version: "0".to_owned(),
             api: "1.41".to_owned(),
             id: "fake".to_owned(),
-            platform: format!("linux/{}", std::env::consts::ARCH),
+            platform: format!("linux/{}", self.machine),
             kernel: "6.1.0, cgroup v2".to_owned(),
             parts: vec!["runtime=fake".to_owned()],
             cpus: 2,
@@ -279,20 +287,24 @@ impl Engine for FakeEngine {
                 return Ok(());
             }
         };
+        let mut documents: BTreeMap<String, serde_json::Value> = BTreeMap::new();
         let mut tar = tar::Archive::new(bytes.as_ref());
         for entry in tar.entries().into_iter().flatten().flatten() {
-            if entry.path().is_ok_and(|p| p.as_ref() == Path::new("manifest.json")) {
+            let name = entry.path().map(|path| path.display().to_string()).unwrap_or_default();
+            if name.ends_with(".json") {
                 let mut text = String::new();
                 let _ = entry.take(1 << 20).read_to_string(&mut text);
-                let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-                for tag in manifest.as_array().into_iter().flatten().filter_map(|one| one["RepoTags"][0].as_str()) {
-                    let script: Script = match tag.starts_with(planted::IMAGE) {
-                        true => Arc::new(planted::act),
-                        false => Arc::new(|_| Act::default()),
-                    };
-                    self.image(tag, &[], script);
-                }
+                documents.insert(name, serde_json::from_str(&text).unwrap_or_default());
             }
+        }
+        for one in documents.get("manifest.json").and_then(|all| all.as_array()).into_iter().flatten() {
+            let (Some(tag), Some(config)) = (one["RepoTags"][0].as_str(), one["Config"].as_str()) else { continue };
+            let script: Script = match tag.starts_with(planted::IMAGE) {
+                true => Arc::new(planted::act),
+                false => Arc::new(|_| Act::default()),
+            };
+            let architecture = documents.get(config).and_then(|config| config["architecture"].as_str());
+            self.image_of(tag, architecture.unwrap_or_default(), &[], script);
         }
         Ok(())
     }

@@ -115,6 +115,18 @@ async fn proof_precedes_the_first_verdict_and_is_remembered() {
     assert_eq!(other.remembered().len(), 2);
 }
 
+/// As on an Apple laptop: what proves the engine is a native program there, and no image of the platform's architecture.
+#[tokio::test(start_paused = true)]
+async fn engine_of_another_architecture_proves_itself() {
+    for machine in ["aarch64", "x86_64"] {
+        let world = World::of(FakeEngine::new(true).on(machine), &[]);
+        let rig = world.open().await.expect("a session");
+        let result = world.run(&rig).await;
+        assert_eq!((result.verdict, result.exit_code), (Verdict::Fail, Some(1)), "{machine}");
+        world.close(rig).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn soak_and_real_time_do_not_slow_the_proof() {
     let world = World::new(&[]);
