@@ -33,9 +33,6 @@ pub(crate) async fn engine() -> Result<(Arc<dyn Engine>, EngineInfo), Failure> {
     Ok((engine, info))
 }
 
-/// The architecture of the platform, in image terms.
-const PLATFORM: &str = "amd64";
-
 /// Looks up images, including those of service containers; reports all missing ones at once. With `pull`, the missing
 /// ones are pulled first: service containers for the engine's machine, the others for the platform.
 ///
@@ -56,7 +53,7 @@ pub(crate) async fn candidates(
     for (name, serves) in names.iter().map(|name| (name, None)).chain(served) {
         let mut looked = engine.inspect_image(name).await;
         if pull && matches!(looked, Err(EngineError::ImageNotFound { .. })) {
-            let architecture = if serves.is_some() { info.architecture() } else { PLATFORM };
+            let architecture = if serves.is_some() { info.architecture() } else { &service.platform.architecture };
             say(&format!("pulling {name}"));
             looked = match engine.pull_image(name, &format!("linux/{architecture}")).await {
                 Ok(()) => engine.inspect_image(name).await,

@@ -29,7 +29,8 @@ fn on(
     files: Option<&ImageFiles>,
     start_command: Option<&str>,
 ) -> Vec<Finding> {
-    let mut all: Vec<Finding> = [foreign_image(facts, platform), foreign_index(facts)].into_iter().flatten().collect();
+    let mut all: Vec<Finding> =
+        [foreign_image(facts, platform), foreign_index(facts, platform)].into_iter().flatten().collect();
     let foreign = !all.is_empty();
     let program = files.and_then(|f| of_program(&f.program, &Executor::Runtime, &platform.architecture));
     // In an image for another processor, everything is for that processor.
@@ -101,9 +102,9 @@ fn foreign_image(facts: &ImageFacts, platform: &Platform) -> Option<Finding> {
     architecture(facts, platform).map(|cause| fatal(Some(1), cause))
 }
 
-fn foreign_index(facts: &ImageFacts) -> Option<Finding> {
-    let good = |platform: &String| platform == "linux/amd64";
-    if facts.platforms.is_empty() || facts.platforms.iter().any(good) {
+fn foreign_index(facts: &ImageFacts, platform: &Platform) -> Option<Finding> {
+    let good = format!("linux/{}", platform.architecture);
+    if facts.platforms.is_empty() || facts.platforms.contains(&good) {
         return None;
     }
     let platforms = facts.platforms.join(", ");

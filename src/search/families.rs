@@ -136,11 +136,14 @@ impl Posterior {
         let small = |set: &u16| (1..=SIZES.len()).contains(&(set.count_ones() as usize));
         let runs = (1_u32 << width) - 1;
         let sets = (1..=runs).map(|set| set as u16).filter(small).filter(fits);
-        sets.map(|set| {
-            let size = set.count_ones() as usize;
-            (set, SIZES[size - 1] / choose(width, size) * suspicion(set))
-        })
-        .collect()
+        sets.map(|set| (set, self.share_of_size(set.count_ones() as usize) * suspicion(set))).collect()
+    }
+
+    /// The prior probability of a set among all sets: it is one of many of its size.
+    fn share_of_size(&self, size: usize) -> f64 {
+        let last = SIZES.len();
+        let share = SIZES[size.clamp(1, last) - 1] * RARER.powi(size.saturating_sub(last) as i32);
+        share / choose(self.conditions.len(), size)
     }
 
     /// Lists the families of sets from the pool, with their prior weights.
@@ -241,25 +244,18 @@ impl Posterior {
         all.into_iter().map(|(i, share)| (smallest(&sets(i)), share)).collect()
     }
 
-    /// The probability of a family that the posterior does not list, because it has too many or too large sets, given
-    /// that it explains all answers so far if no answer is wrong. `none` is the prior probability that nothing fails,
-    /// `certain` that no answer is wrong.
+    /// The probability of a family that the posterior does not have, because it has too many or too large sets, or was
+    /// dropped as too unlikely, given that it explains all answers so far if no answer is wrong. `none` is the prior
+    /// probability that nothing fails, `certain` that no answer is wrong. Suspicion decides what is tried first; it does
+    /// not count here.
     #[must_use]
     pub(crate) fn unlisted(&self, sets: &[Set], none: f64, certain: f64) -> f64 {
-        let (width, last) = (self.conditions.len(), SIZES.len() - 1);
-        let count = match sets.len() {
-            count @ 1..=MOST_SETS => COUNTS[count - 1],
-            count => COUNTS[MOST_SETS - 1] * RARER.powi((count - MOST_SETS) as i32),
-        };
-        // A certain set of its size is one of many, and so is a certain order of the sets.
-        let of_set = |(n, set): (usize, &Set)| {
-            let size = set.len() - 1;
-            let share = SIZES[size.min(last)] * RARER.powi(size.saturating_sub(last) as i32);
-            (share / choose(width, set.len()) * (n + 1) as f64).ln()
-        };
-        let prior = ((1.0 - none) * certain * count).ln() + sets.iter().enumerate().map(of_set).sum::<f64>();
-        let odds = (prior - self.evidence).exp();
-        if odds.is_finite() { odds / (1.0 + odds) } else { 1.0 }
+        let (count, most) = (sets.len().max(1), COUNTS.len());
+        let share = COUNTS[count.min(most) - 1] * RARER.powi(count.saturating_sub(most) as i32);
+        // The order of the sets does not matter: each of their orders counts.
+        let of_set = |(n, set): (usize, &Set)| (self.share_of_size(set.len()) * (n + 1) as f64).ln();
+        let prior = ((1.0 - none) * certain * share).ln() + sets.iter().enumerate().map(of_set).sum::<f64>();
+        1.0 / (1.0 + (self.evidence - prior).exp())
     }
 
     /// The probability that a run fails.

@@ -349,8 +349,12 @@ impl Search {
             return Vec::new();
         }
         let wanted = self.most_informative(&self.doubting(), free, running);
-        let wanted = wanted.into_iter().map(|set| self.barer(set)).collect();
-        self.enough_repeats(wanted, &descent, running)
+        let mut bare: Vec<Set> = Vec::new();
+        for set in wanted {
+            let busy: Vec<Set> = running.iter().chain(&bare).copied().collect();
+            bare.push(self.barer(set, &busy));
+        }
+        self.enough_repeats(bare, &descent, running)
     }
 
     /// Keeps only as many repeats as reach the requested confidence if they answer as expected; none if the running
@@ -415,23 +419,26 @@ impl Search {
         if self.universe.len() > families::MOST {
             return None;
         }
-        let sets = smallest(&descent.minimal);
+        let sets = smallest(&descent.minimal.iter().chain(&descent.perhaps).copied().collect::<Vec<_>>());
         let frame = self.doubting();
         let posterior = self.posterior(&frame)?;
-        if sets.iter().any(|set| set.len() > families::largest(sets.len())) {
-            return Some(posterior.unlisted(&sets, frame.none, 1.0 - FLAKY));
-        }
-        // A listed family that is not among the likeliest is very unlikely.
         let found = posterior.likeliest(64).into_iter().find(|(family, _)| *family == sets);
-        Some(found.map_or(0.0, |(_, share)| share))
+        // What is not among the likeliest is very unlikely, or not listed at all.
+        Some(match found {
+            Some((_, share)) => share,
+            None if sets.is_empty() => 0.0,
+            None => posterior.unlisted(&sets, frame.none, 1.0 - FLAKY),
+        })
     }
 
-    /// A passing set without what may heal, if that ran less often: it can fail in more ways.
-    fn barer(&self, set: Set) -> Set {
+    /// The same set without the conditions that may heal, if it passed and ran less often that way: a healer could hide a
+    /// failure. `running` are the sets that run already.
+    fn barer(&self, set: Set, running: &[Set]) -> Set {
         let bare = set.without(self.settings.may_heal);
         let passes = self.believed().of(set) == Some(Answer::Pass);
-        let rarer = self.tally(bare).decisive() < self.tally(set).decisive();
-        if passes && rarer && !bare.is_empty() { bare } else { set }
+        let tally = self.tally(bare);
+        let rarer = tally.decisive() < self.tally(set).decisive() && tally.unresolved == 0;
+        if passes && rarer && !bare.is_empty() && !running.contains(&bare) { bare } else { set }
     }
 
     /// Each named condition that has to be run alone; if the evidence is right, that run is needed in any case.

@@ -37,12 +37,15 @@ emulated=(linux-image-arm64 initramfs-tools qemu-user qemu-user-binfmt)
 
 # Programs for arm64 run on this machine while their packages are configured.
 emulator=/proc/sys/fs/binfmt_misc/qemu-aarch64
+registered=
 emulate() {
     mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
-    [ -e "$emulator" ] || cat /usr/lib/binfmt.d/qemu-aarch64.conf >/proc/sys/fs/binfmt_misc/register
+    [ ! -e "$emulator" ] || return 0
+    cat /usr/lib/binfmt.d/qemu-aarch64.conf >/proc/sys/fs/binfmt_misc/register
+    registered=1
 }
 # This machine's own candidates must not run under it.
-no_emulation() { [ ! -e "$emulator" ] || echo -1 >"$emulator"; }
+no_emulation() { [ -z "$registered" ] || echo -1 >"$emulator"; }
 trap no_emulation EXIT
 
 for release in "${releases[@]}"; do
@@ -98,7 +101,7 @@ UNIT
     fi
     chroot "$root" systemctl enable -q link ssh
     for unit in docker docker.socket containerd podman podman.socket podman-auto-update.timer podman-restart; do
-        chroot "$root" systemctl disable -q "$unit" 2>/dev/null || true
+        ! chroot "$root" systemctl cat "$unit" >/dev/null 2>&1 || chroot "$root" systemctl disable -q "$unit"
     done
     # A kernel without these makes them fail for nothing.
     [ $architecture = arm64 ] || chroot "$root" systemctl mask -q systemd-modules-load

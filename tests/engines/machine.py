@@ -1,5 +1,6 @@
 """Where an engine of the matrix runs: a small virtual machine, or namespaces on this machine."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -11,6 +12,16 @@ import time
 NAMESPACE = "exitone-engines"
 BOOT_S = 600
 ROOTLESS = "/run/user/1000"
+
+
+@contextlib.contextmanager
+def ends_unless_it_starts(machine):
+    """`with` ends only a machine that has started."""
+    try:
+        yield
+    except BaseException:
+        machine.__exit__()
+        raise
 
 
 class Machine:
@@ -30,7 +41,8 @@ class Machine:
         command = inside(self.boot())
         self.children.append(subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
                                               stderr=log, start_new_session=True))
-        until(BOOT_S, lambda: self.ssh("true", check=False).returncode == 0, "the machine answers")
+        with ends_unless_it_starts(self):
+            until(BOOT_S, lambda: self.ssh("true", check=False).returncode == 0, "the machine answers")
         return self
 
     def boot(self):
@@ -105,7 +117,7 @@ class Machine:
         wrapper = self.folder / "bin"
         wrapper.mkdir(exist_ok=True)
         ssh = wrapper / "ssh"
-        ssh.write_text("#!/bin/sh\nexec /usr/bin/ssh " + " ".join(self.ssh_options()) + ' "$@"\n')
+        ssh.write_text("#!/bin/sh\nexec /usr/bin/ssh " + shlex.join(self.ssh_options()) + ' "$@"\n')
         ssh.chmod(0o755)
         return {"DOCKER_HOST": f"ssh://root@{self.address}", "PATH": f"{wrapper}:{os.environ['PATH']}"}
 
@@ -196,16 +208,18 @@ class Here(Machine):
                    str(self.folder / f"{self.row.release}.disk")]
         self.children.append(subprocess.Popen(command, cwd=self.place, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                               start_new_session=True))
-        until(20, (self.place / "sockets/ready").exists, "the file system is there")
-        # What unshare started is the first process of the namespaces.
-        self.first = subprocess.run(["pgrep", "-P", str(self.children[0].pid)], text=True, capture_output=True,
-                                    check=True).stdout.split()[0]
-        if self.row.reach != "socket":
-            # It ends with the namespace that its other end is in.
-            for words in (f"link add here0 type veth peer name eth0 netns {self.first}",
-                          "addr add 10.99.1.1/24 dev here0", "link set here0 up"):
-                subprocess.run(inside(["ip", *words.split()]), check=True)
-            self.ssh(f"ip addr add {self.address}/24 dev eth0; ip link set eth0 up")
+        with ends_unless_it_starts(self):
+            until(20, (self.place / "sockets/ready").exists, "the file system is there")
+            # What unshare started is the first process of the namespaces.
+            self.first = subprocess.run(["pgrep", "-P", str(self.children[0].pid)], text=True, capture_output=True,
+                                        check=True).stdout.split()[0]
+            if self.row.reach != "socket":
+                # It ends with the namespace that its other end is in, and that takes a moment.
+                subprocess.run(inside(["ip", "link", "del", "here0"]), stderr=subprocess.DEVNULL, check=False)
+                for words in (f"link add here0 type veth peer name eth0 netns {self.first}",
+                              "addr add 10.99.1.1/24 dev here0", "link set here0 up"):
+                    subprocess.run(inside(["ip", *words.split()]), check=True)
+                self.ssh(f"ip addr add {self.address}/24 dev eth0; ip link set eth0 up")
         return self
 
     def __exit__(self, *_):

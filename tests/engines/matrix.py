@@ -240,6 +240,9 @@ def main():
     unknown = set(wanted) - {row.name for row in ROWS}
     if unknown:
         sys.exit(f"no such row: {', '.join(sorted(unknown))}; rows: {', '.join(row.name for row in ROWS)}")
+    foreign = [row.name for row in ROWS if here and row.emulated and row.name in wanted]
+    if foreign:
+        sys.exit(f"{', '.join(foreign)}: needs a machine of its own, without --here")
     for row in ROWS:
         if wanted and row.name not in wanted or here and row.emulated:
             continue
@@ -249,21 +252,23 @@ def main():
         state = folder / "state" / name
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True)
-        with (Here if here else Emulated if row.emulated else Machine)(folder, row) as machine:
-            begun = time.monotonic()
-            try:
+        kind = Here if here else Emulated if row.emulated else Machine
+        begun = time.monotonic()
+        try:
+            with kind(folder, row) as machine:
+                begun = time.monotonic()
                 env = {**machine.start(), "XDG_STATE_HOME": str(state)}
                 seen["version"] = machine.version
                 for step in EMULATED_STEPS if row.emulated else STEPS:
                     step(row, env, seen)
                     keep(folder, seen)
                     print(f"   {step.__name__} after {time.monotonic() - begun:.0f} s", flush=True)
-            except (subprocess.SubprocessError, TimeoutError, RuntimeError) as error:
-                detail = getattr(error, "stderr", "") or ""
-                seen["broke"] = f"{error} {detail}".strip()[-1200:]
-                print(f"   broke: {seen['broke']}", flush=True)
-            seen["seconds"] = round(time.monotonic() - begun)
-            keep(folder, seen)
+        except (subprocess.SubprocessError, TimeoutError, RuntimeError) as error:
+            detail = getattr(error, "stderr", "") or ""
+            seen["broke"] = f"{error} {detail}".strip()[-1200:]
+            print(f"   broke: {seen['broke']}", flush=True)
+        seen["seconds"] = round(time.monotonic() - begun)
+        keep(folder, seen)
 
 
 if __name__ == "__main__":

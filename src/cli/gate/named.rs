@@ -68,11 +68,15 @@ pub(crate) struct Named {
 impl Named {
     /// What a commit has instead of this file, if it has something else. Comments and layout do not matter.
     pub(crate) async fn otherwise_in(&self, repo: &Repo, commit: &str) -> Option<&'static str> {
-        let path = self.path.to_str().filter(|_| self.path.is_relative())?;
-        let here = std::fs::read_to_string(repo.top.join(path)).ok()?;
-        match repo.text(commit, path).await {
+        if self.path.is_absolute() {
+            return None;
+        }
+        let here = std::fs::read_to_string(repo.top.join(&self.path)).ok()?;
+        // git separates folders by `/` everywhere.
+        let parts: Option<Vec<&str>> = self.path.iter().map(|part| part.to_str()).collect();
+        match repo.text(commit, &parts?.join("/")).await {
             None => Some("does not have it"),
-            Some(there) if content(&there) != content(&here) => Some("has another one"),
+            Some(there) if content(&there) != content(&here) => Some("has a different version"),
             Some(_) => None,
         }
     }
