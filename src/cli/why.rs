@@ -41,7 +41,7 @@ pub(crate) struct Args {
     with: Vec<String>,
     #[command(flatten)]
     evidence: Evidence,
-    /// Repeat runs until the answer is this certain; 0.999 doubles their number
+    /// Repeat runs until the answer is this certain; a higher share takes more runs
     #[arg(long = "repeat-until", visible_alias = "confidence", value_name = "SHARE", default_value = "0.99")]
     #[arg(value_parser = share, help_heading = CONDITIONS, hide_short_help = true)]
     confidence: f64,

@@ -7,8 +7,8 @@ HEAD = """\
 # What each engine showed
 
 You want to know how exitone does on an engine that you do not have. `tests/engines/matrix.py` tried these, made of
-Debian packages, with nothing to reach outside: in namespaces of a machine with two CPUs,
-or in a small virtual machine (one CPU, 3 GB, cgroup v2, no AppArmor). Docker 20.10 with cgroup v1
+Debian packages, with nothing to reach outside: in namespaces of a machine with two CPUs (cgroup v1),
+or in a small virtual machine (3 GB, cgroup v2, no AppArmor; arm64 is emulated, about twenty times slower). Docker 20.10 with cgroup v1
 is where the tests run every day.
 
 - **proved**: the conditions that `exitone doctor` proved with planted programs, of all.
