@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::RunError;
+use super::confirm::unless_only_slow;
 use super::context::Context;
 use super::disk::FullDisk;
 use super::holder::Holder;
@@ -98,6 +99,7 @@ fn judge(builder: &ResultBuilder<'_>, attempt: Result<Attempt, Failure>, foreign
     match attempt {
         Ok(attempt) if cannot(&attempt.log) => builder.not_run(&cannot_execute()),
         Err(Failure::Image { message, .. }) if cannot(&message) => builder.not_run(&cannot_execute()),
+        Ok(attempt) if foreign => unless_only_slow(builder.of_attempt(attempt), builder.service.port),
         Ok(attempt) => builder.of_attempt(attempt),
         Err(Failure::Image { exit_code, message, hint }) => builder.not_started(exit_code, &message, hint),
         Err(Failure::Run(e)) => builder.not_run(&e),

@@ -66,10 +66,27 @@ pub(crate) fn unless_starved(mut result: Box<CaseResult>, port: u16) -> Box<Case
         seconds(watched),
         found.others * 100.0
     );
+    unresolve(&mut result, why, "Run it again when the machine is idle, or run fewer cases at a time (--jobs).");
+    result
+}
+
+/// Makes a result unresolved when the health check gave up on a candidate that ran under emulation: that is many times
+/// slower than on the platform.
+#[must_use]
+pub(crate) fn unless_only_slow(mut result: CaseResult, port: u16) -> CaseResult {
+    if is_time_dependent(&result, port) {
+        let why = "the engine's machine has another architecture and emulates the image's, which is many times slower: \
+                   that the image was not healthy in time proves nothing";
+        unresolve(&mut result, why.to_owned(), "Use an engine on a machine of the image's architecture.");
+    }
+    result
+}
+
+fn unresolve(result: &mut CaseResult, why: String, fix: &str) {
     let cause = Cause {
         id: "unresolved".to_owned(),
         text: format!("The run is inconclusive: {why}"),
-        fix: "Run it again when the machine is idle, or run fewer cases at a time (--jobs).".to_owned(),
+        fix: fix.to_owned(),
         evidence: vec![why.clone()],
         ..Cause::default()
     };
@@ -77,5 +94,4 @@ pub(crate) fn unless_starved(mut result: Box<CaseResult>, port: u16) -> Box<Case
     result.apprunner_log.clear();
     (result.operation_status, result.service_status) = (None, None);
     result.notes.insert(0, why);
-    result
 }

@@ -248,6 +248,9 @@ def main():
             continue
         name = f"{row.name}-here" if here else row.name
         seen = {"name": name, "title": row.title, "date": time.strftime("%Y-%m-%d"), "user": row.user}
+        if row.emulated:
+            seen["notes"] = ["the slice was not run: emulated twice, Python takes longer to start than any health check waits",
+                             f"`why` of `{row.asked[-1]}`: the same; inconclusive"]
         print(f"== {row.title}", flush=True)
         state = folder / "state" / name
         shutil.rmtree(state, ignore_errors=True)

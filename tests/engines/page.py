@@ -30,7 +30,7 @@ def row_of(seen):
     slice_ = seen.get("slice", {})
     summary = slice_.get("summary", {})
     proved = f"{doctor['proved']} of {doctor['all']} ({doctor['seconds']:.0f} s)" if "proved" in doctor else "no"
-    judged = f"{summary['expected']} of {summary['cases']} ({slice_['seconds']:.0f} s)" if summary else "no"
+    judged = f"{summary['expected']} of {summary['cases']} ({slice_['seconds']:.0f} s)" if summary else "no" if slice_ else "–"
     if summary.get("skipped"):
         judged += f", {summary['skipped']} skipped"
     whys = [f"{answer['sets']} sets, {answer['seconds']:.0f} s" if "runs" in answer else "no"
@@ -56,6 +56,7 @@ def reasons(seen):
     for step in ("doctor", "slice"):
         if seen.get(step, {}).get("error"):
             lines.append(f"- {step}: {seen[step]['error'].splitlines()[-1]}")
+    lines += [f"- {note}" for note in seen.get("notes", [])]
     if "broke" in seen:
         lines.append(f"- the rest was not run: {seen['broke'].splitlines()[0]}")
     return lines

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{self, any_file, candidates};
-use exitone::engine::fake::{FakeEngine, Faults, Foreign, exits};
+use exitone::engine::fake::{Act, FakeEngine, Faults, Foreign, exits};
 use exitone::engine::{Engine, EngineError};
 use exitone::model::observation::{Observation, Usage};
 use exitone::model::{CaseResult, ConditionSet, Plan, Verdict};
@@ -78,8 +78,12 @@ impl World {
     }
 
     async fn run(&self, rig: &Rig) -> Arc<CaseResult> {
-        let candidates = candidates(&self.engine, &["app:1"]).await;
-        let plan = Plan::new(support::service(&[]), candidates, vec![("app:1".to_owned(), ConditionSet::baseline())]);
+        self.run_image(rig, "app:1").await
+    }
+
+    async fn run_image(&self, rig: &Rig, image: &str) -> Arc<CaseResult> {
+        let candidates = candidates(&self.engine, &[image]).await;
+        let plan = Plan::new(support::service(&[]), candidates, vec![(image.to_owned(), ConditionSet::baseline())]);
         let interrupts = watch::channel(0).1;
         let finished = drivers::run(rig.context.clone(), Arc::new(plan), 1, interrupts, |_| {}).await;
         finished.results.into_iter().next().expect("a result")
@@ -123,6 +127,17 @@ async fn engine_of_another_architecture_proves_itself() {
         let rig = world.open().await.expect("a session");
         let result = world.run(&rig).await;
         assert_eq!((result.verdict, result.exit_code), (Verdict::Fail, Some(1)), "{machine}");
+        // Emulation makes programs slow.
+        world.engine.image("slow:1", &[], Arc::new(|_| Act::default()));
+        let result = world.run_image(&rig, "slow:1").await;
+        let emulated = machine == "aarch64";
+        assert_eq!(result.verdict == Verdict::Unresolved, emulated, "{machine}: {result:?}");
+        assert_eq!(
+            result.notes.iter().any(|note| note.contains("emulates the image's")),
+            emulated,
+            "{:?}",
+            result.notes
+        );
         world.close(rig).await;
     }
 }
