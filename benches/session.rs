@@ -202,14 +202,19 @@ async fn rig(engine: &Arc<dyn Engine>, state: &Path, evidence: bool) -> Rig {
 /// Resident memory of a session's holder, in MB.
 async fn memory(engine: &dyn Engine, rig: &Rig) -> f64 {
     let all = engine.containers(&rig.context.session.filter()).await.expect("listed");
-    let serves = |c: &Found| c.running && c.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder");
-    let holder = all.into_iter().find(serves).expect("a holder that runs");
-    let inspect = ["inspect", "--format", "{{.State.Pid}}", &holder.id];
-    let output = Command::new("docker").args(inspect).output().expect("docker");
-    let pid = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process of this machine");
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("its memory");
-    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).expect("a number") / 1024.0
+    let holder = all.iter().find(is_holder).expect("a holder that runs");
+    pid_of(holder).and_then(|pid| status_mb(pid, "VmRSS:")).expect("a process of this machine")
+}
+
+/// A running container's first process on this machine; `None` once it has ended.
+fn pid_of(container: &Found) -> Option<u32> {
+    let output = Command::new("docker").args(["inspect", "--format", "{{.State.Pid}}", &container.id]).output();
+    String::from_utf8_lossy(&output.expect("docker").stdout).trim().parse().ok()
+}
+
+/// Whether the container is a holder that runs.
+fn is_holder(container: &&Found) -> bool {
+    container.running && container.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder")
 }
 
 async fn evidence(engine: &Arc<dyn Engine>) {
@@ -317,11 +322,7 @@ async fn scale(engine: &dyn Engine) {
             Some(label) => engine.containers(&label).await.expect("listed"),
             None => Vec::new(),
         };
-        let running = all.iter().filter(|c| c.running && c.labels.get(ROLE_LABEL).is_some_and(|role| role == "holder"));
-        let pids = running.filter_map(|holder| {
-            let output = Command::new("docker").args(["inspect", "--format", "{{.State.Pid}}", &holder.id]).output();
-            String::from_utf8_lossy(&output.expect("docker").stdout).trim().parse::<u32>().ok()
-        });
+        let pids = all.iter().filter(is_holder).filter_map(pid_of);
         holders.extend(pids.filter_map(|pid| status_mb(pid, "VmRSS:")).reduce(f64::max));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

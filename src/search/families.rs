@@ -37,7 +37,7 @@ const RARER: f64 = 0.25;
 
 /// The size of the largest set in a listed family of `count` sets: it shrinks so that the list stays short.
 #[must_use]
-pub(crate) fn largest(count: usize) -> usize {
+fn largest(count: usize) -> usize {
     [4, 4, 3, 2].get(count).copied().unwrap_or(0)
 }
 

@@ -349,12 +349,7 @@ impl Search {
             return Vec::new();
         }
         let wanted = self.most_informative(&self.doubting(), free, running);
-        let mut bare: Vec<Set> = Vec::new();
-        for set in wanted {
-            let busy: Vec<Set> = running.iter().chain(&bare).copied().collect();
-            bare.push(self.barer(set, &busy));
-        }
-        self.enough_repeats(bare, &descent, running)
+        self.enough_repeats(self.barer(wanted, running), &descent, running)
     }
 
     /// Keeps only as many repeats as reach the requested confidence if they answer as expected; none if the running
@@ -431,14 +426,21 @@ impl Search {
         })
     }
 
-    /// The same set without the conditions that may heal, if it passed and ran less often that way: a healer could hide a
-    /// failure. `running` are the sets that run already.
-    fn barer(&self, set: Set, running: &[Set]) -> Set {
-        let bare = set.without(self.settings.may_heal);
-        let passes = self.believed().of(set) == Some(Answer::Pass);
-        let tally = self.tally(bare);
-        let rarer = tally.decisive() < self.tally(set).decisive() && tally.unresolved == 0;
-        if passes && rarer && !bare.is_empty() && !running.contains(&bare) { bare } else { set }
+    /// The same sets, each without the conditions that may heal if it passed and ran less often that way: a healer could
+    /// hide a failure.
+    fn barer(&self, mut wanted: Vec<Set>, running: &[Set]) -> Vec<Set> {
+        let believed = self.believed();
+        for at in 0..wanted.len() {
+            let set = wanted[at];
+            let bare = set.without(self.settings.may_heal);
+            let tally = self.tally(bare);
+            let rarer = tally.decisive() < self.tally(set).decisive() && tally.unresolved == 0;
+            let is_new = !bare.is_empty() && !running.contains(&bare) && !wanted[..at].contains(&bare);
+            if rarer && is_new && believed.of(set) == Some(Answer::Pass) {
+                wanted[at] = bare;
+            }
+        }
+        wanted
     }
 
     /// Each named condition that has to be run alone; if the evidence is right, that run is needed in any case.

@@ -60,6 +60,8 @@ pub(crate) struct Named {
     /// Its content; its candidates count if nothing is built.
     pub(crate) scenario: Scenario,
     /// The file's content without comments and layout.
+    content: serde_json::Value,
+    /// The same with the platform, as text.
     pub(crate) document: String,
     /// Paths the scenario is read from, relative to the top of the repository.
     pub(crate) sources: Vec<String>,
@@ -71,12 +73,11 @@ impl Named {
         if self.path.is_absolute() {
             return None;
         }
-        let here = std::fs::read_to_string(repo.top.join(&self.path)).ok()?;
         // git separates folders by `/` everywhere.
         let parts: Option<Vec<&str>> = self.path.iter().map(|part| part.to_str()).collect();
         match repo.text(commit, &parts?.join("/")).await {
             None => Some("does not have it"),
-            Some(there) if content(&there) != content(&here) => Some("has a different version"),
+            Some(there) if content(&there).as_ref() != Some(&self.content) => Some("has a different version"),
             Some(_) => None,
         }
     }
@@ -122,18 +123,19 @@ pub(crate) fn read(repo: &Repo, path: &Path, on: &On) -> Result<Named, Failure> 
         }
         None => None,
     };
-    let document = content(&text).ok_or_else(|| Failure::internal(format!("{shown}: cannot read it again")))?;
+    let content = content(&text).ok_or_else(|| Failure::internal(format!("{shown}: cannot read it again")))?;
     let mut sources = Vec::new();
     if let Some(within) = &within {
         sources.extend(within.to_str().map(str::to_owned));
-        let env_file = document["service"]["env_file"].as_str();
+        let env_file = content["service"]["env_file"].as_str();
         sources.extend(env_file.and_then(|file| join(&folder_of(within), file).ok()));
     }
     Ok(Named {
         path: within.unwrap_or_else(|| path.to_owned()),
         build,
         // The same file on another platform is a different question.
-        document: format!("{document} on {}", scenario.service.platform.id),
+        document: format!("{content} on {}", scenario.service.platform.id),
+        content,
         scenario,
         sources,
     })

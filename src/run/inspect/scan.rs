@@ -117,7 +117,7 @@ impl Pass {
             self.found.ca_bundle = Some(path.to_owned());
         }
         let Some(program) = program else { return };
-        if program.machine.is_amd64() {
+        if program.machine.is("amd64") {
             self.siblings.extend(places(path));
         } else if program.machine.is_foreign() && !is_for_other_machines(path) {
             self.foreign_count += 1;
