@@ -1,9 +1,9 @@
 //! Confirms results that depend on timing. A class C failure in parallel with other cases may be their fault, so the
 //! case runs again, alone. A steady client error from the probe (401, 404 …) does not depend on timing, nor does a
-//! socket on the probed port that cannot be reached, nor a server that promptly answers on another port. A candidate that
-//! other work on the machine starved of CPU time is unresolved.
+//! socket on the probed port that cannot be reached, nor a server that promptly answers on another port, nor a program that
+//! waits for what never comes. A candidate that other work on the machine starved of CPU time is unresolved.
 
-use super::idle::{is_settled, serves_elsewhere};
+use super::idle::{STEADY, is_settled, serves_elsewhere};
 use crate::model::observation::Contention;
 use crate::model::outcome::Cause;
 use crate::model::{CaseResult, FailureClass, Verdict};
@@ -22,7 +22,7 @@ fn watched_ms(result: &CaseResult) -> f64 {
 
 fn is_time_dependent(result: &CaseResult, port: u16) -> bool {
     let evidence = &result.evidence;
-    result.class == Some(FailureClass::C) && !is_settled(evidence, port) && !serves_elsewhere(evidence, port)
+    result.class == Some(FailureClass::C) && !is_settled(evidence, port, STEADY) && !serves_elsewhere(evidence, port)
 }
 
 fn contention(result: &CaseResult) -> Option<Contention> {

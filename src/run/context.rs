@@ -60,11 +60,11 @@ pub struct Limits {
     pub(crate) read_only_root: bool,
     /// Number of CPUs.
     pub(crate) cpus: usize,
-    /// The conditions that the engine's proof showed to be without effect, and what was seen.
+    /// What this engine does not impose.
     pub(crate) ineffective: Ineffective,
 }
 
-/// Kinds of conditions that an engine does not impose although it accepts them, each with what was seen.
+/// Kinds of conditions that the engine's proof showed to be without effect, or to be refused, each with what was seen.
 pub(crate) type Ineffective = BTreeMap<String, String>;
 
 impl Limits {
@@ -73,8 +73,7 @@ impl Limits {
     /// # Errors
     /// [`RunError::CannotImpose`].
     pub fn allow(&self, condition: &Condition) -> Result<(), RunError> {
-        if let Some(seen) = self.ineffective.get(condition.name()) {
-            let reason = format!("this engine does not impose it: {seen}");
+        if let Some(reason) = self.ineffective.get(condition.name()).cloned() {
             return Err(RunError::CannotImpose { condition: condition.clone(), reason });
         }
         let wanted = condition.changes().container;

@@ -221,15 +221,21 @@ fn are_decided(limited: &[(&str, CaseResult)]) -> bool {
     limited.iter().all(|(_, result)| result.skipped.is_some() || result.verdict != Verdict::Unresolved)
 }
 
-/// The limits under which planted candidates did what they cannot do, or could not be started. Pure.
+/// The limits under which planted candidates did what they cannot do, or could not be started, each with what was seen.
+/// Pure.
 fn ineffective(limited: &[(&str, CaseResult)]) -> Ineffective {
-    let is_so = |result: &CaseResult| {
-        let refused = result.skipped.is_none() && result.verdict == Verdict::Unresolved;
-        result.outcome == Some(Outcome::Healthy) || refused
+    let seen = |(set, result): &(&str, CaseResult)| {
+        let what = if result.outcome == Some(Outcome::Healthy) {
+            "this engine does not impose it"
+        } else if result.skipped.is_none() && result.verdict == Verdict::Unresolved {
+            "it could not be proved on this engine"
+        } else {
+            return None;
+        };
+        let kind = set.split(':').next().unwrap_or_default().to_owned();
+        Some((kind, format!("{what}: {set}: {}", describe_end(result))))
     };
-    let kind = |set: &str| set.split(':').next().unwrap_or_default().to_owned();
-    let without_effect = limited.iter().filter(|(_, result)| is_so(result));
-    without_effect.map(|(set, result)| (kind(set), format!("{set}: {}", describe_end(result)))).collect()
+    limited.iter().filter_map(seen).collect()
 }
 
 /// What the planted candidate under friendly conditions does; `seconds` limits each step.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::diagnose::repairs::PATHS;
 use crate::holder::protocol::OWN;
-use crate::model::observation::{ProbeAttempt, ProbeResult};
+use crate::model::observation::{ProbeAttempt, ProbeResult, Waits};
 use crate::model::service::Protocol;
 use crate::model::{Evidence, Service};
 
@@ -13,6 +13,9 @@ pub(super) const IDLE_FROM: Duration = Duration::from_secs(3);
 pub(super) const IDLE_AGAIN: Duration = Duration::from_secs(1);
 /// How long a candidate has to do nothing new before it may be given up ahead of its time.
 pub(super) const STEADY: Duration = Duration::from_secs(5);
+/// How often to look at most what it waits for, and after what pause again.
+pub(super) const MOST_LOOKS: usize = 3;
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(4);
 /// Most ports that are asked.
 const MOST_PORTS: usize = 4;
 /// CPU time in milliseconds that one that does nothing may use between two looks, and one that answers requests.
@@ -63,10 +66,19 @@ pub(super) fn answers(evidence: &Evidence, now: &Done, earlier: &Done) -> bool {
     serves && now.only_answered_since(earlier)
 }
 
-/// Whether more time would change nothing about a candidate that does nothing new: it answers the health check with the
-/// same 4xx status, or has bound the probed port where no probe gets.
-pub(super) fn is_settled(evidence: &Evidence, port: u16) -> bool {
-    client_error(evidence).is_some() || is_bound_elsewhere(evidence, port)
+/// Whether more time would change nothing about a candidate that has done nothing new for as long as `quiet`: nothing can
+/// wake it, it serves and has not opened the probed port, it answers the health check with the same 4xx status, or it has
+/// bound the probed port where no probe gets.
+pub(super) fn is_settled(evidence: &Evidence, port: u16, quiet: Duration) -> bool {
+    // A server that answers may count the requests.
+    let is_answered = matches!(evidence.probes.last().map(|probe| &probe.result), Some(ProbeResult::Status(_)));
+    match evidence.waits {
+        Waits::Forever if !is_answered => true,
+        Waits::Forever | Waits::Events | Waits::Timers if is_bound_elsewhere(evidence, port) => true,
+        _ if quiet < STEADY => false,
+        Waits::Forever | Waits::Events if !is_answered && !evidence.listens.is_empty() => true,
+        _ => client_error(evidence).is_some() || is_bound_elsewhere(evidence, port),
+    }
 }
 
 /// The 4xx status that the last probes were all answered with, two scheduled ones among them. A slow or starting server
@@ -80,11 +92,10 @@ fn client_error(evidence: &Evidence) -> Option<u16> {
     probes[first..].iter().all(is_same).then_some(status)
 }
 
-/// Whether the probed port has been open since before the last scheduled probes, and on addresses that they do not reach:
+/// Whether the probed port has been open since before the last scheduled probe, and on addresses that it does not reach:
 /// with more time, a program does not bind it once more.
 fn is_bound_elsewhere(evidence: &Evidence, port: u16) -> bool {
-    let scheduled = evidence.probes.iter().rev().filter(|probe| !probe.early);
-    let Some(first) = scheduled.take(AGREE).nth(AGREE - 1) else { return false };
+    let Some(first) = evidence.probes.iter().rfind(|probe| !probe.early) else { return false };
     let mut of_port = evidence.listens.iter().filter(|listening| listening.port == port).peekable();
     of_port.peek().is_some() && of_port.all(|listening| listening.at_ms < first.at_ms && !listening.reachable_at(OWN))
 }
@@ -157,11 +168,35 @@ mod tests {
             (Vec::new(), 8000, false),
         ] {
             let evidence = Evidence { probes: probes.clone(), listens: listening.clone(), ..Evidence::default() };
-            assert_eq!(is_settled(&evidence, port), settled, "{listening:?}");
+            assert_eq!(is_settled(&evidence, port, STEADY), settled, "{listening:?}");
         }
-        // Bound after the first of the last two probes.
-        let late = Listening { at_ms: 6_000.0, ..listens("127.0.0.1", 8000) };
-        assert!(!is_settled(&Evidence { probes, listens: vec![late], ..Evidence::default() }, 8000));
+        // Bound after the last probe.
+        let late = Listening { at_ms: 11_000.0, ..listens("127.0.0.1", 8000) };
+        let late = Evidence { probes, listens: vec![late], ..Evidence::default() };
+        assert!(!is_settled(&late, 8000, STEADY));
+    }
+
+    #[test]
+    fn what_waits_for_ever_does_not_change() {
+        let (nothing, other, own) = (vec![], vec![listens("0.0.0.0", 9090)], vec![listens("127.0.0.1", 8000)]);
+        let at_once = Duration::ZERO;
+        for (waits, listening, status, quiet, settled) in [
+            (Waits::Forever, &nothing, None, at_once, true),
+            (Waits::Forever, &other, None, at_once, true),
+            (Waits::Forever, &other, Some(503), STEADY, false),
+            (Waits::Events, &other, None, at_once, false),
+            (Waits::Events, &other, None, STEADY, true),
+            (Waits::Events, &nothing, None, STEADY, false),
+            (Waits::Events, &other, Some(503), STEADY, false),
+            (Waits::Other, &other, None, STEADY, false),
+            (Waits::Timers, &other, None, STEADY, false),
+            (Waits::Timers, &own, None, at_once, true),
+            (Waits::Other, &own, None, at_once, false),
+        ] {
+            let probes = vec![probe(5, status, false)];
+            let evidence = Evidence { probes, listens: listening.clone(), waits, ..Evidence::default() };
+            assert_eq!(is_settled(&evidence, 8000, quiet), settled, "{waits:?} {status:?} {quiet:?}");
+        }
     }
 
     #[test]

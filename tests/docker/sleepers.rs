@@ -11,15 +11,16 @@ use serde_json::Value;
 use super::support::{PLANTED, engine, exitone, load_planted};
 
 /// What they wait for.
-const HOW: [&str; 4] = ["timer", "lock", "child", "computes"];
+const HOW: [&str; 8] = ["timer", "steps", "file", "pipe", "alarm", "lock", "child", "computes"];
 /// Seconds until they are healthy; the health check waits for 25.
 const SECONDS: [u32; 3] = [3, 10, 20];
 /// Programs that compute beside them.
 const LOAD: usize = 2;
 
-fn service(folder: &Path, how: &str, seconds: u32) -> std::path::PathBuf {
-    let file = folder.join(format!("{how}-{seconds}.yaml"));
-    let command = format!("/planted late {how} {seconds} 8000");
+/// `also`: another port that is served from the start.
+fn service(folder: &Path, how: &str, seconds: u32, also: &str) -> std::path::PathBuf {
+    let file = folder.join(format!("{how}-{seconds}{also}.yaml"));
+    let command = format!("/planted late {how} {seconds} 8000{also}");
     let text = format!("port: 8000\nstart_command: {command}\nhealth_check: {{protocol: HTTP, path: /}}\n");
     std::fs::write(&file, text).expect("written");
     file
@@ -66,9 +67,9 @@ async fn late_candidates_are_healthy() {
     let mut count = 0;
     for how in HOW {
         for seconds in SECONDS {
-            let service = service(folder.path(), how, seconds);
-            let quiet = verdicts(&service, &names);
-            let busy = under_load(|| verdicts(&service, &names[..runs / 2]));
+            let [alone, beside] = ["", " 9090"].map(|also| service(folder.path(), how, seconds, also));
+            let quiet = verdicts(&beside, &names);
+            let busy = under_load(|| verdicts(&alone, &names[..runs / 2]));
             for verdict in quiet.into_iter().chain(busy) {
                 count += 1;
                 if !verdict.starts_with("pass") {
@@ -93,7 +94,7 @@ async fn late_candidates_need_no_repair() {
     load_planted(engine.as_ref()).await;
     let folder = tempfile::tempdir().expect("a folder");
     for how in HOW {
-        let service = service(folder.path(), how, 10);
+        let service = service(folder.path(), how, 10, "");
         let asked = ["why", PLANTED, "--format", "json", "--with", "ipv6.off", "--service"];
         let output = exitone().args(asked).arg(&service).output().expect("it runs");
         let answer: Value = serde_json::from_slice(&output.stdout).expect("an answer");

@@ -254,3 +254,20 @@ fn action_passes_its_inputs_to_run_unchanged() {
     let kept = std::fs::read_to_string(folder.path().join("output")).expect("outputs");
     assert_eq!(kept, "exit-code=5\nfolder=exitone-run\njunit=junit.xml\n");
 }
+
+/// A fresh clone has only the modes that are committed.
+#[cfg(unix)]
+#[test]
+fn scripts_are_executable() {
+    use std::os::unix::fs::PermissionsExt;
+    let folders = ["tests", "tests/engines", ".ci", "ci"];
+    let files = folders.into_iter().flat_map(|folder| std::fs::read_dir(root().join(folder)).expect(folder));
+    let files = files.flatten().filter(|file| file.path().is_file());
+    let scripts: Vec<_> =
+        files.filter(|file| std::fs::read(file.path()).is_ok_and(|text| text.starts_with(b"#!"))).collect();
+    assert!(scripts.len() > 3, "{scripts:?}");
+    for script in scripts {
+        let mode = script.metadata().expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{} is not executable", script.path().display());
+    }
+}
