@@ -1,7 +1,8 @@
 //! Confirms results that depend on timing. A class C failure in parallel with other cases may be their fault, so the
-//! case runs again, alone. A steady client error from the probe (401, 404 …) does not depend on timing, nor does a
-//! socket on the probed port that cannot be reached, nor a server that promptly answers on another port, nor a program that
-//! waits for what never comes. A candidate that other work on the machine starved of CPU time is unresolved.
+//! case runs again, alone. Some do not depend on timing: a steady client error from the probe (401, 404 …), a socket on
+//! the probed port that cannot be reached, a server that promptly answers on another port, a program that waits for what
+//! never comes, and one that used all the CPU time of its own limit. A candidate that other work on the machine starved
+//! of CPU time is unresolved.
 
 use super::idle::{STEADY, is_settled, serves_elsewhere};
 use crate::model::observation::Contention;
@@ -12,7 +13,19 @@ use crate::model::{CaseResult, FailureClass, Verdict};
 #[must_use]
 pub(crate) fn needs_rerun(beside: bool, result: &CaseResult, port: u16) -> bool {
     let watched = watched_ms(result);
-    beside && is_time_dependent(result, port) && !contention(result).is_some_and(|found| found.changed_nothing(watched))
+    let is_plain = contention(result).is_some_and(|found| found.changed_nothing(watched)) || used_its_limit(result);
+    beside && is_time_dependent(result, port) && !is_plain
+}
+
+/// The part of its CPU limit that one uses which nothing else holds back.
+const ALL: f64 = 0.95;
+
+/// Whether it got all the CPU time that its limit allows: other work took none of that.
+fn used_its_limit(result: &CaseResult) -> bool {
+    let limit = result.conditions.changes().container.cpu_milli;
+    let allowed_ms = |milli: u32| f64::from(milli) / 1000.0 * watched_ms(result);
+    let used = limit.zip(result.evidence.usage);
+    used.is_some_and(|(milli, usage)| watched_ms(result) > 0.0 && usage.cpu_ms >= ALL * allowed_ms(milli))
 }
 
 /// For how long the health check watched it, in milliseconds.
@@ -54,7 +67,9 @@ pub(crate) fn unconfirmed(mut first: Box<CaseResult>, because: &str) -> Box<Case
 #[must_use]
 pub(crate) fn unless_starved(mut result: Box<CaseResult>, port: u16) -> Box<CaseResult> {
     let watched = watched_ms(&result);
-    let Some(found) = contention(&result).filter(|found| is_time_dependent(&result, port) && found.starved(watched))
+    let Some(found) = contention(&result)
+        .filter(|found| found.starved(watched))
+        .filter(|_| is_time_dependent(&result, port) && !used_its_limit(&result))
     else {
         return result;
     };

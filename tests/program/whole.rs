@@ -641,6 +641,23 @@ async fn starved_case_is_confirmed_alone_or_unresolved() {
     }
 }
 
+/// What uses all the CPU time that its own limit allows was held back by nothing else.
+#[tokio::test(start_paused = true)]
+async fn own_limit_that_is_used_up_is_neither_starved_nor_confirmed() {
+    let contention = Some(Contention { waited_ms: 22_000.0, quiet_ms: 0.0, others: 0.97 });
+    for (cpu_ms, verdict) in [(6_200.0, Verdict::Fail), (3_000.0, Verdict::Unresolved)] {
+        let world = World::new();
+        let seen = vec![Observation::Usage(Usage { cpu_ms, contention, ..Usage::default() })];
+        world.engine.image("app:1", &[], script(move |_| Act { seen: seen.clone(), ..Act::default() }));
+        let sets = [set(&["cpu.limit:0.25"]), set(&["cpu.limit:0.25", "env.set:B=1"])];
+        let (finished, _) = world.run(service(), &["app:1"], &sets).await;
+        for result in &finished.results {
+            let again = result.notes.iter().any(|note| note.contains("confirmed alone"));
+            assert_eq!((result.verdict, again), (verdict, verdict != Verdict::Fail), "{cpu_ms} {:?}", result.notes);
+        }
+    }
+}
+
 /// A program that has bound the probed port where no probe reaches it does not wait for a CPU.
 #[tokio::test(start_paused = true)]
 async fn socket_on_another_address_is_neither_starved_nor_confirmed() {
