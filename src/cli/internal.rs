@@ -1,4 +1,4 @@
-//! Commands that only exitone itself starts: the holder, its relay, the keeper, a look at what a candidate waits for, and the watchdog.
+//! Commands that only exitone itself starts: the holder, its relay, the keeper and the watchdog.
 
 use std::process::ExitCode;
 
@@ -13,13 +13,6 @@ use crate::run::watchdog::watch;
 pub(crate) struct WatchdogArgs {
     #[arg(long)]
     session: String,
-}
-
-/// Arguments of the program that tells what processes wait for.
-#[derive(clap::Args)]
-pub(crate) struct WaitsArgs {
-    /// Seconds that count as for ever.
-    within: u64,
 }
 
 #[cfg(target_os = "linux")]
@@ -64,23 +57,6 @@ pub(crate) fn keeper() -> ExitCode {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn keeper() -> ExitCode {
     Failure::internal("the keeper runs on Linux only").report()
-}
-
-/// Tells what the processes that this one sees wait for.
-///
-/// # Errors
-/// When standard output fails.
-#[cfg(target_os = "linux")]
-pub(crate) async fn waits(args: &WaitsArgs) -> Result<u8, Failure> {
-    let within = std::time::Duration::from_secs(args.within);
-    crate::holder::waits::report(within).await.map_err(|e| Failure::internal(e.to_string()))?;
-    Ok(0)
-}
-
-/// Only Linux has `/proc`.
-#[cfg(not(target_os = "linux"))]
-pub(crate) async fn waits(_: &WaitsArgs) -> Result<u8, Failure> {
-    Err(Failure::internal("what processes wait for can be told on Linux only"))
 }
 
 /// Waits for the controller to end and removes what it left.

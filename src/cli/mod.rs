@@ -117,8 +117,6 @@ enum Command {
     #[command(hide = true)]
     Keeper,
     #[command(hide = true)]
-    Waits(internal::WaitsArgs),
-    #[command(hide = true)]
     Watchdog(internal::WatchdogArgs),
 }
 
@@ -144,12 +142,7 @@ impl Cli {
     pub(crate) fn execute(self) -> ExitCode {
         let internal = matches!(
             self.command,
-            Command::Holder
-                | Command::Relay
-                | Command::Keeper
-                | Command::Waits(_)
-                | Command::Plant { .. }
-                | Command::Watchdog(_)
+            Command::Holder | Command::Relay | Command::Keeper | Command::Plant { .. } | Command::Watchdog(_)
         );
         let _trace = match self.common.start_tracing(!internal) {
             Ok(guard) => guard,
@@ -179,7 +172,6 @@ impl Cli {
                 Command::Images(args) => images::execute(&self.common, args).await,
                 Command::Clean(args) => clean::execute(&self.common, &args).await,
                 Command::Watchdog(args) => internal::watchdog(&args).await,
-                Command::Waits(args) => internal::waits(&args).await,
                 Command::Completions(args) => shell::completions(&args),
                 Command::Man(args) => shell::man(&args),
                 Command::Plan(args) => plan::execute(&args),

@@ -26,14 +26,15 @@ pub(crate) fn explain(all: &[Line], service: &Service) -> Explanation {
     let of_service = || all.iter().filter_map(|line| Some((line, line.meaning.as_ref()?)));
     let (from, to) = deployment(all);
     let part = || of_service().filter(|(line, _)| (from..=to).contains(&line.at));
-    let failure = part().find(|(_, meaning)| meaning.class().is_some());
+    let failure = failed(part().map(|(line, _)| line)).and_then(|line| Some((line, line.meaning.as_ref()?)));
     // If nothing failed before it, the line that a rollback is known to print falsely is the failure itself.
     let failure = failure.or_else(|| part().find(|(_, meaning)| **meaning == PlatformLine::Role));
     let class = failure.map(|(_, meaning)| meaning.class().unwrap_or(FailureClass::A));
     let exit_code = failure.and_then(|(_, meaning)| meaning.exit_code());
     let misleading = part().filter(|(line, meaning)| {
         let other = failure.is_none_or(|(first, _)| line.at != first.at);
-        other && (**meaning == PlatformLine::Role || meaning.class().is_some())
+        let is_failure = meaning.class().is_some() && **meaning != PlatformLine::NotDeployed;
+        other && (**meaning == PlatformLine::Role || is_failure)
     });
     let misleading: Vec<LogLine> = misleading.map(|(line, _)| line.shown()).collect();
     let found = |of: &dyn Fn(&PlatformLine) -> Option<String>| part().find_map(|(_, meaning)| of(meaning));
@@ -109,6 +110,14 @@ fn deployment(all: &[Line]) -> (usize, usize) {
         within.filter_map(|line| line.meaning.as_ref()).any(|meaning| meaning.class().is_some())
     };
     parts.into_iter().rev().find(fails).unwrap_or((0, last))
+}
+
+/// The line that says how a deployment failed: the first one, or the first after one that says no more than that it did.
+fn failed<'a>(part: impl Iterator<Item = &'a Line>) -> Option<&'a Line> {
+    let is_failure = |line: &&Line| line.meaning.as_ref().is_some_and(|meaning| meaning.class().is_some());
+    let mut failures = part.filter(is_failure).peekable();
+    let first = failures.peek().copied();
+    failures.find(|line| line.meaning != Some(PlatformLine::NotDeployed)).or(first)
 }
 
 /// The causes that the lines of a deployment show. Where nothing ran, these are the platform's own.

@@ -399,13 +399,6 @@ impl Engine for FakeEngine {
         let mut guard = self.lock();
         let state = &mut *guard;
         let container = state.containers.get(id).ok_or_else(|| Self::gone(id))?;
-        if let Some(other) = &container.spec.looks_into {
-            let blocked = state.containers.get(other).ok_or_else(|| Self::gone(other))?.act.blocked;
-            let text = serde_json::to_vec(&blocked).unwrap_or_default();
-            let container = state.containers.get_mut(id).ok_or_else(|| Self::gone(id))?;
-            let _ = container.output.take().map(|output| output.send(Ok(Output::Stdout(text.into()))));
-            return Ok(());
-        }
         let Network::Container(joined) = container.spec.network.clone() else {
             let container = state.containers.get_mut(id).ok_or_else(|| Self::gone(id))?;
             container.state.running = true;

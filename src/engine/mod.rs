@@ -133,8 +133,6 @@ pub struct ContainerSpec {
     pub empty_folders: Vec<String>,
     /// The names that it sees, where the engine does not share them with the owner of its network.
     pub names: Option<Names>,
-    /// The container whose processes it sees, and may read.
-    pub looks_into: Option<String>,
     /// Settings of a holder, if the container is one.
     pub holder: Option<HolderSpec>,
 }
@@ -158,7 +156,6 @@ impl ContainerSpec {
             user: None,
             empty_folders: Vec::new(),
             names: None,
-            looks_into: None,
             holder: None,
         }
     }

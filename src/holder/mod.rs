@@ -52,8 +52,6 @@ mod sysctl;
 mod upstream;
 #[cfg(target_os = "linux")]
 mod usage;
-#[cfg(target_os = "linux")]
-pub(crate) mod waits;
 
 #[cfg(target_os = "linux")]
 pub(crate) use serve::serve;

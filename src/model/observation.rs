@@ -306,27 +306,6 @@ pub struct Asked {
     pub(crate) result: ProbeResult,
 }
 
-/// What all threads of a candidate wait for.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Waits {
-    /// One of them runs, sleeps, or waits for another machine; or that is not known.
-    #[default]
-    Other,
-    /// For events, or until a timer of an event loop ends.
-    Timers,
-    /// For events; event loops wake up about every second to see whether to stop.
-    Events,
-    /// For what does not come by itself.
-    Forever,
-}
-
-impl Waits {
-    fn is_other(&self) -> bool {
-        *self == Self::Other
-    }
-}
-
 /// The result of a probe.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -426,9 +405,6 @@ pub struct Evidence {
     pub sockets: Vec<OpenSocket>,
     /// What the process was waiting for at the end, if it never served.
     pub waiting_for: Vec<String>,
-    /// What all its threads waited for when it did nothing any more and was not healthy.
-    #[serde(skip_serializing_if = "Waits::is_other", default)]
-    pub(crate) waits: Waits,
     /// Answers to requests that the health check does not make.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) asked: Vec<Asked>,

@@ -269,8 +269,7 @@ async fn attempt(
     let options = &context.options;
     let redactor = &redactor;
     let lease = listener.lease;
-    let begin =
-        WatchInput { service, context, id: &id, holder, run, output, death, on_phase, on_provisional, redactor, lease };
+    let begin = WatchInput { service, options, holder, run, output, death, on_phase, on_provisional, redactor, lease };
     let mut watch = Watch::begin(begin);
     on_phase(Phase::Listen);
     let end = tokio::select! {

@@ -1,10 +1,9 @@
 //! Confirms results that depend on timing. A class C failure in parallel with other cases may be their fault, so the
 //! case runs again, alone. Some do not depend on timing: a steady client error from the probe (401, 404 …), a socket on
-//! the probed port that cannot be reached, a server that promptly answers on another port, a program that waits for what
-//! never comes, and one that used all the CPU time of its own limit. A candidate that other work on the machine starved
-//! of CPU time is unresolved.
+//! the probed port that cannot be reached, a server that promptly answers on another port, and a program that used all
+//! the CPU time of its own limit. A candidate that other work on the machine starved of CPU time is unresolved.
 
-use super::idle::{STEADY, is_settled, serves_elsewhere};
+use super::idle::{is_settled, serves_elsewhere};
 use crate::model::observation::Contention;
 use crate::model::outcome::Cause;
 use crate::model::{CaseResult, FailureClass, Verdict};
@@ -17,15 +16,14 @@ pub(crate) fn needs_rerun(beside: bool, result: &CaseResult, port: u16) -> bool 
     beside && is_time_dependent(result, port) && !is_plain
 }
 
-/// The part of its CPU limit that one uses which nothing else holds back.
-const ALL: f64 = 0.95;
+/// The part of its CPU limit that one uses which nothing else holds back, start and end included.
+const ALL: f64 = 0.9;
 
 /// Whether it got all the CPU time that its limit allows: other work took none of that.
 fn used_its_limit(result: &CaseResult) -> bool {
     let limit = result.conditions.changes().container.cpu_milli;
-    let allowed_ms = |milli: u32| f64::from(milli) / 1000.0 * watched_ms(result);
-    let used = limit.zip(result.evidence.usage);
-    used.is_some_and(|(milli, usage)| watched_ms(result) > 0.0 && usage.cpu_ms >= ALL * allowed_ms(milli))
+    let allowed_ms = |milli: u32| f64::from(milli) / 1000.0 * result.total_ms;
+    limit.zip(result.evidence.usage).is_some_and(|(milli, usage)| usage.cpu_ms >= ALL * allowed_ms(milli))
 }
 
 /// For how long the health check watched it, in milliseconds.
@@ -35,7 +33,7 @@ fn watched_ms(result: &CaseResult) -> f64 {
 
 fn is_time_dependent(result: &CaseResult, port: u16) -> bool {
     let evidence = &result.evidence;
-    result.class == Some(FailureClass::C) && !is_settled(evidence, port, STEADY) && !serves_elsewhere(evidence, port)
+    result.class == Some(FailureClass::C) && !is_settled(evidence, port) && !serves_elsewhere(evidence, port)
 }
 
 fn contention(result: &CaseResult) -> Option<Contention> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::diagnose::repairs::PATHS;
 use crate::holder::protocol::OWN;
-use crate::model::observation::{ProbeAttempt, ProbeResult, Waits};
+use crate::model::observation::{ProbeAttempt, ProbeResult};
 use crate::model::service::Protocol;
 use crate::model::{Evidence, Service};
 
@@ -13,16 +13,11 @@ pub(super) const IDLE_FROM: Duration = Duration::from_secs(3);
 pub(super) const IDLE_AGAIN: Duration = Duration::from_secs(1);
 /// How long a candidate has to do nothing new before it may be given up ahead of its time.
 pub(super) const STEADY: Duration = Duration::from_secs(5);
-/// How often to look at most what it waits for, and after what pause again.
-pub(super) const MOST_LOOKS: usize = 3;
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(4);
 /// Most ports that are asked.
 const MOST_PORTS: usize = 4;
 /// CPU time in milliseconds that one that does nothing may use between two looks, and one that answers requests.
 const IDLE_CPU_MS: f64 = 20.0;
 const ANSWERING_CPU_MS: f64 = 200.0;
-/// Number of scheduled probes at the end that must agree.
-const AGREE: usize = 2;
 
 /// What a candidate has done so far.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -66,30 +61,21 @@ pub(super) fn answers(evidence: &Evidence, now: &Done, earlier: &Done) -> bool {
     serves && now.only_answered_since(earlier)
 }
 
-/// Whether more time would change nothing about a candidate that has done nothing new for as long as `quiet`: nothing can
-/// wake it, it serves and has not opened the probed port, it answers the health check with the same 4xx status, or it has
-/// bound the probed port where no probe gets.
-pub(super) fn is_settled(evidence: &Evidence, port: u16, quiet: Duration) -> bool {
-    // A server that answers may count the requests.
-    let is_answered = matches!(evidence.probes.last().map(|probe| &probe.result), Some(ProbeResult::Status(_)));
-    match evidence.waits {
-        Waits::Forever if !is_answered => true,
-        Waits::Forever | Waits::Events | Waits::Timers if is_bound_elsewhere(evidence, port) => true,
-        _ if quiet < STEADY => false,
-        Waits::Forever | Waits::Events if !is_answered && !evidence.listens.is_empty() => true,
-        _ => client_error(evidence).is_some() || is_bound_elsewhere(evidence, port),
-    }
+/// Whether more time would change nothing about a candidate that does nothing new: it answers the health check with the
+/// same 4xx status, or has bound the probed port where no probe gets.
+pub(super) fn is_settled(evidence: &Evidence, port: u16) -> bool {
+    client_error(evidence).is_some() || is_bound_elsewhere(evidence, port)
 }
 
-/// The 4xx status that the last probes were all answered with, two scheduled ones among them. A slow or starting server
-/// answers 5xx, or not at all.
+/// The 4xx status that all probes of the last seconds were answered with, a scheduled one among them. A slow or starting
+/// server answers 5xx, or not at all.
 fn client_error(evidence: &Evidence) -> Option<u16> {
     let probes = &evidence.probes;
-    let scheduled = |n: &usize| !probes[*n].early;
-    let first = (0..probes.len()).rev().filter(scheduled).nth(AGREE - 1)?;
-    let ProbeResult::Status(status @ 400..500) = probes[first].result else { return None };
+    let (last, scheduled) = (probes.last()?, probes.iter().rfind(|probe| !probe.early)?);
+    let ProbeResult::Status(status @ 400..500) = last.result else { return None };
+    let from = scheduled.at_ms.min(last.at_ms - STEADY.as_secs_f64() * 1000.0);
     let is_same = |probe: &ProbeAttempt| matches!(probe.result, ProbeResult::Status(other) if other == status);
-    probes[first..].iter().all(is_same).then_some(status)
+    probes.iter().filter(|probe| probe.at_ms >= from).all(is_same).then_some(status)
 }
 
 /// Whether the probed port has been open since before the last scheduled probe, and on addresses that it does not reach:
@@ -142,7 +128,7 @@ mod tests {
         for (probes, found) in [
             (vec![at(5, 404), early(404), at(10, 404)], Some(404)),
             (vec![at(5, 503), at(10, 401), early(401), at(15, 401)], Some(401)),
-            (vec![at(5, 404)], None),
+            (vec![at(5, 404)], Some(404)),
             (vec![early(404), early(404), early(404)], None),
             (vec![at(5, 404), early(503), at(10, 404)], None),
             (vec![at(5, 401), at(10, 404)], None),
@@ -168,35 +154,11 @@ mod tests {
             (Vec::new(), 8000, false),
         ] {
             let evidence = Evidence { probes: probes.clone(), listens: listening.clone(), ..Evidence::default() };
-            assert_eq!(is_settled(&evidence, port, STEADY), settled, "{listening:?}");
+            assert_eq!(is_settled(&evidence, port), settled, "{listening:?}");
         }
         // Bound after the last probe.
         let late = Listening { at_ms: 11_000.0, ..listens("127.0.0.1", 8000) };
-        let late = Evidence { probes, listens: vec![late], ..Evidence::default() };
-        assert!(!is_settled(&late, 8000, STEADY));
-    }
-
-    #[test]
-    fn what_waits_for_ever_does_not_change() {
-        let (nothing, other, own) = (vec![], vec![listens("0.0.0.0", 9090)], vec![listens("127.0.0.1", 8000)]);
-        let at_once = Duration::ZERO;
-        for (waits, listening, status, quiet, settled) in [
-            (Waits::Forever, &nothing, None, at_once, true),
-            (Waits::Forever, &other, None, at_once, true),
-            (Waits::Forever, &other, Some(503), STEADY, false),
-            (Waits::Events, &other, None, at_once, false),
-            (Waits::Events, &other, None, STEADY, true),
-            (Waits::Events, &nothing, None, STEADY, false),
-            (Waits::Events, &other, Some(503), STEADY, false),
-            (Waits::Other, &other, None, STEADY, false),
-            (Waits::Timers, &other, None, STEADY, false),
-            (Waits::Timers, &own, None, at_once, true),
-            (Waits::Other, &own, None, at_once, false),
-        ] {
-            let probes = vec![probe(5, status, false)];
-            let evidence = Evidence { probes, listens: listening.clone(), waits, ..Evidence::default() };
-            assert_eq!(is_settled(&evidence, 8000, quiet), settled, "{waits:?} {status:?} {quiet:?}");
-        }
+        assert!(!is_settled(&Evidence { probes, listens: vec![late], ..Evidence::default() }, 8000));
     }
 
     #[test]

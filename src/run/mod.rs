@@ -35,7 +35,6 @@ pub(crate) mod services;
 pub mod session;
 pub(crate) mod spec;
 pub mod teardown;
-mod waits;
 pub(crate) mod watch;
 pub(crate) mod watchdog;
 

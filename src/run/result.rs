@@ -390,9 +390,8 @@ fn notes(attempt: &Attempt, service: &Service) -> Vec<String> {
         let scheduled = attempt.evidence.probes.iter().filter(|probe| !probe.early);
         notes.push(match scheduled.clone().count() < times as usize {
             true => format!(
-                "time compression: given up after {:.0} s instead of {limit} s, since nothing changed any more \
-                 (--real-time switches it off)",
-                attempt.evidence.probes.last().map_or(0.0, |probe| probe.at_ms) / 1000.0
+                "time compression: given up before the limit of {limit} s, since nothing changed any more \
+                 (--real-time switches it off)"
             ),
             false => format!(
                 "given up after {limit} s: {times} failed probes, one every {interval} s, no grace period{}",

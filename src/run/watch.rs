@@ -9,18 +9,17 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::RunError;
-use super::context::{Context, Options};
+use super::context::Options;
 use super::deaths::Death;
 use super::health::{Decision, HealthMachine};
 use super::holder::{Holder, Zero, millis_between};
-use super::idle::{Done, IDLE_AGAIN, IDLE_FROM, LOOK_AGAIN, MOST_LOOKS, answers, is_settled, to_ask};
+use super::idle::{Done, IDLE_AGAIN, IDLE_FROM, STEADY, answers, is_settled, to_ask};
 use super::lease::Lease;
 use super::logs::Log;
 use super::result::Attempt;
-use super::waits::waits;
 use crate::engine::{ContainerState, Engine, EngineResult, Output};
 use crate::holder::protocol::{FromHolder, OWN, Probe, Request, ToHolder};
-use crate::model::observation::{Asked, Observation, ProbeAttempt, ProbeResult, Waits};
+use crate::model::observation::{Asked, Observation, ProbeAttempt, ProbeResult};
 use crate::model::outcome::{CheckResult, Phase, SIGKILLED};
 use crate::model::service::{HttpCheck, Protocol};
 use crate::model::{Evidence, Outcome, Redactor, Service};
@@ -66,10 +65,8 @@ struct Waiting {
 pub(crate) struct WatchInput<'a> {
     /// The service configuration.
     pub(crate) service: &'a Service,
-    /// What all cases share.
-    pub(crate) context: &'a Context,
-    /// The candidate's container.
-    pub(crate) id: &'a str,
+    /// Options that apply to every case.
+    pub(crate) options: &'a Options,
     /// The holder of the namespace.
     pub(crate) holder: &'a mut Holder,
     /// The run's number.
@@ -92,8 +89,6 @@ pub(crate) struct WatchInput<'a> {
 /// The watch of a candidate.
 pub(crate) struct Watch<'a> {
     service: &'a Service,
-    context: &'a Context,
-    id: &'a str,
     options: &'a Options,
     holder: &'a mut Holder,
     run: u64,
@@ -131,10 +126,6 @@ pub(crate) struct Watch<'a> {
     to_ask: VecDeque<(u16, String)>,
     asking: Option<(u64, (u16, String))>,
     asked: Vec<Asked>,
-    /// The look at what its threads wait for that is under way, when the last one began, and their number.
-    looking: Option<Pin<Box<dyn Future<Output = Waits> + Send + 'a>>>,
-    looked: Option<Instant>,
-    looks: usize,
     on_phase: &'a (dyn Fn(Phase) + Sync),
     on_provisional: Option<&'a (dyn Fn(Attempt) + Sync)>,
     redactor: &'a Redactor,
@@ -152,9 +143,7 @@ impl<'a> Watch<'a> {
         let now = Instant::now();
         Self {
             service: begin.service,
-            context: begin.context,
-            id: begin.id,
-            options: &begin.context.options,
+            options: begin.options,
             holder: begin.holder,
             run: begin.run,
             started: now,
@@ -173,16 +162,13 @@ impl<'a> Watch<'a> {
             soaked: None,
             checks: Vec::new(),
             // In real time, what nobody wants to hear of changes nothing.
-            idle: (begin.on_provisional.is_some() || !begin.context.options.real_time).then(|| now + IDLE_FROM),
+            idle: (begin.on_provisional.is_some() || !begin.options.real_time).then(|| now + IDLE_FROM),
             done: None,
             quiet_since: None,
             is_told: begin.on_provisional.is_none(),
             to_ask: VecDeque::new(),
             asking: None,
             asked: Vec::new(),
-            looking: None,
-            looked: None,
-            looks: 0,
             on_phase: begin.on_phase,
             on_provisional: begin.on_provisional,
             redactor: begin.redactor,
@@ -235,10 +221,6 @@ impl<'a> Watch<'a> {
                 }
                 () = sleep_until(idle) => {
                     self.idle = None;
-                    self.holder.send(&ToHolder::SoFar { run: self.run }).await?;
-                }
-                waits = seen(&mut self.looking) => {
-                    self.evidence.waits = waits;
                     self.holder.send(&ToHolder::SoFar { run: self.run }).await?;
                 }
                 () = sleep_until(overdue) => {
@@ -359,7 +341,6 @@ impl<'a> Watch<'a> {
         let is_quiet = earlier.is_some_and(|earlier| now.is_idle_since(&earlier) || answers(&evidence, &now, &earlier));
         if !is_quiet {
             self.quiet_since = None;
-            self.evidence.waits = Waits::Other;
             return Ok(None);
         }
         let since = *self.quiet_since.get_or_insert_with(Instant::now);
@@ -372,25 +353,8 @@ impl<'a> Watch<'a> {
             self.ask_next().await?;
             return Ok(None);
         }
-        if self.options.real_time || self.held_from.is_some() {
-            return Ok(None);
-        }
-        if is_settled(&evidence, self.service.port, since.elapsed()) {
-            return Ok(Some(End::Unhealthy));
-        }
-        self.look();
-        Ok(None)
-    }
-
-    /// Looks at what its threads wait for, unless that was seen, or has been tried often enough.
-    fn look(&mut self) {
-        let is_due = self.looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) && self.looking.is_none();
-        if is_due && self.evidence.waits == Waits::Other && self.looks < MOST_LOOKS {
-            self.looks += 1;
-            self.looked = Some(Instant::now());
-            let within = self.service.health_check.limit() + Duration::from_millis(self.timeout_ms());
-            self.looking = Some(Box::pin(waits(self.context, self.id, within)));
-        }
+        let is_over = since.elapsed() >= STEADY && is_settled(&evidence, self.service.port);
+        Ok((is_over && !self.options.real_time && self.held_from.is_none()).then_some(End::Unhealthy))
     }
 
     /// Sends the next request, one at a time, so that a server that answers slowly still answers its health check.
@@ -610,14 +574,6 @@ async fn released(lease: Option<&Lease>) {
         Some(lease) => lease.released().await,
         None => std::future::pending().await,
     }
-}
-
-/// What is seen by the look under way; pending forever without one.
-async fn seen(looking: &mut Option<Pin<Box<dyn Future<Output = Waits> + Send + '_>>>) -> Waits {
-    let Some(look) = looking else { return std::future::pending().await };
-    let waits = look.await;
-    *looking = None;
-    waits
 }
 
 /// The next piece of output; pending forever after its end.

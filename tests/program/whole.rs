@@ -9,7 +9,7 @@ use super::support::{candidates, close, open};
 use exitone::engine::EngineError;
 use exitone::engine::fake::{Act, FakeEngine, Faults, Script, exits, healthy};
 use exitone::event::{Event, Stamped};
-use exitone::model::observation::{Contention, Observation, Usage, Waits};
+use exitone::model::observation::{Contention, Observation, Usage};
 use exitone::model::outcome::{FailureClass, OperationStatus, Phase, ServiceStatus};
 use exitone::model::service::HttpCheck;
 use exitone::model::{CaseResult, ConditionSet, Outcome, Plan, Service, Verdict};
@@ -157,27 +157,6 @@ async fn distinguishes_class_c_failures() {
         assert_eq!((result.class, result.outcome), (Some(FailureClass::C), Some(outcome.clone())));
         assert_eq!(result.causes.first().map(|c| c.id.as_str()), cause, "{outcome:?}");
         assert!((25_000.0..25_300.0).contains(&result.total_ms), "{}", result.total_ms);
-    }
-}
-
-/// More time changes nothing about a process that nothing wakes, or that serves elsewhere and has nothing else to do.
-#[tokio::test(start_paused = true)]
-async fn process_that_waits_for_ever_is_given_up_ahead_of_its_time() {
-    let world = World::new();
-    let elsewhere = Some((SECOND, IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4001));
-    for (blocked, listens, seconds) in [
-        (Waits::Forever, None, 4..6),
-        (Waits::Forever, elsewhere, 4..6),
-        (Waits::Events, elsewhere, 9..11),
-        (Waits::Events, None, 25..26),
-        (Waits::Other, elsewhere, 25..26),
-    ] {
-        let seen = vec![Observation::Usage(Usage::default())];
-        let act = Act { blocked, listens, seen, exits: Some((60 * SECOND, 0)), ..Act::default() };
-        world.engine.image("app:1", &[], script(move |_| act.clone()));
-        let result = world.one(service(), &[]).await;
-        assert_eq!((result.class, result.outcome), (Some(FailureClass::C), Some(Outcome::NeverListened)));
-        assert!(seconds.contains(&(result.total_ms as u32 / 1000)), "{blocked:?} {listens:?}: {}", result.total_ms);
     }
 }
 

@@ -347,7 +347,7 @@ async fn what_cannot_change_is_given_up_early_unless_in_real_time() {
         assert_eq!(sets(&whole), ["baseline"]);
         assert!(whole.answer.seconds >= 25.0, "{} s", whole.answer.seconds);
         let notes: Vec<&String> = explained.results.iter().flat_map(|result| &result.notes).collect();
-        let early = "time compression: given up after 10 s instead of 25 s, since nothing changed any more";
+        let early = "time compression: given up before the limit of 25 s, since nothing changed any more";
         assert!(notes.iter().any(|note| note.starts_with(early)), "{notes:?}");
     }
 }

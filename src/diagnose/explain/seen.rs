@@ -1,6 +1,6 @@
 //! What the logs of a deployment show together.
 
-use super::{deployment, of_application};
+use super::{deployment, failed, of_application};
 use crate::diagnose::log::{Line, PlatformLine};
 use crate::diagnose::signature::error_line;
 use crate::model::deployment::{Seen, Shown};
@@ -25,8 +25,7 @@ pub(crate) fn seen(logs: Vec<(String, Vec<Line>)>, service: &Service) -> Result<
         let is_platforms = all.iter().any(|line| line.meaning.is_some());
         let part: Vec<&Line> = all.iter().filter(|line| (from..=to).contains(&line.at)).collect();
         if is_platforms {
-            let meaning = |line: &&&Line| line.meaning.as_ref().is_some_and(|meaning| meaning.class().is_some());
-            let failed = part.iter().find(meaning);
+            let failed = failed(part.iter().copied());
             let succeeded = part.iter().any(|line| line.meaning == Some(PlatformLine::Succeeded));
             match failed {
                 Some(line) => failure(&mut seen, &name, line, &part),

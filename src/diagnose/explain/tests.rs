@@ -35,6 +35,9 @@ fn recognises_each_class_by_its_line() {
         (format!("{STARTED}{EXITED}"), Some(FailureClass::B), Some(1), 7),
         (format!("{STARTED}{UNHEALTHY}"), Some(FailureClass::C), None, 7),
         (NEVER.to_owned(), Some(FailureClass::A), None, 5),
+        // What says only that it failed yields to what says how, wherever that stands.
+        (format!("{STARTED}{NEVER}{EXITED}"), Some(FailureClass::B), Some(1), 8),
+        (format!("{STARTED}{EXITED}{NEVER}"), Some(FailureClass::B), Some(1), 7),
     ] {
         let explanation = of(&format!("{HEAD}{line}{FAILED}"));
         assert_eq!((explanation.class, explanation.exit_code), (class, code));
@@ -43,7 +46,7 @@ fn recognises_each_class_by_its_line() {
         assert!(failure.time.expect("a time").starts_with("08-28-2023 0"));
         assert_eq!(explanation.image.as_deref(), Some("1.dkr.ecr.us-east-1.amazonaws.com/app:v20"));
         assert_eq!(explanation.deployment.as_deref(), Some("0123456789abcdef0123456789abcdef"));
-        assert!(!explanation.likely.is_empty() && !explanation.next.is_empty());
+        assert!(!explanation.likely.is_empty() && !explanation.next.is_empty() && explanation.misleading.is_empty());
     }
 }
 

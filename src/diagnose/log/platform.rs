@@ -14,6 +14,8 @@ pub(crate) enum PlatformLine {
     Image(String),
     /// The process never started.
     NeverStarted,
+    /// The deployment failed; without another line that says how, the process never started.
+    NotDeployed,
     /// The process exited with this code.
     Exited(Option<i64>),
     /// It never became healthy.
@@ -29,7 +31,7 @@ pub(crate) enum PlatformLine {
 impl PlatformLine {
     pub(crate) fn class(&self) -> Option<FailureClass> {
         match self {
-            Self::NeverStarted => Some(FailureClass::A),
+            Self::NeverStarted | Self::NotDeployed => Some(FailureClass::A),
             Self::Exited(_) => Some(FailureClass::B),
             Self::Unhealthy => Some(FailureClass::C),
             _ => None,
@@ -63,8 +65,9 @@ impl PlatformLine {
             Self::Exited(code)
         } else if starts(&["Health check failed"]) {
             Self::Unhealthy
+        } else if starts(&["Failed to deploy your application"]) {
+            Self::NotDeployed
         } else if starts(&[
-            "Failed to deploy your application",
             "Failed to pull",
             "Failed to copy",
             "Failed to provision",

@@ -187,7 +187,7 @@ fn keeps_the_beginning_and_the_end_of_a_huge_log() {
     assert!(lines.len() < 30_000, "{}", lines.len());
     assert_eq!((lines[0].text.as_str(), lines[lines.len() - 1].text.as_str()), ("first", "last"));
     assert_eq!(lines[lines.len() - 1].number, 60_003);
-    assert!(lines.iter().any(|line| line.meaning == Some(PlatformLine::NeverStarted)));
+    assert!(lines.iter().any(|line| line.meaning == Some(PlatformLine::NotDeployed)));
     let long = of_text(&format!("{}\nend", "z".repeat(10 << 20))).expect("a log");
     assert!(long[0].text.len() <= 64 << 10 && long[1].text == "end");
 }

@@ -61,9 +61,18 @@ pub(super) fn body(spec: &ContainerSpec, is_podman: bool) -> ContainerCreateBody
         memory_swap: spec.memory.and_then(|bytes| i64::try_from(bytes).ok()),
         // Output is read from the attached stream; a log file on the engine would be useless.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
-        pid_mode: spec.looks_into.as_ref().map(|id| format!("container:{id}")),
-        cap_add: capabilities(spec),
-        security_opt: security(spec, is_podman),
+        // SYS_ADMIN creates the namespaces, NET_ADMIN configures them, NET_RAW (not a default everywhere) taps them.
+        // The profiles would forbid writing /proc/sys/net.
+        cap_add: holder.map(|h| {
+            let all = ["SYS_ADMIN", "NET_ADMIN", "NET_RAW"].map(ToOwned::to_owned).to_vec();
+            if h.network { all } else { all[..1].to_vec() }
+        }),
+        security_opt: holder.map(|h| {
+            let mut options = vec!["apparmor=unconfined".to_owned(), "label=disable".to_owned()];
+            // Podman ignores `ReadonlyPaths`, and Docker knows no `unmask`.
+            options.extend((is_podman && h.network).then(|| "unmask=/proc/sys".to_owned()));
+            options
+        }),
         readonly_paths: holder.filter(|h| h.network).map(|_| Vec::new()),
         dns: holder.map(|h| vec![h.dns.clone()]),
         dns_search: holder.map(|_| vec![".".to_owned()]),
@@ -88,29 +97,4 @@ pub(super) fn body(spec: &ContainerSpec, is_podman: bool) -> ContainerCreateBody
         host_config: Some(host_config),
         ..Default::default()
     }
-}
-
-/// What a container may do that others may not.
-fn capabilities(spec: &ContainerSpec) -> Option<Vec<String>> {
-    // SYS_ADMIN creates the namespaces, NET_ADMIN configures them, NET_RAW (not a default everywhere) taps them.
-    let all = match &spec.holder {
-        Some(holder) if holder.network => &["SYS_ADMIN", "NET_ADMIN", "NET_RAW"][..],
-        Some(_) => &["SYS_ADMIN"],
-        // To read the processes of other users.
-        None if spec.looks_into.is_some() => &["SYS_PTRACE"],
-        None => return None,
-    };
-    Some(all.iter().map(|&name| name.to_owned()).collect())
-}
-
-fn security(spec: &ContainerSpec, is_podman: bool) -> Option<Vec<String>> {
-    let Some(holder) = &spec.holder else {
-        // AppArmor's profile lets containers read each other, SELinux's labels do not.
-        return spec.looks_into.is_some().then(|| vec!["label=disable".to_owned()]);
-    };
-    // The profiles would forbid writing /proc/sys/net.
-    let mut options = vec!["apparmor=unconfined".to_owned(), "label=disable".to_owned()];
-    // Podman ignores `ReadonlyPaths`, and Docker knows no `unmask`.
-    options.extend((is_podman && holder.network).then(|| "unmask=/proc/sys".to_owned()));
-    Some(options)
 }

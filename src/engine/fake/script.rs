@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::EngineError;
 use crate::model::Condition;
-use crate::model::observation::{Observation, Waits};
+use crate::model::observation::Observation;
 
 /// The input of a script.
 #[derive(Clone, Debug)]
@@ -46,8 +46,6 @@ pub struct Act {
     pub deaf: bool,
     /// Whether it waits for a network answer for its whole life.
     pub waits: bool,
-    /// What its threads are found to wait for, whenever that is looked at.
-    pub blocked: Waits,
     /// What holders report of it on request, and at the end of a run.
     pub seen: Vec<Observation>,
 }

@@ -1,5 +1,7 @@
 //! Repairs: what heals an image that fails under friendly conditions, and what heals a minimal set.
 
+use std::collections::BTreeSet;
+
 use super::Inquiry;
 use crate::diagnose::repairs::{RUNS, healers, is_contradicted, repairs, stood_in_for, tried, undone};
 use crate::diagnose::signature::{Signature, signature};
@@ -226,10 +228,11 @@ impl Inquiry<'_, '_> {
 
     /// The variables that the image misses, if the service file does not set them.
     pub(super) fn not_in_the_file(&self) -> Vec<String> {
-        let missing = self.repairs.iter().flat_map(ConditionSet::iter).filter_map(stood_in_for);
+        let missing: BTreeSet<&str> =
+            self.repairs.iter().flat_map(ConditionSet::iter).filter_map(stood_in_for).collect();
         let note =
             |name: &str| format!("the service file does not set {name}: add it there if the deployed service has it");
-        missing.map(note).collect()
+        missing.into_iter().map(note).collect()
     }
 
     /// The failures that come after what a repair heals, each with the first repair that leads to it.
