@@ -39,7 +39,7 @@ const OF_COMMANDS: [(&str, [(&str, &str); 2]); 19] = [
     (
         "why",
         [
-            ("exitone why app:v2 --service service.json", "search all conditions"),
+            ("exitone why app:v2 --service service.json", "what App Runner imposes"),
             ("exitone why --service service.json --log app.log", "explain a deployment"),
         ],
     ),

@@ -1,6 +1,8 @@
 //! Which conditions does a failure's evidence point to? Pure. A suspicion says what is tried first, and
 //! weighs in how sure an answer is; no set is told that did not fail.
 
+use std::time::Duration;
+
 use super::conditions::{Failure, NAMED, Start, known};
 use super::run::Failed;
 use crate::model::observation::Evidence;
@@ -16,14 +18,16 @@ pub(crate) fn suspects(result: &Failed<'_>, conditions: &ConditionSet) -> Vec<(C
 }
 
 /// Conditions that a healthy run points to: whoever asks for a name or connects before its port is open mostly needs the
-/// answer to go on.
+/// answer to go on, and whoever used more than a limit allows `within` the health check's time needs more.
 #[must_use]
 pub(crate) fn needed_to_start<'a>(
     evidence: &Evidence,
+    within: Duration,
     conditions: impl Iterator<Item = &'a Condition>,
 ) -> Vec<(Condition, f64)> {
     let start = Start::of(evidence);
-    let needed = conditions.filter(|condition| known(condition).is_needed_to_start(&start));
+    let is_short = |limit: &Condition| evidence.usage.and_then(|used| limit.is_short_of(&used, within)) == Some(true);
+    let needed = conditions.filter(|condition| known(condition).is_needed_to_start(&start) || is_short(condition));
     needed.map(|condition| (condition.clone(), NAMED)).collect()
 }
 
@@ -38,8 +42,10 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::model::observation::{ConnectAttempt, DnsQuestion, Fate, Listening};
+    use crate::model::observation::{ConnectAttempt, DnsQuestion, Fate, Listening, Usage};
     use crate::model::outcome::{Cause, Outcome};
+
+    const WITHIN: Duration = Duration::from_secs(25);
 
     fn asked(answer: &str) -> Evidence {
         let question = DnsQuestion {
@@ -57,13 +63,25 @@ mod tests {
         let battery: Vec<Condition> =
             ["egress.drop", "dns.servfail", "dns.late:10s", "env.unset:A"].map(|c| c.parse().expect("valid")).into();
         let named = |evidence: &Evidence| {
-            let found = needed_to_start(evidence, battery.iter());
+            let found = needed_to_start(evidence, WITHIN, battery.iter());
             found.iter().map(|(condition, _)| condition.to_string()).collect::<Vec<_>>().join(" ")
         };
         let opened = |at_ms| vec![Listening { at_ms, address: Ipv4Addr::UNSPECIFIED.into(), port: 8000 }];
         assert_eq!(named(&Evidence { listens: opened(500.0), ..asked("198.18.0.1") }), "dns.servfail");
         assert_eq!(named(&Evidence { listens: opened(0.5), ..asked("198.18.0.1") }), "", "a thread in the background");
         assert_eq!(named(&Evidence::default()), "");
+    }
+
+    #[test]
+    fn limits_below_what_a_start_used_are_suspected() {
+        let battery: Vec<Condition> = ["cpu.limit:0.25", "cpu.limit:1", "memory.limit:64m", "memory.limit:2g"]
+            .map(|c| c.parse().expect("valid"))
+            .into();
+        let usage = Usage { cpu_ms: 12_000.0, memory_peak: 100 << 20, ..Usage::default() };
+        let evidence = Evidence { usage: Some(usage), ..Evidence::default() };
+        let found = needed_to_start(&evidence, WITHIN, battery.iter());
+        let found: Vec<String> = found.iter().map(|(condition, _)| condition.to_string()).collect();
+        assert_eq!(found, ["cpu.limit:0.25", "memory.limit:64m"]);
     }
 
     #[test]

@@ -60,11 +60,11 @@ pub struct Limits {
     pub(crate) read_only_root: bool,
     /// Number of CPUs.
     pub(crate) cpus: usize,
-    /// What this engine does not impose.
+    /// What this engine was not shown to impose.
     pub(crate) ineffective: Ineffective,
 }
 
-/// Kinds of conditions that the engine's proof showed to be without effect, or to be refused, each with what was seen.
+/// Kinds of conditions that an engine was not shown to impose, each with the reason.
 pub(crate) type Ineffective = BTreeMap<String, String>;
 
 impl Limits {

@@ -22,7 +22,7 @@ struct Record {
     key: String,
     /// Whether CPU and memory are measured and the figures are the candidate's own.
     usage: bool,
-    /// What the engine does not impose.
+    /// What the engine was not shown to impose.
     ineffective: Ineffective,
 }
 
@@ -45,8 +45,8 @@ impl Proven {
         Self { path, key }
     }
 
-    /// Whether CPU and memory are measured on this engine, and what it does not impose; `None` when there is no valid
-    /// proof, also when its file cannot be read or parsed.
+    /// Whether CPU and memory are measured on this engine, and what it was not shown to impose; `None` when there is no
+    /// valid proof, also when its file cannot be read or parsed.
     #[must_use]
     pub(crate) fn read(&self) -> Option<(bool, Ineffective)> {
         let record: Record = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;

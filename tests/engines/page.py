@@ -6,12 +6,12 @@ import re
 HEAD = """\
 # What each engine showed
 
-You want to know how exitone does on an engine that you do not have. `tests/engines/matrix.py` tried these, made of
-Debian packages, with nothing to reach outside: in namespaces of a machine with two CPUs (cgroup v1),
-or in a small virtual machine (3 GB, cgroup v2, no AppArmor; arm64 is emulated, about twenty times slower). Docker 20.10 with cgroup v1
-is where the tests run every day.
+You want to know how exitone works on an engine that you do not have: look it up here. On your own engine, run
+`exitone doctor`. `tests/engines/matrix.py` ran each engine, made of Debian packages and without internet access, in one
+of two places: in namespaces of a machine with two CPUs (cgroup v1), or in a small virtual machine (3 GB, cgroup v2, no
+AppArmor). arm64 is emulated, about twenty times slower. On Docker 20.10 with cgroup v1 all tests run every day.
 
-- **proved**: the conditions that `exitone doctor` proved with planted programs, of all.
+- **proved**: how many of the conditions `exitone doctor` proved with its test programs.
 - **slice**: the cases of `scenarios/history.yaml` (v19 to v24 of the bundled incident) that came out as expected.
 - **why**: the minimal sets that `exitone why` found for two of its images.
 - **kill**: the seconds until nothing was left (containers, volumes, ssh processes), after `kill -9` at three moments.
@@ -33,7 +33,7 @@ def row_of(seen):
     judged = f"{summary['expected']} of {summary['cases']} ({slice_['seconds']:.0f} s)" if summary else "no" if slice_ else "–"
     if summary.get("skipped"):
         judged += f", {summary['skipped']} skipped"
-    whys = [f"{answer['sets']} sets, {answer['seconds']:.0f} s" if "runs" in answer else "no"
+    whys = [f"{answer['sets']} {'set' if answer['sets'] == 1 else 'sets'}, {answer['seconds']:.0f} s" if "runs" in answer else "no"
             for answer in seen.get("why", {}).values()]
     gone = [f"{kill['gone']:.0f}" if kill["gone"] is not None else "never" for kill in seen.get("kill", [])]
     overhead = seen.get("overhead")

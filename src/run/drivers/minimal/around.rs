@@ -195,7 +195,8 @@ impl Inquiry<'_, '_> {
     /// Starts runs that the search among forms will need if the main search ends with `found`.
     pub(super) fn start_forms_ahead(&mut self, found: &[ConditionSet]) {
         let groups = self.forms_beside(found).groups;
-        let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, groups.iter().flatten()));
+        let within = self.question.service.health_check.limit();
+        let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, within, groups.iter().flatten()));
         let is_needed = |form: &Condition| needed.iter().flatten().any(|(needed, _)| needed == form);
         for group in groups {
             let universe = self.form_universe(&group, found);

@@ -64,9 +64,10 @@ impl Inquiry<'_, '_> {
         self.memory.results().iter().find(passed).or(self.provisional.as_ref()).map(Arc::as_ref)
     }
 
-    /// Suspects conditions on what a clean start needed, before any failure names them.
+    /// Suspects conditions on what a clean start needed or used, before any failure names them.
     pub(super) fn suspect_needed(&mut self) {
-        let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, self.active.iter()));
+        let within = self.question.service.health_check.limit();
+        let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, within, self.active.iter()));
         self.memory.suspect(needed.unwrap_or_default());
     }
 
