@@ -47,6 +47,16 @@ impl Inquiry<'_, '_> {
         }
     }
 
+    /// Starts runs that the search for margins will need if the main search ends with `found`.
+    pub(super) fn start_limits_ahead(&mut self, found: &[ConditionSet]) {
+        for (set, condition) in found.iter().flat_map(|set| set.iter().map(move |condition| (set, condition))) {
+            let Some(mut margin) = self.margin(set, condition) else { continue };
+            if self.conductor.free() > 0 {
+                self.advance(&mut margin);
+            }
+        }
+    }
+
     fn margin<'a>(&self, set: &'a ConditionSet, condition: &'a Condition) -> Option<Margin<'a>> {
         let service = &self.question.service;
         let with = |level: Condition| {

@@ -463,6 +463,7 @@ impl Inquiry<'_, '_> {
         if let Some(found) = search_off_thread(asked, move |asked| asked.foreseen(&open)).await {
             let found: Vec<ConditionSet> = found.iter().map(|set| universe.conditions(*set)).collect();
             self.start_forms_ahead(&found);
+            self.start_limits_ahead(&found);
         }
     }
 
