@@ -49,9 +49,13 @@ pub(crate) fn missing<'a>(wanted: impl IntoIterator<Item = &'a Build>) -> Vec<St
     for Build { image, dockerfile, context } in wanted {
         let parts = [("folder", context, context.is_dir()), ("file", dockerfile, dockerfile.is_file())];
         let absent = parts.into_iter().find(|(_, _, is_there)| !is_there);
-        missing.extend(
-            absent.map(|(what, path, _)| format!("error: cannot build {image}: no such {what}: {}", path.display())),
-        );
+        missing.extend(absent.map(|(what, path, _)| {
+            let path = path.display();
+            format!(
+                "error: cannot build {image}: no such {what}: {path} (`candidates: [IMAGE]` instead of `build` runs an \
+                 image that exists)"
+            )
+        }));
     }
     missing
 }

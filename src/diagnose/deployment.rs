@@ -318,7 +318,10 @@ fn other_architecture(seen: Option<&Seen>, answer: &Answer, runs: &Runs<'_>) -> 
         because:
             "no line of the application is in the logs, and the image that was pushed may be of another architecture"
                 .to_owned(),
-        settles: seen.image.as_ref().map(|image| format!("docker manifest inspect --verbose {image}")),
+        settles: Some(match &seen.image {
+            Some(image) => format!("docker manifest inspect --verbose {image}"),
+            None => APPLICATION_LOG.to_owned(),
+        }),
     })
 }
 

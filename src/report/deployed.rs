@@ -117,7 +117,10 @@ fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String
             )
         }
         (Some("static"), _) if finding_of(answer, first).is_some_and(|cause| cause.id == NOT_PUSHED) => {
-            format!("{name} was probably pushed for another architecture than {platform} has.")
+            format!(
+                "No line of the application is in these logs: {name} was probably pushed for another architecture than \
+                 {platform} has. The application's own log would show any other cause."
+            )
         }
         (Some("static"), _) => format!("The log names what probably broke {name} on {platform}."),
         (_, Certainty::Proved) => format!("On {platform}, {name} {predicate}."),

@@ -82,8 +82,9 @@ pub(crate) fn environment_with(
             None => {}
         }
     }
-    if plan.platform_hostname {
-        // The injected HOSTNAME overrides the image's.
+    if plan.platform_hostname && !service.env.contains_key("HOSTNAME") {
+        // The injected HOSTNAME overrides the image's; the service's own overrides it, at least on Fargate
+        // (https://github.com/HHS/simpler-grants-gov/pull/599).
         env.insert("HOSTNAME".to_owned(), Some(HOSTNAME.to_owned()));
     }
     env
@@ -230,6 +231,19 @@ pub(crate) fn named_ports(service: &Service, env: &BTreeMap<String, Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn injected_host_name_replaces_the_images_and_not_the_services() {
+        let image =
+            ImageFacts { env: BTreeMap::from([("HOSTNAME".to_owned(), "a".to_owned())]), ..ImageFacts::default() };
+        let candidate = Candidate { facts: image };
+        let own = BTreeMap::from([("HOSTNAME".to_owned(), "0.0.0.0".to_owned())]);
+        let set: ConditionSet = ConditionSet::new(["hostname.platform".parse().expect("valid")]).expect("a set");
+        for (env, value) in [(BTreeMap::new(), HOSTNAME), (own, "0.0.0.0")] {
+            let service = Service { env, ..Service::some() };
+            assert_eq!(environment(&candidate, &service, &set)["HOSTNAME"].as_deref(), Some(value));
+        }
+    }
 
     #[test]
     fn start_command_is_split_as_by_a_shell() {
