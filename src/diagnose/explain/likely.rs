@@ -36,7 +36,8 @@ const KNOWN: &[Known] = &[
         text: "the environment differs: a variable is missing or was wiped by an update that replaced the whole map, a \
                production mode is switched on, a value has quotes or a line break in it",
         field_cases: Some(9),
-        check: "exitone why IMAGE --service service.json (every variable unset or empty, every secret with a line break or as JSON)",
+        check: "exitone why IMAGE --service service.json (every variable unset or empty, every secret with a line break or as \
+                JSON; quotes: --with env.quoted:NAME)",
         classes: &[B, C],
         codes: &[],
         silent: true,
