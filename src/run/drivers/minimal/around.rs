@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::memory::Universe;
 use super::{FEW_FORMS, Inquiry};
 use crate::diagnose::signature::{Signature, signature};
-use crate::diagnose::suspects::needed_to_start;
 use crate::model::answer::{Left, OtherFailure};
 use crate::model::service::UpstreamKind;
 use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
@@ -195,9 +194,8 @@ impl Inquiry<'_, '_> {
     /// Starts runs that the search among forms will need if the main search ends with `found`.
     pub(super) fn start_forms_ahead(&mut self, found: &[ConditionSet]) {
         let groups = self.forms_beside(found).groups;
-        let within = self.question.service.health_check.limit();
-        let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, within, groups.iter().flatten()));
-        let is_needed = |form: &Condition| needed.iter().flatten().any(|(needed, _)| needed == form);
+        let needed = self.needed_by_clean_start(groups.iter().flatten());
+        let is_needed = |form: &Condition| needed.iter().any(|(needed, _)| needed == form);
         for group in groups {
             let universe = self.form_universe(&group, found);
             let all = universe.conditions(universe.all());

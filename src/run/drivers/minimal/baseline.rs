@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Inquiry;
 use crate::diagnose::suspects::needed_to_start;
-use crate::model::{CaseResult, ConditionSet, Verdict};
+use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 
 /// Maximum number of runs of the baseline before the search.
 const MOST_RUNS: u32 = 3;
@@ -66,9 +66,17 @@ impl Inquiry<'_, '_> {
 
     /// Suspects conditions on what a clean start needed or used, before any failure names them.
     pub(super) fn suspect_needed(&mut self) {
+        let needed = self.needed_by_clean_start(self.active.iter());
+        self.memory.suspect(needed);
+    }
+
+    /// Those of the conditions that take away what a clean start needed or used.
+    pub(super) fn needed_by_clean_start<'c>(
+        &self,
+        conditions: impl Iterator<Item = &'c Condition>,
+    ) -> Vec<(Condition, f64)> {
         let within = self.question.service.health_check.limit();
-        let needed = self.clean_start().map(|start| needed_to_start(&start.evidence, within, self.active.iter()));
-        self.memory.suspect(needed.unwrap_or_default());
+        self.clean_start().map(|start| needed_to_start(&start.evidence, within, conditions)).unwrap_or_default()
     }
 
     /// A candidate that is not healthy at the platform's second probe probably never will be.
