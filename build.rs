@@ -1,7 +1,7 @@
 //! Reads the catalogue of causes and packs it, so that no start of the program parses YAML or patterns.
 //!
-//! The result is one JSON document, deflated: `fields`, which has the values of each file as they are written (every
-//! scalar is a string), and `words`, which has the words that each pattern is found by. Mistakes in the files are not
+//! The result is deflated JSON, one line for each file: `field`, its name; `entries`, its values as they are written (every
+//! scalar is a string); and `words`, the words that each of its patterns is found by. Mistakes in the files are not
 //! reported here but by the tests, with their places.
 
 #[path = "src/catalogue/words.rs"]
@@ -36,23 +36,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::read_dir(CATALOGUE)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     paths.sort();
-    let mut fields = Vec::new();
-    let mut found = BTreeMap::new();
+    let mut lines = String::new();
     for path in paths {
-        let value = read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        patterns(&value, &mut found);
+        let entries = read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let mut found = BTreeMap::new();
+        patterns(&entries, &mut found);
+        let words =
+            found.into_iter().map(|(pattern, of)| (pattern, Value::List(of.into_iter().map(Value::Text).collect())));
         let field = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        fields.push((field, value));
+        let file = [("field", Value::Text(field)), ("words", Value::Map(words.collect())), ("entries", entries)];
+        write_json(&Value::Map(file.map(|(key, value)| (key.to_owned(), value)).into()), &mut lines);
+        lines.push('\n');
     }
-    let words =
-        found.into_iter().map(|(pattern, words)| (pattern, Value::List(words.into_iter().map(Value::Text).collect())));
-    let whole =
-        Value::Map(vec![("words".to_owned(), Value::Map(words.collect())), ("fields".to_owned(), Value::Map(fields))]);
-    let mut json = String::new();
-    write_json(&whole, &mut json);
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("no OUT_DIR")?).join("catalogue.deflate");
     let mut packed = DeflateEncoder::new(std::fs::File::create(out)?, Compression::best());
-    packed.write_all(json.as_bytes())?;
+    packed.write_all(lines.as_bytes())?;
     packed.finish()?;
     Ok(())
 }

@@ -123,9 +123,13 @@ pub(crate) fn extend(own: Vec<Entry>) {
 /// Never: a test compares them with the files.
 #[must_use]
 pub fn embedded() -> Vec<Entry> {
-    let packed = packed::unpacked().unwrap_or_else(|error| panic!("the embedded catalogue: {error}"));
-    let files = FIELDS.iter().filter_map(|field| Some((*field, packed.fields.get(*field)?)));
-    files.flat_map(|(field, root)| read::unchecked(root, field, &packed.words)).collect()
+    let mut of_field: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+    for file in packed::unpacked() {
+        let file = file.unwrap_or_else(|error| panic!("the embedded catalogue: {error}"));
+        let entries = read::unchecked(&file.entries, &file.field, &file.words);
+        of_field.insert(file.field, entries);
+    }
+    FIELDS.iter().filter_map(|field| of_field.remove(*field)).flatten().collect()
 }
 
 /// The entries of a file; a variant follows its entry. `field`: what they are listed under.

@@ -1,7 +1,7 @@
 //! The embedded entries, as `build.rs` packed them.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 
 use flate2::read::DeflateDecoder;
 use serde::Deserialize;
@@ -12,13 +12,15 @@ use crate::scenario::node::Node;
 /// What `build.rs` wrote.
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalogue.deflate"));
 
-/// The files of the catalogue, read before.
+/// A file of the catalogue, read before.
 #[derive(Deserialize)]
 pub(super) struct Packed {
-    /// The words of the patterns.
+    /// The file's name.
+    pub(super) field: String,
+    /// The words of its patterns.
     pub(super) words: Words,
-    /// The values of each file, by its field.
-    pub(super) fields: BTreeMap<String, Node>,
+    /// Its values.
+    pub(super) entries: Node,
 }
 
 /// The words of patterns that were read before.
@@ -38,12 +40,10 @@ impl Words {
     }
 }
 
-/// Unpacks the files.
+/// Unpacks the files, one after the other: all at once would take twice the memory that the entries take.
 ///
 /// # Errors
 /// The program was built wrongly.
-pub(super) fn unpacked() -> std::io::Result<Packed> {
-    let mut json = Vec::new();
-    DeflateDecoder::new(PACKED).read_to_end(&mut json)?;
-    Ok(serde_json::from_slice(&json)?)
+pub(super) fn unpacked() -> impl Iterator<Item = std::io::Result<Packed>> {
+    BufReader::new(DeflateDecoder::new(PACKED)).split(b'\n').map(|line| Ok(serde_json::from_slice(&line?)?))
 }

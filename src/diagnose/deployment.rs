@@ -76,7 +76,7 @@ impl Candidate<'_> {
 pub(crate) fn broke(deployment: &Deployment, answer: &mut Answer, runs: Runs<'_>) -> Broke {
     let seen = deployment.seen.as_ref();
     let mut named = None;
-    let mut candidates = candidates(seen, answer, &runs);
+    let mut candidates = candidates(deployment, answer, &runs);
     candidates.sort_by_key(|candidate| Reverse(candidate.rank()));
     let (fitting, other): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|c| c.fit > Fit::Differs && c.level > Level::RuledOut);
@@ -99,6 +99,10 @@ pub(crate) fn broke(deployment: &Deployment, answer: &mut Answer, runs: Runs<'_>
     let leads = |candidate: &&Candidate<'_>| likely.first().is_some_and(|first| first.part == candidate.part);
     let matches = matches(seen, &runs.standing, fitting.first().filter(leads));
     let mut notes = deployment.notes.clone();
+    for ground in refuted(&fitting, &likely, &runs.standing) {
+        let source = ground.source.as_deref().unwrap_or("the service file");
+        notes.push(format!("{source} says that {}; in the deployment that failed it was otherwise.", ground.because));
+    }
     if runs.image == SameImage::Other {
         notes.push("The image at hand is not the one that was deployed: their digests differ.".to_owned());
     }
@@ -108,20 +112,26 @@ pub(crate) fn broke(deployment: &Deployment, answer: &mut Answer, runs: Runs<'_>
 
 /// The places of the minimal sets, likeliest first; those that cannot be told apart keep their order.
 pub(crate) fn order(deployment: &Deployment, answer: &Answer, runs: &Runs<'_>) -> Vec<usize> {
-    let all = candidates(deployment.seen.as_ref(), answer, runs);
+    let all = candidates(deployment, answer, runs);
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by_key(|n| Reverse(all[*n].rank()));
     order
 }
 
-fn candidates<'a>(seen: Option<&Seen>, answer: &'a Answer, runs: &Runs<'_>) -> Vec<Candidate<'a>> {
+fn candidates<'a>(deployment: &Deployment, answer: &'a Answer, runs: &Runs<'_>) -> Vec<Candidate<'a>> {
+    let seen = deployment.seen.as_ref();
     let deployed = runs.deployed.1.and_then(signature);
     let candidate = |(n, set): (usize, &'a MinimalSet)| {
         let result = runs.failed.get(n).copied().flatten();
         let part = if set.conditions.is_empty() { BASELINE.to_owned() } else { format!("set:{n}") };
         let as_deployed = deployed.is_some() && result.and_then(signature) == deployed;
         let fit = seen.map_or(Fit::Unknown, |seen| fit(seen, set, result));
-        Candidate { part, set, fit, level: level(&set.conditions, &runs.standing), as_deployed }
+        let level = match level(&set.conditions, &runs.standing) {
+            // The service is not as the user wrote it down.
+            Level::RuledOut if fit == Fit::Same && deployment.revision.written => Level::Possible,
+            level => level,
+        };
+        Candidate { part, set, fit, level, as_deployed }
     };
     answer.minimal_sets.iter().enumerate().map(candidate).collect()
 }
@@ -201,6 +211,18 @@ fn same_place(one: &str, other: &str) -> Option<bool> {
     let place = |log: &str| crash(log).and_then(|crash| Some((crash.kind, crash.own?)));
     let ((kind, one), (other_kind, other)) = (place(one)?, place(other)?);
     Some(kind == other_kind && (one.file, one.function, one.line) == (other.file, other.function, other.line))
+}
+
+/// What a file says, and a suspect that fails with the error of the log refutes.
+fn refuted<'a>(
+    fitting: &[Candidate<'_>],
+    likely: &[Suspect],
+    standing: &'a [ConditionStanding],
+) -> impl Iterator<Item = &'a Ground> {
+    let is_suspect = |candidate: &&Candidate<'_>| likely.iter().any(|suspect| suspect.part == candidate.part);
+    let conditions = fitting.iter().filter(is_suspect).flat_map(|candidate| candidate.set.conditions.iter());
+    let grounds: Vec<&Ground> = conditions.filter_map(|condition| ground(condition, standing)).collect();
+    grounds.into_iter().filter(|ground| ground.is == Applies::RuledOut)
 }
 
 /// How strongly the files speak for all conditions of a set.
@@ -387,7 +409,9 @@ fn matches(seen: Option<&Seen>, standing: &[ConditionStanding], best: Option<&Ca
     let lines = seen.into_iter().flat_map(|seen| seen.failure.iter().chain(&seen.error));
     let mut all: Vec<Shown> = lines.cloned().collect();
     for condition in best.into_iter().flat_map(|candidate| candidate.set.conditions.iter()) {
-        let Some(ground) = ground(condition, standing) else { continue };
+        let Some(ground) = ground(condition, standing).filter(|ground| ground.is != Applies::RuledOut) else {
+            continue;
+        };
         let Some(source) = ground.source.clone() else { continue };
         all.push(Shown { source, line: None, text: ground.because.clone() });
     }

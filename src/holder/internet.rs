@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use rtnetlink::Handle;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -115,8 +116,7 @@ impl Internet {
     /// # Errors
     /// When the holder lacks capabilities, or the kernel a feature.
     pub(crate) async fn start(signer: Arc<Signer>) -> NetResult<Self> {
-        let void = place("void").await?;
-        let internet = place("internet").await?;
+        let (void, internet) = tokio::try_join!(place("void"), place("internet"))?;
         let void_netlink = void.netlink.clone();
         on(&void.runtime, async move { net::void(&void_netlink).await }).await?;
         let (netlink, void_netlink) = (internet.netlink.clone(), void.netlink.clone());
@@ -214,10 +214,8 @@ impl Internet {
     /// # Errors
     /// When the kernel refuses a rule or a socket.
     pub(crate) async fn open(&self, ports: impl IntoIterator<Item = u16>) -> NetResult<()> {
-        for port in ports {
-            self.open_new(port, false).await?;
-        }
-        Ok(())
+        // All at once: each is a question to the kernel and its answer.
+        try_join_all(ports.into_iter().map(|port| self.open_new(port, false))).await.map(drop)
     }
 
     /// Opens a port that a candidate tries to connect to.

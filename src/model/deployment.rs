@@ -59,6 +59,8 @@ pub struct Revision {
     /// What the update that failed changed about variables: conditions that hold for the failed revision and not for
     /// the version before.
     pub(crate) changed: Vec<Condition>,
+    /// Whether all of this is what the user wrote, and nothing is from AWS: a log that shows otherwise is right.
+    pub(crate) written: bool,
 }
 
 /// A line of a file that shows something.

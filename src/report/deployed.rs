@@ -1,5 +1,7 @@
 //! What broke a deployment, in words: the first part of the answer of `why`, and what else would fail.
 
+use std::collections::BTreeSet;
+
 use super::story::{FailingSet, clauses};
 use super::view::plural;
 use crate::model::answer::{Answer, MinimalSet, Repair, RepairKind};
@@ -172,17 +174,20 @@ fn also(answer: &Answer, broke: &Broke) -> Option<String> {
     let is_missing = |condition: &Condition| condition.name() == "env.unset";
     let missing: Vec<Condition> = sets.iter().filter_map(|set| single(set)).filter(is_missing).collect();
     let names: Vec<&str> = missing.iter().filter_map(|c| Some(c.variable()?.name.as_str())).collect();
-    let is_set = |condition: &Condition| {
-        let of = broke.standing.iter().find(|of| of.condition == *condition);
-        of.is_some_and(|of| of.ground.is == Applies::RuledOut)
+    // The file that says that a variable is set.
+    let set_by = |condition: &Condition| {
+        let of = broke.standing.iter().find(|of| of.condition == *condition)?;
+        of.ground.source.as_deref().filter(|_| of.ground.is == Applies::RuledOut)
     };
     let mut parts: Vec<String> = Vec::new();
     if let [first @ .., last] = names.as_slice() {
         let list = if first.is_empty() { (*last).to_owned() } else { format!("{} or {last}", first.join(", ")) };
-        let note = match (missing.iter().all(is_set), names.len()) {
-            (true, 1) => " (it is set)",
-            (true, _) => " (all are set)",
-            (false, _) => "",
+        let files: Option<BTreeSet<&str>> = missing.iter().map(set_by).collect();
+        let file = files.and_then(|files| files.first().copied());
+        let note = match (file, names.len()) {
+            (Some(file), 1) => format!(" ({file} sets it)"),
+            (Some(file), _) => format!(" ({file} sets them)"),
+            (None, _) => String::new(),
         };
         parts.push(format!("without {list}{note}"));
     }

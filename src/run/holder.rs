@@ -323,11 +323,16 @@ async fn start(
     input: Arc<Mutex<Input>>,
     tell: oneshot::Sender<Result<(), RunError>>,
 ) {
-    let begin = async {
-        engine.start(&hello.container).await?;
+    let container = hello.container.clone();
+    let greeted = async {
         let gone = |e: &dyn std::fmt::Display| RunError::Holder(format!("cannot write to it: {e}"));
         let bytes = line(&ToHolder::Hello(hello)).map_err(|e| gone(&e))?;
         write(&input, &bytes).await.map_err(|e| gone(&e))
+    };
+    // The greeting waits for the process: it runs before the engine says that it has started it.
+    let begin = async {
+        let (started, greeted) = tokio::join!(engine.start(&container), greeted);
+        started.map_err(RunError::from).and(greeted)
     };
     let begun = begin.await;
     let runs = begun.is_ok();

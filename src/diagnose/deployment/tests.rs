@@ -126,6 +126,7 @@ const PLAIN: Case<'static> = Case {
         start_command: None,
         variables: None,
         changed: Vec::new(),
+        written: false,
     },
     seen: None,
     image: SameImage::Unknown,
@@ -156,6 +157,24 @@ fn what_was_in_force_leads() {
     assert_eq!(case.said().0, "Proved set:0");
     let case = Case { sets, revision: public, seen: exited(Some("ValueError: another thing")), ..PLAIN };
     assert_eq!(case.said(), (String::new(), "set:0, set:1, set:2".to_owned()));
+}
+
+#[test]
+fn log_is_right_where_it_contradicts_what_the_user_wrote() {
+    let sets: &[_] = &[("env.unset:A", "KeyError: 'A'"), ("dns.servfail", "gaierror: y")];
+    let variables = fact([("A".to_owned(), crate::model::deployment::Known::Plain(String::new()))].into());
+    let written = Revision { variables, written: true, ..Revision::default() };
+    let case = Case { sets, revision: written.clone(), seen: exited(Some("KeyError: 'A'")), ..PLAIN };
+    assert_eq!(case.said(), ("Proved set:0".to_owned(), "set:1".to_owned()));
+    let broke = case.broke();
+    assert_eq!(broke.notes, ["update.json says that A is set; in the deployment that failed it was otherwise."]);
+    assert_eq!(broke.matches.len(), 2, "the two lines of the log alone");
+    // A log without the error refutes nothing, and AWS knows what it deployed.
+    let case = Case { sets, revision: written.clone(), seen: exited(None), image: SameImage::Same, ..PLAIN };
+    assert_eq!(case.said(), ("Undecided set:0".to_owned(), "set:1".to_owned()));
+    let described = Revision { written: false, ..written };
+    let case = Case { sets, revision: described, seen: exited(Some("KeyError: 'A'")), ..PLAIN };
+    assert_eq!(case.said(), (String::new(), "set:0, set:1".to_owned()));
 }
 
 #[test]

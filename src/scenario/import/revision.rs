@@ -155,6 +155,7 @@ fn of_part(part: &Part, name: &str, holds: bool) -> Told {
         start_command: Some(Fact { value: service.start_command.is_some(), source: source(), holds }),
         variables: Some(Fact { value: variables, source: source(), holds }),
         changed: Vec::new(),
+        written: draft.is_none(),
     };
     Told {
         service: service.clone(),
@@ -222,6 +223,7 @@ fn overlay(told: &mut Told, part: &Part, name: &str) {
         overlay_variables(told, part, draft, name);
     }
     told.arn = told.arn.take().or_else(|| draft.arn.clone());
+    told.revision.written = false;
 }
 
 /// A map of an update replaces the whole map. The baseline stays friendly: it keeps what the update took away and the
