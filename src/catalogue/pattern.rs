@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use aho_corasick::AhoCorasick;
 use regex::Regex;
@@ -17,7 +17,7 @@ use super::words::words_of;
 /// A pattern over a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pattern {
-    text: String,
+    text: Arc<str>,
     /// Every match contains one of these, in lower case.
     words: Vec<String>,
 }
@@ -31,7 +31,7 @@ impl Pattern {
 
     /// A pattern with its words.
     pub(super) fn with_words(text: &str, words: &[String]) -> Self {
-        Self { text: text.to_owned(), words: words.to_vec() }
+        Self { text: text.into(), words: words.to_vec() }
     }
 }
 
@@ -39,14 +39,14 @@ impl FromStr for Pattern {
     type Err = NotAPattern;
 
     fn from_str(text: &str) -> Result<Self, NotAPattern> {
-        Ok(Self { text: text.to_owned(), words: words_of(text)? })
+        Ok(Self { text: text.into(), words: words_of(text)? })
     }
 }
 
 /// An expression, compiled when a line may match it; `None` if it is too large.
 #[derive(Debug)]
 struct Expression {
-    text: String,
+    text: Arc<str>,
     regex: OnceLock<Option<Regex>>,
 }
 
@@ -54,7 +54,7 @@ struct Expression {
 #[derive(Debug, Default)]
 pub(crate) struct Patterns {
     all: Vec<Expression>,
-    by_text: BTreeMap<String, usize>,
+    by_text: BTreeMap<Arc<str>, usize>,
     /// Finds words; `None` if there are no patterns.
     words: Option<AhoCorasick>,
     /// The patterns of each word.

@@ -170,7 +170,7 @@ fn ended(args: &Args, verdicts: &Verdicts, broken: usize, signals: &Signals) -> 
 
 /// Reads the request; reports all errors at once, those of the command line first.
 fn ask(args: &Args) -> Result<Request, Failure> {
-    let (conditions, mut wrong) = match conditions(&args.with) {
+    let (conditions, mut wrong) = match conditions(&[("--with", &args.with)]) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
     };

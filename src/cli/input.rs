@@ -53,21 +53,23 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Parses conditions; reports all errors at once.
-pub(crate) fn conditions(texts: &[String]) -> Result<ConditionSet, Vec<String>> {
+/// Parses the conditions of flags; reports all errors at once.
+pub(crate) fn conditions(given: &[(&str, &[String])]) -> Result<ConditionSet, Vec<String>> {
     let mut good = Vec::new();
     let mut bad = Vec::new();
-    for text in texts {
+    for (flag, text) in given.iter().flat_map(|(flag, texts)| texts.iter().map(move |text| (flag, text))) {
         match text.parse() {
             Ok(condition) => good.push(condition),
-            Err(e) => bad.push(format!("--with: {e}")),
+            Err(e) => bad.push(format!("{flag}: {e}")),
         }
     }
     match ConditionSet::new(good) {
         Ok(set) if bad.is_empty() => Ok(set),
         Ok(_) => Err(bad),
         Err(more) => {
-            bad.extend(more.into_iter().map(|problem| format!("--with: {problem}")));
+            let used = given.iter().filter(|(_, texts)| !texts.is_empty());
+            let flags = used.map(|(flag, _)| *flag).collect::<Vec<_>>().join(", ");
+            bad.extend(more.into_iter().map(|problem| format!("{flags}: {problem}")));
             Err(bad)
         }
     }

@@ -164,10 +164,28 @@ fn load(state: &Path, wanted: &str) -> Result<Record, Failure> {
             return Err(Failure::usage(message).with_hint("`exitone run`, `why` and `demo` print the id of each case."));
         }
         several => {
-            let list: Vec<&str> = several.iter().take(8).map(|id| id.as_str()).collect();
-            return Err(Failure::usage(format!("`{wanted}` matches several cases: {}", list.join(", "))));
+            let list: String =
+                several.iter().take(MOST_LISTED).map(|id| format!("\n  {}", described(state, id))).collect();
+            let more = several.len().saturating_sub(MOST_LISTED);
+            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+            return Err(Failure::usage(format!("`{wanted}` matches several cases:{list}{more}")));
         }
     };
+    stored(state, id)
+}
+
+/// Most cases that are listed when several match.
+const MOST_LISTED: usize = 8;
+
+/// A stored case in a line: its id, its image, its conditions and its outcome.
+fn described(state: &Path, id: &str) -> String {
+    match stored(state, id) {
+        Ok(Record::Case(case)) => format!("{id}: {}", case.in_short()),
+        Ok(Record::Cannot(_)) | Err(_) => id.to_owned(),
+    }
+}
+
+fn stored(state: &Path, id: &str) -> Result<Record, Failure> {
     let path = folder(state).join(format!("{id}.json"));
     let text = std::fs::read(&path).map_err(|e| Failure::internal(format!("{}: {e}", path.display())))?;
     let wrong = |e| Failure::usage(format!("{}: {e}; run the case again", path.display()));

@@ -175,8 +175,8 @@ async fn build_all(asked: &[Request]) -> Result<(), Failure> {
 fn ask(args: &Args) -> Result<Vec<Request>, Failure> {
     let mut refusals: Vec<String> = Vec::new();
     let mut asked = requests_or_refusals(&args.scenarios, &args.image, &args.on, &mut refusals)?;
-    let all: Vec<String> = args.with.iter().chain(&args.repair).cloned().collect();
-    let (conditions, mut wrong) = match conditions(&all) {
+    let given: [(&str, &[String]); 2] = [("--with", &args.with), ("--repair", &args.repair)];
+    let (conditions, mut wrong) = match conditions(&given) {
         Ok(conditions) => (conditions, Vec::new()),
         Err(wrong) => (ConditionSet::baseline(), wrong),
     };

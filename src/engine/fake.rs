@@ -280,12 +280,14 @@ impl Engine for FakeEngine {
         self.fault("load_image")?;
         let bytes = match archive {
             Archive::Bytes(bytes) => bytes,
-            Archive::File(path) => {
-                if let Ok(saved) = read_saved(&path) {
+            Archive::File(path) => match read_saved(&path) {
+                Ok(saved) => {
                     self.saved(saved);
+                    return Ok(());
                 }
-                return Ok(());
-            }
+                // More than one image.
+                Err(_) => std::fs::read(&path).unwrap_or_default().into(),
+            },
         };
         let mut documents: BTreeMap<String, serde_json::Value> = BTreeMap::new();
         let mut tar = tar::Archive::new(bytes.as_ref());

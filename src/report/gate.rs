@@ -39,18 +39,25 @@ pub(crate) struct WorstFailure {
     pub(crate) what: String,
     /// The cause and its fix, if known.
     pub(crate) why: Option<(String, String)>,
-    /// Number of other cases that fail.
-    pub(crate) more: usize,
+    /// The conditions of the other cases that fail, in words.
+    pub(crate) others: Vec<String>,
 }
+
+/// Most other cases that are named.
+const MOST_OTHERS: usize = 6;
 
 impl Judged {
     /// Summarizes a run.
     #[must_use]
     pub(crate) fn of(run: &Run) -> Self {
         let counts = run.counts();
-        let unexpected = run.entries().filter(|entry| entry.standing == Standing::Unexpected);
         // The one with the fewest conditions is the easiest to understand.
-        let worst = unexpected.min_by_key(|entry| entry.planned.conditions.iter().count());
+        let mut unexpected: Vec<Entry<'_>> =
+            run.entries().filter(|entry| entry.standing == Standing::Unexpected).collect();
+        unexpected.sort_by_key(|entry| entry.planned.conditions.iter().count());
+        let mut unexpected = unexpected.into_iter();
+        let worst = unexpected.next();
+        let others = unexpected.map(|entry| in_words(&entry.planned.conditions)).collect();
         Self {
             cases: counts.cases,
             failed: counts.unexpected,
@@ -64,7 +71,7 @@ impl Judged {
                     image: entry.planned.image.clone(),
                     what: what(&entry, counts.unexpected == counts.cases),
                     why: cause.map(|cause| (cause.text.clone(), cause.fix.clone())),
-                    more: counts.unexpected - 1,
+                    others,
                 })
             }),
         }
@@ -161,12 +168,18 @@ pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String 
             let (failed, all) = (judged.failed, cases(judged.cases));
             let does = if failed == 1 { "fails" } else { "fail" };
             let mut text = format!("exitone gate: {name} {stopped}: {failed} of {all} {does} ({took})\n");
-            let more = match worst.more {
+            let more = match worst.others.len() {
                 0 => String::new(),
                 // It says that it always fails.
                 n if n + 1 == judged.cases => String::new(),
-                1 => "; 1 other case fails too".to_owned(),
-                n => format!("; {n} other cases fail too"),
+                n => {
+                    let named =
+                        worst.others.iter().take(MOST_OTHERS).map(String::as_str).collect::<Vec<_>>().join("; ");
+                    let rest = n.saturating_sub(MOST_OTHERS);
+                    let rest = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+                    let fail = if n == 1 { "1 other case fails" } else { &format!("{n} other cases fail") };
+                    format!(". {fail} too: {named}{rest}")
+                }
             };
             let sentence = format!("{} {}{more}.", worst.image, worst.what);
             let _ = writeln!(text, "  {}", wrap(&sentence, 2));
@@ -175,6 +188,7 @@ pub(crate) fn text(judged: &Judged, frame: &Frame<'_>, lenient: bool) -> String 
             }
             let run = command_line(["exitone", "run", scenario, "--image", &worst.image].map(str::to_owned));
             let _ = writeln!(text, "  details: {run}\n           exitone repro {}", worst.case);
+            let _ = writeln!(text, "  if it is meant to fail there: say so under `expect` in {scenario}");
             if *push {
                 text.push_str("  to push anyway: git push --no-verify\n");
             }
@@ -202,7 +216,7 @@ mod tests {
             image: "exitone-gate/app:0123456789".to_owned(),
             what: "exits with code 1 when outbound traffic is dropped".to_owned(),
             why: Some(("It connects while it starts.".to_owned(), "Connect later.".to_owned())),
-            more: failed - 1,
+            others: vec!["DNS answers SERVFAIL".to_owned(); failed - 1],
         });
         Judged { cases: 5, failed, unresolved, skipped: 0, worst }
     }

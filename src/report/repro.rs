@@ -128,6 +128,17 @@ impl ReproCase {
         }
     }
 
+    /// Its image, its conditions and its outcome.
+    pub(crate) fn in_short(&self) -> String {
+        format!("{} under {}, {}", self.image, self.all_shown("baseline"), self.expected)
+    }
+
+    /// Its conditions, or `none`.
+    fn all_shown(&self, none: &str) -> String {
+        let all: Vec<String> = self.conditions.iter().map(|condition| self.shown(condition)).collect();
+        if all.is_empty() { none.to_owned() } else { all.join(" + ") }
+    }
+
     fn shown(&self, condition: &Condition) -> String {
         match condition.variable() {
             Some(Env { name, change: EnvChange::Set(_) }) if self.withheld(name) => {
@@ -212,8 +223,7 @@ fn only_needed(template: &str, conditions: &[Condition]) -> String {
 }
 
 fn head(case: &ReproCase) -> String {
-    let conditions: Vec<String> = case.conditions.iter().map(|c| case.shown(c)).collect();
-    let conditions = if conditions.is_empty() { "none (baseline)".to_owned() } else { conditions.join(" + ") };
+    let conditions = case.all_shown("none (baseline)");
     let list = |words: Vec<String>| if words.is_empty() { "none".to_owned() } else { plain(&words.join(", ")) };
     format!(
         "#!/bin/sh\n\
@@ -225,9 +235,9 @@ fn head(case: &ReproCase) -> String {
          # names that it asked DNS for: {names}\n\
          # TCP ports that it connected to: {ports}\n\
          #\n\
-         # Needs docker with the image, and for the first run a way to Debian's packages: a tools image is built. Nothing\n\
-         # that the candidate sends leaves the machine. Ends with the candidate's exit code, with 0 when it becomes\n\
-         # healthy, with 124 when it does neither.\n",
+         # Needs docker with the image. The first run builds a tools image from debian:12-slim and Debian's packages.\n\
+         # Nothing that the candidate sends leaves the machine. Ends with the candidate's exit code, with 0 when it\n\
+         # becomes healthy, with 124 when it does neither.\n",
         id = plain(&case.id),
         image = plain(&case.image),
         expected = plain(&case.expected),

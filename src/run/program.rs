@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use object::read::ReadCache;
@@ -114,9 +115,9 @@ async fn ensure(
     if there {
         return Ok(tags);
     }
-    let bytes = read(&program)?;
-    let libraries = if is_dynamic(&bytes) { mapped_libraries()? } else { Vec::new() };
-    let (layer, env) = layer(&bytes, &libraries)?;
+    // In files: in memory, they would take several times the size of the executable.
+    let folder = tempfile::tempdir().map_err(packing)?;
+    let (layer, env) = layer(&program, &folder.path().join("layer.tar"))?;
     let images: Vec<NewImage> = images(tags.clone())
         .into_iter()
         .map(|mut image| {
@@ -124,9 +125,9 @@ async fn ensure(
             NewImage { env: env.clone(), ..image }
         })
         .collect();
-    let mut archive = Vec::new();
-    write(&images, &mut archive).map_err(packing)?;
-    engine.load_image(Archive::Bytes(archive.into())).await?;
+    let archive = folder.path().join("images.tar");
+    File::create_new(&archive).and_then(|file| write(&images, BufWriter::new(file))).map_err(packing)?;
+    engine.load_image(Archive::File(archive)).await?;
     Ok(tags)
 }
 
@@ -167,12 +168,14 @@ fn identity(program: &Path) -> Result<String, RunError> {
     }
 }
 
-/// Whether the executable names a loader (PT_INTERP).
-fn is_dynamic(bytes: &[u8]) -> bool {
-    let Ok(file) = ElfFile64::<Endianness>::parse(bytes) else { return false };
-    let endian = file.endian();
-    let segments = file.elf_header().program_headers(endian, bytes).unwrap_or_default();
-    segments.iter().any(|segment| segment.p_type(endian) == object::elf::PT_INTERP)
+/// The loader that the executable names (PT_INTERP); `None` for a static one.
+fn loader(program: &Path) -> Option<PathBuf> {
+    let file = ReadCache::new(File::open(program).ok()?);
+    let parsed = ElfFile64::<Endianness, _>::parse(&file).ok()?;
+    let endian = parsed.endian();
+    let segments = parsed.elf_header().program_headers(endian, &file).ok()?;
+    let named = segments.iter().find_map(|segment| segment.interpreter(endian, &file).ok().flatten())?;
+    Some(PathBuf::from(String::from_utf8_lossy(named).into_owned()))
 }
 
 /// Absolute paths of the shared objects that this process has mapped, including its loader.
@@ -189,21 +192,22 @@ fn mapped_libraries() -> Result<Vec<PathBuf>, RunError> {
     Ok(paths.into_iter().collect())
 }
 
-/// A layer with the executable, its libraries and a world-writable `/tmp`, and the variables that the executable needs.
-fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<String, String>), RunError> {
-    let mut layer = tar::Builder::new(Vec::new());
-    append_mode(&mut layer, &PROGRAM[1..], program.len() as u64, 0o755, program).map_err(packing)?;
+/// A layer in a new file, with the executable, its libraries and a world-writable `/tmp`, and the variables that the
+/// executable needs.
+fn layer(program: &Path, to: &Path) -> Result<(Layer, BTreeMap<String, String>), RunError> {
+    let loader = loader(program);
+    let libraries = if loader.is_some() { mapped_libraries()? } else { Vec::new() };
+    let mut layer = tar::Builder::new(BufWriter::new(File::create_new(to).map_err(packing)?));
+    add(&mut layer, PROGRAM, program)?;
     tmp(&mut layer)?;
     let mut folders = BTreeSet::new();
-    for library in libraries {
-        let bytes = read(library)?;
-        let name = library.strip_prefix("/").unwrap_or(library).display().to_string();
-        append_mode(&mut layer, &name, bytes.len() as u64, 0o755, bytes.as_slice()).map_err(packing)?;
+    for library in &libraries {
+        add(&mut layer, &library.display().to_string(), library)?;
         folders.extend(library.parent().map(|p| p.display().to_string()));
     }
     // The executable expects its loader at a path such as /lib64/ld-linux-x86-64.so.2, which is a link on most systems;
     // the memory map shows its target.
-    if let Some((link, target)) = loader_link(program, libraries) {
+    if let Some((link, target)) = loader.and_then(|loader| loader_link(&loader, &libraries)) {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
@@ -214,11 +218,20 @@ fn layer(program: &[u8], libraries: &[PathBuf]) -> Result<(Layer, BTreeMap<Strin
     if !folders.is_empty() {
         env.insert("LD_LIBRARY_PATH".to_owned(), folders.into_iter().collect::<Vec<_>>().join(":"));
     }
-    Ok((Layer::of_bytes(layer.into_inner().map_err(packing)?), env))
+    layer.into_inner().and_then(|mut file| file.flush()).map_err(packing)?;
+    Ok((Layer::of_file(to).map_err(packing)?, env))
+}
+
+/// Adds an executable file under an absolute path.
+fn add(layer: &mut tar::Builder<impl Write>, path: &str, file: &Path) -> Result<(), RunError> {
+    let wrong = |e| RunError::host(format!("reading {}", file.display()), e);
+    let file = File::open(file).map_err(wrong)?;
+    let size = file.metadata().map_err(wrong)?.len();
+    append_mode(layer, path.trim_start_matches('/'), size, 0o755, file).map_err(packing)
 }
 
 /// Adds a world-writable `/tmp`.
-fn tmp(layer: &mut tar::Builder<Vec<u8>>) -> Result<(), RunError> {
+fn tmp(layer: &mut tar::Builder<impl Write>) -> Result<(), RunError> {
     let mut folder = tar::Header::new_gnu();
     folder.set_entry_type(tar::EntryType::Directory);
     folder.set_mode(0o1777);
@@ -228,14 +241,9 @@ fn tmp(layer: &mut tar::Builder<Vec<u8>>) -> Result<(), RunError> {
 }
 
 /// A link from the loader's name in the executable to the mapped file, when they differ.
-fn loader_link(program: &[u8], libraries: &[PathBuf]) -> Option<(String, PathBuf)> {
-    let file = ElfFile64::<Endianness>::parse(program).ok()?;
-    let endian = file.endian();
-    let segments = file.elf_header().program_headers(endian, program).ok()?;
-    let interpreter = segments.iter().find_map(|s| s.interpreter(endian, program).ok().flatten())?;
-    let wanted = PathBuf::from(String::from_utf8_lossy(interpreter).into_owned());
+fn loader_link(wanted: &Path, libraries: &[PathBuf]) -> Option<(String, PathBuf)> {
     let real = wanted.canonicalize().ok()?;
-    if libraries.contains(&wanted) || !libraries.contains(&real) {
+    if libraries.iter().any(|library| library == wanted) || !libraries.contains(&real) {
         return None;
     }
     Some((wanted.strip_prefix("/").ok()?.display().to_string(), real))

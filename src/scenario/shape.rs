@@ -146,7 +146,9 @@ fn out_of_range(text: &str, shape: Shape, key: &str) -> Option<String> {
     let number = text.parse::<u32>().ok();
     match shape {
         Shape::Whole(low, high) if !number.is_some_and(|n| (low..=high).contains(&n)) => {
-            Some(format!("{key} `{text}`: must be an integer from {low} to {high}"))
+            let has_unit = number.is_none() && parse_duration(text).is_ok();
+            let unit = if has_unit { " of seconds, without a unit" } else { "" };
+            Some(format!("{key} `{text}`: must be an integer from {low} to {high}{unit}"))
         }
         Shape::Port if !number.is_some_and(|n| (1..=65535).contains(&n)) => {
             Some(format!("{key} `{text}`: must be an integer from 1 to 65535"))

@@ -34,7 +34,7 @@ pub(crate) fn announcement(name: &str, builds: bool, cases: usize, jobs: usize, 
         (true, None) => format!("about {} and the build", in_time(round(run))),
     };
     let what = if builds { format!("build the image, then {what}") } else { what };
-    let from = if known { ", as last time" } else { "" };
+    let from = if known { ", as last time" } else { " if all pass" };
     format!("exitone gate: {name}: {what}; {time}{from}")
 }
 
@@ -51,9 +51,9 @@ mod tests {
     fn announces_cases_and_time() {
         let times = |build, run| Times { build, run };
         for (builds, cases, last, expected) in [
-            (false, 1, None, "1 case; about 4.0 s"),
-            (false, 5, None, "5 cases; about 7.0 s"),
-            (true, 5, None, "build the image, then 5 cases; about 7.0 s and the build"),
+            (false, 1, None, "1 case; about 4.0 s if all pass"),
+            (false, 5, None, "5 cases; about 7.0 s if all pass"),
+            (true, 5, None, "build the image, then 5 cases; about 7.0 s and the build if all pass"),
             (true, 5, Some(times(Some(10.0), Some(4.2))), "build the image, then 5 cases; about 15 s, as last time"),
             (false, 5, Some(times(Some(10.0), Some(4.2))), "5 cases; about 4.5 s, as last time"),
             (
@@ -63,7 +63,7 @@ mod tests {
                 "build the image, then 5 cases; about 4.5 s and the build, as last time",
             ),
             (false, 400, Some(times(None, Some(130.0))), "400 cases; about 2 min, as last time"),
-            (true, 3, Some(times(Some(2.0), None)), "build the image, then 3 cases; about 6.0 s"),
+            (true, 3, Some(times(Some(2.0), None)), "build the image, then 3 cases; about 6.0 s if all pass"),
         ] {
             let said = announcement("main", builds, cases, 4, last.as_ref());
             assert_eq!(said, format!("exitone gate: main: {expected}"));

@@ -10,7 +10,10 @@ use super::{Changes, Condition};
 
 /// Conditions that can hold together, in a fixed order.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, JsonSchema)]
-pub struct ConditionSet(BTreeSet<Condition>);
+pub struct ConditionSet(
+    // In order, each once. A `BTreeSet` of one condition takes the room of eleven, and there are thousands of sets.
+    #[schemars(with = "BTreeSet<Condition>")] Vec<Condition>,
+);
 
 impl ConditionSet {
     /// Puts conditions together.
@@ -18,7 +21,7 @@ impl ConditionSet {
     /// # Errors
     /// One sentence for each pair that excludes each other.
     pub fn new(conditions: impl IntoIterator<Item = Condition>) -> Result<Self, Vec<String>> {
-        let set: BTreeSet<Condition> = conditions.into_iter().collect();
+        let set = in_order(conditions);
         // By slot, for a service may have hundreds of variables.
         let mut deciding: BTreeMap<String, Vec<(usize, &Condition)>> = BTreeMap::new();
         for (place, condition) in set.iter().enumerate() {
@@ -44,7 +47,7 @@ impl ConditionSet {
     /// The same set; values of variables that are among the secrets are never shown.
     #[must_use]
     pub(crate) fn with_secrets(self, secrets: &BTreeSet<String>) -> Self {
-        Self(self.0.into_iter().map(|c| c.with_secrets(secrets)).collect())
+        Self(in_order(self.0.into_iter().map(|c| c.with_secrets(secrets))))
     }
 
     /// No condition at all.
@@ -73,14 +76,22 @@ impl ConditionSet {
     /// True when the set has this condition.
     #[must_use]
     pub(crate) fn has(&self, condition: &Condition) -> bool {
-        self.0.contains(condition)
+        self.0.binary_search(condition).is_ok()
     }
 
     /// True when every condition of this set is in the other.
     #[must_use]
     pub(crate) fn is_subset(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
+        self.iter().all(|condition| other.has(condition))
     }
+}
+
+fn in_order(conditions: impl IntoIterator<Item = Condition>) -> Vec<Condition> {
+    let mut all: Vec<Condition> = conditions.into_iter().collect();
+    all.sort();
+    all.dedup();
+    all.shrink_to_fit();
+    all
 }
 
 impl Condition {
