@@ -172,7 +172,7 @@ fn sentence(
             format!("The application's process ended by itself with exit code {code} (class B){silent}.")
         }
         Some(FailureClass::C) => format!(
-            "The process went on running, and the health check never passed (class C){}.",
+            "The health check never passed, and no exit code is reported (class C){}.",
             if application_log { "" } else { "; no line of the application is in this log" }
         ),
         None if succeeded => "The last deployment in this log succeeded: there is no failure to explain.".to_owned(),

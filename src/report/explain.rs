@@ -39,7 +39,9 @@ pub(crate) fn text(explanation: &Explanation) -> String {
     if !explanation.next.is_empty() {
         let _ = writeln!(text, "\n{}", styled(HEAD, "next"));
         for step in &explanation.next {
-            let _ = writeln!(text, "  {}", wrap(step, 2));
+            // A command is copied whole; what to do without a process is prose.
+            let is_prose = explanation.class == Some(FailureClass::A);
+            let _ = writeln!(text, "  {}", if is_prose { wrap(step, 2) } else { step.clone() });
         }
     }
     for note in &explanation.notes {
@@ -51,6 +53,12 @@ pub(crate) fn text(explanation: &Explanation) -> String {
 fn heading(explanation: &Explanation) -> &'static str {
     match explanation.class {
         Some(FailureClass::A) => "Check these, which the log cannot show:",
+        Some(FailureClass::C) if explanation.application_log => {
+            "No line of the application names the cause. Known causes of a failed health check, the typical ones first:"
+        }
+        Some(FailureClass::C) => {
+            "Known causes of a failed health check without an application log, the typical ones first:"
+        }
         _ if explanation.application_log => {
             "No line of the application names the cause. Known causes of such a failure, most frequent first:"
         }

@@ -89,6 +89,15 @@ const KNOWN: &[Known] = &[
         silent: false,
     },
     Known {
+        id: "port-mismatch",
+        text: "the server listens on another port than the one that is checked, or the check's path answers 401 or 404",
+        field_cases: Some(5),
+        check: "exitone run --image IMAGE --service service.json",
+        classes: &[C],
+        codes: &[],
+        silent: false,
+    },
+    Known {
         id: "slow-start",
         text: "the server opens its port later than the health check waits",
         field_cases: Some(5),
@@ -112,15 +121,6 @@ const KNOWN: &[Known] = &[
         field_cases: Some(3),
         check: "exitone why IMAGE --service service.json --with metadata.none",
         classes: &[B],
-        codes: &[],
-        silent: false,
-    },
-    Known {
-        id: "port-mismatch",
-        text: "the server listens on another port than the one that is checked, or the check's path answers 401 or 404",
-        field_cases: None,
-        check: "exitone run --image IMAGE --service service.json",
-        classes: &[C],
         codes: &[],
         silent: false,
     },
@@ -191,7 +191,7 @@ const KNOWN: &[Known] = &[
     },
 ];
 
-/// The most frequent true causes of such a failure, most frequent first.
+/// The true causes of such a failure, most frequent first; of a failed health check, those that never show as an exit.
 pub(super) fn causes(class: Option<FailureClass>, exit_code: Option<i64>, application_log: bool) -> Vec<Likely> {
     let class = class.unwrap_or(B);
     let fits = |known: &&Known| {
@@ -202,6 +202,9 @@ pub(super) fn causes(class: Option<FailureClass>, exit_code: Option<i64>, applic
     if !application_log {
         // An empty log favours the silent causes; the order among them stays.
         found.sort_by_key(|known| !known.silent);
+    }
+    if class == C {
+        found.sort_by_key(|known| known.classes != [C]);
     }
     let likely = |known: &Known| Likely {
         id: known.id.to_owned(),
