@@ -39,6 +39,8 @@ enum Fit {
     Consistent,
     /// Its error is that of the log.
     Same,
+    /// Word for word.
+    Exact,
 }
 
 /// How strongly the files speak for a set, worst first.
@@ -99,10 +101,6 @@ pub(crate) fn broke(deployment: &Deployment, answer: &mut Answer, runs: Runs<'_>
     let leads = |candidate: &&Candidate<'_>| likely.first().is_some_and(|first| first.part == candidate.part);
     let matches = matches(seen, &runs.standing, fitting.first().filter(leads));
     let mut notes = deployment.notes.clone();
-    for ground in refuted(&fitting, &likely, &runs.standing) {
-        let source = ground.source.as_deref().unwrap_or("the service file");
-        notes.push(format!("{source} says that {}; in the deployment that failed it was otherwise.", ground.because));
-    }
     if runs.image == SameImage::Other {
         notes.push("The image at hand is not the one that was deployed: their digests differ.".to_owned());
     }
@@ -128,7 +126,7 @@ fn candidates<'a>(deployment: &Deployment, answer: &'a Answer, runs: &Runs<'_>) 
         let fit = seen.map_or(Fit::Unknown, |seen| fit(seen, set, result));
         let level = match level(&set.conditions, &runs.standing) {
             // The service is not as the user wrote it down.
-            Level::RuledOut if fit == Fit::Same && deployment.revision.written => Level::Possible,
+            Level::RuledOut if fit >= Fit::Same && deployment.revision.written => Level::Possible,
             level => level,
         };
         Candidate { part, set, fit, level, as_deployed }
@@ -154,7 +152,7 @@ fn fit(seen: &Seen, set: &MinimalSet, result: Option<&CaseResult>) -> Fit {
 
 /// Whether a failed run shows what the logs show, and not only the same exit code.
 pub(crate) fn shows_the_log(seen: &Seen, result: &CaseResult) -> bool {
-    fit_of(seen, result, &result.causes) == Fit::Same
+    fit_of(seen, result, &result.causes) >= Fit::Same
 }
 
 /// Whether a failed run shows another failure than the logs.
@@ -177,8 +175,17 @@ fn fit_of(seen: &Seen, result: &CaseResult, causes: &[Cause]) -> Fit {
     // The words may differ where the place in the code does not (a time-out may be the program's own or the kernel's),
     // and the same words may come from elsewhere.
     let same_place = same_place(&seen.log, &result.log);
+    let words = normalised(error.text.trim());
+    let exact = result.log.lines().any(|own| normalised(own.trim()) == words);
     if let Some(same) = same_place {
-        return if same { Fit::Same } else { Fit::Differs };
+        return match (same, exact) {
+            (true, true) => Fit::Exact,
+            (true, false) => Fit::Same,
+            (false, _) => Fit::Differs,
+        };
+    }
+    if exact {
+        return Fit::Exact;
     }
     if result.log.lines().any(|own| are_alike(own, &error.text)) {
         return Fit::Same;
@@ -213,18 +220,6 @@ fn same_place(one: &str, other: &str) -> Option<bool> {
     Some(kind == other_kind && (one.file, one.function, one.line) == (other.file, other.function, other.line))
 }
 
-/// What a file says, and a suspect that fails with the error of the log refutes.
-fn refuted<'a>(
-    fitting: &[Candidate<'_>],
-    likely: &[Suspect],
-    standing: &'a [ConditionStanding],
-) -> impl Iterator<Item = &'a Ground> {
-    let is_suspect = |candidate: &&Candidate<'_>| likely.iter().any(|suspect| suspect.part == candidate.part);
-    let conditions = fitting.iter().filter(is_suspect).flat_map(|candidate| candidate.set.conditions.iter());
-    let grounds: Vec<&Ground> = conditions.filter_map(|condition| ground(condition, standing)).collect();
-    grounds.into_iter().filter(|ground| ground.is == Applies::RuledOut)
-}
-
 /// How strongly the files speak for all conditions of a set.
 fn level(conditions: &ConditionSet, standing: &[ConditionStanding]) -> Level {
     let level = |condition: &Condition| match ground(condition, standing) {
@@ -250,9 +245,20 @@ fn suspects(deployment: &Deployment, fitting: &[Candidate<'_>], runs: &Runs<'_>)
     let settled = |candidate: &Candidate<'_>| {
         let (certainty, because) = certainty(deployment, candidate, best.len(), runs);
         let settles = (certainty != Certainty::Proved).then(|| settles(deployment, &candidate.set.conditions));
+        let because = match refuted(&candidate.set.conditions, &runs.standing) {
+            Some(said) => format!("{because}, although {said}"),
+            None => because,
+        };
         Suspect { part: candidate.part.clone(), certainty, because, settles }
     };
     best.iter().map(|candidate| settled(candidate)).collect()
+}
+
+/// What the user's file says against a set that fails with the error of the log.
+fn refuted(conditions: &ConditionSet, standing: &[ConditionStanding]) -> Option<String> {
+    let grounds = conditions.iter().filter_map(|condition| ground(condition, standing));
+    let ground = grounds.into_iter().find(|ground| ground.is == Applies::RuledOut)?;
+    Some(format!("{} says that {}", ground.source.as_deref()?, ground.because))
 }
 
 /// How certain it is that `of`, one of `rivals` candidates of the best rank, broke the deployment.
@@ -274,7 +280,7 @@ fn certainty(deployment: &Deployment, of: &Candidate<'_>, rivals: usize, runs: &
         (_, Level::Possible) if of.fit < Fit::Same => undecided("nothing points to it, and nothing excludes it"),
         _ if !is_minimal => likely("no run passed without each of its conditions"),
         (_, Level::Hinted | Level::Possible) if rivals > 1 => likely("other conditions would look the same"),
-        (Fit::Same, _) => (Certainty::Proved, "it fails with the error of the log".to_owned()),
+        (Fit::Same | Fit::Exact, _) => (Certainty::Proved, "it fails with the error of the log".to_owned()),
         _ if deployment.seen.as_ref().is_some_and(|seen| seen.error.is_some()) => {
             likely("it fails as the log has it, but with another error")
         }
@@ -290,7 +296,7 @@ fn certainty(deployment: &Deployment, of: &Candidate<'_>, rivals: usize, runs: &
 /// Whether the image fails under friendly conditions, too, but not in this way: then its single condition is needed for
 /// this failure, although nothing passes without it.
 fn fails_otherwise_without(of: &Candidate<'_>, runs: &Runs<'_>) -> bool {
-    of.fit == Fit::Same && of.set.conditions.iter().count() == 1 && runs.baseline_differs
+    of.fit >= Fit::Same && of.set.conditions.iter().count() == 1 && runs.baseline_differs
 }
 
 fn deployed_passes(runs: &Runs<'_>) -> bool {
@@ -334,7 +340,9 @@ fn other_architecture(seen: Option<&Seen>, answer: &Answer, runs: &Runs<'_>) -> 
         Some(FailureClass::C) => true,
         _ => false,
     };
-    (seen.silent && fits && runs.image != SameImage::Same).then(|| Suspect {
+    // An image that passes and has another tag may well be the next version.
+    let is_later = deployed_passes(runs) && seen.image.as_deref().is_some_and(|of| has_other_tag(of, &answer.image));
+    (seen.silent && fits && runs.image != SameImage::Same && !is_later).then(|| Suspect {
         part: format!("static:{at}"),
         certainty: Certainty::Likely,
         because:
@@ -345,6 +353,15 @@ fn other_architecture(seen: Option<&Seen>, answer: &Answer, runs: &Runs<'_>) -> 
             None => APPLICATION_LOG.to_owned(),
         }),
     })
+}
+
+/// Whether two images have a tag each, and not the same.
+fn has_other_tag(one: &str, other: &str) -> bool {
+    let tag = |image: &str| {
+        let name = image.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        name.split_once(':').map(|(_, tag)| tag.to_owned())
+    };
+    matches!((tag(one), tag(other)), (Some(one), Some(other)) if one != other)
 }
 
 /// The finding for a deployment that printed nothing, if the image at hand may not be the one that was pushed.

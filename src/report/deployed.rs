@@ -7,7 +7,7 @@ use super::view::plural;
 use crate::model::answer::{Answer, MinimalSet, Repair, RepairKind};
 use crate::model::deployment::{Applies, Broke, Certainty, NOT_PUSHED, Shown, Suspect};
 use crate::model::image::plain_name;
-use crate::model::outcome::{Cause, Outcome};
+use crate::model::outcome::{Cause, Outcome, Verdict};
 use crate::model::{Condition, ConditionSet};
 
 /// What comes before the rest of what fails.
@@ -106,7 +106,11 @@ pub(super) fn healed<'a>(repairs: impl IntoIterator<Item = &'a Repair>) -> Vec<S
 fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String {
     let (name, platform) = (plain_name(&answer.image), &answer.platform_name);
     let Some(first) = first else {
-        return format!("What broke {name} on {platform} is undecided: no run failed as in the log.");
+        let healthy = match answer.verdict {
+            Verdict::Pass => format!(" {name} is healthy with everything that was in force."),
+            Verdict::Fail | Verdict::Unresolved => String::new(),
+        };
+        return format!("What broke the deployment on {platform} is undecided: no run failed as in the log.{healthy}");
     };
     match (first.part.split(':').next(), first.certainty) {
         (Some("class_a"), _) => {

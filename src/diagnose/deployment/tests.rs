@@ -37,8 +37,10 @@ fn set(result: &CaseResult) -> MinimalSet {
 /// What is said of a deployment whose image fails under these sets, each with a log.
 struct Case<'a> {
     sets: &'a [(&'a str, &'a str)],
-    /// The run of everything in force: its log, or healthy.
+    /// The log of the run of everything in force.
     deployed: Option<&'a str>,
+    /// Whether that run is healthy instead.
+    passes: bool,
     revision: Revision,
     seen: Option<Seen>,
     image: SameImage,
@@ -66,8 +68,10 @@ impl Case<'_> {
         };
         let standing: Vec<ConditionStanding> = results.iter().flat_map(|r| r.conditions.iter()).map(of).collect();
         let in_force = crate::diagnose::standing::deployed(&standing);
-        let deployed =
-            self.deployed.map(|log| failed(&in_force.to_string().replace(" + ", " ").replace("baseline", ""), log));
+        let healthy = CaseResult { verdict: Verdict::Pass, ..CaseResult::some("deployed", "app:1", in_force.clone()) };
+        let deployed = self.passes.then_some(healthy).or(self
+            .deployed
+            .map(|log| failed(&in_force.to_string().replace(" + ", " ").replace("baseline", ""), log)));
         let mut answer = Answer {
             minimal_sets: results.iter().map(set).collect(),
             findings: not_pushed(&deployment, self.image).into_iter().collect(),
@@ -117,6 +121,7 @@ fn exited(error: Option<&str>) -> Option<Seen> {
 const PLAIN: Case<'static> = Case {
     sets: &[],
     deployed: None,
+    passes: false,
     revision: Revision {
         image: None,
         vpc: None,
@@ -167,7 +172,7 @@ fn log_is_right_where_it_contradicts_what_the_user_wrote() {
     let case = Case { sets, revision: written.clone(), seen: exited(Some("KeyError: 'A'")), ..PLAIN };
     assert_eq!(case.said(), ("Proved set:0".to_owned(), "set:1".to_owned()));
     let broke = case.broke();
-    assert_eq!(broke.notes, ["update.json says that A is set; in the deployment that failed it was otherwise."]);
+    assert_eq!(broke.likely[0].because, "it fails with the error of the log, although update.json says that A is set");
     assert_eq!(broke.matches.len(), 2, "the two lines of the log alone");
     // A log without the error refutes nothing, and AWS knows what it deployed.
     let case = Case { sets, revision: written.clone(), seen: exited(None), image: SameImage::Same, ..PLAIN };
@@ -175,6 +180,25 @@ fn log_is_right_where_it_contradicts_what_the_user_wrote() {
     let described = Revision { written: false, ..written };
     let case = Case { sets, revision: described, seen: exited(Some("KeyError: 'A'")), ..PLAIN };
     assert_eq!(case.said(), (String::new(), "set:0, set:1".to_owned()));
+}
+
+#[test]
+fn words_of_the_log_tell_errors_of_one_place_apart() {
+    let crash = |name: &str| {
+        format!(
+            "Traceback (most recent call last):\n  File \"/app/settings.py\", line 18, in need\n    raise \
+             ConfigError(name)\nConfigError: required setting {name} is missing"
+        )
+    };
+    let (one, other) = (crash("DATABASE_URL"), crash("API_KEY"));
+    let sets: &[_] = &[("env.unset:DATABASE_URL", one.as_str()), ("env.unset:API_KEY", other.as_str())];
+    let mut seen = exited(Some("ConfigError: required setting API_KEY is missing"));
+    if let Some(seen) = &mut seen {
+        seen.log.clone_from(&other);
+    }
+    let broke = Case { sets, seen, ..PLAIN }.broke();
+    let parts: Vec<&str> = broke.likely.iter().map(|suspect| suspect.part.as_str()).collect();
+    assert_eq!((parts, broke.also), (vec!["set:0"], vec!["set:1".to_owned()]), "the set of API_KEY comes first");
 }
 
 #[test]
@@ -199,6 +223,20 @@ fn nothing_is_proved_without_a_log_or_with_another_image() {
         seen.class = Some(FailureClass::A);
     }
     assert_eq!(Case { sets, revision, seen, ..PLAIN }.said(), ("Undecided class_a".to_owned(), "set:0".to_owned()));
+}
+
+#[test]
+fn later_image_that_passes_is_not_one_of_another_architecture() {
+    let told = |tag: &str, passes: bool| {
+        let mut seen = exited(None);
+        if let Some(seen) = &mut seen {
+            seen.image = Some(format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:{tag}"));
+        }
+        Case { seen, passes, ..PLAIN }.said().0
+    };
+    assert_eq!(told("0", true), "");
+    assert_eq!(told("0", false), "Likely static:0");
+    assert_eq!(told("1", true), "Likely static:0");
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Inquiry<'_, '_> {
     async fn run_repairs(&mut self, sets: Vec<ConditionSet>) {
         let mut left = sets.into_iter().peekable();
         // A baseline that becomes healthy after all needs no repair.
-        while !self.is_over() && !self.is_verified() && self.provisional.is_none() {
+        while !self.is_over() && !self.is_enough() && self.provisional.is_none() {
             while self.conductor.free() > 0 {
                 // First a healthy one again, and nothing beside it: one verified repair is enough.
                 if let Some(first) = self.healthy_so_far() {
@@ -79,6 +79,9 @@ impl Inquiry<'_, '_> {
                     }
                     self.start(first);
                     continue;
+                }
+                if self.is_verified() {
+                    break;
                 }
                 if !self.has_runs_left() {
                     // One that fails makes room for another.
@@ -156,13 +159,25 @@ impl Inquiry<'_, '_> {
         runs
     }
 
-    /// The first set of repairs that was healthy so far and is not verified yet.
+    /// The first set of repairs that was healthy so far and is not verified yet; a fix before a proof.
     fn healthy_so_far(&self) -> Option<ConditionSet> {
         let is = |set: &&ConditionSet| {
             let tally = self.memory.tally(set);
             tally.fails == 0 && tally.passes > 0 && ((tally.passes + tally.unresolved) as usize) < RUNS
         };
-        self.repairs.iter().find(is).cloned()
+        self.repairs.iter().filter(is).min_by_key(|set| !is_fix(set)).cloned()
+    }
+
+    /// Whether a fix is verified, or a proof and no fix is still under way.
+    fn is_enough(&self) -> bool {
+        let is_verified = |set: &&ConditionSet| self.is_verified_set(set);
+        let may_heal = |set: &ConditionSet| {
+            let tally = self.memory.tally(set);
+            let is_short = ((tally.passes + tally.unresolved) as usize) < RUNS;
+            tally.fails == 0 && is_short && (tally.passes > 0 || self.is_running(set))
+        };
+        let mut fixes = self.repairs.iter().filter(|set| is_fix(set));
+        self.repairs.iter().filter(is_verified).any(is_fix) || (self.is_verified() && !fixes.any(may_heal))
     }
 
     /// Whether a set must run again to be verified.
@@ -174,10 +189,12 @@ impl Inquiry<'_, '_> {
 
     /// Whether one of the repairs is verified.
     pub(super) fn is_verified(&self) -> bool {
-        self.repairs.iter().any(|set| {
-            let tally = self.memory.tally(set);
-            tally.passes as usize >= RUNS && tally.fails == 0
-        })
+        self.repairs.iter().any(|set| self.is_verified_set(set))
+    }
+
+    fn is_verified_set(&self, set: &ConditionSet) -> bool {
+        let tally = self.memory.tally(set);
+        tally.passes as usize >= RUNS && tally.fails == 0
     }
 
     /// The repairs that were run for an image that fails always, those that work first, and fixes before proofs.
@@ -258,4 +275,9 @@ impl Inquiry<'_, '_> {
         };
         set.iter().filter_map(without).collect()
     }
+}
+
+/// Whether a set of repairs is something that one keeps.
+fn is_fix(set: &ConditionSet) -> bool {
+    tried(set, &[]).kind == RepairKind::Fix
 }
