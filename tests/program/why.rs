@@ -218,6 +218,31 @@ async fn repairs_begin_while_the_health_check_still_waits() {
     assert!(begun.elapsed() < window * 3 / 2, "{:?} of {window:?}", begun.elapsed());
 }
 
+/// Without the variable it is healthy at once, and with the right value only later.
+#[tokio::test(start_paused = true)]
+async fn fix_is_verified_though_a_proof_is_healthy_sooner() {
+    let late = SECOND * 6;
+    let quoted = "\"4000\"";
+    let mut world = World::new(move |s| match s.env.get("WORKERS").map(String::as_str) {
+        Some(value) if value == quoted => {
+            exits(SECOND, 2, "main.py: error: argument --workers: invalid int value: '\"4000\"' (WORKERS)")
+        }
+        Some(_) => {
+            let act = healthy(8000);
+            let listens = act.listens.map(|(_, address, port)| (late, address, port));
+            Act { listens, status: (late, 200), ..act }
+        }
+        None => healthy(8000),
+    });
+    world.service.env.insert("WORKERS".to_owned(), quoted.to_owned());
+    world.repairs = true;
+    let answer = world.ask().await.answer;
+    let [set] = &answer.minimal_sets[..] else { panic!("one set") };
+    let document = serde_json::to_value(set).expect("a document");
+    let first = &document["repairs"][0];
+    assert_eq!((&first["id"], &first["verified"]), (&"env.bare:WORKERS".into(), &true.into()), "{document:#}");
+}
+
 /// What a search said ahead of its answer: the conditions, and whether further runs may contradict it.
 fn told(explained: &Explained) -> Vec<(String, bool)> {
     explained.answer.told.iter().map(|told| (told.conditions.to_string(), told.tentative)).collect()
