@@ -245,20 +245,9 @@ fn suspects(deployment: &Deployment, fitting: &[Candidate<'_>], runs: &Runs<'_>)
     let settled = |candidate: &Candidate<'_>| {
         let (certainty, because) = certainty(deployment, candidate, best.len(), runs);
         let settles = (certainty != Certainty::Proved).then(|| settles(deployment, &candidate.set.conditions));
-        let because = match refuted(&candidate.set.conditions, &runs.standing) {
-            Some(said) => format!("{because}, although {said}"),
-            None => because,
-        };
         Suspect { part: candidate.part.clone(), certainty, because, settles }
     };
     best.iter().map(|candidate| settled(candidate)).collect()
-}
-
-/// What the user's file says against a set that fails with the error of the log.
-fn refuted(conditions: &ConditionSet, standing: &[ConditionStanding]) -> Option<String> {
-    let grounds = conditions.iter().filter_map(|condition| ground(condition, standing));
-    let ground = grounds.into_iter().find(|ground| ground.is == Applies::RuledOut)?;
-    Some(format!("{} says that {}", ground.source.as_deref()?, ground.because))
 }
 
 /// How certain it is that `of`, one of `rivals` candidates of the best rank, broke the deployment.

@@ -52,8 +52,8 @@ pub fn sentence(verdicts: &Verdicts) -> String {
         Culprit::AllBad => format!("the oldest image, {oldest}, already fails{under}; start with an older one"),
         Culprit::NoneBad => format!("nothing to bisect: the newest image, {newest}, passes{under}"),
         Culprit::Reversed => format!(
-            "nothing to bisect: the newest image, {newest}, passes{under}, and the oldest, {oldest}, fails: pass the \
-             oldest image first"
+            "nothing to bisect: the oldest image, {oldest}, fails{under}, and the newest, {newest}, passes, so it is fixed \
+             by then; if the order is wrong, pass the oldest image first"
         ),
         Culprit::Unknown => unknown(verdicts, &newest),
         Culprit::Judged => match &verdicts.newest {

@@ -62,6 +62,7 @@ pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&Minimal
         let is_new = causes[..n].iter().all(|earlier| earlier.fix != cause.fix);
         lines.extend(is_new.then(|| ("fix", cause.fix.clone())));
     }
+    lines.extend(sets.first().and_then(|set| contradicted(broke, &set.conditions)).map(|text| ("but", text)));
     lines.extend(sets.first().into_iter().flat_map(|set| healed(&set.repairs)).map(|text| ("heals", text)));
     if let Some(set) = sets.first().filter(|set| set.fails[1] > 0) {
         let because = first.map(|suspect| format!(" · {}", suspect.because)).unwrap_or_default();
@@ -79,6 +80,18 @@ pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&Minimal
     }
     lines.extend(answer.needs.iter().map(|need| ("needs", format!("{}; {}", need.text, need.how()))));
     Deployed { headline, certainty, lines, also: also(answer, broke) }
+}
+
+/// What a file of the user's says against a set that the log shows.
+fn contradicted(broke: &Broke, set: &ConditionSet) -> Option<String> {
+    let mut standing = broke.standing.iter().filter(|of| set.has(&of.condition));
+    let ground = &standing.find(|of| of.ground.is == Applies::RuledOut)?.ground;
+    Some(format!(
+        "{} says that {}. The log shows that it was not so in the deployment: compare the file with `aws apprunner \
+         describe-service`.",
+        ground.source.as_deref()?,
+        ground.because
+    ))
 }
 
 /// What was run instead and stayed healthy, fixes first, and what did not help.
@@ -105,11 +118,11 @@ pub(super) fn healed<'a>(repairs: impl IntoIterator<Item = &'a Repair>) -> Vec<S
 
 fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String {
     let (name, platform) = (plain_name(&answer.image), &answer.platform_name);
+    let healthy = match answer.verdict {
+        Verdict::Pass => format!(" {name} is healthy with everything that was in force."),
+        Verdict::Fail | Verdict::Unresolved => String::new(),
+    };
     let Some(first) = first else {
-        let healthy = match answer.verdict {
-            Verdict::Pass => format!(" {name} is healthy with everything that was in force."),
-            Verdict::Fail | Verdict::Unresolved => String::new(),
-        };
         return format!("What broke the deployment on {platform} is undecided: no run failed as in the log.{healthy}");
     };
     match (first.part.split(':').next(), first.certainty) {
@@ -128,7 +141,7 @@ fn headline(answer: &Answer, first: Option<&Suspect>, predicate: &str) -> String
                  {platform} has. The application's own log would show any other cause."
             )
         }
-        (Some("static"), _) => format!("The log names what probably broke {name} on {platform}."),
+        (Some("static"), _) => format!("The log names what probably broke the deployment on {platform}.{healthy}"),
         (_, Certainty::Proved) => format!("On {platform}, {name} {predicate}."),
         (_, Certainty::Likely) => format!("On {platform}, {name} probably {predicate}."),
         (_, Certainty::Undecided) => {
@@ -237,7 +250,10 @@ mod tests {
     #[test]
     fn finding_of_the_log_is_not_one_of_the_architecture() {
         assert!(headline_for(NOT_PUSHED, true).contains("another architecture"));
-        assert_eq!(headline_for("missing-dependency", true), "The log names what probably broke app:1 on App Runner.");
+        assert_eq!(
+            headline_for("missing-dependency", true),
+            "The log names what probably broke the deployment on App Runner."
+        );
     }
 
     #[test]
