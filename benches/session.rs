@@ -29,7 +29,7 @@ use std::time::Duration;
 use exitone::engine::archive::{Layer, NewImage, append_mode, write};
 use exitone::engine::context::EngineEnv;
 use exitone::engine::docker::DockerEngine;
-use exitone::engine::{Archive, Engine, Found, IMAGE_LABEL, OWNER_LABEL, ROLE_LABEL};
+use exitone::engine::{Engine, Found, IMAGE_LABEL, OWNER_LABEL, ROLE_LABEL};
 use exitone::model::{Candidate, Case, ConditionSet, Part, Plan};
 use exitone::run::context::Options;
 use exitone::run::drivers;
@@ -105,9 +105,9 @@ async fn load(engine: &dyn Engine, tags: &[String]) {
         ..NewImage::default()
     };
     let images: Vec<NewImage> = tags.iter().map(image).collect();
-    let mut archive = Vec::new();
+    let mut archive = tempfile::NamedTempFile::new().expect("a file");
     write(&images, &mut archive).expect("packed");
-    engine.load_image(Archive::Bytes(archive.into())).await.expect("loaded");
+    engine.load_image(archive.path()).await.expect("loaded");
 }
 
 async fn case(engine: &Arc<dyn Engine>, what: &str) {

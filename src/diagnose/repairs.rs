@@ -337,10 +337,15 @@ pub(crate) fn tried(set: &ConditionSet, runs: &[&CaseResult]) -> Repair {
         _ => None,
     };
     let text = set.iter().map(Condition::words).collect::<Vec<_>>().join(" and ");
-    let kind = if set.iter().all(is_setting) { RepairKind::Fix } else { RepairKind::Proof };
     let healthy_ms = runs.iter().find_map(|run| run.healthy_ms);
     let id = set.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-    Repair { id, text, kind, verified, healthy_ms, uncovers: false, runs: runs.len() }
+    Repair { id, text, kind: kind_of(set), verified, healthy_ms, uncovers: false, runs: runs.len() }
+}
+
+/// Whether a set of repairs is a fix.
+#[must_use]
+pub(crate) fn kind_of(set: &ConditionSet) -> RepairKind {
+    if set.iter().all(is_setting) { RepairKind::Fix } else { RepairKind::Proof }
 }
 
 /// Whether a repair is a setting of the service or the image, which can be kept; a stand-in, root and a feature that is

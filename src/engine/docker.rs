@@ -33,7 +33,7 @@ use super::credentials::{credentials_for, with_tag};
 use super::error::{refused, start_error};
 use super::files::FileStat;
 use super::{
-    Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult, Found,
+    Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult, Found,
 };
 use crate::model::image::env_map;
 use crate::model::image::nearest_name;
@@ -313,17 +313,12 @@ impl Engine for DockerEngine {
     }
 
     #[tracing::instrument(skip_all)]
-    async fn load_image(&self, archive: Archive) -> EngineResult<()> {
+    async fn load_image(&self, archive: &Path) -> EngineResult<()> {
         let options = q::ImportImageOptionsBuilder::new().quiet(true).build();
-        let chunks: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>> = match archive {
-            Archive::Bytes(bytes) => Box::pin(futures_util::stream::once(async { Ok(bytes) })),
-            Archive::File(path) => {
-                let file = tokio::fs::File::open(&path).await.map_err(|e| broken_file("loading", &path, &e))?;
-                Box::pin(file_chunks(file))
-            }
-        };
+        let file = tokio::fs::File::open(archive).await.map_err(|e| broken_file("loading", archive, &e))?;
         let client = self.client.clone().with_timeout(LOAD_WITHIN);
-        let result: Result<Vec<_>, _> = client.import_image_stream(options, chunks, None).try_collect().await;
+        let result: Result<Vec<_>, _> =
+            client.import_image_stream(options, file_chunks(file), None).try_collect().await;
         result.map(drop).map_err(|e| match e {
             Cause::DockerStreamError { error } => refused("loading an image".to_owned(), 500, error),
             e => self.error("loading an image", e),

@@ -27,8 +27,8 @@ pub use script::{Act, Faults, Foreign, Script, Situation};
 use super::files::{FileStat, Tree};
 use super::saved::{Saved, read_saved};
 use super::{
-    Archive, Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult,
-    Found, Network, Output,
+    Attached, ContainerSpec, ContainerState, Engine, EngineError, EngineEvent, EngineInfo, EngineResult, Found,
+    Network, Output,
 };
 use crate::model::image::env_map;
 use crate::model::{Condition, ImageFacts, ImageId};
@@ -276,21 +276,16 @@ impl Engine for FakeEngine {
         image.ok_or_else(|| EngineError::ImageNotFound { name: reference.to_owned(), nearest: None })
     }
 
-    async fn load_image(&self, archive: Archive) -> EngineResult<()> {
+    async fn load_image(&self, archive: &Path) -> EngineResult<()> {
         self.fault("load_image")?;
-        let bytes = match archive {
-            Archive::Bytes(bytes) => bytes,
-            Archive::File(path) => match read_saved(&path) {
-                Ok(saved) => {
-                    self.saved(saved);
-                    return Ok(());
-                }
-                // More than one image.
-                Err(_) => std::fs::read(&path).unwrap_or_default().into(),
-            },
-        };
+        if let Ok(saved) = read_saved(archive) {
+            self.saved(saved);
+            return Ok(());
+        }
+        // More than one image.
+        let bytes = std::fs::read(archive).unwrap_or_default();
         let mut documents: BTreeMap<String, serde_json::Value> = BTreeMap::new();
-        let mut tar = tar::Archive::new(bytes.as_ref());
+        let mut tar = tar::Archive::new(bytes.as_slice());
         for entry in tar.entries().into_iter().flatten().flatten() {
             let name = entry.path().map(|path| path.display().to_string()).unwrap_or_default();
             if name.ends_with(".json") {

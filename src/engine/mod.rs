@@ -10,7 +10,7 @@ pub mod files;
 pub(crate) mod saved;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 
 use async_trait::async_trait;
@@ -269,15 +269,6 @@ pub struct Found {
     pub created_us: Option<i64>,
 }
 
-/// An image archive to load.
-#[derive(Clone, Debug)]
-pub enum Archive {
-    /// In memory.
-    Bytes(Bytes),
-    /// In a file.
-    File(PathBuf),
-}
-
 /// A container engine.
 ///
 /// Every method returns [`EngineError`]: what happened, where, and what to do.
@@ -290,7 +281,7 @@ pub trait Engine: Send + Sync {
     /// The image's own configuration.
     async fn inspect_image(&self, reference: &str) -> EngineResult<ImageFacts>;
     /// Loads an archive in the format of `docker save`.
-    async fn load_image(&self, archive: Archive) -> EngineResult<()>;
+    async fn load_image(&self, archive: &Path) -> EngineResult<()>;
     /// Saves an image like `docker save`.
     async fn save_image(&self, reference: &str, to: &Path) -> EngineResult<()>;
     /// Pulls an image from its registry for a platform such as `linux/amd64`.

@@ -14,7 +14,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use super::context::hex;
-use super::{Archive, Engine, EngineError};
+use super::{Engine, EngineError};
 use crate::model::image::env_map;
 use crate::model::{ImageFacts, ImageId};
 
@@ -214,7 +214,7 @@ pub(crate) async fn load(engine: &dyn Engine, saved: &Saved) -> Result<String, S
         let (id, there) = (short(&saved.facts.id), short(&there));
         return Err(SavedError::NameTaken { path: saved.path.clone(), tag, id, there });
     }
-    engine.load_image(Archive::File(saved.path.clone())).await?;
+    engine.load_image(&saved.path).await?;
     let not_found = || SavedError::NotFound { path: saved.path.clone(), id: saved.facts.id.0.clone() };
     find_existing(engine, saved).await?.reference.ok_or_else(not_found)
 }

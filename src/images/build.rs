@@ -11,7 +11,7 @@ use super::tree::{embedded, pack_folder};
 use super::{BuildError, CONTENT_LABEL, Source, postgres};
 use crate::engine::archive::{self, Layer, NewImage};
 use crate::engine::context::hex;
-use crate::engine::{Archive, Engine, EngineError, IMAGE_LABEL};
+use crate::engine::{Engine, EngineError, IMAGE_LABEL};
 use crate::model::condition::nearest;
 
 /// Part of every content digest: changing it rebuilds everything.
@@ -208,7 +208,7 @@ impl Work<'_> {
             .await
             .map_err(|e| BuildError::step("packing the images", e, DISK_HINT))?
             .map_err(|e| BuildError::step("packing the images", e, DISK_HINT))?;
-        Ok(self.engine.load_image(Archive::File(file)).await?)
+        Ok(self.engine.load_image(&file).await?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::story::{FailingSet, clauses};
 use super::view::plural;
 use crate::model::answer::{Answer, MinimalSet, Repair, RepairKind};
-use crate::model::deployment::{Applies, Broke, Certainty, NOT_PUSHED, Shown, Suspect};
+use crate::model::deployment::{Applies, Broke, Certainty, Ground, NOT_PUSHED, Shown, Suspect};
 use crate::model::image::plain_name;
 use crate::model::outcome::{Cause, Outcome, Verdict};
 use crate::model::{Condition, ConditionSet};
@@ -84,14 +84,19 @@ pub(super) fn deployed(answer: &Answer, broke: &Broke, outcome: impl Fn(&Minimal
 
 /// What a file of the user's says against a set that the log shows.
 fn contradicted(broke: &Broke, set: &ConditionSet) -> Option<String> {
-    let mut standing = broke.standing.iter().filter(|of| set.has(&of.condition));
-    let ground = &standing.find(|of| of.ground.is == Applies::RuledOut)?.ground;
+    let ground = set.iter().find_map(|condition| ruled_out(broke, condition))?;
     Some(format!(
         "{} says that {}. The log shows that it was not so in the deployment: compare the file with `aws apprunner \
          describe-service`.",
         ground.source.as_deref()?,
         ground.because
     ))
+}
+
+/// Why a condition did not apply, if a file says so.
+fn ruled_out<'a>(broke: &'a Broke, condition: &Condition) -> Option<&'a Ground> {
+    let of = broke.standing.iter().find(|of| of.condition == *condition)?;
+    Some(&of.ground).filter(|ground| ground.is == Applies::RuledOut)
 }
 
 /// What was run instead and stayed healthy, fixes first, and what did not help.
@@ -192,10 +197,7 @@ fn also(answer: &Answer, broke: &Broke) -> Option<String> {
     let missing: Vec<Condition> = sets.iter().filter_map(|set| single(set)).filter(is_missing).collect();
     let names: Vec<&str> = missing.iter().filter_map(|c| Some(c.variable()?.name.as_str())).collect();
     // The file that says that a variable is set.
-    let set_by = |condition: &Condition| {
-        let of = broke.standing.iter().find(|of| of.condition == *condition)?;
-        of.ground.source.as_deref().filter(|_| of.ground.is == Applies::RuledOut)
-    };
+    let set_by = |condition: &Condition| ruled_out(broke, condition)?.source.as_deref();
     let mut parts: Vec<String> = Vec::new();
     if let [first @ .., last] = names.as_slice() {
         let list = if first.is_empty() { (*last).to_owned() } else { format!("{} or {last}", first.join(", ")) };

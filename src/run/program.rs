@@ -14,9 +14,10 @@ use object::{Endianness, Object};
 use sha2::{Digest, Sha256};
 
 use super::RunError;
+use super::off_thread::off_thread;
 use crate::engine::archive::{Layer, NewImage, append_mode, write};
 use crate::engine::context::hex;
-use crate::engine::{Archive, Engine, EngineError, EngineInfo, IMAGE_LABEL};
+use crate::engine::{Engine, EngineError, EngineInfo, IMAGE_LABEL};
 
 /// The image's repository.
 const REPOSITORY: &str = "exitone/holder";
@@ -117,7 +118,8 @@ async fn ensure(
     }
     // In files: in memory, they would take several times the size of the executable.
     let folder = tempfile::tempdir().map_err(packing)?;
-    let (layer, env) = layer(&program, &folder.path().join("layer.tar"))?;
+    let packed = folder.path().join("layer.tar");
+    let (layer, env) = off_thread(move || layer(&program, &packed)).await?;
     let images: Vec<NewImage> = images(tags.clone())
         .into_iter()
         .map(|mut image| {
@@ -126,8 +128,9 @@ async fn ensure(
         })
         .collect();
     let archive = folder.path().join("images.tar");
-    File::create_new(&archive).and_then(|file| write(&images, BufWriter::new(file))).map_err(packing)?;
-    engine.load_image(Archive::File(archive)).await?;
+    let file = File::create_new(&archive).map_err(packing)?;
+    off_thread(move || write(&images, BufWriter::new(file))).await.map_err(packing)?;
+    engine.load_image(&archive).await?;
     Ok(tags)
 }
 

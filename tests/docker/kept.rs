@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use exitone::engine::archive::{NewImage, write};
-use exitone::engine::{Archive, Engine, IMAGE_LABEL};
+use exitone::engine::{Engine, IMAGE_LABEL};
 use exitone::images::CONTENT_LABEL;
 
 /// The labels of an image that stays on the engine, with this content.
@@ -16,5 +16,5 @@ pub(crate) fn labels(content: &str) -> BTreeMap<String, String> {
 pub(crate) async fn load(engine: &dyn Engine, images: &[NewImage], folder: &Path) {
     let archive = folder.join("images.tar");
     write(images, std::fs::File::create(&archive).expect("a file")).expect("packed");
-    engine.load_image(Archive::File(archive)).await.expect("loaded");
+    engine.load_image(&archive).await.expect("loaded");
 }

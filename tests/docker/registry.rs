@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use exitone::engine::Archive;
 use exitone::engine::archive::{Layer, NewImage, write};
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
@@ -41,7 +40,7 @@ async fn load_registry(engine: &dyn exitone::engine::Engine) -> bool {
     };
     let file = folder.path().join("image.tar");
     write(&[image], std::fs::File::create(&file).expect("created")).expect("packed");
-    engine.load_image(Archive::File(file)).await.expect("loaded");
+    engine.load_image(&file).await.expect("loaded");
     true
 }
 

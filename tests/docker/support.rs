@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use exitone::engine::archive::{Layer, NewImage, append_mode, write};
-use exitone::engine::{Archive, Engine, Found, IMAGE_LABEL, OWNER_LABEL};
+use exitone::engine::{Engine, Found, IMAGE_LABEL, OWNER_LABEL};
 use exitone::model::{Candidate, Case, CaseResult, ConditionSet, Part, Plan, Service};
 use exitone::run::context::Options;
 use exitone::run::drivers;
@@ -55,9 +55,9 @@ pub(crate) fn layer(files: &[(&str, u32, &[u8])]) -> Layer {
 
 /// Loads images.
 pub(crate) async fn load(engine: &dyn Engine, images: &[NewImage]) {
-    let mut bytes = Vec::new();
-    write(images, &mut bytes).expect("packed");
-    engine.load_image(Archive::Bytes(bytes.into())).await.expect("loaded");
+    let mut archive = tempfile::NamedTempFile::new().expect("a file");
+    write(images, &mut archive).expect("packed");
+    engine.load_image(archive.path()).await.expect("loaded");
 }
 
 /// An image of the planted program.

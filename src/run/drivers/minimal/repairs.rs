@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Inquiry;
-use crate::diagnose::repairs::{RUNS, healers, is_contradicted, repairs, stood_in_for, tried, undone};
+use crate::diagnose::repairs::{RUNS, healers, is_contradicted, kind_of, repairs, stood_in_for, tried, undone};
 use crate::diagnose::signature::{Signature, signature};
 use crate::model::answer::{Repair, RepairKind};
 use crate::model::outcome::Cause;
@@ -159,25 +159,26 @@ impl Inquiry<'_, '_> {
         runs
     }
 
-    /// The first set of repairs that was healthy so far and is not verified yet; a fix before a proof.
+    /// The first set of repairs that was healthy so far and is not verified yet; a fix before a proof, and a fix alone once
+    /// a proof is verified.
     fn healthy_so_far(&self) -> Option<ConditionSet> {
-        let is = |set: &&ConditionSet| {
-            let tally = self.memory.tally(set);
-            tally.fails == 0 && tally.passes > 0 && ((tally.passes + tally.unresolved) as usize) < RUNS
-        };
-        self.repairs.iter().filter(is).min_by_key(|set| !is_fix(set)).cloned()
+        let needed = |set: &&ConditionSet| is_fix(set) || !self.is_verified();
+        let healthy = self.repairs.iter().filter(|set| self.may_heal(set) && self.memory.tally(set).passes > 0);
+        healthy.filter(needed).min_by_key(|set| !is_fix(set)).cloned()
     }
 
     /// Whether a fix is verified, or a proof and no fix is still under way.
     fn is_enough(&self) -> bool {
-        let is_verified = |set: &&ConditionSet| self.is_verified_set(set);
-        let may_heal = |set: &ConditionSet| {
-            let tally = self.memory.tally(set);
-            let is_short = ((tally.passes + tally.unresolved) as usize) < RUNS;
-            tally.fails == 0 && is_short && (tally.passes > 0 || self.is_running(set))
-        };
+        let is_under_way =
+            |set: &ConditionSet| self.may_heal(set) && (self.memory.tally(set).passes > 0 || self.is_running(set));
         let mut fixes = self.repairs.iter().filter(|set| is_fix(set));
-        self.repairs.iter().filter(is_verified).any(is_fix) || (self.is_verified() && !fixes.any(may_heal))
+        self.is_verified() && (fixes.clone().any(|set| self.verifies(set)) || !fixes.any(is_under_way))
+    }
+
+    /// Whether no run of a set failed, and more runs would verify it.
+    fn may_heal(&self, set: &ConditionSet) -> bool {
+        let tally = self.memory.tally(set);
+        tally.fails == 0 && ((tally.passes + tally.unresolved) as usize) < RUNS
     }
 
     /// Whether a set must run again to be verified.
@@ -189,10 +190,11 @@ impl Inquiry<'_, '_> {
 
     /// Whether one of the repairs is verified.
     pub(super) fn is_verified(&self) -> bool {
-        self.repairs.iter().any(|set| self.is_verified_set(set))
+        self.repairs.iter().any(|set| self.verifies(set))
     }
 
-    fn is_verified_set(&self, set: &ConditionSet) -> bool {
+    /// Whether the runs of a set verify it.
+    fn verifies(&self, set: &ConditionSet) -> bool {
         let tally = self.memory.tally(set);
         tally.passes as usize >= RUNS && tally.fails == 0
     }
@@ -277,7 +279,6 @@ impl Inquiry<'_, '_> {
     }
 }
 
-/// Whether a set of repairs is something that one keeps.
 fn is_fix(set: &ConditionSet) -> bool {
-    tried(set, &[]).kind == RepairKind::Fix
+    kind_of(set) == RepairKind::Fix
 }
