@@ -93,7 +93,8 @@ pub struct Told {
     pub exit_code: Option<i64>,
     /// The first cause.
     pub cause: Option<String>,
-    /// Whether further runs may contradict it: a health check that goes on may yet pass.
+    /// Whether further runs may contradict it: a health check that goes on may yet pass, and what a log names may not be
+    /// all.
     pub tentative: bool,
     /// Number of runs by then.
     pub runs: usize,

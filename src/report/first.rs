@@ -14,9 +14,10 @@ pub(crate) fn first(told: &Told) -> String {
         causes: Vec::new(),
     };
     let predicate = clauses(&[set]);
-    let sentence = match told.tentative {
-        true => format!("So far it looks as if it {predicate}; its health check goes on."),
-        false => format!("It {predicate}."),
+    let sentence = match (told.tentative, told.conditions.is_empty()) {
+        (true, true) => format!("So far it looks as if it {predicate}; its health check goes on."),
+        (true, false) => format!("So far it looks as if it {predicate}; this is being tried."),
+        (false, _) => format!("It {predicate}."),
     };
     let cause = told.cause.as_ref().map(|cause| format!(" {cause}")).unwrap_or_default();
     let when = format!("after {:.1} s", told.seconds);

@@ -8,9 +8,10 @@ use crate::model::observation::{ProbeAttempt, ProbeResult};
 use crate::model::service::Protocol;
 use crate::model::{Evidence, Service};
 
-/// When to check first whether a candidate that is not healthy still does anything, and how often from then on.
+/// How often to check whether a candidate that is not healthy still does anything.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// From when on one that does nothing is reported.
 pub(super) const IDLE_FROM: Duration = Duration::from_secs(3);
-pub(super) const IDLE_AGAIN: Duration = Duration::from_secs(1);
 /// How long a candidate has to do nothing new before it may be given up ahead of its time.
 pub(super) const STEADY: Duration = Duration::from_secs(5);
 /// Most ports that are asked.

@@ -13,7 +13,7 @@ use super::context::Options;
 use super::deaths::Death;
 use super::health::{Decision, HealthMachine};
 use super::holder::{Holder, Zero, millis_between};
-use super::idle::{Done, IDLE_AGAIN, IDLE_FROM, STEADY, answers, is_settled, to_ask};
+use super::idle::{Done, IDLE_FROM, LOOK_EVERY, STEADY, answers, is_settled, to_ask};
 use super::lease::Lease;
 use super::logs::Log;
 use super::result::Attempt;
@@ -116,8 +116,8 @@ pub(crate) struct Watch<'a> {
     checks: Vec<CheckResult>,
     /// When to look next whether it still does anything.
     idle: Option<Instant>,
-    /// What it had done at the last look.
-    done: Option<Done>,
+    /// What it had done at the last look, and when that was.
+    done: Option<(Instant, Done)>,
     /// Since which look it has done nothing new.
     quiet_since: Option<Instant>,
     /// Whether the attempt so far was reported, or nobody wants it.
@@ -162,7 +162,7 @@ impl<'a> Watch<'a> {
             soaked: None,
             checks: Vec::new(),
             // In real time, what nobody wants to hear of changes nothing.
-            idle: (begin.on_provisional.is_some() || !begin.options.real_time).then(|| now + IDLE_FROM),
+            idle: (begin.on_provisional.is_some() || !begin.options.real_time).then(|| now + LOOK_EVERY),
             done: None,
             quiet_since: None,
             is_told: begin.on_provisional.is_none(),
@@ -335,15 +335,19 @@ impl<'a> Watch<'a> {
         if self.asking.is_some() {
             return Ok(None);
         }
-        self.idle = Some(Instant::now() + IDLE_AGAIN);
-        let Some(now) = Done::of(&evidence, self.log.written()) else { return Ok(None) };
-        let earlier = self.done.replace(now);
-        let is_quiet = earlier.is_some_and(|earlier| now.is_idle_since(&earlier) || answers(&evidence, &now, &earlier));
-        if !is_quiet {
+        let now = Instant::now();
+        self.idle = Some(now + LOOK_EVERY);
+        let Some(done) = Done::of(&evidence, self.log.written()) else { return Ok(None) };
+        let earlier = self.done.replace((now, done));
+        let is_quiet = |earlier: &Done| done.is_idle_since(earlier) || answers(&evidence, &done, earlier);
+        let Some((then, _)) = earlier.filter(|(_, earlier)| is_quiet(earlier)) else {
             self.quiet_since = None;
             return Ok(None);
+        };
+        let since = *self.quiet_since.get_or_insert(then);
+        if now < self.started + IDLE_FROM {
+            return Ok(None);
         }
-        let since = *self.quiet_since.get_or_insert_with(Instant::now);
         if !self.is_told {
             self.to_ask = to_ask(self.service, &evidence).into();
             if self.to_ask.is_empty() {

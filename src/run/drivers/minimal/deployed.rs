@@ -6,7 +6,7 @@ use super::around::Around;
 use crate::diagnose::deployment::{Runs, broke, not_pushed, order, shows_another, shows_the_log};
 use crate::diagnose::standing::{deployed, same_image, standing};
 use crate::model::answer::Answer;
-use crate::model::deployment::{ConditionStanding, Deployment, SameImage};
+use crate::model::deployment::{ConditionStanding, Deployment, SameImage, Seen};
 use crate::model::outcome::{Finding, Need};
 use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
 
@@ -49,6 +49,12 @@ impl Inquiry<'_, '_> {
         seen.error.is_some() && !failed.into_iter().any(|result| shows_the_log(seen, result))
     }
 
+    /// Whether a set fails, and never as the log has it. One run may lack a line that another has.
+    pub(super) fn fails_otherwise(&self, seen: &Seen, set: &ConditionSet) -> bool {
+        let mut failed = self.memory.failures(set).peekable();
+        failed.peek().is_some() && failed.all(|result| shows_another(seen, result))
+    }
+
     /// Everything that was in force and that this host can impose.
     pub(super) fn deployed_set(&self) -> Option<ConditionSet> {
         let deployment = self.deployment()?;
@@ -83,7 +89,7 @@ impl Inquiry<'_, '_> {
     pub(super) async fn run_each_in_force(&mut self, around: &mut Around) {
         let Some(seen) = self.deployment().and_then(|deployment| deployment.seen.clone()) else { return };
         let baseline = ConditionSet::baseline();
-        if !self.memory.failure(&baseline).is_some_and(|failed| shows_another(&seen, failed)) {
+        if !self.fails_otherwise(&seen, &baseline) {
             return;
         }
         let in_force = self.deployed_set().unwrap_or_default();
@@ -146,9 +152,10 @@ impl Inquiry<'_, '_> {
             deployed: (set, of_deployed.map(AsRef::as_ref)),
             failed: answer.minimal_sets.iter().map(|of| failed(&of.conditions)).collect(),
             image: self.image_of(deployment),
-            baseline_differs: deployment.seen.as_ref().is_some_and(|seen| {
-                failed(&ConditionSet::baseline()).is_some_and(|result| shows_another(seen, result))
-            }),
+            baseline_differs: deployment
+                .seen
+                .as_ref()
+                .is_some_and(|seen| self.fails_otherwise(seen, &ConditionSet::baseline())),
         }
     }
 }

@@ -1,16 +1,18 @@
 //! What is said ahead of the answer: a set as soon as its runs confirm it, and a failure that is under way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inquiry;
-use crate::diagnose::deployment::shows_another;
+use super::memory::suspected;
 use crate::diagnose::signature::signature;
 use crate::event::Event;
 use crate::model::answer::Told;
 use crate::model::deployment::Applies;
-use crate::model::{CaseResult, Condition, ConditionSet, FailureClass};
+use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
 use crate::run::executor::JobId;
+use crate::search::minimal::NAMED;
 
 impl Inquiry<'_, '_> {
     /// The failure of a running set that does nothing any more.
@@ -21,10 +23,14 @@ impl Inquiry<'_, '_> {
     /// Ends the runs that do nothing any more in the same way as one that its health check gave up, under the same conditions
     /// or some of them: they fail as that one did.
     pub(super) fn end_stuck(&mut self) {
+        // One that has not opened its port yet may only be slower than the one that was given up.
+        let state = |result: &CaseResult| {
+            let ports: BTreeSet<u16> = result.evidence.listens.iter().map(|listening| listening.port).collect();
+            (signature(result), ports)
+        };
         let given_up = |stuck: &CaseResult| {
-            let how = signature(stuck);
             let mut failed = self.memory.results().iter().filter(|result| result.class == Some(FailureClass::C));
-            failed.any(|result| result.conditions.is_subset(&stuck.conditions) && signature(result) == how)
+            failed.any(|result| result.conditions.is_subset(&stuck.conditions) && state(result) == state(stuck))
         };
         let stuck = |(id, run): (&JobId, &super::Running)| {
             let stuck = run.stuck.as_ref().filter(|stuck| given_up(stuck))?;
@@ -49,23 +55,47 @@ impl Inquiry<'_, '_> {
             let is_new = self.told.iter().all(|told| told.conditions != set || told.tentative);
             if is_new && self.is_confirmed(&set) && self.is_about_deployment(&set) {
                 let failed = self.memory.failure(&set).cloned();
-                failed.into_iter().for_each(|failed| self.tell(&failed, false));
+                failed.into_iter().for_each(|failed| self.tell(set.clone(), &failed, false));
             }
         }
+    }
+
+    /// Says which condition the evidence of a failure names, if it names no other and a clean start is healthy. A run of
+    /// that condition alone decides.
+    pub(super) fn tell_named(&mut self) {
+        if !self.told.is_empty() || self.clean_start().is_none() {
+            return;
+        }
+        let ended = self.memory.results().iter().filter(|result| result.verdict == Verdict::Fail);
+        let mut failed = ended.chain(self.running.values().filter_map(|run| run.stuck.as_ref()));
+        let Some((failed, named)) = failed.find_map(|failed| Some((failed.clone(), self.only_named(failed)?))) else {
+            return;
+        };
+        let set = ConditionSet::new([named]).unwrap_or_default();
+        if self.is_about_deployment(&set) {
+            self.tell(set, &failed, true);
+        }
+    }
+
+    /// The only condition that the evidence of a failure names. Of other forms of a condition, evidence tells less.
+    fn only_named(&self, failed: &CaseResult) -> Option<Condition> {
+        let mut named = suspected(failed).into_iter().filter(|(_, factor)| *factor >= NAMED);
+        let (condition, _) = named.next().filter(|_| named.next().is_none())?;
+        self.question.search.conditions.contains(&condition).then_some(condition)
     }
 
     /// Says how a baseline that does nothing any more will fail.
     pub(super) fn tell_stuck(&mut self, set: &ConditionSet) {
         let Some(stuck) = self.stuck(set).filter(|_| set.is_empty() && self.told.is_empty()) else { return };
         if self.is_about_deployment(set) {
-            self.tell(&stuck, true);
+            self.tell(set.clone(), &stuck, true);
         }
     }
 
-    fn tell(&mut self, failed: &CaseResult, tentative: bool) {
+    fn tell(&mut self, conditions: ConditionSet, failed: &CaseResult, tentative: bool) {
         let causes = self.not_contradicted(failed, failed.causes.clone());
         let told = Told {
-            conditions: failed.conditions.clone(),
+            conditions,
             outcome: failed.outcome.clone(),
             exit_code: failed.exit_code,
             cause: causes.first().map(|cause| cause.text.clone()),
@@ -103,10 +133,7 @@ impl Inquiry<'_, '_> {
             let ground = standing.iter().find(|of| of.condition == *condition).map(|of| &of.ground);
             ground.is_some_and(|ground| ground.is == Applies::InForce || ground.is_hinted())
         };
-        let differs = deployment
-            .seen
-            .as_ref()
-            .is_some_and(|seen| self.memory.failure(set).is_some_and(|failed| shows_another(seen, failed)));
+        let differs = deployment.seen.as_ref().is_some_and(|seen| self.fails_otherwise(seen, set));
         set.iter().all(may_have_applied) && !differs
     }
 

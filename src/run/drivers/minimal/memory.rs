@@ -85,6 +85,12 @@ impl Universe {
     }
 }
 
+/// The conditions that the evidence of a failed run points to.
+pub(super) fn suspected(result: &CaseResult) -> Vec<Suspicion> {
+    let CaseResult { outcome, evidence, causes, log, conditions, .. } = result;
+    suspects(&Failed { outcome: outcome.as_ref(), evidence, causes, log }, conditions)
+}
+
 impl Memory {
     /// Records a result.
     pub(super) fn keep(&mut self, set: &ConditionSet, result: Arc<CaseResult>) {
@@ -94,8 +100,7 @@ impl Memory {
             Verdict::Unresolved => Answer::Unresolved,
         };
         if answer == Answer::Fail {
-            let CaseResult { outcome, evidence, causes, log, .. } = &*result;
-            self.suspect(suspects(&Failed { outcome: outcome.as_ref(), evidence, causes, log }, set));
+            self.suspect(suspected(&result));
         }
         self.answers.push((set.clone(), answer));
         self.results.push(result);
@@ -184,9 +189,14 @@ impl Memory {
         })
     }
 
+    /// The failed runs of a set, in chronological order.
+    pub(super) fn failures(&self, set: &ConditionSet) -> impl DoubleEndedIterator<Item = &CaseResult> {
+        self.results.iter().map(Arc::as_ref).filter(move |r| r.conditions == *set && r.verdict == Verdict::Fail)
+    }
+
     /// The last failed run of a set.
     pub(super) fn failure(&self, set: &ConditionSet) -> Option<&CaseResult> {
-        self.results.iter().map(Arc::as_ref).rfind(|r| r.conditions == *set && r.verdict == Verdict::Fail)
+        self.failures(set).next_back()
     }
 
     /// The smallest sets that failed so far.

@@ -31,7 +31,7 @@ use crate::run::schedule::estimate;
 use crate::search::minimal::{Findings, NAMED, Search as Machine, Settings};
 use crate::search::noise::Answer as Reply;
 use crate::search::set::Set;
-use memory::{Bundle, Memory, Universe};
+use memory::{Bundle, Memory, Universe, suspected};
 
 /// If at most this many forms fail together, each is run alone at once; more are bisected.
 const FEW_FORMS: usize = 6;
@@ -397,6 +397,7 @@ impl Inquiry<'_, '_> {
                 return (findings(&mut searches), Some(End::Stopped));
             }
             for (search, universe) in searches.iter_mut().zip(universes) {
+                self.suspect(search, universe);
                 self.start_wanted(search, universe, adapts).await;
             }
             // Jobs that were started ahead may go on.
@@ -421,7 +422,6 @@ impl Inquiry<'_, '_> {
                 for (search, universe) in searches.iter_mut().zip(universes) {
                     let Some(bits) = universe.bits(&set) else { continue };
                     search.record(bits, answer);
-                    self.suspect(search, universe);
                     search.costs(fails, passes);
                 }
             }
@@ -433,11 +433,18 @@ impl Inquiry<'_, '_> {
     /// runs of the search among forms that follows. A healthy candidate counts as passed, one that does nothing any more
     /// as failed.
     async fn start_wanted(&mut self, search: &mut Machine, universe: &Universe, is_main: bool) {
+        let (likely, mut open) = self.likely_and_open(search, universe);
+        let all_pass = search.tally(universe.all()).passes > 0 || likely.contains(&(universe.all(), Reply::Pass));
+        let forms = &self.question.search.forms;
+        let needs_form = |set: &ConditionSet| set.iter().any(|condition| forms.contains(condition));
+        if is_main && all_pass && self.memory.smallest_failing().iter().all(needs_form) {
+            // What may still break it are the other forms.
+            self.start_forms_ahead(&[]);
+        }
         let free = self.conductor.free();
         if free == 0 {
             return;
         }
-        let (likely, mut open) = self.likely_and_open(search, universe);
         let running = open.clone();
         let mut guess = (!likely.is_empty()).then(|| search.clone());
         let asked = guess.as_mut().unwrap_or(search);
@@ -550,11 +557,16 @@ impl Inquiry<'_, '_> {
                     let Some(run) = self.running.get_mut(&id) else { continue };
                     match result.verdict {
                         Verdict::Pass if !run.conditions.is_empty() => continue,
-                        Verdict::Pass => self.provisional = Some(Arc::from(result)),
+                        Verdict::Pass => {
+                            self.provisional = Some(Arc::from(result));
+                            self.tell_named();
+                        }
                         Verdict::Fail => {
+                            self.memory.suspect(suspected(&result));
                             run.stuck = Some(Arc::from(result));
                             let set = run.conditions.clone();
                             self.tell_stuck(&set);
+                            self.tell_named();
                             self.end_stuck();
                             self.tell_confirmed();
                             if let Some(set) = self.ended.pop() {
@@ -569,6 +581,7 @@ impl Inquiry<'_, '_> {
                     self.keep(&run.conditions, Arc::from(result));
                     self.end_stuck();
                     self.tell_confirmed();
+                    self.tell_named();
                     return Some(run.conditions);
                 }
                 Some(RunnerEvent::Broken(id)) => {
