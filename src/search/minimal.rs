@@ -8,6 +8,7 @@
 
 mod findings;
 mod flaky;
+mod healing;
 mod hidden;
 
 use std::collections::BTreeMap;
@@ -303,7 +304,10 @@ impl Search {
 
     fn next_plain(&mut self, free: usize, running: &[Set]) -> Vec<Set> {
         if let Some((small, large)) = self.healing.or_else(|| self.contradiction()) {
-            return self.settle(small, large, running);
+            let wanted = self.settle(small, large, running);
+            // What the evidence names is needed whatever heals.
+            let named: Vec<Set> = self.named(running).into_iter().filter(|set| !wanted.contains(set)).collect();
+            return wanted.into_iter().chain(named).collect();
         }
         // A run of everything, or of what the evidence names, is so informative that nothing else starts beside it,
         // except a run of everything that is not named: if the evidence is right, that is the next one.
@@ -557,56 +561,6 @@ impl Search {
         self.beliefs.insert(0, belief);
         self.beliefs.truncate(MOST_BELIEFS);
         self.beliefs.first().map(|belief| &belief.posterior).filter(|posterior| !posterior.is_lost())
-    }
-
-    /// A failing set and a larger one that passes.
-    fn contradiction(&self) -> Option<(Set, Set)> {
-        let inside = || self.tallies.iter().filter(|(set, _)| set.is_subset(self.universe));
-        let fails = inside().filter(|(_, tally)| tally.fails > 0);
-        let mut pairs = fails.flat_map(|(small, _)| {
-            let above = inside().filter(|(large, tally)| tally.passes > 0 && small.is_subset(**large));
-            above.map(|(large, _)| (*small, *large))
-        });
-        pairs.next()
-    }
-
-    /// Runs both sides of a contradiction again; if they stay, looks for what heals.
-    fn settle(&mut self, small: Set, large: Set, running: &[Set]) -> Vec<Set> {
-        let fresh = |sets: Vec<Set>| sets.into_iter().filter(|set| !running.contains(set)).collect::<Vec<_>>();
-        // A pass tells less than a failure: a crash that occurs in seven of ten runs stays away three times in a row in
-        // one case out of forty.
-        let once_more = |(set, times): (Set, u32)| (self.tally(set).decisive() < times).then_some(set);
-        let certain = self.settings.rates == Some(Rates::CERTAIN);
-        let again: Vec<Set> = [(small, 2), (large, 3)].into_iter().filter_map(once_more).collect();
-        if !certain && self.healing.is_none() && !again.is_empty() {
-            return fresh(again);
-        }
-        self.healing = Some((small, large));
-        let plain = |set: Set| self.tally(set).plain();
-        // Which part of the failing set fails, and which part of the rest heals it?
-        let failing = descend(small, &[], &|set: Set| if set == small { Some(Answer::Fail) } else { plain(set) });
-        let Some(core) = failing.minimal.first().or(failing.perhaps.first()).copied() else {
-            return fresh(failing.needed);
-        };
-        let rest = large.without(core);
-        let heals = |healers: Set| {
-            let answer = if healers == rest { Some(Answer::Pass) } else { plain(core.union(healers)) };
-            answer.map(|a| match a {
-                Answer::Pass => Answer::Fail,
-                Answer::Fail => Answer::Pass,
-                Answer::Unresolved => Answer::Unresolved,
-            })
-        };
-        let first: Vec<usize> = rest.shared(self.settings.may_heal).iter().collect();
-        let healing = descend(rest, &first, &heals);
-        let Some(healers) = healing.minimal.first().or(healing.perhaps.first()).copied() else {
-            return fresh(healing.needed.into_iter().map(|set| core.union(set)).collect());
-        };
-        self.healing = None;
-        self.earlier.extend(self.believed_sets());
-        self.healed.push(Healing { healers, heals: core });
-        self.universe = self.universe.without(healers);
-        self.next_plain(usize::MAX, running)
     }
 
     /// How often a set passed, counting runs without some of its possibly healing conditions.

@@ -271,6 +271,19 @@ async fn sets_are_said_as_they_are_confirmed() {
     assert!(first.runs < second.runs && second.runs <= explained.answer.runs, "{:?}", explained.answer.told);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_the_first_failure_names_is_said_before_it_is_tried_alone() {
+    let missing = |name: &str| exits(SECOND, 1, &format!("Traceback (most recent call last):\nKeyError: '{name}'"));
+    let explained = World::new(move |s| if has(s, "C") { healthy(8000) } else { missing("C") }).ask().await;
+    let said = |tentative| ("env.unset:C".to_owned(), tentative);
+    assert_eq!(told(&explained), [said(true), said(false)]);
+    let [first, second] = &explained.answer.told[..] else { panic!("two sentences") };
+    assert!((first.runs, first.seconds) < (second.runs, second.seconds), "{:?}", explained.answer.told);
+    // Of an image that fails without any condition, a log names no condition.
+    let explained = World::new(move |_| missing("C")).ask().await;
+    assert_eq!(told(&explained), [("baseline".to_owned(), false)]);
+}
+
 /// Where a variable's absence prevents failures, a run that passes without it confirms nothing.
 #[tokio::test(start_paused = true)]
 async fn no_set_is_said_that_is_not_minimal() {
@@ -332,6 +345,26 @@ async fn failure_under_way_is_said_ahead_and_counts_twice_in_one_window() {
     let check = world.service.health_check;
     let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
     assert!(begun.elapsed() >= window && begun.elapsed() < window + SECOND * 2, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_that_is_only_slower_than_the_one_given_up_goes_on() {
+    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
+    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    let baselines = AtomicU64::new(0);
+    // The first one serves another port; the second has opened none when the first is given up.
+    let world = World::new(move |s| {
+        let is_second = NAMES.iter().all(|name| has(s, name)) && baselines.fetch_add(1, Ordering::Relaxed) == 1;
+        let seen = vec![usage.clone()];
+        let listens = healthy(3000).listens.map(|(_, address, port)| (SECOND * 23, address, port));
+        if is_second { Act { seen, listens, ..Act::default() } } else { Act { seen, ..healthy(3000) } }
+    });
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["baseline"]);
+    let ports = |result: &CaseResult| result.evidence.listens.iter().map(|l| l.port).collect::<Vec<_>>();
+    let baselines = explained.results.iter().filter(|result| result.conditions.is_empty());
+    assert!(baselines.clone().count() >= 2);
+    assert!(baselines.clone().all(|result| ports(result) == [3000]), "each has opened its port");
 }
 
 #[tokio::test(start_paused = true)]

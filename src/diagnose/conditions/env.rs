@@ -13,6 +13,10 @@ const LEAST_WORD: usize = 4;
 /// Variables that the kernel and the C library read themselves.
 const OF_THE_SYSTEM: [&str; 8] = ["PATH", "HOME", "TZ", "LANG", "LD_", "LC_", "MALLOC_", "GODEBUG"];
 
+/// Variables from which an AWS client takes its credentials, before it asks the platform
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>).
+const OF_AWS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+
 impl Knowledge for Env {
     /// A variable's effect does not show in a run that has it, only in the files of the image.
     fn not_exercised(&self, run: &Seen<'_>) -> Option<String> {
@@ -42,7 +46,8 @@ impl Knowledge for Env {
         let name = self.name.as_str();
         let log = failure.log.to_ascii_lowercase();
         let low = name.to_ascii_lowercase();
-        if has_word(&log, &low) || has_word(&log, &low.replace('_', " ")) {
+        let is_wanted = OF_AWS.contains(&name) && failure.has_cause(&["aws-credentials"]);
+        if is_wanted || has_word(&log, &low) || has_word(&log, &low.replace('_', " ")) {
             return NAMED;
         }
         let value = match &self.change {

@@ -1,0 +1,60 @@
+//! Answers that contradict each other: the crash is flaky, or a condition prevents the failure.
+
+use super::{Healing, Search};
+use crate::search::descent::descend;
+use crate::search::noise::{Answer, Rates};
+use crate::search::set::Set;
+
+impl Search {
+    /// A failing set and a larger one that passes.
+    pub(super) fn contradiction(&self) -> Option<(Set, Set)> {
+        let inside = || self.tallies.iter().filter(|(set, _)| set.is_subset(self.universe));
+        let fails = inside().filter(|(_, tally)| tally.fails > 0);
+        let mut pairs = fails.flat_map(|(small, _)| {
+            let above = inside().filter(|(large, tally)| tally.passes > 0 && small.is_subset(**large));
+            above.map(|(large, _)| (*small, *large))
+        });
+        pairs.next()
+    }
+
+    /// Runs both sides of a contradiction again; if they stay, looks for what heals.
+    pub(super) fn settle(&mut self, small: Set, large: Set, running: &[Set]) -> Vec<Set> {
+        let fresh = |sets: Vec<Set>| sets.into_iter().filter(|set| !running.contains(set)).collect::<Vec<_>>();
+        // A pass tells less than a failure: a crash that occurs in seven of ten runs stays away three times in a row in
+        // one case out of forty.
+        let is_short = |(set, times): &(Set, u32)| self.tally(*set).decisive() < *times;
+        let certain = self.settings.rates == Some(Rates::CERTAIN);
+        let again: Vec<(Set, u32)> = [(small, 2), (large, 3)].into_iter().filter(is_short).collect();
+        if !certain && self.healing.is_none() && !again.is_empty() {
+            let runs = |set: Set| self.tally(set).decisive() + running.iter().filter(|run| **run == set).count() as u32;
+            let more = |(set, times): (Set, u32)| (runs(set)..times).map(move |_| set).collect::<Vec<_>>();
+            return again.into_iter().flat_map(more).collect();
+        }
+        self.healing = Some((small, large));
+        let plain = |set: Set| self.tally(set).plain();
+        // Which part of the failing set fails, and which part of the rest heals it?
+        let failing = descend(small, &[], &|set: Set| if set == small { Some(Answer::Fail) } else { plain(set) });
+        let Some(core) = failing.minimal.first().or(failing.perhaps.first()).copied() else {
+            return fresh(failing.needed);
+        };
+        let rest = large.without(core);
+        let heals = |healers: Set| {
+            let answer = if healers == rest { Some(Answer::Pass) } else { plain(core.union(healers)) };
+            answer.map(|a| match a {
+                Answer::Pass => Answer::Fail,
+                Answer::Fail => Answer::Pass,
+                Answer::Unresolved => Answer::Unresolved,
+            })
+        };
+        let first: Vec<usize> = rest.shared(self.settings.may_heal).iter().collect();
+        let healing = descend(rest, &first, &heals);
+        let Some(healers) = healing.minimal.first().or(healing.perhaps.first()).copied() else {
+            return fresh(healing.needed.into_iter().map(|set| core.union(set)).collect());
+        };
+        self.healing = None;
+        self.earlier.extend(self.believed_sets());
+        self.healed.push(Healing { healers, heals: core });
+        self.universe = self.universe.without(healers);
+        self.next_plain(usize::MAX, running)
+    }
+}
