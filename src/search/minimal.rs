@@ -305,8 +305,9 @@ impl Search {
     fn next_plain(&mut self, free: usize, running: &[Set]) -> Vec<Set> {
         if let Some((small, large)) = self.healing.or_else(|| self.contradiction()) {
             let wanted = self.settle(small, large, running);
-            // What the evidence names is needed whatever heals.
-            let named: Vec<Set> = self.named(running).into_iter().filter(|set| !wanted.contains(set)).collect();
+            // What the evidence names is needed whatever heals, and that a larger set passed proves little now.
+            let is_new = |set: &Set| self.tally(*set).plain().is_none() && ![running, &wanted].concat().contains(set);
+            let named = self.all_named().iter().map(Set::one).filter(is_new).collect::<Vec<_>>();
             return wanted.into_iter().chain(named).collect();
         }
         // A run of everything, or of what the evidence names, is so informative that nothing else starts beside it,

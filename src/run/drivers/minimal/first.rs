@@ -77,11 +77,14 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// The only condition that the evidence of a failure names. Of other forms of a condition, evidence tells less.
+    /// The only condition that the evidence of a failure names, unless a run passed with it. Of other forms of a condition,
+    /// evidence tells less.
     fn only_named(&self, failed: &CaseResult) -> Option<Condition> {
         let mut named = suspected(failed).into_iter().filter(|(_, factor)| *factor >= NAMED);
         let (condition, _) = named.next().filter(|_| named.next().is_none())?;
-        self.question.search.conditions.contains(&condition).then_some(condition)
+        let mut passed = self.memory.results().iter().filter(|result| result.verdict == Verdict::Pass);
+        let is_open = !passed.any(|result| result.conditions.has(&condition));
+        (is_open && self.question.search.conditions.contains(&condition)).then_some(condition)
     }
 
     /// Says how a baseline that does nothing any more will fail.
