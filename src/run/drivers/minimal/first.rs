@@ -49,9 +49,12 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Says each set that its runs have confirmed since.
+    /// Says each set that its runs have confirmed since. A milder form of a limit is no set of its own.
     pub(super) fn tell_confirmed(&mut self) {
-        for set in self.memory.smallest_failing() {
+        let search = self.question.search;
+        let is_searched =
+            |condition: &Condition| search.conditions.contains(condition) || search.forms.contains(condition);
+        for set in self.memory.smallest_failing().into_iter().filter(|set| set.iter().all(is_searched)) {
             let is_new = self.told.iter().all(|told| told.conditions != set || told.tentative);
             if is_new && self.is_confirmed(&set) && self.is_about_deployment(&set) {
                 let failed = self.memory.failure(&set).cloned();
