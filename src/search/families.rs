@@ -27,7 +27,7 @@ const NOTHING: f64 = 1e-6;
 const LEAST: f64 = 1e-10;
 
 /// The prior probability that nothing fails: a gate also checks good images.
-pub(crate) const NONE: f64 = 0.55;
+pub(crate) const NONE: f64 = 0.4;
 /// The prior over the number of sets (1, 2, 3), if there is one.
 const COUNTS: [f64; MOST_SETS] = [0.65, 0.28, 0.07];
 /// The prior over the size of a set (1 to 4 conditions).

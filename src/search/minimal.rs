@@ -304,22 +304,23 @@ impl Search {
 
     fn next_plain(&mut self, free: usize, running: &[Set]) -> Vec<Set> {
         if let Some((small, large)) = self.healing.or_else(|| self.contradiction()) {
-            let wanted = self.settle(small, large, running);
+            let mut wanted = self.settle(small, large, free, running);
             // What the evidence names is needed whatever heals, and that a larger set passed proves little now.
-            let is_new = |set: &Set| self.tally(*set).plain().is_none() && ![running, &wanted].concat().contains(set);
-            let named = self.all_named().iter().map(Set::one).filter(is_new).collect::<Vec<_>>();
-            return wanted.into_iter().chain(named).collect();
+            let named = self.named(&[running, &wanted].concat(), |set| self.tally(set).plain().is_some());
+            wanted.extend(named);
+            return wanted;
         }
         // A run of everything, or of what the evidence names, is so informative that nothing else starts beside it,
         // except a run of everything that is not named: if the evidence is right, that is the next one.
         let everything = Set::first(self.settings.conditions);
-        let named = self.named(running);
+        let believed = self.believed();
+        let named = self.named(running, |set| believed.of(set).is_some());
         if running.contains(&everything) {
             return named;
         }
         if !named.is_empty() || running.iter().any(|set| self.is_named(*set)) {
             let rest = self.universe.without(self.all_named());
-            let unknown = !rest.is_empty() && self.believed().of(rest).is_none() && !running.contains(&rest);
+            let unknown = !rest.is_empty() && believed.of(rest).is_none() && !running.contains(&rest);
             let wanted: Vec<Set> = named.into_iter().chain(unknown.then_some(rest)).collect();
             let after = self.next_if_right(&wanted, running, free.saturating_sub(wanted.len()));
             return wanted.into_iter().chain(after).collect();
@@ -448,11 +449,11 @@ impl Search {
         wanted
     }
 
-    /// Each named condition that has to be run alone; if the evidence is right, that run is needed in any case.
-    fn named(&self, running: &[Set]) -> Vec<Set> {
-        let answers = self.believed();
-        let named = self.universe.iter().map(Set::one).filter(|set| self.is_named(*set));
-        named.filter(|set| answers.of(*set).is_none() && !running.contains(set)).collect()
+    /// The named conditions, each alone, without those that run or are known. If the evidence is right, these runs are
+    /// needed in any case.
+    fn named(&self, running: &[Set], is_known: impl Fn(Set) -> bool) -> Vec<Set> {
+        let named = self.all_named();
+        named.iter().map(Set::one).filter(|set| !running.contains(set) && !is_known(*set)).collect()
     }
 
     /// What to run after `wanted` and `running` if the evidence is right: what it names fails, nothing else does.

@@ -8,6 +8,7 @@ use super::support::{candidates, close, open};
 use exitone::engine::fake::{Act, FakeEngine, Faults, Situation, exits, healthy};
 use exitone::event::{Event, Stamped};
 use exitone::model::answer::Answer;
+use exitone::model::deployment::Deployment;
 use exitone::model::observation::{ConnectAttempt, Contention, Fate, Observation, Usage};
 use exitone::model::outcome::Phase;
 use exitone::model::search::{Search, SearchRequest};
@@ -37,6 +38,7 @@ struct World {
     confidence: f64,
     repairs: bool,
     quick: bool,
+    of_deployment: bool,
     real_time: bool,
     interrupts: watch::Receiver<u32>,
     room: Room,
@@ -62,6 +64,7 @@ impl World {
             confidence: 0.95,
             repairs: false,
             quick: false,
+            of_deployment: false,
             real_time: false,
             interrupts,
             room: 4.into(),
@@ -87,6 +90,7 @@ impl World {
             confidence: self.confidence,
             repairs: self.repairs,
             quick: self.quick,
+            deployment: self.of_deployment.then(|| Arc::new(Deployment::default())),
             by_hand: ["exitone", "run", "--image", "app:1"].map(str::to_owned).to_vec(),
             ..Search::new(&asked)
         };
@@ -190,6 +194,25 @@ async fn late_baseline_is_repeated_concurrently() {
     let explained = world.ask().await;
     assert_eq!((sets(&explained), explained.results.len()), (vec!["baseline".to_owned()], 3));
     // One whole health check and part of the second: nothing kept it from the CPUs, so none is repeated alone.
+    let check = world.service.health_check;
+    let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
+    assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
+}
+
+/// What was in force together runs beside the second baseline, not after it.
+#[tokio::test(start_paused = true)]
+async fn what_was_deployed_runs_beside_a_late_baseline() {
+    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
+    let seen = vec![Observation::Usage(Usage { contention: Some(idle), ..Usage::default() })];
+    // It goes on writing: nothing shows that it is stuck.
+    let logs: Vec<(Duration, String)> = (1..30).map(|n| (SECOND * n, format!("attempt {n}"))).collect();
+    let begun = tokio::time::Instant::now();
+    let mut world = World::new(move |_| Act { logs: logs.clone(), seen: seen.clone(), ..Act::default() });
+    world.battery.push("hostname.platform".parse().expect("a condition"));
+    world.of_deployment = true;
+    let explained = world.ask().await;
+    let deployed = explained.results.iter().filter(|result| result.conditions.to_string() == "hostname.platform");
+    assert_eq!((sets(&explained), deployed.count()), (vec!["baseline".to_owned()], 1));
     let check = world.service.health_check;
     let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
     assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
@@ -584,6 +607,33 @@ async fn narrows_down_limits() {
     assert_eq!(explained.answer.minimal_sets[0].limits, ["passes with memory.limit:3g, fails with memory.limit:2g"]);
     // The milder limits that fail are not sets of their own.
     assert!(told(&explained).iter().all(|(said, _)| said == "memory.limit:512m"), "{:?}", told(&explained));
+}
+
+/// A milder limit that was started while the set was being confirmed is not started anew to measure the margin.
+#[tokio::test(start_paused = true)]
+async fn limit_started_ahead_goes_on() {
+    let started = Arc::new(AtomicU64::new(0));
+    let count = started.clone();
+    let mut world = World::new(move |s| {
+        count.fetch_add(u64::from(s.cpu_milli == Some(500)), Ordering::Relaxed);
+        let usage = |cpu_ms: f64| Observation::Usage(Usage { cpu_ms, ..Usage::default() });
+        let seconds = match s.cpu_milli {
+            Some(..=250) => return Act { seen: vec![usage(6_200.0)], ..Act::default() },
+            Some(..=500) => 23,
+            _ => 9,
+        };
+        Act {
+            listens: Some((seconds * SECOND, std::net::Ipv4Addr::UNSPECIFIED.into(), 8000)),
+            seen: vec![usage(9_000.0)],
+            ..healthy(8000)
+        }
+    });
+    world.battery = vec!["cpu.limit:0.25".parse().expect("one"), "env.unset:A".parse().expect("one")];
+    world.confidence = 0.99;
+    let explained = world.ask().await;
+    assert_eq!(sets(&explained), ["cpu.limit:0.25"]);
+    assert_eq!(explained.answer.minimal_sets[0].limits, ["passes with cpu.limit:0.5, fails with cpu.limit:0.25"]);
+    assert_eq!(started.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]

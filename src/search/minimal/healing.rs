@@ -5,26 +5,29 @@ use crate::search::descent::descend;
 use crate::search::noise::{Answer, Rates};
 use crate::search::set::Set;
 
+/// How often a failing set and a larger passing one run before both are believed. A pass tells less than a failure: a
+/// crash that occurs in seven of ten runs stays away three times in a row in one case out of forty.
+const REPEATS: (u32, u32) = (2, 3);
+
 impl Search {
-    /// A failing set and a larger one that passes.
+    /// A failing set and a larger one that passes: those that need the fewest repeats.
     pub(super) fn contradiction(&self) -> Option<(Set, Set)> {
         let inside = || self.tallies.iter().filter(|(set, _)| set.is_subset(self.universe));
         let fails = inside().filter(|(_, tally)| tally.fails > 0);
-        let mut pairs = fails.flat_map(|(small, _)| {
+        let pairs = fails.flat_map(|(small, _)| {
             let above = inside().filter(|(large, tally)| tally.passes > 0 && small.is_subset(**large));
             above.map(|(large, _)| (*small, *large))
         });
-        pairs.next()
+        let missing = |set: Set, times: u32| times.saturating_sub(self.tally(set).decisive());
+        pairs.min_by_key(|(small, large)| missing(*small, REPEATS.0) + missing(*large, REPEATS.1))
     }
 
     /// Runs both sides of a contradiction again; if they stay, looks for what heals.
-    pub(super) fn settle(&mut self, small: Set, large: Set, running: &[Set]) -> Vec<Set> {
+    pub(super) fn settle(&mut self, small: Set, large: Set, free: usize, running: &[Set]) -> Vec<Set> {
         let fresh = |sets: Vec<Set>| sets.into_iter().filter(|set| !running.contains(set)).collect::<Vec<_>>();
-        // A pass tells less than a failure: a crash that occurs in seven of ten runs stays away three times in a row in
-        // one case out of forty.
         let is_short = |(set, times): &(Set, u32)| self.tally(*set).decisive() < *times;
         let certain = self.settings.rates == Some(Rates::CERTAIN);
-        let again: Vec<(Set, u32)> = [(small, 2), (large, 3)].into_iter().filter(is_short).collect();
+        let again: Vec<(Set, u32)> = [(small, REPEATS.0), (large, REPEATS.1)].into_iter().filter(is_short).collect();
         if !certain && self.healing.is_none() && !again.is_empty() {
             let runs = |set: Set| self.tally(set).decisive() + running.iter().filter(|run| **run == set).count() as u32;
             let more = |(set, times): (Set, u32)| (runs(set)..times).map(move |_| set).collect::<Vec<_>>();
@@ -47,14 +50,25 @@ impl Search {
             })
         };
         let first: Vec<usize> = rest.shared(self.settings.may_heal).iter().collect();
-        let healing = descend(rest, &first, &heals);
-        let Some(healers) = healing.minimal.first().or(healing.perhaps.first()).copied() else {
-            return fresh(healing.needed.into_iter().map(|set| core.union(set)).collect());
+        let alone = |n: &usize| core.union(Set::one(*n));
+        let healers = match first.iter().find(|n| plain(alone(n)) == Some(Answer::Pass)) {
+            Some(healer) => Set::one(*healer),
+            None => {
+                let healing = descend(rest, &first, &heals);
+                let Some(healers) = healing.minimal.first().or(healing.perhaps.first()).copied() else {
+                    let needed: Vec<Set> = healing.needed.into_iter().map(|set| core.union(set)).collect();
+                    // Most often one of them heals alone.
+                    let each = first.iter().map(alone).filter(|set| plain(*set).is_none() && !needed.contains(set));
+                    let each: Vec<Set> = each.take(free.saturating_sub(needed.len())).collect();
+                    return fresh([needed, each].concat());
+                };
+                healers
+            }
         };
         self.healing = None;
         self.earlier.extend(self.believed_sets());
         self.healed.push(Healing { healers, heals: core });
         self.universe = self.universe.without(healers);
-        self.next_plain(usize::MAX, running)
+        self.next_plain(free, running)
     }
 }

@@ -59,8 +59,8 @@ impl Inquiry<'_, '_> {
         self.with_healers(universe, main, &found, &mut around).await;
         found.extend(around.sets.iter().map(|(set, _)| set.clone()));
         self.forms(&found, &mut around).await;
-        self.cancel_speculative();
         let all: Vec<ConditionSet> = found.iter().chain(around.sets.iter().map(|(set, _)| set)).cloned().collect();
+        self.cancel_speculative(&self.milder(&all));
         self.other_signatures(&all, &mut around).await;
         self.limits_of(&all, &mut around).await;
         // A form may have made the program exercise a condition that was ruled out.

@@ -30,6 +30,7 @@ impl Inquiry<'_, '_> {
                         .await;
                 if self.is_baseline_open() && self.conductor.free() > 0 {
                     self.start(ConditionSet::baseline());
+                    self.start_deployed();
                 }
             }
             // All conditions together may take longer; the baseline is enough to go on.

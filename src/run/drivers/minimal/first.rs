@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inquiry;
-use super::memory::suspected;
 use crate::diagnose::signature::signature;
 use crate::event::Event;
 use crate::model::answer::Told;
 use crate::model::deployment::Applies;
-use crate::model::{CaseResult, Condition, ConditionSet, FailureClass, Verdict};
+use crate::model::{CaseResult, Condition, ConditionSet, FailureClass};
 use crate::run::executor::JobId;
-use crate::search::minimal::NAMED;
 
 impl Inquiry<'_, '_> {
     /// The failure of a running set that does nothing any more.
@@ -69,25 +67,13 @@ impl Inquiry<'_, '_> {
         if !self.told.is_empty() || self.clean_start().is_none() {
             return;
         }
-        let ended = self.memory.results().iter().filter(|result| result.verdict == Verdict::Fail);
-        let mut failed = ended.chain(self.running.values().filter_map(|run| run.stuck.as_ref()));
-        let Some((failed, named)) = failed.find_map(|failed| Some((failed.clone(), self.only_named(failed)?))) else {
-            return;
-        };
+        // Of other forms of a condition, evidence tells less.
+        let is_searched = |(named, _): &&(Condition, _)| self.question.search.conditions.contains(named);
+        let Some((named, failed)) = self.memory.only_named().find(is_searched).cloned() else { return };
         let set = ConditionSet::new([named]).unwrap_or_default();
         if self.is_about_deployment(&set) {
             self.tell(set, &failed, true);
         }
-    }
-
-    /// The only condition that the evidence of a failure names, unless a run passed with it. Of other forms of a condition,
-    /// evidence tells less.
-    fn only_named(&self, failed: &CaseResult) -> Option<Condition> {
-        let mut named = suspected(failed).into_iter().filter(|(_, factor)| *factor >= NAMED);
-        let (condition, _) = named.next().filter(|_| named.next().is_none())?;
-        let mut passed = self.memory.results().iter().filter(|result| result.verdict == Verdict::Pass);
-        let is_open = !passed.any(|result| result.conditions.has(&condition));
-        (is_open && self.question.search.conditions.contains(&condition)).then_some(condition)
     }
 
     /// Says how a baseline that does nothing any more will fail.

@@ -23,8 +23,7 @@ struct Margin<'a> {
 impl Inquiry<'_, '_> {
     /// Finds the smallest limit and the longest delay that pass, of all sets side by side.
     pub(super) async fn limits_of(&mut self, sets: &[ConditionSet], around: &mut Around) {
-        let mut margins: Vec<Margin<'_>> =
-            sets.iter().flat_map(|set| set.iter().filter_map(|condition| self.margin(set, condition))).collect();
+        let mut margins = self.margins(sets);
         if margins.is_empty() {
             return;
         }
@@ -49,12 +48,20 @@ impl Inquiry<'_, '_> {
 
     /// Starts runs that the search for margins will need if the main search ends with `found`.
     pub(super) fn start_limits_ahead(&mut self, found: &[ConditionSet]) {
-        for (set, condition) in found.iter().flat_map(|set| set.iter().map(move |condition| (set, condition))) {
-            let Some(mut margin) = self.margin(set, condition) else { continue };
+        for mut margin in self.margins(found) {
             if self.conductor.free() > 0 {
                 self.advance(&mut margin);
             }
         }
+    }
+
+    /// The sets with each milder form of one of their conditions.
+    pub(super) fn milder(&self, sets: &[ConditionSet]) -> Vec<ConditionSet> {
+        self.margins(sets).into_iter().flat_map(|margin| margin.milder).map(|(_, set)| set).collect()
+    }
+
+    fn margins<'a>(&self, sets: &'a [ConditionSet]) -> Vec<Margin<'a>> {
+        sets.iter().flat_map(|set| set.iter().filter_map(|condition| self.margin(set, condition))).collect()
     }
 
     fn margin<'a>(&self, set: &'a ConditionSet, condition: &'a Condition) -> Option<Margin<'a>> {

@@ -8,6 +8,7 @@ use crate::diagnose::signature::{Signature, signature};
 use crate::diagnose::suspects::suspects;
 use crate::event::Attempts;
 use crate::model::{CaseResult, Condition, ConditionSet, Verdict};
+use crate::search::minimal::NAMED;
 use crate::search::noise::{Answer, Tally};
 use crate::search::set::Set;
 use crate::search::table::minimal;
@@ -21,6 +22,8 @@ pub(super) struct Memory {
     results: Vec<Arc<CaseResult>>,
     answers: Vec<(ConditionSet, Answer)>,
     suspicions: Vec<Suspicion>,
+    /// Failures whose evidence names a single condition, with that condition.
+    naming: Vec<(Condition, Arc<CaseResult>)>,
 }
 
 /// Conditions that are imposed together or not at all. Most bundles have one condition.
@@ -85,12 +88,6 @@ impl Universe {
     }
 }
 
-/// The conditions that the evidence of a failed run points to.
-pub(super) fn suspected(result: &CaseResult) -> Vec<Suspicion> {
-    let CaseResult { outcome, evidence, causes, log, conditions, .. } = result;
-    suspects(&Failed { outcome: outcome.as_ref(), evidence, causes, log }, conditions)
-}
-
 impl Memory {
     /// Records a result.
     pub(super) fn keep(&mut self, set: &ConditionSet, result: Arc<CaseResult>) {
@@ -100,7 +97,7 @@ impl Memory {
             Verdict::Unresolved => Answer::Unresolved,
         };
         if answer == Answer::Fail {
-            self.suspect(suspected(&result));
+            self.read(&result);
         }
         self.answers.push((set.clone(), answer));
         self.results.push(result);
@@ -122,6 +119,23 @@ impl Memory {
         // Of attempts with another outcome only the answer is known.
         self.answers.extend((0..other).map(|_| (set.clone(), answer)));
         decided as usize
+    }
+
+    /// Suspects what the evidence of a failure points to.
+    pub(super) fn read(&mut self, failed: &Arc<CaseResult>) {
+        let CaseResult { outcome, evidence, causes, log, conditions, .. } = failed.as_ref();
+        let suspected = suspects(&Failed { outcome: outcome.as_ref(), evidence, causes, log }, conditions);
+        let mut named = suspected.iter().filter(|(_, factor)| *factor >= NAMED);
+        if let (Some((condition, _)), None) = (named.next(), named.next()) {
+            self.naming.push((condition.clone(), failed.clone()));
+        }
+        self.suspect(suspected);
+    }
+
+    /// The failures whose evidence names a single condition that no run passed with, and that condition; oldest first.
+    pub(super) fn only_named(&self) -> impl Iterator<Item = &(Condition, Arc<CaseResult>)> {
+        let passed = || self.results.iter().filter(|result| result.verdict == Verdict::Pass);
+        self.naming.iter().filter(move |(condition, _)| !passed().any(|result| result.conditions.has(condition)))
     }
 
     /// Suspects conditions, each by a factor.

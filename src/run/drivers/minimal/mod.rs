@@ -31,7 +31,7 @@ use crate::run::schedule::estimate;
 use crate::search::minimal::{Findings, NAMED, Search as Machine, Settings};
 use crate::search::noise::Answer as Reply;
 use crate::search::set::Set;
-use memory::{Bundle, Memory, Universe, suspected};
+use memory::{Bundle, Memory, Universe};
 
 /// If at most this many forms fail together, each is run alone at once; more are bisected.
 const FEW_FORMS: usize = 6;
@@ -234,7 +234,7 @@ impl Inquiry<'_, '_> {
         }
         let stopped = self.is_over();
         if !self.conductor.is_stopping() {
-            self.cancel_speculative();
+            self.cancel_speculative(&[]);
         }
         // When the run stops, running jobs finish and their results count.
         while !self.running.is_empty() {
@@ -258,11 +258,16 @@ impl Inquiry<'_, '_> {
         }
     }
 
-    /// Cancels jobs that were started ahead and are not needed.
-    fn cancel_speculative(&mut self) {
-        for id in std::mem::take(&mut self.running).into_keys() {
-            self.conductor.cancel(id);
-        }
+    /// Cancels jobs that were started ahead, except those of sets that are still needed.
+    fn cancel_speculative(&mut self, needed: &[ConditionSet]) {
+        let conductor = &mut *self.conductor;
+        self.running.retain(|id, run| {
+            let is_needed = needed.contains(&run.conditions);
+            if !is_needed {
+                conductor.cancel(*id);
+            }
+            is_needed
+        });
     }
 
     /// Findings about the image, before anything runs.
@@ -562,8 +567,9 @@ impl Inquiry<'_, '_> {
                             self.tell_named();
                         }
                         Verdict::Fail => {
-                            self.memory.suspect(suspected(&result));
-                            run.stuck = Some(Arc::from(result));
+                            let stuck = Arc::from(result);
+                            self.memory.read(&stuck);
+                            run.stuck = Some(stuck);
                             let set = run.conditions.clone();
                             self.tell_stuck(&set);
                             self.tell_named();
