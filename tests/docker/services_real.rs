@@ -193,7 +193,7 @@ fn page(cases: &[Case], judged: &[Judged]) -> String {
     let mut page = "# Real services\n\n\
                     You want to see what repairing a service looks like: these are twelve from PyPI, each from the \
                     Dockerfile that people write first,\nstep by step until it is healthy \
-                    (`tests/docker/services_real`).\n\nWhat is wrong was found by hand, before any answer was looked at. \
+                    (`tests/docker/services_real`).\n\nWhat is wrong was found by hand, before any answer was read. \
                     The last column is what `exitone why IMAGE --service\nservice.yaml` says. \
                     `EXITONE_UPDATE_DOCS=1 cargo test --test docker services_real::` writes this page.\n\n\
                     | service | step | problem | answer of `why` |\n|---|---|---|---|\n"

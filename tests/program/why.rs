@@ -22,6 +22,8 @@ use exitone::scenario::apprunner;
 use tokio::sync::watch;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Of a process that hardly ever waited for a CPU.
+const IDLE: Contention = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
 const NAMES: [&str; 8] = ["A", "B", "C", "D", "E", "F", "G", "H"];
 
 fn has(situation: &Situation, name: &str) -> bool {
@@ -69,6 +71,12 @@ impl World {
             interrupts,
             room: 4.into(),
         }
+    }
+
+    /// How long the health check waits before it gives up.
+    fn window(&self) -> Duration {
+        let check = &self.service.health_check;
+        Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold))
     }
 
     async fn ask(&self) -> Explained {
@@ -187,23 +195,20 @@ async fn image_that_fails_everywhere_needs_no_condition() {
 
 #[tokio::test(start_paused = true)]
 async fn late_baseline_is_repeated_concurrently() {
-    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
-    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    let usage = Observation::Usage(Usage { contention: Some(IDLE), ..Usage::default() });
     let begun = tokio::time::Instant::now();
     let world = World::new(move |_| Act { seen: vec![usage.clone()], ..Act::default() });
     let explained = world.ask().await;
     assert_eq!((sets(&explained), explained.results.len()), (vec!["baseline".to_owned()], 3));
     // One whole health check and part of the second: nothing kept it from the CPUs, so none is repeated alone.
-    let check = world.service.health_check;
-    let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
+    let window = world.window();
     assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
 }
 
 /// What was in force together runs beside the second baseline, not after it.
 #[tokio::test(start_paused = true)]
 async fn what_was_deployed_runs_beside_a_late_baseline() {
-    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
-    let seen = vec![Observation::Usage(Usage { contention: Some(idle), ..Usage::default() })];
+    let seen = vec![Observation::Usage(Usage { contention: Some(IDLE), ..Usage::default() })];
     // It goes on writing: nothing shows that it is stuck.
     let logs: Vec<(Duration, String)> = (1..30).map(|n| (SECOND * n, format!("attempt {n}"))).collect();
     let begun = tokio::time::Instant::now();
@@ -213,8 +218,7 @@ async fn what_was_deployed_runs_beside_a_late_baseline() {
     let explained = world.ask().await;
     let deployed = explained.results.iter().filter(|result| result.conditions.to_string() == "hostname.platform");
     assert_eq!((sets(&explained), deployed.count()), (vec!["baseline".to_owned()], 1));
-    let check = world.service.health_check;
-    let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
+    let window = world.window();
     assert!(begun.elapsed() < window * 3 / 2 + SECOND * 5, "{:?} of {window:?}", begun.elapsed());
 }
 
@@ -236,8 +240,7 @@ async fn repairs_begin_while_the_health_check_still_waits() {
         .collect();
     assert_eq!(repairs, [r#""check.port:3000" true"#]);
     assert!(explained.results.len() <= 7, "{} runs", explained.results.len());
-    let check = world.service.health_check;
-    let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
+    let window = world.window();
     assert!(begun.elapsed() < window * 3 / 2, "{:?} of {window:?}", begun.elapsed());
 }
 
@@ -355,8 +358,7 @@ async fn quick_search_stops_at_the_first_set() {
 
 #[tokio::test(start_paused = true)]
 async fn failure_under_way_is_said_ahead_and_counts_twice_in_one_window() {
-    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
-    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    let usage = Observation::Usage(Usage { contention: Some(IDLE), ..Usage::default() });
     let begun = tokio::time::Instant::now();
     // It listens on another port, which may be that of its metrics: its whole health check decides.
     let world = World::new(move |_| Act { seen: vec![usage.clone()], ..healthy(3000) });
@@ -365,15 +367,13 @@ async fn failure_under_way_is_said_ahead_and_counts_twice_in_one_window() {
     assert!(explained.answer.told[0].seconds <= 6.0, "{:?}", explained.answer.told);
     assert_eq!(explained.answer.minimal_sets[0].fails, [2, 2]);
     assert!(explained.results.iter().all(|result| result.total_ms > 10_000.0), "each took its time");
-    let check = world.service.health_check;
-    let window = Duration::from_secs(u64::from(check.interval * check.unhealthy_threshold));
+    let window = world.window();
     assert!(begun.elapsed() >= window && begun.elapsed() < window + SECOND * 2, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn run_that_is_only_slower_than_the_one_given_up_goes_on() {
-    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
-    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    let usage = Observation::Usage(Usage { contention: Some(IDLE), ..Usage::default() });
     let baselines = AtomicU64::new(0);
     // The first one serves another port; the second has opened none when the first is given up.
     let world = World::new(move |s| {
@@ -392,8 +392,7 @@ async fn run_that_is_only_slower_than_the_one_given_up_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn late_candidate_is_no_failure_whatever_it_looked_like() {
-    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
-    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    let usage = Observation::Usage(Usage { contention: Some(IDLE), ..Usage::default() });
     for seconds in [8, 14, 20] {
         let usage = usage.clone();
         let late = move |_: &Situation| Act {
@@ -413,8 +412,7 @@ async fn late_candidate_is_no_failure_whatever_it_looked_like() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_change_is_given_up_early_unless_in_real_time() {
-    let idle = Contention { waited_ms: 300.0, quiet_ms: 20_000.0, others: 0.1 };
-    let usage = Observation::Usage(Usage { contention: Some(idle), ..Usage::default() });
+    let usage = Observation::Usage(Usage { contention: Some(IDLE), ..Usage::default() });
     let loopback = Some((SECOND, std::net::Ipv4Addr::LOCALHOST.into(), 8000));
     let bound = Act { seen: vec![usage.clone()], listens: loopback, ..Act::default() };
     let refuses = Act { seen: vec![usage], status: (Duration::ZERO, 401), ..healthy(8000) };

@@ -22,7 +22,7 @@ pub enum Argument {
 /// What `*` stands for where a platform's battery names a kind for all of something: `env.unset:*`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Each {
-    /// Nothing: the kind has no such form.
+    /// The kind has no such form.
     Nothing,
     /// Every variable of the service.
     Variable,

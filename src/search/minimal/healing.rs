@@ -18,19 +18,23 @@ impl Search {
             let above = inside().filter(|(large, tally)| tally.passes > 0 && small.is_subset(**large));
             above.map(|(large, _)| (*small, *large))
         });
-        let missing = |set: Set, times: u32| times.saturating_sub(self.tally(set).decisive());
-        pairs.min_by_key(|(small, large)| missing(*small, REPEATS.0) + missing(*large, REPEATS.1))
+        pairs.min_by_key(|(small, large)| self.missing(*small, REPEATS.0) + self.missing(*large, REPEATS.1))
+    }
+
+    /// The number of decisive runs that a set lacks to have run `times` times.
+    fn missing(&self, set: Set, times: u32) -> u32 {
+        times.saturating_sub(self.tally(set).decisive())
     }
 
     /// Runs both sides of a contradiction again; if they stay, looks for what heals.
     pub(super) fn settle(&mut self, small: Set, large: Set, free: usize, running: &[Set]) -> Vec<Set> {
         let fresh = |sets: Vec<Set>| sets.into_iter().filter(|set| !running.contains(set)).collect::<Vec<_>>();
-        let is_short = |(set, times): &(Set, u32)| self.tally(*set).decisive() < *times;
         let certain = self.settings.rates == Some(Rates::CERTAIN);
-        let again: Vec<(Set, u32)> = [(small, REPEATS.0), (large, REPEATS.1)].into_iter().filter(is_short).collect();
-        if !certain && self.healing.is_none() && !again.is_empty() {
-            let runs = |set: Set| self.tally(set).decisive() + running.iter().filter(|run| **run == set).count() as u32;
-            let more = |(set, times): (Set, u32)| (runs(set)..times).map(move |_| set).collect::<Vec<_>>();
+        let again = [(small, REPEATS.0), (large, REPEATS.1)];
+        if !certain && self.healing.is_none() && again.iter().any(|(set, times)| self.missing(*set, *times) > 0) {
+            let runs = |set: Set| running.iter().filter(|run| **run == set).count();
+            let more =
+                |(set, times): (Set, u32)| vec![set; (self.missing(set, times) as usize).saturating_sub(runs(set))];
             return again.into_iter().flat_map(more).collect();
         }
         self.healing = Some((small, large));
@@ -51,19 +55,14 @@ impl Search {
         };
         let first: Vec<usize> = rest.shared(self.settings.may_heal).iter().collect();
         let alone = |n: &usize| core.union(Set::one(*n));
-        let healers = match first.iter().find(|n| plain(alone(n)) == Some(Answer::Pass)) {
-            Some(healer) => Set::one(*healer),
-            None => {
-                let healing = descend(rest, &first, &heals);
-                let Some(healers) = healing.minimal.first().or(healing.perhaps.first()).copied() else {
-                    let needed: Vec<Set> = healing.needed.into_iter().map(|set| core.union(set)).collect();
-                    // Most often one of them heals alone.
-                    let each = first.iter().map(alone).filter(|set| plain(*set).is_none() && !needed.contains(set));
-                    let each: Vec<Set> = each.take(free.saturating_sub(needed.len())).collect();
-                    return fresh([needed, each].concat());
-                };
-                healers
-            }
+        let healer = first.iter().find(|n| plain(alone(n)) == Some(Answer::Pass)).map(|n| Set::one(*n));
+        let healing = descend(rest, &first, &heals);
+        let Some(healers) = healer.or_else(|| healing.minimal.first().or(healing.perhaps.first()).copied()) else {
+            let needed: Vec<Set> = healing.needed.into_iter().map(|set| core.union(set)).collect();
+            // Most often one of them heals alone.
+            let each = first.iter().map(alone).filter(|set| plain(*set).is_none() && !needed.contains(set));
+            let each: Vec<Set> = each.take(free.saturating_sub(needed.len())).collect();
+            return fresh([needed, each].concat());
         };
         self.healing = None;
         self.earlier.extend(self.believed_sets());

@@ -98,17 +98,16 @@ fn contradictions_are_settled_once() {
     let settings = Settings { may_heal: variables, may_hide: variables, confidence: 0.99, ..Settings::plain(12) };
     let (mut answers, mut rounds) = (Vec::new(), 0);
     // A search that begins anew with all answers so far goes on where it was.
-    let search = loop {
+    let findings = loop {
         let mut search = Search::new(settings.clone());
         answers.iter().for_each(|(run, known)| search.record(*run, *known));
         let next = search.next(3, &[]);
         if next.is_empty() {
-            break search;
+            break search.findings();
         }
         rounds += 1;
         answers.extend(next.into_iter().map(|run| (run, answer(!run.has(1) && !run.shared(variables).is_empty()))));
     };
-    let findings = search.clone().findings();
     assert_eq!(findings.sets, [set(&[0]), set(&[2]), set(&[3])]);
     assert_eq!(findings.healed.iter().map(|healing| healing.healers).collect::<Vec<_>>(), [set(&[1])]);
     assert!(rounds <= 12 && answers.len() <= 24, "{rounds} rounds, {} runs", answers.len());

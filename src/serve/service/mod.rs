@@ -272,7 +272,7 @@ pub(crate) enum Work {
     Deploy,
     /// Stop the instances.
     Stop,
-    /// Nothing: it is so already.
+    /// The service is in that state already.
     Nothing,
 }
 
